@@ -1,0 +1,115 @@
+# staffetta: `make help` lists what there is to make.
+#
+# Convention instead of lists: a file NAME_main.c holds the main() of a program and of nothing else;
+# all other sources of a top-level folder form that folder's archive, from which the linker takes
+# only what a program calls (so `mailbox` never meets OpenSSL). A test is one file, one program.
+
+BUILD  ?= build
+PREFIX ?= /usr/local
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+PYTHON ?= /usr/bin/python3
+MAKEFLAGS += --no-builtin-rules
+
+include packages.mk
+
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes \
+	-Wmissing-prototypes -Wformat=2 -Wundef -Wvla -Wpointer-arith -Wwrite-strings -Wcast-qual \
+	-Wimplicit-fallthrough -Werror
+HARDENING := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fPIE
+OPTIMISE ?= -O2 -g
+SANITISE ?=
+CPPFLAGS += -I. -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I$(BUILD)/generated
+CFLAGS   += -std=gnu11 $(WARNINGS) $(OPTIMISE) $(HARDENING) $(SANITISE) -MMD -MP
+LDFLAGS  += -pie -Wl,-z,relro -Wl,-z,now -Wl,--as-needed $(SANITISE)
+LIBRARIES := -lev -lsodium -lssl -lcrypto -ldb-5.3 -lpam -lseccomp -lconfuse -lidn2 -lunistring
+
+FOLDERS  := common storage smtpd imapd pop3d ctl
+sources   = $(sort $(shell find $(1) -name '*.c' ! -name '*_main.c'))
+objects   = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+archive   = $(BUILD)/lib/lib$(1).a
+
+# program: source of main(), then the archives it may take from (the rule of who may use whom)
+PROGRAMS := \
+	libexec/master:ctl/master_main.c:ctl,common \
+	libexec/journal:ctl/journal_main.c:ctl,common \
+	libexec/auth:common/auth/auth_main.c:common \
+	libexec/check:common/auth/check_main.c:common \
+	libexec/keys:common/auth/keys_main.c:common \
+	libexec/smtpd-session:smtpd/session_main.c:smtpd,storage,common \
+	libexec/smtpd-filter:smtpd/filter/filter_main.c:smtpd,storage,common \
+	libexec/smtpd-queue:smtpd/queue/queue_main.c:smtpd,storage,common \
+	libexec/smtpd-deliver:smtpd/deliver_main.c:smtpd,storage,common \
+	libexec/imapd-login:imapd/login_main.c:imapd,storage,common \
+	libexec/imapd-mailbox:imapd/mailbox_main.c:imapd,storage,common \
+	libexec/pop3d-login:pop3d/login_main.c:pop3d,storage,common \
+	libexec/pop3d-maildrop:pop3d/maildrop_main.c:pop3d,storage,common \
+	staffetta:ctl/staffetta_main.c:ctl,storage,common
+
+comma := ,
+field  = $(word $(2),$(subst :, ,$(1)))
+program_paths := $(foreach p,$(PROGRAMS),$(BUILD)/$(call field,$(p),1))
+
+.DEFAULT_GOAL := all
+.PHONY: all
+all: $(program_paths) ## build the programs into build/ (the default)
+
+define program_rule
+$(BUILD)/$(call field,$(1),1): $(BUILD)/obj/$(patsubst %.c,%.o,$(call field,$(1),2)) \
+		$(foreach f,$(subst $(comma), ,$(call field,$(1),3)),$(call archive,$(f)))
+	@mkdir -p $$(@D)
+	$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(LIBRARIES)
+endef
+$(foreach p,$(PROGRAMS),$(eval $(call program_rule,$(p))))
+
+define archive_rule
+$(call archive,$(1)): $(call objects,$(call sources,$(1)))
+	@mkdir -p $$(@D) && rm -f $$@
+	$$(AR) rcs $$@ $$^
+endef
+$(foreach f,$(FOLDERS),$(eval $(call archive_rule,$(f))))
+
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+all_archives := $(foreach f,ctl smtpd imapd pop3d storage common,$(call archive,$(f)))
+
+# Unit tests: tests/unit/NAME_test.c is build/unit/NAME_test.
+unit_sources := $(sort $(wildcard tests/unit/*_test.c))
+unit_programs := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(unit_sources))
+
+.PHONY: unit
+unit: $(unit_programs) ## build the unit tests into $(BUILD)/unit/
+$(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(all_archives)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBRARIES)
+
+# Fuzz targets: tests/fuzz/NAME_fuzz.c is build/fuzz/fuzz/NAME_fuzz. SECONDS each.
+FUZZ_SECONDS ?= 60
+fuzz_sources := $(sort $(wildcard tests/fuzz/*_fuzz.c))
+fuzz_programs := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(fuzz_sources))
+
+.PHONY: fuzz fuzz-build fuzz-programs
+fuzz: fuzz-build ## run each fuzz target for FUZZ_SECONDS (60)
+	$(PYTHON) tests/fuzz/run.py build/fuzz/fuzz --seconds $(FUZZ_SECONDS)
+fuzz-build:
+	+$(MAKE) BUILD=build/fuzz CC=clang OPTIMISE='-O1 -g' HARDENING=-fPIE \
+		SANITISE='-fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined' \
+		fuzz-programs
+fuzz-programs: $(fuzz_programs)
+$(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(all_archives)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBRARIES)
+
+.PHONY: clean
+clean: ## remove what was built, the demo's state too
+	rm -rf build
+
+.PHONY: help
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
+.SECONDARY:
