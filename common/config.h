@@ -1,0 +1,268 @@
+/*
+ * The configuration, one struct that every role reads. The master opens the file once, copies it
+ * into a sealed memfd and hands that descriptor to each role, so all of them see the same text and
+ * none opens a file for it. Parsing opens nothing, asks nobody and looks at no environment
+ * variable; what only the file system or the network can tell is ctl/check's.
+ *
+ * Every key with its meaning, unit and default is in docs/configuration.md; a unit test holds that
+ * file and the table in config_keys.c together. Any process, before it enters its sandbox.
+ */
+#ifndef COMMON_CONFIG_H
+#define COMMON_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/arena.h"
+#include "common/error.h"
+#include "common/ip_address.h"
+#include "common/slice.h"
+
+/* A path, or another text that a later look at the system may find wrong. */
+struct config_text {
+    const char *text; /* NULL: not given and without a default */
+    unsigned line;    /* where it was given; 0: it is the default */
+};
+
+enum config_service {
+    CONFIG_SMTP,        /* 25, from outside */
+    CONFIG_SUBMISSION,  /* 587, STARTTLS before AUTH */
+    CONFIG_SUBMISSIONS, /* 465, TLS from the first octet (RFC 8314) */
+    CONFIG_IMAP,        /* 143 */
+    CONFIG_IMAPS,       /* 993 */
+    CONFIG_POP3,        /* 110 */
+    CONFIG_POP3S,       /* 995 */
+    CONFIG_SERVICES,    /* how many there are */
+};
+
+/* "smtp", "submission" and so on, as in `listen NAME`. */
+const char *config_service_name(enum config_service service);
+
+/* TLS from the first octet? */
+bool config_service_is_implicit_tls(enum config_service service);
+
+struct config_addresses {
+    struct ip_address *items;
+    size_t count;
+};
+
+struct config_durations {
+    uint64_t *items_ms;
+    size_t count; /* at least one */
+};
+
+/* domain NAME { ... } */
+struct config_domain {
+    const char *name;             /* lower case, as an A-label where it is international */
+    struct config_text aliases;   /* path of the alias file of this domain */
+    struct config_text catch_all; /* address or account that gets what no other name takes */
+    unsigned line;
+};
+
+enum config_source {
+    CONFIG_SOURCE_PAM,  /* system users, PAM service "staffetta" */
+    CONFIG_SOURCE_FILE, /* virtual accounts in a passwd-file */
+};
+
+/* accounts { ... }: the sources are asked in the order they are given. */
+struct config_accounts {
+    enum config_source source;
+    const char *mailbox;     /* pam: "~/..." below the user's home, or absolute with no "~" */
+    struct config_text file; /* file: the passwd-file; NULL for pam */
+    struct config_text mail; /* file: <mail>/<domain>/<local part>/Maildir; NULL for pam */
+    struct config_text user; /* file: the system user who owns that mail */
+    uint64_t quota_octets;   /* of each account that has none of its own; 0: none */
+    unsigned line;
+};
+
+/* certificate NAME { ... }: chosen by SNI, the first for all other names. */
+struct config_certificate {
+    const char *name;         /* lower case host name; may begin with "*." */
+    struct config_text chain; /* PEM, the server's certificate first */
+    struct config_text key;   /* PEM */
+    unsigned line;
+};
+
+/* listen SERVICE { ... } */
+struct config_listen {
+    enum config_service service;
+    uint16_t port;
+    struct config_addresses addresses; /* at least one */
+    unsigned line;
+};
+
+/* limits { ... }: the key is the field's name with hyphens and without the unit. */
+struct config_limits {
+    /* SMTP. The reply that refuses names the key. */
+    uint64_t message_size_octets; /* also of an IMAP APPEND */
+    uint32_t recipients;          /* of one message */
+    uint32_t messages;            /* of one connection */
+    uint64_t command_line_octets; /* with CRLF */
+    uint64_t auth_line_octets;    /* a response of AUTH, with CRLF */
+    uint64_t text_line_octets;    /* a line of a message, with CRLF */
+    uint64_t header_size_octets;  /* the header of a message */
+    uint32_t received;            /* Received fields: more is a loop */
+    uint32_t bad_commands;        /* of one connection, then 421 */
+    uint64_t free_space_octets;   /* of the state's file system: below it, mail is refused */
+    uint32_t alias_expansion;     /* addresses that one recipient may become */
+
+    /* Of a message, however it came. What lies deeper or beyond is kept as it is, unparsed. */
+    uint32_t mime_depth;
+    uint32_t mime_parts;
+
+    /* Connections: in all for each protocol, and of one client network. */
+    uint32_t connections;
+    uint32_t connections_per_network;
+    uint32_t unauthenticated_connections; /* of `connections`, those not logged in yet */
+    uint32_t unauthenticated_per_network; /* at most a tenth of those */
+    uint32_t network_ipv4_bits;           /* prefix length that makes a client network */
+    uint32_t network_ipv6_bits;
+    uint32_t account_sessions; /* IMAP sessions of one account */
+
+    /* IMAP and POP3. */
+    uint64_t imap_line_octets;    /* a command line without its literals */
+    uint64_t imap_literal_octets; /* one literal, save that of APPEND */
+    uint64_t imap_command_octets; /* a command with all its literals, save that of APPEND */
+    uint64_t pop3_line_octets;
+    uint32_t mailboxes; /* of one account */
+};
+
+/* timeouts { ... }: of waits for the peer, unless said otherwise. */
+struct config_timeouts {
+    uint64_t handshake_ms;    /* TLS */
+    uint64_t smtp_command_ms; /* the next command */
+    uint64_t smtp_data_ms;    /* the next octets of a message */
+    uint64_t smtp_message_ms; /* a whole message */
+    uint64_t login_ms;        /* IMAP, POP3: from the connection to a login */
+    uint64_t imap_ms;         /* a logged in IMAP client's next octet, IDLE too */
+    uint64_t pop3_ms;         /* a logged in POP3 client's next command */
+    uint64_t write_ms;        /* any peer that takes none of our octets */
+    uint64_t linger_ms;       /* a user's process without work, before it ends */
+    uint64_t shutdown_ms;     /* sessions after a stop, before they are cut */
+};
+
+/* queue { ... } */
+struct config_queue {
+    struct config_durations retry; /* waits between attempts; the last repeats */
+    uint64_t lifetime_ms;          /* then the message is returned */
+};
+
+/* throttle { ... }: guesses, counted for each account and network. */
+struct config_throttle {
+    uint32_t slow_after;  /* failures before answers get slower */
+    uint32_t pause_after; /* failures before a pause */
+    uint64_t pause_ms;
+    uint64_t forget_ms;  /* a failure counts this long */
+    uint64_t refusal_ms; /* every refusal takes this long at least */
+};
+
+enum config_bare_line_ends { CONFIG_BARE_REFUSE, CONFIG_BARE_KEEP };
+
+/* pop3 { ... } */
+struct config_pop3 {
+    uint64_t expire_ms;          /* EXPIRE of CAPA, in days there, RFC 2449 6.7; or CONFIG_NEVER */
+    uint64_t login_delay_ms;     /* LOGIN-DELAY, RFC 2449 6.6; 0: none, not announced */
+    bool delete_after_retrieval; /* at QUIT, what RETR sent whole */
+    uint64_t keep_ms;            /* with it: only messages older than this */
+};
+
+/* processes { ... }: how many of a role run. */
+struct config_processes {
+    uint32_t session;    /* port 25 */
+    uint32_t submission; /* 587 and 465 */
+    uint32_t filter;
+    uint32_t imap_login;
+    uint32_t pop3_login;
+    uint32_t check; /* password hashes and PAM conversations at once */
+};
+
+enum config_plaintext { CONFIG_PLAINTEXT_LOOPBACK, CONFIG_PLAINTEXT_NEVER };
+
+struct config {
+    struct arena arena; /* owns all that follows */
+
+    const char *hostname;                      /* lower case; EHLO, Received, greetings */
+    struct config_text state;                  /* directory: queue, spool, journal */
+    struct config_text control_socket;         /* path */
+    enum config_plaintext plaintext_passwords; /* where a password may come without TLS */
+    struct config_text role_users;             /* the account of role R is <role_users>R */
+    uint32_t
+        uid_base; /* role i runs as uid and gid uid_base + i, without accounts; 0: role_users */
+
+    struct config_domain *domains; /* at least one; the first completes names without one */
+    size_t domain_count;
+    struct config_accounts *accounts; /* at least one */
+    size_t accounts_count;
+    struct config_certificate *certificates;
+    size_t certificate_count;
+    struct config_listen *listens; /* at least one */
+    size_t listen_count;
+
+    struct config_limits limits;
+    struct config_timeouts timeouts;
+    struct config_queue queue;
+    struct config_throttle throttle;
+    struct config_pop3 pop3;
+    struct config_processes processes;
+    struct {
+        enum config_bare_line_ends bare_line_ends; /* a bare CR or LF in a message */
+    } smtp;
+    struct {
+        struct config_text sender_map; /* path: who may send as what beside his own addresses */
+    } submission;
+    struct {
+        struct config_text file; /* path; NULL: standard error */
+    } log;
+};
+
+#define CONFIG_NEVER UINT64_MAX
+
+enum config_severity { CONFIG_WARNING, CONFIG_MISTAKE };
+
+struct config_mistake {
+    enum config_severity severity;
+    unsigned line;  /* 0: of no line */
+    char text[240]; /* what is wrong, and what to write instead; no newline */
+};
+
+/* What was found, sorted by line once config_parse returned. Memory of its own. */
+struct config_mistakes {
+    struct config_mistake *items;
+    size_t count;
+    size_t capacity;
+    size_t fatal; /* how many are CONFIG_MISTAKE, lost ones too */
+};
+
+/* Starts empty: `struct config_mistakes mistakes = {0};`. Where there is no memory the mistake is
+ * counted in `fatal`, but its text is lost. */
+void config_mistakes_add(struct config_mistakes *mistakes, enum config_severity severity,
+                         unsigned line, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+void config_mistakes_sort(struct config_mistakes *mistakes);
+void config_mistakes_clear(struct config_mistakes *mistakes); /* may run twice */
+
+/* "FILE:LINE: text", one a line, to standard error. */
+void config_mistakes_print(const struct config_mistakes *mistakes, const char *file_name);
+
+/* Fills *config, which the caller clears in any case, from the text of a configuration. False if
+ * there was any mistake; `mistakes` then holds all of those in values, and an unknown key or an
+ * error of syntax as the last, since libconfuse stops there. */
+bool config_parse(struct slice text, struct config *config, struct config_mistakes *mistakes);
+void config_clear(struct config *config); /* may run twice, also on a zeroed struct */
+
+/* A sealed memfd with the octets of a file, for config_parse_fd in any process; -1 on failure. The
+ * file is read once: what is edited meanwhile is seen by all or by none. */
+int config_open(const char *path, struct error *error);
+
+/* config_parse on what config_open gave; the descriptor stays open and its offset unmoved. A text
+ * that cannot be read is a mistake like any other. */
+bool config_parse_fd(int fd, struct config *config, struct config_mistakes *mistakes);
+
+/* What runs where: does any listen line, or any of that service, exist? */
+bool config_has_service(const struct config *config, enum config_service service);
+
+/* The domain of that name (in any case), or NULL. */
+const struct config_domain *config_find_domain(const struct config *config, struct slice name);
+
+#endif
