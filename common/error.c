@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static void format_text(char *text, size_t size, const char *format, va_list arguments)
+__attribute__((format(printf, 3, 0))) static void format_text(char *text, size_t size,
+                                                              const char *format, va_list arguments)
 {
     int needed = vsnprintf(text, size, format, arguments);
     if (needed < 0)
