@@ -1,0 +1,55 @@
+/*
+ * How a login role hands a client over to the process of its user: the first thing on the stream
+ * socket that both got from the master (ROLE_ADMITTED, ROLE_SESSION), sent with one sendmsg(2).
+ *
+ * With HANDOFF_DESCRIPTOR the client's own socket comes along (SCM_RIGHTS): the connection is not
+ * encrypted, and the stream socket ends here. Without, the login role goes on carrying decrypted
+ * bytes both ways on the stream socket until either side closes.
+ */
+#ifndef COMMON_HANDOFF_H
+#define COMMON_HANDOFF_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/error.h"
+#include "common/slice.h"
+
+enum {
+    HANDOFF_MAGIC = 0x68616e64,
+    HANDOFF_DESCRIPTOR = 1,
+    HANDOFF_TAG_MAX = 255,
+    HANDOFF_INPUT_MAX = 65536,
+};
+
+/* tag_octets and input_octets follow. */
+struct handoff {
+    uint32_t magic;
+    uint32_t flags;
+    uint32_t tag_octets;   /* IMAP: the tag of LOGIN or AUTHENTICATE, to be answered with OK by the
+                              user's process once it is ready; POP3: 0 */
+    uint32_t input_octets; /* what the client sent behind its credentials, not yet parsed */
+};
+
+/* Sends the handoff on `stream`; client_fd -1: not along. Both descriptors stay the caller's. The
+ * socket is fresh, so all of it fits and nothing blocks; anything else is an error. */
+bool handoff_send(int stream, struct slice tag, struct slice input, int client_fd,
+                  struct error *error);
+
+/* What came. The octets borrow from the caller's buffer. */
+struct handoff_received {
+    struct slice tag;
+    struct slice input;
+    int client_fd; /* -1: the stream itself carries the client's bytes */
+};
+
+enum handoff_result { HANDOFF_DONE, HANDOFF_MORE, HANDOFF_BAD };
+
+/* Reads from a non-blocking `stream`; call again when it is readable while the answer is
+ * HANDOFF_MORE. `octets` is a buffer of HANDOFF_BUFFER octets, the same for each call, *got starts
+ * at 0, received->client_fd at -1. */
+enum { HANDOFF_BUFFER = sizeof(struct handoff) + HANDOFF_TAG_MAX + HANDOFF_INPUT_MAX };
+enum handoff_result handoff_receive(int stream, uint8_t *octets, size_t *got,
+                                    struct handoff_received *received, struct error *error);
+
+#endif

@@ -1,0 +1,246 @@
+/*
+ * What the master and the roles say to each other on the channel that every role is born with
+ * (descriptor ROLE_MASTER_FD). Records of common/ipc.h.
+ *
+ * Birth: the master sends ROLE_START, then ROLE_DESCRIPTOR for all that the role may use, then
+ * ROLE_GO; the role confines itself and answers MASTER_READY. ROLE_PEER may come before ROLE_GO and
+ * at any time after: a peer that died was started again.
+ */
+#ifndef COMMON_MASTER_PROTOCOL_H
+#define COMMON_MASTER_PROTOCOL_H
+
+#include "common/ipc.h"
+#include "common/role_kind.h"
+
+enum {
+    ROLE_MASTER_FD = 3,
+    ROLE_JOURNAL_FD = 4, /* see common/log.h */
+};
+
+/* Record types. ROLE_x: master to role; MASTER_x: role to master. */
+enum master_record {
+    ROLE_START = 1,
+    ROLE_DESCRIPTOR,
+    ROLE_PEER,
+    ROLE_GO,
+    ROLE_JOURNAL_LINE, /* a new socket to journal, which was started again */
+    ROLE_RELOAD,
+    ROLE_STOP,
+    ROLE_COUNT,
+    ROLE_HOME,         /* to deliver, mailbox, maildrop: an account's directory */
+    ROLE_SESSION,      /* to mailbox, maildrop: a client that logged in */
+    ROLE_ADMITTED,     /* to a login role: the other end of that session */
+    ROLE_NOT_ADMITTED, /* to a login role: there will be none */
+    ROLE_TARGET,       /* to queue: where an account's mail is delivered */
+    ROLE_NO_TARGET,
+    ROLE_CHANGED, /* to mailbox: a folder has new mail or lost some */
+    ROLE_WATCHED, /* to deliver: whether somebody wants to hear of an account's new mail */
+    ROLE_FEED,    /* to journal: the socket of one more role */
+
+    MASTER_READY = 101,
+    MASTER_TRAPPED, /* the SIGSYS handler's last words */
+    MASTER_HOSTILE,
+    MASTER_COUNTS,
+    MASTER_IDLE,
+    MASTER_CHECKS,  /* from auth */
+    MASTER_ADMIT,   /* from auth */
+    MASTER_TARGET,  /* from auth */
+    MASTER_CHANGED, /* from deliver, maildrop */
+};
+
+enum { MASTER_SECRET_OCTETS = 32, MASTER_ACCOUNT_MAX = 320, MASTER_PATH_MAX = 1024 };
+
+/* First record of all. One descriptor: the text of the configuration (sealed, to be read from
+ * offset 0). */
+struct role_start {
+    struct ipc_header header;
+    uint32_t kind;    /* enum role_kind */
+    uint32_t number;  /* of this process among its kind, never used again while the master lives */
+    uint32_t is_root; /* 1: started by root, chroot is to be done; 0: single-user mode */
+    uint32_t reserved;
+    uint8_t token_key[MASTER_SECRET_OCTETS]; /* auth, queue, keys; zero for all others */
+};
+
+/* What the descriptor of a ROLE_DESCRIPTOR is. */
+enum descriptor_purpose {
+    DESCRIPTOR_LISTENER = 1, /* index: of the `listen` section; one record for each address */
+    DESCRIPTOR_CHAIN,        /* index: of the `certificate` section; readable file, PEM */
+    DESCRIPTOR_KEY,          /* index: the same; for keys alone */
+    DESCRIPTOR_DIRECTORY,    /* the role's own state directory, and its root after chroot */
+    DESCRIPTOR_PLACE,        /* index: place; directory below which homes lie */
+    DESCRIPTOR_ACCOUNTS,     /* index: of the `accounts` section; directory of its file */
+    DESCRIPTOR_ALIASES,      /* index: of the `domain` section; directory of its aliases file */
+    DESCRIPTOR_SENDERS,      /* directory of the sender map */
+    DESCRIPTOR_LOG_FILE,     /* for journal: directory of the log file */
+    DESCRIPTOR_STDERR,
+};
+
+/* One descriptor. */
+struct role_descriptor {
+    struct ipc_header header;
+    uint32_t purpose; /* enum descriptor_purpose */
+    uint32_t index;
+};
+
+/* One descriptor: a SOCK_SEQPACKET channel to that peer. */
+struct role_peer_record {
+    struct ipc_header header;
+    uint32_t kind;
+    uint32_t number;
+};
+
+/* ROLE_GO, ROLE_STOP, ROLE_COUNT, MASTER_READY, MASTER_IDLE: the header alone. ROLE_JOURNAL_LINE:
+ * the header and one descriptor.
+ *
+ * ROLE_STOP asks to finish: accept nothing new, end when what is under way is done. A per-account
+ * role that has had nothing to do for a while says MASTER_IDLE; if nothing is on its way to it, the
+ * master answers ROLE_STOP and gives it nothing more. */
+
+/* One descriptor: the new configuration. ROLE_DESCRIPTOR records follow for all that replaces what
+ * came at birth, then ROLE_GO. Only to roles that live through a reload (auth, queue, journal). */
+struct role_reload {
+    struct ipc_header header;
+};
+
+/* A directory that belongs to an account. `place` numbers a directory tree (an `accounts` section;
+ * PLACE_FILESYSTEM: the whole file system, for system users); path is relative to it, without "..",
+ * made with mode 0700 where it is missing. Account and path follow the struct, without NUL. */
+enum { PLACE_FILESYSTEM = 0xffff };
+struct master_home {
+    uint32_t place;
+    uint32_t uid;
+    uint32_t gid;
+    uint32_t account_octets; /* 1..MASTER_ACCOUNT_MAX: canonical name, as in the log */
+    uint32_t path_octets;    /* 1..MASTER_PATH_MAX: the Maildir */
+    uint32_t reserved;
+    uint64_t quota_octets;   /* 0: none */
+    uint64_t quota_messages; /* 0: none */
+};
+
+/* To mailbox and maildrop before ROLE_GO: the one account they serve. To deliver at any time,
+ * before the first message for `handle`: a handle is valid until the process ends; the same account
+ * may come again with another quota. Account and path behind it. */
+struct role_home {
+    struct ipc_header header;
+    uint64_t handle; /* chosen by the master, unique while it lives */
+    struct master_home home;
+};
+
+/* What is known of a client that logged in. */
+enum { SESSION_TLS = 1 };
+struct master_client {
+    uint64_t session;    /* number of the session in the log, chosen by the login role */
+    uint8_t address[16]; /* network order; IPv4 as ::ffff:a.b.c.d */
+    uint16_t port;
+    uint16_t flags; /* SESSION_TLS */
+    uint32_t reserved;
+};
+
+/* To mailbox, maildrop. One descriptor: a SOCK_STREAM socket to the login role, on which the login
+ * role first sends a struct handoff (common/handoff.h). */
+struct role_session {
+    struct ipc_header header;
+    struct master_client client;
+};
+
+/* To a login role; request is the one of its AUTH_PASSWORD. One descriptor: the socket's other end.
+ */
+struct role_admitted {
+    struct ipc_header header;
+};
+
+/* The request had right credentials, but there is no process for it now. */
+struct role_not_admitted {
+    struct ipc_header header;
+    uint32_t reason; /* enum not_admitted_reason */
+    uint32_t reserved;
+};
+enum not_admitted_reason {
+    NOT_ADMITTED_TEMPORARY = 1, /* no memory, no process, too many */
+    NOT_ADMITTED_IN_USE,        /* POP3: the maildrop has a session already, RFC 1939 4 */
+};
+
+/* To queue; request is the one of its AUTH_TARGET. */
+struct role_target {
+    struct ipc_header header;
+    uint64_t handle;         /* as in role_home */
+    uint32_t deliver_number; /* the peer of kind ROLE_DELIVER that knows the handle */
+    uint32_t reserved;
+};
+struct role_no_target {
+    struct ipc_header header;
+};
+
+/* To mailbox: look at that folder (its name on disk behind the struct, empty: INBOX). */
+struct role_changed {
+    struct ipc_header header;
+};
+
+/* To deliver. */
+struct role_watched {
+    struct ipc_header header;
+    uint64_t handle;
+    uint32_t watched; /* 1: send MASTER_CHANGED after each delivery; 0: nobody listens */
+    uint32_t reserved;
+};
+
+/* To journal. One descriptor: events of that role. */
+struct role_feed {
+    struct ipc_header header;
+    uint32_t kind;
+    uint32_t number;
+};
+
+/* Sent by the SIGSYS handler; the process is gone right after. */
+struct master_trapped {
+    struct ipc_header header;
+    int32_t call;
+    uint32_t architecture;
+};
+
+/* That peer broke the protocol on our channel: the master ends it. */
+struct master_hostile {
+    struct ipc_header header;
+    uint32_t kind;
+    uint32_t number;
+};
+
+/* Answer to ROLE_COUNT. */
+struct master_counts {
+    struct ipc_header header;
+    uint64_t sessions; /* open connections, or sessions served */
+    uint64_t queued;   /* queue: messages not yet delivered */
+    uint64_t held;     /* queue: messages that wait for an administrator or for the relay */
+};
+
+/* From auth: how many check workers it wants, 1..8. */
+struct master_checks {
+    struct ipc_header header;
+    uint32_t count;
+    uint32_t reserved;
+};
+
+/* From auth: this login is right. The master answers the login role, not auth. Account and path
+ * behind the struct. */
+struct master_admit {
+    struct ipc_header header; /* request: of the login role's AUTH_PASSWORD */
+    uint32_t login_kind;      /* ROLE_IMAP_LOGIN or ROLE_POP3_LOGIN */
+    uint32_t login_number;
+    struct master_client client;
+    struct master_home home;
+};
+
+/* From auth: queue asked where this account's mail goes. Account and path behind it. */
+struct master_target {
+    struct ipc_header header; /* request: of queue's AUTH_TARGET */
+    struct master_home home;
+};
+
+/* From deliver (handle of the account) and maildrop (handle 0: its own account). The folder's name
+ * on disk behind it, empty for INBOX. */
+struct master_changed {
+    struct ipc_header header;
+    uint64_t handle;
+};
+
+#endif
