@@ -1,0 +1,793 @@
+/*
+ * Streams on the event loop; see stream.h. Any process.
+ *
+ * Calls of the owner only change the struct and ask for `settle` at the end of the turn, the one
+ * place that writes, changes over to another transport, decides what to wait for and reports
+ * failure:
+ *
+ *     event ──> on_readable / on_writable ──┐
+ *     owner ──> stream_write, _consume, … ──┴─> (end of turn) settle ──> (next turn) on_drained,
+ * rest
+ */
+#include "common/stream.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include <utlist.h>
+
+#include "common/fd.h"
+#include "common/size.h"
+
+enum {
+    SMALLEST_READ = 4096,
+    SEGMENT_OCTETS = 4096 - 64, /* with its header and malloc's a page */
+    STAGE_OCTETS =
+        16384, /* pieces of files up to this are copied: one call with their neighbours */
+    WRITE_PIECES = 16,
+    WRITE_OCTETS = 65536,  /* gathered for one write */
+    TURN_OCTETS = 1 << 18, /* written in a turn; then others have theirs */
+    MOST_FILES = 64,       /* pieces of files that wait count as a full output */
+};
+
+struct stream_file {
+    int fd;
+    unsigned shares;
+};
+
+/* A run of octets in memory, or, with `file`, a piece of one. */
+struct stream_segment {
+    struct stream_segment *prev;
+    struct stream_segment *next;
+    struct stream_file *file;
+    uint64_t offset; /* file: where the piece begins */
+    uint64_t left;   /* file: its octets */
+    size_t start;    /* memory: octets[start, end) */
+    size_t end;
+    size_t capacity;
+    uint8_t octets[];
+};
+
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* ---- the plain transport ---- */
+
+static enum transport_result plain_failure(const char *call, enum transport_result would_block,
+                                           struct error *error)
+{
+    if (errno == EAGAIN || errno == EINTR)
+        return would_block;
+    error_errno(error, "%s", call);
+    return TRANSPORT_FAILED;
+}
+
+static enum transport_result plain_read(struct stream *stream, void *octets, size_t size,
+                                        size_t *got, struct error *error)
+{
+    ssize_t count = recv(stream->fd, octets, size, 0);
+    if (count < 0)
+        return plain_failure("receive", TRANSPORT_WANT_READ, error);
+    *got = (size_t)count;
+    return count == 0 ? TRANSPORT_END : TRANSPORT_DONE;
+}
+
+static enum transport_result plain_write(struct stream *stream, const struct iovec *pieces,
+                                         int count, bool more, size_t *taken, struct error *error)
+{
+    struct iovec copy[WRITE_PIECES];
+    memcpy(copy, pieces, (size_t)count * sizeof(copy[0]));
+    struct msghdr message = {.msg_iov = copy, .msg_iovlen = (size_t)count};
+    ssize_t sent = sendmsg(stream->fd, &message, MSG_NOSIGNAL | (more ? MSG_MORE : 0));
+    if (sent < 0)
+        return plain_failure("send", TRANSPORT_WANT_WRITE, error);
+    *taken = (size_t)sent;
+    return TRANSPORT_DONE;
+}
+
+static enum transport_result plain_send_file(struct stream *stream, int fd, uint64_t offset,
+                                             size_t octets, size_t *taken, struct error *error)
+{
+    off_t position = (off_t)offset;
+    ssize_t sent = sendfile(stream->fd, fd, &position, octets);
+    if (sent < 0)
+        return plain_failure("send file", TRANSPORT_WANT_WRITE, error);
+    *taken = (size_t)sent;
+    return TRANSPORT_DONE;
+}
+
+static void plain_end_output(struct stream *stream)
+{
+    shutdown(stream->fd, SHUT_WR);
+}
+
+static const struct stream_transport plain_transport = {
+    .read = plain_read,
+    .write = plain_write,
+    .send_file = plain_send_file,
+    .end_output = plain_end_output,
+};
+
+/* ---- waiting ---- */
+
+static void settle_later(struct stream *stream)
+{
+    if (stream->fd >= 0)
+        turn_defer(stream->turn, &stream->at_turn_end);
+}
+
+static void wait_for(struct stream *stream, ev_io *watcher, bool wanted)
+{
+    if (wanted && !ev_is_active(watcher))
+        ev_io_start(stream->turn->loop, watcher);
+    else if (!wanted && ev_is_active(watcher))
+        ev_io_stop(stream->turn->loop, watcher);
+}
+
+/* The timer goes off no later than at that time. */
+static void arm_timer(struct stream *stream, uint64_t at)
+{
+    if (ev_is_active(&stream->timer) && stream->timer_at <= at)
+        return;
+    uint64_t now = now_ms();
+    uint64_t after = at > now ? at - now : 0;
+    ev_timer_stop(stream->turn->loop, &stream->timer);
+    ev_timer_set(&stream->timer, (double)after / 1000.0, 0.0);
+    ev_timer_start(stream->turn->loop, &stream->timer);
+    stream->timer_at = at;
+}
+
+static bool wants_input(const struct stream *stream)
+{
+    if (stream->input_ended || stream->handshaking || stream->next_transport)
+        return false;
+    if (stream->finishing)
+        return true;
+    return !stream->paused && !stream->above_high_water
+           && stream->input_end - stream->input_start < stream->limits.input;
+}
+
+static bool has_pending_input(const struct stream *stream)
+{
+    return stream->read_wants == 0 && stream->transport->pending
+           && stream->transport->pending(stream);
+}
+
+/* ---- input ---- */
+
+/* Room behind the input for one read, by moving it to the front or by growth up to the limit. */
+static bool make_room(struct stream *stream)
+{
+    size_t held = stream->input_end - stream->input_start;
+    size_t wanted = held + stream->read_size;
+    if (wanted > stream->limits.input)
+        wanted = stream->limits.input;
+    if (stream->input_capacity - stream->input_end >= wanted - held && stream->input)
+        return true;
+    if (stream->input_start > 0) {
+        memmove(stream->input, stream->input + stream->input_start, held);
+        stream->input_start = 0;
+        stream->input_end = held;
+    }
+    if (wanted <= stream->input_capacity)
+        return true;
+    uint8_t *grown = realloc(stream->input, wanted);
+    if (!grown)
+        return error_memory(&stream->error);
+    stream->input = grown;
+    stream->input_capacity = wanted;
+    return true;
+}
+
+/* An idle stream holds no memory for input. */
+static void release_input(struct stream *stream)
+{
+    free(stream->input);
+    stream->input = NULL;
+    stream->input_start = stream->input_end = stream->input_capacity = 0;
+}
+
+static enum transport_result read_once(struct stream *stream)
+{
+    if (!make_room(stream))
+        return TRANSPORT_FAILED;
+    size_t room = stream->input_capacity - stream->input_end;
+    if (room > stream->read_size)
+        room = stream->read_size;
+    size_t got = 0;
+    enum transport_result result = stream->transport->read(
+        stream, stream->input + stream->input_end, room, &got, &stream->error);
+    if (result != TRANSPORT_DONE)
+        return result;
+    stream->input_end += got;
+    stream->octets_in += got;
+    if (got == room && stream->read_size < stream->limits.input)
+        stream->read_size *= 2;
+    else if (got < room / 4)
+        stream->read_size = SMALLEST_READ;
+    return result;
+}
+
+/* One read, and more only of what the transport has decrypted already. True if the owner has
+ * something new to see. */
+static bool fill(struct stream *stream)
+{
+    uint64_t before = stream->octets_in;
+    enum transport_result result;
+    do {
+        if (stream->finishing)
+            stream->input_start = stream->input_end = 0;
+        result = read_once(stream);
+        stream->read_wants = 0;
+    } while (result == TRANSPORT_DONE && wants_input(stream) && has_pending_input(stream)
+             && stream->octets_in - before < TURN_OCTETS);
+    if (result == TRANSPORT_FAILED)
+        stream->failed = true;
+    if (result == TRANSPORT_END)
+        stream->input_ended = true;
+    if (result == TRANSPORT_WANT_WRITE)
+        stream->read_wants = EV_WRITE;
+    else if (result != TRANSPORT_DONE || !has_pending_input(stream))
+        stream->read_wants = EV_READ;
+    return stream->octets_in != before || stream->input_ended;
+}
+
+static void read_input(struct stream *stream)
+{
+    settle_later(stream);
+    if (!wants_input(stream) || stream->failed || stream->read_wants != 0)
+        return;
+    if (fill(stream) && !stream->failed && !stream->finishing)
+        stream->handler->on_input(stream);
+}
+
+/* ---- output ---- */
+
+static struct stream_segment *new_segment(size_t capacity)
+{
+    struct stream_segment *segment = malloc(sizeof(*segment) + capacity);
+    if (segment)
+        *segment = (struct stream_segment){.capacity = capacity};
+    return segment;
+}
+
+static void remove_segment(struct stream *stream, struct stream_segment *segment)
+{
+    DL_DELETE(stream->output, segment);
+    if (segment->file) {
+        stream->output_files--;
+        stream_file_release(segment->file);
+    }
+    free(segment);
+}
+
+static void note_level(struct stream *stream)
+{
+    if (stream->output_octets >= stream->limits.high_water || stream->output_files >= MOST_FILES)
+        stream->above_high_water = true;
+    if (!stream->above_high_water || stream->output_octets > stream->limits.high_water / 2
+        || stream->output_files > MOST_FILES / 2)
+        return;
+    stream->above_high_water = false;
+    stream->drained_due = true;
+}
+
+/* Copies up to STAGE_OCTETS of the piece into a segment before it. */
+static bool stage_file(struct stream *stream, struct stream_segment *piece)
+{
+    size_t octets = piece->left < STAGE_OCTETS ? (size_t)piece->left : STAGE_OCTETS;
+    struct stream_segment *staged = new_segment(octets);
+    if (!staged)
+        return error_memory(&stream->error);
+    if (!fd_pread_full(piece->file->fd, staged->octets, octets, piece->offset, &staged->end,
+                       &stream->error)) {
+        free(staged);
+        return error_prefix(&stream->error, "file to be sent");
+    }
+    if (staged->end < octets) {
+        free(staged);
+        return error_set(&stream->error, ERROR_TEMPORARY, "file to be sent became shorter");
+    }
+    DL_PREPEND_ELEM(stream->output, piece, staged);
+    stream->output_octets += octets;
+    piece->offset += octets;
+    piece->left -= octets;
+    if (piece->left == 0)
+        remove_segment(stream, piece);
+    return true;
+}
+
+static bool is_sent_as_file(const struct stream *stream, const struct stream_segment *segment)
+{
+    return segment->file && segment->left > STAGE_OCTETS && stream->transport->send_file;
+}
+
+/* The octets at the head of the output, those of small files among them. */
+static bool gather(struct stream *stream, struct iovec *pieces, int *count, bool *more)
+{
+    size_t octets = 0;
+    struct stream_segment *segment = stream->output;
+    *count = 0;
+    while (segment && *count < WRITE_PIECES && octets < WRITE_OCTETS
+           && !is_sent_as_file(stream, segment)) {
+        if (segment->file) {
+            struct stream_segment *before = segment->prev;
+            bool first = segment == stream->output;
+            if (!stage_file(stream, segment))
+                return false;
+            segment = first ? stream->output : before->next;
+        }
+        pieces[*count] =
+            (struct iovec){segment->octets + segment->start, segment->end - segment->start};
+        octets += pieces[(*count)++].iov_len;
+        segment = segment->next;
+    }
+    *more = segment != NULL;
+    return true;
+}
+
+static void drop_written(struct stream *stream, size_t octets)
+{
+    stream->output_octets -= octets;
+    while (octets > 0) {
+        struct stream_segment *segment = stream->output;
+        size_t part = segment->end - segment->start;
+        if (octets < part) {
+            segment->start += octets;
+            return;
+        }
+        octets -= part;
+        remove_segment(stream, segment);
+    }
+}
+
+static enum transport_result write_memory(struct stream *stream, size_t *taken)
+{
+    struct iovec pieces[WRITE_PIECES];
+    int count;
+    bool more;
+    if (!gather(stream, pieces, &count, &more))
+        return TRANSPORT_FAILED;
+    enum transport_result result =
+        stream->transport->write(stream, pieces, count, more, taken, &stream->error);
+    if (result == TRANSPORT_DONE)
+        drop_written(stream, *taken);
+    return result;
+}
+
+static enum transport_result write_file(struct stream *stream, size_t *taken)
+{
+    struct stream_segment *piece = stream->output;
+    size_t octets = piece->left < TURN_OCTETS ? (size_t)piece->left : TURN_OCTETS;
+    enum transport_result result = stream->transport->send_file(
+        stream, piece->file->fd, piece->offset, octets, taken, &stream->error);
+    if (result != TRANSPORT_DONE)
+        return result;
+    if (*taken == 0) {
+        error_set(&stream->error, ERROR_TEMPORARY, "file to be sent became shorter");
+        return TRANSPORT_FAILED;
+    }
+    piece->offset += *taken;
+    piece->left -= *taken;
+    if (piece->left == 0)
+        remove_segment(stream, piece);
+    return result;
+}
+
+/* Writes until the output is empty, the peer takes no more, or the turn's share is used up. */
+static void flush(struct stream *stream)
+{
+    size_t written = 0;
+    while (stream->output && stream->write_wants == 0 && written < TURN_OCTETS) {
+        size_t taken = 0;
+        enum transport_result result = is_sent_as_file(stream, stream->output)
+                                           ? write_file(stream, &taken)
+                                           : write_memory(stream, &taken);
+        if (result == TRANSPORT_FAILED) {
+            stream->failed = true;
+            return;
+        }
+        if (result != TRANSPORT_DONE)
+            stream->write_wants = result == TRANSPORT_WANT_READ ? EV_READ : EV_WRITE;
+        written += taken;
+    }
+    stream->octets_out += written;
+    note_level(stream);
+    if (!stream->output || stream->limits.stalled_ms == 0)
+        stream->stalled_since = 0;
+    else if (written > 0 || stream->stalled_since == 0)
+        stream->stalled_since = now_ms();
+    if (stream->stalled_since > 0)
+        arm_timer(stream, stream->stalled_since + stream->limits.stalled_ms);
+}
+
+/* ---- settling ---- */
+
+static void release(struct stream *stream)
+{
+    turn_cancel(&stream->at_turn_end);
+    turn_cancel(&stream->in_next_turn);
+    ev_io_stop(stream->turn->loop, &stream->reader);
+    ev_io_stop(stream->turn->loop, &stream->writer);
+    ev_timer_stop(stream->turn->loop, &stream->timer);
+    while (stream->output)
+        remove_segment(stream, stream->output);
+    stream->output_octets = 0;
+    release_input(stream);
+    if (stream->transport->clear)
+        stream->transport->clear(stream);
+    if (stream->next_transport && stream->next_transport->clear) {
+        stream->state = stream->next_state;
+        stream->next_transport->clear(stream);
+    }
+    stream->transport = &plain_transport;
+    stream->next_transport = NULL;
+    stream->state = stream->next_state = NULL;
+}
+
+static void report_closed(struct stream *stream, const struct error *why)
+{
+    release(stream);
+    fd_discard(&stream->fd);
+    stream->handler->on_closed(stream, why);
+}
+
+static void change_transport(struct stream *stream)
+{
+    if (stream->transport->clear)
+        stream->transport->clear(stream);
+    stream->transport = stream->next_transport;
+    stream->state = stream->next_state;
+    stream->next_transport = NULL;
+    stream->next_state = NULL;
+    stream->handshaking = stream->transport->handshake != NULL;
+    stream->read_wants = stream->write_wants = 0;
+}
+
+static void step_handshake(struct stream *stream)
+{
+    if (stream->read_wants != 0)
+        return;
+    switch (stream->transport->handshake(stream, &stream->error)) {
+    case TRANSPORT_DONE:
+        stream->handshaking = false;
+        if (stream->handler->on_secured)
+            stream->handler->on_secured(stream);
+        break;
+    case TRANSPORT_WANT_READ:
+        stream->read_wants = EV_READ;
+        break;
+    case TRANSPORT_WANT_WRITE:
+        stream->read_wants = EV_WRITE;
+        break;
+    default:
+        stream->failed = true;
+    }
+}
+
+/* After stream_finish, once all is written: the end of output, then that of input or of patience.
+ */
+static bool is_finished(struct stream *stream)
+{
+    if (!stream->finishing || stream->output)
+        return false;
+    if (stream->linger_until == 0) {
+        if (!stream->handshaking)
+            stream->transport->end_output(stream);
+        stream->linger_until = now_ms() + stream->linger_ms;
+        arm_timer(stream, stream->linger_until);
+    }
+    return stream->input_ended || stream->handshaking || now_ms() >= stream->linger_until;
+}
+
+static void choose_events(struct stream *stream)
+{
+    bool reading = stream->handshaking || wants_input(stream);
+    bool writing = stream->output && !stream->handshaking;
+    int wants = 0;
+    if (reading)
+        wants |= stream->read_wants;
+    if (writing)
+        wants |= stream->write_wants != 0 ? stream->write_wants : EV_WRITE;
+    wait_for(stream, &stream->reader, (wants & EV_READ) != 0);
+    wait_for(stream, &stream->writer, (wants & EV_WRITE) != 0);
+    if (stream->drained_due || (reading && stream->read_wants == 0))
+        turn_again(stream->turn, &stream->in_next_turn);
+}
+
+static void settle(struct stream *stream)
+{
+    if (stream->next_transport && !stream->output && !stream->failed)
+        change_transport(stream);
+    if (stream->handshaking && !stream->failed && !stream->finishing)
+        step_handshake(stream);
+    if (stream->fd < 0)
+        return;
+    if (!stream->handshaking && !stream->failed)
+        flush(stream);
+    if (stream->failed)
+        report_closed(stream, &stream->error);
+    else if (is_finished(stream))
+        report_closed(stream, NULL);
+    else
+        choose_events(stream);
+    if (stream->input_start == stream->input_end)
+        release_input(stream);
+}
+
+static struct stream *stream_at_turn_end(struct deferred *deferred)
+{
+    return (struct stream *)(void *)((uint8_t *)deferred - offsetof(struct stream, at_turn_end));
+}
+
+static struct stream *stream_in_next_turn(struct deferred *deferred)
+{
+    return (struct stream *)(void *)((uint8_t *)deferred - offsetof(struct stream, in_next_turn));
+}
+
+static void on_turn_end(struct deferred *deferred)
+{
+    settle(stream_at_turn_end(deferred));
+}
+
+static void on_next_turn(struct deferred *deferred)
+{
+    struct stream *stream = stream_in_next_turn(deferred);
+    bool drained = stream->drained_due;
+    stream->drained_due = false;
+    settle_later(stream);
+    if (drained && stream->handler->on_drained && !stream_is_over(stream))
+        stream->handler->on_drained(stream);
+    if (stream->fd >= 0)
+        read_input(stream);
+}
+
+static void on_ready(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    (void)loop;
+    struct stream *stream = watcher->data;
+    if ((stream->read_wants & events) != 0)
+        stream->read_wants = 0;
+    if ((stream->write_wants & events) != 0)
+        stream->write_wants = 0;
+    read_input(stream);
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    struct stream *stream = watcher->data;
+    uint64_t now = now_ms();
+    settle_later(stream); /* looks at linger_until */
+    uint64_t stalled_until = stream->stalled_since + stream->limits.stalled_ms;
+    if (stream->stalled_since > 0 && now >= stalled_until) {
+        error_set(&stream->error, ERROR_PEER, "peer takes no output for %u ms",
+                  stream->limits.stalled_ms);
+        stream->failed = true;
+        return;
+    }
+    if (stream->stalled_since > 0)
+        arm_timer(stream, stalled_until);
+    if (stream->linger_until > now)
+        arm_timer(stream, stream->linger_until);
+    if (stream->deadline > now) {
+        arm_timer(stream, stream->deadline);
+    } else if (stream->deadline > 0 && !stream_is_over(stream)) {
+        stream->deadline = 0;
+        stream->handler->on_deadline(stream);
+    }
+}
+
+/* ---- what the owner calls ---- */
+
+void stream_init(struct stream *stream, struct turn *turn, int fd,
+                 const struct stream_handler *handler, const struct stream_limits *limits)
+{
+    *stream = (struct stream){
+        .fd = fd,
+        .turn = turn,
+        .handler = handler,
+        .transport = &plain_transport,
+        .limits = *limits,
+        .read_size = SMALLEST_READ,
+        .read_wants = EV_READ,
+        .at_turn_end = {.run = on_turn_end},
+        .in_next_turn = {.run = on_next_turn},
+    };
+    ev_io_init(&stream->reader, on_ready, fd, EV_READ);
+    ev_io_init(&stream->writer, on_ready, fd, EV_WRITE);
+    ev_timer_init(&stream->timer, on_timer, 0.0, 0.0);
+    stream->reader.data = stream->writer.data = stream->timer.data = stream;
+    settle_later(stream);
+}
+
+void stream_clear(struct stream *stream)
+{
+    if (!stream->turn)
+        return;
+    release(stream);
+    fd_discard(&stream->fd);
+    stream->turn = NULL;
+}
+
+struct slice stream_input(const struct stream *stream)
+{
+    if (!stream->input)
+        return SLICE("");
+    return slice_of(stream->input + stream->input_start, stream->input_end - stream->input_start);
+}
+
+void stream_consume(struct stream *stream, size_t octets)
+{
+    assert(octets <= stream->input_end - stream->input_start);
+    stream->input_start += octets;
+    settle_later(stream);
+}
+
+size_t stream_discard_input(struct stream *stream)
+{
+    size_t octets = stream->input_end - stream->input_start;
+    stream_consume(stream, octets);
+    return octets;
+}
+
+void stream_pause(struct stream *stream)
+{
+    stream->paused = true;
+    settle_later(stream);
+}
+
+void stream_resume(struct stream *stream)
+{
+    stream->paused = false;
+    settle_later(stream);
+}
+
+/* Where octets are appended: the last segment if it has room, else a new one. */
+static struct stream_segment *segment_with_room(struct stream *stream, size_t octets)
+{
+    struct stream_segment *last = stream->output ? stream->output->prev : NULL;
+    if (last && !last->file && last->end < last->capacity)
+        return last;
+    struct stream_segment *segment = new_segment(octets < SEGMENT_OCTETS ? SEGMENT_OCTETS : octets);
+    if (segment)
+        DL_APPEND(stream->output, segment);
+    return segment;
+}
+
+static bool append_octets(struct stream *stream, struct slice octets)
+{
+    size_t sum;
+    if (!size_add(stream->output_octets, octets.len, &sum) || sum > stream->limits.output)
+        return error_set(&stream->error, ERROR_PEER, "more than %zu octets of output wait",
+                         stream->limits.output);
+    while (octets.len > 0) {
+        struct stream_segment *segment = segment_with_room(stream, octets.len);
+        if (!segment)
+            return error_memory(&stream->error);
+        size_t room = segment->capacity - segment->end;
+        size_t part = octets.len < room ? octets.len : room;
+        memcpy(segment->octets + segment->end, octets.ptr, part);
+        segment->end += part;
+        stream->output_octets += part;
+        octets = slice_from(octets, part);
+    }
+    return true;
+}
+
+void stream_write(struct stream *stream, struct slice octets)
+{
+    if (stream_is_over(stream) || octets.len == 0)
+        return;
+    if (!append_octets(stream, octets))
+        stream->failed = true;
+    note_level(stream);
+    settle_later(stream);
+}
+
+struct stream_file *stream_file_new(int *fd)
+{
+    struct stream_file *file = malloc(sizeof(*file));
+    if (!file)
+        return NULL;
+    *file = (struct stream_file){.fd = *fd, .shares = 1};
+    *fd = -1;
+    return file;
+}
+
+void stream_file_release(struct stream_file *file)
+{
+    if (!file || --file->shares > 0)
+        return;
+    fd_discard(&file->fd);
+    free(file);
+}
+
+void stream_write_file(struct stream *stream, struct stream_file *file, uint64_t offset,
+                       uint64_t octets)
+{
+    if (stream_is_over(stream) || octets == 0)
+        return;
+    settle_later(stream);
+    struct stream_segment *segment = new_segment(0);
+    if (!segment) {
+        error_memory(&stream->error);
+        stream->failed = true;
+        return;
+    }
+    segment->file = file;
+    segment->offset = offset;
+    segment->left = octets;
+    file->shares++;
+    stream->output_files++;
+    DL_APPEND(stream->output, segment);
+    note_level(stream);
+}
+
+bool stream_output_full(const struct stream *stream)
+{
+    return stream->above_high_water;
+}
+
+void stream_set_deadline_ms(struct stream *stream, unsigned milliseconds)
+{
+    stream->deadline = milliseconds > 0 ? now_ms() + milliseconds : 0;
+    if (stream->deadline > 0 && stream->fd >= 0)
+        arm_timer(stream, stream->deadline);
+}
+
+void stream_finish(struct stream *stream, unsigned linger_ms)
+{
+    if (stream_is_over(stream))
+        return;
+    stream->finishing = true;
+    stream->linger_ms = linger_ms;
+    stream->deadline = 0;
+    stream->drained_due = false;
+    settle_later(stream);
+}
+
+bool stream_detach(struct stream *stream, int *fd, struct buffer *rest, struct error *error)
+{
+    if (stream_is_over(stream) || stream->output || stream->next_transport
+        || stream->transport != &plain_transport)
+        return error_set(error, ERROR_PERMANENT, "connection cannot be handed over");
+    if (!buffer_reserve(rest, stream->input_end - stream->input_start))
+        return error_memory(error);
+    buffer_append(rest, stream_input(stream));
+    *fd = stream->fd;
+    stream->fd = -1;
+    release(stream);
+    stream->turn = NULL;
+    return true;
+}
+
+void stream_start_transport(struct stream *stream, const struct stream_transport *transport,
+                            void *state)
+{
+    assert(stream->input_start == stream->input_end && !stream->next_transport && stream->fd >= 0);
+    stream->next_transport = transport;
+    stream->next_state = state;
+    /* Nothing waits: change now, so that a greeting written next goes out protected. */
+    if (!stream->output)
+        change_transport(stream);
+    settle_later(stream);
+}
+
+void stream_fail(struct stream *stream, const struct error *why)
+{
+    if (stream->failed || stream->fd < 0)
+        return;
+    stream->failed = true;
+    stream->error = *why;
+    settle_later(stream);
+}

@@ -1,0 +1,52 @@
+/*
+ * What is done at the end of an event loop's turn, after the handlers of all events that were ready
+ * and before the loop waits again: freeing sessions that ended in their own handler, one write for
+ * many replies, one commit for many messages. Also work in slices, a slice a turn, so that others
+ * get their turn between. No allocation. Any process, one struct turn a loop.
+ */
+#ifndef COMMON_TURN_H
+#define COMMON_TURN_H
+
+#include <stdbool.h>
+
+#include <ev.h>
+
+/* Lives in the object it is for. Zeroed and given its `run`, it is ready. */
+struct deferred {
+    void (*run)(struct deferred *deferred);
+    struct deferred *prev;
+    struct deferred *next;
+    struct deferred **list; /* the list it waits in; NULL: it does not wait */
+};
+
+struct turn {
+    struct ev_loop *loop;
+    struct deferred *at_end;  /* for the end of this turn */
+    struct deferred *in_next; /* for the next one; the loop does not sleep before it */
+    ev_prepare before_wait;
+    ev_check after_wait;
+    ev_idle no_wait;
+};
+
+/* The watchers do not keep the loop alive: ev_run returns when nothing else is active. */
+void turn_init(struct turn *turn, struct ev_loop *loop);
+void turn_clear(struct turn *turn); /* forgets what waits, without running it; may run twice */
+
+/* Runs it once at the end of this turn, in the order of the calls; a second call before that
+ * changes nothing. What is deferred while the end of the turn runs is run in the same end: an
+ * action that always defers itself again would never let the turn end; it wants turn_again. */
+void turn_defer(struct turn *turn, struct deferred *deferred);
+
+/* Runs it once in the next turn, which comes without waiting; events that are ready have theirs in
+ * between. An action that already waits, for either, stays where it is. */
+void turn_again(struct turn *turn, struct deferred *deferred);
+
+/* It will not run. Before the object it lives in is freed. */
+void turn_cancel(struct deferred *deferred);
+
+static inline bool deferred_waits(const struct deferred *deferred)
+{
+    return deferred->list != NULL;
+}
+
+#endif
