@@ -1,0 +1,153 @@
+/*
+ * What `auth` is asked, by whom, and what it answers. Records of common/ipc.h; texts follow the
+ * struct in the order of their lengths, without NUL. An account is always its canonical name
+ * (alice@demo.test; a system user alone: alice).
+ *
+ *   smtpd-session     AUTH_RECIPIENT, AUTH_SENDER, AUTH_PASSWORD (submission)
+ *   login roles       AUTH_PASSWORD
+ *   smtpd-queue       AUTH_TARGET, AUTH_FULL
+ *   auth to check     CHECK_PASSWORD
+ *   auth to master    MASTER_ADMIT, MASTER_TARGET, MASTER_CHECKS (common/master_protocol.h)
+ */
+#ifndef COMMON_AUTH_AUTH_PROTOCOL_H
+#define COMMON_AUTH_AUTH_PROTOCOL_H
+
+#include "common/auth/token.h"
+#include "common/ipc.h"
+#include "common/master_protocol.h"
+
+enum auth_record {
+    AUTH_RECIPIENT = 1,
+    AUTH_SENDER,
+    AUTH_PASSWORD,
+    AUTH_TARGET,
+    AUTH_FULL,
+
+    AUTH_RECIPIENT_ANSWER = 101,
+    AUTH_SENDER_ANSWER,
+    AUTH_VERDICT,
+    AUTH_NO_TARGET,
+
+    CHECK_PASSWORD = 201,
+    CHECK_VERDICT,
+};
+
+enum {
+    AUTH_ADDRESS_MAX = 512,   /* octets of an address in a record */
+    AUTH_NAME_MAX = 512,      /* octets of a login name */
+    AUTH_PASSWORD_MAX = 1024, /* octets */
+    AUTH_ACCOUNTS_MAX = 256,  /* accounts that one recipient may become in one answer */
+};
+
+/* Who is this recipient? From a session at RCPT. The address follows, as address_format() gives
+ * it. Answered from memory, in microseconds. */
+struct auth_recipient {
+    struct ipc_header header;
+    uint32_t address_octets;
+    uint32_t reserved;
+};
+
+enum auth_recipient_verdict {
+    AUTH_RECIPIENT_ACCOUNTS = 1,  /* local: the accounts follow */
+    AUTH_RECIPIENT_UNKNOWN,       /* our domain, nobody of that name: 550 5.1.1 */
+    AUTH_RECIPIENT_FOREIGN,       /* not our domain: 550 5.7.1 until there is a relay */
+    AUTH_RECIPIENT_FOREIGN_ALIAS, /* an alias leads to a foreign domain: 550 5.7.1 likewise */
+    AUTH_RECIPIENT_LOOP,          /* the aliases go in circles; the text names them: 550 5.4.6 */
+    AUTH_RECIPIENT_FULL,          /* over quota: 452 4.2.2 */
+    AUTH_RECIPIENT_TEMPORARY,     /* 451 4.3.0 */
+};
+
+/* The text (for people and the log; empty: the verdict says all) follows, then `accounts` times an
+ * uint16_t length and an account. */
+struct auth_recipient_answer {
+    struct ipc_header header;
+    uint32_t verdict; /* enum auth_recipient_verdict */
+    uint32_t accounts;
+    uint32_t text_octets;
+    uint32_t reserved;
+};
+
+/* May this account send as that address (envelope or From)? The account, then the address follow.
+ */
+struct auth_sender {
+    struct ipc_header header;
+    struct token token; /* of the session */
+    uint32_t account_octets;
+    uint32_t address_octets;
+};
+struct auth_sender_answer {
+    struct ipc_header header;
+    uint32_t allowed; /* 1: yes */
+    uint32_t reserved;
+};
+
+/* Is this the password? Name and password follow. From a submission session: AUTH_VERDICT in any
+ * case. From a login role: AUTH_VERDICT only for a refusal; success reaches it as ROLE_ADMITTED or
+ * ROLE_NOT_ADMITTED from the master. Refusals all take the same time, throttling included: the
+ * asker waits, without a limit of its own below 60 s. */
+struct auth_password {
+    struct ipc_header header;
+    struct master_client client;
+    uint32_t service; /* enum config_service, for the log and PAM */
+    uint32_t name_octets;
+    uint32_t password_octets;
+    uint32_t reserved;
+};
+
+enum auth_verdict_kind {
+    AUTH_GRANTED = 1,
+    AUTH_WRONG,     /* name or password: never said which. 535 5.7.8, [AUTHENTICATIONFAILED] */
+    AUTH_THROTTLED, /* too many failures, not even looked at: 454 4.7.0, [UNAVAILABLE]/[SYS/TEMP] */
+    AUTH_EXPIRED,   /* right, but the account or its password expired: [EXPIRED], 535 5.7.13 */
+    AUTH_TEMPORARY, /* no worker, no memory, PAM's trouble: 454 4.7.0, [UNAVAILABLE] */
+};
+
+/* AUTH_GRANTED: the account follows and token is good for this session. */
+struct auth_verdict {
+    struct ipc_header header;
+    uint32_t verdict; /* enum auth_verdict_kind */
+    uint32_t account_octets;
+    struct token token;
+};
+
+/* Where does this account's mail go? From queue; the account follows. On success the master answers
+ * queue with ROLE_TARGET; else auth sends AUTH_NO_TARGET. */
+struct auth_target {
+    struct ipc_header header;
+    uint32_t account_octets;
+    uint32_t reserved;
+};
+struct auth_no_target {
+    struct ipc_header header;
+    uint32_t permanent; /* 1: the account is gone, 5.1.1; 0: try again later */
+    uint32_t reserved;
+};
+
+/* From queue: a delivery found that this account is at its quota (full 1), or has room again (0).
+ * The account follows. auth believes it for a minute. */
+struct auth_full {
+    struct ipc_header header;
+    uint32_t full;
+    uint32_t account_octets;
+};
+
+/* One job for a worker, one at a time. Name, verifier and password follow. */
+enum check_method {
+    CHECK_PAM = 1, /* no verifier */
+    CHECK_HASH,    /* verifier: an Argon2id string */
+};
+struct check_password {
+    struct ipc_header header;
+    uint32_t method;
+    uint32_t name_octets;
+    uint32_t verifier_octets;
+    uint32_t password_octets;
+    uint8_t address[16]; /* of the client, for PAM_RHOST */
+};
+struct check_verdict {
+    struct ipc_header header;
+    uint32_t verdict; /* AUTH_GRANTED, AUTH_WRONG, AUTH_EXPIRED or AUTH_TEMPORARY */
+    uint32_t reserved;
+};
+
+#endif

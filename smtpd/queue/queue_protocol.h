@@ -1,0 +1,120 @@
+/*
+ * How an SMTP session puts a message into the queue.
+ *
+ *   session                                queue
+ *      <──────────── QUEUE_IDS ─────────────     at once after the channel is there, and whenever
+ *      ── QUEUE_MORE_IDS ──────────────────>     few are left
+ *      ── QUEUE_SPOOL ─────────────────────>     only for a body of more than 64 KiB
+ *      <─ QUEUE_SPOOLED (descriptor) ───────
+ *      ── QUEUE_RECIPIENT, one an account ─>     buffered under `request`
+ *      ── QUEUE_SUBMIT ────────────────────>
+ *      <─ QUEUE_COMMITTED / QUEUE_REFUSED ──     committed: on disk, and 250 may be said
+ *      ── QUEUE_FORGET ────────────────────>     instead of SUBMIT: the transaction is off
+ *
+ * `request` is the session role's number of the transaction: all records of one message bear it.
+ */
+#ifndef SMTPD_QUEUE_QUEUE_PROTOCOL_H
+#define SMTPD_QUEUE_QUEUE_PROTOCOL_H
+
+#include "common/auth/token.h"
+#include "common/ipc.h"
+#include "smtpd/filter/filter_protocol.h"
+
+enum queue_record {
+    QUEUE_RECIPIENT = 1,
+    QUEUE_SUBMIT,
+    QUEUE_SPOOL,
+    QUEUE_FORGET,
+    QUEUE_MORE_IDS,
+
+    QUEUE_IDS = 101,
+    QUEUE_SPOOLED,
+    QUEUE_COMMITTED,
+    QUEUE_REFUSED,
+    QUEUE_SPACE,
+};
+
+enum { QUEUE_IDS_LENT = 256, QUEUE_ADDRESS_MAX = 512, QUEUE_ENVID_MAX = 100 };
+
+/* Numbers first .. first + count - 1 are the session role's to give to messages, each once. Their
+ * text: smtpd/queue/queue_id.h. */
+struct queue_ids {
+    struct ipc_header header;
+    uint64_t first;
+    uint32_t count;
+    uint32_t reserved;
+};
+struct queue_more_ids {
+    struct ipc_header header;
+};
+
+/* RFC 3461 4.1 */
+enum queue_notify {
+    QUEUE_NOTIFY_SUCCESS = 1,
+    QUEUE_NOTIFY_FAILURE = 2,
+    QUEUE_NOTIFY_DELAY = 4,
+    QUEUE_NOTIFY_NEVER = 8,
+};
+
+/* One account that gets the message. The account, the recipient address as given at RCPT (for
+ * Delivered-To and reports), then ORCPT (decoded "type;address", may be empty) follow. The same
+ * account twice counts once. */
+struct queue_recipient {
+    struct ipc_header header;
+    uint16_t account_octets;
+    uint16_t address_octets;
+    uint16_t orcpt_octets;
+    uint16_t notify; /* of enum queue_notify; 0: not given */
+};
+
+enum queue_submit_flags {
+    QUEUE_IN_SPOOL = 1,  /* the body is in the file that QUEUE_SPOOLED lent; the session has closed
+                            its descriptor */
+    QUEUE_SUBMITTED = 2, /* by an account: token and account say whose */
+    QUEUE_UTF8 = 4,      /* SMTPUTF8 */
+    QUEUE_8BITMIME = 8,
+    QUEUE_RET_FULL = 16, /* RFC 3461 4.3 */
+    QUEUE_RET_HDRS = 32,
+};
+
+/* Reverse-path (empty: null), envid, account, prefix, cuts (structs), then the body unless
+ * QUEUE_IN_SPOOL. */
+struct queue_submit {
+    struct ipc_header header;
+    uint64_t id; /* one of those lent */
+    uint64_t session;
+    int64_t arrival;     /* seconds since 1970, as in Received */
+    struct token token;  /* with QUEUE_SUBMITTED */
+    uint32_t recipients; /* QUEUE_RECIPIENT records before this one, at least 1 */
+    uint32_t flags;
+    uint16_t reverse_path_octets;
+    uint16_t envid_octets;
+    uint16_t account_octets;
+    uint16_t cuts;
+    uint32_t prefix_octets;
+    uint32_t reserved;
+    uint64_t body_octets;
+};
+
+/* QUEUE_SPOOL, QUEUE_FORGET, QUEUE_COMMITTED: the header alone. QUEUE_SPOOLED: the header and two
+ * descriptors of one empty file: the first writable, to be closed before QUEUE_SUBMIT, the second
+ * read-only, for `filter`, to be closed by whenever. */
+
+/* Instead of QUEUE_SPOOLED or QUEUE_COMMITTED: the reply, as in filter_refused. Nothing was kept.
+ */
+struct queue_refused {
+    struct ipc_header header;
+    uint16_t code;
+    uint16_t text_octets;
+    uint32_t reserved;
+};
+
+/* To every session role when it changes: may mail be taken at all (limits.free-space)? Sessions
+ * answer MAIL with 452 4.3.1 meanwhile. */
+struct queue_space {
+    struct ipc_header header;
+    uint32_t enough; /* 1: yes, the state assumed at first */
+    uint32_t reserved;
+};
+
+#endif
