@@ -1,0 +1,59 @@
+/*
+ * The server's side of SASL PLAIN (RFC 4616) and LOGIN, between the base64 lines of SMTP AUTH (RFC
+ * 4954), IMAP AUTHENTICATE (RFC 9051 6.2.2) and POP3 AUTH (RFC 5034) and the names and password
+ * that `auth` is asked about. It decides nothing about them. Pure; session and login processes.
+ *
+ *     sasl_start ──> SASL_CONTINUE ──(challenge out, line in)──> sasl_respond ──> ...
+ *         └──────────────┴──> SASL_DONE | SASL_CANCELLED | SASL_MALFORMED, then sasl_clear
+ */
+#ifndef COMMON_SASL_H
+#define COMMON_SASL_H
+
+#include "common/base64.h"
+#include "common/slice.h"
+
+enum {
+    SASL_NAME_LIMIT = 255,     /* octets of each name, RFC 4616 2 */
+    SASL_PASSWORD_LIMIT = 511, /* octets, as PAM_MAX_RESP_SIZE has it */
+    SASL_MESSAGE_LIMIT = SASL_NAME_LIMIT + 1 + SASL_NAME_LIMIT + 1 + SASL_PASSWORD_LIMIT,
+
+    /* No response that can succeed is longer than this, in base64, without its line end. */
+    SASL_LINE_LIMIT = BASE64_LENGTH(SASL_MESSAGE_LIMIT),
+};
+
+enum sasl_mechanism { SASL_PLAIN, SASL_LOGIN };
+
+enum sasl_result {
+    SASL_CONTINUE,  /* send the challenge; the client's next line goes to sasl_respond() */
+    SASL_DONE,      /* names and password are there, none of them checked */
+    SASL_CANCELLED, /* the client sent "*" */
+    SASL_MALFORMED, /* no base64, or not what the mechanism wants: empty, too long, not UTF-8 */
+};
+
+struct sasl {
+    enum sasl_mechanism mechanism;
+
+    /* With SASL_DONE. They point into this struct, so it must not be copied. */
+    struct slice authorization_id;  /* whom to act as; empty: whom authentication_id says */
+    struct slice authentication_id; /* UTF-8, 1 to SASL_NAME_LIMIT octets, no NUL */
+    struct slice password;          /* 1 to SASL_PASSWORD_LIMIT octets, no NUL */
+
+    uint8_t octets[SASL_MESSAGE_LIMIT];
+};
+
+/* "PLAIN" or "LOGIN" in any case. */
+bool sasl_find_mechanism(struct slice name, enum sasl_mechanism *mechanism);
+
+/* Begins an exchange. `initial` is the initial response as the client wrote it ("=" is an empty
+ * one), NULL if there was none. *challenge, base64 of ours and possibly empty, is for
+ * SASL_CONTINUE. */
+enum sasl_result sasl_start(struct sasl *sasl, enum sasl_mechanism mechanism,
+                            const struct slice *initial, struct slice *challenge);
+
+/* Takes the client's line, without its CRLF. Only after SASL_CONTINUE. */
+enum sasl_result sasl_respond(struct sasl *sasl, struct slice line, struct slice *challenge);
+
+/* Zeroes everything, the password first of all. May run twice, and on a zeroed struct. */
+void sasl_clear(struct sasl *sasl);
+
+#endif
