@@ -9,6 +9,7 @@
 #ifndef COMMON_MASTER_PROTOCOL_H
 #define COMMON_MASTER_PROTOCOL_H
 
+#include "common/ip_address.h"
 #include "common/ipc.h"
 #include "common/role_kind.h"
 
@@ -129,10 +130,10 @@ struct role_home {
 /* What is known of a client that logged in. */
 enum { SESSION_TLS = 1 };
 struct master_client {
-    uint64_t session;    /* number of the session in the log, chosen by the login role */
-    uint8_t address[16]; /* network order; IPv4 as ::ffff:a.b.c.d */
+    uint64_t session; /* number of the session in the log, chosen by the login role */
+    struct ip_address address;
+    uint8_t flags; /* SESSION_TLS */
     uint16_t port;
-    uint16_t flags; /* SESSION_TLS */
     uint32_t reserved;
 };
 

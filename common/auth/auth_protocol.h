@@ -142,7 +142,7 @@ struct check_password {
     uint32_t name_octets;
     uint32_t verifier_octets;
     uint32_t password_octets;
-    uint8_t address[16]; /* of the client, for PAM_RHOST */
+    struct ip_address address; /* of the client, for PAM_RHOST */
 };
 struct check_verdict {
     struct ipc_header header;
