@@ -68,11 +68,11 @@ enum config_source {
 /* accounts { ... }: the sources are asked in the order they are given. */
 struct config_accounts {
     enum config_source source;
-    const char *mailbox;     /* pam: "~/..." below the user's home, or absolute with no "~" */
-    struct config_text file; /* file: the passwd-file; NULL for pam */
-    struct config_text mail; /* file: <mail>/<domain>/<local part>/Maildir; NULL for pam */
-    struct config_text user; /* file: the system user who owns that mail */
-    uint64_t quota_octets;   /* of each account that has none of its own; 0: none */
+    struct config_text mailbox; /* pam: a Maildir below the user's home, "~/Maildir" */
+    struct config_text file;    /* file: the passwd-file; NULL for pam */
+    struct config_text mail;    /* file: <mail>/<domain>/<local part>/Maildir; NULL for pam */
+    struct config_text user;    /* file: the system user who owns that mail */
+    uint64_t quota_octets;      /* of each account that has none of its own; 0: none */
     unsigned line;
 };
 
