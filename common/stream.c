@@ -459,6 +459,7 @@ static void step_handshake(struct stream *stream)
     switch (stream->transport->handshake(stream, &stream->error)) {
     case TRANSPORT_DONE:
         stream->handshaking = false;
+        settle_later(stream);
         if (stream->handler->on_secured)
             stream->handler->on_secured(stream);
         break;
@@ -505,14 +506,14 @@ static void choose_events(struct stream *stream)
 
 static void settle(struct stream *stream)
 {
+    if (!stream->handshaking && !stream->failed)
+        flush(stream);
     if (stream->next_transport && !stream->output && !stream->failed)
         change_transport(stream);
     if (stream->handshaking && !stream->failed && !stream->finishing)
         step_handshake(stream);
     if (stream->fd < 0)
         return;
-    if (!stream->handshaking && !stream->failed)
-        flush(stream);
     if (stream->failed)
         report_closed(stream, &stream->error);
     else if (is_finished(stream))
