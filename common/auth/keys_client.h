@@ -1,0 +1,24 @@
+/*
+ * Asking `keys` for a signature, in the middle of a handshake: the only blocking wait inside a
+ * loop, KEYS_TIMEOUT_MS at most. Network roles.
+ */
+#ifndef COMMON_AUTH_KEYS_CLIENT_H
+#define COMMON_AUTH_KEYS_CLIENT_H
+
+#include "common/ipc.h"
+
+struct keys_client {
+    int fd;           /* of the channel to keys, borrowed; -1: there is none now */
+    uint64_t request; /* number of the last question */
+};
+
+/* The function that common/keys_provider.h wants; `owner` is a struct keys_client. `signature` has
+ * room for KEYS_SIGNATURE_MAX octets. */
+bool keys_client_sign(void *owner, uint32_t certificate, uint16_t scheme, struct slice message,
+                      uint8_t *signature, size_t *octets, struct error *error);
+
+/* What the channel may receive outside that call: an answer that came too late, which is dropped.
+ */
+extern const struct ipc_rule keys_client_rules[2];
+
+#endif
