@@ -45,14 +45,6 @@ static const uint8_t classes[256] = {
     [0x80 ... 0xff] = ATEXT | QTEXT | LET_DIG,
 };
 
-static bool has_octets_above_127(struct slice text)
-{
-    for (size_t i = 0; i < text.len; i++)
-        if (text.ptr[i] > 127)
-            return true;
-    return false;
-}
-
 /* Dot-string = Atom *("." Atom) */
 static bool parse_dot_string(struct cursor *in, struct slice *text)
 {
@@ -100,7 +92,7 @@ static bool skip_sub_domain(struct cursor *in)
     while (cursor_take_class(in, classes, LET_DIG).len > 0 || cursor_skip(in, '-'))
         continue;
     struct slice label = cursor_since(in, &start);
-    bool too_long = label.len > LABEL_LIMIT && !has_octets_above_127(label);
+    bool too_long = label.len > LABEL_LIMIT && slice_is_ascii(label);
     if (label.len > 0 && label.ptr[0] != '-' && label.ptr[label.len - 1] != '-' && !too_long)
         return true;
     *in = start;
@@ -285,7 +277,7 @@ static bool check_sizes(struct slice text, size_t limit, struct address *address
         return error_set(error, ERROR_PEER, "domain longer than %d octets", ADDRESS_DOMAIN_LIMIT);
     if (text.len > limit)
         return error_set(error, ERROR_PEER, "path longer than %d octets", ADDRESS_PATH_LIMIT);
-    address->utf8 = has_octets_above_127(text);
+    address->utf8 = !slice_is_ascii(text);
     if (address->utf8 && u8_check(text.ptr, text.len))
         return error_set(error, ERROR_PEER, "address is not valid UTF-8");
     return true;
@@ -446,7 +438,7 @@ static bool append_canonical_domain(const struct address *address, struct buffer
 {
     if (address->host == ADDRESS_HOST_LITERAL)
         append_literal(&address->ip, out);
-    else if (has_octets_above_127(address->domain))
+    else if (!slice_is_ascii(address->domain))
         return append_a_labels(address->domain, out, error);
     else
         append_lower(address->domain, out);

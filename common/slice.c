@@ -52,6 +52,14 @@ struct slice slice_trim(struct slice text)
     return text;
 }
 
+bool slice_is_ascii(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.ptr[i] > 127)
+            return false;
+    return true;
+}
+
 int slice_compare(struct slice a, struct slice b)
 {
     size_t shared = a.len < b.len ? a.len : b.len;

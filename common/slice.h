@@ -77,6 +77,9 @@ size_t slice_find(struct slice text, struct slice needle);
 /* Without the spaces and tabs at both ends. */
 struct slice slice_trim(struct slice text);
 
+/* No octet above 127. */
+bool slice_is_ascii(struct slice text);
+
 /* Orders as memcmp does, a prefix first: <0, 0, >0. */
 int slice_compare(struct slice a, struct slice b);
 
