@@ -1,0 +1,100 @@
+/*
+ * One line of SMTP as a struct: the commands of RFC 5321 4.1.1 with the parameters of SIZE (RFC
+ * 1870), 8BITMIME (6152), SMTPUTF8 (6531), DSN (3461, 6533), AUTH (4954), BDAT (3030), STARTTLS
+ * (3207). Pure; sessions.
+ *
+ * Exact, but for what real clients need: a space behind "FROM:" and "TO:" (Outlook), white space at
+ * the end of a line (RFC 5321 4.1.1), SMTPUTF8 without BODY=8BITMIME (iOS), and host names with an
+ * underscore in EHLO (Windows).
+ */
+#ifndef SMTPD_COMMAND_H
+#define SMTPD_COMMAND_H
+
+#include "common/address.h"
+#include "smtpd/reply.h"
+
+enum smtp_verb {
+    SMTP_UNKNOWN,
+    SMTP_EHLO,
+    SMTP_HELO,
+    SMTP_MAIL,
+    SMTP_RCPT,
+    SMTP_DATA,
+    SMTP_BDAT,
+    SMTP_RSET,
+    SMTP_VRFY,
+    SMTP_EXPN,
+    SMTP_HELP,
+    SMTP_NOOP,
+    SMTP_QUIT,
+    SMTP_STARTTLS,
+    SMTP_AUTH,
+    SMTP_OBSOLETE, /* SEND, SOML, SAML, TURN: known, and never to be done */
+    SMTP_VERBS,
+};
+
+/* RET=, RFC 3461 4.3 */
+enum smtp_ret { SMTP_RET_NONE, SMTP_RET_FULL, SMTP_RET_HDRS };
+
+/* NOTIFY=, RFC 3461 4.1 */
+enum smtp_notify {
+    SMTP_NOTIFY_SUCCESS = 1,
+    SMTP_NOTIFY_FAILURE = 2,
+    SMTP_NOTIFY_DELAY = 4,
+    SMTP_NOTIFY_NEVER = 8, /* alone */
+};
+
+struct smtp_mail {
+    struct address reverse_path;
+    uint64_t size;      /* 0: not given; more than fits is UINT64_MAX */
+    bool body_8bitmime; /* BODY=8BITMIME */
+    bool utf8;          /* SMTPUTF8 */
+    enum smtp_ret ret;
+    struct slice envid; /* xtext; empty: not given */
+    struct slice auth;  /* xtext or "<>"; of no use to anyone here, RFC 4954 5 */
+};
+
+struct smtp_rcpt {
+    struct address forward_path;
+    unsigned notify;    /* of enum smtp_notify; 0: not given */
+    struct slice orcpt; /* "type;text", smtp_command_append_orcpt(); empty: not given */
+    bool utf8;          /* has octets above 127: only in a transaction with SMTPUTF8 */
+};
+
+struct smtp_bdat {
+    uint64_t octets;
+    bool last;
+};
+
+struct smtp_auth {
+    struct slice mechanism;
+    struct slice initial; /* base64 or "="; .ptr NULL: none */
+};
+
+/* Borrows from the line. */
+struct smtp_command {
+    enum smtp_verb verb;
+    struct slice argument; /* EHLO, HELO: the name; VRFY, EXPN, HELP, NOOP: the text */
+    union {
+        struct smtp_mail mail;
+        struct smtp_rcpt rcpt;
+        struct smtp_bdat bdat;
+        struct smtp_auth auth;
+    };
+    struct error error; /* words of a refusal that are not literals */
+};
+
+/* The line comes without its CRLF. False: *refusal is the reply (it may borrow from *command), and
+ * command->verb tells what was meant, SMTP_UNKNOWN if nothing known. A BDAT that is refused here
+ * leaves open how many octets follow it: the connection must end. */
+bool smtp_command_parse(struct slice line, struct smtp_command *command,
+                        struct smtp_reply *refusal);
+
+/* The verb as a word, "MAIL"; "?" of SMTP_UNKNOWN. */
+const char *smtp_verb_name(enum smtp_verb verb);
+
+/* Appends an ORCPT as reports print it, "rfc822;a@b": xtext decoded, "utf-8" (RFC 6533) as it is.
+ */
+void smtp_command_append_orcpt(struct slice orcpt, struct buffer *out);
+
+#endif

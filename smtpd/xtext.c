@@ -1,0 +1,55 @@
+/* The two functions of xtext.h. Pure. */
+#include "smtpd/xtext.h"
+
+#include "common/cursor.h"
+
+/* HEXDIG of hexchar: upper case only. */
+static bool take_hex_digit(struct cursor *in, unsigned *value)
+{
+    uint8_t digit;
+    if (!cursor_peek(in, &digit))
+        return false;
+    if (ascii_is_digit(digit))
+        *value = *value << 4 | (unsigned)(digit - '0');
+    else if (digit >= 'A' && digit <= 'F')
+        *value = *value << 4 | (unsigned)(digit - 'A' + 10);
+    else
+        return false;
+    in->at++;
+    return true;
+}
+
+/* hexchar = "+" 2HEXDIG; xchar = any of "!" to "~" but "+" and "=" */
+static bool take_character(struct cursor *in, uint8_t *character)
+{
+    unsigned value = 0;
+    if (cursor_skip(in, '+')) {
+        if (!take_hex_digit(in, &value) || !take_hex_digit(in, &value) || value < ' '
+            || value > '~')
+            return false;
+        *character = (uint8_t)value;
+        return true;
+    }
+    if (!cursor_peek(in, character) || *character < '!' || *character > '~' || *character == '=')
+        return false;
+    in->at++;
+    return true;
+}
+
+bool xtext_is_valid(struct slice text)
+{
+    struct cursor in = cursor_of(text);
+    uint8_t character;
+    while (!cursor_at_end(&in))
+        if (!take_character(&in, &character))
+            return false;
+    return true;
+}
+
+void xtext_decode(struct slice text, struct buffer *out)
+{
+    struct cursor in = cursor_of(text);
+    uint8_t character;
+    while (take_character(&in, &character))
+        buffer_append_octet(out, character);
+}
