@@ -10,6 +10,7 @@ ifeq ($(origin CC),default)
 CC := gcc
 endif
 PYTHON ?= /usr/bin/python3
+JOBS   ?= $(shell nproc)
 MAKEFLAGS += --no-builtin-rules
 
 include packages.mk
@@ -86,29 +87,62 @@ $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(all_archives)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBRARIES)
 
-# Fuzz targets: tests/fuzz/NAME_fuzz.c is build/fuzz/fuzz/NAME_fuzz. SECONDS each.
+# Fuzz targets: tests/fuzz/NAME_fuzz.c is build/fuzz/fuzz/NAME_fuzz, FUZZ_SECONDS each; and
+# $(BUILD)/replay/NAME_fuzz, which only takes files, for `make check`.
 FUZZ_SECONDS ?= 60
 fuzz_sources := $(sort $(wildcard tests/fuzz/*_fuzz.c))
 fuzz_programs := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(fuzz_sources))
+replay_programs := $(patsubst tests/fuzz/%.c,$(BUILD)/replay/%,$(fuzz_sources))
 
 .PHONY: fuzz fuzz-build fuzz-programs
 fuzz: fuzz-build ## run each fuzz target for FUZZ_SECONDS (60)
 	$(PYTHON) tests/fuzz/run.py build/fuzz/fuzz --seconds $(FUZZ_SECONDS)
-fuzz-build:
-	+$(MAKE) BUILD=build/fuzz CC=clang OPTIMISE='-O1 -g' HARDENING=-fPIE \
+fuzz-build: deps-test
+	+$(MAKE) -j$(JOBS) BUILD=build/fuzz CC=clang OPTIMISE='-O1 -g' HARDENING=-fPIE \
 		SANITISE='-fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined' \
 		fuzz-programs
 fuzz-programs: $(fuzz_programs)
 $(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(all_archives)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBRARIES)
+$(BUILD)/replay/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay.o $(all_archives)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBRARIES)
+
+# All tests, in a build of their own under sanitizers.
+.PHONY: check check-build check-programs torture
+check: check-build ## install what tests need, build under sanitizers, run all tests
+	$(PYTHON) tests/run.py build/check
+check-build: deps-test
+	+$(MAKE) -j$(JOBS) BUILD=build/check OPTIMISE='-O1 -g' HARDENING=-fPIE \
+		SANITISE='-fsanitize=address,undefined -fno-sanitize-recover=undefined' check-programs
+check-programs: all unit $(replay_programs)
+torture: check-build ## the fault loops whole, not a sample
+	$(PYTHON) tests/run.py build/check --only fault --torture
+
+.PHONY: lint
+lint: deps-lint ## format, includes, forbidden calls, clang-tidy
+	$(PYTHON) tests/lint.py
+
+# Debian packages; see packages.mk.
+.PHONY: deps deps-build deps-demo deps-test deps-lint
+deps: ## install all Debian packages that anything here needs
+	@sh conf/deps.sh $(sort $(PACKAGES_BUILD) $(PACKAGES_DEMO) $(PACKAGES_TEST) $(PACKAGES_LINT))
+deps-build:
+	@sh conf/deps.sh $(PACKAGES_BUILD)
+deps-demo:
+	@sh conf/deps.sh $(sort $(PACKAGES_BUILD) $(PACKAGES_DEMO))
+deps-test:
+	@sh conf/deps.sh $(sort $(PACKAGES_BUILD) $(PACKAGES_TEST))
+deps-lint:
+	@sh conf/deps.sh $(sort $(PACKAGES_BUILD) $(PACKAGES_LINT))
 
 .PHONY: clean
 clean: ## remove what was built, the demo's state too
 	rm -rf build
 
 .PHONY: help
-help: ## this list
+help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -1,0 +1,97 @@
+"""Fixtures of the end-to-end and the fault tests.
+
+    house          a running staffetta that all tests of the session share
+    make_house     makes one for this test alone: make_house(settings={"limits": {...}})
+    account        the address of a fresh account in `house`, password PASSWORD
+    smtp, submission, imap, pop3      a Conversation with `house`, the greeting read
+    smtps, imaps, pop3s               the same over TLS from the first octet
+
+A test that has fixtures of its own for a state of a session builds them from these. Whatever a
+test does, no process may report a memory error, and none may be left behind.
+"""
+
+import house as house_module
+import pytest
+
+
+def end(house, failed):
+    """Stops it, and shows its log where a test failed."""
+    try:
+        house.stop()
+        reports = house.sanitizer_reports()
+        assert not reports, "\n".join(reports) + f"\n{house.log_text()}"
+    finally:
+        if failed:
+            print(house.log_text())
+        house.remove()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Lets a fixture's end see whether its test failed."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.when == "call":
+        item.failed = report.failed
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    return house_module.make_certificate(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture(scope="session")
+def house(certificate):
+    shared = house_module.House(certificate=certificate)
+    try:
+        shared.start()
+        yield shared
+    finally:
+        end(shared, failed=False)
+
+
+@pytest.fixture
+def make_house(request, certificate):
+    made = []
+
+    def make(start=True, **options):
+        options.setdefault("certificate", certificate)
+        made.append(house_module.House(**options))
+        if start:
+            made[-1].start()
+        return made[-1]
+
+    yield make
+    for one in reversed(made):
+        end(one, getattr(request.node, "failed", True))
+
+
+@pytest.fixture
+def account(house):
+    return house.new_account()
+
+
+def conversation_fixture(service):
+    @pytest.fixture
+    def connected(house):
+        with house.connect(service) as conversation:
+            yield conversation
+
+    return connected
+
+
+smtp = conversation_fixture("smtp")
+submission = conversation_fixture("submission")
+smtps = conversation_fixture("submissions")
+imap = conversation_fixture("imap")
+imaps = conversation_fixture("imaps")
+pop3 = conversation_fixture("pop3")
+pop3s = conversation_fixture("pop3s")
+
+
+@pytest.fixture(scope="session")
+def corpus():
+    """Directory of awkward messages; without it, the test is skipped."""
+    if not house_module.CORPUS.is_dir():
+        pytest.skip(f"no corpus of messages in {house_module.CORPUS}")
+    return house_module.CORPUS
