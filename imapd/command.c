@@ -175,21 +175,25 @@ static enum verdict step_through(struct command_reader *reader, struct cursor *i
     return verdict;
 }
 
+/* How much more of a line the limits allow. */
 static size_t room(const struct command_reader *reader)
 {
-    return reader->limits.text - reader->text.len;
+    size_t in_text = reader->limits.text - reader->text.len;
+    size_t in_lines = reader->limits.lines - reader->lines;
+    return in_text < in_lines ? in_text : in_lines;
 }
 
 /* Appends what fits: the tag in front is needed even of a command that is too long. */
 static bool collect(struct command_reader *reader, struct slice run)
 {
-    bool fits = run.len <= room(reader);
-    buffer_append(&reader->text, slice_range(run, 0, room(reader)));
-    if (!fits)
+    struct slice fitting = slice_range(run, 0, room(reader));
+    buffer_append(&reader->text, fitting);
+    reader->lines += fitting.len;
+    if (fitting.len < run.len)
         reader->problem = COMMAND_TOO_LONG;
     else if (reader->text.failed)
         reader->problem = COMMAND_NO_MEMORY;
-    return fits && !reader->text.failed;
+    return reader->problem == COMMAND_FINE;
 }
 
 static enum command_event close_reader(struct command_reader *reader)
@@ -364,6 +368,7 @@ static void begin_command(struct command_reader *reader)
     if (reader->text.capacity > WORTH_KEEPING)
         buffer_clear(&reader->text);
     buffer_reset(&reader->text);
+    reader->lines = 0;
     reader->problem = COMMAND_FINE;
     reader->stale = false;
 }
@@ -383,7 +388,8 @@ enum command_event command_read(struct command_reader *reader, struct cursor *in
 bool command_accept_literal(struct command_reader *reader)
 {
     reader->problem = COMMAND_LITERAL_TOO_LONG;
-    if (reader->literal.octets > room(reader))
+    if (reader->literal.octets > reader->limits.literal
+        || reader->literal.octets > reader->limits.text - reader->text.len)
         return false;
     reader->problem = COMMAND_NO_MEMORY;
     if (!buffer_reserve(&reader->text, (size_t)reader->literal.octets))
@@ -396,6 +402,7 @@ bool command_accept_literal(struct command_reader *reader)
 void command_stream_literal(struct command_reader *reader)
 {
     buffer_reset(&reader->text);
+    reader->lines = 0;
     reader->state = STATE_STREAM;
 }
 

@@ -18,9 +18,12 @@
 #include "common/buffer.h"
 #include "common/cursor.h"
 
+/* In octets. A streamed literal is its handler's to bound. */
 struct command_limits {
-    size_t text;   /* octets of one command, its literals in memory among them */
-    uint64_t skip; /* octets of one refused command that are read and thrown away */
+    size_t lines;   /* a command without its literals; line ends count */
+    size_t literal; /* one literal in memory */
+    size_t text;    /* a command with its literals in memory */
+    uint64_t skip;  /* of one refused command, to be read and thrown away */
 };
 
 enum command_event {
@@ -61,6 +64,7 @@ struct command_reader {
     /* The rest is the reader's own. */
     uint8_t state;
     uint8_t line;     /* where the current line stands: quotes, "{n+}", CR */
+    size_t lines;     /* octets of the text that are in no literal */
     bool stale;       /* text belongs to a command that has been handed out */
     uint64_t skipped; /* octets thrown away of the command that was refused */
 };

@@ -15,7 +15,8 @@ static bool append(struct sequence_set *set, struct sequence_range range)
     if (set->count == set->capacity) {
         size_t capacity = set->capacity ? set->capacity * 2 : FIRST_RANGES;
         struct sequence_range *ranges = arena_alloc_array(set->arena, capacity, sizeof(range));
-        if (!ranges)
+        set->full = !ranges;
+        if (set->full)
             return false;
         if (set->count)
             memcpy(ranges, set->ranges, set->count * sizeof(range));

@@ -19,12 +19,13 @@ struct sequence_set {
     size_t count;
     size_t capacity;
     struct arena *arena; /* borrowed */
+    bool full;           /* the arena had no room for more; sticky */
 };
 
 void sequence_set_init(struct sequence_set *set, struct arena *arena);
 
-/* Reads a set as it is written: in any order, overlapping, with "*". PARSE_MORE is not an answer of
- * this one; false, the cursor untouched, also where the arena is full. */
+/* Reads a set as it is written: in any order, overlapping, with "*". False, the cursor untouched,
+ * if it is none, or with set->full. */
 bool sequence_set_parse(struct cursor *in, struct arena *arena, struct sequence_set *set);
 
 /* Puts `largest` for "*", and the ranges in order, none touching another; "4:2" is 2:4. With 0, of

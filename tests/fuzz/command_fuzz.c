@@ -45,7 +45,8 @@ static void read_in_pieces(struct slice input, size_t piece, struct buffer *log)
 {
     struct command_reader reader;
     bool open = true;
-    command_reader_init(&reader, (struct command_limits){TEXT_LIMIT, SKIP_LIMIT});
+    command_reader_init(
+        &reader, (struct command_limits){TEXT_LIMIT / 2, TEXT_LIMIT / 2, TEXT_LIMIT, SKIP_LIMIT});
     for (size_t at = 0; open && at < input.len; at += piece)
         open = feed(&reader, cursor_of(slice_range(input, at, at + piece)), log);
     command_reader_clear(&reader);

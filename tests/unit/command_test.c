@@ -6,6 +6,8 @@
 #include "imapd/command.h"
 
 enum { TEXT_LIMIT = 40, SKIP_LIMIT = 60 };
+static const struct command_limits limits = {
+    .lines = TEXT_LIMIT, .literal = TEXT_LIMIT, .text = TEXT_LIMIT, .skip = SKIP_LIMIT};
 
 /* What came out: "=text;" READY, "?text;" LITERAL, "+octets;" what was streamed, "!problem/text;"
  * BAD, "#problem;" CLOSE. */
@@ -168,7 +170,7 @@ static void read_in_parts(const struct command_case *c, size_t first, size_t eac
     struct command_reader reader;
     struct log log = {.text = BUFFER_WITH_LIMIT(4096)};
     struct slice input = slice_of_string(c->input);
-    command_reader_init(&reader, (struct command_limits){TEXT_LIMIT, SKIP_LIMIT});
+    command_reader_init(&reader, limits);
     bool open = feed(&reader, slice_range(input, 0, first), &log);
     for (size_t at = first; open && at < input.len; at += each)
         open = feed(&reader, slice_range(input, at, at + each), &log);
@@ -198,7 +200,7 @@ static void idle_only_between_commands(void **state)
     (void)state;
     struct command_reader reader;
     struct slice octets;
-    command_reader_init(&reader, (struct command_limits){TEXT_LIMIT, SKIP_LIMIT});
+    command_reader_init(&reader, limits);
     assert_true(command_reader_is_idle(&reader));
     struct cursor in = cursor_of(SLICE("a NOOP\r\nb"));
     assert_int_equal(command_read(&reader, &in, &octets), COMMAND_READY);
@@ -214,7 +216,7 @@ static void rest_of_a_stream_is_skipped(void **state)
     (void)state;
     struct command_reader reader;
     struct slice octets;
-    command_reader_init(&reader, (struct command_limits){TEXT_LIMIT, SKIP_LIMIT});
+    command_reader_init(&reader, limits);
     struct cursor in = cursor_of(SLICE("a APPEND {9}\r\nab"));
     assert_int_equal(command_read(&reader, &in, &octets), COMMAND_LITERAL);
     command_stream_literal(&reader);
@@ -232,7 +234,7 @@ static void a_stream_too_long_to_skip_closes(void **state)
     (void)state;
     struct command_reader reader;
     struct slice octets;
-    command_reader_init(&reader, (struct command_limits){TEXT_LIMIT, SKIP_LIMIT});
+    command_reader_init(&reader, limits);
     struct cursor in = cursor_of(SLICE("a APPEND {90}\r\nab"));
     assert_int_equal(command_read(&reader, &in, &octets), COMMAND_LITERAL);
     command_stream_literal(&reader);
@@ -243,11 +245,42 @@ static void a_stream_too_long_to_skip_closes(void **state)
     command_reader_clear(&reader);
 }
 
+/* Each limit alone: of the lines, of one literal, of both together. */
+static void limits_are_kept_apart(void **state)
+{
+    (void)state;
+    static const struct {
+        struct command_limits limits;
+        const char *input;
+        enum command_problem problem;
+    } each[] = {
+        {{9, 8, 17, 99}, "a {8+}\r\n01234567\r\n", COMMAND_TOO_LONG},
+        {{10, 8, 18, 99}, "a {8+}\r\n01234567\r\n", COMMAND_FINE},
+        {{10, 8, 17, 99}, "a {8+}\r\n01234567\r\n", COMMAND_TOO_LONG},
+        {{10, 8, 15, 99}, "a {8+}\r\n01234567\r\n", COMMAND_LITERAL_TOO_LONG},
+        {{10, 7, 18, 99}, "a {8+}\r\n01234567\r\n", COMMAND_LITERAL_TOO_LONG},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(each); i++) {
+        struct command_reader reader;
+        struct log log = {.text = BUFFER_WITH_LIMIT(4096)};
+        command_reader_init(&reader, each[i].limits);
+        assert_true(feed(&reader, slice_of_string(each[i].input), &log));
+        struct slice text = buffer_slice(&log.text);
+        assert_int_equal(slice_find(text, SLICE("!long")) < text.len,
+                         each[i].problem == COMMAND_TOO_LONG);
+        assert_int_equal(slice_find(text, SLICE("!literal")) < text.len,
+                         each[i].problem == COMMAND_LITERAL_TOO_LONG);
+        buffer_clear(&log.text);
+        command_reader_clear(&reader);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(events_are_the_same_at_every_split),
         cmocka_unit_test(idle_only_between_commands),
+        cmocka_unit_test(limits_are_kept_apart),
         cmocka_unit_test(rest_of_a_stream_is_skipped),
         cmocka_unit_test(a_stream_too_long_to_skip_closes),
     };

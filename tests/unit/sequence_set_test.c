@@ -104,6 +104,7 @@ static void a_full_arena_is_a_failure(void **state)
     struct cursor in = cursor_of(SLICE("1,3,5,7,9,11,13,15,17"));
     arena_init(&arena, 64);
     assert_false(sequence_set_parse(&in, &arena, &set));
+    assert_true(set.full);
     assert_int_equal(*in.at, '1');
     arena_clear(&arena);
 }
