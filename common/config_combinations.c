@@ -28,13 +28,6 @@ static void check_names_once(const struct config *config, struct config_mistakes
                 config_mistakes_add(mistakes, CONFIG_MISTAKE, config->domains[i].line,
                                     "domain %.100s is there already, in line %u: write both as one",
                                     config->domains[i].name, config->domains[j].line);
-    for (size_t i = 1; i < config->certificate_count; i++)
-        for (size_t j = 0; j < i; j++)
-            if (strcmp(config->certificates[i].name, config->certificates[j].name) == 0)
-                config_mistakes_add(
-                    mistakes, CONFIG_MISTAKE, config->certificates[i].line,
-                    "certificate %.100s is there already, in line %u: leave one out",
-                    config->certificates[i].name, config->certificates[j].line);
 }
 
 static const struct ip_address *common_address(const struct config_addresses *a,

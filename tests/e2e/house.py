@@ -136,6 +136,7 @@ class House:
         self.account_number = 0
         (self.directory / "etc").mkdir()
         self.aliases_file.touch()
+        self.accounts_file.touch()
         self.write_config()
 
     # --- configuration

@@ -1,0 +1,33 @@
+/*
+ * What only the file system and the network can tell about a configuration: a certificate that
+ * cannot be read, a key that does not fit it, a port in use, a missing system user. For
+ * `staffetta check` and before every start. Nothing is changed; ports are bound for a moment.
+ */
+#ifndef CTL_CHECK_H
+#define CTL_CHECK_H
+
+#include "common/config.h"
+
+enum check_when {
+    CHECK_STOPPED, /* before a start: the ports must be free */
+    CHECK_RUNNING, /* for a reload: the running house has them */
+};
+
+/* Adds what is wrong, sorted by line. Run as whoever will start the house: root, or an ordinary
+ * user whose uid all roles then have. */
+void check_house(const struct config *config, enum check_when when,
+                 struct config_mistakes *mistakes);
+
+/* The parts. check_certificates.c: files, keys, names and dates. */
+void check_certificates(const struct config *config, struct config_mistakes *mistakes);
+
+/* check_ports.c: can every address be bound? */
+void check_ports(const struct config *config, struct config_mistakes *mistakes);
+
+/* check_files.c: state, log, control socket, accounts, aliases, mail. */
+void check_files(const struct config *config, struct config_mistakes *mistakes);
+
+/* check_system.c: system users, kernel, PAM. */
+void check_system(const struct config *config, struct config_mistakes *mistakes);
+
+#endif

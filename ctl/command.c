@@ -1,0 +1,36 @@
+/* What several verbs of the `staffetta` command do in the same way. */
+#include "ctl/command.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "common/fd.h"
+
+bool command_read_config(const struct command *command, struct config *config)
+{
+    struct error error = {0};
+    struct config_mistakes mistakes = {0};
+    *config = (struct config){0};
+    int fd = config_open(command->config_path, &error);
+    if (fd < 0) {
+        command_fail(command, &error);
+        return false;
+    }
+    bool parsed = config_parse_fd(fd, config, &mistakes);
+    config_mistakes_print(&mistakes, command->config_path);
+    config_mistakes_clear(&mistakes);
+    fd_discard(&fd);
+    return parsed;
+}
+
+enum command_status command_fail(const struct command *command, const struct error *error)
+{
+    fprintf(stderr, "staffetta %s: %s\n", command->verb, error->text);
+    return COMMAND_FAILED;
+}
+
+enum command_status command_usage(const struct command *command, const char *arguments)
+{
+    fprintf(stderr, "usage: staffetta %s %s\n", command->verb, arguments);
+    return COMMAND_USAGE;
+}

@@ -1,0 +1,47 @@
+/*
+ * The `staffetta` command: one table of verbs, one file for each group of them. A verb is run with
+ * what stands behind its name; its result is the exit status.
+ */
+#ifndef CTL_COMMAND_H
+#define CTL_COMMAND_H
+
+#include <stdbool.h>
+
+#include "common/config.h"
+#include "common/error.h"
+
+enum command_status {
+    COMMAND_DONE = 0,
+    COMMAND_FAILED = 1, /* said on standard error */
+    COMMAND_USAGE = 2,  /* asked in a way that means nothing */
+};
+
+struct command {
+    const char *config_path; /* absolute, or as it was given where that file does not exist */
+    const char *verb;
+    int count; /* of arguments behind the verb */
+    char **arguments;
+};
+
+/* Reads the configuration that -c names. On failure all mistakes are on standard error. The caller
+ * clears *config in any case. */
+bool command_read_config(const struct command *command, struct config *config);
+
+/* "staffetta VERB: TEXT" on standard error; COMMAND_FAILED. */
+enum command_status command_fail(const struct command *command, const struct error *error);
+
+/* "usage: staffetta VERB ARGUMENTS" on standard error; COMMAND_USAGE. */
+enum command_status command_usage(const struct command *command, const char *arguments);
+
+/* verb_run.c: checks, then becomes the master. */
+enum command_status verb_run(const struct command *command);
+
+/* verb_check.c: [--running] the house runs, so its ports are taken. */
+enum command_status verb_check(const struct command *command);
+
+/* verb_control.c: what the running master answers. */
+enum command_status verb_reload(const struct command *command);
+enum command_status verb_status(const struct command *command);
+enum command_status verb_stop(const struct command *command);
+
+#endif

@@ -1,0 +1,87 @@
+/* The `staffetta` command: finds the verb and runs it. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/size.h"
+#include "ctl/command.h"
+
+#define DEFAULT_CONFIG "/etc/staffetta/staffetta.conf"
+#define VERSION "0.1"
+
+static enum command_status verb_help(const struct command *command);
+static enum command_status verb_version(const struct command *command);
+
+static const struct verb {
+    const char *name;
+    enum command_status (*run)(const struct command *command);
+    const char *arguments;
+    const char *does;
+} verbs[] = {
+    {"run", verb_run, "", "check, then serve in the foreground until SIGTERM"},
+    {"check", verb_check, "[--running]", "find mistakes in the configuration and what it names"},
+    {"reload", verb_reload, "", "read configuration, accounts and certificates again"},
+    {"status", verb_status, "", "processes, sessions and the queue"},
+    {"stop", verb_stop, "", "end what runs"},
+    {"help", verb_help, "", "print this"},
+    {"version", verb_version, "", "print the version"},
+};
+
+static enum command_status verb_help(const struct command *command)
+{
+    (void)command;
+    printf("usage: staffetta [-c FILE] VERB [ARGUMENTS]\n\n");
+    for (size_t i = 0; i < ARRAY_LENGTH(verbs); i++)
+        printf("  %-8s %-12s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].does);
+    printf("\n  -c FILE   the configuration; without it %s\n", DEFAULT_CONFIG);
+    return COMMAND_DONE;
+}
+
+static enum command_status verb_version(const struct command *command)
+{
+    (void)command;
+    puts("staffetta " VERSION);
+    return COMMAND_DONE;
+}
+
+static enum command_status refuse(const char *what)
+{
+    fprintf(stderr, "staffetta: %s; `staffetta help` lists the verbs\n", what);
+    return COMMAND_USAGE;
+}
+
+static enum command_status run_verb(struct command *command)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(verbs); i++)
+        if (strcmp(verbs[i].name, command->verb) == 0)
+            return verbs[i].run(command);
+    return refuse("there is no such verb");
+}
+
+static enum command_status run_arguments(int argc, char **argv)
+{
+    int next = 1;
+    const char *given = DEFAULT_CONFIG;
+    if (next < argc && strcmp(argv[next], "-c") == 0) {
+        if (next + 1 >= argc)
+            return refuse("-c wants a file behind it");
+        given = argv[next + 1];
+        next += 2;
+    }
+    if (next >= argc)
+        return refuse("a verb is missing");
+    /* Absolute, so that the master and its checks find it wherever they stand. */
+    char *absolute = realpath(given, NULL);
+    struct command command = {.config_path = absolute ? absolute : given,
+                              .verb = argv[next],
+                              .count = argc - next - 1,
+                              .arguments = argv + next + 1};
+    enum command_status status = run_verb(&command);
+    free(absolute);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    return (int)run_arguments(argc, argv);
+}

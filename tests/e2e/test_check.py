@@ -1,0 +1,155 @@
+"""staffetta check: what is wrong with the files and ports that a configuration names."""
+
+import os
+import socket
+import subprocess
+
+import pytest
+
+from house import House, make_certificate
+
+
+@pytest.fixture
+def unstarted(certificate):
+    """A configuration with nothing wrong, and no server."""
+    house = House(certificate=certificate, services=("smtp", "imaps"))
+    house.accounts_file.chmod(0o600)
+    yield house
+    house.remove()
+
+
+def check(house, *options):
+    """(exit status, lines of mistakes without the file's name)."""
+    done = house.command("check", *options, check=False)
+    return done.returncode, [line.removeprefix(str(house.config))
+                             for line in done.stderr.splitlines()]
+
+
+def line_of(house, text):
+    lines = house.config.read_text().splitlines()
+    return next(number for number, line in enumerate(lines, 1) if text in line)
+
+
+def find(lines, line, *words):
+    return [text for text in lines
+            if text.startswith(f":{line}: ") and all(word in text for word in words)]
+
+
+def test_nothing_wrong(unstarted):
+    status, lines = check(unstarted)
+    assert status == 0 and not [line for line in lines if "warning" not in line]
+
+
+def test_all_mistakes_at_once_with_line_and_advice(unstarted, tmp_path):
+    broken = tmp_path / "broken"
+    broken.write_text("no file of these")
+    unstarted.certificate = (broken, tmp_path / "missing")
+    unstarted.write_config({"": {"state": "/nonexistent/state"},
+                            "log": {"file": "/nonexistent/log"},
+                            "submission": {"sender-map": tmp_path}})
+    unstarted.aliases_file.unlink()
+    status, lines = check(unstarted)
+    assert status == 1
+    certificate = line_of(unstarted, "certificate ")
+    assert find(lines, line_of(unstarted, "state ="), "cannot be made", "make its parent")
+    assert find(lines, line_of(unstarted, "log {"), "log.file", "make that directory")
+    assert find(lines, line_of(unstarted, "submission {"), "is no file", "leave the key out")
+    assert find(lines, line_of(unstarted, "domain "), "domain.aliases", "make it")
+    assert find(lines, certificate, "certificate.chain", "holds no certificate", "PEM")
+    assert find(lines, certificate, "certificate.key", "No such file", "write the path")
+    numbers = [int(line.split(":")[1]) for line in lines if line.split(":")[1].isdigit()]
+    assert numbers == sorted(numbers)
+
+
+def test_a_key_that_does_not_fit(unstarted, tmp_path):
+    chain, _ = make_certificate(tmp_path, "one.example")
+    _, key = make_certificate(tmp_path, "other.example")
+    unstarted.certificate = (chain, key)
+    unstarted.write_config()
+    status, lines = check(unstarted)
+    assert status == 1
+    line = line_of(unstarted, "certificate ")
+    assert find(lines, line, "is not the key of the first certificate", "belong together")
+    assert find(lines, line, "warning: ", "is not for that name")
+
+
+CA_CONFIG = """
+[ca]
+default_ca = own
+[own]
+database = {0}/index
+new_certs_dir = {0}
+default_md = sha256
+rand_serial = yes
+policy = names
+[names]
+commonName = supplied
+[req]
+distinguished_name = req
+"""
+
+
+def make_expired_certificate(directory):
+    config, chain, key, request = (directory / name for name in ("cnf", "pem", "key", "csr"))
+    config.write_text(CA_CONFIG.format(directory))
+    (directory / "index").touch()
+    for command in (
+        ["req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+         "-subj", "/CN=mail.test.example", "-keyout", key, "-out", request],
+        ["ca", "-selfsign", "-batch", "-in", request, "-keyfile", key, "-out", chain,
+         "-startdate", "20200101000000Z", "-enddate", "20200201000000Z"],
+    ):
+        subprocess.run(["openssl", *command, "-config", config], check=True, capture_output=True)
+    return chain, key
+
+
+def test_a_certificate_that_has_expired(unstarted, tmp_path):
+    unstarted.certificate = make_expired_certificate(tmp_path)
+    unstarted.write_config()
+    status, lines = check(unstarted)
+    assert status == 1 and find(lines, line_of(unstarted, "certificate "), "has expired", "renew")
+
+
+def test_a_key_for_all_to_read_is_a_warning(unstarted, tmp_path):
+    chain, key = make_certificate(tmp_path)
+    key.chmod(0o644)
+    unstarted.certificate = (chain, key)
+    unstarted.write_config()
+    status, lines = check(unstarted)
+    assert status == 0
+    assert find(lines, line_of(unstarted, "certificate "), "warning: ", "chmod 600")
+
+
+def test_a_port_in_use(unstarted):
+    port = unstarted.ports["smtp"]
+    with socket.create_server(("127.0.0.1", port)):
+        status, lines = check(unstarted)
+        assert status == 1
+        assert find(lines, line_of(unstarted, "listen smtp"), f"port {port} of 127.0.0.1 is in use",
+                    "write another port")
+        assert check(unstarted, "--running")[0] == 0
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may use any port")
+def test_a_port_for_root(unstarted):
+    unstarted.ports["smtp"] = 25
+    unstarted.write_config()
+    status, lines = check(unstarted)
+    assert status == 1 and find(lines, line_of(unstarted, "listen smtp"), "is for root")
+
+
+def test_run_refuses_what_check_refuses(unstarted):
+    unstarted.aliases_file.unlink()
+    done = unstarted.command("run", check=False)
+    assert done.returncode == 1 and "domain.aliases" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["check", "nonsense"], ["run", "x"]])
+def test_what_means_nothing_has_status_2(unstarted, arguments):
+    assert unstarted.command(*arguments, check=False).returncode == 2
+
+
+def test_a_house_that_does_not_run_is_said(unstarted):
+    for verb in ("status", "reload", "stop"):
+        done = unstarted.command(verb, check=False)
+        assert done.returncode == 1 and "does not run" in done.stderr
