@@ -1,0 +1,53 @@
+/*
+ * Takes connections from the listening sockets that the master bound, within limits, and hands them
+ * to the role that serves them. Network roles.
+ */
+#ifndef COMMON_ACCEPTOR_H
+#define COMMON_ACCEPTOR_H
+
+#include "common/connections.h"
+#include "common/role.h"
+
+struct acceptor_listener;
+
+/* A connection that was admitted, or not. */
+struct accepted {
+    int fd; /* non-blocking, close-on-exec; whoever takes it sets it to -1, else it is closed */
+    const struct config_listen *listen; /* lives as long as the role's configuration */
+    struct ip_address client;
+    uint16_t client_port;
+    struct connection_share share; /* moves to the connection, with the descriptor */
+};
+
+/* Both are called by the loop. on_refused may write a last word to the descriptor; only the first
+ * of a second is logged, with how many there were. */
+struct acceptor_handler {
+    void (*on_accepted)(void *owner, struct accepted *accepted);
+    void (*on_refused)(void *owner, const struct accepted *accepted,
+                       enum connection_verdict verdict);
+};
+
+struct acceptor {
+    struct role *role;
+    void *owner;
+    const struct acceptor_handler *handler;
+    struct connections connections;
+    struct acceptor_listener *listeners; /* a list */
+    ev_timer pause;                      /* out of descriptors: nothing is accepted meanwhile */
+    uint64_t refused_count;              /* since refused_at */
+    double refused_at;
+};
+
+/* Takes all listening sockets that the role was given (the role's `start`). `processes` share the
+ * limits. */
+bool acceptor_open(struct acceptor *acceptor, struct role *role, uint32_t processes,
+                   const struct acceptor_handler *handler, void *owner, struct error *error);
+
+/* Accepts nothing more: closes this process's descriptors of the listening sockets; what others
+ * hold go on. May run twice, and on a zeroed struct. Counts stay. */
+void acceptor_stop(struct acceptor *acceptor);
+
+/* After acceptor_stop, when no connection is left. */
+void acceptor_clear(struct acceptor *acceptor);
+
+#endif
