@@ -1,0 +1,308 @@
+/* Changing, removing, copying and appending messages; see maildir_store.h. */
+#include "storage/maildir_store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "common/fd.h"
+#include "storage/pieces.h"
+#include "storage/tombstone.h"
+
+/* ---- names ---- */
+
+/* "<letter><16 hexadecimal digits>": nobody else has it. */
+static bool make_unique(char letter, char unique[MAILDIR_UNIQUE_MAX + 1], struct error *error)
+{
+    uint64_t random;
+    if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
+        return error_errno(error, "get random octets");
+    snprintf(unique, MAILDIR_UNIQUE_MAX + 1, "%c%016llx", letter, (unsigned long long)random);
+    return true;
+}
+
+/* The name in cur/ of a message that has this key now. */
+static void format_name(const struct maildir_key *key, const struct maildir_name *wanted,
+                        char text[MAILDIR_NAME_SIZE])
+{
+    char key_text[MAILDIR_NAME_SIZE];
+    struct maildir_name name = *wanted;
+    maildir_key_format(key, key_text);
+    name.key = slice_of_string(key_text);
+    name.extra = (struct slice){NULL, 0};
+    maildir_name_format(&name, text); /* a key of ours leaves room */
+}
+
+/* ---- flags and UIDs ---- */
+
+/* A short key instead of one that leaves no room. Its sizes are not known without the file, so it
+ * has none. */
+static bool shorten(const struct maildir_name *wanted, char renamed[MAILDIR_NAME_SIZE],
+                    struct error *error)
+{
+    char unique[MAILDIR_UNIQUE_MAX + 1], key[MAILDIR_NAME_SIZE];
+    if (!make_unique('L', unique, error))
+        return false;
+    maildir_key_format_unique(&(struct maildir_key){.seconds = wanted->seconds,
+                                                    .unique = slice_of_string(unique),
+                                                    .host = SLICE("long")},
+                              key);
+    struct maildir_name name = *wanted;
+    name.key = slice_of_string(key);
+    name.extra = (struct slice){NULL, 0};
+    return maildir_name_format(&name, renamed);
+}
+
+bool maildir_change(const struct maildir *box, enum maildir_place place, const char *name,
+                    const struct maildir_name *wanted, char renamed[MAILDIR_NAME_SIZE],
+                    struct error *error)
+{
+    bool has_room = wanted->key.len + wanted->extra.len <= MAILDIR_KEY_MAX;
+    if (has_room)
+        maildir_name_format(wanted, renamed);
+    else if (!shorten(wanted, renamed, error))
+        return false;
+    return renameat(maildir_place_fd(box, place), name, box->cur_fd, renamed) == 0
+           || error_errno(error, "rename message %.80s", name);
+}
+
+/* ---- removing ---- */
+
+bool maildir_remove(const struct maildir *inbox, const struct maildir *box,
+                    enum maildir_place place, const char *name, int64_t now, struct error *error)
+{
+    if (!tombstone_make_if_young(inbox, box, place, name, now, error))
+        return false;
+    return unlinkat(maildir_place_fd(box, place), name, 0) == 0
+           || error_errno(error, "remove message %.80s", name);
+}
+
+/* ---- flushing ---- */
+
+void maildir_flush_discard(struct maildir_flush *flush)
+{
+    fd_discard(&flush->young_fd);
+    flush->young = 0;
+}
+
+/* Takes the descriptor. The first young file waits: if it stays alone, one fsync is cheaper than a
+ * syncfs. Where syncfs is not to be trusted, each is flushed here. */
+static bool flush_later(struct maildir_flush *flush, int fd, struct error *error)
+{
+    bool flushed = true;
+    if (!flush->fs->syncfs && fsync(fd) != 0)
+        flushed = error_errno(error, "flush message");
+    if (flush->young++ == 0 && flush->fs->syncfs) {
+        flush->young_fd = fd;
+        return true;
+    }
+    fd_discard(&flush->young_fd);
+    fd_discard(&fd);
+    return flushed;
+}
+
+static bool flush_files(const struct maildir_flush *flush, const struct maildir *box,
+                        struct error *error)
+{
+    if (flush->young == 0 || !flush->fs->syncfs)
+        return true;
+    bool flushed = flush->young == 1 ? fsync(flush->young_fd) == 0 : syncfs(box->fd) == 0;
+    return flushed || error_errno(error, "flush messages");
+}
+
+static bool flush_directories(const struct maildir *box, const struct maildir *from,
+                              struct error *error)
+{
+    if (fsync(box->cur_fd) != 0)
+        return error_errno(error, "flush directory");
+    if (from && (fsync(from->cur_fd) != 0 || fsync(from->new_fd) != 0))
+        return error_errno(error, "flush directory");
+    return true;
+}
+
+bool maildir_flush_commit(struct maildir_flush *flush, const struct maildir *box,
+                          const struct maildir *from, struct error *error)
+{
+    bool flushed = flush_files(flush, box, error) && flush_directories(box, from, error);
+    maildir_flush_discard(flush);
+    return flushed;
+}
+
+/* ---- copying and moving ---- */
+
+/* What a transfer has to know of its message. */
+struct source {
+    int fd; /* open for reading */
+    struct stat status;
+    struct maildir_name name;
+    bool young;
+};
+
+static bool open_source(const struct maildir_transfer *transfer, struct source *source,
+                        struct error *error)
+{
+    if (!maildir_name_parse(slice_of_string(transfer->name), &source->name))
+        return error_set(error, ERROR_PERMANENT, "name %.80s is malformed", transfer->name);
+    if (!maildir_open_file(transfer->from, transfer->place, transfer->name, &source->fd,
+                           &source->status, error))
+        return false;
+    source->young = tombstone_is_young(&source->name, &source->status, transfer->now);
+    return true;
+}
+
+/* Sizes go along where the old name had them right. */
+static bool format_transferred(const struct maildir_transfer *transfer, const struct source *source,
+                               char text[MAILDIR_NAME_SIZE], struct error *error)
+{
+    char unique[MAILDIR_UNIQUE_MAX + 1];
+    uint64_t octets = (uint64_t)source->status.st_size, bare_lf = 0;
+    if (!make_unique('C', unique, error))
+        return false;
+    if (source->name.octets == octets && source->name.crlf_octets >= octets) {
+        bare_lf = source->name.crlf_octets - octets;
+    } else {
+        struct piece whole = piece_of_file(source->fd, 0, octets);
+        if (!pieces_count_bare_lf(&whole, 1, &bare_lf, error))
+            return false;
+    }
+    struct maildir_key key = {(uint64_t)transfer->now, slice_of_string(unique), transfer->host,
+                              octets, octets + bare_lf};
+    format_name(&key, transfer->wanted, text);
+    return true;
+}
+
+/* Where there are no hard links: through tmp/, flushed at once. */
+static bool copy_octets(const struct maildir_transfer *transfer, const struct source *source,
+                        const char *name, struct error *error)
+{
+    const struct maildir *to = transfer->to;
+    const struct timespec times[2] = {{0, UTIME_OMIT}, source->status.st_mtim};
+    struct piece whole = piece_of_file(source->fd, 0, (uint64_t)source->status.st_size);
+    int fd = openat(to->tmp_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return error_errno(error, "create copy");
+    bool copied = pieces_write(fd, &whole, 1, error);
+    if (copied && (futimens(fd, times) != 0 || fsync(fd) != 0))
+        copied = error_errno(error, "flush copy");
+    copied = copied && fd_close(&fd, error);
+    fd_discard(&fd);
+    if (copied && renameat(to->tmp_fd, name, to->cur_fd, name) != 0)
+        copied = error_errno(error, "rename copy");
+    if (!copied)
+        unlinkat(to->tmp_fd, name, 0);
+    return copied;
+}
+
+static bool has_no_links(int code)
+{
+    return code == EXDEV || code == EPERM || code == EMLINK || code == EOPNOTSUPP;
+}
+
+bool maildir_copy(const struct maildir_transfer *transfer, struct maildir_flush *flush,
+                  char copied[MAILDIR_NAME_SIZE], struct error *error)
+{
+    struct source source;
+    int from_fd = maildir_place_fd(transfer->from, transfer->place);
+    if (!open_source(transfer, &source, error))
+        return false;
+    bool done = format_transferred(transfer, &source, copied, error);
+    if (!done)
+        goto close;
+    if (linkat(from_fd, transfer->name, transfer->to->cur_fd, copied, 0) == 0) {
+        if (!source.young)
+            goto close;
+        done = flush_later(flush, source.fd, error); /* takes the descriptor */
+        source.fd = -1;
+    } else if (has_no_links(errno)) {
+        done = copy_octets(transfer, &source, copied, error);
+    } else {
+        done = error_errno(error, "copy message %.80s", transfer->name);
+    }
+close:
+    fd_discard(&source.fd);
+    return done;
+}
+
+bool maildir_move(const struct maildir_transfer *transfer, struct maildir_flush *flush,
+                  char moved[MAILDIR_NAME_SIZE], struct error *error)
+{
+    struct source source;
+    if (!open_source(transfer, &source, error))
+        return false;
+    bool done = format_transferred(transfer, &source, moved, error)
+                && (!source.young || tombstone_make(transfer->inbox, source.name.unique, error));
+    if (done
+        && renameat(maildir_place_fd(transfer->from, transfer->place), transfer->name,
+                    transfer->to->cur_fd, moved)
+               != 0)
+        done = error_errno(error, "move message %.80s", transfer->name);
+    if (done && source.young) {
+        done = flush_later(flush, source.fd, error);
+        source.fd = -1;
+    }
+    fd_discard(&source.fd);
+    return done;
+}
+
+/* ---- APPEND ---- */
+
+bool maildir_append_begin(struct maildir_append *append, const struct maildir *box,
+                          struct error *error)
+{
+    *append = MAILDIR_APPEND_NONE;
+    append->box = box;
+    append->ends = LINE_ENDS_START;
+    if (!make_unique('A', append->unique, error))
+        return false;
+    snprintf(append->temporary, sizeof(append->temporary), "append.%s", append->unique);
+    append->fd = openat(box->tmp_fd, append->temporary,
+                        O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    return append->fd >= 0 || error_errno(error, "create message");
+}
+
+bool maildir_append_write(struct maildir_append *append, struct slice octets, struct error *error)
+{
+    if (!fd_write_all(append->fd, octets, error))
+        return false;
+    line_ends_count(&append->ends, octets);
+    append->octets += octets.len;
+    return true;
+}
+
+static bool finish_file(struct maildir_append *append, int64_t internal_date, struct error *error)
+{
+    const struct timespec times[2] = {{0, UTIME_OMIT}, {internal_date, 0}};
+    if (futimens(append->fd, times) != 0)
+        return error_errno(error, "set date of message");
+    if (fsync(append->fd) != 0)
+        return error_errno(error, "flush message");
+    return fd_close(&append->fd, error);
+}
+
+bool maildir_append_commit(struct maildir_append *append, const struct maildir_append_as *as,
+                           char appended[MAILDIR_NAME_SIZE], struct error *error)
+{
+    const struct maildir *box = append->box;
+    struct maildir_key key = {(uint64_t)as->now, slice_of_string(append->unique), as->host,
+                              append->octets, append->octets + append->ends.bare_lf};
+    format_name(&key, as->wanted, appended);
+    bool done = finish_file(append, as->internal_date, error);
+    if (done && renameat(box->tmp_fd, append->temporary, box->cur_fd, appended) != 0)
+        done = error_errno(error, "rename message");
+    if (!done) {
+        maildir_append_abort(append);
+        return false;
+    }
+    *append = MAILDIR_APPEND_NONE;
+    return true;
+}
+
+void maildir_append_abort(struct maildir_append *append)
+{
+    fd_discard(&append->fd);
+    if (append->temporary[0] != '\0')
+        unlinkat(append->box->tmp_fd, append->temporary, 0);
+    append->temporary[0] = '\0';
+}

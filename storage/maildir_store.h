@@ -1,0 +1,105 @@
+/*
+ * Changing messages of a folder: flags and UIDs, removing, appending, copying, moving. Callers are
+ * the user's mailbox and maildrop processes; other programs may do the same at the same time, so
+ * any of these can find that the file is no longer what it was: ERROR_NOT_FOUND, and the caller
+ * scans the folder again. Blocking file I/O.
+ */
+#ifndef STORAGE_MAILDIR_STORE_H
+#define STORAGE_MAILDIR_STORE_H
+
+#include "storage/file_system.h"
+#include "storage/line_ends.h"
+#include "storage/maildir.h"
+#include "storage/maildir_name.h"
+
+/* Renames a message of new/ or cur/ into cur/ with this UID, flags and keywords. `wanted` is its
+ * parsed name with the changes made to it; renamed is the text of the new name. The key stays, save
+ * where another program made one of more than MAILDIR_KEY_MAX octets, which leaves no room for
+ * flags: it gets a short one, and the caller must take the key from `renamed`. Not flushed: a
+ * rename that a power cut undoes is done again (UIDs are remembered by watermark and index). */
+bool maildir_change(const struct maildir *box, enum maildir_place place, const char *name,
+                    const struct maildir_name *wanted, char renamed[MAILDIR_NAME_SIZE],
+                    struct error *error);
+
+/* Removes a message, after a tombstone where it needs one. */
+bool maildir_remove(const struct maildir *inbox, const struct maildir *box,
+                    enum maildir_place place, const char *name, int64_t now, struct error *error);
+
+/* What a command that answers OK only when its messages are on disk has still to flush. One fsync
+ * for one young file, one syncfs for many, where syncfs can be trusted; then the directories. */
+struct maildir_flush {
+    const struct file_system *fs; /* of the folders involved */
+    int young_fd;                 /* the only young file so far; -1: none or several */
+    unsigned young;
+};
+
+#define MAILDIR_FLUSH_START(file_system)                                                           \
+    (struct maildir_flush)                                                                         \
+    {                                                                                              \
+        (file_system), -1, 0                                                                       \
+    }
+
+/* Everything put into `box` with this struct is on disk when it returns true. `from` is the folder
+ * that messages were moved out of, or NULL. Resets the struct, also on failure. */
+bool maildir_flush_commit(struct maildir_flush *flush, const struct maildir *box,
+                          const struct maildir *from, struct error *error);
+void maildir_flush_discard(struct maildir_flush *flush); /* instead; may run twice */
+
+/* Where a message comes from, where it goes. */
+struct maildir_transfer {
+    const struct maildir *inbox; /* of the account, for tombstones */
+    const struct maildir *from;
+    enum maildir_place place;
+    const char *name;
+    const struct maildir *to;
+    const struct maildir_name *wanted; /* UID, flags and keywords there; the rest is not used */
+    struct slice host;
+    int64_t now; /* becomes SAVEDATE */
+};
+
+/* A copy with a name of its own, in to's cur/: a hard link, or a copy of the octets where the file
+ * system has none. INTERNALDATE stays. To be flushed with `flush`. */
+bool maildir_copy(const struct maildir_transfer *transfer, struct maildir_flush *flush,
+                  char copied[MAILDIR_NAME_SIZE], struct error *error);
+
+/* One rename, so that it is never in both folders nor in neither; a young message leaves a
+ * tombstone, since it loses the name by which a repeated delivery would find it. To be flushed. */
+bool maildir_move(const struct maildir_transfer *transfer, struct maildir_flush *flush,
+                  char moved[MAILDIR_NAME_SIZE], struct error *error);
+
+/* ---- APPEND ---- */
+
+/* A message that comes in pieces: begin, write as often as needed, commit. */
+struct maildir_append {
+    const struct maildir *box; /* borrowed */
+    int fd;                    /* -1: nothing under way */
+    char temporary[MAILDIR_NAME_SIZE];
+    char unique[MAILDIR_UNIQUE_MAX + 1];
+    uint64_t octets;
+    struct line_ends ends;
+};
+
+#define MAILDIR_APPEND_NONE                                                                        \
+    (struct maildir_append)                                                                        \
+    {                                                                                              \
+        .fd = -1                                                                                   \
+    }
+
+bool maildir_append_begin(struct maildir_append *append, const struct maildir *box,
+                          struct error *error);
+bool maildir_append_write(struct maildir_append *append, struct slice octets, struct error *error);
+
+/* Flushes the file, gives it this INTERNALDATE, and puts it into cur/; *appended is its name. After
+ * the last of a command: maildir_flush_commit. On failure nothing is left. */
+struct maildir_append_as {
+    const struct maildir_name *wanted; /* UID, flags, keywords */
+    int64_t internal_date;             /* seconds since 1970 */
+    struct slice host;
+    int64_t now;
+};
+bool maildir_append_commit(struct maildir_append *append, const struct maildir_append_as *as,
+                           char appended[MAILDIR_NAME_SIZE], struct error *error);
+
+void maildir_append_abort(struct maildir_append *append); /* may run twice */
+
+#endif

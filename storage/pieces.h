@@ -1,0 +1,42 @@
+/*
+ * A message as it is put together: runs of octets in memory and ranges of files, one after the
+ * other. Nothing is copied before it is written. Blocking file I/O.
+ */
+#ifndef STORAGE_PIECES_H
+#define STORAGE_PIECES_H
+
+#include "common/error.h"
+#include "common/slice.h"
+
+struct piece {
+    struct slice octets; /* in memory, where fd is -1 */
+    int fd;              /* else this range of that file; all borrowed */
+    uint64_t offset;
+    uint64_t length;
+};
+
+static inline struct piece piece_of(struct slice octets)
+{
+    return (struct piece){octets, -1, 0, octets.len};
+}
+
+static inline struct piece piece_of_file(int fd, uint64_t offset, uint64_t length)
+{
+    return (struct piece){{NULL, 0}, fd, offset, length};
+}
+
+uint64_t pieces_octets(const struct piece *pieces, size_t count);
+
+/* Writes them at the file's position. A file piece that is shorter than it says is
+ * ERROR_PERMANENT. */
+bool pieces_write(int fd, const struct piece *pieces, size_t count, struct error *error);
+
+/* Whether the file consists of exactly these octets. */
+bool pieces_equal_file(int fd, const struct piece *pieces, size_t count, bool *equal,
+                       struct error *error);
+
+/* Adds up the LF that no CR precedes, across the ends of pieces: what W= adds to S=. */
+bool pieces_count_bare_lf(const struct piece *pieces, size_t count, uint64_t *bare,
+                          struct error *error);
+
+#endif

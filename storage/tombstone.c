@@ -1,0 +1,88 @@
+/* Tombstones of messages that must not come back; see tombstone.h. */
+#include "storage/tombstone.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "common/cursor.h"
+#include "common/fd.h"
+
+#define SUFFIX ".gone"
+
+bool delivered_unique_format(const char *queue_id, uint32_t recipient,
+                             char unique[DELIVERED_UNIQUE_SIZE])
+{
+    int length = snprintf(unique, DELIVERED_UNIQUE_SIZE, "Q%sR%u", queue_id, recipient);
+    return length > 0 && length < DELIVERED_UNIQUE_SIZE;
+}
+
+/* seconds "." "Q" 1*(ALPHA / DIGIT / "-") "." host: nobody else's names have a Q there */
+bool delivered_unique_is_one(const struct maildir_name *name)
+{
+    struct cursor in = cursor_of(name->unique);
+    uint64_t seconds;
+    return cursor_take_number(&in, &seconds) && cursor_skip(&in, '.') && cursor_skip(&in, 'Q');
+}
+
+bool tombstone_is_young(const struct maildir_name *name, const struct stat *status, int64_t now)
+{
+    return delivered_unique_is_one(name) && now - status->st_mtim.tv_sec <= TOMBSTONE_YOUNG_SECONDS;
+}
+
+bool tombstone_is_name(const char *name)
+{
+    return slice_ends_with(slice_of_string(name), SLICE(SUFFIX));
+}
+
+/* False where it would be longer than a name can be: none of our names is. */
+static bool tombstone_name(struct slice unique, char name[MAILDIR_NAME_SIZE])
+{
+    if (unique.len + sizeof(SUFFIX) > MAILDIR_NAME_SIZE)
+        return false;
+    memcpy(name, unique.ptr, unique.len);
+    memcpy(name + unique.len, SUFFIX, sizeof(SUFFIX));
+    return true;
+}
+
+bool tombstone_make(const struct maildir *inbox, struct slice unique, struct error *error)
+{
+    char name[MAILDIR_NAME_SIZE];
+    if (!tombstone_name(unique, name))
+        return error_set(error, ERROR_PERMANENT, "name is too long for a tombstone");
+    int fd = openat(inbox->tmp_fd, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return error_errno(error, "create tombstone %.100s", name);
+    fd_discard(&fd); /* it is empty: nothing was written that could fail */
+    return true;
+}
+
+bool tombstone_make_if_young(const struct maildir *inbox, const struct maildir *box,
+                             enum maildir_place place, const char *name, int64_t now,
+                             struct error *error)
+{
+    struct maildir_name parsed;
+    struct stat status;
+    if (!maildir_name_parse(slice_of_string(name), &parsed) || !delivered_unique_is_one(&parsed))
+        return true;
+    if (fstatat(maildir_place_fd(box, place), name, &status, AT_SYMLINK_NOFOLLOW) != 0)
+        return errno == ENOENT || error_errno(error, "look at message %.100s", name);
+    return !tombstone_is_young(&parsed, &status, now)
+           || tombstone_make(inbox, parsed.unique, error);
+}
+
+bool tombstone_exists(const struct maildir *inbox, struct slice unique, bool *exists,
+                      struct error *error)
+{
+    char name[MAILDIR_NAME_SIZE];
+    struct stat status;
+    *exists = false;
+    if (!tombstone_name(unique, name))
+        return true;
+    if (fstatat(inbox->tmp_fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0)
+        *exists = true;
+    else if (errno != ENOENT)
+        return error_errno(error, "look for tombstone %.100s", name);
+    return true;
+}

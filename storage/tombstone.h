@@ -1,0 +1,47 @@
+/*
+ * A message that is removed within a day of its delivery leaves an empty file in INBOX/tmp/,
+ *
+ *     <what stood before the first comma of its name>.gone
+ *
+ * made before the message goes. Its queue record may still exist (the queue died before it dropped
+ * it); the repeated delivery finds the tombstone and does not bring the message back. Whoever
+ * removes a message file makes it: the storage calls do so by themselves.
+ */
+#ifndef STORAGE_TOMBSTONE_H
+#define STORAGE_TOMBSTONE_H
+
+#include "storage/maildir.h"
+#include "storage/maildir_name.h"
+
+enum {
+    TOMBSTONE_YOUNG_SECONDS = 24 * 3600,
+    TOMBSTONE_SECONDS = 7 * 24 * 3600, /* then maildir_sweep removes it */
+};
+
+/* A message that deliver wrote (by its name) within the last day (by its mtime: a message may have
+ * been queued for days before). Only such a message can come again, and only its octets may not be
+ * on disk yet. */
+bool tombstone_is_young(const struct maildir_name *name, const struct stat *status, int64_t now);
+
+/* Made in the account's INBOX; one that is there already is fine. */
+bool tombstone_make(const struct maildir *inbox, struct slice unique, struct error *error);
+
+/* For the message with that name in that folder, if it is young; a message that is no more needs
+ * none. False only where a needed one could not be made: then the message must stay. */
+bool tombstone_make_if_young(const struct maildir *inbox, const struct maildir *box,
+                             enum maildir_place place, const char *name, int64_t now,
+                             struct error *error);
+
+bool tombstone_exists(const struct maildir *inbox, struct slice unique, bool *exists,
+                      struct error *error);
+
+/* ".gone" at the end. */
+bool tombstone_is_name(const char *name);
+
+/* The unique part of a name that deliver makes: "Q<queue id>R<recipient number>". */
+enum { DELIVERED_UNIQUE_SIZE = MAILDIR_UNIQUE_MAX + 1 };
+bool delivered_unique_format(const char *queue_id, uint32_t recipient,
+                             char unique[DELIVERED_UNIQUE_SIZE]);
+bool delivered_unique_is_one(const struct maildir_name *name);
+
+#endif
