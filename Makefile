@@ -137,6 +137,36 @@ deps-test:
 deps-lint:
 	@sh conf/deps.sh $(sort $(PACKAGES_BUILD) $(PACKAGES_LINT))
 
+# A demo domain in the foreground. DEMO_DIR and PORT_BASE are conf/demo.sh's.
+.PHONY: demo demo-build
+demo: demo-build ## install what is needed, build, run a demo domain on ports from PORT_BASE (10000)
+	@exec sh conf/demo.sh $(BUILD)
+demo-build: deps-demo
+	+@$(MAKE) -j$(JOBS) all
+
+# The programs find each other by their place: lib/staffetta is build/ again.
+SYSCONFDIR ?= /etc
+installed = $(DESTDIR)$(PREFIX)/lib/staffetta
+with_prefix = sed 's|@PREFIX@|$(PREFIX)|g'
+.PHONY: install
+install: all ## install to PREFIX (/usr/local) below DESTDIR; configuration that is there stays
+	install -d $(installed)/libexec $(DESTDIR)$(PREFIX)/sbin
+	install -m 755 $(BUILD)/staffetta $(installed)/staffetta
+	install -m 755 $(filter $(BUILD)/libexec/%,$(program_paths)) $(installed)/libexec/
+	ln -sf ../lib/staffetta/staffetta $(DESTDIR)$(PREFIX)/sbin/staffetta
+	install -d $(DESTDIR)$(PREFIX)/share/doc/staffetta
+	install -m 644 README.md docs/*.md conf/staffetta.conf $(DESTDIR)$(PREFIX)/share/doc/staffetta/
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/lib/sysusers.d
+	$(with_prefix) conf/staffetta.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/staffetta.service
+	install -m 644 conf/staffetta.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/staffetta.conf
+	install -d $(DESTDIR)$(SYSCONFDIR)/pam.d $(DESTDIR)$(SYSCONFDIR)/staffetta
+	test -e $(DESTDIR)$(SYSCONFDIR)/pam.d/staffetta \
+		|| install -m 644 conf/staffetta.pam $(DESTDIR)$(SYSCONFDIR)/pam.d/staffetta
+	test -e $(DESTDIR)$(SYSCONFDIR)/staffetta/staffetta.conf \
+		|| install -m 644 conf/staffetta.conf $(DESTDIR)$(SYSCONFDIR)/staffetta/staffetta.conf
+	test -n "$(DESTDIR)" || systemd-sysusers 2>/dev/null \
+		|| echo "Make the users in lib/sysusers.d/staffetta.conf: systemd-sysusers is not here."
+
 .PHONY: clean
 clean: ## remove what was built, the demo's state too
 	rm -rf build
