@@ -72,8 +72,7 @@ enum descriptor_purpose {
     DESCRIPTOR_ACCOUNTS,     /* index: of the `accounts` section; directory of its file */
     DESCRIPTOR_ALIASES,      /* index: of the `domain` section; directory of its aliases file */
     DESCRIPTOR_SENDERS,      /* directory of the sender map */
-    DESCRIPTOR_LOG_FILE,     /* for journal: directory of the log file */
-    DESCRIPTOR_STDERR,
+    DESCRIPTOR_LOG_FILE,     /* for journal: the log file, for appending */
 };
 
 /* One descriptor. */
@@ -94,8 +93,9 @@ struct role_peer_record {
  * the header and one descriptor.
  *
  * ROLE_STOP asks to finish: accept nothing new, end when what is under way is done. A per-account
- * role that has had nothing to do for a while says MASTER_IDLE; if nothing is on its way to it, the
- * master answers ROLE_STOP and gives it nothing more. */
+ * role that has had nothing to do for a while says MASTER_IDLE, with the number of ROLE_SESSION
+ * records (deliver: ROLE_HOME records) that it got so far as header.request; where the master sent
+ * no more than that, it answers ROLE_STOP and gives it nothing more. */
 
 /* One descriptor: the new configuration. ROLE_DESCRIPTOR records follow for all that replaces what
  * came at birth, then ROLE_GO. Only to roles that live through a reload (auth, queue, journal). */

@@ -10,6 +10,7 @@
 #include <stdalign.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <utlist.h>
@@ -362,11 +363,19 @@ static void follow_master(void)
     signal(SIGTERM, SIG_DFL);
 }
 
+/* All times are UTC: one thing less that a chroot would have to hold (/etc/localtime). */
+static void know_the_time(void)
+{
+    setenv("TZ", "UTC0", 1);
+    tzset();
+}
+
 int role_run(const struct role_spec *spec, void *state)
 {
     struct role role = {.spec = spec, .state = state, .root_fd = -1};
     struct error error = {0};
     follow_master();
+    know_the_time();
     log_init(&role.log, ROLE_JOURNAL_FD, "role");
     role.loop = ev_loop_new(EVFLAG_NOENV | EVBACKEND_EPOLL);
     if (!role.loop) {

@@ -1,0 +1,334 @@
+/*
+ * Processes that work for one account (mailbox, maildrop) or for the accounts of one uid (deliver).
+ * They are started when auth says that somebody logged in, or that queue has mail for an account;
+ * who that is, auth alone says. They end when they say that they are idle and nothing is on its way
+ * to them.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <utlist.h>
+
+#include "common/fd.h"
+#include "ctl/master.h"
+
+/* The texts behind a record of auth, held against its lengths. */
+struct named_home {
+    const struct master_home *facts;
+    struct slice account;
+    struct slice path;
+};
+
+/* A path of auth is relative and goes nowhere but down: it names what a user may have chosen. */
+static bool is_safe_path(struct slice path)
+{
+    if (path.len == 0 || path.ptr[0] == '/' || slice_find_octet(path, '\0') < path.len)
+        return false;
+    while (path.len > 0) {
+        size_t end = slice_find_octet(path, '/');
+        struct slice part = slice_range(path, 0, end);
+        if (slice_equal(part, SLICE("..")) || slice_equal(part, SLICE(".")) || part.len == 0)
+            return false;
+        path = slice_from(path, end + 1);
+    }
+    return true;
+}
+
+static bool take_home(const struct ipc_packet *packet, size_t fixed,
+                      const struct master_home *facts, struct named_home *home, struct error *error)
+{
+    struct slice texts = ipc_packet_tail(packet, fixed);
+    if (facts->account_octets == 0 || facts->account_octets > MASTER_ACCOUNT_MAX
+        || facts->path_octets > MASTER_PATH_MAX
+        || texts.len != (size_t)facts->account_octets + facts->path_octets)
+        return error_set(error, ERROR_PEER, "lengths of account and path");
+    home->facts = facts;
+    home->account = slice_range(texts, 0, facts->account_octets);
+    home->path = slice_from(texts, facts->account_octets);
+    if (!is_safe_path(home->path))
+        return error_set(error, ERROR_PEER, "path of account");
+    return true;
+}
+
+static bool is_acceptable_owner(const struct master *master, const struct master_home *facts,
+                                struct error *error)
+{
+    if (master->is_root && facts->uid == 0)
+        return error_set(error, ERROR_PERMANENT, "root has no mail here: alias it to somebody");
+    return true;
+}
+
+/* --- Homes ----------------------------------------------------------------------------------- */
+
+static struct account_home *find_home(struct process *process, struct slice account)
+{
+    struct account_home *home;
+    LL_FOREACH (process->homes, home)
+        if (slice_equal(slice_of_string(home->account), account))
+            return home;
+    return NULL;
+}
+
+static struct account_home *add_home(struct process *process, const struct named_home *named)
+{
+    struct account_home *home = calloc(1, sizeof(*home));
+    if (!home)
+        return NULL;
+    home->handle = ++process->master->next_handle;
+    memcpy(home->account, named->account.ptr, named->account.len);
+    LL_PREPEND(process->homes, home);
+    return home;
+}
+
+static void send_home(struct process *process, struct account_home *home,
+                      const struct named_home *named)
+{
+    home->facts = *named->facts;
+    memset(home->path, 0, sizeof(home->path));
+    memcpy(home->path, named->path.ptr, named->path.len);
+    struct role_home record = {
+        .header = {.type = ROLE_HOME}, .handle = home->handle, .home = home->facts};
+    struct slice tail[] = {named->account, named->path};
+    struct ipc_message message = {
+        .head = &record.header, .head_octets = sizeof(record), .tail = tail, .tail_count = 2};
+    ipc_send(&process->channel, &message, NULL); /* a dead process is met by on_death */
+    if (process->kind == ROLE_DELIVER)
+        process->given++;
+}
+
+/* The process of that kind for that account; started, with its home known, if there is none. */
+static struct process *start_for(struct master *master, enum role_kind kind,
+                                 const struct named_home *named, struct error *error)
+{
+    struct process_owner owner = {.user = {.uid = named->facts->uid, .gid = named->facts->gid},
+                                  .place = named->facts->place};
+    struct process *process = process_start(master, kind, &owner, error);
+    if (!process)
+        return NULL;
+    struct account_home *home = add_home(process, named);
+    if (!home) {
+        error_memory(error);
+        process_ask_to_stop(process);
+        return NULL;
+    }
+    send_home(process, home, named);
+    process_go(process);
+    return process;
+}
+
+static struct process *find_for_account(struct master *master, enum role_kind kind,
+                                        struct slice account)
+{
+    struct process *process;
+    DL_FOREACH (master->processes, process)
+        if (process->kind == kind && !process->stopping && ipc_is_open(&process->channel)
+            && find_home(process, account))
+            return process;
+    return NULL;
+}
+
+/* --- Deliver hears who listens --------------------------------------------------------------- */
+
+static void tell_watched(struct process *deliver, const struct account_home *home, bool watched)
+{
+    struct role_watched record = {
+        .header = {.type = ROLE_WATCHED}, .handle = home->handle, .watched = watched};
+    process_send(deliver, &record.header, sizeof(record), slice_of(NULL, 0));
+}
+
+/* A mailbox of that account was started or ended. */
+static void tell_delivers(struct master *master, struct slice account, bool watched)
+{
+    struct process *process;
+    DL_FOREACH (master->processes, process) {
+        if (process->kind != ROLE_DELIVER || process->stopping)
+            continue;
+        const struct account_home *home = find_home(process, account);
+        if (home)
+            tell_watched(process, home, watched);
+    }
+}
+
+void admission_forget(struct process *process)
+{
+    if (process->kind == ROLE_MAILBOX && process->homes)
+        tell_delivers(process->master, slice_of_string(process->homes->account), false);
+}
+
+bool admission_on_changed(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    (void)error;
+    const struct process *process = owner;
+    const struct master_changed *record = packet->record;
+    const struct account_home *home;
+    LL_FOREACH (process->homes, home)
+        if (home->handle == record->handle || record->handle == 0)
+            break;
+    if (!home)
+        return true;
+    struct process *mailbox =
+        find_for_account(process->master, ROLE_MAILBOX, slice_of_string(home->account));
+    struct role_changed change = {.header = {.type = ROLE_CHANGED}};
+    if (mailbox)
+        process_send(mailbox, &change.header, sizeof(change),
+                     ipc_packet_tail(packet, sizeof(*record)));
+    return true;
+}
+
+/* --- Login ----------------------------------------------------------------------------------- */
+
+static void refuse_login(struct process *login, uint64_t request, enum not_admitted_reason reason)
+{
+    struct role_not_admitted answer = {.header = {.type = ROLE_NOT_ADMITTED, .request = request},
+                                       .reason = reason};
+    process_send(login, &answer.header, sizeof(answer), slice_of(NULL, 0));
+}
+
+static struct process *find_user_process(struct master *master, enum role_kind kind,
+                                         const struct named_home *named, struct error *error)
+{
+    struct process *process = find_for_account(master, kind, named->account);
+    if (process && kind == ROLE_MAILBOX)
+        return process;
+    if (process) { /* RFC 1939 4: one session has the maildrop, with its lock */
+        error_set(error, ERROR_EXISTS, "maildrop is in use");
+        return NULL;
+    }
+    process = start_for(master, kind, named, error);
+    if (process && kind == ROLE_MAILBOX)
+        tell_delivers(master, named->account, true);
+    return process;
+}
+
+/* One end of a fresh pair to the user's process, the other to the login role. */
+static bool join(struct process *login, struct process *user, const struct master_admit *admit,
+                 struct error *error)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
+        return error_errno(error, "socketpair");
+    struct role_session session = {.header = {.type = ROLE_SESSION}, .client = admit->client};
+    struct role_admitted admitted = {
+        .header = {.type = ROLE_ADMITTED, .request = admit->header.request}};
+    bool joined =
+        process_send_with(user, &session.header, sizeof(session), slice_of(NULL, 0), pair[0])
+        && process_send_with(login, &admitted.header, sizeof(admitted), slice_of(NULL, 0), pair[1]);
+    fd_discard(&pair[0]);
+    fd_discard(&pair[1]);
+    user->given++;
+    return joined || error_set(error, ERROR_TEMPORARY, "process is gone");
+}
+
+bool admission_on_admit(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    struct process *auth = owner;
+    struct master *master = auth->master;
+    const struct master_admit *admit = packet->record;
+    struct named_home named;
+    if (!take_home(packet, sizeof(*admit), &admit->home, &named, error))
+        return false;
+    struct process *login = process_find(master, admit->login_kind, admit->login_number);
+    if (!login)
+        return true; /* it died meanwhile, and its clients with it */
+    enum role_kind kind = admit->login_kind == ROLE_IMAP_LOGIN ? ROLE_MAILBOX : ROLE_MAILDROP;
+    struct error failure = {0};
+    struct process *user = NULL;
+    if (is_acceptable_owner(master, named.facts, &failure))
+        user = find_user_process(master, kind, &named, &failure);
+    if (user && join(login, user, admit, &failure))
+        return true;
+    if (failure.kind != ERROR_EXISTS)
+        LOG(&master->log, LOG_ERROR, "not_admitted", log_bytes("account", named.account),
+            log_failure(&failure));
+    refuse_login(login, admit->header.request,
+                 failure.kind == ERROR_EXISTS ? NOT_ADMITTED_IN_USE : NOT_ADMITTED_TEMPORARY);
+    return true;
+}
+
+/* --- Delivery -------------------------------------------------------------------------------- */
+
+static struct process *find_deliver(struct master *master, const struct master_home *facts)
+{
+    struct process *process;
+    DL_FOREACH (master->processes, process)
+        if (process->kind == ROLE_DELIVER && !process->stopping && ipc_is_open(&process->channel)
+            && process->user.uid == facts->uid && process->user.gid == facts->gid
+            && process->place == facts->place)
+            return process;
+    return NULL;
+}
+
+static struct account_home *open_home(struct master *master, struct process *deliver,
+                                      const struct named_home *named)
+{
+    struct account_home *home = find_home(deliver, named->account);
+    if (!home)
+        home = add_home(deliver, named);
+    if (!home)
+        return NULL;
+    send_home(deliver, home, named);
+    if (find_for_account(master, ROLE_MAILBOX, named->account))
+        tell_watched(deliver, home, true);
+    return home;
+}
+
+static const struct account_home *find_target(struct master *master, const struct named_home *named,
+                                              struct process **deliver, struct error *error)
+{
+    if (!is_acceptable_owner(master, named->facts, error))
+        return NULL;
+    *deliver = find_deliver(master, named->facts);
+    if (!*deliver)
+        *deliver = start_for(master, ROLE_DELIVER, named, error);
+    if (!*deliver)
+        return NULL;
+    struct account_home *home = open_home(master, *deliver, named);
+    if (!home)
+        error_memory(error);
+    return home;
+}
+
+bool admission_on_target(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    struct process *auth = owner;
+    struct master *master = auth->master;
+    const struct master_target *target = packet->record;
+    struct named_home named;
+    if (!take_home(packet, sizeof(*target), &target->home, &named, error))
+        return false;
+    struct process *queue = NULL, *deliver = NULL, *process;
+    DL_FOREACH (master->processes, process)
+        if (process->kind == ROLE_QUEUE && !process->stopping)
+            queue = process;
+    if (!queue)
+        return true;
+    struct error failure = {0};
+    const struct account_home *home = find_target(master, &named, &deliver, &failure);
+    if (!home) {
+        LOG(&master->log, LOG_ERROR, "no_target", log_bytes("account", named.account),
+            log_failure(&failure));
+        struct role_no_target answer = {
+            .header = {.type = ROLE_NO_TARGET, .request = target->header.request}};
+        process_send(queue, &answer.header, sizeof(answer), slice_of(NULL, 0));
+        return true;
+    }
+    struct role_target answer = {.header = {.type = ROLE_TARGET, .request = target->header.request},
+                                 .handle = home->handle,
+                                 .deliver_number = deliver->number};
+    process_send(queue, &answer.header, sizeof(answer), slice_of(NULL, 0));
+    return true;
+}
+
+/* --- Ending ---------------------------------------------------------------------------------- */
+
+/* It says how much it got so far: where we gave more, that is on its way to it, and it lives on. */
+bool admission_on_idle(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    (void)error;
+    struct process *process = owner;
+    if (ipc_packet_header(packet)->request == process->given)
+        process_ask_to_stop(process);
+    return true;
+}

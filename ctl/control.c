@@ -1,0 +1,344 @@
+/*
+ * The control socket: what `staffetta status`, `reload` and `stop` speak with. A client sends one
+ * line (a verb) and reads the answer until the end of the stream: "ok" or "error: ..." first, then
+ * lines for people. Root and the user who started the house may connect; the kernel says who it is.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <utlist.h>
+
+#include "common/buffer.h"
+#include "common/fd.h"
+#include "ctl/master.h"
+
+enum {
+    CLIENTS_MAX = 16,
+    LINE_MAX_OCTETS = 64,
+    ANSWER_MAX = 1 << 20,
+};
+
+static const double client_patience_s = 10.0;
+static const double role_patience_s = 1.0; /* for the answers to ROLE_COUNT */
+
+enum control_wait { WAIT_LINE, WAIT_COUNTS, WAIT_RELOAD, WAIT_NOTHING };
+
+struct control_client {
+    struct control_client *prev, *next;
+    struct master *master;
+    int fd;
+    ev_io readable;
+    ev_timer patience;
+    enum control_wait wait;
+    uint8_t line[LINE_MAX_OCTETS];
+    size_t line_octets;
+};
+
+static void end_client(struct control_client *client)
+{
+    struct master *master = client->master;
+    ev_io_stop(master->loop, &client->readable);
+    ev_timer_stop(master->loop, &client->patience);
+    fd_discard(&client->fd);
+    DL_DELETE(master->control_clients, client);
+    free(client);
+}
+
+/* An answer is small; a client that does not take it at once does not get it. */
+static void answer(struct control_client *client, struct slice text)
+{
+    ssize_t sent = send(client->fd, text.ptr, text.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent < 0 || (size_t)sent < text.len)
+        LOG(&client->master->log, LOG_WARNING, "control_answer_lost");
+    end_client(client);
+}
+
+/* --- status ---------------------------------------------------------------------------------- */
+
+static void put_process(struct buffer *text, const struct process *process, ev_tstamp now)
+{
+    const char *account =
+        process->homes && process->kind != ROLE_DELIVER ? process->homes->account : "";
+    buffer_append_format(text, "%-17s %7d %9.0f %9llu  %s%s\n", role_kind_name(process->kind),
+                         (int)process->pid, now - process->started,
+                         (unsigned long long)process->sessions, account,
+                         process->stopping ? "(ending)"
+                         : process->ready  ? ""
+                                           : "(starting)");
+}
+
+static void put_restarts(struct buffer *text, const struct master *master)
+{
+    uint32_t restarts = 0;
+    for (int kind = 0; kind < ROLE_KINDS; kind++)
+        restarts += master->standing[kind].restarts;
+    buffer_append_format(text, "\nrestarts: %u\n", restarts);
+    for (int kind = 0; restarts && kind < ROLE_KINDS; kind++)
+        if (master->standing[kind].restarts)
+            buffer_append_format(text, "  %s: %u\n", role_kind_name(kind),
+                                 master->standing[kind].restarts);
+}
+
+static void put_queue(struct buffer *text, const struct master *master)
+{
+    uint64_t queued = 0, held = 0;
+    const struct process *process;
+    DL_FOREACH (master->processes, process) {
+        queued += process->queued;
+        held += process->held;
+    }
+    buffer_append_format(text, "queue: %llu messages, %llu held\n", (unsigned long long)queued,
+                         (unsigned long long)held);
+}
+
+static void answer_status(struct control_client *client)
+{
+    const struct master *master = client->master;
+    ev_tstamp now = ev_now(master->loop);
+    struct buffer text = BUFFER_WITH_LIMIT(ANSWER_MAX);
+    buffer_append_format(&text, "ok\n%-17s %7s %9s %9s\n", "role", "pid", "uptime_s", "sessions");
+    buffer_append_format(&text, "%-17s %7d %9.0f %9s\n", "master", (int)getpid(),
+                         now - master->started, "");
+    const struct process *process;
+    DL_FOREACH (master->processes, process)
+        put_process(&text, process, now);
+    put_restarts(&text, master);
+    put_queue(&text, master);
+    answer(client, buffer_slice(&text));
+    buffer_clear(&text);
+}
+
+static bool is_counting(const struct master *master)
+{
+    const struct process *process;
+    DL_FOREACH (master->processes, process)
+        if (process->asked)
+            return true;
+    return false;
+}
+
+void control_on_counts(struct master *master)
+{
+    struct control_client *client, *next;
+    if (is_counting(master))
+        return;
+    DL_FOREACH_SAFE (master->control_clients, client, next)
+        if (client->wait == WAIT_COUNTS)
+            answer_status(client);
+}
+
+static void ask_counts(struct master *master)
+{
+    struct process *process;
+    struct ipc_header question = {.type = ROLE_COUNT};
+    DL_FOREACH (master->processes, process)
+        if (process->ready && !process->asked)
+            process->asked = process_send(process, &question, sizeof(question), slice_of(NULL, 0));
+}
+
+/* --- The verbs ------------------------------------------------------------------------------- */
+
+static void on_status(struct control_client *client)
+{
+    client->wait = WAIT_COUNTS;
+    ev_timer_stop(client->master->loop, &client->patience);
+    ev_timer_set(&client->patience, role_patience_s, 0);
+    ev_timer_start(client->master->loop, &client->patience);
+    ask_counts(client->master);
+    control_on_counts(client->master);
+}
+
+static void on_reload(struct control_client *client)
+{
+    client->wait = WAIT_RELOAD;
+    ev_timer_stop(client->master->loop, &client->patience); /* the check has a limit of its own */
+    reload_begin(client->master);
+}
+
+static void on_stop(struct control_client *client)
+{
+    struct master *master = client->master;
+    answer(client, SLICE("ok\n"));
+    master_stop(master);
+}
+
+static const struct verb {
+    const char *name;
+    void (*handler)(struct control_client *client);
+} verbs[] = {
+    {"status", on_status},
+    {"reload", on_reload},
+    {"stop", on_stop},
+};
+
+static void on_line(struct control_client *client, struct slice line)
+{
+    client->wait = WAIT_NOTHING;
+    ev_io_stop(client->master->loop, &client->readable);
+    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+        if (slice_equal(line, slice_of_string(verbs[i].name))) {
+            verbs[i].handler(client);
+            return;
+        }
+    }
+    answer(client, SLICE("error: unknown verb\n"));
+}
+
+void control_answer_reload(struct master *master, const char *text)
+{
+    struct control_client *client, *next;
+    struct buffer answer_text = BUFFER_WITH_LIMIT(ANSWER_MAX);
+    if (text)
+        buffer_append_format(&answer_text, "error: %s\n", text);
+    else
+        buffer_append(&answer_text, SLICE("ok\n"));
+    DL_FOREACH_SAFE (master->control_clients, client, next)
+        if (client->wait == WAIT_RELOAD)
+            answer(client, buffer_slice(&answer_text));
+    buffer_clear(&answer_text);
+}
+
+/* --- The socket ------------------------------------------------------------------------------ */
+
+static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    struct control_client *client = watcher->data;
+    size_t room = sizeof(client->line) - client->line_octets;
+    ssize_t got = recv(client->fd, client->line + client->line_octets, room, MSG_DONTWAIT);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (got <= 0) {
+        end_client(client);
+        return;
+    }
+    client->line_octets += (size_t)got;
+    struct slice seen = slice_of(client->line, client->line_octets);
+    size_t end = slice_find_octet(seen, '\n');
+    if (end < seen.len)
+        on_line(client, slice_range(seen, 0, end));
+    else if (client->line_octets == sizeof(client->line))
+        end_client(client);
+}
+
+static void on_impatience(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    struct control_client *client = timer->data;
+    if (client->wait == WAIT_COUNTS)
+        answer_status(client); /* with what those who did answer said */
+    else
+        end_client(client);
+}
+
+static bool may_connect(int fd)
+{
+    struct ucred peer;
+    socklen_t length = sizeof(peer);
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0
+           && (peer.uid == 0 || peer.uid == geteuid());
+}
+
+static void add_client(struct master *master, int fd)
+{
+    struct control_client *client = calloc(1, sizeof(*client));
+    if (!client) {
+        fd_discard(&fd);
+        return;
+    }
+    client->master = master;
+    client->fd = fd;
+    ev_io_init(&client->readable, on_readable, fd, EV_READ);
+    ev_timer_init(&client->patience, on_impatience, client_patience_s, 0);
+    client->readable.data = client;
+    client->patience.data = client;
+    ev_io_start(master->loop, &client->readable);
+    ev_timer_start(master->loop, &client->patience);
+    DL_APPEND(master->control_clients, client);
+}
+
+static void on_connection(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    struct master *master = watcher->data;
+    int fd = accept4(master->control_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0)
+        return;
+    const struct control_client *client;
+    int count = 0;
+    DL_COUNT(master->control_clients, client, count);
+    if (count < CLIENTS_MAX && may_connect(fd))
+        add_client(master, fd);
+    else
+        fd_discard(&fd);
+}
+
+/* A socket left by a master that was killed is in the way of bind; one that answers is not ours. */
+static bool remove_stale(const struct sockaddr_un *address, struct error *error)
+{
+    int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (probe < 0)
+        return error_errno(error, "control socket");
+    bool alive = connect(probe, (const struct sockaddr *)address, sizeof(*address)) == 0;
+    fd_discard(&probe);
+    if (alive)
+        return error_set(error, ERROR_EXISTS, "another staffetta answers on %s", address->sun_path);
+    if (unlink(address->sun_path) != 0 && errno != ENOENT)
+        return error_errno(error, "remove %s", address->sun_path);
+    return true;
+}
+
+static bool make_parent(const char *path, struct error *error)
+{
+    char parent[sizeof(((struct sockaddr_un *)0)->sun_path)];
+    size_t length = strlen(path);
+    memcpy(parent, path, length + 1);
+    char *end = strrchr(parent, '/');
+    if (!end || end == parent)
+        return true;
+    *end = '\0';
+    if (mkdir(parent, 0755) != 0 && errno != EEXIST)
+        return error_errno(error, "make %s", parent);
+    return true;
+}
+
+bool control_open(struct master *master, struct error *error)
+{
+    const char *path = master->house.config.control_socket.text;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    master->control_fd = -1;
+    if (strlen(path) >= sizeof(address.sun_path))
+        return error_set(error, ERROR_PERMANENT, "control socket: path is longer than %zu octets",
+                         sizeof(address.sun_path) - 1);
+    memcpy(address.sun_path, path, strlen(path));
+    if (!make_parent(path, error) || !remove_stale(&address, error))
+        return false;
+    master->control_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (master->control_fd < 0
+        || bind(master->control_fd, (struct sockaddr *)&address, sizeof(address)) != 0
+        || chmod(path, 0600) != 0 || listen(master->control_fd, CLIENTS_MAX) != 0)
+        return error_errno(error, "control socket %s", path);
+    ev_io_init(&master->control_readable, on_connection, master->control_fd, EV_READ);
+    master->control_readable.data = master;
+    ev_io_start(master->loop, &master->control_readable);
+    return true;
+}
+
+void control_close(struct master *master)
+{
+    while (master->control_clients)
+        end_client(master->control_clients);
+    if (master->control_fd < 0)
+        return;
+    ev_io_stop(master->loop, &master->control_readable);
+    fd_discard(&master->control_fd);
+    unlink(master->house.config.control_socket.text); /* nobody is harmed where it stays */
+}

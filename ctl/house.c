@@ -1,0 +1,120 @@
+/*
+ * What the configuration in force names, opened: state directories (made where they are missing,
+ * with the right owner) and listening sockets. The master alone, as root or in single-user mode.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/fd.h"
+#include "ctl/master.h"
+
+static bool make_directory(int parent, const char *name, mode_t mode, struct error *error)
+{
+    if (mkdirat(parent, name, mode) != 0 && errno != EEXIST)
+        return error_errno(error, "make directory %s", name);
+    return true;
+}
+
+static int open_directory(int parent, const char *name, struct error *error)
+{
+    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        error_errno(error, "open directory %s", name);
+    return fd;
+}
+
+/* The directory is to belong to that user, whoever made it. */
+static bool give_directory(int fd, const struct role_user *user, mode_t mode, struct error *error)
+{
+    struct stat facts;
+    if (fstat(fd, &facts) != 0)
+        return error_errno(error, "state directory");
+    if ((facts.st_uid != user->uid || facts.st_gid != user->gid)
+        && fchown(fd, user->uid, user->gid) != 0)
+        return error_errno(error, "give state directory to uid %u", user->uid);
+    if ((facts.st_mode & 07777) != mode && fchmod(fd, mode) != 0)
+        return error_errno(error, "mode of state directory");
+    return true;
+}
+
+static bool open_state(struct house *house, bool is_root, struct error *error)
+{
+    const char *path = house->config.state.text;
+    struct role_user queue;
+    if (!role_user_find(&house->config, ROLE_QUEUE, is_root, &queue, error))
+        return false;
+    if (!make_directory(AT_FDCWD, path, 0755, error))
+        return false;
+    house->state_fd = open_directory(AT_FDCWD, path, error);
+    if (house->state_fd < 0)
+        return false;
+    if (!make_directory(house->state_fd, "empty", 0555, error)
+        || !make_directory(house->state_fd, "queue", 0700, error))
+        return error_prefix(error, "%s", path);
+    house->empty_fd = open_directory(house->state_fd, "empty", error);
+    house->queue_fd = open_directory(house->state_fd, "queue", error);
+    if (house->empty_fd < 0 || house->queue_fd < 0
+        || !give_directory(house->queue_fd, &queue, 0700, error))
+        return error_prefix(error, "%s", path);
+    return true;
+}
+
+/* The tree of virtual mail is made where it is missing; one that is there keeps its owner. */
+static bool make_mail_trees(const struct house *house, bool is_root, struct error *error)
+{
+    for (size_t i = 0; i < house->config.accounts_count; i++) {
+        const struct config_accounts *accounts = &house->config.accounts[i];
+        struct role_user user;
+        if (accounts->source != CONFIG_SOURCE_FILE)
+            continue;
+        if (!role_user_find_mail(&house->config, accounts, is_root, &user, error))
+            return false;
+        if (mkdir(accounts->mail.text, 0700) != 0) {
+            if (errno == EEXIST)
+                continue;
+            return error_errno(error, "make %s", accounts->mail.text);
+        }
+        if (is_root && chown(accounts->mail.text, user.uid, user.gid) != 0)
+            return error_errno(error, "give %s to uid %u", accounts->mail.text, user.uid);
+    }
+    return true;
+}
+
+static bool read_config(struct house *house, const char *path, struct error *error)
+{
+    house->config_fd = config_open(path, error);
+    if (house->config_fd < 0)
+        return false;
+    struct config_mistakes mistakes = {0};
+    bool parsed = config_parse_fd(house->config_fd, &house->config, &mistakes);
+    if (!parsed && mistakes.count)
+        error_set(error, ERROR_PERMANENT, "%s:%u: %s", path, mistakes.items[0].line,
+                  mistakes.items[0].text);
+    else if (!parsed)
+        error_set(error, ERROR_PERMANENT, "%s: not readable", path);
+    config_mistakes_clear(&mistakes);
+    return parsed;
+}
+
+bool house_open(struct house *house, const struct master *master, const struct house *old,
+                struct error *error)
+{
+    *house = (struct house){.config_fd = -1, .state_fd = -1, .empty_fd = -1, .queue_fd = -1};
+    return read_config(house, master->config_path, error)
+           && open_state(house, master->is_root, error)
+           && make_mail_trees(house, master->is_root, error) && listeners_open(house, old, error);
+}
+
+void house_close(struct house *house)
+{
+    for (size_t i = 0; i < house->listener_count; i++)
+        fd_discard(&house->listeners[i].fd);
+    house->listener_count = 0;
+    fd_discard(&house->config_fd);
+    fd_discard(&house->state_fd);
+    fd_discard(&house->empty_fd);
+    fd_discard(&house->queue_fd);
+    config_clear(&house->config);
+}

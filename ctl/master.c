@@ -1,0 +1,177 @@
+/*
+ * The life of the house; see master.h. Runs as libexec/master, under root or as an ordinary user.
+ *
+ *   open (configuration, state, ports, control socket) ─> start all roles ─> loop
+ *     SIGHUP, reload ─> reload.c         SIGTERM, SIGINT, stop ─> all roles finish ─> end
+ */
+#include "ctl/master.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <utlist.h>
+
+#include "common/fd.h"
+#include "common/sandbox.h"
+
+static bool has_service(const struct master *master, enum config_service a, enum config_service b)
+{
+    return config_has_service(&master->house.config, a)
+           || config_has_service(&master->house.config, b);
+}
+
+/* A daemon without a `listen` line is not started; the queue and what it needs always is: it may
+ * hold mail. */
+void master_count_wanted(struct master *master)
+{
+    const struct config_processes *processes = &master->house.config.processes;
+    bool smtp = has_service(master, CONFIG_SMTP, CONFIG_SMTP);
+    bool submission = has_service(master, CONFIG_SUBMISSION, CONFIG_SUBMISSIONS);
+    bool imap = has_service(master, CONFIG_IMAP, CONFIG_IMAPS);
+    bool pop3 = has_service(master, CONFIG_POP3, CONFIG_POP3S);
+    const uint32_t wanted[ROLE_KINDS] = {
+        [ROLE_JOURNAL] = 1,
+        [ROLE_AUTH] = 1,
+        [ROLE_CHECK] = 1,
+        [ROLE_KEYS] = master->house.config.certificate_count > 0,
+        [ROLE_QUEUE] = 1,
+        [ROLE_SMTP] = smtp ? processes->session : 0,
+        [ROLE_SUBMISSION] = submission ? processes->submission : 0,
+        [ROLE_FILTER] = smtp || submission ? processes->filter : 0,
+        [ROLE_IMAP_LOGIN] = imap ? processes->imap_login : 0,
+        [ROLE_POP3_LOGIN] = pop3 ? processes->pop3_login : 0,
+    };
+    for (int kind = 0; kind < ROLE_KINDS; kind++)
+        master->standing[kind].wanted = wanted[kind];
+}
+
+/* --- Stop ------------------------------------------------------------------------------------ */
+
+static void kill_all(struct master *master, int signal)
+{
+    struct process *process;
+    DL_FOREACH (master->processes, process)
+        kill(process->pid, signal);
+}
+
+static void on_stop_deadline(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    struct master *master = timer->data;
+    LOG(&master->log, LOG_WARNING, "stop_deadline");
+    kill_all(master, SIGKILL);
+}
+
+void master_stop(struct master *master)
+{
+    struct process *process;
+    if (master->stopping) { /* asked twice: somebody is in a hurry */
+        kill_all(master, SIGKILL);
+        return;
+    }
+    master->stopping = true;
+    LOG(&master->log, LOG_INFO, "stopping");
+    DL_FOREACH (master->processes, process)
+        if (process->kind != ROLE_JOURNAL) /* it hears the others out, and ends with the master */
+            process_ask_to_stop(process);
+    ev_timer_init(&master->stop_deadline, on_stop_deadline,
+                  (double)master->house.config.timeouts.shutdown_ms / 1000.0, 0);
+    master->stop_deadline.data = master;
+    ev_timer_start(master->loop, &master->stop_deadline);
+    process_end_if_alone(master);
+}
+
+/* --- Signals --------------------------------------------------------------------------------- */
+
+static void on_terminate(struct ev_loop *loop, ev_signal *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    master_stop(watcher->data);
+}
+
+static void on_hangup(struct ev_loop *loop, ev_signal *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    reload_begin(watcher->data);
+}
+
+static void watch_signals(struct master *master)
+{
+    ev_signal_init(&master->terminate, on_terminate, SIGTERM);
+    ev_signal_init(&master->interrupt, on_terminate, SIGINT);
+    ev_signal_init(&master->hangup, on_hangup, SIGHUP);
+    master->terminate.data = master->interrupt.data = master->hangup.data = master;
+    ev_signal_start(master->loop, &master->terminate);
+    ev_signal_start(master->loop, &master->interrupt);
+    ev_signal_start(master->loop, &master->hangup);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* --- Start ----------------------------------------------------------------------------------- */
+
+/* The executables stand beside our own. */
+static bool open_libexec(struct master *master, struct error *error)
+{
+    char path[4096];
+    ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
+    if (length < 0)
+        return error_errno(error, "/proc/self/exe");
+    path[length] = '\0';
+    char *end = strrchr(path, '/');
+    if (!end)
+        return error_set(error, ERROR_PERMANENT, "no directory in %s", path);
+    *end = '\0';
+    master->libexec_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return master->libexec_fd >= 0 || error_errno(error, "open %s", path);
+}
+
+static bool open_all(struct master *master, struct error *error)
+{
+    if (getrandom(master->token_key, sizeof(master->token_key), 0)
+        != (ssize_t)sizeof(master->token_key))
+        return error_errno(error, "random octets");
+    return open_libexec(master, error) && house_open(&master->house, master, NULL, error)
+           && control_open(master, error);
+}
+
+static void init(struct master *master, const char *config_path)
+{
+    *master = (struct master){.config_path = config_path,
+                              .libexec_fd = -1,
+                              .control_fd = -1,
+                              .is_root = geteuid() == 0,
+                              .loop = ev_default_loop(EVFLAG_NOENV | EVBACKEND_EPOLL)};
+    log_init(&master->log, -1, "master");
+    for (int kind = 0; kind < ROLE_KINDS; kind++) {
+        master->standing[kind].master = master;
+        master->standing[kind].kind = kind;
+    }
+}
+
+int master_run(const char *config_path)
+{
+    static struct master master; /* large, and one */
+    struct error error = {0};
+    init(&master, config_path);
+    if (!master.loop || !open_all(&master, &error)) {
+        LOG(&master.log, LOG_ERROR, "no_start",
+            log_text("error", master.loop ? error.text : "no event loop"));
+        control_close(&master);
+        house_close(&master.house);
+        return EXIT_FAILURE;
+    }
+    master.started = ev_now(master.loop);
+    watch_signals(&master);
+    master_count_wanted(&master);
+    process_fill_all(&master);
+    ev_run(master.loop, 0);
+    control_close(&master);
+    house_close(&master.house);
+    return EXIT_SUCCESS;
+}

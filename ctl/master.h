@@ -1,0 +1,171 @@
+/*
+ * The master: the only process of the house that is root. It binds the ports, opens what others may
+ * use, starts every role with its own uid, restarts what dies, connects the roles with each other,
+ * and hands clients that logged in to their user's process. It reads no byte from the network.
+ *
+ *   master.c      life of the whole: start, signals, stop
+ *   process.c     one child: spawn, birth records, death, back-off
+ *   wiring.c      who is connected with whom
+ *   listeners.c   listening sockets
+ *   admission.c   per-account processes: deliver, mailbox, maildrop
+ *   control.c     the control socket of `staffetta status`, `reload`, `stop`
+ *   reload.c      a new configuration: checked by a child, then taken or refused
+ *
+ * This header is for those files. All state hangs on struct master; one libev loop.
+ */
+#ifndef CTL_MASTER_H
+#define CTL_MASTER_H
+
+#include <sys/types.h>
+
+#include "common/config.h"
+#include "common/ipc.h"
+#include "common/log.h"
+#include "common/master_protocol.h"
+#include "common/role_user.h"
+
+struct master;
+struct control_client;
+
+/* An account that a process serves: deliver has many, mailbox and maildrop have one. */
+struct account_home {
+    struct account_home *next;
+    uint64_t handle;
+    struct master_home facts;
+    char account[MASTER_ACCOUNT_MAX + 1];
+    char path[MASTER_PATH_MAX + 1];
+};
+
+struct process {
+    struct process *prev, *next;
+    struct master *master;
+    enum role_kind kind;
+    uint32_t number;
+    pid_t pid;
+    ev_child child;
+    struct ipc_channel channel;
+    struct ipc_rule *rules; /* of the channel: the common ones and those of its kind */
+    ev_tstamp started;      /* seconds since 1970 */
+    bool ready;
+    bool stopping;         /* was told to finish; nothing new is given to it */
+    struct role_user user; /* per-account kinds: the owner of the mail */
+    uint32_t place;        /* per-account kinds */
+    struct account_home *homes;
+    uint64_t given;                  /* ROLE_SESSION records to it; deliver: ROLE_HOME records */
+    uint64_t sessions, queued, held; /* as of its last MASTER_COUNTS */
+    bool asked;                      /* ROLE_COUNT is not answered yet */
+};
+
+/* A role that stands as long as the house. */
+struct standing {
+    struct master *master;
+    enum role_kind kind;
+    uint32_t wanted;
+    uint32_t restarts;        /* since the start of the house */
+    uint32_t deaths_in_a_row; /* each within 10 s of the one before */
+    ev_tstamp last_death;
+    ev_timer retry;
+};
+
+struct listener {
+    const struct config_listen *section;
+    const struct ip_address *address;
+    uint32_t index; /* of the section */
+    int fd;
+};
+
+enum { LISTENERS_MAX = 64 };
+
+/* The configuration in force and what was opened for it. Replaced as a whole by a reload. */
+struct house {
+    struct config config;
+    int config_fd; /* the sealed text of config */
+    int state_fd;
+    int empty_fd; /* an empty directory: the root of those who need no file */
+    int queue_fd;
+    struct listener listeners[LISTENERS_MAX];
+    size_t listener_count;
+};
+
+struct master {
+    struct ev_loop *loop;
+    struct log log;
+    const char *config_path;
+    int libexec_fd; /* directory of the executables */
+    bool is_root;
+    bool stopping;
+    bool announced; /* that all roles are ready */
+    ev_tstamp started;
+    uint8_t token_key[MASTER_SECRET_OCTETS];
+    uint32_t next_number;
+    uint64_t next_handle;
+    struct house house;
+    struct process *processes;
+    struct standing standing[ROLE_KINDS];
+    ev_signal terminate, interrupt, hangup;
+    ev_timer stop_deadline;
+    int control_fd;
+    ev_io control_readable;
+    struct control_client *control_clients;
+    ev_child check; /* of a reload under way; active while it runs */
+};
+
+/* --- master.c: main() of libexec/master; the result is its exit status */
+int master_run(const char *config_path);
+void master_stop(struct master *master);         /* all roles finish, then the loop ends */
+void master_count_wanted(struct master *master); /* from the configuration in force */
+
+/* --- house.c: opens and closes what a configuration names. Errors name the file. */
+bool house_open(struct house *house, const struct master *master, const struct house *old,
+                struct error *error);
+void house_close(struct house *house);
+
+/* --- process.c */
+struct process_owner { /* of a per-account process */
+    struct role_user user;
+    uint32_t place;
+};
+
+/* Starts a child of that kind (owner: NULL for standing roles) and sends its birth records, all but
+ * ROLE_GO; NULL where that failed. */
+struct process *process_start(struct master *master, enum role_kind kind,
+                              const struct process_owner *owner, struct error *error);
+void process_go(struct process *process);
+bool process_send(struct process *process, struct ipc_header *head, size_t head_octets,
+                  struct slice tail);
+/* One descriptor (or none: -1) travels; it stays the caller's. */
+bool process_send_with(struct process *process, struct ipc_header *head, size_t head_octets,
+                       struct slice tail, int fd);
+struct process *process_find(struct master *master, enum role_kind kind, uint32_t number);
+void process_fill(struct master *master, enum role_kind kind); /* starts what is missing */
+void process_fill_all(struct master *master);
+void process_ask_to_stop(struct process *process);
+void process_end_if_alone(struct master *master); /* the loop, once nobody but journal is left */
+/* What a standing role gets at birth and at a reload. */
+void process_send_files(struct process *process);
+
+/* --- wiring.c */
+void wiring_connect(struct process *process); /* with every live peer it should have */
+int wiring_open_feed(struct master *master, struct process *process); /* line to journal, or -1 */
+void wiring_renew_journal(struct master *master); /* a new journal: a new line for everybody */
+
+/* --- listeners.c */
+bool listeners_open(struct house *house, const struct house *old, struct error *error);
+
+/* --- admission.c: handlers of auth's and the per-account roles' records */
+bool admission_on_admit(void *owner, struct ipc_packet *packet, struct error *error);
+bool admission_on_target(void *owner, struct ipc_packet *packet, struct error *error);
+bool admission_on_changed(void *owner, struct ipc_packet *packet, struct error *error);
+bool admission_on_idle(void *owner, struct ipc_packet *packet, struct error *error);
+void admission_forget(struct process *process); /* it is dead */
+
+/* --- control.c */
+bool control_open(struct master *master, struct error *error);
+void control_close(struct master *master);
+void control_on_counts(struct master *master); /* a role answered ROLE_COUNT */
+void control_answer_reload(struct master *master, const char *text); /* NULL: taken */
+
+/* --- reload.c */
+void reload_begin(struct master *master);
+
+#endif

@@ -1,0 +1,684 @@
+/*
+ * One child of the master: how it is started, what it is born with, how its end is met.
+ *
+ *   process_start ─> fork ─┬─ child: descriptors 3 and 4, uid, exec
+ *                          └─ master: birth records ─> process_go ─> MASTER_READY ─> ... ─>
+ * on_death
+ *
+ * A standing role is started again at once; from its second death within 10 s it waits, 100 ms
+ * first and twice as long each time, up to 5 s. A per-account process is started when it is needed.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <libgen.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <utlist.h>
+
+#include "common/fd.h"
+#include "common/sandbox.h"
+#include "common/size.h"
+#include "ctl/master.h"
+
+static const double misfortune_window_s = 10.0;
+static const double first_wait_s = 0.1;
+static const double longest_wait_s = 5.0;
+
+/* The capability to chroot goes along for all but those that load modules. */
+struct nature {
+    const char *executable;
+    bool per_account;
+    bool chroots;
+    bool reads_shadow;
+};
+
+static const struct nature natures[ROLE_KINDS] = {
+    [ROLE_JOURNAL] = {"journal", false, true, false},
+    [ROLE_AUTH] = {"auth", false, false, false},
+    [ROLE_CHECK] = {"check", false, false, true},
+    [ROLE_KEYS] = {"keys", false, true, false},
+    [ROLE_SMTP] = {"smtpd-session", false, true, false},
+    [ROLE_SUBMISSION] = {"smtpd-session", false, true, false},
+    [ROLE_FILTER] = {"smtpd-filter", false, true, false},
+    [ROLE_QUEUE] = {"smtpd-queue", false, true, false},
+    [ROLE_DELIVER] = {"smtpd-deliver", true, true, false},
+    [ROLE_IMAP_LOGIN] = {"imapd-login", false, true, false},
+    [ROLE_MAILBOX] = {"imapd-mailbox", true, true, false},
+    [ROLE_POP3_LOGIN] = {"pop3d-login", false, true, false},
+    [ROLE_MAILDROP] = {"pop3d-maildrop", true, true, false},
+};
+
+/* --- Sending --------------------------------------------------------------------------------- */
+
+bool process_send_with(struct process *process, struct ipc_header *head, size_t head_octets,
+                       struct slice tail, int fd)
+{
+    struct ipc_message message = {.head = head,
+                                  .head_octets = head_octets,
+                                  .tail = &tail,
+                                  .tail_count = 1,
+                                  .descriptors = &fd,
+                                  .descriptor_count = fd >= 0 ? 1 : 0};
+    struct error error;
+    if (ipc_send(&process->channel, &message, &error))
+        return true;
+    bool dead = error.code == EPIPE || error.code == ECONNRESET; /* on_death will say more */
+    LOG(&process->master->log, dead ? LOG_DEBUG : LOG_WARNING, "order_not_sent",
+        log_text("role", role_kind_name(process->kind)), log_number("number", process->number),
+        log_number("type", head->type), log_failure(&error));
+    return false;
+}
+
+bool process_send(struct process *process, struct ipc_header *head, size_t head_octets,
+                  struct slice tail)
+{
+    return process_send_with(process, head, head_octets, tail, -1);
+}
+
+struct process *process_find(struct master *master, enum role_kind kind, uint32_t number)
+{
+    struct process *process;
+    DL_FOREACH (master->processes, process)
+        if (process->kind == kind && process->number == number)
+            return process;
+    return NULL;
+}
+
+/* --- Birth records --------------------------------------------------------------------------- */
+
+static void send_file(struct process *process, enum descriptor_purpose purpose, uint32_t index,
+                      int fd)
+{
+    struct role_descriptor record = {
+        .header = {.type = ROLE_DESCRIPTOR}, .purpose = purpose, .index = index};
+    if (fd >= 0)
+        process_send_with(process, &record.header, sizeof(record), slice_of(NULL, 0), fd);
+}
+
+static void send_opened(struct process *process, enum descriptor_purpose purpose, uint32_t index,
+                        const char *path, int flags)
+{
+    int fd = open(path, flags | O_CLOEXEC | O_NOCTTY, 0640);
+    if (fd < 0) {
+        struct error error;
+        error_errno(&error, "open %s", path);
+        LOG(&process->master->log, LOG_ERROR, "not_opened", log_failure(&error));
+        return;
+    }
+    send_file(process, purpose, index, fd);
+    fd_discard(&fd);
+}
+
+/* The directory that holds a file: who has it finds the file again after it was replaced. */
+static void send_directory_of(struct process *process, enum descriptor_purpose purpose,
+                              uint32_t index, const char *path)
+{
+    char copy[4096];
+    if (!path || snprintf(copy, sizeof(copy), "%s", path) >= (int)sizeof(copy))
+        return;
+    send_opened(process, purpose, index, dirname(copy), O_RDONLY | O_DIRECTORY);
+}
+
+static bool takes_service(enum role_kind kind, enum config_service service)
+{
+    switch (service) {
+    case CONFIG_SMTP:
+        return kind == ROLE_SMTP;
+    case CONFIG_SUBMISSION:
+    case CONFIG_SUBMISSIONS:
+        return kind == ROLE_SUBMISSION;
+    case CONFIG_IMAP:
+    case CONFIG_IMAPS:
+        return kind == ROLE_IMAP_LOGIN;
+    case CONFIG_POP3:
+    case CONFIG_POP3S:
+        return kind == ROLE_POP3_LOGIN;
+    case CONFIG_SERVICES:
+        break;
+    }
+    return false;
+}
+
+static bool is_network_role(enum role_kind kind)
+{
+    return kind == ROLE_SMTP || kind == ROLE_SUBMISSION || kind == ROLE_IMAP_LOGIN
+           || kind == ROLE_POP3_LOGIN;
+}
+
+static void send_network_files(struct process *process)
+{
+    const struct house *house = &process->master->house;
+    for (size_t i = 0; i < house->config.certificate_count; i++)
+        send_opened(process, DESCRIPTOR_CHAIN, (uint32_t)i,
+                    house->config.certificates[i].chain.text, O_RDONLY);
+    for (size_t i = 0; i < house->listener_count; i++)
+        if (takes_service(process->kind, house->listeners[i].section->service))
+            send_file(process, DESCRIPTOR_LISTENER, house->listeners[i].index,
+                      house->listeners[i].fd);
+}
+
+static void send_auth_files(struct process *process)
+{
+    const struct config *config = &process->master->house.config;
+    for (size_t i = 0; i < config->accounts_count; i++)
+        send_directory_of(process, DESCRIPTOR_ACCOUNTS, (uint32_t)i, config->accounts[i].file.text);
+    for (size_t i = 0; i < config->domain_count; i++)
+        send_directory_of(process, DESCRIPTOR_ALIASES, (uint32_t)i,
+                          config->domains[i].aliases.text);
+    send_directory_of(process, DESCRIPTOR_SENDERS, 0, config->submission.sender_map.text);
+}
+
+static void send_keys(struct process *process)
+{
+    const struct config *config = &process->master->house.config;
+    for (size_t i = 0; i < config->certificate_count; i++) {
+        send_opened(process, DESCRIPTOR_CHAIN, (uint32_t)i, config->certificates[i].chain.text,
+                    O_RDONLY);
+        send_opened(process, DESCRIPTOR_KEY, (uint32_t)i, config->certificates[i].key.text,
+                    O_RDONLY);
+    }
+}
+
+static void send_log_file(struct process *process)
+{
+    const char *path = process->master->house.config.log.file.text;
+    if (path)
+        send_opened(process, DESCRIPTOR_LOG_FILE, 0, path, O_WRONLY | O_APPEND | O_CREAT);
+}
+
+static void send_place(struct process *process)
+{
+    const struct config *config = &process->master->house.config;
+    const char *path = "/";
+    if (process->place < config->accounts_count
+        && config->accounts[process->place].source == CONFIG_SOURCE_FILE)
+        path = config->accounts[process->place].mail.text;
+    send_opened(process, DESCRIPTOR_PLACE, process->place, path, O_RDONLY | O_DIRECTORY);
+}
+
+void process_send_files(struct process *process)
+{
+    const struct house *house = &process->master->house;
+    if (natures[process->kind].per_account) {
+        send_place(process);
+        return;
+    }
+    send_file(process, DESCRIPTOR_DIRECTORY, 0,
+              process->kind == ROLE_QUEUE ? house->queue_fd : house->empty_fd);
+    if (is_network_role(process->kind))
+        send_network_files(process);
+    else if (process->kind == ROLE_AUTH)
+        send_auth_files(process);
+    else if (process->kind == ROLE_KEYS)
+        send_keys(process);
+    else if (process->kind == ROLE_JOURNAL)
+        send_log_file(process);
+}
+
+static void send_start(struct process *process)
+{
+    struct master *master = process->master;
+    struct role_start start = {.header = {.type = ROLE_START},
+                               .kind = process->kind,
+                               .number = process->number,
+                               .is_root = master->is_root};
+    if (process->kind == ROLE_AUTH || process->kind == ROLE_QUEUE || process->kind == ROLE_KEYS)
+        memcpy(start.token_key, master->token_key, sizeof(start.token_key));
+    process_send_with(process, &start.header, sizeof(start), slice_of(NULL, 0),
+                      master->house.config_fd);
+    process_send_files(process);
+}
+
+void process_go(struct process *process)
+{
+    struct ipc_header go = {.type = ROLE_GO};
+    process_send(process, &go, sizeof(go), slice_of(NULL, 0));
+}
+
+/* --- The child's side of fork ---------------------------------------------------------------- */
+
+static bool find_shadow_group(uint32_t *gid)
+{
+    const struct group *shadow = getgrnam("shadow");
+    if (shadow)
+        *gid = shadow->gr_gid;
+    return shadow != NULL;
+}
+
+/* Descriptors 3 and 4 may be where either of the two stands already: step aside first. */
+static bool place_descriptors(int channel, int feed)
+{
+    channel = fcntl(channel, F_DUPFD, ROLE_JOURNAL_FD + 1);
+    feed = fcntl(feed, F_DUPFD, ROLE_JOURNAL_FD + 1);
+    return channel >= 0 && feed >= 0 && dup2(channel, ROLE_MASTER_FD) >= 0
+           && dup2(feed, ROLE_JOURNAL_FD) >= 0 && close(channel) == 0 && close(feed) == 0;
+}
+
+/* Only calls that are safe between fork and exec; the result is the exit status. */
+static int become_role(const struct master *master, const struct process *process,
+                       const struct sandbox_user *user, int channel, int feed)
+{
+    const struct nature *nature = &natures[process->kind];
+    struct error error = {0};
+    int executable =
+        openat(master->libexec_fd, nature->executable, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (executable < 0)
+        return 127;
+    executable = fcntl(executable, F_DUPFD_CLOEXEC, 16); /* out of the way of 3 and 4 */
+    if (executable < 0 || !place_descriptors(channel, feed))
+        return 126;
+    if (master->is_root && !sandbox_become(user, nature->chroots, &error))
+        return 125;
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
+        return 125;
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    char name[32];
+    snprintf(name, sizeof(name), "%s", role_kind_name(process->kind));
+    char *const arguments[] = {name, NULL};
+    fexecve(executable, arguments, environ);
+    return 127;
+}
+
+static bool choose_user(const struct process *process, uint32_t *groups, struct sandbox_user *user,
+                        struct error *error)
+{
+    const struct master *master = process->master;
+    struct role_user found = process->user;
+    if (!natures[process->kind].per_account
+        && !role_user_find(&master->house.config, process->kind, master->is_root, &found, error))
+        return false;
+    *user = (struct sandbox_user){.uid = found.uid, .gid = found.gid, .groups = groups};
+    if (natures[process->kind].reads_shadow && find_shadow_group(groups))
+        user->group_count = 1;
+    return true;
+}
+
+static bool spawn(struct process *process, int channel, int feed, struct error *error)
+{
+    struct sandbox_user user;
+    uint32_t shadow;
+    if (!choose_user(process, &shadow, &user, error))
+        return false;
+    process->pid = fork();
+    if (process->pid < 0)
+        return error_errno(error, "fork");
+    if (process->pid == 0)
+        _exit(become_role(process->master, process, &user, channel, feed));
+    return true;
+}
+
+/* --- Death ----------------------------------------------------------------------------------- */
+
+static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    struct standing *standing = timer->data;
+    process_fill(standing->master, standing->kind);
+}
+
+static void retry_after(struct standing *standing, double wait_s)
+{
+    if (ev_is_active(&standing->retry))
+        return;
+    ev_timer_init(&standing->retry, on_retry, wait_s < longest_wait_s ? wait_s : longest_wait_s, 0);
+    standing->retry.data = standing;
+    ev_timer_start(standing->master->loop, &standing->retry);
+}
+
+/* A standing role died, or could not be started. */
+static void mourn(struct master *master, enum role_kind kind)
+{
+    struct standing *standing = &master->standing[kind];
+    ev_tstamp now = ev_now(master->loop);
+    bool again = now - standing->last_death < misfortune_window_s;
+    standing->deaths_in_a_row = again ? standing->deaths_in_a_row + 1 : 0;
+    standing->last_death = now;
+    standing->restarts++;
+    double wait_s = standing->deaths_in_a_row == 0 ? 0 : first_wait_s;
+    for (uint32_t i = 1; i < standing->deaths_in_a_row && wait_s < longest_wait_s; i++)
+        wait_s *= 2;
+    retry_after(standing, wait_s);
+}
+
+static void free_process(struct process *process)
+{
+    struct master *master = process->master;
+    ipc_close(&process->channel);
+    ev_child_stop(master->loop, &process->child);
+    DL_DELETE(master->processes, process);
+    while (process->homes) {
+        struct account_home *home = process->homes;
+        LL_DELETE(process->homes, home);
+        free(home);
+    }
+    free(process->rules);
+    free(process);
+}
+
+static void log_death(const struct process *process, int status)
+{
+    bool expected = process->stopping && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    LOG(&process->master->log, expected ? LOG_DEBUG : LOG_WARNING, "role_ended",
+        log_text("role", role_kind_name(process->kind)), log_number("number", process->number),
+        log_number("pid", process->pid),
+        log_number(WIFSIGNALED(status) ? "signal" : "status",
+                   WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status)));
+}
+
+/* While the house stops: journal hears the others out, and the master goes last. */
+void process_end_if_alone(struct master *master)
+{
+    struct process *process, *journal = NULL;
+    DL_FOREACH (master->processes, process) {
+        if (process->kind != ROLE_JOURNAL)
+            return;
+        journal = process;
+    }
+    if (!journal)
+        ev_break(master->loop, EVBREAK_ALL);
+    else if (!journal->stopping)
+        process_ask_to_stop(journal);
+}
+
+static void on_death(struct ev_loop *loop, ev_child *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    struct process *process = watcher->data;
+    struct master *master = process->master;
+    enum role_kind kind = process->kind;
+    bool standing = !natures[kind].per_account && !process->stopping;
+    log_death(process, watcher->rstatus);
+    admission_forget(process);
+    free_process(process);
+    if (standing && !master->stopping)
+        mourn(master, kind);
+    control_on_counts(master); /* one that is dead will not answer */
+    if (master->stopping)
+        process_end_if_alone(master);
+}
+
+/* --- What a role says to the master ---------------------------------------------------------- */
+
+static bool is_complete(const struct master *master, enum role_kind kind)
+{
+    uint32_t ready = 0;
+    const struct process *process;
+    DL_FOREACH (master->processes, process)
+        ready += process->kind == kind && process->ready && !process->stopping;
+    return ready >= master->standing[kind].wanted;
+}
+
+/* Once in the life of the house: everything answers. */
+static void announce(struct master *master)
+{
+    for (int kind = 0; kind < ROLE_KINDS; kind++)
+        if (!is_complete(master, kind))
+            return;
+    if (master->announced)
+        return;
+    master->announced = true;
+    LOG(&master->log, LOG_INFO, "ready", log_number("pid", getpid()),
+        log_text("hostname", master->house.config.hostname));
+}
+
+static bool on_ready(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    (void)packet;
+    (void)error;
+    struct process *process = owner;
+    process->ready = true;
+    announce(process->master);
+    return true;
+}
+
+static bool on_trapped(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    (void)error;
+    const struct process *process = owner;
+    const struct master_trapped *record = packet->record;
+    LOG(&process->master->log, LOG_ERROR, "forbidden_system_call",
+        log_text("role", role_kind_name(process->kind)), log_number("pid", process->pid),
+        log_number("call", record->call));
+    return true;
+}
+
+/* Who may have whom ended: those that own something, the ones that read what strangers send. A
+ * hijacked session can thus accuse nobody. */
+static bool may_accuse(enum role_kind accuser, enum role_kind accused)
+{
+    switch (accuser) {
+    case ROLE_AUTH:
+        return is_network_role(accused) || accused == ROLE_CHECK;
+    case ROLE_KEYS:
+    case ROLE_FILTER:
+        return is_network_role(accused);
+    case ROLE_QUEUE:
+        return is_network_role(accused) || accused == ROLE_DELIVER;
+    default:
+        return false;
+    }
+}
+
+static bool on_hostile(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    (void)error;
+    const struct process *process = owner;
+    const struct master_hostile *record = packet->record;
+    struct process *accused = process_find(process->master, record->kind, record->number);
+    if (!accused || !may_accuse(process->kind, accused->kind))
+        return true;
+    LOG(&process->master->log, LOG_ERROR, "hostile_role_ended",
+        log_text("role", role_kind_name(accused->kind)), log_number("pid", accused->pid),
+        log_text("accuser", role_kind_name(process->kind)));
+    kill(accused->pid, SIGKILL);
+    return true;
+}
+
+static bool on_counts(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    (void)error;
+    struct process *process = owner;
+    const struct master_counts *record = packet->record;
+    process->sessions = record->sessions;
+    process->queued = record->queued;
+    process->held = record->held;
+    process->asked = false;
+    control_on_counts(process->master);
+    return true;
+}
+
+static bool on_checks(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    const struct process *process = owner;
+    const struct master_checks *record = packet->record;
+    if (record->count < 1 || record->count > process->master->house.config.processes.check)
+        return error_set(error, ERROR_PEER, "%u check workers", record->count);
+    process->master->standing[ROLE_CHECK].wanted = record->count;
+    process_fill(process->master, ROLE_CHECK);
+    return true;
+}
+
+enum { HEADER = sizeof(struct ipc_header) };
+
+static const struct ipc_rule common_rules[] = {
+    {MASTER_READY, HEADER, HEADER, 0, on_ready},
+    {MASTER_TRAPPED, sizeof(struct master_trapped), sizeof(struct master_trapped), 0, on_trapped},
+    {MASTER_HOSTILE, sizeof(struct master_hostile), sizeof(struct master_hostile), 0, on_hostile},
+    {MASTER_COUNTS, sizeof(struct master_counts), sizeof(struct master_counts), 0, on_counts},
+};
+
+enum {
+    TEXTS_MAX = MASTER_ACCOUNT_MAX + MASTER_PATH_MAX,
+    ADMIT = sizeof(struct master_admit),
+    TARGET = sizeof(struct master_target),
+    CHANGED = sizeof(struct master_changed),
+};
+
+static const struct ipc_rule auth_rules[] = {
+    {MASTER_CHECKS, sizeof(struct master_checks), sizeof(struct master_checks), 0, on_checks},
+    {MASTER_ADMIT, ADMIT, ADMIT + TEXTS_MAX, 0, admission_on_admit},
+    {MASTER_TARGET, TARGET, TARGET + TEXTS_MAX, 0, admission_on_target},
+};
+
+static const struct ipc_rule account_rules[] = {
+    {MASTER_IDLE, HEADER, HEADER, 0, admission_on_idle},
+    {MASTER_CHANGED, CHANGED, CHANGED + MASTER_PATH_MAX, 0, admission_on_changed},
+};
+
+static const struct rule_set {
+    const struct ipc_rule *rules;
+    size_t count;
+} rule_sets[] = {
+    {common_rules, ARRAY_LENGTH(common_rules)},
+    {auth_rules, ARRAY_LENGTH(auth_rules)},
+    {account_rules, ARRAY_LENGTH(account_rules)},
+};
+
+static void on_channel_closed(void *owner, struct ipc_channel *channel, const struct error *error)
+{
+    (void)channel;
+    struct process *process = owner;
+    if (error->kind == ERROR_PEER)
+        LOG(&process->master->log, LOG_ERROR, "hostile_role_ended",
+            log_text("role", role_kind_name(process->kind)), log_number("pid", process->pid),
+            log_failure(error));
+    /* Without its channel it is of no use; a process that is ending is not harmed. */
+    if (error->kind == ERROR_PEER || !process->stopping)
+        kill(process->pid, SIGKILL);
+}
+
+/* --- Start ----------------------------------------------------------------------------------- */
+
+static struct process *new_process(struct master *master, enum role_kind kind,
+                                   const struct process_owner *owner, struct error *error)
+{
+    struct process *process = calloc(1, sizeof(*process));
+    if (!process) {
+        error_memory(error);
+        return NULL;
+    }
+    process->master = master;
+    process->kind = kind;
+    process->number = ++master->next_number;
+    process->started = ev_now(master->loop);
+    process->channel.fd = -1;
+    if (owner) {
+        process->user = owner->user;
+        process->place = owner->place;
+    }
+    DL_APPEND(master->processes, process);
+    return process;
+}
+
+/* What this kind may say: the common records, and those of its own. */
+static const struct rule_set *own_rules(enum role_kind kind)
+{
+    if (kind == ROLE_AUTH)
+        return &rule_sets[1];
+    return natures[kind].per_account ? &rule_sets[2] : NULL;
+}
+
+static bool open_channel(struct process *process, int fd, struct error *error)
+{
+    const struct rule_set *own = own_rules(process->kind);
+    size_t own_count = own ? own->count : 0;
+    process->rules = calloc(ARRAY_LENGTH(common_rules) + own_count, sizeof(struct ipc_rule));
+    if (!process->rules) {
+        fd_discard(&fd);
+        return error_memory(error);
+    }
+    memcpy(process->rules, common_rules, sizeof(common_rules));
+    if (own)
+        memcpy(process->rules + ARRAY_LENGTH(common_rules), own->rules,
+               own_count * sizeof(struct ipc_rule));
+    ipc_open(&process->channel, process->master->loop, fd);
+    ipc_set_rules(&process->channel, process->rules, ARRAY_LENGTH(common_rules) + own_count);
+    ipc_set_owner(&process->channel, process, on_channel_closed);
+    return true;
+}
+
+static bool launch(struct process *process, struct error *error)
+{
+    int pair[2] = {-1, -1};
+    int feed = wiring_open_feed(process->master, process);
+    bool launched = feed >= 0 && ipc_pair(pair, error) && spawn(process, pair[1], feed, error);
+    fd_discard(&feed);
+    fd_discard(&pair[1]);
+    if (!launched) {
+        fd_discard(&pair[0]);
+        return false;
+    }
+    ev_child_init(&process->child, on_death, process->pid, 0);
+    process->child.data = process;
+    ev_child_start(process->master->loop, &process->child);
+    return open_channel(process, pair[0], error);
+}
+
+struct process *process_start(struct master *master, enum role_kind kind,
+                              const struct process_owner *owner, struct error *error)
+{
+    struct process *process = new_process(master, kind, owner, error);
+    if (!process)
+        return NULL;
+    if (!launch(process, error)) {
+        error_prefix(error, "start %s", role_kind_name(kind));
+        if (process->pid > 0)
+            kill(process->pid, SIGKILL); /* on_death frees it */
+        else
+            free_process(process);
+        return NULL;
+    }
+    send_start(process);
+    wiring_connect(process);
+    LOG(&master->log, LOG_DEBUG, "role_started", log_text("role", role_kind_name(kind)),
+        log_number("number", process->number), log_number("pid", process->pid));
+    return process;
+}
+
+void process_ask_to_stop(struct process *process)
+{
+    struct ipc_header stop = {.type = ROLE_STOP};
+    process->stopping = true;
+    process_send(process, &stop, sizeof(stop), slice_of(NULL, 0));
+}
+
+static uint32_t count_living(const struct master *master, enum role_kind kind)
+{
+    uint32_t living = 0;
+    struct process *process;
+    DL_FOREACH (master->processes, process)
+        living += process->kind == kind && !process->stopping;
+    return living;
+}
+
+void process_fill(struct master *master, enum role_kind kind)
+{
+    while (!master->stopping && count_living(master, kind) < master->standing[kind].wanted) {
+        struct error error = {0};
+        struct process *process = process_start(master, kind, NULL, &error);
+        if (!process) {
+            LOG(&master->log, LOG_ERROR, "role_not_started", log_failure(&error));
+            mourn(master, kind);
+            return;
+        }
+        if (kind == ROLE_JOURNAL)
+            wiring_renew_journal(master);
+        process_go(process);
+    }
+}
+
+void process_fill_all(struct master *master)
+{
+    for (int kind = 0; kind < ROLE_KINDS; kind++)
+        process_fill(master, kind);
+}
