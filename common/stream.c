@@ -151,6 +151,10 @@ static bool wants_input(const struct stream *stream)
         return false;
     if (stream->finishing)
         return true;
+    /* Carried octets wait in the kernel until the other side has taken those before them, whatever
+     * this side's own output does: else two full outputs would wait for each other. */
+    if (stream->sink)
+        return !stream->sink->output && !stream->sink->handshaking;
     return !stream->paused && !stream->above_high_water
            && stream->input_end - stream->input_start < stream->limits.input;
 }
@@ -238,15 +242,6 @@ static bool fill(struct stream *stream)
     else if (result != TRANSPORT_DONE || !has_pending_input(stream))
         stream->read_wants = EV_READ;
     return stream->octets_in != before || stream->input_ended;
-}
-
-static void read_input(struct stream *stream)
-{
-    settle_later(stream);
-    if (!wants_input(stream) || stream->failed || stream->read_wants != 0)
-        return;
-    if (fill(stream) && !stream->failed && !stream->finishing)
-        stream->handler->on_input(stream);
 }
 
 /* ---- output ---- */
@@ -382,6 +377,16 @@ static enum transport_result write_file(struct stream *stream, size_t *taken)
     return result;
 }
 
+static void note_write_result(struct stream *stream, enum transport_result result)
+{
+    if (result == TRANSPORT_FAILED) {
+        stream->failed = true;
+        settle_later(stream);
+    } else if (result != TRANSPORT_DONE) {
+        stream->write_wants = result == TRANSPORT_WANT_READ ? EV_READ : EV_WRITE;
+    }
+}
+
 /* Writes until the output is empty, the peer takes no more, or the turn's share is used up. */
 static void flush(struct stream *stream)
 {
@@ -391,15 +396,14 @@ static void flush(struct stream *stream)
         enum transport_result result = is_sent_as_file(stream, stream->output)
                                            ? write_file(stream, &taken)
                                            : write_memory(stream, &taken);
-        if (result == TRANSPORT_FAILED) {
-            stream->failed = true;
+        note_write_result(stream, result);
+        if (stream->failed)
             return;
-        }
-        if (result != TRANSPORT_DONE)
-            stream->write_wants = result == TRANSPORT_WANT_READ ? EV_READ : EV_WRITE;
         written += taken;
     }
     stream->octets_out += written;
+    if (written > 0 && !stream->output && stream->source)
+        settle_later(stream->source);
     note_level(stream);
     if (!stream->output || stream->limits.stalled_ms == 0)
         stream->stalled_since = 0;
@@ -407,6 +411,47 @@ static void flush(struct stream *stream)
         stream->stalled_since = now_ms();
     if (stream->stalled_since > 0)
         arm_timer(stream, stream->stalled_since + stream->limits.stalled_ms);
+}
+
+/* Writes past the empty output queue; how many octets were taken. A transport that wants them again
+ * gets them from the queue, where the caller puts the rest. */
+static size_t write_through(struct stream *stream, struct slice octets)
+{
+    size_t written = 0;
+    while (written < octets.len && !stream->output && stream->write_wants == 0
+           && !stream->handshaking && !stream_is_over(stream)) {
+        struct slice rest = slice_from(octets, written);
+        struct iovec piece = {(void *)(uintptr_t)rest.ptr, rest.len};
+        size_t taken = 0;
+        enum transport_result result =
+            stream->transport->write(stream, &piece, 1, false, &taken, &stream->error);
+        note_write_result(stream, result);
+        written += taken;
+    }
+    stream->octets_out += written;
+    return written;
+}
+
+/* Hands the input to the other stream: at once if nothing waits there, the rest to its output. */
+static void carry_input(struct stream *stream)
+{
+    struct slice input = stream_input(stream);
+    struct slice rest = slice_from(input, write_through(stream->sink, input));
+    stream_write(stream->sink, rest);
+    stream_consume(stream, input.len);
+}
+
+static void read_input(struct stream *stream)
+{
+    settle_later(stream);
+    if (!wants_input(stream) || stream->failed || stream->read_wants != 0)
+        return;
+    if (!fill(stream) || stream->failed || stream->finishing)
+        return;
+    if (stream->sink)
+        carry_input(stream);
+    if (!stream->sink || stream->input_ended)
+        stream->handler->on_input(stream);
 }
 
 /* ---- settling ---- */
@@ -422,6 +467,11 @@ static void release(struct stream *stream)
         remove_segment(stream, stream->output);
     stream->output_octets = 0;
     release_input(stream);
+    if (stream->sink)
+        stream->sink->source = NULL;
+    if (stream->source)
+        stream->source->sink = NULL;
+    stream->sink = stream->source = NULL;
     if (stream->transport->clear)
         stream->transport->clear(stream);
     if (stream->next_transport && stream->next_transport->clear) {
@@ -474,19 +524,29 @@ static void step_handshake(struct stream *stream)
     }
 }
 
-/* After stream_finish, once all is written: the end of output, then that of input or of patience.
- */
+static void end_output(struct stream *stream)
+{
+    if (!stream->ending || stream->output || stream->output_ended || stream->handshaking)
+        return;
+    stream->output_ended = true;
+    stream->transport->end_output(stream);
+}
+
+/* After stream_finish: all is written, and then the input has ended or the patience. */
 static bool is_finished(struct stream *stream)
 {
-    if (!stream->finishing || stream->output)
+    if (!stream->finishing)
+        return false;
+    uint64_t now = now_ms();
+    if (stream->deadline > 0 && now >= stream->deadline)
+        return true;
+    if (stream->output)
         return false;
     if (stream->linger_until == 0) {
-        if (!stream->handshaking)
-            stream->transport->end_output(stream);
-        stream->linger_until = now_ms() + stream->linger_ms;
+        stream->linger_until = now + stream->linger_ms;
         arm_timer(stream, stream->linger_until);
     }
-    return stream->input_ended || stream->handshaking || now_ms() >= stream->linger_until;
+    return stream->input_ended || stream->handshaking || now >= stream->linger_until;
 }
 
 static void choose_events(struct stream *stream)
@@ -514,6 +574,8 @@ static void settle(struct stream *stream)
         step_handshake(stream);
     if (stream->fd < 0)
         return;
+    if (!stream->failed)
+        end_output(stream);
     if (stream->failed)
         report_closed(stream, &stream->error);
     else if (is_finished(stream))
@@ -746,11 +808,27 @@ void stream_set_deadline_ms(struct stream *stream, unsigned milliseconds)
         arm_timer(stream, stream->deadline);
 }
 
+void stream_end_output(struct stream *stream)
+{
+    stream->ending = true;
+    settle_later(stream);
+}
+
+void stream_carry(struct stream *from, struct stream *to)
+{
+    if (from->fd < 0 || to->fd < 0)
+        return;
+    from->sink = to;
+    to->source = from;
+    carry_input(from);
+    settle_later(from);
+}
+
 void stream_finish(struct stream *stream, unsigned linger_ms)
 {
     if (stream_is_over(stream))
         return;
-    stream->finishing = true;
+    stream->finishing = stream->ending = true;
     stream->linger_ms = linger_ms;
     stream->deadline = 0;
     stream->drained_due = false;

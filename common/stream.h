@@ -136,6 +136,9 @@ struct stream {
     struct deferred at_turn_end;
     struct deferred in_next_turn;
 
+    struct stream *sink;   /* where the input is carried, instead of to the owner */
+    struct stream *source; /* the other way round */
+
     uint64_t octets_in; /* for the log; as the owner sees them, without TLS's own */
     uint64_t octets_out;
 
@@ -144,6 +147,8 @@ struct stream {
     bool paused;
     bool above_high_water;
     bool drained_due; /* on_drained is to be called */
+    bool ending;      /* nothing will be written behind what waits */
+    bool output_ended;
     bool finishing;
     bool failed;
     struct error error; /* why, where failed */
@@ -203,15 +208,25 @@ static inline bool stream_output_empty(const struct stream *stream)
     return stream->output == NULL;
 }
 
+/* The last word is written, but the peer may go on to speak and be listened to: ends the output
+ * once it has left. */
+void stream_end_output(struct stream *stream);
+
+/* From now on what comes in on `from` goes out on `to`, with one copy, and no more is read than
+ * `to` takes; from's on_input is called for its end alone. The other direction is another call.
+ * Ends when either is cleared or has closed. */
+void stream_carry(struct stream *from, struct stream *to);
+
 /* ---- the rest ---- */
 
 /* on_deadline is called in so many milliseconds; replaces the one before; 0: none. Costs a few
  * stores: call it for every command. */
 void stream_set_deadline_ms(struct stream *stream, unsigned milliseconds);
 
-/* The last word is written: sends what waits, ends the output, discards what still comes until
- * the peer ends too or linger_ms have passed (or its answer to our last words would be a reset that
- * destroys them), then on_closed(NULL). No handler but that is called any more. */
+/* The last word is written: sends what waits, ends the output, discards what still comes until the
+ * peer ends too or linger_ms have passed (or its answer to our last words would be a reset that
+ * destroys them), then on_closed(NULL). No other handler is called any more. A deadline set after
+ * this call cuts all of it short. */
 void stream_finish(struct stream *stream, unsigned linger_ms);
 
 /* Failed, finishing or closed: there is no point in computing another reply. */

@@ -318,6 +318,75 @@ static void finish_has_patience_only_so_long(void **state)
     assert_int_equal(fixture->closed, 1);
 }
 
+static void a_deadline_cuts_the_end_short(void **state)
+{
+    struct fixture *fixture = *state;
+    static const uint8_t block[900000];
+    stream_write(&fixture->stream, slice_of(block, sizeof(block)));
+    stream_finish(&fixture->stream, 5000);
+    stream_set_deadline_ms(&fixture->stream, 20);
+    for (int i = 0; i < 20 && fixture->closed == 0; i++)
+        ev_run(fixture->loop, EVRUN_ONCE);
+    assert_int_equal(fixture->closed, 1);
+    assert_int_equal(fixture->deadlines, 0);
+    assert_int_equal(fixture->why.kind, ERROR_NONE);
+}
+
+static void streams_carry_both_ways_in_bounds(void **state)
+{
+    struct fixture *fixture = *state;
+    struct fixture *far = NULL;
+    enum { OCTETS = 2000000 };
+    set_up((void **)&far);
+    turn_clear(&far->turn);
+    int ends[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+    stream_clear(&far->stream);
+    close(far->peer);
+    far->peer = ends[1];
+    stream_init(&far->stream, &fixture->turn, ends[0], &handler, &limits);
+    far->stream.owner = far;
+    stream_carry(&fixture->stream, &far->stream);
+    stream_carry(&far->stream, &fixture->stream);
+    static uint8_t sent[OCTETS];
+    for (size_t i = 0; i < OCTETS; i++)
+        sent[i] = (uint8_t)(i * 2654435761U >> 24);
+    size_t out = 0, back = 0;
+    struct buffer got = BUFFER_WITH_LIMIT(OCTETS + 65536);
+    while (got.len < OCTETS || back < OCTETS) {
+        ssize_t count = write(fixture->peer, sent + out, OCTETS - out);
+        out += count > 0 ? (size_t)count : 0;
+        count = write(far->peer, sent + back, OCTETS - back < 5000 ? OCTETS - back : 5000);
+        back += count > 0 ? (size_t)count : 0;
+        turns(fixture, 1);
+        assert_in_range(fixture->stream.output_octets, 0, limits.input);
+        assert_in_range(far->stream.output_octets, 0, limits.input);
+        buffer_reserve(&got, 50000);
+        count = read(far->peer, got.ptr + got.len, 50000);
+        buffer_commit(&got, count > 0 ? (size_t)count : 0);
+        uint8_t drain[8192];
+        while (read(fixture->peer, drain, sizeof(drain)) > 0)
+            continue;
+    }
+    assert_memory_equal(got.ptr, sent, OCTETS);
+    assert_int_equal(fixture->inputs + far->inputs, 0);
+    shutdown(fixture->peer, SHUT_WR);
+    turns(fixture, 3);
+    assert_int_equal(fixture->inputs, 1); /* the end */
+    assert_int_equal(read(far->peer, got.ptr, 1), -1);
+    stream_end_output(&far->stream);
+    turns(fixture, 1);
+    assert_int_equal(read(far->peer, got.ptr, 1), 0);
+    assert_int_equal(write(far->peer, "still", 5), 5);
+    turns(fixture, 3);
+    assert_int_equal(read(fixture->peer, got.ptr, 10), 5);
+    stream_clear(&fixture->stream);
+    assert_null(far->stream.sink);
+    stream_clear(&far->stream);
+    buffer_clear(&got);
+    tear_down((void **)&far);
+}
+
 static void half_close_still_takes_output(void **state)
 {
     struct fixture *fixture = *state;
@@ -441,6 +510,8 @@ int main(void)
         with_stream(deadlines_move_and_fire_once),
         with_stream(finish_sends_all_and_waits_for_the_peer),
         with_stream(finish_has_patience_only_so_long),
+        with_stream(a_deadline_cuts_the_end_short),
+        with_stream(streams_carry_both_ways_in_bounds),
         with_stream(half_close_still_takes_output),
         with_stream(a_lost_peer_is_reported_once),
         with_stream(clearing_inside_a_handler_is_allowed),
