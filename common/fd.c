@@ -71,6 +71,25 @@ bool fd_pread_full(int fd, void *octets, size_t size, uint64_t offset, size_t *g
     return true;
 }
 
+bool fd_read_all(int fd, struct buffer *octets, struct error *error)
+{
+    size_t got = 1;
+    while (got > 0) {
+        size_t room = octets->limit - octets->len < 4096 ? octets->limit - octets->len : 4096;
+        uint8_t past_limit;
+        if (room > 0 && !buffer_reserve(octets, room))
+            return error_memory(error);
+        if (!fd_read_full(fd, room > 0 ? octets->ptr + octets->len : &past_limit,
+                          room > 0 ? room : 1, &got, error))
+            return false;
+        if (got > 0 && room == 0)
+            return error_set(error, ERROR_PERMANENT, "file is longer than %zu octets",
+                             octets->limit);
+        buffer_commit(octets, got);
+    }
+    return true;
+}
+
 bool fd_close(int *fd, struct error *error)
 {
     int closing = *fd;

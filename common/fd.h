@@ -5,6 +5,7 @@
 #ifndef COMMON_FD_H
 #define COMMON_FD_H
 
+#include "common/buffer.h"
 #include "common/error.h"
 #include "common/slice.h"
 
@@ -16,6 +17,10 @@ bool fd_pwrite_all(int fd, struct slice octets, uint64_t offset, struct error *e
 bool fd_read_full(int fd, void *octets, size_t size, size_t *got, struct error *error);
 bool fd_pread_full(int fd, void *octets, size_t size, uint64_t offset, size_t *got,
                    struct error *error);
+
+/* Appends all up to the end of the file. False, ERROR_PERMANENT, if it is longer than the buffer's
+ * limit. */
+bool fd_read_all(int fd, struct buffer *octets, struct error *error);
 
 /* Closes and sets *fd to -1; an error of close (a delayed write failed) is an error. */
 bool fd_close(int *fd, struct error *error);

@@ -1,0 +1,19 @@
+/*
+ * The role `keys`: holds the private keys, answers KEYS_SIGN, and knows nothing else. What it signs
+ * is common/auth/keys_sign.h's to say; who asks for anything else is ended by the master.
+ */
+#ifndef COMMON_AUTH_KEYS_H
+#define COMMON_AUTH_KEYS_H
+
+#include "common/role.h"
+
+struct evp_pkey_st;
+
+struct keys {
+    struct evp_pkey_st **keys; /* by index of the `certificate` section; NULL: not usable */
+    size_t count;
+};
+
+extern const struct role_spec keys_role; /* its state: a zeroed struct keys */
+
+#endif
