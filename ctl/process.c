@@ -177,12 +177,9 @@ static void send_auth_files(struct process *process)
 static void send_keys(struct process *process)
 {
     const struct config *config = &process->master->house.config;
-    for (size_t i = 0; i < config->certificate_count; i++) {
-        send_opened(process, DESCRIPTOR_CHAIN, (uint32_t)i, config->certificates[i].chain.text,
-                    O_RDONLY);
+    for (size_t i = 0; i < config->certificate_count; i++)
         send_opened(process, DESCRIPTOR_KEY, (uint32_t)i, config->certificates[i].key.text,
                     O_RDONLY);
-    }
 }
 
 static void send_log_file(struct process *process)
