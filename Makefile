@@ -24,7 +24,7 @@ SANITISE ?=
 CPPFLAGS += -I. -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I$(BUILD)/generated
 CFLAGS   += -std=gnu11 $(WARNINGS) $(OPTIMISE) $(HARDENING) $(SANITISE) -MMD -MP
 LDFLAGS  += -pie -Wl,-z,relro -Wl,-z,now -Wl,--as-needed $(SANITISE)
-LIBRARIES := -lev -lsodium -lssl -lcrypto -ldb-5.3 -lpam -lseccomp -lconfuse -lidn2 -lunistring
+LIBRARIES := -lev -lsodium -lssl -lcrypto -ldb-5.3 -lpam -lseccomp -lconfuse -lidn2 -lidn -lunistring
 
 FOLDERS  := common storage smtpd imapd pop3d ctl
 sources   = $(sort $(shell find $(1) -name '*.c' ! -name '*_main.c'))
@@ -86,6 +86,9 @@ unit: $(unit_programs) ## build the unit tests into $(BUILD)/unit/
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(all_archives)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBRARIES)
+
+# PAM's own entry points come before libpam's: no test touches the system's accounts.
+$(BUILD)/unit/pam_check_test: private LIBRARIES := -lpam_wrapper $(LIBRARIES)
 
 # Fuzz targets: tests/fuzz/NAME_fuzz.c is build/fuzz/fuzz/NAME_fuzz, FUZZ_SECONDS each; and
 # $(BUILD)/replay/NAME_fuzz, which only takes files, for `make check`.
