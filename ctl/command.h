@@ -39,6 +39,10 @@ enum command_status verb_run(const struct command *command);
 /* verb_check.c: [--running] the house runs, so its ports are taken. */
 enum command_status verb_check(const struct command *command);
 
+/* verb_account.c, verb_alias.c: the passwd-file and the alias files. */
+enum command_status verb_account(const struct command *command);
+enum command_status verb_alias(const struct command *command);
+
 /* verb_control.c: what the running master answers. */
 enum command_status verb_reload(const struct command *command);
 enum command_status verb_status(const struct command *command);

@@ -23,6 +23,8 @@ static const struct verb {
     {"reload", verb_reload, "", "read configuration, accounts and certificates again"},
     {"status", verb_status, "", "processes, sessions and the queue"},
     {"stop", verb_stop, "", "end what runs"},
+    {"account", verb_account, "ACTION ...", "add, password, remove, show, list: virtual accounts"},
+    {"alias", verb_alias, "ACTION ...", "add, remove, list: aliases"},
     {"help", verb_help, "", "print this"},
     {"version", verb_version, "", "print the version"},
 };

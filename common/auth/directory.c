@@ -86,14 +86,13 @@ static bool take_accounts(struct directory *directory, void *target, struct buff
     return true;
 }
 
-static bool take_aliases(struct directory *directory, void *target, struct buffer *text,
-                         struct error *error)
+bool directory_try_aliases(struct directory *directory, struct directory_domain *domain,
+                           struct slice text, struct error *error)
 {
-    struct directory_domain *domain = target;
     struct address_map fresh;
     struct address_map old = domain->aliases;
     address_map_init(&fresh);
-    if (!address_map_parse(&fresh, buffer_slice(text), error))
+    if (!address_map_parse(&fresh, text, error))
         return false;
     domain->aliases = fresh;
     if (!resolve_check_aliases(directory, domain, error)) {
@@ -103,6 +102,12 @@ static bool take_aliases(struct directory *directory, void *target, struct buffe
     }
     address_map_clear(&old);
     return true;
+}
+
+static bool take_aliases(struct directory *directory, void *target, struct buffer *text,
+                         struct error *error)
+{
+    return directory_try_aliases(directory, target, buffer_slice(text), error);
 }
 
 static bool take_senders(struct directory *directory, void *target, struct buffer *text,
@@ -141,7 +146,7 @@ static bool load_sources(const struct opening *opening, const struct config *con
         const struct config_accounts *section = &config->accounts[i];
         struct directory_source *source = &directory->sources[i];
         source->source = section->source;
-        if (section->source == CONFIG_SOURCE_FILE
+        if (section->source == CONFIG_SOURCE_FILE && section->file.text
             && !open_file(opening, DESCRIPTOR_ACCOUNTS, i, section->file.text, &source->file,
                           error))
             return false;

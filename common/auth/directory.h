@@ -52,11 +52,17 @@ typedef int directory_opener(void *context, enum descriptor_purpose purpose, uin
 int directory_open_by_path(void *context, enum descriptor_purpose purpose, uint32_t index,
                            const char *path, struct error *error);
 
-/* Reads all. only_uid as in system_users_new(). ERROR_PERMANENT names file and line; a missing file
- * is ERROR_NOT_FOUND. On failure the directory is cleared. The configuration is not kept. */
+/* Reads all; what has no path in the configuration counts as empty. only_uid as in
+ * system_users_new(). ERROR_PERMANENT names file and line; a missing file is ERROR_NOT_FOUND. On
+ * failure the directory is cleared. The configuration is not kept. */
 bool directory_load(struct directory *directory, const struct config *config, uint32_t only_uid,
                     directory_opener *opener, void *context, struct error *error);
 void directory_clear(struct directory *directory); /* may run twice, also on a zeroed struct */
+
+/* Takes a text for the domain's aliases, as if it stood in their file: checked as a whole, refused
+ * or taken. */
+bool directory_try_aliases(struct directory *directory, struct directory_domain *domain,
+                           struct slice text, struct error *error);
 
 /* What a look at one file found. */
 struct directory_news {

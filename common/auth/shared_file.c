@@ -143,6 +143,13 @@ done:
     return located;
 }
 
+void shared_file_release(int *dir_fd, char **name)
+{
+    fd_discard(dir_fd);
+    free(*name);
+    *name = NULL;
+}
+
 /* One edit under way: everything is empty until it is there. */
 struct edit {
     int dir_fd;
@@ -163,8 +170,7 @@ static void edit_clear(struct edit *edit)
         unlinkat(edit->dir_fd, edit->new_name, 0);
     fd_discard(&edit->fd);
     fd_discard(&edit->lock_fd); /* and gives the lock back */
-    fd_discard(&edit->dir_fd);
-    free(edit->name);
+    shared_file_release(&edit->dir_fd, &edit->name);
     free(edit->new_name);
     free(edit->lock_name);
     buffer_clear(&edit->old);

@@ -65,11 +65,12 @@ static bool may_have_mail(const struct system_users *users, const struct passwd 
 static bool copy_user(const struct passwd *entry, struct system_user *user)
 {
     struct slice home = slice_of_string(entry->pw_dir);
+    while (home.len > 0 && home.ptr[home.len - 1] == '/')
+        home.len--;
     if (home.len == 0 || home.len >= sizeof(user->home) || home.ptr[0] != '/')
-        return false;
-    user->uid = entry->pw_uid;
-    user->gid = entry->pw_gid;
-    memcpy(user->home, home.ptr, home.len + 1);
+        return false; /* a home that is no directory of his own, "/" among them */
+    *user = (struct system_user){.uid = entry->pw_uid, .gid = entry->pw_gid};
+    memcpy(user->home, home.ptr, home.len);
     return true;
 }
 

@@ -24,8 +24,8 @@ struct system_user {
     char home[SYSTEM_USER_HOME_MAX]; /* absolute, NUL-terminated */
 };
 
-/* only_uid: the one user there is in single-user mode; 0: all that may have mail. NULL with *error
- * where there is no memory. sodium_init() was called. */
+/* only_uid: the one user there is in single-user mode; 0 (root): all that may have mail. NULL with
+ * *error where there is no memory. sodium_init() was called. */
 struct system_users *system_users_new(uint32_t only_uid, struct error *error);
 void system_users_free(struct system_users *users); /* NULL is fine */
 
