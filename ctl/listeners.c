@@ -53,6 +53,14 @@ static bool open_listener(struct listener *listener, const struct house *old, st
                        listener->section->port);
 }
 
+/* A machine without IPv6, or without ::1, does without that listener; `staffetta check`, which runs
+ * before every start, has said so. */
+static bool is_absent_ipv6(const struct listener *listener, const struct error *error)
+{
+    return listener->address->family == IP_V6
+           && (error->code == EAFNOSUPPORT || error->code == EADDRNOTAVAIL);
+}
+
 bool listeners_open(struct house *house, const struct house *old, struct error *error)
 {
     for (size_t i = 0; i < house->config.listen_count; i++) {
@@ -66,8 +74,12 @@ bool listeners_open(struct house *house, const struct house *old, struct error *
                                           .address = &section->addresses.items[j],
                                           .index = (uint32_t)i,
                                           .fd = -1};
-            if (!open_listener(listener, old, error))
+            if (open_listener(listener, old, error))
+                continue;
+            fd_discard(&listener->fd);
+            if (!is_absent_ipv6(listener, error))
                 return false;
+            house->listener_count--;
         }
     }
     return true;
