@@ -59,10 +59,17 @@ if [ ! -e "$dir/aliases" ]; then
 fi
 staffetta check >/dev/null
 
+# A greeting and an answer, not only a listening socket.
+answers() { curl -sk -m 5 "$1://127.0.0.1:$(port "$2")" -X "$3" >/dev/null; }
+all_answer() {
+    answers smtp 25 NOOP && answers smtp 587 NOOP && answers smtps 465 NOOP &&
+        answers imap 143 NOOP && answers imaps 993 NOOP &&
+        answers pop3 110 CAPA && answers pop3s 995 CAPA
+}
+
 announce() {
-    # The shell that started this becomes the master and keeps its process id.
-    until status=$(staffetta status 2>/dev/null) && case $status in *starting*) false ;; esac; do
-        kill -0 $$ 2>/dev/null || exit
+    until all_answer; do
+        kill -0 $$ 2>/dev/null || exit # the process of this shell is the master by now
         sleep 0.1
     done
     cat <<END
