@@ -1,13 +1,14 @@
 #!/usr/bin/python3
 """make lint: what a compiler does not say.
 
-    tests/lint.py [--only format,includes,calls,tidy,python]
+    tests/lint.py [--only format,includes,calls,keys,python,tidy]
 
 format    clang-format would change nothing
 includes  common <- storage <- daemons, never sideways; name_internal.h only in its folder
 calls     functions that docs forbid: strcpy, sprintf and their like
-tidy      clang-tidy with .clang-tidy
+keys      every key of the configuration is used by somebody
 python    every test compiles
+tidy      clang-tidy with .clang-tidy
 """
 
 import argparse
@@ -81,6 +82,19 @@ def check_calls():
             yield f"{name}:{line}: {found.group(1)} is not used here"
 
 
+def check_keys():
+    """A key that nothing reads would be a promise that nobody keeps."""
+    table = (ROOT / "common/config_keys.c").read_text()
+    fields = set(re.findall(r"\b(?:SIZE|DURATION|COUNT)\(\"[^\"]+\", ([\w.]+),", table))
+    fields |= set(re.findall(r"IN_CONFIG\(([\w.]+),", table)) - {"field", "array", "count"}
+    fields |= set(re.findall(r"FIELD\(struct \w+, (\w+),", table))
+    readers = "\n".join((ROOT / name).read_text() for name in sources("*.c")
+                        if not name.startswith(("common/config", "tests/")))
+    for field in sorted(fields):
+        if not re.search(rf"(?:\.|->){re.escape(field.split('.')[-1])}\b", readers):
+            yield f"common/config_keys.c: nobody reads {field}"
+
+
 def tidy_one(name):
     status, output = run(["clang-tidy", "--quiet", name, "--", *FLAGS])
     return [line for line in output.splitlines() if "warnings generated" not in line] if status \
@@ -106,6 +120,7 @@ CHECKS = {
     "format": check_format,
     "includes": check_includes,
     "calls": check_calls,
+    "keys": check_keys,
     "python": check_python,
     "tidy": check_tidy,
 }
