@@ -231,7 +231,7 @@ static const struct config_key processes_keys[] = {
     COUNT("filter", processes.filter, "1", 1, 64),
     COUNT("imap-login", processes.imap_login, "1", 1, 64),
     COUNT("pop3-login", processes.pop3_login, "1", 1, 64),
-    COUNT("check", processes.check, "8", 1, 64),
+    COUNT("check", processes.check, "8", 1, 8),
 };
 
 static const struct config_key log_keys[] = {

@@ -153,3 +153,20 @@ def test_a_house_that_does_not_run_is_said(unstarted):
     for verb in ("status", "reload", "stop"):
         done = unstarted.command(verb, check=False)
         assert done.returncode == 1 and "does not run" in done.stderr
+
+
+@pytest.mark.parametrize("text, says", [
+    ("a: b\nb: a\n", "a@test.example"),
+    ("nobody here\n", "line 1"),
+    ("x: y z\n", "line 1"),
+])
+def test_aliases_that_make_no_sense(unstarted, text, says):
+    unstarted.aliases_file.write_text(text)
+    status, lines = check(unstarted)
+    assert status == 1 and [line for line in lines if "aliases" in line and says in line], lines
+
+
+def test_an_accounts_file_that_makes_no_sense(unstarted):
+    unstarted.accounts_file.write_text("alice\n")
+    status, lines = check(unstarted)
+    assert status == 1 and [line for line in lines if "accounts: line 1" in line], lines
