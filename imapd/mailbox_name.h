@@ -1,7 +1,7 @@
 /*
  * Names of mailboxes: on the wire modified UTF-7 (RFC 3501 5.1.3), or UTF-8 once a client asked for
  * that (RFC 6855, RFC 9051 5.1); inside always UTF-8, components joined by "/", INBOX in capitals.
- * storage/ decides how such a name becomes a directory. Pure; imapd-mailbox.
+ * storage/folder_name.h decides how such a name becomes a directory. Pure; imapd-mailbox.
  */
 #ifndef IMAPD_MAILBOX_NAME_H
 #define IMAPD_MAILBOX_NAME_H
@@ -23,9 +23,9 @@ enum mailbox_name_form {
 bool mailbox_name_parse(struct slice wire, enum mailbox_name_form form, struct buffer *name,
                         const char **problem);
 
-/* The inverse, appended. The name is one that mailbox_name_parse() gave, or UTF-8 all the same;
- * octets that are not UTF-8 become U+FFFD. */
-void mailbox_name_format(struct slice name, enum mailbox_name_form form, struct buffer *wire);
+/* The inverse, appended. False, with a part of it appended, if the name is no UTF-8: an edited file
+ * said so, no client. */
+bool mailbox_name_format(struct slice name, enum mailbox_name_form form, struct buffer *wire);
 
 /* True for INBOX itself, and for what lies below it. */
 bool mailbox_name_is_inbox(struct slice name);

@@ -11,7 +11,7 @@ static bool take_path(struct cursor *in, struct section *section, bool *ends_wit
     section->depth = 0;
     *ends_with_dot = false;
     while (!cursor_at_end(in) && ascii_is_digit(*in->at)) {
-        if (!cursor_take_number(in, &number) || number == 0 || number > UINT32_MAX)
+        if (*in->at == '0' || !cursor_take_number(in, &number) || number > UINT32_MAX)
             return false;
         if (section->depth < ARRAY_LENGTH(section->path))
             section->path[section->depth] = (uint32_t)number;

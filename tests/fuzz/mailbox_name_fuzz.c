@@ -37,7 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct buffer again = BUFFER_WITH_LIMIT(8000);
     const char *problem;
     if (mailbox_name_parse(wire, form, &name, &problem)) {
-        mailbox_name_format(buffer_slice(&name), form, &back);
+        check(mailbox_name_format(buffer_slice(&name), form, &back));
         check(slice_equal_nocase(buffer_slice(&back), wire));
         check(mailbox_name_parse(buffer_slice(&back), form, &again, &problem));
         check(slice_equal(buffer_slice(&again), buffer_slice(&name)));

@@ -1,0 +1,22 @@
+/*
+ * What we tell clients that we can do (RFC 3501 6.1.1, 7.2.1): one list for both processes that a
+ * client meets. imapd-login and imapd-mailbox.
+ */
+#ifndef IMAPD_CAPABILITY_H
+#define IMAPD_CAPABILITY_H
+
+#include "common/buffer.h"
+
+/* What depends on the connection before the login. */
+enum capability_login {
+    CAPABILITY_STARTTLS = 1 << 0,  /* may still be started */
+    CAPABILITY_PASSWORDS = 1 << 1, /* may come: AUTH= mechanisms; else LOGINDISABLED */
+};
+
+/* Appends "CAPABILITY IMAP4rev1 ..." for a client that has not logged in. */
+void capability_append_login(unsigned login, struct buffer *text);
+
+/* The same for one that has. */
+void capability_append(struct buffer *text);
+
+#endif

@@ -1,0 +1,41 @@
+/*
+ * What a FETCH asks for (RFC 3501 6.4.5 and 9, fetch-att): the list as a struct, with the words
+ * that each answer begins with. Pure; imapd-mailbox.
+ */
+#ifndef IMAPD_FETCH_ITEM_H
+#define IMAPD_FETCH_ITEM_H
+
+#include "common/mime/section.h"
+#include "imapd/parser.h"
+
+enum fetch_kind {
+    FETCH_FLAGS,
+    FETCH_UID,
+    FETCH_INTERNALDATE,
+    FETCH_SIZE, /* RFC822.SIZE */
+    FETCH_ENVELOPE,
+    FETCH_BODY, /* BODYSTRUCTURE without its extension data */
+    FETCH_BODYSTRUCTURE,
+    FETCH_SECTION, /* BODY[...], and RFC822, RFC822.HEADER, RFC822.TEXT, which are the same */
+};
+
+struct fetch_item {
+    struct fetch_item *next;
+    enum fetch_kind kind;
+    struct slice label; /* "FLAGS", "BODY[1.TEXT]<0>": what the answer begins with */
+
+    /* FETCH_SECTION */
+    struct section section;
+    struct slice *fields; /* of HEADER.FIELDS and HEADER.FIELDS.NOT, as written */
+    size_t field_count;
+    bool sets_seen; /* not BODY.PEEK, not RFC822.HEADER */
+    bool partial;
+    uint32_t offset; /* of the part of it that is wanted */
+    uint32_t octets; /* not 0 */
+};
+
+/* "ALL" / "FULL" / "FAST" / fetch-att / "(" fetch-att *(SP fetch-att) ")". The items lie in the
+ * parser's arena, in the order asked for. */
+bool fetch_items_parse(struct imap_parser *parser, struct fetch_item **items);
+
+#endif

@@ -1,0 +1,138 @@
+/*
+ * A folder in memory, shared by all sessions of the user: its messages in the order of their UIDs,
+ * with flags and keywords. The Maildir is the record; this follows it. Who changes a message asks
+ * here: the file is renamed or removed, and every view (imapd/view.h) of the folder is told.
+ *
+ *      new/ --(gets a UID, renamed to cur/)--> messages <--(flags, removal)-- sessions
+ *        \__ deliver                             ^ watch: what other programs did
+ *
+ * A folder that nobody uses is kept for a while with its directories closed, and read again only if
+ * their times have changed. imapd-mailbox.
+ */
+#ifndef IMAPD_FOLDER_H
+#define IMAPD_FOLDER_H
+
+#include <time.h>
+
+#include "common/turn.h"
+#include "imapd/watch.h"
+#include "storage/folder_record.h"
+#include "storage/maildir.h"
+#include "storage/maildir_name.h"
+
+struct arrival;
+struct mailbox;
+struct view;
+
+struct message {
+    char *name; /* in cur/; NULL: gone, it leaves the array at the end of the turn */
+    uint32_t uid;
+    uint32_t flags;   /* enum maildir_flag, and letters without a meaning */
+    uint32_t letters; /* keywords, as in maildir_name */
+    bool recent;      /* no session was told of it as \Recent yet */
+    bool met;         /* for folder.c */
+};
+
+struct folder {
+    struct folder *prev;
+    struct folder *next;
+    struct mailbox *mailbox;           /* borrowed */
+    char directory[MAILDIR_NAME_SIZE]; /* "." or ".A.B" */
+    struct maildir box;                /* closed while nobody uses the folder */
+    struct folder_record record;
+    struct message *messages; /* by UID; those that are gone among them */
+    size_t count;
+    size_t capacity;
+    size_t gone;
+    uint32_t uid_next;
+    struct view *views;
+    unsigned users; /* views, and commands that work on it */
+    bool deleted;   /* its directory is no more; another folder may have the name by now */
+    /* The rest is folder.c's. */
+    struct watched watched;
+    struct arrival *arrivals; /* no UID yet, oldest first */
+    struct deferred in_next_turn;
+    struct deferred at_turn_end;
+    struct timespec times[2]; /* of new/ and cur/, when all in them was known; 0: unsure */
+    ino_t inode;              /* of the directory */
+    bool suspicious;          /* something went; only a look at all of it tells what */
+};
+
+/* ---- opening ---- */
+
+/* The folder with that name on disk, up to date but for messages that still want a UID: see
+ * folder_step(). ERROR_NOT_FOUND: there is none. Each open wants its folder_close(). */
+bool folder_open(struct mailbox *mailbox, const char *directory, struct folder **folder,
+                 struct error *error);
+void folder_close(struct folder *folder);
+
+/* Gives a slice of what has arrived its UIDs. False: nothing is left to do, or nothing can be done
+ * now (disk full; logged): without a UID no message is there for clients. Happens by itself turn
+ * after turn, but whoever tells a client how many there are sees it through first. */
+bool folder_step(struct folder *folder);
+
+/* Forgets what is kept of folders without users; all of it is also forgotten by and by. */
+void folder_forget_unused(struct mailbox *mailbox);
+
+/* The directory was removed: its messages are gone for everyone. Or renamed: they are not. Of
+ * folders that are not in memory, nothing. */
+void folder_on_deleted(struct mailbox *mailbox, const char *directory);
+void folder_on_renamed(struct mailbox *mailbox, const char *from, const char *to);
+
+/* Somebody says that it changed. */
+void folder_on_changed(struct mailbox *mailbox, const char *directory);
+
+/* ---- looking ---- */
+
+static inline uint32_t folder_message_count(const struct folder *folder)
+{
+    return (uint32_t)(folder->count - folder->gone);
+}
+
+/* The highest UID that there is, 0: none. */
+static inline uint32_t folder_last_uid(const struct folder *folder)
+{
+    return folder->count ? folder->messages[folder->count - 1].uid : 0;
+}
+
+/* The position of the first message with that UID or a higher one. */
+size_t folder_position(const struct folder *folder, uint32_t uid);
+
+/* The message, or NULL: it is gone. Borrowed until the folder's next message comes, and until the
+ * end of the turn. */
+struct message *folder_find(const struct folder *folder, uint32_t uid);
+
+/* ---- changing: every view is told ---- */
+
+/* The letter of that keyword; one that the folder does not know yet is given one (on disk first).
+ * ERROR_PERMANENT: there is no letter left, or it is no keyword that can be kept. */
+bool folder_keyword(struct folder *folder, struct slice keyword, unsigned *letter,
+                    struct error *error);
+
+/* Off first, then on. */
+struct message_change {
+    uint32_t flags_off; /* enum maildir_flag */
+    uint32_t flags_on;
+    uint32_t letters_off;
+    uint32_t letters_on;
+};
+
+/* Renames the file. `teller`, which may be NULL, is the view whose session tells its client itself.
+ * ERROR_NOT_FOUND: another program has removed the message. */
+bool folder_change(struct folder *folder, uint32_t uid, const struct message_change *change,
+                   const struct view *teller, struct error *error);
+
+/* Removes the file; one that is gone already is fine. */
+bool folder_remove(struct folder *folder, struct message *message, struct error *error);
+
+/* The message is in another folder now: it is gone here. */
+void folder_moved_out(struct folder *folder, struct message *message);
+
+/* The UID for the next message that is put into cur/, which may be shown from now on. To be used,
+ * with folder_add(), before anybody else has a turn; one that is not used is lost, no more. */
+bool folder_next_uid(struct folder *folder, uint32_t *uid, struct error *error);
+
+/* The message with that UID has been put into cur/ under that name. */
+bool folder_add(struct folder *folder, uint32_t uid, const char *name, struct error *error);
+
+#endif

@@ -1,0 +1,56 @@
+/*
+ * What a SEARCH asks for (RFC 3501 6.4.4 and 9, search-key), as a tree of few kinds: UNSEEN is NOT
+ * of SEEN, FROM is a header field. Pure; imapd-mailbox.
+ */
+#ifndef IMAPD_SEARCH_KEY_H
+#define IMAPD_SEARCH_KEY_H
+
+#include "imapd/parser.h"
+
+enum { SEARCH_DEPTH_MAX = 500 }; /* clients write long OR chains, each OR inside the last */
+
+enum search_kind {
+    SEARCH_ALL,
+    SEARCH_AND,      /* all of `keys` */
+    SEARCH_OR,       /* one of the two of `keys` */
+    SEARCH_NOT,      /* not the one of `keys` */
+    SEARCH_SEQUENCE, /* `set`, of sequence numbers */
+    SEARCH_UID,      /* `set`, of UIDs */
+    SEARCH_FLAG,     /* `flag` */
+    SEARCH_KEYWORD,  /* `text`, an atom */
+    SEARCH_RECENT,
+    SEARCH_BEFORE, /* INTERNALDATE, without its time, against `day` */
+    SEARCH_ON,
+    SEARCH_SINCE,
+    SEARCH_SENT_BEFORE, /* the Date field, without time and zone, against `day` */
+    SEARCH_SENT_ON,
+    SEARCH_SENT_SINCE,
+    SEARCH_LARGER, /* than `octets` */
+    SEARCH_SMALLER,
+    SEARCH_HEADER, /* `text` in a `field`; an empty text: there is such a field */
+    SEARCH_BODY,   /* `text` in the body */
+    SEARCH_TEXT,   /* `text` in header or body */
+};
+
+struct search_key {
+    struct search_key *next; /* among the `keys` of one */
+    enum search_kind kind;
+    struct search_key *keys;
+    struct sequence_set set; /* as written: to be resolved */
+    uint32_t flag;           /* one of enum maildir_flag */
+    int32_t day;             /* since 1970-01-01 */
+    uint32_t octets;
+    struct slice field;
+    struct slice text; /* in the charset of the program; not empty is not promised */
+};
+
+struct search_program {
+    struct slice charset; /* as written; empty: US-ASCII */
+    struct search_key *key;
+};
+
+/* ["CHARSET" SP astring SP] search-key *(SP search-key): what stands behind "SEARCH ". All of it
+ * lies in the parser's arena. */
+bool search_program_parse(struct imap_parser *parser, struct search_program *program);
+
+#endif

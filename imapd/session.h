@@ -1,0 +1,153 @@
+/*
+ * One client of the user, from the tagged OK of its login on (RFC 3501 3).
+ *
+ *                     SELECT, EXAMINE
+ *      AUTHENTICATED ------------------> SELECTED
+ *            ^   |                        |   |
+ *            |   |  CLOSE, UNSELECT,      |   |  LOGOUT, or the connection breaks
+ *            |   |  SELECT that fails     |   |
+ *            +---|------------------------+   |
+ *                +----------------------------+--> LOGOUT
+ *
+ * AUTHENTICATED: view.folder is NULL. SELECTED: it is not. LOGOUT: nothing more is read.
+ *
+ * Commands are run one after the other. A handler either ends its command at once (session_ok and
+ * its like), or leaves a step that goes on in later turns, while the client takes what was written;
+ * no further command is read meanwhile. Which command is allowed in which state, and whether its
+ * answer may renumber messages, stands in the table of command_table.c: an extension is a row there
+ * and a file in commands/.
+ */
+#ifndef IMAPD_SESSION_H
+#define IMAPD_SESSION_H
+
+#include "common/arena.h"
+#include "common/stream.h"
+#include "imapd/command.h"
+#include "imapd/parser.h"
+#include "imapd/view.h"
+#include "imapd/writer.h"
+
+struct mailbox;
+struct session;
+
+enum session_state {
+    SESSION_AUTHENTICATED = 1 << 0,
+    SESSION_SELECTED = 1 << 1,
+    SESSION_LOGOUT = 1 << 2,
+};
+
+/* Goes on with the session's command: a few milliseconds' work. Called until it ends the command,
+ * once a turn and only while the client takes its output. */
+typedef void session_step(struct session *session);
+
+/* Reads the arguments (a space and what follows it, or nothing), and ends the command or leaves a
+ * step. Where literals were streamed: what stands behind the last of them. */
+typedef void command_handler(struct session *session, struct imap_parser *arguments);
+
+/* The arguments so far end in a literal. True: it was dealt with, by session_stream_literal() or by
+ * ending the command; false: it is to be collected like any other. */
+typedef bool literal_handler(struct session *session, struct imap_parser *arguments);
+
+/* The next octets of a streamed literal; session->reader.literal.left says how many are to come. */
+typedef void octets_handler(struct session *session, struct slice octets);
+
+/* The line that a handler asked for with session_expect_line(). */
+typedef void line_handler(struct session *session, struct slice line);
+
+enum command_trait {
+    COMMAND_KEEPS_NUMBERS = 1 << 0, /* no EXPUNGE in its answer, unless it goes by UID */
+    COMMAND_HAS_UID = 1 << 1,       /* there is a "UID x" of it */
+};
+
+struct command_spec {
+    struct slice name;
+    unsigned states; /* enum session_state; 0: never, here */
+    unsigned traits; /* enum command_trait */
+    command_handler *handler;
+    literal_handler *on_literal; /* NULL: literals are collected */
+    octets_handler *on_octets;
+};
+
+struct session {
+    struct session *prev;
+    struct session *next;
+    struct mailbox *mailbox;  /* borrowed */
+    enum session_state state; /* only session.c writes it */
+    struct stream stream;
+    struct command_reader reader;
+    struct writer writer;
+    struct view view;
+    uint64_t number; /* in the log */
+
+    /* The command that is being run; all of it ends with it. */
+    const struct command_spec *command; /* NULL: between commands */
+    bool by_uid;                        /* "UID x" */
+    struct slice tag;                   /* in the arena */
+    struct arena arena;
+    session_step *step;
+    line_handler *on_line;
+    void *work; /* the handler's, in the arena */
+    /* Gives back what `work` holds beside memory; called when the command ends, however it does. */
+    void (*on_end)(struct session *session);
+
+    /* The rest is session.c's. */
+    struct buffer early; /* came with the login, before the stream was ours */
+    size_t early_read;
+    struct deferred in_next_turn;
+    struct deferred at_turn_end;
+    bool ended;
+};
+
+/* Takes the connection (the client's own, or the one to its login process) in any case, answers the
+ * login's `tag` with OK, and reads on from `input`. */
+bool session_new(struct mailbox *mailbox, uint64_t number, int fd, struct slice tag,
+                 struct slice input, struct error *error);
+
+/* Reads nothing more; what was written still goes out. */
+void session_end(struct session *session);
+/* Says BYE with that text, and ends it so. */
+void session_bye(struct session *session, const char *text);
+
+/* Ends it without another word, at once. */
+void session_free(struct session *session);
+
+/* ---- for handlers ---- */
+
+/* The answers that end a command. What is news in the selected folder is told first. `code`
+ * (without brackets) may be empty. */
+void session_ok(struct session *session, struct slice code, const char *text);
+void session_no(struct session *session, struct slice code, const char *text);
+void session_bad(struct session *session, const char *text);
+
+/* BAD for arguments that are not what the grammar says; NO [LIMIT] if the arena was full. */
+void session_bad_arguments(struct session *session, const struct imap_parser *arguments);
+
+/* NO for what failed, with the code of RFC 5530 that its kind asks for. `text` is for the client;
+ * a failure of ours is logged with all its details. */
+void session_failed(struct session *session, const struct error *error, const char *text);
+
+/* Memory that ends with the command, zeroed. NULL: the command was ended with NO. */
+void *session_alloc(struct session *session, size_t octets);
+
+/* The command goes on in `step`, first of all at once. */
+void session_continue(struct session *session, session_step *step);
+
+/* The announced literal is wanted as it comes: "+" if the client waits for that. */
+void session_stream_literal(struct session *session);
+
+/* "+ text", then one line for the handler. */
+void session_expect_line(struct session *session, const char *text, line_handler *on_line);
+
+/* Selects the view that was opened, or leaves the folder that is selected, if any. */
+void session_select(struct session *session);
+void session_unselect(struct session *session);
+
+/* Tells what is news in the selected folder, now (IDLE). */
+void session_tell_news(struct session *session, enum view_extent extent);
+
+/* ---- command_table.c ---- */
+
+/* NULL: there is no such command. */
+const struct command_spec *command_find(struct slice name);
+
+#endif

@@ -1,0 +1,101 @@
+/*
+ * What one session knows of the folder it selected: which message has which sequence number, and
+ * what the client has not been told yet. Numbers change only in view_sync(), which tells (RFC 3501
+ * 7.4.1, RFC 9051 7.5.1). imapd-mailbox.
+ */
+#ifndef IMAPD_VIEW_H
+#define IMAPD_VIEW_H
+
+#include "imapd/folder.h"
+#include "imapd/sequence_set.h"
+#include "imapd/writer.h"
+
+enum view_mark {
+    VIEW_RECENT = 1 << 0,  /* \Recent in this session */
+    VIEW_CHANGED = 1 << 1, /* its flags changed: a FETCH is due */
+    VIEW_GONE = 1 << 2,    /* an EXPUNGE is due */
+};
+
+struct view_slot {
+    uint32_t uid;
+    uint32_t marks;
+};
+
+struct view {
+    struct view *prev; /* of the folder */
+    struct view *next;
+    struct folder *folder;   /* NULL: no folder is selected */
+    bool read_only;          /* EXAMINE */
+    struct view_slot *slots; /* slots[n - 1] is message number n */
+    size_t count;
+    size_t capacity;
+    uint32_t last_uid; /* all above are news */
+    size_t recent;     /* slots with that mark; the same for the next two */
+    size_t changed;
+    size_t gone;
+    size_t told_recent;    /* what the client knows of it */
+    bool keywords_changed; /* FLAGS and PERMANENTFLAGS are due */
+    /* There are news: a session that idles tells them, others at their next command. */
+    void (*on_news)(struct view *view);
+};
+
+/* How much may be said now. */
+enum view_extent {
+    VIEW_KEEP_NUMBERS, /* during FETCH, STORE, SEARCH: no EXPUNGE */
+    VIEW_ALL,
+};
+
+/* Takes over one use of the folder, which view_close() gives back; on failure it stays the
+ * caller's. The messages that are there count as told. */
+bool view_open(struct view *view, struct folder *folder, bool read_only, struct error *error);
+void view_close(struct view *view); /* may run twice */
+
+bool view_has_news(const struct view *view, enum view_extent extent);
+
+/* Writes the FLAGS, FETCH, EXPUNGE, EXISTS and RECENT responses for what has changed. False: no
+ * memory for news; they wait for the next time. `with_uid`: FETCH says the UID too (RFC 3501
+ * 6.4.8). */
+bool view_sync(struct view *view, enum view_extent extent, bool with_uid, struct writer *writer,
+               struct error *error);
+
+/* FLAGS and PERMANENTFLAGS (RFC 3501 6.3.1, 7.2.6). */
+void view_write_flag_lists(const struct view *view, struct writer *writer);
+
+/* ---- messages ---- */
+
+/* The slot's message, or NULL if it is gone; borrowed as from folder_find(). */
+struct message *view_message(const struct view *view, size_t index);
+
+/* The index of the slot with that UID or the first above; view->count: none. */
+size_t view_position(const struct view *view, uint32_t uid);
+
+/* Resolves a set that came with a command. False: by numbers, and one is larger than the number of
+ * messages, which is BAD (RFC 3501 9, seq-number). */
+bool view_resolve(const struct view *view, struct sequence_set *set, bool by_uid);
+
+/* Walks the slots of a resolved set, in order. It may rest while others have their turn, but not
+ * across a view_sync(VIEW_ALL). */
+struct view_walk {
+    const struct sequence_set *set;
+    bool by_uid;
+    size_t range; /* that is being walked */
+    size_t index; /* the next slot */
+};
+struct view_walk view_walk_begin(const struct sequence_set *set, bool by_uid);
+bool view_walk_next(const struct view *view, struct view_walk *walk, size_t *index);
+
+/* "* 12 FETCH (FLAGS (\Seen))", with the UID if asked for; nothing if the message is gone. What is
+ * said so is no news any more. */
+void view_write_flags(struct view *view, size_t index, bool with_uid, struct writer *writer);
+/* Only the value "(\Seen)"; not for a message that is gone. */
+void view_append_flags(struct view *view, size_t index, const struct message *message,
+                       struct buffer *text);
+
+/* ---- for folder.c ---- */
+
+void view_on_changed(struct view *view, uint32_t uid);
+void view_on_gone(struct view *view, uint32_t uid);
+void view_on_arrived(struct view *view);
+void view_on_keywords(struct view *view);
+
+#endif

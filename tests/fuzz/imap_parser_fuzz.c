@@ -1,0 +1,99 @@
+/* imapd/parser.h, fetch_item.h, search_key.h, sequence_set.h: what parses is formatted into what
+ * parses to the same. The first octet chooses the rule. */
+#include <stdlib.h>
+
+#include "common/size.h"
+#include "imapd/fetch_item.h"
+#include "imapd/search_key.h"
+#include "imapd/writer.h"
+
+enum { ARENA_LIMIT = 1 << 18 };
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check(bool holds)
+{
+    if (!holds)
+        abort();
+}
+
+static void fuzz_fetch(struct imap_parser *parser)
+{
+    struct fetch_item *item;
+    if (!fetch_items_parse(parser, &item))
+        return;
+    for (; item; item = item->next) {
+        struct imap_parser again;
+        struct fetch_item *same;
+        if (item->partial) /* an answer does not say how long it was to be */
+            continue;
+        imap_parser_init(&again, item->label, parser->arena);
+        if (fetch_items_parse(&again, &same))
+            check(slice_equal(same->label, item->label) && imap_parser_at_end(&again));
+        else
+            check(again.exhausted);
+    }
+}
+
+static void fuzz_search(struct imap_parser *parser)
+{
+    struct search_program program;
+    if (search_program_parse(parser, &program))
+        check(program.key != NULL);
+}
+
+static void fuzz_string(struct imap_parser *parser)
+{
+    struct slice string, same;
+    struct buffer text = BUFFER_WITH_LIMIT(1 << 20);
+    if (imap_parse_astring(parser, &string)) {
+        struct imap_parser again;
+        imap_append_astring(&text, string);
+        imap_parser_init(&again, buffer_slice(&text), parser->arena);
+        check(imap_parse_astring(&again, &same) ? slice_equal(same, string) : again.exhausted);
+    }
+    buffer_clear(&text);
+}
+
+static void fuzz_set(struct imap_parser *parser)
+{
+    struct sequence_set set, same;
+    struct buffer text = BUFFER_WITH_LIMIT(1 << 20);
+    if (imap_parse_sequence_set(parser, &set)) {
+        sequence_set_resolve(&set, 1000);
+        sequence_set_format(&set, &text);
+        struct cursor in = cursor_of(buffer_slice(&text));
+        if (sequence_set_parse(&in, parser->arena, &same)) {
+            sequence_set_resolve(&same, 1);
+            check(same.count == set.count && sequence_set_size(&same) == sequence_set_size(&set));
+            check(sequence_set_contains(&set, sequence_set_largest(&set)));
+        }
+    }
+    buffer_clear(&text);
+}
+
+static void fuzz_flags(struct imap_parser *parser)
+{
+    struct imap_flags flags;
+    unsigned items;
+    struct date date;
+    if (imap_parse_store_flags(parser, &flags))
+        check(flags.keyword_count == 0 || flags.keywords[0].len > 0);
+    imap_parse_status_items(parser, &items);
+    imap_parse_date_time(parser, &date);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static void (*const rules[])(struct imap_parser *) = {fuzz_fetch, fuzz_search, fuzz_string,
+                                                          fuzz_set, fuzz_flags};
+    if (size < 1)
+        return 0;
+    struct arena arena;
+    struct imap_parser parser;
+    arena_init(&arena, ARENA_LIMIT);
+    imap_parser_init(&parser, slice_of(data + 1, size - 1), &arena);
+    rules[data[0] % ARRAY_LENGTH(rules)](&parser);
+    arena_clear(&arena);
+    return 0;
+}
