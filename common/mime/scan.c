@@ -89,10 +89,17 @@ static void open_part(struct mime_scan *scan, struct mime_part *parent)
     scan->fields_kept = 0;
 }
 
-void mime_scan_init(struct mime_scan *scan, struct arena *arena)
+size_t mime_arena_limit(const struct mime_limits *limits)
+{
+    /* Fields, as many octets of boundaries copied out of them, and what alignment adds. */
+    return 3 * (size_t)MIME_FIELDS_LIMIT + limits->parts * 2 * sizeof(struct mime_part);
+}
+
+void mime_scan_init(struct mime_scan *scan, struct arena *arena, const struct mime_limits *limits)
 {
     *scan = (struct mime_scan){
         .arena = arena,
+        .limits = *limits,
         .line = BUFFER_WITH_LIMIT(HEADER_LINE_KEPT),
         .field = BUFFER_WITH_LIMIT(MIME_FIELD_LIMIT),
     };
@@ -251,7 +258,7 @@ static void end_header(struct mime_scan *scan)
     bool message = is_type(part, SLICE("message"), SLICE("rfc822"));
     if (!multipart && !message)
         return;
-    if (scan->parts >= MIME_PARTS_LIMIT || depth_of(part) >= MIME_DEPTH_LIMIT) {
+    if (scan->parts >= scan->limits.parts || depth_of(part) >= scan->limits.depth) {
         part->opaque = true;
         part->boundary.len = 0;
     } else if (multipart) {
@@ -343,7 +350,7 @@ static bool take_boundary(struct mime_scan *scan, struct slice line, uint64_t oc
     if (scan->sealed || !slice_starts_with(line, SLICE("--"))
         || !match_boundary(scan, line, &match))
         return false;
-    if (!match.last && scan->parts >= MIME_PARTS_LIMIT) {
+    if (!match.last && scan->parts >= scan->limits.parts) {
         scan->sealed = true;
         return false;
     }

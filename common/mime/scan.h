@@ -7,7 +7,7 @@
  * decoded. Pure; any process.
  *
  *     struct mime_scan scan;
- *     mime_scan_init(&scan, &arena);
+ *     mime_scan_init(&scan, &arena, &limits);
  *     while (... read a piece ...)
  *         mime_scan_feed(&scan, piece);
  *     const struct mime_part *root = mime_scan_finish(&scan);   NULL: no memory
@@ -20,12 +20,16 @@
 #include "common/buffer.h"
 
 enum {
-    MIME_DEPTH_LIMIT = 100,               /* parts around a part */
-    MIME_PARTS_LIMIT = 10000,             /* of one message */
+    MIME_DEPTH_MAX = 200,                 /* the most that mime_limits.depth may be */
     MIME_CONTENT_FIELD_LIMIT = 16 * 1024, /* octets kept of a Content- field; the rest is cut off */
     MIME_FIELD_LIMIT = 256 * 1024,        /* the same of any other field */
     MIME_FIELDS_LIMIT = 2 << 20,          /* of all fields; those behind it are left out */
-    MIME_ARENA_LIMIT = 16 << 20,          /* enough for whatever the limits above let in */
+};
+
+/* limits.mime-depth and limits.mime-parts of the configuration. */
+struct mime_limits {
+    size_t depth; /* parts around a part */
+    size_t parts; /* of one message */
 };
 
 enum mime_field_id {
@@ -94,12 +98,13 @@ const struct mime_field *mime_part_field(const struct mime_part *part, enum mime
 
 struct mime_scan {
     struct arena *arena;
+    struct mime_limits limits;
     struct arena scratch; /* parameters of one field */
     struct mime_part *root;
     struct mime_part *innermost; /* the part that the next octet belongs to */
     size_t parts;                /* so far */
     bool in_header;              /* of the innermost part */
-    bool sealed;                 /* MIME_PARTS_LIMIT: no boundary counts any more */
+    bool sealed;                 /* limits.parts: no boundary counts any more */
     bool failed;                 /* no memory */
     struct mime_span seen;       /* all before the line that is being read; offset, not octets */
     size_t last_line_end;        /* octets of the line end before it: 0, 1 or 2 */
@@ -113,8 +118,12 @@ struct mime_scan {
     size_t field_octets;           /* kept of all parts */
 };
 
+/* The octets that an arena must be allowed to hand out, so that the limits are reached before its
+ * own. */
+size_t mime_arena_limit(const struct mime_limits *limits);
+
 /* Borrows the arena, where the whole tree will lie. */
-void mime_scan_init(struct mime_scan *scan, struct arena *arena);
+void mime_scan_init(struct mime_scan *scan, struct arena *arena, const struct mime_limits *limits);
 void mime_scan_feed(struct mime_scan *scan, struct slice piece);
 
 /* Ends the message. NULL if there was no memory. */

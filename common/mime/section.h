@@ -21,7 +21,7 @@ enum section_kind {
 struct section {
     enum section_kind kind;
     size_t depth; /* numbers in the path; more than the limit names nothing that exists */
-    uint32_t path[MIME_DEPTH_LIMIT + 1];
+    uint32_t path[MIME_DEPTH_MAX + 1];
 };
 
 /* section-spec = section-msgtext / (section-part ["." section-text]), or nothing. Reads up to the

@@ -1,6 +1,6 @@
 /*
  * The writer of structure.h: one function a rule of RFC 3501 9. It recurses into parts; their depth
- * is bounded by MIME_DEPTH_LIMIT.
+ * is bounded by MIME_DEPTH_MAX.
  */
 #include "common/mime/structure.h"
 

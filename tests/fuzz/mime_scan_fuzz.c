@@ -8,6 +8,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* Small, so that they are met. */
+static const struct mime_limits limits = {.depth = 8, .parts = 50};
+
 static void must(bool holds)
 {
     if (!holds)
@@ -33,7 +36,7 @@ static void check_part(const struct mime_part *part, uint64_t end)
 static const struct mime_part *scan(struct arena *arena, struct slice message, size_t piece)
 {
     struct mime_scan scan;
-    mime_scan_init(&scan, arena);
+    mime_scan_init(&scan, arena, &limits);
     while (message.len > 0) {
         mime_scan_feed(&scan, slice_range(message, 0, piece));
         message = slice_from(message, piece);
@@ -58,7 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct slice message = slice_of(data + 1, size - 1);
     struct buffer texts[2] = {BUFFER_WITH_LIMIT(64 << 20), BUFFER_WITH_LIMIT(64 << 20)};
     struct arena arena;
-    arena_init(&arena, MIME_ARENA_LIMIT);
+    arena_init(&arena, 2 * mime_arena_limit(&limits));
     const struct mime_part *root = scan(&arena, message, SIZE_MAX);
     check_part(root, message.len);
     must(root->body.offset + root->body.octets == message.len);

@@ -17,6 +17,7 @@
 #include "common/size.h"
 
 static const char data_folder[] = "tests/data/mime";
+static const struct mime_limits limits = {.depth = 100, .parts = 10000};
 
 /* --- reading and describing --- */
 
@@ -43,7 +44,7 @@ static const struct mime_part *scan_in_pieces(struct slice message, size_t piece
                                               struct arena *arena)
 {
     struct mime_scan scan;
-    mime_scan_init(&scan, arena);
+    mime_scan_init(&scan, arena, &limits);
     while (piece > 0 && message.len > piece) {
         mime_scan_feed(&scan, slice_range(message, 0, piece));
         message = slice_from(message, piece);
@@ -110,7 +111,7 @@ static void describe(struct slice message, const struct mime_part *root, struct 
 static void scan_and_describe(struct slice message, size_t piece, struct buffer *text)
 {
     struct arena arena;
-    arena_init(&arena, MIME_ARENA_LIMIT);
+    arena_init(&arena, mime_arena_limit(&limits));
     describe(message, scan_in_pieces(message, piece, &arena), text);
     arena_clear(&arena);
 }
@@ -208,7 +209,7 @@ static void a_path_deeper_than_any_message_names_nothing(void **state)
         buffer_append_string(&path, "1.");
     buffer_append_string(&path, "1");
     struct cursor in = cursor_of(buffer_slice(&path));
-    arena_init(&arena, MIME_ARENA_LIMIT);
+    arena_init(&arena, mime_arena_limit(&limits));
     assert_true(section_parse(&in, &section));
     assert_false(
         section_resolve(scan_in_pieces(SLICE("A: b\r\n\r\nc"), 0, &arena), &section, &span));
@@ -332,7 +333,7 @@ static void check_line_ends(struct slice message)
         struct arena arena;
         struct buffer converted = BUFFER_WITH_LIMIT(2 * message.len + 1);
         convert_lines(message, line_ends[i], &converted);
-        arena_init(&arena, MIME_ARENA_LIMIT);
+        arena_init(&arena, mime_arena_limit(&limits));
         const struct mime_part *root = scan_in_pieces(buffer_slice(&converted), 0, &arena);
         assert_true(structure_format_envelope(root, &structures[i]));
         assert_true(structure_format_bodystructure(root, &structures[i]));
@@ -349,7 +350,7 @@ static void check_message(struct slice message)
     static const size_t pieces[] = {1, 2, 3, 7, 64, 1000};
     struct arena arena;
     struct buffer whole = BUFFER_WITH_LIMIT(8 << 20);
-    arena_init(&arena, MIME_ARENA_LIMIT);
+    arena_init(&arena, mime_arena_limit(&limits));
     const struct mime_part *root = scan_in_pieces(message, 0, &arena);
     check_part(message, root);
     assert_int_equal(end_of(root->body), message.len);
@@ -419,8 +420,8 @@ static void scan_repeated(const char *head, const char *format, unsigned times,
     struct mime_scan scan;
     struct buffer structure = BUFFER_WITH_LIMIT(16 << 20);
     uint64_t octets = strlen(head);
-    arena_init(&arena, MIME_ARENA_LIMIT);
-    mime_scan_init(&scan, &arena);
+    arena_init(&arena, mime_arena_limit(&limits));
+    mime_scan_init(&scan, &arena, &limits);
     mime_scan_feed(&scan, slice_of_string(head));
     struct slice before = slice_of_string(format), after = {NULL, 0};
     size_t at = slice_find(before, SLICE("%u"));
@@ -455,16 +456,16 @@ static void limits_hold_and_nothing_fails(void **state)
                   &counts);
     assert_int_equal(counts.deepest, 0); /* the format has one %u only: no such boundary comes */
     scan_repeated("", "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n", 10000, &counts);
-    assert_int_equal(counts.deepest, MIME_DEPTH_LIMIT);
+    assert_int_equal(counts.deepest, limits.depth);
     scan_repeated("", "Content-Type: message/rfc822\r\n\r\n", 10000, &counts);
-    assert_int_equal(counts.deepest, MIME_DEPTH_LIMIT);
+    assert_int_equal(counts.deepest, limits.depth);
     assert_int_equal(counts.opaque, 1);
     scan_repeated("Content-Type: multipart/digest; boundary=b\r\n\r\n", "--b\r\n\r\nTo: a\r\n\r\n",
                   100000, &counts);
-    assert_int_equal(counts.parts, MIME_PARTS_LIMIT);
+    assert_int_equal(counts.parts, limits.parts);
     scan_repeated("Content-Type: multipart/mixed; boundary=b\r\n\r\n",
                   "--b\r\nContent-Type: multipart/mixed; boundary=b%u\r\n\r\n", 100000, &counts);
-    assert_true(counts.parts <= MIME_PARTS_LIMIT);
+    assert_true(counts.parts <= limits.parts);
 }
 
 static void fields_without_end_are_cut(void **state)
@@ -494,7 +495,7 @@ static void hostile_bodies_take_linear_time(void **state)
     for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
         struct counts counts;
         scan_repeated(head, texts[i], 1000000, &counts);
-        assert_true(counts.parts <= MIME_PARTS_LIMIT);
+        assert_true(counts.parts <= limits.parts);
     }
 }
 
@@ -505,7 +506,7 @@ static void no_memory_is_no_tree(void **state)
         struct arena arena;
         struct mime_scan scan;
         arena_init(&arena, limit);
-        mime_scan_init(&scan, &arena);
+        mime_scan_init(&scan, &arena, &limits);
         mime_scan_feed(&scan, SLICE("To: a\nContent-Type: multipart/mixed; boundary=b\n\n--b\n"));
         mime_scan_feed(&scan, SLICE("Content-Type: message/rfc822\n\n"));
         const struct mime_part *root = mime_scan_finish(&scan);
