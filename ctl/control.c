@@ -75,10 +75,10 @@ static void put_process(struct buffer *text, const struct process *process, ev_t
 static void put_restarts(struct buffer *text, const struct master *master)
 {
     uint32_t restarts = 0;
-    for (int kind = 0; kind < ROLE_KINDS; kind++)
+    for (unsigned kind = 0; kind < ROLE_KINDS; kind++)
         restarts += master->standing[kind].restarts;
     buffer_append_format(text, "\nrestarts: %u\n", restarts);
-    for (int kind = 0; restarts && kind < ROLE_KINDS; kind++)
+    for (unsigned kind = 0; restarts && kind < ROLE_KINDS; kind++)
         if (master->standing[kind].restarts)
             buffer_append_format(text, "  %s: %u\n", role_kind_name(kind),
                                  master->standing[kind].restarts);

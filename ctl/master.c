@@ -44,7 +44,7 @@ void master_count_wanted(struct master *master)
         [ROLE_IMAP_LOGIN] = imap ? processes->imap_login : 0,
         [ROLE_POP3_LOGIN] = pop3 ? processes->pop3_login : 0,
     };
-    for (int kind = 0; kind < ROLE_KINDS; kind++)
+    for (unsigned kind = 0; kind < ROLE_KINDS; kind++)
         master->standing[kind].wanted = wanted[kind];
 }
 
@@ -148,7 +148,7 @@ static void init(struct master *master, const char *config_path)
                               .is_root = geteuid() == 0,
                               .loop = ev_default_loop(EVFLAG_NOENV | EVBACKEND_EPOLL)};
     log_init(&master->log, -1, "master");
-    for (int kind = 0; kind < ROLE_KINDS; kind++) {
+    for (unsigned kind = 0; kind < ROLE_KINDS; kind++) {
         master->standing[kind].master = master;
         master->standing[kind].kind = kind;
     }

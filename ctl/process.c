@@ -418,7 +418,7 @@ static bool is_complete(const struct master *master, enum role_kind kind)
 /* Once in the life of the house: everything answers. */
 static void announce(struct master *master)
 {
-    for (int kind = 0; kind < ROLE_KINDS; kind++)
+    for (unsigned kind = 0; kind < ROLE_KINDS; kind++)
         if (!is_complete(master, kind))
             return;
     if (master->announced)
@@ -676,6 +676,6 @@ void process_fill(struct master *master, enum role_kind kind)
 
 void process_fill_all(struct master *master)
 {
-    for (int kind = 0; kind < ROLE_KINDS; kind++)
+    for (unsigned kind = 0; kind < ROLE_KINDS; kind++)
         process_fill(master, kind);
 }
