@@ -27,7 +27,8 @@ struct handoff {
     uint32_t magic;
     uint32_t flags;
     uint32_t tag_octets;   /* IMAP: the tag of LOGIN or AUTHENTICATE, to be answered with OK by the
-                              user's process once it is ready; POP3: 0 */
+                              user's process once it is ready; POP3: "UTF8" where the client
+                              said so before it logged in (RFC 6856 2), else 0 */
     uint32_t input_octets; /* what the client sent behind its credentials, not yet parsed */
 };
 

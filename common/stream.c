@@ -696,6 +696,12 @@ void stream_consume(struct stream *stream, size_t octets)
     settle_later(stream);
 }
 
+void stream_wipe_consumed(struct stream *stream)
+{
+    if (stream->input)
+        explicit_bzero(stream->input, stream->input_start);
+}
+
 size_t stream_discard_input(struct stream *stream)
 {
     size_t octets = stream->input_end - stream->input_start;

@@ -176,6 +176,9 @@ static inline bool stream_at_end(const struct stream *stream)
     return stream->input_ended;
 }
 
+/* Zeroes the consumed octets, where they held a secret; they are no longer to be used. */
+void stream_wipe_consumed(struct stream *stream);
+
 /* Forgets unread octets and says how many they were. A server does so between its answer to
  * STARTTLS and stream_start_transport: what came in the clear behind that command must not be taken
  * for what comes protected (RFC 3207 6, CVE-2011-0411). */

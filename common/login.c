@@ -1,0 +1,613 @@
+/*
+ * Connections of a login role; see login.h for the states. Runs in imapd-login and pop3d-login;
+ * reads what strangers send and believes nothing of it. Begin at on_accepted().
+ */
+#include "common/login.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include <utlist.h>
+
+#include "common/fd.h"
+#include "common/handoff.h"
+#include "common/size.h"
+#include "common/tls_stream.h"
+
+enum {
+    INPUT_OCTETS = HANDOFF_INPUT_MAX, /* unread; what is pipelined behind a login goes along */
+    OUTPUT_HIGH_WATER = 16384,
+    OUTPUT_OCTETS = 65536,
+    REPLY_OCTETS = 16384,
+    LINGER_MS = 2000,
+    ASK_TIMEOUT_MS = 90000, /* auth answers within 60 s, or never */
+};
+
+#define IN(state) (1U << LOGIN_##state)
+
+static const uint32_t steps[LOGIN_STATES] = {
+    [LOGIN_SECURING] = IN(TALKING) | IN(CLOSING),
+    [LOGIN_TALKING] = IN(SECURING) | IN(ASKING) | IN(CLOSING),
+    [LOGIN_ASKING] = IN(TALKING) | IN(CARRYING) | IN(CLOSING),
+    [LOGIN_CARRYING] = IN(CLOSING),
+    [LOGIN_CLOSING] = IN(CLOSING),
+};
+
+static void session_enter(struct login_session *session, enum login_state state)
+{
+    assert((steps[session->state] & 1U << state) != 0);
+    session->state = state;
+}
+
+static struct log *log_of(const struct login_session *session)
+{
+    return &session->server->role->log;
+}
+
+static const struct login_protocol *protocol_of(const struct login_session *session)
+{
+    return session->server->protocol;
+}
+
+/* ---- the end ---- */
+
+static struct login_session *session_of_freeing(struct deferred *deferred)
+{
+    return (struct login_session *)(void *)((uint8_t *)deferred
+                                            - offsetof(struct login_session, freeing));
+}
+
+static void free_session(struct deferred *deferred)
+{
+    struct login_session *session = session_of_freeing(deferred);
+    struct login_server *server = session->server;
+    DL_DELETE(server->sessions, session);
+    server->session_count--;
+    free(session);
+    if (server->role->stopping && server->session_count == 0)
+        role_exit(server->role);
+}
+
+static void stop_asking(struct login_session *session)
+{
+    if (session->request == 0)
+        return;
+    HASH_DEL(session->server->asking, session);
+    session->request = 0;
+}
+
+/* Lets go of everything; the memory goes at the end of the turn. */
+static void session_end(struct login_session *session)
+{
+    stop_asking(session);
+    protocol_of(session)->forget(session);
+    turn_cancel(&session->stepping);
+    stream_clear(&session->client);
+    stream_clear(&session->user);
+    connections_leave(&session->server->acceptor.connections, &session->share);
+    turn_defer(&session->server->turn, &session->freeing);
+}
+
+static void log_closed(const struct login_session *session, const char *reason)
+{
+    char client[IP_ADDRESS_TEXT_SIZE];
+    LOG(log_of(session), LOG_INFO, "closed", log_id("session", session->name),
+        log_text("client", ip_address_format(&session->address, client)),
+        log_text("reason", reason), log_number("octets_in", (int64_t)session->client.octets_in),
+        log_number("octets_out", (int64_t)session->client.octets_out));
+}
+
+void login_close(struct login_session *session, const char *reason)
+{
+    if (session->state == LOGIN_CLOSING)
+        return;
+    log_closed(session, reason);
+    stop_asking(session);
+    protocol_of(session)->forget(session);
+    session_enter(session, LOGIN_CLOSING);
+    stream_finish(&session->client, LINGER_MS);
+}
+
+static void say_farewell(struct login_session *session, enum login_end end, const char *reason)
+{
+    buffer_reset(&session->server->reply);
+    protocol_of(session)->farewell(session, end);
+    login_reply(session);
+    login_close(session, reason);
+}
+
+void login_reply(struct login_session *session)
+{
+    struct buffer *reply = &session->server->reply;
+    struct error error = {0};
+    if (reply->failed) {
+        error_memory(&error);
+        stream_fail(&session->client, &error);
+        return;
+    }
+    stream_write(&session->client, buffer_slice(reply));
+}
+
+bool login_count_bad_command(struct login_session *session)
+{
+    if (++session->bad_commands < login_config(session)->limits.bad_commands)
+        return true;
+    say_farewell(session, LOGIN_END_BAD_COMMANDS, "limits.bad-commands");
+    return false;
+}
+
+/* ---- waiting ---- */
+
+static unsigned at_most_unsigned(uint64_t milliseconds)
+{
+    return milliseconds < UINT32_MAX ? (unsigned)milliseconds : UINT32_MAX;
+}
+
+static unsigned milliseconds_until(const struct login_session *session, double until)
+{
+    double left = until - ev_now(session->server->role->loop);
+    return left < 0.001 ? 1 : at_most_unsigned((uint64_t)(left * 1000.0));
+}
+
+static void set_deadline(struct login_session *session)
+{
+    unsigned timeout_ms = 0;
+    if (session->state == LOGIN_SECURING)
+        timeout_ms = at_most_unsigned(login_config(session)->timeouts.handshake_ms);
+    else if (session->state == LOGIN_TALKING)
+        timeout_ms = milliseconds_until(session, session->login_until);
+    else if (session->state == LOGIN_ASKING)
+        timeout_ms = ASK_TIMEOUT_MS;
+    stream_set_deadline_ms(&session->client, timeout_ms);
+}
+
+static void refuse(struct login_session *session, enum login_refusal refusal);
+
+static void on_client_deadline(struct stream *stream)
+{
+    struct login_session *session = stream->owner;
+    if (session->state == LOGIN_ASKING) {
+        refuse(session, LOGIN_TEMPORARY);
+    } else if (session->state == LOGIN_SECURING) {
+        log_closed(session, "timeouts.handshake");
+        session_end(session);
+    } else if (session->state == LOGIN_TALKING) {
+        say_farewell(session, LOGIN_END_TIMEOUT, "timeouts.login");
+    }
+}
+
+/* ---- talking ---- */
+
+static void session_step(struct login_session *session)
+{
+    if (login_is_talking(session) && session->server->role->stopping)
+        say_farewell(session, LOGIN_END_SHUTDOWN, "shutdown");
+    if (login_is_talking(session))
+        protocol_of(session)->step(session);
+    if (login_is_talking(session) && stream_at_end(&session->client)
+        && !stream_output_full(&session->client))
+        login_close(session, "client");
+}
+
+static void run_step(struct deferred *deferred)
+{
+    session_step((struct login_session *)(void *)((uint8_t *)deferred
+                                                  - offsetof(struct login_session, stepping)));
+}
+
+static void on_client_input(struct stream *stream)
+{
+    struct login_session *session = stream->owner;
+    if (session->state == LOGIN_CARRYING) /* its end; the user's process may still have words */
+        stream_end_output(&session->user);
+    else
+        session_step(session);
+}
+
+static void on_client_drained(struct stream *stream)
+{
+    session_step(stream->owner);
+}
+
+static void on_client_closed(struct stream *stream, const struct error *why)
+{
+    struct login_session *session = stream->owner;
+    if (session->state != LOGIN_CLOSING)
+        log_closed(session, why ? why->text : "client");
+    session_end(session);
+}
+
+/* ---- TLS ---- */
+
+bool login_can_start_tls(const struct login_session *session)
+{
+    return session->server->tls.context && !session->secured;
+}
+
+bool login_takes_passwords(const struct login_session *session)
+{
+    return session->secured
+           || (login_config(session)->plaintext_passwords == CONFIG_PLAINTEXT_LOOPBACK
+               && ip_address_is_loopback(&session->address));
+}
+
+static void begin_handshake(struct login_session *session)
+{
+    struct error error = {0};
+    if (!tls_stream_start(&session->client, session->server->tls.context, &error))
+        stream_fail(&session->client, &error);
+    set_deadline(session);
+}
+
+void login_start_tls(struct login_session *session)
+{
+    size_t injected = stream_discard_input(&session->client);
+    if (injected > 0)
+        LOG(log_of(session), LOG_WARNING, "starttls_injection", log_id("session", session->name),
+            log_number("octets", (int64_t)injected));
+    session_enter(session, LOGIN_SECURING);
+    begin_handshake(session);
+}
+
+static void on_client_secured(struct stream *stream)
+{
+    struct login_session *session = stream->owner;
+    struct tls_facts facts;
+    if (session->state != LOGIN_SECURING || !tls_stream_facts(stream, &facts))
+        return;
+    LOG(log_of(session), LOG_INFO, "tls", log_id("session", session->name),
+        log_text("version", facts.version), log_text("cipher", facts.suite));
+    session->secured = true;
+    session_enter(session, LOGIN_TALKING);
+    set_deadline(session);
+    if (!config_service_is_implicit_tls(session->listen->service))
+        protocol_of(session)->secured(session);
+    session_step(session);
+}
+
+/* ---- asking ---- */
+
+static struct login_session *find_asking(struct login_server *server, uint64_t request)
+{
+    struct login_session *session;
+    HASH_FIND(hh, server->asking, &request, sizeof(request), session);
+    return session;
+}
+
+/* The question is answered. Commands that wait are read in a turn of their own: this may have been
+ * called by the one before them. */
+static void refuse(struct login_session *session, enum login_refusal refusal)
+{
+    stop_asking(session);
+    session_enter(session, LOGIN_TALKING);
+    set_deadline(session);
+    buffer_reset(&session->server->reply);
+    protocol_of(session)->refused(session, refusal);
+    login_reply(session);
+    if (refusal != LOGIN_WRONG || login_count_bad_command(session))
+        turn_again(&session->server->turn, &session->stepping);
+}
+
+static bool send_question(struct login_session *session, struct slice name, struct slice password)
+{
+    struct role_peer *auth = role_find_peer(session->server->role, ROLE_AUTH);
+    if (!auth)
+        return false;
+    struct auth_password question = {
+        .header = {.type = AUTH_PASSWORD, .request = session->request},
+        .client = {.session = session->number,
+                   .address = session->address,
+                   .flags = session->secured ? SESSION_TLS : 0,
+                   .port = session->port},
+        .service = session->listen->service,
+        .name_octets = (uint32_t)name.len,
+        .password_octets = (uint32_t)password.len,
+    };
+    struct slice tail[] = {name, password};
+    struct ipc_message message = {.head = &question.header,
+                                  .head_octets = sizeof(question),
+                                  .tail = tail,
+                                  .tail_count = ARRAY_LENGTH(tail)};
+    return ipc_send(&auth->channel, &message, NULL);
+}
+
+/* False: no memory for the entry. */
+static bool start_asking(struct login_session *session)
+{
+    struct login_server *server = session->server;
+    session->request = ++server->next_request;
+    HASH_ADD(hh, server->asking, request, sizeof(session->request), session);
+    if (hash_table_holds(&session->hh))
+        return true;
+    session->request = 0;
+    return false;
+}
+
+void login_ask(struct login_session *session, struct slice name, struct slice password)
+{
+    session_enter(session, LOGIN_ASKING);
+    set_deadline(session);
+    /* What can belong to nobody is not worth a question; its length is no secret. */
+    if (name.len == 0 || name.len > AUTH_NAME_MAX || password.len == 0
+        || password.len > AUTH_PASSWORD_MAX)
+        refuse(session, LOGIN_WRONG);
+    else if (!start_asking(session) || !send_question(session, name, password))
+        refuse(session, LOGIN_TEMPORARY);
+}
+
+void login_ask_sasl(struct login_session *session, const struct sasl *sasl)
+{
+    if (sasl->authorization_id.len == 0
+        || slice_equal(sasl->authorization_id, sasl->authentication_id)) {
+        login_ask(session, sasl->authentication_id, sasl->password);
+        return;
+    }
+    session_enter(session, LOGIN_ASKING);
+    refuse(session, LOGIN_WRONG);
+}
+
+static bool on_verdict(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    static const enum login_refusal refusals[] = {
+        [AUTH_WRONG] = LOGIN_WRONG,
+        [AUTH_THROTTLED] = LOGIN_THROTTLED,
+        [AUTH_EXPIRED] = LOGIN_EXPIRED,
+        [AUTH_TEMPORARY] = LOGIN_TEMPORARY,
+    };
+    struct role_peer *auth = owner;
+    const struct auth_verdict *verdict = packet->record;
+    if (verdict->verdict <= AUTH_GRANTED || verdict->verdict >= ARRAY_LENGTH(refusals))
+        return error_set(error, ERROR_PEER, "verdict %u for a login role", verdict->verdict);
+    struct login_session *session =
+        find_asking(auth->role->state, ipc_packet_header(packet)->request);
+    if (session) /* else the client has left */
+        refuse(session, refusals[verdict->verdict]);
+    return true;
+}
+
+/* ---- let in ---- */
+
+static void on_user_input(struct stream *stream)
+{
+    struct login_session *session = stream->owner;
+    if (session->state == LOGIN_CARRYING) /* its end: nothing more can come for the client */
+        login_close(session, "logged out");
+}
+
+static void on_user_deadline(struct stream *stream)
+{
+    (void)stream; /* none is set: the user's process watches the client's time */
+}
+
+static void on_user_closed(struct stream *stream, const struct error *why)
+{
+    struct login_session *session = stream->owner;
+    login_close(session, why ? why->text : "logged out");
+}
+
+static void carry(struct login_session *session, int fd)
+{
+    static const struct stream_handler handler = {
+        .on_input = on_user_input, .on_deadline = on_user_deadline, .on_closed = on_user_closed};
+    struct stream_limits limits = session->client.limits;
+    stream_init(&session->user, &session->server->turn, fd, &handler, &limits);
+    session->user.owner = session;
+    session_enter(session, LOGIN_CARRYING);
+    set_deadline(session);
+    stream_carry(&session->client, &session->user);
+    stream_carry(&session->user, &session->client);
+    if (stream_at_end(&session->client))
+        stream_end_output(&session->user);
+}
+
+/* Gives the client to the process of its user. In the clear all of it, if nothing waits to be
+ * written. */
+static bool hand_over(struct login_session *session, int fd, struct error *error)
+{
+    struct stream *client = &session->client;
+    bool whole = !session->secured && stream_output_empty(client) && !stream_at_end(client);
+    if (!handoff_send(fd, protocol_of(session)->tag(session), stream_input(client),
+                      whole ? client->fd : -1, error))
+        return false;
+    stream_consume(client, stream_input(client).len);
+    stop_asking(session);
+    protocol_of(session)->forget(session);
+    connections_authenticate(&session->server->acceptor.connections, &session->share);
+    if (!whole) {
+        carry(session, fd);
+        return true;
+    }
+    close(fd);
+    session_end(session);
+    return true;
+}
+
+static bool on_admitted(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    (void)error;
+    struct role *role = owner;
+    struct login_session *session = find_asking(role->state, ipc_packet_header(packet)->request);
+    if (!session)
+        return true; /* the client has left; closing our end tells the user's process */
+    int fd = ipc_packet_take(packet, 0);
+    struct error why = {0};
+    if (hand_over(session, fd, &why))
+        return true;
+    fd_discard(&fd);
+    LOG(log_of(session), LOG_ERROR, "not_handed_over", log_id("session", session->name),
+        log_failure(&why));
+    refuse(session, LOGIN_TEMPORARY);
+    return true;
+}
+
+static bool on_not_admitted(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    (void)error;
+    struct role *role = owner;
+    const struct role_not_admitted *answer = packet->record;
+    struct login_session *session = find_asking(role->state, answer->header.request);
+    if (session)
+        refuse(session, answer->reason == NOT_ADMITTED_IN_USE ? LOGIN_IN_USE : LOGIN_TEMPORARY);
+    return true;
+}
+
+/* ---- connections ---- */
+
+static const struct stream_handler client_handler = {
+    .on_input = on_client_input,
+    .on_drained = on_client_drained,
+    .on_secured = on_client_secured,
+    .on_deadline = on_client_deadline,
+    .on_closed = on_client_closed,
+};
+
+static void init_session(struct login_session *session, struct login_server *server,
+                         struct accepted *accepted)
+{
+    session->server = server;
+    session->freeing.run = free_session;
+    session->stepping.run = run_step;
+    session->number = (uint64_t)server->role->number << 32 | ++server->next_session;
+    snprintf(session->name, sizeof(session->name), "%" PRIx64, session->number);
+    session->listen = accepted->listen;
+    session->address = accepted->client;
+    session->port = accepted->client_port;
+    session->share = accepted->share;
+    session->login_until =
+        ev_now(server->role->loop) + (double)login_config(session)->timeouts.login_ms / 1000.0;
+    struct stream_limits limits = {
+        .input = INPUT_OCTETS,
+        .high_water = OUTPUT_HIGH_WATER,
+        .output = OUTPUT_OCTETS,
+        .stalled_ms = at_most_unsigned(login_config(session)->timeouts.write_ms),
+    };
+    stream_init(&session->client, &server->turn, accepted->fd, &client_handler, &limits);
+    session->client.owner = session;
+    accepted->fd = -1;
+    DL_APPEND(server->sessions, session);
+    server->session_count++;
+}
+
+static void on_accepted(void *owner, struct accepted *accepted)
+{
+    struct login_server *server = owner;
+    struct login_session *session = calloc(1, server->protocol->session_octets);
+    if (!session)
+        return; /* the acceptor closes it */
+    int on = 1;
+    setsockopt(accepted->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* slower without */
+    init_session(session, server, accepted);
+    bool implicit = config_service_is_implicit_tls(session->listen->service);
+    session->state = implicit ? LOGIN_SECURING : LOGIN_TALKING;
+    session->secured = implicit; /* already for the greeting, which goes out protected */
+    if (implicit)
+        begin_handshake(session);
+    else
+        set_deadline(session);
+    buffer_reset(&server->reply);
+    server->protocol->begin(session);
+    login_reply(session);
+}
+
+/* A word in the clear, if the socket takes it; a TLS client sees the connection close. */
+static void on_refused(void *owner, const struct accepted *accepted,
+                       enum connection_verdict verdict)
+{
+    struct login_server *server = owner;
+    if (config_service_is_implicit_tls(accepted->listen->service))
+        return;
+    buffer_reset(&server->reply);
+    server->protocol->turn_away(connection_verdict_limit(verdict), &server->reply);
+    send(accepted->fd, server->reply.ptr, server->reply.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static const struct acceptor_handler acceptor_handler = {on_accepted, on_refused};
+
+/* ---- the role ---- */
+
+static bool prepare(struct role *role, struct error *error)
+{
+    struct login_server *server = role->state;
+    server->role = role;
+    return tls_role_open(&server->tls, role, server->protocol->alpn, error);
+}
+
+static bool start(struct role *role, struct error *error)
+{
+    struct login_server *server = role->state;
+    uint32_t processes = role->kind == ROLE_IMAP_LOGIN ? role->config.processes.imap_login
+                                                       : role->config.processes.pop3_login;
+    turn_init(&server->turn, role->loop);
+    buffer_init(&server->reply, REPLY_OCTETS);
+    return acceptor_open(&server->acceptor, role, processes, &acceptor_handler, server, error);
+}
+
+static void peer_up(struct role_peer *peer)
+{
+    struct login_server *server = peer->role->state;
+    if (peer->kind == ROLE_KEYS)
+        tls_role_keys_up(&server->tls, peer);
+}
+
+/* Every question to a dead auth is answered now. */
+static void peer_down(struct role_peer *peer)
+{
+    struct login_server *server = peer->role->state;
+    if (peer->kind == ROLE_KEYS)
+        tls_role_keys_down(&server->tls, peer);
+    struct login_session *session, *next;
+    if (peer->kind == ROLE_AUTH)
+        HASH_ITER (hh, server->asking, session, next)
+            refuse(session, LOGIN_TEMPORARY);
+}
+
+static void stop(struct role *role)
+{
+    struct login_server *server = role->state;
+    acceptor_stop(&server->acceptor);
+    struct login_session *session, *next;
+    DL_FOREACH_SAFE (server->sessions, session, next)
+        if (login_is_talking(session))
+            say_farewell(session, LOGIN_END_SHUTDOWN, "shutdown");
+    if (server->session_count == 0)
+        role_exit(role);
+}
+
+static void count(struct role *role, struct role_counts *counts)
+{
+    counts->sessions = ((struct login_server *)role->state)->session_count;
+}
+
+static const struct ipc_rule verdicts[] = {
+    {AUTH_VERDICT, sizeof(struct auth_verdict), sizeof(struct auth_verdict), 0, on_verdict},
+};
+
+static const struct role_link links[] = {
+    {ROLE_AUTH, verdicts, ARRAY_LENGTH(verdicts)},
+    {ROLE_KEYS, keys_client_rules, ARRAY_LENGTH(keys_client_rules)},
+};
+
+static const struct ipc_rule orders[] = {
+    {ROLE_ADMITTED, sizeof(struct role_admitted), sizeof(struct role_admitted), 1, on_admitted},
+    {ROLE_NOT_ADMITTED, sizeof(struct role_not_admitted), sizeof(struct role_not_admitted), 0,
+     on_not_admitted},
+};
+
+const struct role_spec login_role = {
+    .sandbox = {.calls = SANDBOX_ACCEPT, .files = SANDBOX_NO_FILES},
+    .links = links,
+    .link_count = ARRAY_LENGTH(links),
+    .orders = orders,
+    .order_count = ARRAY_LENGTH(orders),
+    .prepare = prepare,
+    .start = start,
+    .peer_up = peer_up,
+    .peer_down = peer_down,
+    .stop = stop,
+    .count = count,
+};
