@@ -10,7 +10,7 @@
 
 /* What was typed, without its newline; the caller wipes. */
 struct typed_password {
-    uint8_t octets[PASSWORD_MAX + 1];
+    uint8_t octets[PASSWORD_MAX];
     size_t len;
 };
 
