@@ -4,6 +4,7 @@
 #include <sodium.h>
 
 #include "common/auth/directory.h"
+#include "common/auth/system_lookup.h"
 #include "ctl/check.h"
 
 static bool load(const struct config *config, struct error *error)
@@ -11,8 +12,11 @@ static bool load(const struct config *config, struct error *error)
     struct directory directory;
     if (sodium_init() < 0)
         return error_set(error, ERROR_TEMPORARY, "libsodium finds no random numbers");
-    bool loaded =
-        directory_load(&directory, config, geteuid(), directory_open_by_path, NULL, error);
+    const struct directory_means means = {
+        .opener = directory_open_by_path,
+        .look_up = geteuid() == 0 ? system_lookup_any : system_lookup_self,
+    };
+    bool loaded = directory_load(&directory, config, &means, error);
     directory_clear(&directory);
     return loaded;
 }

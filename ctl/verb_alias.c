@@ -13,6 +13,7 @@
 #include "common/auth/canonical.h"
 #include "common/auth/resolve.h"
 #include "common/auth/shared_file.h"
+#include "common/auth/system_lookup.h"
 #include "common/role_user.h"
 #include "ctl/command.h"
 
@@ -79,6 +80,16 @@ static void forget_missing_files(struct config *config)
             config->accounts[i].file.text = NULL;
 }
 
+static bool load(struct alias_task *task, struct error *error)
+{
+    const struct directory_means means = {
+        .opener = directory_open_by_path,
+        .look_up = geteuid() == 0 ? system_lookup_any : system_lookup_self,
+    };
+    forget_missing_files(&task->config);
+    return directory_load(&task->directory, &task->config, &means, error);
+}
+
 /* The alias as the file spells it: with its domain, or alone where such an entry is there. */
 static bool left_in_file(const struct alias_task *task, struct slice old, struct buffer *left,
                          struct error *error)
@@ -131,9 +142,7 @@ static bool edit_file(struct alias_task *task, shared_file_editor *editor, struc
     struct role_user auth;
     if (!role_user_find(&task->config, ROLE_AUTH, geteuid() == 0, &auth, error))
         return false;
-    forget_missing_files(&task->config);
-    return directory_load(&task->directory, &task->config, geteuid(), directory_open_by_path, NULL,
-                          error)
+    return load(task, error)
            && (shared_file_edit(path, auth.gid, editor, task, error)
                || error_prefix(error, "%s", path));
 }
@@ -192,12 +201,10 @@ static void print_domain(const struct directory_domain *domain)
 
 static bool list(struct alias_task *task, const char *only, struct error *error)
 {
-    forget_missing_files(&task->config);
     if (only && !config_find_domain(&task->config, slice_of_string(only)))
         return error_set(error, ERROR_PERMANENT, "%.80s is no domain of %s", only,
                          task->command->config_path);
-    if (!directory_load(&task->directory, &task->config, geteuid(), directory_open_by_path, NULL,
-                        error))
+    if (!load(task, error))
         return false;
     for (size_t i = 0; i < task->directory.domain_count; i++)
         if (!only || slice_equal_nocase(task->directory.domains[i].name, slice_of_string(only)))

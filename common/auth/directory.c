@@ -43,26 +43,27 @@ static const char *base_name(const char *path)
 
 /* Where files are opened while the directory is loaded. */
 struct opening {
-    directory_opener *opener;
-    void *context;
+    const struct directory_means *means;
     struct directory *directory;
 };
 
 static bool open_file(const struct opening *opening, enum descriptor_purpose purpose, size_t index,
-                      const char *path, struct shared_file *file, struct error *error)
+                      const char *path, struct directory_file *file, struct error *error)
 {
-    char *name = arena_copy_string(&opening->directory->arena, slice_of_string(base_name(path)));
-    if (!name)
+    if (!path)
+        return true;
+    file->path = arena_copy_string(&opening->directory->arena, slice_of_string(path));
+    if (!file->path)
         return error_memory(error);
-    int fd = opening->opener(opening->context, purpose, (uint32_t)index, path, error);
-    shared_file_init(file, fd, name);
+    int fd = opening->means->opener(opening->means->context, purpose, (uint32_t)index, path, error);
+    shared_file_init(&file->file, fd, base_name(file->path));
     return fd >= 0;
 }
 
-static void close_file(struct shared_file *file)
+static void close_file(struct directory_file *file)
 {
-    shared_file_clear(file);
-    fd_discard(&file->dir_fd);
+    shared_file_clear(&file->file);
+    fd_discard(&file->file.dir_fd);
 }
 
 /* What one kind of file is read into. `take` replaces the old content only on success. */
@@ -123,13 +124,13 @@ static bool take_senders(struct directory *directory, void *target, struct buffe
     return true;
 }
 
-static enum shared_file_news look(struct directory *directory, struct shared_file *file,
+static enum shared_file_news look(struct directory *directory, struct directory_file *file,
                                   const struct reader *reader, struct error *error)
 {
     struct buffer text = BUFFER_WITH_LIMIT(SHARED_FILE_MAX);
-    enum shared_file_news news = shared_file_look(file, &text, error);
+    enum shared_file_news news = shared_file_look(&file->file, &text, error);
     if (news == SHARED_FILE_CHANGED && !reader->take(directory, reader->target, &text, error)) {
-        error_prefix(error, "%s", file->name);
+        error_prefix(error, "%s", file->path);
         news = SHARED_FILE_FAILED;
     }
     buffer_clear(&text);
@@ -146,7 +147,12 @@ static bool load_sources(const struct opening *opening, const struct config *con
         const struct config_accounts *section = &config->accounts[i];
         struct directory_source *source = &directory->sources[i];
         source->source = section->source;
-        if (section->source == CONFIG_SOURCE_FILE && section->file.text
+        source->quota_octets = section->quota_octets;
+        source->mailbox =
+            arena_copy_string(&directory->arena, slice_of_string(section->mailbox.text));
+        if (!source->mailbox)
+            return error_memory(error);
+        if (section->source == CONFIG_SOURCE_FILE
             && !open_file(opening, DESCRIPTOR_ACCOUNTS, i, section->file.text, &source->file,
                           error))
             return false;
@@ -185,9 +191,7 @@ static bool load_domains(const struct opening *opening, const struct config *con
             return error_memory(error);
         if (!load_catch_all(directory, section->catch_all.text, domain, error))
             return false;
-        if (section->aliases.text
-            && !open_file(opening, DESCRIPTOR_ALIASES, i, section->aliases.text, &domain->file,
-                          error))
+        if (!open_file(opening, DESCRIPTOR_ALIASES, i, section->aliases.text, &domain->file, error))
             return false;
     }
     return true;
@@ -197,7 +201,7 @@ static bool make_room(struct directory *directory, const struct config *config, 
 {
     arena_init(&directory->arena, ARENA_MAX);
     address_map_init(&directory->senders);
-    shared_file_init(&directory->senders_file, -1, NULL);
+    shared_file_init(&directory->senders_file.file, -1, NULL);
     directory->expansion_limit = config->limits.alias_expansion;
     directory->sources =
         arena_alloc_array(&directory->arena, config->accounts_count, sizeof(*directory->sources));
@@ -207,11 +211,11 @@ static bool make_room(struct directory *directory, const struct config *config, 
         return error_memory(error);
     for (size_t i = 0; i < config->accounts_count; i++) {
         accounts_init(&directory->sources[i].accounts);
-        shared_file_init(&directory->sources[i].file, -1, NULL);
+        shared_file_init(&directory->sources[i].file.file, -1, NULL);
     }
     for (size_t i = 0; i < config->domain_count; i++) {
         address_map_init(&directory->domains[i].aliases);
-        shared_file_init(&directory->domains[i].file, -1, NULL);
+        shared_file_init(&directory->domains[i].file.file, -1, NULL);
     }
     directory->source_count = config->accounts_count;
     directory->domain_count = config->domain_count;
@@ -229,8 +233,8 @@ static bool has_pam(const struct config *config)
 /* Calls `each` for every file there is, accounts first: whether an alias goes in circles can depend
  * on them. False as soon as `each` says so. */
 struct walk {
-    bool (*each)(struct directory *directory, struct shared_file *file, const struct reader *reader,
-                 void *context);
+    bool (*each)(struct directory *directory, struct directory_file *file,
+                 const struct reader *reader, void *context);
     void *context;
 };
 
@@ -238,22 +242,22 @@ static bool walk_files(struct directory *directory, const struct walk *walk)
 {
     for (size_t i = 0; i < directory->source_count; i++) {
         struct reader reader = {take_accounts, &directory->sources[i]};
-        if (directory->sources[i].file.dir_fd >= 0
+        if (directory->sources[i].file.path
             && !walk->each(directory, &directory->sources[i].file, &reader, walk->context))
             return false;
     }
     for (size_t i = 0; i < directory->domain_count; i++) {
         struct reader reader = {take_aliases, &directory->domains[i]};
-        if (directory->domains[i].file.dir_fd >= 0
+        if (directory->domains[i].file.path
             && !walk->each(directory, &directory->domains[i].file, &reader, walk->context))
             return false;
     }
     struct reader reader = {take_senders, NULL};
-    return directory->senders_file.dir_fd < 0
+    return !directory->senders_file.path
            || walk->each(directory, &directory->senders_file, &reader, walk->context);
 }
 
-static bool read_first(struct directory *directory, struct shared_file *file,
+static bool read_first(struct directory *directory, struct directory_file *file,
                        const struct reader *reader, void *context)
 {
     return look(directory, file, reader, context) == SHARED_FILE_CHANGED;
@@ -269,19 +273,18 @@ static bool check_domains(const struct directory *directory, struct error *error
     return true;
 }
 
-static bool load_all(const struct opening *opening, const struct config *config, uint32_t only_uid,
+static bool load_all(const struct opening *opening, const struct config *config,
                      struct error *error)
 {
     struct directory *directory = opening->directory;
     if (!make_room(directory, config, error) || !load_sources(opening, config, error)
         || !load_domains(opening, config, error))
         return false;
-    const char *senders = config->submission.sender_map.text;
-    if (senders
-        && !open_file(opening, DESCRIPTOR_SENDERS, 0, senders, &directory->senders_file, error))
+    if (!open_file(opening, DESCRIPTOR_SENDERS, 0, config->submission.sender_map.text,
+                   &directory->senders_file, error))
         return false;
     if (has_pam(config)) {
-        directory->system_users = system_users_new(only_uid, error);
+        directory->system_users = system_users_new(opening->means->look_up, error);
         if (!directory->system_users)
             return false;
     }
@@ -289,12 +292,12 @@ static bool load_all(const struct opening *opening, const struct config *config,
     return walk_files(directory, &walk) && check_domains(directory, error);
 }
 
-bool directory_load(struct directory *directory, const struct config *config, uint32_t only_uid,
-                    directory_opener *opener, void *context, struct error *error)
+bool directory_load(struct directory *directory, const struct config *config,
+                    const struct directory_means *means, struct error *error)
 {
     *directory = (struct directory){0};
-    struct opening opening = {opener, context, directory};
-    if (load_all(&opening, config, only_uid, error))
+    struct opening opening = {means, directory};
+    if (load_all(&opening, config, error))
         return true;
     directory_clear(directory);
     return false;
@@ -324,11 +327,11 @@ struct refreshing {
     void *context;
 };
 
-static bool read_again(struct directory *directory, struct shared_file *file,
+static bool read_again(struct directory *directory, struct directory_file *file,
                        const struct reader *reader, void *context)
 {
     const struct refreshing *refreshing = context;
-    struct directory_news news = {.file = file->name};
+    struct directory_news news = {.file = file->path};
     enum shared_file_news found = look(directory, file, reader, &news.error);
     news.refused = found == SHARED_FILE_FAILED;
     if (found != SHARED_FILE_SAME)
@@ -389,23 +392,35 @@ bool directory_find_account(const struct directory *directory, struct slice name
     return error_set(error, ERROR_NOT_FOUND, "no such account");
 }
 
-bool directory_mail_path(const struct config *config, const struct directory_account *account,
-                         uint32_t *place, char path[MASTER_PATH_MAX + 1], struct error *error)
+static int format_path(const struct directory *directory, const struct directory_account *account,
+                       char path[MASTER_PATH_MAX + 1])
 {
-    const struct config_accounts *section = &config->accounts[account->source];
-    int needed;
-    if (account->file) {
-        *place = (uint32_t)account->source;
-        needed = snprintf(path, MASTER_PATH_MAX + 1, "%.*s/%.*s/Maildir",
-                          SLICE_PRINTF(canonical_domain(account->name)),
-                          SLICE_PRINTF(canonical_local_part(account->name)));
-    } else {
-        *place = PLACE_FILESYSTEM;
-        /* "~/Maildir" */
-        needed = snprintf(path, MASTER_PATH_MAX + 1, "%s/%s", account->user.home + 1,
-                          section->mailbox.text + strlen("~/"));
-    }
-    if (needed < 0 || needed > MASTER_PATH_MAX)
+    if (account->file)
+        return snprintf(path, MASTER_PATH_MAX + 1, "%.*s/%.*s/Maildir",
+                        SLICE_PRINTF(canonical_domain(account->name)),
+                        SLICE_PRINTF(canonical_local_part(account->name)));
+    return snprintf(path, MASTER_PATH_MAX + 1, "%s/%s", account->user.home + strlen("/"),
+                    directory->sources[account->source].mailbox + strlen("~/"));
+}
+
+bool directory_find_home(const struct directory *directory, const struct directory_account *account,
+                         struct master_home *home, char path[MASTER_PATH_MAX + 1],
+                         struct error *error)
+{
+    const struct directory_source *source = &directory->sources[account->source];
+    int needed = format_path(directory, account, path);
+    if (needed < 0 || needed > MASTER_PATH_MAX || account->name.len > MASTER_ACCOUNT_MAX)
         return error_set(error, ERROR_PERMANENT, "the path of the mailbox is too long");
+    uint64_t quota_octets = account->file && account->file->quota_octets
+                                ? account->file->quota_octets
+                                : source->quota_octets;
+    *home = (struct master_home){
+        .place = account->file ? (uint32_t)account->source : (uint32_t)PLACE_FILESYSTEM,
+        .uid = account->file ? source->uid : account->user.uid,
+        .gid = account->file ? source->gid : account->user.gid,
+        .account_octets = (uint32_t)account->name.len,
+        .path_octets = (uint32_t)needed,
+        .quota_octets = quota_octets == ACCOUNT_QUOTA_NONE ? 0 : quota_octets,
+    };
     return true;
 }

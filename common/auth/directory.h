@@ -16,17 +16,27 @@
 #include "common/config.h"
 #include "common/master_protocol.h"
 
+/* A file of the configuration; path NULL: none. */
+struct directory_file {
+    const char *path;
+    struct shared_file file; /* its dir_fd is owned */
+};
+
 /* An `accounts` section. */
 struct directory_source {
     enum config_source source;
-    struct shared_file file;  /* dir_fd is owned; -1 where there is none */
+    const char *mailbox;   /* of system users, "~/Maildir" */
+    uint64_t quota_octets; /* of accounts without their own; 0: none */
+    uint32_t uid;          /* owner of virtual accounts' mail; whoever loads sets them */
+    uint32_t gid;
+    struct directory_file file;
     struct accounts accounts; /* empty for PAM */
 };
 
 /* A `domain` section. */
 struct directory_domain {
-    struct slice name;       /* canonical */
-    struct shared_file file; /* dir_fd is owned; -1: no alias file */
+    struct slice name; /* canonical */
+    struct directory_file file;
     struct address_map aliases;
     struct slice catch_all; /* of the configuration, canonical; empty: none */
 };
@@ -37,7 +47,7 @@ struct directory {
     size_t source_count;
     struct directory_domain *domains; /* the first completes names without one */
     size_t domain_count;
-    struct shared_file senders_file;
+    struct directory_file senders_file;
     struct address_map senders;
     struct system_users *system_users; /* NULL: no source is PAM */
     size_t expansion_limit;            /* addresses that one recipient may become */
@@ -52,11 +62,17 @@ typedef int directory_opener(void *context, enum descriptor_purpose purpose, uin
 int directory_open_by_path(void *context, enum descriptor_purpose purpose, uint32_t index,
                            const char *path, struct error *error);
 
-/* Reads all; what has no path in the configuration counts as empty. only_uid as in
- * system_users_new(). ERROR_PERMANENT names file and line; a missing file is ERROR_NOT_FOUND. On
- * failure the directory is cleared. The configuration is not kept. */
-bool directory_load(struct directory *directory, const struct config *config, uint32_t only_uid,
-                    directory_opener *opener, void *context, struct error *error);
+struct directory_means {
+    directory_opener *opener;
+    void *context;
+    system_user_lookup *look_up; /* as system_users_new() takes it */
+};
+
+/* Reads all; what has no path in the configuration counts as empty. ERROR_PERMANENT names file and
+ * line; a missing file is ERROR_NOT_FOUND. On failure the directory is cleared. The configuration
+ * is not kept. sodium_init() was called. */
+bool directory_load(struct directory *directory, const struct config *config,
+                    const struct directory_means *means, struct error *error);
 void directory_clear(struct directory *directory); /* may run twice, also on a zeroed struct */
 
 /* Takes a text for the domain's aliases, as if it stood in their file: checked as a whole, refused
@@ -66,7 +82,7 @@ bool directory_try_aliases(struct directory *directory, struct directory_domain 
 
 /* What a look at one file found. */
 struct directory_news {
-    const char *file; /* name in its directory; borrowed from the directory */
+    const char *file; /* its path; borrowed from the directory */
     bool refused;     /* false: its new content holds from now on */
     struct error error;
 };
@@ -93,9 +109,10 @@ struct directory_account {
 bool directory_find_account(const struct directory *directory, struct slice name, uint64_t now_ms,
                             struct directory_account *account, struct error *error);
 
-/* Where its mail lies: path below the place that master_protocol.h numbers, which is `source` for a
- * virtual account. ERROR_PERMANENT if it gets too long. */
-bool directory_mail_path(const struct config *config, const struct directory_account *account,
-                         uint32_t *place, char path[MASTER_PATH_MAX + 1], struct error *error);
+/* Where its mail lies, whose it is and how much it may be, as master_protocol.h has it; the path,
+ * NUL-terminated, is below the place. ERROR_PERMANENT if it gets too long. */
+bool directory_find_home(const struct directory *directory, const struct directory_account *account,
+                         struct master_home *home, char path[MASTER_PATH_MAX + 1],
+                         struct error *error);
 
 #endif

@@ -199,6 +199,20 @@ static const struct account *first_account_of(const struct directory *directory,
     return NULL;
 }
 
+static bool try_first_user(struct expansion *expansion, bool *found)
+{
+    struct system_users *users = expansion->directory->system_users;
+    struct system_user user;
+    struct error reason;
+    *found = users && system_users_find(users, SLICE(""), expansion->now_ms, &user, &reason);
+    if (*found)
+        return add_account(expansion, slice_of_string(user.name));
+    if (!users || reason.kind == ERROR_NOT_FOUND)
+        return true;
+    expansion->result->text = reason;
+    return fail(expansion, RESOLVE_TEMPORARY);
+}
+
 /* RFC 5321 4.5.1: somebody reads it. */
 static bool try_postmaster(struct expansion *expansion, const struct name *name, bool *found)
 {
@@ -209,13 +223,8 @@ static bool try_postmaster(struct expansion *expansion, const struct name *name,
     const struct account *account = first_account_of(directory, name->domain->name);
     if (!account)
         account = first_account_of(directory, slice_of(NULL, 0));
-    char user[SYSTEM_USER_NAME_MAX + 1];
-    *found = account
-             || (directory->system_users
-                 && system_users_first(directory->system_users, expansion->now_ms, user, NULL));
-    if (!*found)
-        return true;
-    return add_account(expansion, account ? account->address : slice_of_string(user));
+    *found = account != NULL;
+    return account ? add_account(expansion, account->address) : try_first_user(expansion, found);
 }
 
 /* --- Expansion -------------------------------------------------------------------------------- */
@@ -513,11 +522,7 @@ static bool reads_same_file(const struct directory *directory, struct slice doma
 {
     const struct directory_domain *domain = directory_find_domain(directory, domain_name);
     return domain
-           && (domain == reader
-               || (domain->file.read_as.st_ino == reader->file.read_as.st_ino
-                   && domain->file.read_as.st_dev == reader->file.read_as.st_dev)
-               || slice_equal(slice_of_string(domain->file.name),
-                              slice_of_string(reader->file.name)));
+           && slice_equal(slice_of_string(domain->file.path), slice_of_string(reader->file.path));
 }
 
 static bool check_entry(const struct directory *directory, const struct directory_domain *domain,

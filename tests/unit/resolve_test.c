@@ -102,10 +102,23 @@ static int tear_down(void **state)
     return 0;
 }
 
+/* Stands in for NSS. */
+static bool look_up(const char *name, struct system_user *user, struct error *error)
+{
+    static const struct system_user eve = {1001, 1001, "eve", "/home/eve"};
+    if (strcmp(name, "slow") == 0)
+        return error_set(error, ERROR_TEMPORARY, "no answer");
+    if (name[0] && strcmp(name, eve.name) != 0)
+        return error_set(error, ERROR_NOT_FOUND, "no such user");
+    *user = eve;
+    return true;
+}
+
 static bool load(struct fixture *fixture, struct error *error)
 {
-    return directory_load(&fixture->directory, &fixture->config, 0, directory_open_by_path, NULL,
-                          error);
+    static const struct directory_means means = {.opener = directory_open_by_path,
+                                                 .look_up = look_up};
+    return directory_load(&fixture->directory, &fixture->config, &means, error);
 }
 
 static void recipients(void **state)
@@ -357,15 +370,97 @@ static void mail_has_a_place(void **state)
 {
     struct fixture *fixture = *state;
     struct error error;
-    uint32_t place;
+    struct master_home home;
     char path[MASTER_PATH_MAX + 1];
     struct directory_account account;
+    fixture->accounts[0].quota_octets = 7;
     assert_true(load(fixture, &error));
+    fixture->directory.sources[0].uid = 4711;
     assert_true(directory_find_account(&fixture->directory, SLICE("carol@other.test"), 0, &account,
                                        &error));
-    assert_true(directory_mail_path(&fixture->config, &account, &place, path, &error));
+    assert_true(directory_find_home(&fixture->directory, &account, &home, path, &error));
     assert_string_equal(path, "other.test/carol/Maildir");
-    assert_int_equal(place, 0);
+    assert_int_equal(home.place, 0);
+    assert_int_equal(home.uid, 4711);
+    assert_int_equal(home.quota_octets, 1 << 30);
+    assert_true(
+        directory_find_account(&fixture->directory, SLICE("bob@demo.test"), 0, &account, &error));
+    assert_true(directory_find_home(&fixture->directory, &account, &home, path, &error));
+    assert_int_equal(home.quota_octets, 7);
+}
+
+static void system_users_have_one_name_in_all_domains(void **state)
+{
+    struct fixture *fixture = *state;
+    struct error error;
+    struct arena arena;
+    struct resolution resolution;
+    struct directory_account account;
+    struct slice counted_as;
+    struct master_home home;
+    char path[MASTER_PATH_MAX + 1];
+    fixture->accounts[0] =
+        (struct config_accounts){.source = CONFIG_SOURCE_PAM, .mailbox = {"~/Maildir", 1}};
+    put(fixture, "demo", "sales: eve, slow\n");
+    put(fixture, "other", "");
+    fixture->domains[2].catch_all.text = NULL;
+    assert_true(load(fixture, &error));
+    arena_init(&arena, 1 << 20);
+    static const struct {
+        const char *address;
+        enum resolve_verdict verdict;
+    } cases[] = {
+        {"eve@demo.test", RESOLVE_ACCOUNTS},         {"Eve+x@other.test", RESOLVE_ACCOUNTS},
+        {"postmaster@other.test", RESOLVE_ACCOUNTS}, {"adam@demo.test", RESOLVE_UNKNOWN},
+        {"slow@demo.test", RESOLVE_TEMPORARY},       {"sales@demo.test", RESOLVE_TEMPORARY},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        arena_reset(&arena);
+        resolve_recipient(&fixture->directory, slice_of_string(cases[i].address), 10, 0, &arena,
+                          &resolution);
+        assert_int_equal(resolution.verdict, cases[i].verdict);
+        if (resolution.verdict == RESOLVE_ACCOUNTS)
+            assert_slice_is(resolution.accounts[0], "eve");
+    }
+    assert_true(resolve_login(&fixture->directory, SLICE("eve@other.test"), 0, &arena, &account,
+                              &counted_as, &error));
+    assert_slice_is(account.name, "eve");
+    assert_slice_is(counted_as, "eve");
+    assert_true(directory_find_home(&fixture->directory, &account, &home, path, &error));
+    assert_string_equal(path, "home/eve/Maildir");
+    assert_int_equal(home.place, PLACE_FILESYSTEM);
+    assert_true(
+        resolve_may_send(&fixture->directory, SLICE("eve"), SLICE("eve@other.test"), 0, &error));
+    assert_false(
+        resolve_may_send(&fixture->directory, SLICE("eve"), SLICE("adam@other.test"), 0, &error));
+    arena_clear(&arena);
+}
+
+/* What `auth` does: it learns from others. */
+static void an_unknown_name_is_wanted_then_learned(void **state)
+{
+    (void)state;
+    struct error error;
+    struct system_users *users = system_users_new(NULL, &error);
+    struct system_user user;
+    char wanted[SYSTEM_USER_NAME_MAX + 1];
+    static const struct system_user eve = {1001, 1001, "eve", "/home/eve"};
+    assert_non_null(users);
+    assert_false(system_users_take_wanted(users, wanted));
+    assert_false(system_users_find(users, SLICE("eve"), 0, &user, &error));
+    assert_int_equal(error.kind, ERROR_TEMPORARY);
+    assert_true(system_users_take_wanted(users, wanted));
+    assert_string_equal(wanted, "eve");
+    assert_false(system_users_take_wanted(users, wanted));
+    system_users_learn(users, SLICE("eve"), &eve, 0);
+    system_users_learn(users, SLICE("adam"), NULL, 0);
+    assert_true(system_users_find(users, SLICE("eve"), 59999, &user, &error));
+    assert_string_equal(user.home, "/home/eve");
+    assert_false(system_users_find(users, SLICE("adam"), 59999, &user, &error));
+    assert_int_equal(error.kind, ERROR_NOT_FOUND);
+    assert_false(system_users_find(users, SLICE("eve"), 60000, &user, &error));
+    assert_int_equal(error.kind, ERROR_TEMPORARY);
+    system_users_free(users);
 }
 
 int main(void)
@@ -380,6 +475,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(changes_are_seen_and_mistakes_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_missing_file_stops_the_start, set_up, tear_down),
         cmocka_unit_test_setup_teardown(mail_has_a_place, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(system_users_have_one_name_in_all_domains, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(an_unknown_name_is_wanted_then_learned, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
