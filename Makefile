@@ -123,6 +123,14 @@ check-programs: all unit $(replay_programs)
 torture: check-build ## the fault loops whole, not a sample
 	$(PYTHON) tests/run.py build/check --only fault --torture
 
+# Where Debian's postfix, dovecot-imapd and dovecot-pop3d are installed they are measured too.
+.PHONY: bench
+bench: deps-test all $(BUILD)/bench/load ## measure speed and memory, beside Postfix and Dovecot
+	STAFFETTA_BUILD=$(BUILD) $(PYTHON) tests/bench/bench.py
+$(BUILD)/bench/load: $(BUILD)/obj/tests/bench/load.o
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ -lssl -lcrypto
+
 .PHONY: lint
 lint: deps-lint ## format, includes, forbidden calls, clang-tidy
 	$(PYTHON) tests/lint.py

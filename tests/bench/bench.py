@@ -1,0 +1,262 @@
+"""`make bench`: staffetta, and Postfix with Dovecot where Debian's packages are installed, measured in
+turn on loopback in one run; one table of rates and ratios. Figures of one run compare with each
+other and with nothing else. BENCH_ONLY=smtp,pop3,… chooses; BENCH_SCALE=0.1 makes it shorter."""
+
+import os
+import pathlib
+import ssl
+import socket
+import statistics
+import subprocess
+import sys
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "e2e"))
+
+from house import BUILD, House, children_of  # noqa: E402
+from rivals import Rivals, available  # noqa: E402
+
+LOAD = pathlib.Path(os.environ.get("STAFFETTA_LOAD", BUILD / "bench" / "load"))
+SCALE = float(os.environ.get("BENCH_SCALE", "1"))
+ONLY = set(filter(None, os.environ.get("BENCH_ONLY", "").split(",")))
+PASSWORD = "staffetta"
+ACCOUNTS = [f"user{number}@bench.example" for number in range(40)]
+DELIVERY_SECONDS = 300
+
+# name, sessions, messages, octets, messages of a connection (0: all), goal as ratio to Postfix
+SMTP_CASES = [
+    ("SMTP to mailbox, 1 session, 4 KiB", 1, 1500, 4096, 0, 2),
+    ("SMTP to mailbox, 10 sessions, 4 KiB", 10, 6000, 4096, 0, 5),
+    ("SMTP to mailbox, 40 sessions, 4 KiB", 40, 6000, 4096, 0, 5),
+    ("SMTP to mailbox, 10 sessions, 100 KiB", 10, 2000, 102400, 0, 5),
+    ("same, 1 session, a connection each", 1, 800, 4096, 1, 2),
+    ("same, 10 sessions, a connection each", 10, 3000, 4096, 1, 5),
+]
+
+
+class Staffetta(House):
+    """The server itself, without a sanitizer, with the durability it always has."""
+
+    DOMAIN = "bench.example"
+
+    def __init__(self):
+        super().__init__(
+            services=("smtp", "imap", "imaps", "pop3"),
+            settings={"limits": {"free-space": "1M", "connections-per-network": "5000",
+                                 "unauthenticated-per-network": "1000",
+                                 "unauthenticated-connections": "10000",
+                                 "connections": "10000", "account-sessions": "1000",
+                                 "messages": "1000000"}})
+
+    def write_config(self, settings=None):
+        super().write_config(settings)
+        self.config.write_text(self.config.read_text().replace("test.example {", "bench.example {"))
+
+    def start(self):
+        for account in ACCOUNTS:
+            self.add_account(account)
+        super().start()
+
+    def roots(self):
+        return [self.process.pid]
+
+    def stop(self):
+        super().stop()
+        self.remove()
+
+
+# --- What is measured
+
+
+def count_messages(maildir):
+    return sum(len(os.listdir(maildir / part)) for part in ("new", "cur")
+               if (maildir / part).is_dir())
+
+
+def load(*arguments):
+    done = subprocess.run([LOAD, *map(str, arguments)], check=True, capture_output=True, text=True)
+    return float(done.stdout)
+
+
+def cpu_seconds(server):
+    """User and system time of all processes of the server, those that ended among them."""
+    ticks = 0
+    for root in server.roots():
+        for pid in [root, *children_of(root)]:
+            try:
+                fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+            except OSError:
+                continue
+            ticks += sum(map(int, fields[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def smtp_rate(server, sessions, messages, octets, per_connection):
+    """Messages a second from the first connection until the last file is in its Maildir."""
+    messages = max(sessions, int(messages * SCALE))
+    before = sum(count_messages(server.maildir(account)) for account in ACCOUNTS)
+    cpu = cpu_seconds(server)
+    start = time.monotonic()
+    load("smtp", server.ports["smtp"], sessions, messages, octets, per_connection, *ACCOUNTS)
+    while sum(count_messages(server.maildir(a)) for a in ACCOUNTS) < before + messages:
+        if time.monotonic() - start > DELIVERY_SECONDS:
+            raise RuntimeError("not all messages were delivered")
+        time.sleep(0.01)
+    seconds = time.monotonic() - start
+    return messages / seconds, (cpu_seconds(server) - cpu) * 1000 / messages
+
+
+def fill(server, account, messages):
+    load("smtp", server.ports["smtp"], 4, messages, 4096, 0, account)
+    while count_messages(server.maildir(account)) < messages:
+        time.sleep(0.01)
+
+
+def pop3_rate(server):
+    account = ACCOUNTS[-1]
+    messages = int(2000 * SCALE)
+    held = count_messages(server.maildir(account))
+    if held < messages:
+        fill(server, account, messages)
+    return load("pop3", server.ports["pop3"], account, PASSWORD, messages)
+
+
+def login_rate(server, tls):
+    port = f"tls:{server.ports['imaps']}" if tls else server.ports["imap"]
+    logins = int((1500 if tls else 4000) * SCALE)
+    return load("imap", port, 8, logins, PASSWORD, *ACCOUNTS[:20])
+
+
+class Idler:
+    """An IMAP client that waits for mail."""
+
+    def __init__(self, server, account, tls=False):
+        self.socket = socket.create_connection(
+            ("127.0.0.1", server.ports["imaps" if tls else "imap"]))
+        if tls:
+            context = ssl.create_default_context()
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            self.socket = context.wrap_socket(self.socket)
+        self.input = b""
+        self.read_until(b"\r\n")
+        self.say(f'a LOGIN "{account}" "{PASSWORD}"', b"a OK")
+        self.say("b SELECT INBOX", b"b OK")
+        self.say("c IDLE", b"+ ")
+
+    def read_until(self, what):
+        while what not in self.input:
+            got = self.socket.recv(65536)
+            if not got:
+                raise RuntimeError(f"closed: {self.input[-200:]}")
+            self.input += got
+        self.input = self.input[self.input.index(what) + len(what):]
+
+    def say(self, text, answer):
+        self.socket.sendall(text.encode() + b"\r\n")
+        self.read_until(answer)
+
+    def close(self):
+        self.socket.close()
+
+
+def notice_ms(server):
+    """From the 250 of SMTP to `EXISTS` at an idling client: median of 20."""
+    account = ACCOUNTS[0]
+    idler = Idler(server, account)
+    waits = []
+    for _ in range(20):
+        time.sleep(0.1)
+        load("smtp", server.ports["smtp"], 1, 1, 1024, 0, account)
+        start = time.monotonic()
+        idler.read_until(b"EXISTS\r\n")
+        waits.append((time.monotonic() - start) * 1000)
+    idler.close()
+    return statistics.median(waits)
+
+
+def memory_kib(server):
+    """Proportional set size of all processes."""
+    total = 0
+    for root in server.roots():
+        for pid in [root, *children_of(root)]:
+            try:
+                text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+            except OSError:
+                continue
+            total += sum(int(line.split()[1]) for line in text.splitlines()
+                         if line.startswith("Pss:"))
+    return total
+
+
+def memory_per_idler_kib(server, tls):
+    before = memory_kib(server)
+    idlers = [Idler(server, ACCOUNTS[number % 20], tls) for number in range(200)]
+    time.sleep(1)
+    per_client = (memory_kib(server) - before) / len(idlers)
+    for idler in idlers:
+        idler.close()
+    time.sleep(1)
+    return per_client
+
+
+# --- The table
+
+
+def measures():
+    """(group, name, unit, function of a server, goal, whether less is better)"""
+    rows = [("memory", "memory at rest", "KiB", memory_kib, 1, True)]
+    for name, sessions, messages, octets, per_connection, goal in SMTP_CASES:
+        rows.append(("smtp", name, "msg/s", lambda server, s=sessions, m=messages, o=octets,
+                     p=per_connection: smtp_rate(server, s, m, o, p), goal, False))
+    rows += [
+        ("pop3", "POP3 RETR + DELE", "msg/s", pop3_rate, 2, False),
+        ("login", "IMAP login", "1/s", lambda server: login_rate(server, False), 2, False),
+        ("login", "IMAP login, TLS", "1/s", lambda server: login_rate(server, True), 2, False),
+        ("idle", "IDLE notice after 250", "ms", notice_ms, 1, True),
+        ("memory", "per idle connection", "KiB",
+         lambda server: memory_per_idler_kib(server, False), 10, True),
+        ("memory", "per idle connection, TLS", "KiB",
+         lambda server: memory_per_idler_kib(server, True), 10, True),
+    ]
+    return [row for row in rows if not ONLY or row[0] in ONLY]
+
+
+def show(value):
+    if value is None:
+        return "-"
+    if isinstance(value, tuple):
+        return f"{value[0]:.0f} ({value[1]:.2f} ms CPU)"
+    return f"{value:.1f}" if value < 100 else f"{value:.0f}"
+
+
+def ratio(ours, theirs, less_is_better):
+    if theirs is None:
+        return "-"
+    ours, theirs = (v[0] if isinstance(v, tuple) else v for v in (ours, theirs))
+    better = theirs / ours if less_is_better else ours / theirs
+    return f"{better:.1f} times"
+
+
+def main():
+    rivals = Rivals(ACCOUNTS) if available() else None
+    if not rivals:
+        print("Postfix and Dovecot are not both installed, or this is not root: staffetta alone.")
+    staffetta = Staffetta()
+    servers = [staffetta] + ([rivals] if rivals else [])
+    try:
+        for server in servers:
+            server.start()
+        time.sleep(1)
+        print(f"{'':42} {'staffetta':>22} {'Postfix, Dovecot':>22} {'better':>11} {'goal':>5}")
+        for _, name, unit, measure, goal, less_is_better in measures():
+            values = [measure(server) for server in servers] + [None]
+            print(f"{name + ' [' + unit + ']':42} {show(values[0]):>22} {show(values[1]):>22} "
+                  f"{ratio(values[0], values[1], less_is_better):>11} {goal:>5}", flush=True)
+    finally:
+        for server in servers:
+            server.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,322 @@
+/*
+ * The client side of `make bench`: plain loops over blocking sockets, one process a session, so
+ * that it costs little beside the servers it measures. It prints one line: operations per second.
+ *
+ *   load smtp  PORT SESSIONS MESSAGES OCTETS PER_CONNECTION RECIPIENT...
+ *   load pop3  PORT USER PASSWORD MESSAGES
+ *   load imap  PORT SESSIONS LOGINS PASSWORD USER...     (PORT with a leading "tls:" for TLS)
+ *
+ * MESSAGES and LOGINS are in all. PER_CONNECTION 0: one connection for all messages of a session.
+ * Sessions take the recipients and users in turn. An unexpected answer ends it with status 1.
+ */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <openssl/ssl.h>
+
+struct client {
+    int fd;
+    SSL *tls; /* NULL: plaintext */
+    char input[65536];
+    size_t start, end;
+};
+
+static void __attribute__((noreturn, format(printf, 1, 2))) fail(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
+    exit(1);
+}
+
+/* --- A connection ---------------------------------------------------------------------------- */
+
+static void client_open(struct client *client, const char *port)
+{
+    static SSL_CTX *context;
+    bool secure = strncmp(port, "tls:", 4) == 0;
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)atol(secure ? port + 4 : port)),
+                                  .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    const int on = 1;
+    client->start = client->end = 0;
+    client->tls = NULL;
+    client->fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (client->fd < 0 || connect(client->fd, (struct sockaddr *)&address, sizeof(address)) != 0)
+        fail("connect to port %s", port);
+    setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    if (!secure)
+        return;
+    if (!context)
+        context = SSL_CTX_new(TLS_client_method());
+    client->tls = SSL_new(context);
+    if (!client->tls || !SSL_set_fd(client->tls, client->fd) || SSL_connect(client->tls) != 1)
+        fail("TLS handshake with port %s", port);
+}
+
+static void client_close(struct client *client)
+{
+    if (client->tls)
+        SSL_free(client->tls);
+    close(client->fd);
+}
+
+static void put(struct client *client, const char *octets, size_t count)
+{
+    while (count > 0) {
+        ssize_t sent = client->tls ? SSL_write(client->tls, octets, (int)count)
+                                   : send(client->fd, octets, count, MSG_NOSIGNAL);
+        if (sent <= 0)
+            fail("connection lost while writing");
+        octets += sent;
+        count -= (size_t)sent;
+    }
+}
+
+static void put_text(struct client *client, const char *text)
+{
+    put(client, text, strlen(text));
+}
+
+static void fill(struct client *client)
+{
+    if (client->start > 0) {
+        memmove(client->input, client->input + client->start, client->end - client->start);
+        client->end -= client->start;
+        client->start = 0;
+    }
+    size_t room = sizeof(client->input) - client->end;
+    ssize_t got = client->tls ? SSL_read(client->tls, client->input + client->end, (int)room)
+                              : recv(client->fd, client->input + client->end, room, 0);
+    if (got <= 0)
+        fail("connection lost while reading");
+    client->end += (size_t)got;
+}
+
+/* A line without its CRLF, NUL-terminated; valid until the next call. */
+static char *get_line(struct client *client)
+{
+    for (;;) {
+        char *line = client->input + client->start;
+        char *newline = memchr(line, '\n', client->end - client->start);
+        if (newline) {
+            client->start = (size_t)(newline + 1 - client->input);
+            *newline = '\0';
+            if (newline > line && newline[-1] == '\r')
+                newline[-1] = '\0';
+            return line;
+        }
+        fill(client);
+    }
+}
+
+/* --- SMTP ------------------------------------------------------------------------------------ */
+
+static void expect_reply(struct client *client, char first)
+{
+    char *line;
+    do {
+        line = get_line(client);
+        if (line[0] != first)
+            fail("SMTP: %s", line);
+    } while (line[3] == '-');
+}
+
+static char *make_message(size_t octets)
+{
+    char *message = malloc(octets + 256);
+    if (!message)
+        fail("no memory");
+    int length = sprintf(message,
+                         "From: bench@elsewhere.example\r\nTo: somebody\r\n"
+                         "Subject: bench\r\nMessage-ID: <%d@elsewhere.example>\r\n\r\n",
+                         (int)getpid());
+    size_t at = (size_t)length;
+    while (at + 80 < octets) {
+        memset(message + at, 'a' + (int)(at % 26), 76);
+        memcpy(message + at + 76, "\r\n", 2);
+        at += 78;
+    }
+    memcpy(message + at, ".\r\n", 4);
+    return message;
+}
+
+static void smtp_greet(struct client *client, const char *port)
+{
+    client_open(client, port);
+    expect_reply(client, '2');
+    put_text(client, "EHLO bench.elsewhere.example\r\n");
+    expect_reply(client, '2');
+}
+
+static void smtp_quit(struct client *client)
+{
+    put_text(client, "QUIT\r\n");
+    expect_reply(client, '2');
+    client_close(client);
+}
+
+static void smtp_session(const char *port, long messages, size_t octets, long per_connection,
+                         const char *recipient)
+{
+    static struct client client;
+    char *message = make_message(octets);
+    char envelope[512];
+    snprintf(envelope, sizeof(envelope), "RCPT TO:<%s>\r\n", recipient);
+    for (long i = 0; i < messages; i++) {
+        if (i == 0 || (per_connection && i % per_connection == 0)) {
+            if (i > 0)
+                smtp_quit(&client);
+            smtp_greet(&client, port);
+        }
+        put_text(&client, "MAIL FROM:<bench@elsewhere.example>\r\n");
+        expect_reply(&client, '2');
+        put_text(&client, envelope);
+        expect_reply(&client, '2');
+        put_text(&client, "DATA\r\n");
+        expect_reply(&client, '3');
+        put_text(&client, message);
+        expect_reply(&client, '2');
+    }
+    if (messages > 0)
+        smtp_quit(&client);
+    free(message);
+}
+
+/* --- POP3 ------------------------------------------------------------------------------------ */
+
+static void expect_ok(struct client *client)
+{
+    char *line = get_line(client);
+    if (strncmp(line, "+OK", 3) != 0)
+        fail("POP3: %s", line);
+}
+
+static void pop3_session(const char *port, const char *user, const char *password, long messages)
+{
+    static struct client client;
+    char text[512];
+    client_open(&client, port);
+    expect_ok(&client);
+    snprintf(text, sizeof(text), "USER %s\r\n", user);
+    put_text(&client, text);
+    expect_ok(&client);
+    snprintf(text, sizeof(text), "PASS %s\r\n", password);
+    put_text(&client, text);
+    expect_ok(&client);
+    for (long i = 1; i <= messages; i++) {
+        snprintf(text, sizeof(text), "RETR %ld\r\n", i);
+        put_text(&client, text);
+        expect_ok(&client);
+        while (strcmp(get_line(&client), ".") != 0)
+            ;
+        snprintf(text, sizeof(text), "DELE %ld\r\n", i);
+        put_text(&client, text);
+        expect_ok(&client);
+    }
+    put_text(&client, "QUIT\r\n");
+    expect_ok(&client);
+    client_close(&client);
+}
+
+/* --- IMAP ------------------------------------------------------------------------------------ */
+
+static void expect_tagged(struct client *client, const char *tag)
+{
+    char *line;
+    size_t length = strlen(tag);
+    do
+        line = get_line(client);
+    while (strncmp(line, tag, length) != 0);
+    if (strncmp(line + length, " OK", 3) != 0)
+        fail("IMAP: %s", line);
+}
+
+static void imap_session(const char *port, long logins, const char *user, const char *password)
+{
+    static struct client client;
+    char login[512];
+    snprintf(login, sizeof(login), "a LOGIN \"%s\" \"%s\"\r\n", user, password);
+    for (long i = 0; i < logins; i++) {
+        client_open(&client, port);
+        get_line(&client);
+        put_text(&client, login);
+        expect_tagged(&client, "a");
+        put_text(&client, "b LOGOUT\r\n");
+        expect_tagged(&client, "b");
+        client_close(&client);
+    }
+}
+
+/* --- Sessions -------------------------------------------------------------------------------- */
+
+struct plan {
+    char **words; /* of the command line, behind the mode */
+    int count;
+    long sessions;
+};
+
+static long share(long total, long sessions, long session)
+{
+    return total / sessions + (session < total % sessions);
+}
+
+static void run_session(const char *mode, const struct plan *plan, long session)
+{
+    char **words = plan->words;
+    if (strcmp(mode, "smtp") == 0)
+        smtp_session(words[0], share(atol(words[2]), plan->sessions, session),
+                     (size_t)atol(words[3]), atol(words[4]),
+                     words[5 + session % (plan->count - 5)]);
+    else if (strcmp(mode, "pop3") == 0)
+        pop3_session(words[0], words[1], words[2], atol(words[3]));
+    else
+        imap_session(words[0], share(atol(words[2]), plan->sessions, session),
+                     words[4 + session % (plan->count - 4)], words[3]);
+}
+
+static double now_s(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+int main(int argc, char **argv)
+{
+    const char *mode = argc > 1 ? argv[1] : "";
+    bool pop3 = strcmp(mode, "pop3") == 0;
+    int needed = strcmp(mode, "smtp") == 0 ? 8 : strcmp(mode, "imap") == 0 ? 7 : pop3 ? 6 : 1000;
+    if (argc < needed)
+        fail("usage: see the top of tests/bench/load.c");
+    struct plan plan = {.words = argv + 2, .count = argc - 2, .sessions = pop3 ? 1 : atol(argv[3])};
+    double before = now_s();
+    for (long session = 0; session < plan.sessions; session++) {
+        pid_t child = fork();
+        if (child < 0)
+            fail("fork");
+        if (child == 0) {
+            run_session(mode, &plan, session);
+            _exit(0);
+        }
+    }
+    int status, failures = 0;
+    while (wait(&status) > 0)
+        failures += status != 0;
+    if (failures)
+        return 1;
+    printf("%.1f\n", (double)atol(pop3 ? argv[5] : argv[4]) / (now_s() - before));
+    return 0;
+}
