@@ -101,6 +101,10 @@ static bool is_intact(const struct maildir *box, const struct maildir_location *
     *intact = false;
     bool looked = (uint64_t)status.st_size != pieces_octets(delivery->pieces, delivery->piece_count)
                   || pieces_equal_file(fd, delivery->pieces, delivery->piece_count, intact, error);
+    /* The try that wrote it may have ended before its flush. */
+    if (looked && *intact && delivery->flush
+        && (fsync(fd) != 0 || fsync(maildir_place_fd(box, at->place)) != 0))
+        looked = error_errno(error, "flush message");
     fd_discard(&fd);
     return looked;
 }
