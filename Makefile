@@ -119,7 +119,10 @@ check: check-build ## install what tests need, build under sanitizers, run all t
 check-build: deps-test
 	+$(MAKE) -j$(JOBS) BUILD=build/check OPTIMISE='-O1 -g' HARDENING=-fPIE \
 		SANITISE='-fsanitize=address,undefined -fno-sanitize-recover=undefined' check-programs
-check-programs: all unit $(replay_programs)
+check-programs: all unit $(replay_programs) $(BUILD)/e2e/hijacker
+$(BUILD)/e2e/hijacker: $(BUILD)/obj/tests/e2e/hijacker.o $(call archive,common)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBRARIES)
 torture: check-build ## the fault loops whole, not a sample
 	$(PYTHON) tests/run.py build/check --only fault --torture
 
