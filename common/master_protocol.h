@@ -89,7 +89,8 @@ struct role_peer_record {
     uint32_t number;
 };
 
-/* ROLE_GO, ROLE_STOP, ROLE_COUNT, MASTER_READY, MASTER_IDLE: the header alone. ROLE_JOURNAL_LINE:
+/* ROLE_GO, ROLE_STOP, ROLE_COUNT, MASTER_READY, MASTER_IDLE: the header alone. MASTER_READY's
+ * request is 1 where Landlock stands, 0 where the kernel has none. ROLE_JOURNAL_LINE:
  * the header and one descriptor.
  *
  * ROLE_STOP asks to finish: accept nothing new, end when what is under way is done. A per-account

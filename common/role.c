@@ -348,7 +348,7 @@ static bool begin(struct role *role, struct error *error)
     if (role->spec->start && !role->spec->start(role, error))
         return error_prefix(error, "start");
     greet_peers(role);
-    struct ipc_header ready = {.type = MASTER_READY};
+    struct ipc_header ready = {.type = MASTER_READY, .request = role->landlocked};
     role_tell_master(role, &ready, sizeof(ready), slice_of(NULL, 0));
     return true;
 }

@@ -114,7 +114,7 @@ static struct process *start_for(struct master *master, enum role_kind kind,
         return NULL;
     }
     send_home(process, home, named);
-    process_go(process);
+    birth_go(process);
     return process;
 }
 

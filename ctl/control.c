@@ -64,9 +64,10 @@ static void put_process(struct buffer *text, const struct process *process, ev_t
 {
     const char *account =
         process->homes && process->kind != ROLE_DELIVER ? process->homes->account : "";
-    buffer_append_format(text, "%-17s %7d %9.0f %9llu  %s%s\n", role_kind_name(process->kind),
+    buffer_append_format(text, "%-17s %7d %9.0f %9llu %-8s %s%s\n", role_kind_name(process->kind),
                          (int)process->pid, now - process->started,
-                         (unsigned long long)process->sessions, account,
+                         (unsigned long long)process->sessions, process->landlocked ? "yes" : "no",
+                         account,
                          process->stopping ? "(ending)"
                          : process->ready  ? ""
                                            : "(starting)");
@@ -101,7 +102,8 @@ static void answer_status(struct control_client *client)
     const struct master *master = client->master;
     ev_tstamp now = ev_now(master->loop);
     struct buffer text = BUFFER_WITH_LIMIT(ANSWER_MAX);
-    buffer_append_format(&text, "ok\n%-17s %7s %9s %9s\n", "role", "pid", "uptime_s", "sessions");
+    buffer_append_format(&text, "ok\n%-17s %7s %9s %9s %s\n", "role", "pid", "uptime_s", "sessions",
+                         "landlock");
     buffer_append_format(&text, "%-17s %7d %9.0f %9s\n", "master", (int)getpid(),
                          now - master->started, "");
     const struct process *process;

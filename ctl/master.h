@@ -4,7 +4,9 @@
  * and hands clients that logged in to their user's process. It reads no byte from the network.
  *
  *   master.c      life of the whole: start, signals, stop
- *   process.c     one child: spawn, birth records, death, back-off
+ *   process.c     one child: spawn, what it may say, death, back-off
+ *   birth.c       what it is born with
+ *   house.c       what the configuration in force names, opened
  *   wiring.c      who is connected with whom
  *   listeners.c   listening sockets
  *   admission.c   per-account processes: deliver, mailbox, maildrop
@@ -47,6 +49,7 @@ struct process {
     struct ipc_rule *rules; /* of the channel: the common ones and those of its kind */
     ev_tstamp started;      /* seconds since 1970 */
     bool ready;
+    bool landlocked;
     bool stopping;         /* was told to finish; nothing new is given to it */
     struct role_user user; /* per-account kinds: the owner of the mail */
     uint32_t place;        /* per-account kinds */
@@ -94,7 +97,8 @@ struct master {
     int libexec_fd; /* directory of the executables */
     bool is_root;
     bool stopping;
-    bool announced; /* that all roles are ready */
+    bool announced;       /* that all roles are ready */
+    bool missed_landlock; /* that the kernel has none */
     ev_tstamp started;
     uint8_t token_key[MASTER_SECRET_OCTETS];
     uint32_t next_number;
@@ -130,7 +134,7 @@ struct process_owner { /* of a per-account process */
  * ROLE_GO; NULL where that failed. */
 struct process *process_start(struct master *master, enum role_kind kind,
                               const struct process_owner *owner, struct error *error);
-void process_go(struct process *process);
+bool process_is_per_account(enum role_kind kind);
 bool process_send(struct process *process, struct ipc_header *head, size_t head_octets,
                   struct slice tail);
 /* One descriptor (or none: -1) travels; it stays the caller's. */
@@ -141,8 +145,12 @@ void process_fill(struct master *master, enum role_kind kind); /* starts what is
 void process_fill_all(struct master *master);
 void process_ask_to_stop(struct process *process);
 void process_end_if_alone(struct master *master); /* the loop, once nobody but journal is left */
-/* What a standing role gets at birth and at a reload. */
-void process_send_files(struct process *process);
+
+/* --- birth.c */
+void birth_send_start(struct process *process); /* ROLE_START and all files */
+void birth_send_files(struct process *process); /* ROLE_DESCRIPTOR records alone: a reload */
+void birth_go(struct process *process);
+bool birth_is_network_role(enum role_kind kind); /* reads what strangers send, or listens */
 
 /* --- wiring.c */
 void wiring_connect(struct process *process); /* with every live peer it should have */

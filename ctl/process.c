@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <libgen.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,6 +53,11 @@ static const struct nature natures[ROLE_KINDS] = {
     [ROLE_MAILDROP] = {"pop3d-maildrop", true, true, false},
 };
 
+bool process_is_per_account(enum role_kind kind)
+{
+    return natures[kind].per_account;
+}
+
 /* --- Sending --------------------------------------------------------------------------------- */
 
 bool process_send_with(struct process *process, struct ipc_header *head, size_t head_octets,
@@ -88,154 +92,6 @@ struct process *process_find(struct master *master, enum role_kind kind, uint32_
         if (process->kind == kind && process->number == number)
             return process;
     return NULL;
-}
-
-/* --- Birth records --------------------------------------------------------------------------- */
-
-static void send_file(struct process *process, enum descriptor_purpose purpose, uint32_t index,
-                      int fd)
-{
-    struct role_descriptor record = {
-        .header = {.type = ROLE_DESCRIPTOR}, .purpose = purpose, .index = index};
-    if (fd >= 0)
-        process_send_with(process, &record.header, sizeof(record), slice_of(NULL, 0), fd);
-}
-
-static void send_opened(struct process *process, enum descriptor_purpose purpose, uint32_t index,
-                        const char *path, int flags)
-{
-    int fd = open(path, flags | O_CLOEXEC | O_NOCTTY, 0640);
-    if (fd < 0) {
-        struct error error;
-        error_errno(&error, "open %s", path);
-        LOG(&process->master->log, LOG_ERROR, "not_opened", log_failure(&error));
-        return;
-    }
-    send_file(process, purpose, index, fd);
-    fd_discard(&fd);
-}
-
-/* The directory that holds a file: who has it finds the file again after it was replaced. */
-static void send_directory_of(struct process *process, enum descriptor_purpose purpose,
-                              uint32_t index, const char *path)
-{
-    char copy[4096];
-    if (!path || snprintf(copy, sizeof(copy), "%s", path) >= (int)sizeof(copy))
-        return;
-    send_opened(process, purpose, index, dirname(copy), O_RDONLY | O_DIRECTORY);
-}
-
-static bool takes_service(enum role_kind kind, enum config_service service)
-{
-    switch (service) {
-    case CONFIG_SMTP:
-        return kind == ROLE_SMTP;
-    case CONFIG_SUBMISSION:
-    case CONFIG_SUBMISSIONS:
-        return kind == ROLE_SUBMISSION;
-    case CONFIG_IMAP:
-    case CONFIG_IMAPS:
-        return kind == ROLE_IMAP_LOGIN;
-    case CONFIG_POP3:
-    case CONFIG_POP3S:
-        return kind == ROLE_POP3_LOGIN;
-    case CONFIG_SERVICES:
-        break;
-    }
-    return false;
-}
-
-static bool is_network_role(enum role_kind kind)
-{
-    return kind == ROLE_SMTP || kind == ROLE_SUBMISSION || kind == ROLE_IMAP_LOGIN
-           || kind == ROLE_POP3_LOGIN;
-}
-
-static void send_network_files(struct process *process)
-{
-    const struct house *house = &process->master->house;
-    for (size_t i = 0; i < house->config.certificate_count; i++)
-        send_opened(process, DESCRIPTOR_CHAIN, (uint32_t)i,
-                    house->config.certificates[i].chain.text, O_RDONLY);
-    for (size_t i = 0; i < house->listener_count; i++)
-        if (takes_service(process->kind, house->listeners[i].section->service))
-            send_file(process, DESCRIPTOR_LISTENER, house->listeners[i].index,
-                      house->listeners[i].fd);
-}
-
-static void send_auth_files(struct process *process)
-{
-    const struct config *config = &process->master->house.config;
-    for (size_t i = 0; i < config->accounts_count; i++)
-        send_directory_of(process, DESCRIPTOR_ACCOUNTS, (uint32_t)i, config->accounts[i].file.text);
-    for (size_t i = 0; i < config->domain_count; i++)
-        send_directory_of(process, DESCRIPTOR_ALIASES, (uint32_t)i,
-                          config->domains[i].aliases.text);
-    send_directory_of(process, DESCRIPTOR_SENDERS, 0, config->submission.sender_map.text);
-}
-
-static void send_keys(struct process *process)
-{
-    const struct config *config = &process->master->house.config;
-    for (size_t i = 0; i < config->certificate_count; i++)
-        send_opened(process, DESCRIPTOR_KEY, (uint32_t)i, config->certificates[i].key.text,
-                    O_RDONLY);
-}
-
-static void send_log_file(struct process *process)
-{
-    const char *path = process->master->house.config.log.file.text;
-    if (path)
-        send_opened(process, DESCRIPTOR_LOG_FILE, 0, path, O_WRONLY | O_APPEND | O_CREAT);
-}
-
-static void send_place(struct process *process)
-{
-    const struct config *config = &process->master->house.config;
-    const char *path = "/";
-    if (process->place < config->accounts_count
-        && config->accounts[process->place].source == CONFIG_SOURCE_FILE)
-        path = config->accounts[process->place].mail.text;
-    send_opened(process, DESCRIPTOR_PLACE, process->place, path, O_RDONLY | O_DIRECTORY);
-}
-
-void process_send_files(struct process *process)
-{
-    const struct house *house = &process->master->house;
-    if (natures[process->kind].per_account) {
-        send_place(process);
-        return;
-    }
-    send_file(process, DESCRIPTOR_DIRECTORY, 0,
-              process->kind == ROLE_QUEUE ? house->queue_fd : house->empty_fd);
-    if (is_network_role(process->kind))
-        send_network_files(process);
-    else if (process->kind == ROLE_AUTH)
-        send_auth_files(process);
-    else if (process->kind == ROLE_KEYS)
-        send_keys(process);
-    else if (process->kind == ROLE_JOURNAL)
-        send_log_file(process);
-}
-
-static void send_start(struct process *process)
-{
-    struct master *master = process->master;
-    struct role_start start = {.header = {.type = ROLE_START},
-                               .kind = process->kind,
-                               .number = process->number,
-                               .is_root = master->is_root};
-    if (process->kind == ROLE_AUTH || process->kind == ROLE_QUEUE || process->kind == ROLE_KEYS)
-        memcpy(start.token_key, master->token_key, sizeof(start.token_key));
-    process_send_with(process, &start.header, sizeof(start), slice_of(NULL, 0),
-                      master->house.config_fd);
-    process_send_files(process);
-}
-
-void process_go(struct process *process)
-{
-    struct ipc_header go = {.type = ROLE_GO};
-    process_send(process, &go, sizeof(go), slice_of(NULL, 0));
 }
 
 /* --- The child's side of fork ---------------------------------------------------------------- */
@@ -430,10 +286,15 @@ static void announce(struct master *master)
 
 static bool on_ready(void *owner, struct ipc_packet *packet, struct error *error)
 {
-    (void)packet;
     (void)error;
     struct process *process = owner;
     process->ready = true;
+    process->landlocked = ipc_packet_header(packet)->request != 0;
+    if (!process->landlocked && !process->master->missed_landlock) {
+        process->master->missed_landlock = true;
+        LOG(&process->master->log, LOG_WARNING, "no_landlock",
+            log_text("text", "this kernel has no Landlock; one wall of the sandbox is missing"));
+    }
     announce(process->master);
     return true;
 }
@@ -455,12 +316,12 @@ static bool may_accuse(enum role_kind accuser, enum role_kind accused)
 {
     switch (accuser) {
     case ROLE_AUTH:
-        return is_network_role(accused) || accused == ROLE_CHECK;
+        return birth_is_network_role(accused) || accused == ROLE_CHECK;
     case ROLE_KEYS:
     case ROLE_FILTER:
-        return is_network_role(accused);
+        return birth_is_network_role(accused);
     case ROLE_QUEUE:
-        return is_network_role(accused) || accused == ROLE_DELIVER;
+        return birth_is_network_role(accused) || accused == ROLE_DELIVER;
     default:
         return false;
     }
@@ -635,7 +496,7 @@ struct process *process_start(struct master *master, enum role_kind kind,
             free_process(process);
         return NULL;
     }
-    send_start(process);
+    birth_send_start(process);
     wiring_connect(process);
     LOG(&master->log, LOG_DEBUG, "role_started", log_text("role", role_kind_name(kind)),
         log_number("number", process->number), log_number("pid", process->pid));
@@ -670,7 +531,7 @@ void process_fill(struct master *master, enum role_kind kind)
         }
         if (kind == ROLE_JOURNAL)
             wiring_renew_journal(master);
-        process_go(process);
+        birth_go(process);
     }
 }
 

@@ -43,8 +43,8 @@ static void tell(struct process *process)
     struct role_reload record = {.header = {.type = ROLE_RELOAD}};
     process_send_with(process, &record.header, sizeof(record), slice_of(NULL, 0),
                       process->master->house.config_fd);
-    process_send_files(process);
-    process_go(process);
+    birth_send_files(process);
+    birth_go(process);
 }
 
 /* The old network roles first lose their place, then the new ones are connected; both have the
