@@ -2,6 +2,8 @@
 #include "common/acceptor.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -99,6 +101,9 @@ static bool accept_one(struct acceptor_listener *listener)
             pause_accepting(listener->acceptor);
         return code == ECONNABORTED || code == EINTR;
     }
+    /* Replies are written whole; none should wait for the acknowledgement of the one before. */
+    int on = 1;
+    setsockopt(accepted.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     ip_address_from_sockaddr((struct sockaddr *)&name, &accepted.client, &accepted.client_port);
     hand_over(listener->acceptor, &accepted);
     return true;

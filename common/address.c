@@ -372,11 +372,13 @@ void address_unquote_local_part(const struct address *address, struct buffer *ou
 
 static void append_quoted(struct slice text, struct buffer *out)
 {
+    struct cursor in = cursor_of(text);
+    uint8_t octet;
     buffer_append_octet(out, '"');
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] == '"' || text.ptr[i] == '\\')
+    for (; cursor_peek(&in, &octet); in.at++) {
+        if (octet == '"' || octet == '\\')
             buffer_append_octet(out, '\\');
-        buffer_append_octet(out, text.ptr[i]);
+        buffer_append_octet(out, octet);
     }
     buffer_append_octet(out, '"');
 }
@@ -425,7 +427,7 @@ static bool append_a_labels(struct slice domain, struct buffer *out, struct erro
     if (status != IDN2_OK)
         return error_set(error, ERROR_PEER, "not an internationalised domain name: %s",
                          idn2_strerror(status));
-    struct address parsed;
+    struct address parsed = {.host = ADDRESS_HOST_NONE};
     bool valid = address_parse_host(slice_of_string(ascii), &parsed, error);
     if (valid)
         append_lower(parsed.domain, out);

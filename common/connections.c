@@ -32,7 +32,7 @@ bool connections_init(struct connections *connections, const struct config_limit
     part->unauthenticated_per_network = part_of(limits->unauthenticated_per_network, processes);
     while (connections->bucket_count < part->connections)
         connections->bucket_count *= 2;
-    connections->buckets = calloc(connections->bucket_count, sizeof(*connections->buckets));
+    connections->buckets = calloc(connections->bucket_count, sizeof(struct connection_network *));
     if (!connections->buckets)
         return error_memory(error);
     randombytes_buf(connections->hash_key, sizeof(connections->hash_key));

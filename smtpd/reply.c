@@ -1,7 +1,7 @@
 /* The formatter of reply.h. Pure. */
 #include "smtpd/reply.h"
 
-static bool is_enhanced_code(struct slice word, char class)
+static bool is_enhanced_code(struct slice word, uint8_t class)
 {
     if (word.len < 5 || word.len > 8 || word.ptr[0] != class || word.ptr[1] != '.')
         return false;
@@ -11,7 +11,7 @@ static bool is_enhanced_code(struct slice word, char class)
            && slice_parse_number(slice_from(word, dot + 1), &ignored);
 }
 
-static struct slice default_enhanced(char class)
+static struct slice default_enhanced(uint8_t class)
 {
     switch (class) {
     case '2':
@@ -25,7 +25,7 @@ static struct slice default_enhanced(char class)
 
 struct smtp_reply smtp_reply_of_words(uint16_t code, struct slice words)
 {
-    char class = (char)('0' + code / 100);
+    uint8_t class = (uint8_t)('0' + code / 100);
     size_t space = slice_find_octet(words, ' ');
     struct slice first = slice_range(words, 0, space);
     if (is_enhanced_code(first, class))
@@ -72,7 +72,7 @@ void smtp_reply_format(const struct smtp_reply *reply, struct buffer *out)
         buffer_append(out, SLICE("\r\n"));
         rest = slice_from(rest, length);
         /* What separates the lines, "\n" or a space, is in neither of them. */
-        if (rest.len > 0 && (rest.ptr[0] == '\n' || rest.ptr[0] == ' '))
+        if (slice_starts_with(rest, SLICE("\n")) || slice_starts_with(rest, SLICE(" ")))
             rest = slice_from(rest, 1);
     } while (!last);
 }

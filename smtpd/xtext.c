@@ -10,9 +10,9 @@ static bool take_hex_digit(struct cursor *in, unsigned *value)
     if (!cursor_peek(in, &digit))
         return false;
     if (ascii_is_digit(digit))
-        *value = *value << 4 | (unsigned)(digit - '0');
+        *value = (unsigned)(digit - '0');
     else if (digit >= 'A' && digit <= 'F')
-        *value = *value << 4 | (unsigned)(digit - 'A' + 10);
+        *value = (unsigned)(digit - 'A' + 10);
     else
         return false;
     in->at++;
@@ -22,13 +22,13 @@ static bool take_hex_digit(struct cursor *in, unsigned *value)
 /* hexchar = "+" 2HEXDIG; xchar = any of "!" to "~" but "+" and "=" */
 static bool take_character(struct cursor *in, uint8_t *character)
 {
-    unsigned value = 0;
+    unsigned high;
+    unsigned low;
     if (cursor_skip(in, '+')) {
-        if (!take_hex_digit(in, &value) || !take_hex_digit(in, &value) || value < ' '
-            || value > '~')
+        if (!take_hex_digit(in, &high) || !take_hex_digit(in, &low))
             return false;
-        *character = (uint8_t)value;
-        return true;
+        *character = (uint8_t)(high << 4 | low);
+        return *character >= ' ' && *character <= '~';
     }
     if (!cursor_peek(in, character) || *character < '!' || *character > '~' || *character == '=')
         return false;
