@@ -367,6 +367,9 @@ static const struct {
     {SLICE("STARTTLS"), SMTP_STARTTLS, parse_none}, {SLICE("AUTH"), SMTP_AUTH, parse_auth},
     {SLICE("SEND"), SMTP_OBSOLETE, parse_any},      {SLICE("SOML"), SMTP_OBSOLETE, parse_any},
     {SLICE("SAML"), SMTP_OBSOLETE, parse_any},      {SLICE("TURN"), SMTP_OBSOLETE, parse_any},
+    {SLICE("GET"), SMTP_HTTP, parse_any},           {SLICE("POST"), SMTP_HTTP, parse_any},
+    {SLICE("PUT"), SMTP_HTTP, parse_any},           {SLICE("HEAD"), SMTP_HTTP, parse_any},
+    {SLICE("CONNECT"), SMTP_HTTP, parse_any},       {SLICE("OPTIONS"), SMTP_HTTP, parse_any},
 };
 
 const char *smtp_verb_name(enum smtp_verb verb)

@@ -30,6 +30,7 @@ enum smtp_verb {
     SMTP_STARTTLS,
     SMTP_AUTH,
     SMTP_OBSOLETE, /* SEND, SOML, SAML, TURN: known, and never to be done */
+    SMTP_HTTP,     /* GET, POST and so on: no SMTP at all */
     SMTP_VERBS,
 };
 

@@ -143,7 +143,7 @@ static const struct command_case command_cases[] = {
     {SLICE("SEND FROM:<a@b>"), SMTP_OBSOLETE, 0, ""},
     {SLICE(""), SMTP_UNKNOWN, 500, "5.5.1"},
     {SLICE("   "), SMTP_UNKNOWN, 500, "5.5.1"},
-    {SLICE("GET / HTTP/1.1"), SMTP_UNKNOWN, 500, "5.5.1"},
+    {SLICE("GET / HTTP/1.1"), SMTP_HTTP, 0, ""},
     {SLICE("QUITE"), SMTP_UNKNOWN, 500, "5.5.1"},
     {SLICE("NOOP\tx"), SMTP_UNKNOWN, 500, "5.5.1"},
     {SLICE("NOOP a\rb"), SMTP_UNKNOWN, 500, "5.5.2"}, /* smuggling */
