@@ -1,0 +1,341 @@
+/*
+ * MAIL and RCPT: a transaction begins, and auth says whose its addresses are. Runs in
+ * smtpd-session.
+ */
+#include <stdlib.h>
+
+#include "common/auth/auth_protocol.h"
+#include "common/fd.h"
+#include "smtpd/queue/queue_protocol.h"
+#include "smtpd/session_internal.h"
+#include "smtpd/xtext.h"
+
+_Static_assert((int)SMTP_NOTIFY_SUCCESS == QUEUE_NOTIFY_SUCCESS
+                   && (int)SMTP_NOTIFY_FAILURE == QUEUE_NOTIFY_FAILURE
+                   && (int)SMTP_NOTIFY_DELAY == QUEUE_NOTIFY_DELAY
+                   && (int)SMTP_NOTIFY_NEVER == QUEUE_NOTIFY_NEVER,
+               "NOTIFY travels to queue as it is");
+
+enum {
+    TRANSACTION_OCTETS = 65536, /* of addresses and the recipe, whatever the recipients */
+    RECIPIENT_OCTETS = 2048,    /* of one more: account, address, ORCPT */
+};
+
+/* --- The transaction -------------------------------------------------------------------------- */
+
+static struct transaction *new_transaction(const struct config_limits *limits)
+{
+    struct transaction *transaction = calloc(1, sizeof(*transaction));
+    if (!transaction)
+        return NULL;
+    arena_init(&transaction->arena,
+               TRANSACTION_OCTETS + (size_t)limits->recipients * RECIPIENT_OCTETS);
+    transaction->recipients_end = &transaction->recipients;
+    transaction->spool_fd = transaction->read_fd = -1;
+    return transaction;
+}
+
+/* Queue made a file for it, which nobody will send. */
+static void tell_queue_to_forget(struct session *session)
+{
+    struct role_peer *queue = role_find_peer(session->server->role, ROLE_QUEUE);
+    struct ipc_header head = {.type = QUEUE_FORGET, .request = session->transaction->request};
+    if (queue)
+        ipc_send_record(&queue->channel, &head, sizeof(head), slice_of(NULL, 0), NULL);
+}
+
+void session_drop_transaction(struct session *session)
+{
+    struct transaction *transaction = session->transaction;
+    if (!transaction)
+        return;
+    if (transaction->request != 0)
+        tell_queue_to_forget(session);
+    fd_discard(&transaction->spool_fd);
+    fd_discard(&transaction->read_fd);
+    buffer_clear(&transaction->body);
+    arena_clear(&transaction->arena);
+    free(transaction);
+    session->transaction = NULL;
+}
+
+/* --- MAIL ------------------------------------------------------------------------------------- */
+
+/* Why no transaction can begin; code 0: it can. */
+static struct smtp_reply find_obstacle(const struct session *session, const struct smtp_mail *mail)
+{
+    if (session_is_submission(session) && session->account.len == 0)
+        return session_may_send_password(session)
+                   ? SMTP_REPLY(530, "5.7.0", "Authentication required: say AUTH first")
+                   : SMTP_REPLY(530, "5.7.0", "Encryption required: say STARTTLS, then AUTH");
+    if (mail->size > session_config(session)->limits.message_size_octets)
+        return SMTP_REPLY(552, "5.3.4", "The message is too large (limits.message-size)");
+    if (!session->server->space)
+        return SMTP_REPLY(452, "4.3.1", "Not enough space (limits.free-space); try again later");
+    if (!server_takes_mail(session->server))
+        return SMTP_REPLY(451, "4.3.0", "The queue is not ready; try again soon");
+    return (struct smtp_reply){.code = 0};
+}
+
+static struct slice copy_path(struct arena *arena, const struct address *address)
+{
+    struct buffer text = BUFFER_WITH_LIMIT(ADDRESS_LIMIT);
+    address_format(address, &text);
+    struct slice copy = text.failed ? slice_of(NULL, 0) : arena_copy(arena, buffer_slice(&text));
+    buffer_clear(&text);
+    return copy;
+}
+
+static struct slice copy_xtext(struct arena *arena, struct slice xtext)
+{
+    struct buffer text = BUFFER_WITH_LIMIT(xtext.len);
+    xtext_decode(xtext, &text);
+    struct slice copy = text.failed ? slice_of(NULL, 0) : arena_copy(arena, buffer_slice(&text));
+    buffer_clear(&text);
+    return copy;
+}
+
+static bool begin_transaction(struct session *session, const struct smtp_mail *mail)
+{
+    struct transaction *transaction = new_transaction(&session_config(session)->limits);
+    session->transaction = transaction;
+    if (!transaction)
+        return false;
+    transaction->reverse_path = copy_path(&transaction->arena, &mail->reverse_path);
+    transaction->envid = copy_xtext(&transaction->arena, mail->envid);
+    transaction->ret = mail->ret;
+    transaction->utf8 = mail->utf8;
+    transaction->body_8bitmime = mail->body_8bitmime;
+    return transaction->reverse_path.ptr && transaction->envid.ptr;
+}
+
+static void accept_sender(struct session *session)
+{
+    session_enter(session, SESSION_MAIL);
+    session_reply(session, SMTP_REPLY(250, "2.1.0", "Ok"));
+}
+
+/* May this account send as that? Also asked about each From address. */
+bool session_ask_for_sender(struct session *session, enum session_wait wait, struct slice address)
+{
+    struct auth_sender question = {.header = {.type = AUTH_SENDER},
+                                   .token = session->token,
+                                   .account_octets = (uint32_t)session->account.len,
+                                   .address_octets = (uint32_t)address.len};
+    const struct slice tail[] = {buffer_slice(&session->account), address};
+    return session_ask(session, &(struct session_question){.wait = wait,
+                                                           .peer = ROLE_AUTH,
+                                                           .head = &question.header,
+                                                           .head_octets = sizeof(question),
+                                                           .tail = tail,
+                                                           .tail_count = 2});
+}
+
+void session_on_mail(struct session *session, struct smtp_command *command)
+{
+    const struct smtp_mail *mail = &command->mail;
+    if (session->messages >= session_config(session)->limits.messages) {
+        session_close(session,
+                      SMTP_REPLY(421, "4.7.0", "Enough for one connection (limits.messages)"),
+                      "limits.messages");
+        return;
+    }
+    struct smtp_reply obstacle = find_obstacle(session, mail);
+    if (obstacle.code == 0 && !begin_transaction(session, mail))
+        obstacle = SMTP_REPLY(451, "4.3.0", "Out of memory; try again later");
+    if (obstacle.code != 0) {
+        session_drop_transaction(session);
+        session_reply(session, obstacle);
+    } else if (session_is_submission(session) && !address_is_null(&mail->reverse_path)) {
+        if (!session_ask_for_sender(session, SESSION_WAIT_SENDER,
+                                    session->transaction->reverse_path))
+            session_lose_sender(session);
+    } else {
+        accept_sender(session);
+    }
+}
+
+void session_on_sender_answer(struct session *session, bool allowed)
+{
+    if (allowed) {
+        accept_sender(session);
+        return;
+    }
+    LOG(session_log(session), LOG_WARNING, "sender_refused", log_id("session", session->name),
+        log_bytes("account", buffer_slice(&session->account)),
+        log_bytes("from", session->transaction->reverse_path));
+    session_drop_transaction(session);
+    session_reply(session,
+                  SMTP_REPLY(553, "5.7.1", "This address is not one of yours to send from"));
+}
+
+void session_lose_sender(struct session *session)
+{
+    session_drop_transaction(session);
+    session_reply(session, SMTP_REPLY(451, "4.3.0", "Addresses cannot be checked now; try later"));
+}
+
+/* --- RCPT ------------------------------------------------------------------------------------- */
+
+static struct slice copy_orcpt(struct arena *arena, struct slice orcpt)
+{
+    if (orcpt.len == 0)
+        return arena_copy(arena, orcpt);
+    struct buffer text = BUFFER_WITH_LIMIT(orcpt.len);
+    smtp_command_append_orcpt(orcpt, &text);
+    struct slice copy = text.failed ? slice_of(NULL, 0) : arena_copy(arena, buffer_slice(&text));
+    buffer_clear(&text);
+    return copy;
+}
+
+static bool note_recipient(struct transaction *transaction, const struct smtp_rcpt *rcpt)
+{
+    struct recipient *asked = &transaction->asked;
+    asked->notify = rcpt->notify;
+    asked->address = copy_path(&transaction->arena, &rcpt->forward_path);
+    asked->orcpt = copy_orcpt(&transaction->arena, rcpt->orcpt);
+    return asked->address.ptr && asked->orcpt.ptr;
+}
+
+/* `reason` is for the log alone: how our aliases hang together is nobody's business outside. */
+static void refuse_recipient(struct session *session, struct slice reason, struct smtp_reply reply)
+{
+    struct transaction *transaction = session->transaction;
+    LOG(session_log(session), LOG_INFO, "recipient_refused", log_id("session", session->name),
+        log_text("client", session->client_text), log_bytes("from", transaction->reverse_path),
+        log_bytes("to", transaction->asked.address), log_number("code", reply.code),
+        log_bytes("enhanced", reply.enhanced), log_bytes("reason", reason));
+    session_reply(session, reply);
+    if (reply.code >= 500
+        && ++session->refused_recipients > session_config(session)->limits.recipients)
+        session_close(session,
+                      SMTP_REPLY(421, "4.7.0", "Too many refused recipients (limits.recipients)"),
+                      "limits.recipients");
+}
+
+void session_on_rcpt(struct session *session, struct smtp_command *command)
+{
+    const struct smtp_rcpt *rcpt = &command->rcpt;
+    struct transaction *transaction = session->transaction;
+    if (transaction->accepted >= session_config(session)->limits.recipients) {
+        session_reply(session, SMTP_REPLY(452, "4.5.3", "Too many recipients (limits.recipients)"));
+        return;
+    }
+    if (rcpt->utf8 && !transaction->utf8) {
+        session_refuse(session,
+                       SMTP_REPLY(553, "5.6.7", "This address needs SMTPUTF8 (RFC 6531 3.5)"));
+        return;
+    }
+    if (!note_recipient(transaction, rcpt)) {
+        session_reply(session, SMTP_REPLY(452, "4.5.3", "Out of memory for more recipients"));
+        return;
+    }
+    struct auth_recipient question = {.header = {.type = AUTH_RECIPIENT},
+                                      .address_octets = (uint32_t)transaction->asked.address.len};
+    bool asked =
+        session_ask(session, &(struct session_question){.wait = SESSION_WAIT_RECIPIENT,
+                                                        .peer = ROLE_AUTH,
+                                                        .head = &question.header,
+                                                        .head_octets = sizeof(question),
+                                                        .tail = &transaction->asked.address,
+                                                        .tail_count = 1});
+    if (!asked)
+        session_lose_recipient(session);
+}
+
+static bool add_account(struct transaction *transaction, struct slice account)
+{
+    struct recipient *recipient = arena_alloc(&transaction->arena, sizeof(*recipient));
+    struct slice copy = arena_copy(&transaction->arena, account);
+    if (!recipient || !copy.ptr)
+        return false;
+    *recipient = transaction->asked;
+    recipient->account = copy;
+    recipient->next = NULL;
+    *transaction->recipients_end = recipient;
+    transaction->recipients_end = &recipient->next;
+    transaction->accounts++;
+    return true;
+}
+
+/* All accounts of a recipient, or none. */
+static bool add_accounts(struct transaction *transaction, struct slice accounts)
+{
+    struct recipient **end = transaction->recipients_end;
+    uint32_t before = transaction->accounts;
+    while (accounts.len > 0) {
+        uint16_t length;
+        memcpy(&length, accounts.ptr, sizeof(length));
+        size_t behind = sizeof(length) + length;
+        if (!add_account(transaction, slice_range(accounts, sizeof(length), behind))) {
+            *end = NULL;
+            transaction->recipients_end = end;
+            transaction->accounts = before;
+            return false;
+        }
+        accounts = slice_from(accounts, behind);
+    }
+    return true;
+}
+
+static void accept_recipient(struct session *session, struct slice accounts)
+{
+    struct transaction *transaction = session->transaction;
+    if (transaction->id == 0) {
+        transaction->id = server_take_id(session->server);
+        if (transaction->id == 0) {
+            session_lose_recipient(session);
+            return;
+        }
+        queue_id_format(transaction->id, transaction->id_text);
+    }
+    if (!add_accounts(transaction, accounts)) {
+        refuse_recipient(session, SLICE(""),
+                         SMTP_REPLY(452, "4.5.3", "Too many recipients (limits.recipients)"));
+        return;
+    }
+    if (transaction->accepted++ == 0)
+        transaction->first_recipient = transaction->asked.address;
+    LOG(session_log(session), LOG_INFO, "recipient", log_id("session", session->name),
+        log_id("queue_id", transaction->id_text), log_bytes("to", transaction->asked.address),
+        log_bytes("from", transaction->reverse_path));
+    if (session->state == SESSION_MAIL)
+        session_enter(session, SESSION_RCPT);
+    session_reply(session, SMTP_REPLY(250, "2.1.5", "Ok"));
+}
+
+/* The words for a verdict of auth that is a refusal. */
+static struct smtp_reply recipient_refusal(const struct session *session, uint32_t verdict)
+{
+    switch (verdict) {
+    case AUTH_RECIPIENT_UNKNOWN:
+        return SMTP_REPLY(550, "5.1.1", "No such mailbox here; please check the address");
+    case AUTH_RECIPIENT_FOREIGN:
+        return session_is_submission(session)
+                   ? SMTP_REPLY(550, "5.7.1", "This server sends nothing to other domains")
+                   : SMTP_REPLY(550, "5.7.1", "Relaying denied: not one of our domains");
+    case AUTH_RECIPIENT_FOREIGN_ALIAS:
+        return SMTP_REPLY(550, "5.7.1", "This address leads to another domain; nothing is relayed");
+    case AUTH_RECIPIENT_LOOP:
+        return SMTP_REPLY(550, "5.4.6", "The aliases of this address go in circles");
+    case AUTH_RECIPIENT_FULL:
+        return SMTP_REPLY(452, "4.2.2", "The mailbox is full; try again later");
+    default:
+        return SMTP_REPLY(451, "4.3.0", "The address cannot be checked now; try again later");
+    }
+}
+
+void session_on_recipient_answer(struct session *session, uint32_t verdict, struct slice text,
+                                 struct slice accounts)
+{
+    if (verdict == AUTH_RECIPIENT_ACCOUNTS && accounts.len > 0) {
+        accept_recipient(session, accounts);
+        return;
+    }
+    refuse_recipient(session, text, recipient_refusal(session, verdict));
+}
+
+void session_lose_recipient(struct session *session)
+{
+    refuse_recipient(session, SLICE(""), recipient_refusal(session, AUTH_RECIPIENT_TEMPORARY));
+}
