@@ -401,8 +401,10 @@ static void append_canonical_local_part(const struct address *address, struct bu
 
 static void append_lower(struct slice text, struct buffer *out)
 {
-    for (size_t i = 0; i < text.len; i++)
-        buffer_append_octet(out, ascii_lower(text.ptr[i]));
+    struct cursor in = cursor_of(text);
+    uint8_t octet;
+    for (; cursor_peek(&in, &octet); in.at++)
+        buffer_append_octet(out, ascii_lower(octet));
 }
 
 static void append_literal(const struct ip_address *ip, struct buffer *out)
