@@ -1,0 +1,213 @@
+"""A hijacked network role: tests/e2e/hijacker.c stands in the place of smtpd-session or imapd-login,
+with its channels and walls, and sends whatever an intruder could. The sender is ended, or refused,
+and everybody else goes on."""
+
+import shutil
+import socket
+import struct
+import time
+
+import house as house_module
+import pytest
+from house import BUILD, PASSWORD
+
+MASTER, AUTH, KEYS, FILTER, QUEUE = 0, 2, 4, 7, 8  # enum role_kind
+NAMES = {AUTH: "auth", KEYS: "keys", FILTER: "smtpd-filter", QUEUE: "smtpd-queue"}
+HIJACKER = BUILD / "e2e" / "hijacker"
+STANDING = ("journal", "auth", "check", "keys", "smtpd-filter", "smtpd-queue")
+
+pytestmark = pytest.mark.skipif(not HIJACKER.exists(), reason="build/e2e/hijacker is not built")
+
+
+def record(kind, body=b"", request=1, version=1, length=None):
+    """common/ipc.h: type, version, length, request."""
+    size = 16 + len(body) if length is None else length
+    return struct.pack("=HHIQ", kind, version, size, request) + body
+
+
+class Hijacked(house_module.House):
+    """A house whose `role` is the hijacker; `port` is the one it listens on."""
+
+    def __init__(self, role, service, certificate):
+        super().__init__(services=("smtp", "submission", "imap", "pop3"), certificate=certificate)
+        self.programs = self.directory / "programs"
+        shutil.copytree(BUILD / "libexec", self.programs / "libexec")
+        shutil.copy2(BUILD / "staffetta", self.programs / "staffetta")
+        shutil.copy2(HIJACKER, self.programs / "libexec" / role)
+        self.hijacked, self.service = role, service
+
+    def start(self, wait=True):
+        original, house_module.BUILD = house_module.BUILD, self.programs
+        try:
+            super().start(wait=False)
+        finally:
+            house_module.BUILD = original
+        self.wait_for_event("ready")
+
+    def intruder(self):
+        """A connection to the hijacker: function of a line, giving its answer, '' if it is dead."""
+        connection = socket.create_connection(("127.0.0.1", self.ports[self.service]), 10)
+        stream = connection.makefile("rwb")
+
+        def say(line):
+            try:
+                stream.write(line.encode() + b"\n")
+                stream.flush()
+                return stream.readline().decode().strip()
+            except OSError:
+                return ""
+
+        return say
+
+    def wait_for_new(self, role, old):
+        deadline = time.monotonic() + 10
+        while not (new := set(self.pids(role)) - {old}) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return new
+
+
+@pytest.fixture(scope="module")
+def certificate_pair(tmp_path_factory):
+    return house_module.make_certificate(tmp_path_factory.mktemp("certificate"))
+
+
+def make(role, service, certificate):
+    hijacked = Hijacked(role, service, certificate)
+    hijacked.start()
+    return hijacked
+
+
+@pytest.fixture(scope="module")
+def smtp_house(certificate_pair):
+    hijacked = make("smtpd-session", "smtp", certificate_pair)
+    yield hijacked
+    hijacked.stop()
+    assert not hijacked.sanitizer_reports()
+    hijacked.remove()
+
+
+@pytest.fixture(scope="module")
+def imap_house(certificate_pair):
+    hijacked = make("imapd-login", "imap", certificate_pair)
+    yield hijacked
+    hijacked.stop()
+    assert not hijacked.sanitizer_reports()
+    hijacked.remove()
+
+
+def standing(hijacked):
+    return {role: hijacked.pids(role) for role in STANDING}
+
+
+# Records that are malformed for every receiver.
+MALFORMED = {
+    "unknown type": record(999),
+    "type of an answer": record(101, b"\0" * 64),
+    "type 0": record(0),
+    "wrong version": record(1, b"\0" * 64, version=9),
+    "length says more": record(1, b"\0" * 8, length=4000),
+    "length says less": record(1, b"\0" * 64, length=16),
+    "shorter than a header": b"\1\0",
+    "one octet": b"\0",
+    "too long": record(1, b"\0" * 130000),
+    "all ones": b"\xff" * 64,
+    "lengths beyond the record": record(1, b"\xff" * 64),
+    "lengths beyond the record, second type": record(2, b"\xff" * 256),
+    "lengths beyond the record, third type": record(3, b"\xff" * 256),
+}
+
+
+@pytest.mark.parametrize("receiver", [AUTH, FILTER, QUEUE, KEYS], ids=NAMES.get)
+@pytest.mark.parametrize("what", MALFORMED)
+def test_malformed_record_ends_the_sender(smtp_house, receiver, what):
+    before = standing(smtp_house)
+    (victim,) = [pid for pid in smtp_house.pids("smtpd-session")][:1]
+    say = smtp_house.intruder()
+    answer = say(f"send {receiver} {MALFORMED[what].hex()}")
+    assert answer in ("closed", ""), answer
+    assert smtp_house.wait_for_new("smtpd-session", victim), smtp_house.log_text()
+    assert standing(smtp_house) == before
+
+
+@pytest.mark.parametrize("receiver", [AUTH, FILTER, QUEUE, KEYS], ids=NAMES.get)
+def test_unexpected_descriptors_end_the_sender(smtp_house, receiver):
+    before = standing(smtp_house)
+    say = smtp_house.intruder()
+    assert say(f"send {receiver} {record(1, bytes(64)).hex()} 3") in ("closed", "")
+    assert standing(smtp_house) == before
+
+
+def test_master_ends_who_speaks_out_of_turn(smtp_house):
+    """A session is no auth: MASTER_ADMIT, MASTER_TARGET, MASTER_CHECKS, MASTER_IDLE are not its."""
+    before = standing(smtp_house)
+    for kind in (105, 106, 107, 108, 109, 1, 999):
+        say = smtp_house.intruder()
+        assert say(f"send {MASTER} {record(kind, bytes(200)).hex()}") in ("closed", "")
+        time.sleep(0.3)
+    assert standing(smtp_house) == before
+
+
+def test_session_cannot_have_others_killed(smtp_house):
+    before = standing(smtp_house)
+    say = smtp_house.intruder()
+    for kind, name in NAMES.items():
+        for number in range(1, 20):
+            say(f"send {MASTER} {record(103, struct.pack('=II', kind, number)).hex()}")
+    assert standing(smtp_house) == before
+
+
+@pytest.mark.parametrize("deed", ["exec", "socket", "connect", "ptrace", "kill"])
+def test_forbidden_system_call_ends_the_process(smtp_house, deed):
+    before = standing(smtp_house)
+    say = smtp_house.intruder()
+    assert say(f"call {deed}") == ""
+    smtp_house.wait_for_event("forbidden_system_call", role="smtpd-session")
+    assert standing(smtp_house) == before
+
+
+def test_no_file_can_be_opened(smtp_house):
+    """By seccomp; where that lets it through (a build with sanitizers), by chroot and Landlock."""
+    answer = smtp_house.intruder()("call open")
+    assert answer == "" or answer.startswith("result -1"), answer
+
+
+def test_keys_signs_no_document(imap_house):
+    """keys/KEYS_SIGN of anything but a handshake (RFC 8446 4.4.3, RFC 5246 7.4.3)."""
+    say = imap_house.intruder()
+    for content in (b"Subject: I owe you\r\n\r\n", b"\x30\x31" + bytes(47), bytes(200),
+                    b" " * 64 + b"TLS 1.3, client CertificateVerify\0" + bytes(32)):
+        for fixed in (8, 16, 24, 32):
+            answer = say(f"send {KEYS} {record(1, bytes(fixed) + content).hex()}")
+            assert len(answer) < 2 * 100, answer  # never the length of a signature
+            if answer in ("closed", ""):
+                time.sleep(0.3)
+                say = imap_house.intruder()
+
+
+def test_login_cannot_name_a_user(imap_house):
+    """auth alone tells the master who logged in; a wrong password gives nothing."""
+    account = imap_house.new_account()
+    before = standing(imap_house)
+    name, password = account.encode(), b"wrong"
+    client = struct.pack("=Q", 7) + b"\4\x7f\0\0\1" + bytes(12) + b"\0" + struct.pack("=HI", 1, 0)
+    body = client + struct.pack("=IIII", 3, len(name), len(password), 0) + name + password
+    answer = imap_house.intruder()(f"send {AUTH} {record(3, body).hex()}")
+    if answer == "silence":
+        answer = imap_house.intruder()(f"send {AUTH} {record(3, body, request=2).hex()}")
+    assert answer in ("silence", "closed", "") or answer.startswith("answer 67"), answer
+    assert imap_house.pids("imapd-mailbox") == []
+    assert standing(imap_house) == before
+
+
+def test_the_others_serve_meanwhile(smtp_house):
+    account = smtp_house.new_account()
+    with smtp_house.connect("pop3") as pop3:
+        pop3.talk(rf"""
+            C: USER {account}
+            S: +OK*
+            C: PASS {PASSWORD}
+            S: +OK*
+            C: STAT
+            S: +OK 0 0
+            C: QUIT
+            S: +OK*""")
