@@ -1,0 +1,194 @@
+"""A stream of mail that remembers what was acknowledged, and afterwards looks whether each message
+that got a 250 is there exactly once and whole. What became of a connection that broke between the
+final dot and the reply is nobody's promise (RFC 5321 4.5.4.1): such a message may be there or not,
+once at most for each time it was sent."""
+
+import collections
+import hashlib
+import imaplib
+import random
+import re
+import smtplib
+import threading
+import time
+
+from house import PASSWORD
+
+
+def make_message(name, octets):
+    """Its own digest stands in it, so that a message can be judged without the sender."""
+    filler = random.Random(name).randbytes(octets // 2).hex()
+    body = "\r\n".join(filler[at : at + 76] for at in range(0, len(filler), 76)) + "\r\n"
+    digest = hashlib.sha256(body.encode()).hexdigest()
+    return (f"From: sender@elsewhere.example\r\nSubject: {name}\r\nX-Digest: {digest}\r\n"
+            f"\r\n{body}").encode()
+
+
+def judge(octets):
+    """(name, whether it is whole) of a stored message; (None, False) where it has no name."""
+    header, _, body = octets.partition(b"\r\n\r\n")
+    name = re.search(rb"^Subject: (\S+)\r?$", header, re.M)
+    digest = re.search(rb"^X-Digest: (\S+)\r?$", header, re.M)
+    if not name or not digest:
+        return None, False
+    return name[1].decode(), hashlib.sha256(body).hexdigest() == digest[1].decode()
+
+
+class Stream:
+    """Threads that send without pause; `with Stream(...)` stops them at its end."""
+
+    def __init__(self, house, accounts, senders=4, sizes=(500, 4000, 20000, 150000)):
+        self.house, self.accounts, self.sizes = house, accounts, sizes
+        self.acknowledged = {}  # name: account
+        self.unsure = {}  # name: account; the reply to the final dot never came
+        self.refused = 0
+        self.replies = collections.Counter()
+        self.wrong = []  # replies that no failure excuses
+        self.lock = threading.Lock()
+        self.ending = threading.Event()
+        self.threads = [threading.Thread(target=self.run, args=(number,), daemon=True)
+                        for number in range(senders)]
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ending.set()
+        for thread in self.threads:
+            thread.join(60)
+
+    def run(self, number):
+        serial, client = 0, None
+        chance = random.Random(number)
+        while not self.ending.is_set():
+            serial += 1
+            name, account = f"m{number}-{serial}", chance.choice(self.accounts)
+            try:
+                if client is None:
+                    client = smtplib.SMTP("127.0.0.1", self.house.ports["smtp"], timeout=30)
+                self.send_one(client, name, account, make_message(name, chance.choice(self.sizes)))
+            except (OSError, smtplib.SMTPException) as error:
+                self.count(error)
+                client = None
+                time.sleep(0.02)
+
+    def send_one(self, client, name, account, message):
+        client.ehlo_or_helo_if_needed()
+        for step in (lambda: client.mail("sender@elsewhere.example"), lambda: client.rcpt(account)):
+            code, text = step()
+            if code >= 400:
+                self.refuse(code, text)
+                client.rset()
+                time.sleep(0.02)
+                return
+        with self.lock:
+            self.unsure[name] = account
+        code, text = client.data(message)
+        with self.lock:
+            del self.unsure[name]
+            if code == 250:
+                self.acknowledged[name] = account
+        if code != 250:
+            self.refuse(code, text)
+            time.sleep(0.02)
+
+    def refuse(self, code, text):
+        with self.lock:
+            self.refused += 1
+            self.replies[code] += 1
+            if code >= 500:
+                self.wrong.append(f"{code} {text!r}")
+
+    def count(self, error):
+        with self.lock:
+            self.replies[type(error).__name__] += 1
+            code = getattr(error, "smtp_code", 0)
+            if code >= 500:
+                self.wrong.append(repr(error))
+
+    # --- Afterwards
+
+    def stored(self):
+        """{name: how often}, and the names of files that are not whole."""
+        counts, broken = collections.Counter(), []
+        for account in self.accounts:
+            for file in self.house.messages(account):
+                name, whole = judge(file.read_bytes())
+                counts[name] += 1
+                if not whole:
+                    broken.append(f"{account} {file.name} ({name})")
+        return counts, broken
+
+    def wait_until_settled(self, removed=(), seconds=60):
+        """Until all that was acknowledged is there, less what was removed."""
+        deadline = time.monotonic() + seconds
+        wanted = set(self.acknowledged) - set(removed)
+        while wanted - set(self.stored()[0]) and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+    def verify(self, removed=()):
+        """Every promise at once; `removed` are the names that a client expunged."""
+        self.wait_until_settled(removed)
+        time.sleep(0.5)  # what comes twice would come now
+        counts, broken = self.stored()
+        lost = sorted(set(self.acknowledged) - set(removed) - set(counts))
+        twice = sorted(name for name, count in counts.items() if count > 1)
+        back = sorted(set(removed) & set(counts))
+        strangers = sorted(set(counts) - set(self.acknowledged) - set(self.unsure))
+        assert not lost, f"{len(lost)} of {len(self.acknowledged)} lost: {lost[:5]}"
+        assert not twice, f"more than once: {twice[:5]}"
+        assert not broken, f"not whole: {broken[:5]}"
+        assert not back, f"expunged, and back: {back[:5]}"
+        assert not strangers, f"refused, and delivered all the same: {strangers[:5]}"
+        assert not self.wrong, f"permanent refusals: {self.wrong[:3]}"
+
+
+class Reader:
+    """An IMAP client that expunges some of an account's mail meanwhile, and remembers which. Only
+    what the server confirmed counts as removed."""
+
+    def __init__(self, house, account):
+        self.house, self.account = house, account
+        self.removed, self.unsure = set(), set()
+        self.ending = threading.Event()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ending.set()
+        self.thread.join(60)
+
+    def run(self):
+        client = None
+        while not self.ending.is_set():
+            try:
+                if client is None:
+                    client = imaplib.IMAP4("127.0.0.1", self.house.ports["imap"], timeout=30)
+                    client.login(self.account, PASSWORD)
+                    client.select("INBOX")
+                self.expunge_one(client)
+            except (OSError, imaplib.IMAP4.error):
+                client = None
+            time.sleep(0.05)
+
+    def expunge_one(self, client):
+        client.noop()
+        _, found = client.uid("SEARCH", "1:*")
+        uids = found[0].split() if found and found[0] else []
+        if not uids:
+            return
+        uid = random.choice(uids).decode()
+        _, data = client.uid("FETCH", uid, "(BODY.PEEK[HEADER.FIELDS (SUBJECT)])")
+        if not data or not isinstance(data[0], tuple):
+            return
+        name = data[0][1].decode().removeprefix("Subject:").strip()
+        self.unsure.add(name)
+        client.uid("STORE", uid, "+FLAGS.SILENT", r"(\Deleted)")
+        client.expunge()
+        self.removed.add(name)
+        self.unsure.discard(name)
