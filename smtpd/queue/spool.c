@@ -1,0 +1,320 @@
+/*
+ * Files of long bodies; see spool.h.
+ *
+ * Why a lease: a session that wrote the body might keep a descriptor or a mapping and change what
+ * was accepted. F_SETLEASE with F_RDLCK is refused while any process has the file open for writing.
+ * Once granted it is given back at once: the file's mode is 0400 and only the queue's directory
+ * leads to it, so no new writer can come.
+ *
+ * Why /proc/self/fd and not AT_EMPTY_PATH: that wants CAP_DAC_READ_SEARCH before Linux 6.10.
+ */
+#include "smtpd/queue/spool.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/fd.h"
+#include "smtpd/queue/queue_id.h"
+
+static const char directory_name[] = "spool";
+static const char unfinished[] = "new-"; /* followed by a number: a named file without a record */
+
+enum { FILE_MODE = 0400 };
+
+/* ---- the directory ---- */
+
+void spool_prepare(struct spool *spool)
+{
+    *spool = (struct spool){.directory_fd = -1};
+    spool->proc_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+static bool open_directory(struct spool *spool, struct error *error)
+{
+    if (mkdir(directory_name, 0700) != 0 && errno != EEXIST)
+        return error_errno(error, "create directory %s", directory_name);
+    spool->directory_fd = open(directory_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (spool->directory_fd < 0)
+        return error_errno(error, "open directory %s", directory_name);
+    return true;
+}
+
+static const char *fd_name(int fd, char text[16])
+{
+    snprintf(text, 16, "%d", fd);
+    return text;
+}
+
+static bool take_lease(int fd)
+{
+    return fcntl(fd, F_SETLEASE, F_RDLCK) == 0 && fcntl(fd, F_SETLEASE, F_UNLCK) == 0;
+}
+
+/* Without a working spool there is no queue; what it lacks is replaced, see spool_create. */
+static bool probe(struct spool *spool, struct error *error)
+{
+    int fd = openat(spool->directory_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, FILE_MODE);
+    if (fd < 0 && errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)
+        return error_errno(error, "create file in %s", directory_name);
+    spool->unnamed = fd >= 0 && spool->proc_fd >= 0;
+    fd_discard(&fd);
+    spool->leases = true;
+    struct spool_file file;
+    int write_fd;
+    if (!spool_create(spool, &file, &write_fd, error))
+        return false;
+    fd_discard(&write_fd);
+    spool->leases = take_lease(file.read_fd);
+    spool_discard(spool, &file);
+    return true;
+}
+
+static bool remove_entry(const struct spool *spool, const char *name, struct error *error)
+{
+    if (unlinkat(spool->directory_fd, name, 0) != 0 && errno != ENOENT)
+        return error_errno(error, "remove %s/%s", directory_name, name);
+    return true;
+}
+
+/* Calls visit for each entry; it may remove that entry. */
+static bool for_each_entry(struct spool *spool,
+                           bool (*visit)(struct spool *spool, const char *name, void *context,
+                                         struct error *error),
+                           void *context, struct error *error)
+{
+    int scan_fd = openat(spool->directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *scan = scan_fd < 0 ? NULL : fdopendir(scan_fd);
+    if (!scan) {
+        error_errno(error, "open directory %s", directory_name);
+        fd_discard(&scan_fd);
+        return false;
+    }
+    bool good = true;
+    struct dirent *entry;
+    while (good && (errno = 0, entry = readdir(scan)))
+        good = visit(spool, entry->d_name, context, error);
+    if (good && errno != 0)
+        good = error_errno(error, "read directory %s", directory_name);
+    closedir(scan);
+    return good;
+}
+
+static bool remove_unfinished(struct spool *spool, const char *name, void *context,
+                              struct error *error)
+{
+    (void)context;
+    if (!slice_starts_with(slice_of_string(name), SLICE("new-")))
+        return true;
+    return remove_entry(spool, name, error);
+}
+
+bool spool_open(struct spool *spool, struct error *error)
+{
+    if (open_directory(spool, error) && for_each_entry(spool, remove_unfinished, NULL, error)
+        && probe(spool, error))
+        return true;
+    spool_close(spool);
+    return false;
+}
+
+void spool_close(struct spool *spool)
+{
+    fd_discard(&spool->directory_fd);
+    fd_discard(&spool->proc_fd);
+}
+
+bool spool_set_aside(const char *target, struct error *error)
+{
+    char path[256];
+    if (snprintf(path, sizeof(path), "%s/%s", target, directory_name) >= (int)sizeof(path))
+        return error_set(error, ERROR_PERMANENT, "name %s is too long", target);
+    if (rename(directory_name, path) != 0 && errno != ENOENT)
+        return error_errno(error, "set %s aside as %s", directory_name, path);
+    return true;
+}
+
+/* ---- a body on its way in ---- */
+
+static bool create_unnamed(struct spool *spool, struct spool_file *file, int *write_fd,
+                           struct error *error)
+{
+    char name[16];
+    *write_fd = openat(spool->directory_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, FILE_MODE);
+    if (*write_fd < 0)
+        return error_errno(error, "create file in %s", directory_name);
+    file->read_fd = openat(spool->proc_fd, fd_name(*write_fd, name), O_RDONLY | O_CLOEXEC);
+    if (file->read_fd >= 0)
+        return true;
+    error_errno(error, "open new file in %s", directory_name);
+    fd_discard(write_fd);
+    return false;
+}
+
+static bool create_named(struct spool *spool, struct spool_file *file, int *write_fd,
+                         struct error *error)
+{
+    snprintf(file->name, sizeof(file->name), "%s%llu", unfinished,
+             (unsigned long long)spool->created++);
+    *write_fd = openat(spool->directory_fd, file->name,
+                       O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
+    if (*write_fd < 0) {
+        file->name[0] = '\0';
+        return error_errno(error, "create file in %s", directory_name);
+    }
+    file->read_fd = openat(spool->directory_fd, file->name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (file->read_fd >= 0)
+        return true;
+    error_errno(error, "open %s/%s", directory_name, file->name);
+    fd_discard(write_fd);
+    spool_discard(spool, file);
+    return false;
+}
+
+bool spool_create(struct spool *spool, struct spool_file *file, int *write_fd, struct error *error)
+{
+    *file = (struct spool_file)SPOOL_FILE_NONE;
+    return spool->unnamed ? create_unnamed(spool, file, write_fd, error)
+                          : create_named(spool, file, write_fd, error);
+}
+
+static bool has_size(int fd, uint64_t octets)
+{
+    struct stat status;
+    return fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && (uint64_t)status.st_size == octets;
+}
+
+static bool copy_octets(int from_fd, int to_fd, uint64_t octets, struct error *error)
+{
+    off_t offset = 0;
+    while ((uint64_t)offset < octets) {
+        uint64_t left = octets - (uint64_t)offset;
+        ssize_t copied =
+            sendfile(to_fd, from_fd, &offset, left < (1 << 20) ? (size_t)left : 1 << 20);
+        if (copied < 0 && errno != EINTR)
+            return error_errno(error, "copy body");
+        if (copied == 0)
+            return error_set(error, ERROR_PEER, "body got shorter while it was copied");
+    }
+    return true;
+}
+
+/* Where the file system grants no leases: a copy that only we ever had open. */
+static bool replace_by_copy(struct spool *spool, struct spool_file *file, uint64_t octets,
+                            struct error *error)
+{
+    struct spool_file copy;
+    int write_fd;
+    if (!spool_create(spool, &copy, &write_fd, error))
+        return false;
+    bool copied = copy_octets(file->read_fd, write_fd, octets, error);
+    fd_discard(&write_fd);
+    spool_discard(spool, copied ? file : &copy);
+    if (copied)
+        *file = copy;
+    return copied;
+}
+
+bool spool_seal(struct spool *spool, struct spool_file *file, uint64_t octets, struct error *error)
+{
+    if (!spool->leases && !replace_by_copy(spool, file, octets, error))
+        return false;
+    if (spool->leases && !take_lease(file->read_fd)) {
+        if (errno != EAGAIN)
+            return error_errno(error, "lease on body");
+        return error_set(error, ERROR_PEER, "body is still open for writing");
+    }
+    if (!has_size(file->read_fd, octets))
+        return error_set(error, ERROR_PEER, "body has not the length that was announced");
+    return true;
+}
+
+bool spool_link(struct spool *spool, struct spool_file *file, uint64_t id, struct error *error)
+{
+    char name[QUEUE_ID_SIZE], number[16];
+    queue_id_format(id, name);
+    if (fsync(file->read_fd) != 0)
+        return error_errno(error, "flush body %s", name);
+    int failed = spool->unnamed
+                     ? linkat(spool->proc_fd, fd_name(file->read_fd, number), spool->directory_fd,
+                              name, AT_SYMLINK_FOLLOW)
+                     : renameat(spool->directory_fd, file->name, spool->directory_fd, name);
+    if (failed)
+        return error_errno(error, "link body %s", name);
+    memcpy(file->name, name, sizeof(name));
+    return true;
+}
+
+bool spool_flush(struct spool *spool, struct error *error)
+{
+    if (fsync(spool->directory_fd) != 0)
+        return error_errno(error, "flush directory %s", directory_name);
+    return true;
+}
+
+void spool_discard(struct spool *spool, struct spool_file *file)
+{
+    /* What cannot be removed now is removed by the sweep of the next start. */
+    if (file->name[0] != '\0')
+        remove_entry(spool, file->name, NULL);
+    file->name[0] = '\0';
+    fd_discard(&file->read_fd);
+}
+
+void spool_release(struct spool_file *file)
+{
+    file->name[0] = '\0';
+    fd_discard(&file->read_fd);
+}
+
+/* ---- bodies that have a record ---- */
+
+int spool_open_body(const struct spool *spool, uint64_t id, uint64_t octets, struct error *error)
+{
+    char name[QUEUE_ID_SIZE];
+    int fd =
+        openat(spool->directory_fd, queue_id_format(id, name), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 && errno != ENOENT) {
+        error_errno(error, "open body %s", name);
+        return -1;
+    }
+    if (fd >= 0 && has_size(fd, octets))
+        return fd;
+    error_set(error, ERROR_PERMANENT, "body %s is %s", name,
+              fd < 0 ? "missing" : "of another length than recorded");
+    fd_discard(&fd);
+    return -1;
+}
+
+bool spool_remove(const struct spool *spool, uint64_t id, struct error *error)
+{
+    char name[QUEUE_ID_SIZE];
+    return remove_entry(spool, queue_id_format(id, name), error);
+}
+
+struct sweep {
+    spool_wanted *wanted;
+    void *context;
+};
+
+static bool sweep_entry(struct spool *spool, const char *name, void *context, struct error *error)
+{
+    const struct sweep *sweep = context;
+    uint64_t id;
+    bool wanted;
+    if (!queue_id_parse(slice_of_string(name), &id))
+        return true; /* not ours */
+    if (!sweep->wanted(sweep->context, id, &wanted, error))
+        return false;
+    return wanted || remove_entry(spool, name, error);
+}
+
+bool spool_sweep(struct spool *spool, spool_wanted *wanted, void *context, struct error *error)
+{
+    struct sweep sweep = {.wanted = wanted, .context = context};
+    return for_each_entry(spool, sweep_entry, &sweep, error);
+}

@@ -1,0 +1,83 @@
+/*
+ * Bodies too long for the database, one file each, below `spool` in the queue's directory. The
+ * queue only; functions marked (second thread) may run there, all others on the loop.
+ *
+ *   spool_create      an unlinked file (O_TMPFILE); a session gets the writable descriptor
+ *   spool_seal        nobody can write to it any more: the kernel grants a read lease
+ *   spool_link        its octets are on disk, it has its name          (second thread)
+ *   spool_flush       the names are on disk too                        (second thread)
+ *      ...the record is committed, the message acknowledged...
+ *   spool_open_body   for each delivery
+ *   spool_remove      once the record is gone
+ *
+ * A crash leaves either nothing, or a name without a record: spool_sweep removes those at start.
+ */
+#ifndef SMTPD_QUEUE_SPOOL_H
+#define SMTPD_QUEUE_SPOOL_H
+
+#include "common/error.h"
+#include "common/slice.h"
+
+struct spool {
+    int directory_fd; /* -1: not open */
+    int proc_fd;      /* /proc/self/fd, from outside the chroot; -1: there is none */
+    bool unnamed;     /* the file system has O_TMPFILE and we have proc_fd to link by */
+    bool leases;      /* it has leases; else the octets are copied */
+    uint64_t created; /* numbers of named files */
+};
+
+/* A body that has no record yet. */
+struct spool_file {
+    int read_fd;   /* -1: none */
+    char name[32]; /* where it has a name already: its own of a named file, or the id's once
+                      linked; else empty */
+};
+
+#define SPOOL_FILE_NONE                                                                            \
+    {                                                                                              \
+        .read_fd = -1, .name = ""                                                                  \
+    }
+
+/* Before the chroot: opens /proc/self/fd. Its absence is no failure. */
+void spool_prepare(struct spool *spool);
+
+/* Opens (makes) the directory `spool` below the current directory, finds out what its file system
+ * can do, and removes what an earlier life left unfinished. */
+bool spool_open(struct spool *spool, struct error *error);
+void spool_close(struct spool *spool); /* may run twice */
+
+/* Moves the whole directory `spool`, which is not open, below `target` in the current directory:
+ * the bodies belong to the database that was set aside there. No spool is no failure. */
+bool spool_set_aside(const char *target, struct error *error);
+
+/* An empty file: *write_fd to be given away and closed, file->read_fd kept. */
+bool spool_create(struct spool *spool, struct spool_file *file, int *write_fd, struct error *error);
+
+/* From now on nobody can change it. ERROR_PEER: somebody still holds it open for writing, or it has
+ * not that many octets. */
+bool spool_seal(struct spool *spool, struct spool_file *file, uint64_t octets, struct error *error);
+
+/* Flushes it and gives it the name of the id. After a failure discard it: the kernel may have
+ * dropped what it could not write. (second thread) */
+bool spool_link(struct spool *spool, struct spool_file *file, uint64_t id, struct error *error);
+bool spool_flush(struct spool *spool, struct error *error); /* (second thread) */
+
+/* Closes; removes the name where it has one. May run twice. */
+void spool_discard(struct spool *spool, struct spool_file *file);
+
+/* Closes; the name stays: its record is committed. */
+void spool_release(struct spool_file *file);
+
+/* The body of that id, read-only; -1 on failure. ERROR_PERMANENT: it is not there, or has not that
+ * many octets. */
+int spool_open_body(const struct spool *spool, uint64_t id, uint64_t octets, struct error *error);
+
+/* That it is not there is no failure. */
+bool spool_remove(const struct spool *spool, uint64_t id, struct error *error);
+
+/* Removes every body of which `wanted` says no. It may fail with *error filled: then so does this.
+ */
+typedef bool spool_wanted(void *context, uint64_t id, bool *wanted, struct error *error);
+bool spool_sweep(struct spool *spool, spool_wanted *wanted, void *context, struct error *error);
+
+#endif
