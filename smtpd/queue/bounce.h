@@ -1,0 +1,49 @@
+/*
+ * The report that a message's sender gets: RFC 3464 (delivery status), RFC 6522 (multipart/report),
+ * RFC 6533 (the same with UTF-8 addresses), RFC 3834 5 (Auto-Submitted). The whole message as text.
+ * Pure; the queue only. Who gets a report, and of what, is settle.c's.
+ */
+#ifndef SMTPD_QUEUE_BOUNCE_H
+#define SMTPD_QUEUE_BOUNCE_H
+
+#include "common/buffer.h"
+#include "common/slice.h"
+
+enum bounce_action { BOUNCE_FAILED, BOUNCE_DELIVERED };
+
+struct bounce_recipient {
+    enum bounce_action action;
+    struct slice address; /* as given at RCPT */
+    struct slice orcpt;   /* decoded "type;address"; empty: none */
+    struct slice text;    /* "5.2.2 words"; empty, or without a code that fits the action: a general
+                             one is put */
+};
+
+enum { BOUNCE_BOUNDARY_MAX = 60 };
+
+struct bounce {
+    struct slice hostname;
+    const char *id;          /* of the report */
+    const char *original_id; /* of the message it is about */
+    const char *boundary;    /* up to BOUNCE_BOUNDARY_MAX letters and digits that no sender could
+                                guess */
+    struct slice sender;     /* its reverse-path: who gets the report */
+    struct slice envid;      /* decoded; empty: none */
+    int64_t arrival;         /* of the message, seconds since 1970 */
+    int64_t now;
+    bool utf8; /* the message came with SMTPUTF8 */
+    const struct bounce_recipient *recipients;
+    size_t recipient_count;
+    const struct slice *original; /* the message, or its header section, in pieces */
+    size_t original_count;
+    bool whole; /* the message; else only its header section */
+};
+
+/* Appends the report. Failure is the buffer's. */
+void bounce_format(const struct bounce *bounce, struct buffer *out);
+
+/* How many octets of a text are its header section, the empty line not counted; all, if there is no
+ * empty line. For the last piece of `original`. */
+size_t bounce_header_octets(struct slice text);
+
+#endif

@@ -1,0 +1,761 @@
+/*
+ * Messages on their way in; see intake.h.
+ *
+ * A submission belongs to one place at a time: to its session's table until QUEUE_SUBMIT, then to
+ * one of the three lists of struct intake, until it is answered and freed. Its session may die
+ * meanwhile: then nobody is answered, but the message takes its way all the same, since the client
+ * may have been told nothing or, through a slower path, everything.
+ */
+#include "smtpd/queue/intake.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <utlist.h>
+
+#include "common/arena.h"
+#include "common/cursor.h"
+#include "common/fd.h"
+#include "common/hash_table.h"
+#include "common/size.h"
+#include "smtpd/queue/lent_ids.h"
+#include "smtpd/queue/queue.h"
+#include "smtpd/queue/queue_id.h"
+#include "smtpd/queue/queue_protocol.h"
+
+_Static_assert((int)QUEUE_IDS_LENT == (int)LENT_RANGE, "what is lent is what is remembered");
+
+enum {
+    /* Of one message: recipients in memory. 1.3 KiB each at worst, a third of that usually. */
+    RECIPIENT_OCTETS_MAX = 64 << 20,
+    OPEN_REQUESTS_MAX = 65536, /* transactions of one session process */
+};
+
+/* A session process. */
+struct intake_peer {
+    struct queue *queue;
+    struct role_peer *role_peer;
+    struct submission *requests; /* by request, before QUEUE_SUBMIT */
+    struct lent_ids lent;
+    bool wants_ids;
+    bool lost_records; /* for lack of memory: counts may not add up, and nobody is to blame */
+};
+
+struct wanted_recipient {
+    UT_hash_handle hh; /* by account: the same twice is one */
+    struct slice account, address, orcpt;
+    uint16_t notify;
+};
+
+struct submission {
+    UT_hash_handle hh;
+    struct submission *prev, *next;
+    struct intake_peer *peer; /* NULL: it is gone */
+    uint64_t request;
+    struct wanted_recipient *wanted;
+    uint32_t records;   /* QUEUE_RECIPIENT so far */
+    bool no_room;       /* for all of them */
+    struct arena arena; /* what the recipients, and for a long body the rest, point into */
+    struct spool_file file;
+
+    /* From QUEUE_SUBMIT on. */
+    uint64_t id;
+    struct stored_message message;
+    struct filter_cut *cuts;
+    struct queued_message *queued; /* there, but not scheduled */
+    bool flushed;                  /* by the second thread */
+    struct error error;
+};
+
+/* ---- answers ---- */
+
+static void send_refusal(struct role_peer *peer, uint64_t request, const char *text)
+{
+    struct queue_refused record = {.header = {.type = QUEUE_REFUSED, .request = request},
+                                   .code = 451,
+                                   .text_octets = (uint16_t)strlen(text)};
+    ipc_send_record(&peer->channel, &record.header, sizeof(record), slice_of_string(text), NULL);
+}
+
+static void refuse_for(struct role_peer *peer, uint64_t request, const struct error *error)
+{
+    if (error->code == ENOSPC || error->code == EDQUOT)
+        send_refusal(peer, request,
+                     "4.3.1 the mail system has no space left; please try again later");
+    else
+        send_refusal(peer, request,
+                     "4.3.0 the message could not be stored; please try again later");
+}
+
+/* ---- submissions ---- */
+
+static void free_submission(struct queue *queue, struct submission *submission)
+{
+    struct wanted_recipient *wanted, *next;
+    HASH_ITER (hh, submission->wanted, wanted, next) {
+        HASH_DEL(submission->wanted, wanted); /* the entries are the arena's */
+    }
+    spool_discard(&queue->spool, &submission->file);
+    arena_clear(&submission->arena);
+    free(submission);
+}
+
+/* Not in any list or table any more. */
+static void refuse_submission(struct queue *queue, struct submission *submission,
+                              const struct error *error)
+{
+    char id[QUEUE_ID_SIZE];
+    LOG(&queue->role->log, LOG_WARNING, "refused",
+        log_id("queue_id", queue_id_format(submission->id, id)), log_failure(error));
+    if (submission->queued)
+        queued_drop_message(&queue->queued, submission->queued);
+    if (submission->peer)
+        refuse_for(submission->peer->role_peer, submission->request, error);
+    free_submission(queue, submission);
+}
+
+static struct submission *find_request(const struct intake_peer *peer, uint64_t request)
+{
+    struct submission *submission;
+    HASH_FIND(hh, peer->requests, &request, sizeof(request), submission);
+    return submission;
+}
+
+/* NULL with ERROR_TEMPORARY: no memory. */
+static struct submission *make_request(struct intake_peer *peer, uint64_t request,
+                                       struct error *error)
+{
+    struct submission *submission = calloc(1, sizeof(*submission));
+    if (!submission) {
+        error_memory(error);
+        return NULL;
+    }
+    submission->peer = peer;
+    submission->request = request;
+    submission->file = (struct spool_file)SPOOL_FILE_NONE;
+    arena_init(&submission->arena, RECIPIENT_OCTETS_MAX);
+    HASH_ADD(hh, peer->requests, request, sizeof(submission->request), submission);
+    if (hash_table_holds(&submission->hh))
+        return submission;
+    free(submission);
+    error_memory(error);
+    return NULL;
+}
+
+static struct submission *request_of(struct intake_peer *peer, const struct ipc_packet *packet,
+                                     struct error *error)
+{
+    uint64_t request = ipc_packet_header(packet)->request;
+    struct submission *submission = find_request(peer, request);
+    if (submission)
+        return submission;
+    if (request == 0 || HASH_COUNT(peer->requests) >= OPEN_REQUESTS_MAX) {
+        error_set(error, ERROR_PEER, "request %llu out of bounds", (unsigned long long)request);
+        return NULL;
+    }
+    return make_request(peer, request, error);
+}
+
+static void forget_request(struct intake_peer *peer, struct submission *submission)
+{
+    HASH_DEL(peer->requests, submission);
+    submission->hh.tbl = NULL;
+}
+
+/* ---- what a session's texts may hold ---- */
+
+/* Nothing that could end a line of a header field, a report or the log. */
+static bool is_one_line(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.ptr[i] < ' ' || text.ptr[i] == 0x7f)
+            return false;
+    return true;
+}
+
+static bool take_text(struct slice *tail, size_t octets, size_t most, struct slice *text)
+{
+    if (octets > most || octets > tail->len)
+        return false;
+    *text = slice_range(*tail, 0, octets);
+    *tail = slice_from(*tail, octets);
+    return is_one_line(*text);
+}
+
+/* ---- ids ---- */
+
+static bool lend_ids(struct queue *queue, struct intake_peer *peer, struct error *error)
+{
+    struct queue_ids record = {.header = {.type = QUEUE_IDS}, .count = LENT_RANGE};
+    if (!queue_store_lend_ids(queue->store, LENT_RANGE, &record.first, error))
+        return false;
+    if (!lent_ids_add(&peer->lent, record.first))
+        return error_memory(error);
+    peer->wants_ids = false;
+    return ipc_send_record(&peer->role_peer->channel, &record.header, sizeof(record),
+                           slice_of(NULL, 0), error);
+}
+
+static bool is_session(const struct role_peer *peer)
+{
+    return peer->kind == ROLE_SMTP || peer->kind == ROLE_SUBMISSION;
+}
+
+void intake_lend_ids(struct queue *queue)
+{
+    struct role_peer *role_peer;
+    DL_FOREACH (queue->role->peers, role_peer) {
+        struct intake_peer *peer = role_peer->data;
+        struct error error = {0};
+        if (!is_session(role_peer) || !peer || !peer->wants_ids)
+            continue;
+        if (lend_ids(queue, peer, &error))
+            continue;
+        LOG(&queue->role->log, LOG_ERROR, "no_ids", log_failure(&error));
+        queue_check_store(queue, &error);
+        return; /* the next second's turn tries again */
+    }
+}
+
+/* ---- recipients ---- */
+
+static bool keep_recipient(struct submission *submission, const struct queue_recipient *record,
+                           struct wanted_recipient texts)
+{
+    struct wanted_recipient *wanted;
+    HASH_FIND(hh, submission->wanted, texts.account.ptr, texts.account.len, wanted);
+    if (wanted)
+        return true;
+    struct arena *arena = &submission->arena;
+    wanted = arena_alloc(arena, sizeof(*wanted));
+    if (!wanted)
+        return false;
+    wanted->account = arena_copy(arena, texts.account);
+    wanted->address = arena_copy(arena, texts.address);
+    wanted->orcpt = arena_copy(arena, texts.orcpt);
+    wanted->notify = record->notify;
+    if (!wanted->account.ptr || !wanted->address.ptr || !wanted->orcpt.ptr)
+        return false;
+    HASH_ADD_KEYPTR(hh, submission->wanted, wanted->account.ptr, wanted->account.len, wanted);
+    return hash_table_holds(&wanted->hh);
+}
+
+/* No memory for a new request: what follows of it is refused. Anything else ends the session. */
+static bool forgive_lost_record(struct intake_peer *peer, const struct error *error)
+{
+    if (error->kind == ERROR_PEER)
+        return false;
+    peer->lost_records = true;
+    return true;
+}
+
+static bool on_recipient(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    struct role_peer *role_peer = owner;
+    const struct queue_recipient *record = packet->record;
+    struct slice tail = ipc_packet_tail(packet, sizeof(*record));
+    struct wanted_recipient texts = {0};
+    if (!take_text(&tail, record->account_octets, MASTER_ACCOUNT_MAX, &texts.account)
+        || !take_text(&tail, record->address_octets, QUEUE_ADDRESS_MAX, &texts.address)
+        || !take_text(&tail, record->orcpt_octets, QUEUE_ADDRESS_MAX, &texts.orcpt) || tail.len > 0
+        || texts.account.len == 0 || texts.address.len == 0
+        || (record->notify & ~STORED_NOTIFY_ALL) != 0)
+        return error_set(error, ERROR_PEER, "malformed recipient");
+    struct submission *submission = request_of(role_peer->data, packet, error);
+    if (!submission)
+        return forgive_lost_record(role_peer->data, error);
+    submission->records++;
+    if (!submission->no_room && !keep_recipient(submission, record, texts))
+        submission->no_room = true;
+    return true;
+}
+
+static bool on_forget(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    (void)error;
+    struct role_peer *role_peer = owner;
+    struct intake_peer *peer = role_peer->data;
+    struct submission *submission = find_request(peer, ipc_packet_header(packet)->request);
+    if (!submission)
+        return true;
+    forget_request(peer, submission);
+    free_submission(peer->queue, submission);
+    return true;
+}
+
+static bool on_more_ids(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    (void)packet;
+    (void)error;
+    struct role_peer *role_peer = owner;
+    struct intake_peer *peer = role_peer->data;
+    peer->wants_ids = true;
+    queue_wake(peer->queue);
+    return true;
+}
+
+/* ---- the file of a long body ---- */
+
+static bool lend_file(struct queue *queue, struct submission *submission, struct error *error)
+{
+    int write_fd;
+    if (!spool_create(&queue->spool, &submission->file, &write_fd, error))
+        return false;
+    struct ipc_header head = {.type = QUEUE_SPOOLED, .request = submission->request};
+    const int descriptors[] = {write_fd, submission->file.read_fd};
+    struct ipc_message message = {.head = &head,
+                                  .head_octets = sizeof(head),
+                                  .descriptors = descriptors,
+                                  .descriptor_count = ARRAY_LENGTH(descriptors)};
+    bool sent = ipc_send(&submission->peer->role_peer->channel, &message, error);
+    fd_discard(&write_fd); /* or the seal would find a writer: ourselves */
+    if (!sent)
+        spool_discard(&queue->spool, &submission->file);
+    return sent;
+}
+
+static bool on_spool(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    struct role_peer *role_peer = owner;
+    struct intake_peer *peer = role_peer->data;
+    struct queue *queue = peer->queue;
+    struct submission *submission = request_of(peer, packet, error);
+    if (submission && submission->file.read_fd >= 0)
+        return error_set(error, ERROR_PEER, "a second file for one message");
+    if (submission && lend_file(queue, submission, error))
+        return true;
+    if (error->kind == ERROR_PEER)
+        return false;
+    LOG(&queue->role->log, LOG_ERROR, "no_spool_file", log_failure(error));
+    if (submission) {
+        forget_request(peer, submission);
+        free_submission(queue, submission);
+    }
+    refuse_for(role_peer, ipc_packet_header(packet)->request, error);
+    return true;
+}
+
+/* ---- QUEUE_SUBMIT ---- */
+
+static bool parse_texts(const struct queue_submit *record, struct slice *tail,
+                        struct stored_message *message)
+{
+    if (!take_text(tail, record->reverse_path_octets, QUEUE_ADDRESS_MAX, &message->reverse_path)
+        || !take_text(tail, record->envid_octets, QUEUE_ENVID_MAX, &message->envid)
+        || !take_text(tail, record->account_octets, MASTER_ACCOUNT_MAX, &message->account)
+        || record->prefix_octets > FILTER_PREFIX_MAX || record->prefix_octets > tail->len)
+        return false;
+    message->prefix = slice_range(*tail, 0, record->prefix_octets);
+    *tail = slice_from(*tail, record->prefix_octets);
+    return true;
+}
+
+/* The cuts are copied: nothing says that they are aligned where they lie. */
+static bool parse_cuts(const struct queue_submit *record, struct slice *tail,
+                       struct submission *submission, struct error *error)
+{
+    size_t octets = record->cuts * sizeof(struct filter_cut);
+    if (record->cuts > FILTER_CUTS_MAX || octets > tail->len)
+        return error_set(error, ERROR_PEER, "malformed cuts");
+    if (record->cuts == 0)
+        return true;
+    submission->cuts = arena_alloc(&submission->arena, octets);
+    if (!submission->cuts)
+        return error_memory(error);
+    memcpy(submission->cuts, tail->ptr, octets);
+    *tail = slice_from(*tail, octets);
+    submission->message.cut_count = record->cuts;
+    if (!stored_cuts_fit(submission->cuts, record->cuts, record->body_octets))
+        return error_set(error, ERROR_PEER, "cuts outside of the body");
+    return true;
+}
+
+static bool parse_body(const struct queue_submit *record, struct slice tail,
+                       struct submission *submission, struct error *error)
+{
+    bool in_spool = (record->flags & QUEUE_IN_SPOOL) != 0;
+    if (in_spool != (submission->file.read_fd >= 0))
+        return error_set(error, ERROR_PEER, "body and spool file do not go together");
+    if (tail.len != (in_spool ? 0 : record->body_octets) || tail.len > FILTER_INLINE_MAX)
+        return error_set(error, ERROR_PEER, "malformed body");
+    submission->message.body = tail;
+    submission->message.body_octets = record->body_octets;
+    return true;
+}
+
+/* Everything that can be said of the record alone. */
+static bool parse_submit(const struct ipc_packet *packet, struct submission *submission,
+                         struct error *error)
+{
+    const struct queue_submit *record = packet->record;
+    struct slice tail = ipc_packet_tail(packet, sizeof(*record));
+    struct stored_message *message = &submission->message;
+    submission->id = record->id;
+    message->arrival = record->arrival;
+    message->session = record->session;
+    message->flags = record->flags;
+    if (record->recipients != submission->records && submission->peer->lost_records)
+        return error_memory(error);
+    if (record->recipients != submission->records || record->recipients == 0
+        || (record->flags & ~STORED_FLAGS_ALL) != 0 || !parse_texts(record, &tail, message))
+        return error_set(error, ERROR_PEER, "malformed message");
+    return parse_cuts(record, &tail, submission, error)
+           && parse_body(record, tail, submission, error);
+}
+
+static uint64_t monotonic_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* Nobody names himself: whoever sends for an account shows the token that auth gave its session. On
+ * port 25 nobody has one. */
+static bool check_account(const struct role_peer *peer, const struct ipc_packet *packet,
+                          const struct submission *submission, struct error *error)
+{
+    const struct queue_submit *record = packet->record;
+    bool submitted = (record->flags & QUEUE_SUBMITTED) != 0;
+    if (submitted != (peer->kind == ROLE_SUBMISSION)
+        || submitted != (submission->message.account.len > 0))
+        return error_set(error, ERROR_PEER, "an account where none belongs, or none");
+    if (!submitted)
+        return true;
+    uint64_t now_ms = monotonic_ms();
+    if (record->token.expires_ms <= now_ms)
+        return error_set(error, ERROR_TEMPORARY, "the session's token has expired");
+    struct token_key key;
+    memcpy(key.octets, peer->role->token_key, sizeof(key.octets));
+    if (!token_verify(&record->token, &key, record->session, submission->message.account, now_ms))
+        return error_set(error, ERROR_PEER, "no token for that account");
+    return true;
+}
+
+/* In memory before it is on disk: afterwards nothing may fail. */
+static bool enter_in_memory(struct queue *queue, struct submission *submission, struct error *error)
+{
+    uint64_t lifetime_ms = queue->role->config.queue.lifetime_ms;
+    struct queued *queued = &queue->queued;
+    if (submission->no_room)
+        return error_memory(error);
+    submission->queued = queued_add_message(queued, submission->id, queue_now_ms() + lifetime_ms);
+    if (!submission->queued)
+        return error_memory(error);
+    submission->queued->in_spool = submission->file.read_fd >= 0;
+    uint32_t number = 0;
+    for (struct wanted_recipient *wanted = submission->wanted; wanted; wanted = wanted->hh.next) {
+        struct queued_recipient *recipient =
+            queued_add_recipient(queued, submission->queued, number++, wanted->account);
+        if (!recipient)
+            return error_memory(error);
+        recipient->notify = (uint8_t)wanted->notify;
+    }
+    return true;
+}
+
+static bool put_rows(struct queue *queue, struct submission *submission, struct error *error)
+{
+    uint32_t number = 0;
+    if (!queue_store_put_message(queue->store, submission->id, &submission->message,
+                                 submission->cuts, error))
+        return false;
+    for (struct wanted_recipient *wanted = submission->wanted; wanted; wanted = wanted->hh.next) {
+        const struct stored_recipient row = {.state = STORED_WAITING,
+                                             .notify = wanted->notify,
+                                             .arrival = submission->message.arrival,
+                                             .due = submission->message.arrival,
+                                             .account = wanted->account,
+                                             .address = wanted->address,
+                                             .orcpt = wanted->orcpt};
+        if (!queue_store_put_recipient(queue->store, submission->id, number++, &row, error))
+            return false;
+    }
+    return true;
+}
+
+static void refuse_list(struct queue *queue, struct submission **list, const struct error *error)
+{
+    while (*list) {
+        struct submission *submission = *list;
+        DL_DELETE(*list, submission);
+        refuse_submission(queue, submission, error);
+    }
+}
+
+/* Nothing of the open transaction will be. */
+static void abort_transaction(struct queue *queue, const struct error *error)
+{
+    queue_store_abort(queue->store);
+    queue->intake.in_transaction = false;
+    refuse_list(queue, &queue->intake.open, error);
+    queue_check_store(queue, error);
+}
+
+/* Into the transaction of this turn, which it begins. Takes the submission. */
+static void put_submission(struct queue *queue, struct submission *submission)
+{
+    struct intake *intake = &queue->intake;
+    struct error error = {0};
+    DL_APPEND(intake->open, submission);
+    if (!intake->in_transaction)
+        intake->in_transaction = queue_store_begin(queue->store, &error);
+    if (!intake->in_transaction || !put_rows(queue, submission, &error))
+        abort_transaction(queue, &error);
+    queue_wake(queue);
+}
+
+/* ---- long bodies: the second thread ---- */
+
+static bool run_flush(struct flusher_job *job, struct error *error)
+{
+    struct queue *queue = job->owner;
+    struct intake *intake = &queue->intake;
+    struct submission *submission;
+    DL_FOREACH (intake->flushing, submission)
+        submission->flushed =
+            spool_link(&queue->spool, &submission->file, submission->id, &submission->error);
+    return spool_flush(&queue->spool, error);
+}
+
+static void start_flush(struct queue *queue)
+{
+    struct intake *intake = &queue->intake;
+    if (intake->flush.under_way || !intake->to_flush)
+        return;
+    intake->flushing = intake->to_flush;
+    intake->to_flush = NULL;
+    flusher_submit(queue->flusher, &intake->flush);
+}
+
+static void on_flushed(struct flusher_job *job)
+{
+    struct queue *queue = job->owner;
+    struct intake *intake = &queue->intake;
+    while (intake->flushing) {
+        struct submission *submission = intake->flushing;
+        DL_DELETE(intake->flushing, submission);
+        if (!job->succeeded)
+            refuse_submission(queue, submission, &job->error);
+        else if (!submission->flushed)
+            refuse_submission(queue, submission, &submission->error);
+        else
+            put_submission(queue, submission);
+    }
+    start_flush(queue);
+}
+
+static bool copy_text(struct arena *arena, struct slice *text)
+{
+    *text = arena_copy(arena, *text);
+    return text->ptr != NULL;
+}
+
+/* The record is gone when the file is on disk. */
+static bool keep_message(struct submission *submission, struct error *error)
+{
+    struct stored_message *message = &submission->message;
+    struct arena *arena = &submission->arena;
+    if (copy_text(arena, &message->reverse_path) && copy_text(arena, &message->envid)
+        && copy_text(arena, &message->account) && copy_text(arena, &message->prefix))
+        return true;
+    return error_memory(error);
+}
+
+static bool accept_long(struct queue *queue, struct submission *submission, struct error *error)
+{
+    if (!spool_seal(&queue->spool, &submission->file, submission->message.body_octets, error)
+        || !keep_message(submission, error))
+        return false;
+    DL_APPEND(queue->intake.to_flush, submission);
+    start_flush(queue);
+    return true;
+}
+
+static bool use_id(struct intake_peer *peer, uint64_t id, struct error *error)
+{
+    enum lent_verdict verdict = lent_ids_use(&peer->lent, id);
+    if (verdict == LENT)
+        return true;
+    if (verdict == LENT_LONG_AGO)
+        return error_set(error, ERROR_TEMPORARY, "an id lent too long ago");
+    return error_set(error, ERROR_PEER, "an id that was not lent");
+}
+
+/* False with ERROR_PEER: the session is ended; else it is refused. Takes the submission on success.
+ */
+static bool accept_submission(struct queue *queue, const struct role_peer *peer,
+                              const struct ipc_packet *packet, struct submission *submission,
+                              struct error *error)
+{
+    if (!parse_submit(packet, submission, error) || !check_account(peer, packet, submission, error))
+        return false;
+    if (!use_id(peer->data, submission->id, error))
+        return false;
+    if (!enter_in_memory(queue, submission, error))
+        return false;
+    if (submission->file.read_fd >= 0)
+        return accept_long(queue, submission, error);
+    put_submission(queue, submission);
+    return true;
+}
+
+static bool on_submit(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    struct role_peer *role_peer = owner;
+    struct intake_peer *peer = role_peer->data;
+    struct queue *queue = peer->queue;
+    struct submission *submission = request_of(peer, packet, error);
+    if (!submission && error->kind == ERROR_PEER)
+        return false;
+    if (!submission) {
+        refuse_for(role_peer, ipc_packet_header(packet)->request, error);
+        return true;
+    }
+    forget_request(peer, submission);
+    if (accept_submission(queue, role_peer, packet, submission, error))
+        return true;
+    bool hostile = error->kind == ERROR_PEER;
+    if (hostile)
+        submission->peer = NULL; /* its channel is closed instead of an answer */
+    refuse_submission(queue, submission, error);
+    return !hostile;
+}
+
+const struct ipc_rule intake_rules[INTAKE_RULES] = {
+    {QUEUE_RECIPIENT, sizeof(struct queue_recipient) + 2,
+     sizeof(struct queue_recipient) + MASTER_ACCOUNT_MAX + 2 * QUEUE_ADDRESS_MAX, 0, on_recipient},
+    {QUEUE_SUBMIT, sizeof(struct queue_submit), IPC_RECORD_MAX, 0, on_submit},
+    {QUEUE_SPOOL, sizeof(struct ipc_header), sizeof(struct ipc_header), 0, on_spool},
+    {QUEUE_FORGET, sizeof(struct ipc_header), sizeof(struct ipc_header), 0, on_forget},
+    {QUEUE_MORE_IDS, sizeof(struct queue_more_ids), sizeof(struct queue_more_ids), 0, on_more_ids},
+};
+
+/* ---- the end of the turn ---- */
+
+static void log_queued(struct queue *queue, const struct submission *submission)
+{
+    char id[QUEUE_ID_SIZE];
+    const struct stored_message *message = &submission->message;
+    LOG(&queue->role->log, LOG_INFO, "queued",
+        log_id("queue_id", queue_id_format(submission->id, id)),
+        log_number("session", (int64_t)message->session), log_bytes("from", message->reverse_path),
+        log_number("octets", (int64_t)message->body_octets),
+        log_number("recipients", submission->queued->recipient_count));
+}
+
+static void schedule_all(struct queue *queue, struct queued_message *message)
+{
+    struct queued_recipient *recipient, *next;
+    uint64_t now_ms = queue_now_ms();
+    DL_FOREACH_SAFE2(message->recipients, recipient, next, next_of_message)
+    queued_schedule(&queue->queued, recipient, now_ms);
+}
+
+static void acknowledge(struct queue *queue, struct submission *submission)
+{
+    struct ipc_header head = {.type = QUEUE_COMMITTED, .request = submission->request};
+    if (submission->peer)
+        ipc_send_record(&submission->peer->role_peer->channel, &head, sizeof(head),
+                        slice_of(NULL, 0), NULL);
+    log_queued(queue, submission);
+    schedule_all(queue, submission->queued);
+    spool_release(&submission->file);
+    free_submission(queue, submission);
+}
+
+void intake_commit(struct queue *queue)
+{
+    struct intake *intake = &queue->intake;
+    struct error error = {0};
+    if (!intake->in_transaction)
+        return;
+    intake->in_transaction = false;
+    if (!queue_store_commit(queue->store, &error)) {
+        abort_transaction(queue, &error);
+        return;
+    }
+    while (intake->open) {
+        struct submission *submission = intake->open;
+        DL_DELETE(intake->open, submission);
+        acknowledge(queue, submission);
+    }
+}
+
+void intake_refuse_all(struct queue *queue)
+{
+    struct error error;
+    error_set(&error, ERROR_TEMPORARY, "the queue is about to end");
+    refuse_list(queue, &queue->intake.open, &error);
+    refuse_list(queue, &queue->intake.to_flush, &error);
+}
+
+bool intake_is_busy(const struct queue *queue)
+{
+    const struct intake *intake = &queue->intake;
+    return intake->open || intake->to_flush || intake->flush.under_way;
+}
+
+/* ---- peers ---- */
+
+void intake_init(struct queue *queue)
+{
+    queue->intake =
+        (struct intake){.flush = {.run = run_flush, .done = on_flushed, .owner = queue}};
+}
+
+static void tell_space(const struct queue *queue, struct role_peer *peer)
+{
+    struct queue_space record = {.header = {.type = QUEUE_SPACE}, .enough = queue->enough_space};
+    ipc_send_record(&peer->channel, &record.header, sizeof(record), slice_of(NULL, 0), NULL);
+}
+
+void intake_tell_space(struct queue *queue)
+{
+    struct role_peer *peer, *next;
+    DL_FOREACH_SAFE (queue->role->peers, peer, next)
+        if (is_session(peer))
+            tell_space(queue, peer);
+}
+
+bool intake_peer_up(struct queue *queue, struct role_peer *role_peer)
+{
+    struct intake_peer *peer = calloc(1, sizeof(*peer));
+    role_peer->data = peer;
+    if (!peer)
+        return false;
+    peer->queue = queue;
+    peer->role_peer = role_peer;
+    peer->wants_ids = true;
+    if (!queue->enough_space)
+        tell_space(queue, role_peer);
+    queue_wake(queue);
+    return true;
+}
+
+static void orphan(struct submission *list, const struct intake_peer *peer)
+{
+    struct submission *submission;
+    DL_FOREACH (list, submission)
+        if (submission->peer == peer)
+            submission->peer = NULL;
+}
+
+void intake_peer_down(struct queue *queue, struct role_peer *role_peer)
+{
+    struct intake_peer *peer = role_peer->data;
+    if (!peer)
+        return;
+    orphan(queue->intake.open, peer);
+    orphan(queue->intake.to_flush, peer);
+    orphan(queue->intake.flushing, peer);
+    struct submission *submission, *next;
+    HASH_ITER (hh, peer->requests, submission, next) {
+        forget_request(peer, submission);
+        free_submission(queue, submission);
+    }
+    lent_ids_clear(&peer->lent);
+    free(peer);
+    role_peer->data = NULL;
+}

@@ -1,0 +1,85 @@
+/*
+ * The role smtpd-queue: it owns the queue on disk, takes messages from the sessions and has them
+ * delivered. This file holds it together; the work is in
+ *
+ *   intake     sessions: ids, recipients, bodies, and one commit for all messages of a turn
+ *   dispatch   auth and deliver: who gets what next, and what came of it
+ *   settle     outcomes into the store: dropped, tried again, held, returned to the sender
+ *   queued     the messages in memory; schedule: what is due when
+ *   store, spool, record, flusher, bounce: what these rest on
+ *
+ * Every turn of the loop that had something to do ends with end_turn() in queue.c, in this order:
+ * commit what came in, write outcomes, lend ids, start what is due.
+ */
+#ifndef SMTPD_QUEUE_QUEUE_H
+#define SMTPD_QUEUE_QUEUE_H
+
+#include "common/role.h"
+#include "common/turn.h"
+#include "smtpd/queue/dispatch.h"
+#include "smtpd/queue/flusher.h"
+#include "smtpd/queue/intake.h"
+#include "smtpd/queue/queued.h"
+#include "smtpd/queue/settle.h"
+#include "smtpd/queue/spool.h"
+#include "smtpd/queue/store.h"
+
+struct queue_deferred {
+    struct deferred deferred; /* first: its handler gets it */
+    struct queue *queue;
+};
+
+struct queue {
+    struct role *role;
+    struct turn turn;
+    struct queue_deferred end_of_turn;
+    struct queue_deferred again; /* the end of a turn found more to do */
+    bool is_ending_turn;
+    ev_timer due;    /* the next attempt */
+    ev_timer second; /* checkpoints, free space, what waits for better times */
+
+    struct queue_store *store;
+    struct spool spool;
+    struct flusher *flusher;
+    struct flusher_job checkpoint;
+    struct flusher_job compaction;
+    uint64_t empty_since_ms; /* nearly; 0: compacted since */
+
+    struct queued queued;
+    struct intake intake;
+    struct dispatch dispatch;
+    struct settle settle;
+
+    uint64_t own_id, own_ids; /* lent to ourselves, for reports: the next, how many are left */
+    uint64_t last_request;
+    uint64_t stop_by_ms; /* 0: not asked to stop */
+    bool enough_space;
+};
+
+/* What smtpd-queue is, for role_run(); its state is a zeroed struct queue. */
+extern const struct role_spec queue_role;
+
+static inline struct queue *queue_of(const struct role_peer *peer)
+{
+    return peer->role->state;
+}
+
+/* The end of this turn has work to do. */
+void queue_wake(struct queue *queue);
+
+/* After a failure of the store: returns where it may go on (nothing was done; the disk is full),
+ * and ends the process where it may not. A failed flush is never tried again: what is on disk is
+ * found out by the next start. */
+void queue_check_store(struct queue *queue, const struct error *error);
+
+/* An id for a message of our own. False: none left in this turn; there will be in the next. */
+bool queue_take_own_id(struct queue *queue, uint64_t *id);
+
+/* A number for the next question to auth, the master or deliver. */
+uint64_t queue_next_request(struct queue *queue);
+
+/* Steady time, of the schedule, in milliseconds; the wall clock, of records, in seconds. */
+uint64_t queue_now_ms(void);
+int64_t queue_wall_now(void);
+
+#endif
