@@ -106,7 +106,7 @@ static void tls_end_output(struct stream *stream)
 
 static bool tls_pending(const struct stream *stream)
 {
-    return SSL_pending(stream->state) > 0;
+    return SSL_has_pending(stream->state) == 1;
 }
 
 static void tls_clear(struct stream *stream)
