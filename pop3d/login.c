@@ -7,8 +7,6 @@
 
 #include <stdlib.h>
 
-#include <sodium.h>
-
 #include "pop3d/capability.h"
 #include "pop3d/line.h"
 #include "pop3d/login_command.h"

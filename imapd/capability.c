@@ -1,0 +1,26 @@
+/* The list of capability.h. */
+#include "imapd/capability.h"
+
+/* LITERAL+ RFC 7888, SASL-IR RFC 4959, ENABLE 5161, ID 2971, IDLE 2177, NAMESPACE 2342, UIDPLUS
+ * 4315, MOVE 6851, UNSELECT 3691, CHILDREN 3348, SPECIAL-USE 6154. */
+static const char always[] = "CAPABILITY IMAP4rev1 LITERAL+ ENABLE ID";
+static const char before_login[] = " SASL-IR";
+static const char after_login[] = " IDLE NAMESPACE UIDPLUS MOVE UNSELECT CHILDREN SPECIAL-USE";
+
+void capability_append_login(unsigned login, struct buffer *text)
+{
+    buffer_append_string(text, always);
+    buffer_append_string(text, before_login);
+    if (login & CAPABILITY_STARTTLS)
+        buffer_append(text, SLICE(" STARTTLS"));
+    if (login & CAPABILITY_PASSWORDS)
+        buffer_append(text, SLICE(" AUTH=PLAIN AUTH=LOGIN"));
+    else
+        buffer_append(text, SLICE(" LOGINDISABLED"));
+}
+
+void capability_append(struct buffer *text)
+{
+    buffer_append_string(text, always);
+    buffer_append_string(text, after_login);
+}
