@@ -1,15 +1,14 @@
 /*
- * Streams on the event loop; see stream.h. Any process.
+ * Streams on the event loop; see stream.h. The output's queue is in stream_output.c. Any process.
  *
- * Calls of the owner only change the struct and ask for `settle` at the end of the turn, the one
+ * Calls of the owner only change the struct and ask for settle() at the end of the turn, the one
  * place that writes, changes over to another transport, decides what to wait for and reports
  * failure:
  *
- *     event ──> on_readable / on_writable ──┐
- *     owner ──> stream_write, _consume, … ──┴─> (end of turn) settle ──> (next turn) on_drained,
- * rest
+ *     event ──> on_ready ────────────────┐
+ *     owner ──> stream_write, _consume … ┴─> (end of turn) settle ──> (next turn) on_drained, rest
  */
-#include "common/stream.h"
+#include "common/stream_internal.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -18,41 +17,11 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#include <utlist.h>
-
 #include "common/fd.h"
-#include "common/size.h"
 
-enum {
-    SMALLEST_READ = 4096,
-    SEGMENT_OCTETS = 4096 - 64, /* with its header and malloc's a page */
-    STAGE_OCTETS =
-        16384, /* pieces of files up to this are copied: one call with their neighbours */
-    WRITE_PIECES = 16,
-    WRITE_OCTETS = 65536,  /* gathered for one write */
-    TURN_OCTETS = 1 << 18, /* written in a turn; then others have theirs */
-    MOST_FILES = 64,       /* pieces of files that wait count as a full output */
-};
+enum { SMALLEST_READ = 4096 };
 
-struct stream_file {
-    int fd;
-    unsigned shares;
-};
-
-/* A run of octets in memory, or, with `file`, a piece of one. */
-struct stream_segment {
-    struct stream_segment *prev;
-    struct stream_segment *next;
-    struct stream_file *file;
-    uint64_t offset; /* file: where the piece begins */
-    uint64_t left;   /* file: its octets */
-    size_t start;    /* memory: octets[start, end) */
-    size_t end;
-    size_t capacity;
-    uint8_t octets[];
-};
-
-static uint64_t now_ms(void)
+uint64_t stream_now_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -83,7 +52,7 @@ static enum transport_result plain_read(struct stream *stream, void *octets, siz
 static enum transport_result plain_write(struct stream *stream, const struct iovec *pieces,
                                          int count, bool more, size_t *taken, struct error *error)
 {
-    struct iovec copy[WRITE_PIECES];
+    struct iovec copy[STREAM_PIECES];
     memcpy(copy, pieces, (size_t)count * sizeof(copy[0]));
     struct msghdr message = {.msg_iov = copy, .msg_iovlen = (size_t)count};
     ssize_t sent = sendmsg(stream->fd, &message, MSG_NOSIGNAL | (more ? MSG_MORE : 0));
@@ -118,7 +87,7 @@ static const struct stream_transport plain_transport = {
 
 /* ---- waiting ---- */
 
-static void settle_later(struct stream *stream)
+void stream_settle_later(struct stream *stream)
 {
     if (stream->fd >= 0)
         turn_defer(stream->turn, &stream->at_turn_end);
@@ -132,12 +101,11 @@ static void wait_for(struct stream *stream, ev_io *watcher, bool wanted)
         ev_io_stop(stream->turn->loop, watcher);
 }
 
-/* The timer goes off no later than at that time. */
-static void arm_timer(struct stream *stream, uint64_t at)
+void stream_arm_timer(struct stream *stream, uint64_t at)
 {
     if (ev_is_active(&stream->timer) && stream->timer_at <= at)
         return;
-    uint64_t now = now_ms();
+    uint64_t now = stream_now_ms();
     uint64_t after = at > now ? at - now : 0;
     ev_timer_stop(stream->turn->loop, &stream->timer);
     ev_timer_set(&stream->timer, (double)after / 1000.0, 0.0);
@@ -232,7 +200,7 @@ static bool fill(struct stream *stream)
         result = read_once(stream);
         stream->read_wants = 0;
     } while (result == TRANSPORT_DONE && wants_input(stream) && has_pending_input(stream)
-             && stream->octets_in - before < TURN_OCTETS);
+             && stream->octets_in - before < STREAM_TURN_OCTETS);
     if (result == TRANSPORT_FAILED)
         stream->failed = true;
     if (result == TRANSPORT_END)
@@ -244,206 +212,18 @@ static bool fill(struct stream *stream)
     return stream->octets_in != before || stream->input_ended;
 }
 
-/* ---- output ---- */
-
-static struct stream_segment *new_segment(size_t capacity)
-{
-    struct stream_segment *segment = malloc(sizeof(*segment) + capacity);
-    if (segment)
-        *segment = (struct stream_segment){.capacity = capacity};
-    return segment;
-}
-
-static void remove_segment(struct stream *stream, struct stream_segment *segment)
-{
-    DL_DELETE(stream->output, segment);
-    if (segment->file) {
-        stream->output_files--;
-        stream_file_release(segment->file);
-    }
-    free(segment);
-}
-
-static void note_level(struct stream *stream)
-{
-    if (stream->output_octets >= stream->limits.high_water || stream->output_files >= MOST_FILES)
-        stream->above_high_water = true;
-    if (!stream->above_high_water || stream->output_octets > stream->limits.high_water / 2
-        || stream->output_files > MOST_FILES / 2)
-        return;
-    stream->above_high_water = false;
-    stream->drained_due = true;
-}
-
-/* Copies up to STAGE_OCTETS of the piece into a segment before it. */
-static bool stage_file(struct stream *stream, struct stream_segment *piece)
-{
-    size_t octets = piece->left < STAGE_OCTETS ? (size_t)piece->left : STAGE_OCTETS;
-    struct stream_segment *staged = new_segment(octets);
-    if (!staged)
-        return error_memory(&stream->error);
-    if (!fd_pread_full(piece->file->fd, staged->octets, octets, piece->offset, &staged->end,
-                       &stream->error)) {
-        free(staged);
-        return error_prefix(&stream->error, "file to be sent");
-    }
-    if (staged->end < octets) {
-        free(staged);
-        return error_set(&stream->error, ERROR_TEMPORARY, "file to be sent became shorter");
-    }
-    DL_PREPEND_ELEM(stream->output, piece, staged);
-    stream->output_octets += octets;
-    piece->offset += octets;
-    piece->left -= octets;
-    if (piece->left == 0)
-        remove_segment(stream, piece);
-    return true;
-}
-
-static bool is_sent_as_file(const struct stream *stream, const struct stream_segment *segment)
-{
-    return segment->file && segment->left > STAGE_OCTETS && stream->transport->send_file;
-}
-
-/* The octets at the head of the output, those of small files among them. */
-static bool gather(struct stream *stream, struct iovec *pieces, int *count, bool *more)
-{
-    size_t octets = 0;
-    struct stream_segment *segment = stream->output;
-    *count = 0;
-    while (segment && *count < WRITE_PIECES && octets < WRITE_OCTETS
-           && !is_sent_as_file(stream, segment)) {
-        if (segment->file) {
-            struct stream_segment *before = segment->prev;
-            bool first = segment == stream->output;
-            if (!stage_file(stream, segment))
-                return false;
-            segment = first ? stream->output : before->next;
-        }
-        pieces[*count] =
-            (struct iovec){segment->octets + segment->start, segment->end - segment->start};
-        octets += pieces[(*count)++].iov_len;
-        segment = segment->next;
-    }
-    *more = segment != NULL;
-    return true;
-}
-
-static void drop_written(struct stream *stream, size_t octets)
-{
-    stream->output_octets -= octets;
-    while (octets > 0) {
-        struct stream_segment *segment = stream->output;
-        size_t part = segment->end - segment->start;
-        if (octets < part) {
-            segment->start += octets;
-            return;
-        }
-        octets -= part;
-        remove_segment(stream, segment);
-    }
-}
-
-static enum transport_result write_memory(struct stream *stream, size_t *taken)
-{
-    struct iovec pieces[WRITE_PIECES];
-    int count;
-    bool more;
-    if (!gather(stream, pieces, &count, &more))
-        return TRANSPORT_FAILED;
-    enum transport_result result =
-        stream->transport->write(stream, pieces, count, more, taken, &stream->error);
-    if (result == TRANSPORT_DONE)
-        drop_written(stream, *taken);
-    return result;
-}
-
-static enum transport_result write_file(struct stream *stream, size_t *taken)
-{
-    struct stream_segment *piece = stream->output;
-    size_t octets = piece->left < TURN_OCTETS ? (size_t)piece->left : TURN_OCTETS;
-    enum transport_result result = stream->transport->send_file(
-        stream, piece->file->fd, piece->offset, octets, taken, &stream->error);
-    if (result != TRANSPORT_DONE)
-        return result;
-    if (*taken == 0) {
-        error_set(&stream->error, ERROR_TEMPORARY, "file to be sent became shorter");
-        return TRANSPORT_FAILED;
-    }
-    piece->offset += *taken;
-    piece->left -= *taken;
-    if (piece->left == 0)
-        remove_segment(stream, piece);
-    return result;
-}
-
-static void note_write_result(struct stream *stream, enum transport_result result)
-{
-    if (result == TRANSPORT_FAILED) {
-        stream->failed = true;
-        settle_later(stream);
-    } else if (result != TRANSPORT_DONE) {
-        stream->write_wants = result == TRANSPORT_WANT_READ ? EV_READ : EV_WRITE;
-    }
-}
-
-/* Writes until the output is empty, the peer takes no more, or the turn's share is used up. */
-static void flush(struct stream *stream)
-{
-    size_t written = 0;
-    while (stream->output && stream->write_wants == 0 && written < TURN_OCTETS) {
-        size_t taken = 0;
-        enum transport_result result = is_sent_as_file(stream, stream->output)
-                                           ? write_file(stream, &taken)
-                                           : write_memory(stream, &taken);
-        note_write_result(stream, result);
-        if (stream->failed)
-            return;
-        written += taken;
-    }
-    stream->octets_out += written;
-    if (written > 0 && !stream->output && stream->source)
-        settle_later(stream->source);
-    note_level(stream);
-    if (!stream->output || stream->limits.stalled_ms == 0)
-        stream->stalled_since = 0;
-    else if (written > 0 || stream->stalled_since == 0)
-        stream->stalled_since = now_ms();
-    if (stream->stalled_since > 0)
-        arm_timer(stream, stream->stalled_since + stream->limits.stalled_ms);
-}
-
-/* Writes past the empty output queue; how many octets were taken. A transport that wants them again
- * gets them from the queue, where the caller puts the rest. */
-static size_t write_through(struct stream *stream, struct slice octets)
-{
-    size_t written = 0;
-    while (written < octets.len && !stream->output && stream->write_wants == 0
-           && !stream->handshaking && !stream_is_over(stream)) {
-        struct slice rest = slice_from(octets, written);
-        struct iovec piece = {(void *)(uintptr_t)rest.ptr, rest.len};
-        size_t taken = 0;
-        enum transport_result result =
-            stream->transport->write(stream, &piece, 1, false, &taken, &stream->error);
-        note_write_result(stream, result);
-        written += taken;
-    }
-    stream->octets_out += written;
-    return written;
-}
-
 /* Hands the input to the other stream: at once if nothing waits there, the rest to its output. */
 static void carry_input(struct stream *stream)
 {
     struct slice input = stream_input(stream);
-    struct slice rest = slice_from(input, write_through(stream->sink, input));
+    struct slice rest = slice_from(input, stream_write_through(stream->sink, input));
     stream_write(stream->sink, rest);
     stream_consume(stream, input.len);
 }
 
 static void read_input(struct stream *stream)
 {
-    settle_later(stream);
+    stream_settle_later(stream);
     if (!wants_input(stream) || stream->failed || stream->read_wants != 0)
         return;
     if (!fill(stream) || stream->failed || stream->finishing)
@@ -463,9 +243,7 @@ static void release(struct stream *stream)
     ev_io_stop(stream->turn->loop, &stream->reader);
     ev_io_stop(stream->turn->loop, &stream->writer);
     ev_timer_stop(stream->turn->loop, &stream->timer);
-    while (stream->output)
-        remove_segment(stream, stream->output);
-    stream->output_octets = 0;
+    stream_drop_output(stream);
     release_input(stream);
     if (stream->sink)
         stream->sink->source = NULL;
@@ -509,7 +287,7 @@ static void step_handshake(struct stream *stream)
     switch (stream->transport->handshake(stream, &stream->error)) {
     case TRANSPORT_DONE:
         stream->handshaking = false;
-        settle_later(stream);
+        stream_settle_later(stream);
         if (stream->handler->on_secured)
             stream->handler->on_secured(stream);
         break;
@@ -537,14 +315,14 @@ static bool is_finished(struct stream *stream)
 {
     if (!stream->finishing)
         return false;
-    uint64_t now = now_ms();
+    uint64_t now = stream_now_ms();
     if (stream->deadline > 0 && now >= stream->deadline)
         return true;
     if (stream->output)
         return false;
     if (stream->linger_until == 0) {
         stream->linger_until = now + stream->linger_ms;
-        arm_timer(stream, stream->linger_until);
+        stream_arm_timer(stream, stream->linger_until);
     }
     return stream->input_ended || stream->handshaking || now >= stream->linger_until;
 }
@@ -567,7 +345,7 @@ static void choose_events(struct stream *stream)
 static void settle(struct stream *stream)
 {
     if (!stream->handshaking && !stream->failed)
-        flush(stream);
+        stream_flush(stream);
     if (stream->next_transport && !stream->output && !stream->failed)
         change_transport(stream);
     if (stream->handshaking && !stream->failed && !stream->finishing)
@@ -606,7 +384,7 @@ static void on_next_turn(struct deferred *deferred)
     struct stream *stream = stream_in_next_turn(deferred);
     bool drained = stream->drained_due;
     stream->drained_due = false;
-    settle_later(stream);
+    stream_settle_later(stream);
     if (drained && stream->handler->on_drained && !stream_is_over(stream))
         stream->handler->on_drained(stream);
     if (stream->fd >= 0)
@@ -629,8 +407,8 @@ static void on_timer(struct ev_loop *loop, ev_timer *watcher, int events)
     (void)loop;
     (void)events;
     struct stream *stream = watcher->data;
-    uint64_t now = now_ms();
-    settle_later(stream); /* looks at linger_until */
+    uint64_t now = stream_now_ms();
+    stream_settle_later(stream); /* looks at linger_until */
     uint64_t stalled_until = stream->stalled_since + stream->limits.stalled_ms;
     if (stream->stalled_since > 0 && now >= stalled_until) {
         error_set(&stream->error, ERROR_PEER, "peer takes no output for %u ms",
@@ -639,11 +417,11 @@ static void on_timer(struct ev_loop *loop, ev_timer *watcher, int events)
         return;
     }
     if (stream->stalled_since > 0)
-        arm_timer(stream, stalled_until);
+        stream_arm_timer(stream, stalled_until);
     if (stream->linger_until > now)
-        arm_timer(stream, stream->linger_until);
+        stream_arm_timer(stream, stream->linger_until);
     if (stream->deadline > now) {
-        arm_timer(stream, stream->deadline);
+        stream_arm_timer(stream, stream->deadline);
     } else if (stream->deadline > 0 && !stream_is_over(stream)) {
         stream->deadline = 0;
         stream->handler->on_deadline(stream);
@@ -670,7 +448,7 @@ void stream_init(struct stream *stream, struct turn *turn, int fd,
     ev_io_init(&stream->writer, on_ready, fd, EV_WRITE);
     ev_timer_init(&stream->timer, on_timer, 0.0, 0.0);
     stream->reader.data = stream->writer.data = stream->timer.data = stream;
-    settle_later(stream);
+    stream_settle_later(stream);
 }
 
 void stream_clear(struct stream *stream)
@@ -693,7 +471,7 @@ void stream_consume(struct stream *stream, size_t octets)
 {
     assert(octets <= stream->input_end - stream->input_start);
     stream->input_start += octets;
-    settle_later(stream);
+    stream_settle_later(stream);
 }
 
 void stream_wipe_consumed(struct stream *stream)
@@ -712,112 +490,26 @@ size_t stream_discard_input(struct stream *stream)
 void stream_pause(struct stream *stream)
 {
     stream->paused = true;
-    settle_later(stream);
+    stream_settle_later(stream);
 }
 
 void stream_resume(struct stream *stream)
 {
     stream->paused = false;
-    settle_later(stream);
-}
-
-/* Where octets are appended: the last segment if it has room, else a new one. */
-static struct stream_segment *segment_with_room(struct stream *stream, size_t octets)
-{
-    struct stream_segment *last = stream->output ? stream->output->prev : NULL;
-    if (last && !last->file && last->end < last->capacity)
-        return last;
-    struct stream_segment *segment = new_segment(octets < SEGMENT_OCTETS ? SEGMENT_OCTETS : octets);
-    if (segment)
-        DL_APPEND(stream->output, segment);
-    return segment;
-}
-
-static bool append_octets(struct stream *stream, struct slice octets)
-{
-    size_t sum;
-    if (!size_add(stream->output_octets, octets.len, &sum) || sum > stream->limits.output)
-        return error_set(&stream->error, ERROR_PEER, "more than %zu octets of output wait",
-                         stream->limits.output);
-    while (octets.len > 0) {
-        struct stream_segment *segment = segment_with_room(stream, octets.len);
-        if (!segment)
-            return error_memory(&stream->error);
-        size_t room = segment->capacity - segment->end;
-        size_t part = octets.len < room ? octets.len : room;
-        memcpy(segment->octets + segment->end, octets.ptr, part);
-        segment->end += part;
-        stream->output_octets += part;
-        octets = slice_from(octets, part);
-    }
-    return true;
-}
-
-void stream_write(struct stream *stream, struct slice octets)
-{
-    if (stream_is_over(stream) || octets.len == 0)
-        return;
-    if (!append_octets(stream, octets))
-        stream->failed = true;
-    note_level(stream);
-    settle_later(stream);
-}
-
-struct stream_file *stream_file_new(int *fd)
-{
-    struct stream_file *file = malloc(sizeof(*file));
-    if (!file)
-        return NULL;
-    *file = (struct stream_file){.fd = *fd, .shares = 1};
-    *fd = -1;
-    return file;
-}
-
-void stream_file_release(struct stream_file *file)
-{
-    if (!file || --file->shares > 0)
-        return;
-    fd_discard(&file->fd);
-    free(file);
-}
-
-void stream_write_file(struct stream *stream, struct stream_file *file, uint64_t offset,
-                       uint64_t octets)
-{
-    if (stream_is_over(stream) || octets == 0)
-        return;
-    settle_later(stream);
-    struct stream_segment *segment = new_segment(0);
-    if (!segment) {
-        error_memory(&stream->error);
-        stream->failed = true;
-        return;
-    }
-    segment->file = file;
-    segment->offset = offset;
-    segment->left = octets;
-    file->shares++;
-    stream->output_files++;
-    DL_APPEND(stream->output, segment);
-    note_level(stream);
-}
-
-bool stream_output_full(const struct stream *stream)
-{
-    return stream->above_high_water;
+    stream_settle_later(stream);
 }
 
 void stream_set_deadline_ms(struct stream *stream, unsigned milliseconds)
 {
-    stream->deadline = milliseconds > 0 ? now_ms() + milliseconds : 0;
+    stream->deadline = milliseconds > 0 ? stream_now_ms() + milliseconds : 0;
     if (stream->deadline > 0 && stream->fd >= 0)
-        arm_timer(stream, stream->deadline);
+        stream_arm_timer(stream, stream->deadline);
 }
 
 void stream_end_output(struct stream *stream)
 {
     stream->ending = true;
-    settle_later(stream);
+    stream_settle_later(stream);
 }
 
 void stream_carry(struct stream *from, struct stream *to)
@@ -827,7 +519,7 @@ void stream_carry(struct stream *from, struct stream *to)
     from->sink = to;
     to->source = from;
     carry_input(from);
-    settle_later(from);
+    stream_settle_later(from);
 }
 
 void stream_finish(struct stream *stream, unsigned linger_ms)
@@ -838,7 +530,7 @@ void stream_finish(struct stream *stream, unsigned linger_ms)
     stream->linger_ms = linger_ms;
     stream->deadline = 0;
     stream->drained_due = false;
-    settle_later(stream);
+    stream_settle_later(stream);
 }
 
 bool stream_detach(struct stream *stream, int *fd, struct buffer *rest, struct error *error)
@@ -865,7 +557,7 @@ void stream_start_transport(struct stream *stream, const struct stream_transport
     /* Nothing waits: change now, so that a greeting written next goes out protected. */
     if (!stream->output)
         change_transport(stream);
-    settle_later(stream);
+    stream_settle_later(stream);
 }
 
 void stream_fail(struct stream *stream, const struct error *why)
@@ -874,5 +566,5 @@ void stream_fail(struct stream *stream, const struct error *why)
         return;
     stream->failed = true;
     stream->error = *why;
-    settle_later(stream);
+    stream_settle_later(stream);
 }
