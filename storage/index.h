@@ -1,0 +1,89 @@
+/*
+ * The index of one user: what reading his messages has told, so that they need not be read again.
+ * Derived from the Maildir and nothing else: it may be deleted at any time, loses the last seconds
+ * with a power cut, and is thrown away where it contradicts itself. A record belongs to a
+ * UIDVALIDITY and a UID, which never mean another message, so none is ever wrong; at worst it is
+ * left over.
+ *
+ * Berkeley DB, private to the one process that opened it (the user's mailbox process; a lock sees
+ * to that). Whatever fails here, the mailbox goes on without: close it and do not ask again.
+ */
+#ifndef STORAGE_INDEX_H
+#define STORAGE_INDEX_H
+
+#include "common/db.h"
+
+#define INDEX_DIRECTORY "staffetta-index" /* in the account's directory */
+
+struct index;
+
+enum index_kind {
+    INDEX_FACTS = 1, /* struct index_facts; there is one where there is anything of a message */
+    INDEX_ENVELOPE,  /* texts as they stand in a FETCH response, common/mime/structure.h */
+    INDEX_BODY,
+    INDEX_BODYSTRUCTURE,
+    INDEX_KINDS,
+};
+
+/* What is not in the file's name. */
+struct index_facts {
+    int64_t internal_date; /* seconds since 1970 */
+    uint64_t crlf_octets;  /* RFC822.SIZE */
+    int32_t sent_day;      /* of the Date field, days since 1970; INDEX_NO_DAY: it has none */
+    bool sent_day_known;
+};
+enum { INDEX_NO_DAY = INT32_MIN };
+
+/* Opens what is in `directory`, which is made where it is missing; a corrupt index is begun anew.
+ * ERROR_EXISTS: another process has it open. `on_message` is that of db.h. */
+bool index_open(const char *directory, void (*on_message)(void *context, const char *message),
+                void *context, struct index **index, struct error *error);
+
+/* Keeps what was put; but an index in which a page turned out to be spoilt, or a flush failed, is
+ * removed. NULL is fine. */
+void index_close(struct index *index);
+
+/* --- writing: all since the last commit happens at once --- */
+
+bool index_put_facts(struct index *index, uint32_t uidvalidity, uint32_t uid,
+                     const struct index_facts *facts, struct error *error);
+bool index_put_text(struct index *index, uint32_t uidvalidity, uint32_t uid, enum index_kind kind,
+                    struct slice text, struct error *error);
+
+/* To be called in each turn that put something. */
+bool index_commit(struct index *index, struct error *error);
+
+/* Removes what is left of messages of the folder that are no more, at most `limit` of them, and
+ * commits; *swept: that was all. */
+typedef bool index_alive(const void *owner, uint32_t uid);
+bool index_sweep(struct index *index, uint32_t uidvalidity, index_alive *is_alive,
+                 const void *owner, size_t limit, bool *swept, struct error *error);
+
+/* --- reading: records of one kind of one folder, in the order of UIDs, many at a time --- */
+
+struct index_reader {
+    struct index *index;
+    uint32_t uidvalidity;
+    enum index_kind kind;
+    /* Where it stands: at the first record that is not below sought_uid. */
+    uint32_t sought_uid;
+    uint32_t at_uid;
+    struct slice value;
+    bool at_end; /* there is none */
+    bool is_open;
+    struct db_cursor cursor;
+};
+
+void index_reader_init(struct index_reader *reader, struct index *index, uint32_t uidvalidity,
+                       enum index_kind kind);
+void index_reader_clear(struct index_reader *reader); /* may run twice */
+
+/* The record of that UID, borrowed until the next call. UIDs in ascending order cost next to
+ * nothing, any other order a search each. False with ERROR_NOT_FOUND where there is none. What was
+ * put after a block was read may be missed. */
+bool index_reader_find(struct index_reader *reader, uint32_t uid, struct slice *value,
+                       struct error *error);
+bool index_reader_find_facts(struct index_reader *reader, uint32_t uid, struct index_facts *facts,
+                             struct error *error);
+
+#endif
