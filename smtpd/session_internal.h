@@ -120,7 +120,7 @@ struct transaction {
     uint32_t refused;             /* and that were not */
     struct slice first_recipient; /* its address */
 
-    uint64_t id; /* from the first recipient on; 0: none yet */
+    uint64_t id; /* from the first recipient on; 0: none yet, or the queue that lent it died */
     char id_text[QUEUE_ID_SIZE];
     uint64_t request; /* which all records to queue bear; 0: queue knows nothing of this yet */
     int64_t arrival;  /* seconds since 1970, of the whole message */
@@ -287,6 +287,9 @@ void session_on_recipient_answer(struct session *session, uint32_t verdict, stru
                                  struct slice accounts);
 void session_lose_recipient(struct session *session);
 
+/* Gives the transaction an id, if it has none. False: there is none to be had now. */
+bool session_take_id(struct session *session);
+
 /* Forgets the transaction, if there is one. The state is the caller's. */
 void session_drop_transaction(struct session *session);
 
@@ -327,6 +330,10 @@ void session_on_committed(struct session *session);
 void session_end_message(struct session *session, struct smtp_reply reply);
 
 void session_lose_filter(struct session *session);
+
+/* Queue died while the transaction was under way: its id was lent by that queue, and so was its
+ * file. */
+void session_lose_queue(struct session *session);
 void session_lose_commit(struct session *session);
 
 #endif

@@ -278,16 +278,21 @@ static bool add_accounts(struct transaction *transaction, struct slice accounts)
     return true;
 }
 
+bool session_take_id(struct session *session)
+{
+    struct transaction *transaction = session->transaction;
+    if (transaction->id == 0)
+        transaction->id = server_take_id(session->server);
+    queue_id_format(transaction->id, transaction->id_text);
+    return transaction->id != 0;
+}
+
 static void accept_recipient(struct session *session, struct slice accounts)
 {
     struct transaction *transaction = session->transaction;
-    if (transaction->id == 0) {
-        transaction->id = server_take_id(session->server);
-        if (transaction->id == 0) {
-            session_lose_recipient(session);
-            return;
-        }
-        queue_id_format(transaction->id, transaction->id_text);
+    if (!session_take_id(session)) {
+        session_lose_recipient(session);
+        return;
     }
     if (!add_accounts(transaction, accounts)) {
         refuse_recipient(session, SLICE(""),

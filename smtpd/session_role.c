@@ -327,17 +327,15 @@ static void on_peer_up(struct role_peer *peer)
         server_of(peer->role)->keys.fd = peer->channel.fd;
 }
 
-/* What sessions had from that queue is worth nothing now. */
+/* What sessions had from that queue is worth nothing to the next one. */
 static void forget_queue(struct smtp_server *server)
 {
     server->ids = server->more_ids = (struct id_range){.left = 0};
     server->asked_for_ids = false;
     server->space = true;
-    for (uint32_t i = 0; i < server->slot_count; i++) {
-        struct session *session = server->sessions[i];
-        if (session && session->transaction && session->transaction->request != 0)
-            session_lose_spool(session);
-    }
+    for (uint32_t i = 0; i < server->slot_count; i++)
+        if (server->sessions[i] && server->sessions[i]->transaction)
+            session_lose_queue(server->sessions[i]);
 }
 
 static void on_peer_down(struct role_peer *peer)

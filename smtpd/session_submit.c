@@ -85,7 +85,7 @@ void session_submit(struct session *session)
         return;
     }
     transaction->arrival = time(NULL);
-    bool asked = ask_filter(session);
+    bool asked = session_take_id(session) && ask_filter(session);
     fd_discard(&transaction->read_fd);
     if (!asked)
         session_lose_filter(session);
@@ -95,6 +95,20 @@ void session_lose_filter(struct session *session)
 {
     session_end_message(
         session, SMTP_REPLY(451, "4.3.0", "The message cannot be checked now; try again later"));
+}
+
+void session_lose_queue(struct session *session)
+{
+    struct transaction *transaction = session->transaction;
+    if (session->state == SESSION_SUBMIT && session->wait != SESSION_WAIT_NOTHING) {
+        session_end_wait(session); /* the recipe has the id in it */
+        session_lose_filter(session);
+        session_step(session);
+        return;
+    }
+    if (transaction->request != 0)
+        session_lose_spool(session);
+    transaction->id = 0;
 }
 
 /* --- From ------------------------------------------------------------------------------------- */

@@ -418,6 +418,17 @@ static void dead_peers_are_temporary_errors(void **state)
     expect(house, fd, &got, "451 4.3.0 *");
     connect_peer(house, 2);
     turn_once(house);
+    /* A transaction goes on with the next queue, under an id of that one. */
+    client_send(house, fd, SLICE("MAIL FROM:<>\r\nRCPT TO:<bob@demo.test>\r\n"));
+    expect(house, fd, &got, "250 *");
+    expect(house, fd, &got, "250 *");
+    ipc_close(&house->others[2]);
+    turn_once(house);
+    connect_peer(house, 2);
+    turn_once(house);
+    client_send(house, fd, SLICE("DATA\r\n.\r\n"));
+    expect(house, fd, &got, "354 *");
+    expect(house, fd, &got, "250 2.0.0 Ok: queued as 00000000000Z8");
     /* Nobody knows whether a queue that dies with the message wrote it down. */
     house->queue_is_silent = true;
     client_send(house, fd, SLICE("MAIL FROM:<>\r\nRCPT TO:<bob@demo.test>\r\nDATA\r\n.\r\n"));
