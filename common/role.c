@@ -324,7 +324,9 @@ static bool enter_sandbox(struct role *role, struct error *error)
 {
     if (role->root_fd < 0)
         role->root_fd = role_take_file(role, DESCRIPTOR_DIRECTORY, 0);
-    return sandbox_enter(&role->spec->sandbox, role->root_fd, role->is_root, ROLE_MASTER_FD,
+    struct sandbox_directories directories = {
+        .own = role->root_fd, .readable = role->readable, .readable_count = role->readable_count};
+    return sandbox_enter(&role->spec->sandbox, &directories, role->is_root, ROLE_MASTER_FD,
                          &role->landlocked, error);
 }
 

@@ -82,10 +82,13 @@ struct role {
     struct config config; /* as of birth or the last reload */
     enum role_kind kind;
     uint32_t number;
-    bool is_root;    /* chroot and different uids */
-    bool stopping;   /* ROLE_STOP came */
-    bool landlocked; /* the kernel knows Landlock */
-    int root_fd;     /* what becomes the root, -1: no files */
+    bool is_root;                 /* chroot and different uids */
+    bool stopping;                /* ROLE_STOP came */
+    bool landlocked;              /* the kernel knows Landlock */
+    int root_fd;                  /* what becomes the root, -1: no files */
+    int readable[ROLE_FILES_MAX]; /* prepare() adds: directories to be read besides; they stay open
+                                   */
+    size_t readable_count;
     uint8_t token_key[MASTER_SECRET_OCTETS];
     struct role_file files[ROLE_FILES_MAX];
     size_t file_count;

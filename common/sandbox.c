@@ -135,12 +135,16 @@ static uint64_t landlock_access(enum sandbox_files files)
     return 0;
 }
 
-static bool landlock_restrict(int ruleset, const struct sandbox *sandbox, int directory,
-                              struct error *error)
+static bool landlock_restrict(int ruleset, const struct sandbox *sandbox,
+                              const struct sandbox_directories *directories, struct error *error)
 {
     uint64_t access = landlock_access(sandbox->files);
-    if (access && directory >= 0 && !landlock_allow(ruleset, directory, access, error))
+    if (access && directories->own >= 0
+        && !landlock_allow(ruleset, directories->own, access, error))
         return false;
+    for (size_t i = 0; i < directories->readable_count; i++)
+        if (!landlock_allow(ruleset, directories->readable[i], ACCESS_READ, error))
+            return false;
     if (sandbox->modules && !landlock_allow_modules(ruleset, error))
         return false;
     if (syscall(SYS_landlock_restrict_self, ruleset, 0) != 0)
@@ -148,7 +152,8 @@ static bool landlock_restrict(int ruleset, const struct sandbox *sandbox, int di
     return true;
 }
 
-static bool enter_landlock(const struct sandbox *sandbox, int directory, bool *landlocked,
+static bool enter_landlock(const struct sandbox *sandbox,
+                           const struct sandbox_directories *directories, bool *landlocked,
                            struct error *error)
 {
     long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
@@ -159,7 +164,7 @@ static bool enter_landlock(const struct sandbox *sandbox, int directory, bool *l
     int ruleset = (int)syscall(SYS_landlock_create_ruleset, &governed, sizeof(governed), 0);
     if (ruleset < 0)
         return error_errno(error, "Landlock ruleset");
-    bool entered = landlock_restrict(ruleset, sandbox, directory, error);
+    bool entered = landlock_restrict(ruleset, sandbox, directories, error);
     fd_discard(&ruleset);
     return entered;
 }
@@ -384,16 +389,17 @@ static bool enter_seccomp(const struct sandbox *sandbox, int trap_fd, struct err
     return true;
 }
 
-bool sandbox_enter(const struct sandbox *sandbox, int directory, bool chrooted, int trap_fd,
-                   bool *landlocked, struct error *error)
+bool sandbox_enter(const struct sandbox *sandbox, const struct sandbox_directories *directories,
+                   bool chrooted, int trap_fd, bool *landlocked, struct error *error)
 {
-    if (chrooted && !sandbox->modules && directory >= 0 && !change_root(directory, error))
+    if (chrooted && !sandbox->modules && directories->own >= 0
+        && !change_root(directories->own, error))
         return false;
     if (chrooted && !drop_capabilities(error))
         return false;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return error_errno(error, "no new privileges");
-    if (!enter_landlock(sandbox, directory, landlocked, error))
+    if (!enter_landlock(sandbox, directories, landlocked, error))
         return false;
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
         return error_errno(error, "not dumpable");

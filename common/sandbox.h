@@ -30,19 +30,26 @@ enum sandbox_files {
 
 struct sandbox {
     unsigned calls;           /* of enum sandbox_calls */
-    enum sandbox_files files; /* below `directory`, and nowhere else */
+    enum sandbox_files files; /* below its own directory, and nowhere else */
     bool modules;    /* the role loads modules while it runs (NSS, PAM): no chroot, Landlock
                         allows reading and executing below /etc, /usr, /lib, /run, /proc,
                         /dev besides */
     bool no_seccomp; /* `check`: PAM modules call what they like */
 };
 
-/* Enters for good: chroot to `directory` (where `chrooted`), all capabilities dropped, Landlock,
- * no-new-privileges, not dumpable, seccomp last. trap_fd: where the SIGSYS handler reports a call
- * that was not allowed (struct master_trapped) before it ends the process. *landlocked says whether
- * the kernel knows Landlock; where it does not that is no error. directory -1: no files at all. */
-bool sandbox_enter(const struct sandbox *sandbox, int directory, bool chrooted, int trap_fd,
-                   bool *landlocked, struct error *error);
+/* Where files may be touched. */
+struct sandbox_directories {
+    int own;             /* as `files` of struct sandbox says; -1: no files at all */
+    const int *readable; /* files below these may be read besides */
+    size_t readable_count;
+};
+
+/* Enters for good: chroot to the own directory (where `chrooted`), all capabilities dropped,
+ * Landlock, no-new-privileges, not dumpable, seccomp last. trap_fd: where the SIGSYS handler
+ * reports a call that was not allowed (struct master_trapped) before it ends the process.
+ * *landlocked says whether the kernel knows Landlock; where it does not that is no error. */
+bool sandbox_enter(const struct sandbox *sandbox, const struct sandbox_directories *directories,
+                   bool chrooted, int trap_fd, bool *landlocked, struct error *error);
 
 /* For the master's child between fork and exec, as root: become that user for good, with no other
  * group than `groups`, keeping only the capability to chroot (ambient, so that it survives the
