@@ -6,7 +6,7 @@
  *   smtpd-session     AUTH_RECIPIENT, AUTH_SENDER, AUTH_PASSWORD (submission)
  *   login roles       AUTH_PASSWORD
  *   smtpd-queue       AUTH_TARGET, AUTH_FULL
- *   auth to check     CHECK_PASSWORD
+ *   auth to check     CHECK_PASSWORD, CHECK_USER
  *   auth to master    MASTER_ADMIT, MASTER_TARGET, MASTER_CHECKS (common/master_protocol.h)
  */
 #ifndef COMMON_AUTH_AUTH_PROTOCOL_H
@@ -30,6 +30,8 @@ enum auth_record {
 
     CHECK_PASSWORD = 201,
     CHECK_VERDICT,
+    CHECK_USER,
+    CHECK_USER_ANSWER,
 };
 
 enum {
@@ -147,6 +149,29 @@ struct check_password {
 struct check_verdict {
     struct ipc_header header;
     uint32_t verdict; /* AUTH_GRANTED, AUTH_WRONG, AUTH_EXPIRED or AUTH_TEMPORARY */
+    uint32_t reserved;
+};
+
+/* Another kind of job: who is that system user? The name follows; empty: the first who has mail. */
+struct check_user {
+    struct ipc_header header;
+    uint32_t name_octets;
+    uint32_t reserved;
+};
+enum check_user_found {
+    CHECK_USER_FOUND = 1,
+    CHECK_USER_NONE,      /* there is none, or none with mail */
+    CHECK_USER_TEMPORARY, /* NSS could not tell */
+};
+
+/* CHECK_USER_FOUND: name and home directory follow, as struct system_user has them. */
+struct check_user_answer {
+    struct ipc_header header;
+    uint32_t found; /* enum check_user_found */
+    uint32_t uid;
+    uint32_t gid;
+    uint32_t name_octets;
+    uint32_t home_octets;
     uint32_t reserved;
 };
 
