@@ -44,6 +44,11 @@ void throttle_free(struct throttle *throttle)
     free(throttle);
 }
 
+void throttle_change_limits(struct throttle *throttle, const struct throttle_limits *limits)
+{
+    throttle->limits = *limits;
+}
+
 /* Never 0, which means "none" in the table. */
 static uint64_t hash(const struct throttle *throttle, struct slice octets)
 {

@@ -57,6 +57,9 @@ enum throttle_verdict {
 struct throttle *throttle_new(const struct throttle_limits *limits, struct error *error);
 void throttle_free(struct throttle *throttle); /* NULL is fine */
 
+/* For what comes; what was counted stays. */
+void throttle_change_limits(struct throttle *throttle, const struct throttle_limits *limits);
+
 /* account: canonical, or what the client called itself. address: where it connected from. */
 struct throttle_who throttle_who(const struct throttle *throttle, struct slice account,
                                  const struct ip_address *address);

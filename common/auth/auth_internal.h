@@ -1,0 +1,151 @@
+/* What the parts of the role `auth` see of each other; auth.h says which part does what. */
+#ifndef COMMON_AUTH_AUTH_INTERNAL_H
+#define COMMON_AUTH_AUTH_INTERNAL_H
+
+#include "common/auth/auth.h"
+#include "common/auth/auth_protocol.h"
+#include "common/auth/directory.h"
+#include "common/auth/proof.h"
+#include "common/auth/throttle.h"
+#include "common/hash_table.h"
+#include "common/role_user.h"
+#include "common/turn.h"
+
+/* --- auth_workers.c --------------------------------------------------------------------------- */
+
+enum auth_job_kind {
+    AUTH_JOB_USER,     /* who is that system user? Goes before all passwords */
+    AUTH_JOB_PASSWORD, /* is this the password? */
+    AUTH_JOB_NOTHING,  /* a password that cannot be right: it waits in line like the others, so that
+                          a name that does not exist takes as long as one that does */
+};
+
+/* What became of a job. */
+struct auth_job_answer {
+    enum auth_verdict_kind verdict; /* AUTH_TEMPORARY also for a user that nobody could look up */
+    const struct system_user *user; /* AUTH_JOB_USER: NULL if there is none */
+};
+
+/* Lives in whoever wants to know. Zeroed and given the first half, it is ready. The slices are
+ * borrowed until `done`. */
+struct auth_job {
+    enum auth_job_kind kind;
+    uint32_t method; /* enum check_method */
+    struct slice name;
+    struct slice verifier;
+    struct slice password;
+    struct ip_address address;
+    void (*done)(struct auth_job *job, const struct auth_job_answer *answer); /* may free it */
+
+    struct auth_job *prev;
+    struct auth_job *next;
+    double until; /* ev_now: then it ends in AUTH_TEMPORARY */
+};
+
+struct auth_workers {
+    struct auth *auth;
+    struct auth_job *waiting[2]; /* users, then passwords; oldest first */
+    size_t waiting_count;
+    uint64_t last_request;
+    uint32_t asked_for; /* how many workers the master was told we want */
+    ev_timer deadlines; /* once a second while there are jobs */
+    struct deferred feed;
+};
+
+void auth_workers_init(struct auth_workers *workers, struct auth *auth);
+
+/* The job is done before long, with AUTH_TEMPORARY in the worst case, never before this returns.
+ * False: too many wait, nothing was taken. */
+bool auth_workers_submit(struct auth_workers *workers, struct auth_job *job);
+
+/* The master counts anew. */
+void auth_workers_reload(struct auth_workers *workers);
+
+/* A `check` process. */
+void auth_worker_up(struct role_peer *peer);
+void auth_worker_down(struct role_peer *peer);
+enum { AUTH_RULES_CHECK = 2 };
+extern const struct ipc_rule auth_rules_check[AUTH_RULES_CHECK];
+
+/* --- auth_logins.c ---------------------------------------------------------------------------- */
+
+struct auth_login;
+
+struct auth_logins {
+    struct auth *auth;
+    struct auth_login *all;
+    struct auth_login *throttled; /* wait until attempts of others have ended */
+    size_t count;
+    struct deferred retry;
+};
+
+void auth_logins_init(struct auth_logins *logins, struct auth *auth);
+bool auth_on_password(void *owner, struct ipc_packet *packet, struct error *error);
+
+/* --- auth_names.c ----------------------------------------------------------------------------- */
+
+/* An account at its quota, as queue heard from a delivery. */
+struct auth_full_account {
+    UT_hash_handle hh;
+    uint64_t until_ms;
+    size_t octets;
+    uint8_t account[MASTER_ACCOUNT_MAX];
+};
+
+bool auth_on_recipient(void *owner, struct ipc_packet *packet, struct error *error);
+bool auth_on_sender(void *owner, struct ipc_packet *packet, struct error *error);
+bool auth_on_target(void *owner, struct ipc_packet *packet, struct error *error);
+bool auth_on_full(void *owner, struct ipc_packet *packet, struct error *error);
+
+/* --- auth.c ----------------------------------------------------------------------------------- */
+
+enum { AUTH_OWNERS_MAX = 16 };
+
+/* Who owns virtual mail: asked of NSS before the walls stand, kept by name for a reload. */
+struct auth_owner {
+    char name[64];
+    struct role_user user;
+};
+
+struct auth_parked;
+
+struct auth {
+    struct role *role;
+    struct turn turn;
+    struct arena arena; /* of one request */
+    struct directory directory;
+    double refreshed; /* ev_now of the turn in which the files were last looked at */
+    struct auth_owner owners[AUTH_OWNERS_MAX];
+    size_t owner_count;
+    struct throttle *throttle;
+    struct proofs *proofs;
+    struct token_key token_key;
+    struct auth_workers workers;
+    struct auth_logins logins;
+    struct auth_full_account *full;
+    struct auth_parked *parked; /* requests that wait for a system user to be looked up */
+    size_t parked_count;
+    unsigned replays; /* of the request that is being asked again; 0: it is new */
+};
+
+static inline struct auth *auth_of(const struct role_peer *peer)
+{
+    return peer->role->state;
+}
+
+/* CLOCK_MONOTONIC, one for all processes of the host. */
+uint64_t auth_now_ms(void);
+
+/* Before a request: files are looked at once a turn, the arena is empty. */
+void auth_begin_request(struct auth *auth);
+
+/* Where a question ended in "not looked up yet": puts the request aside, to give it to its handler
+ * again when the system user is known. False: that was not the reason, or too many wait, or it was
+ * asked again too often; the caller answers with a temporary error. */
+bool auth_park(struct role_peer *peer, const struct ipc_packet *packet, ipc_handler *handler);
+
+/* A record to a peer that may be gone or full: then its question stays open, as if it had not been
+ * asked; one line in the log. */
+void auth_answer(struct role_peer *peer, const struct ipc_message *message);
+
+#endif

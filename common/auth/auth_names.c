@@ -1,0 +1,257 @@
+/* Questions about names: answered from memory at once, save for system users not yet known. */
+#include <stdlib.h>
+
+#include "common/auth/auth_internal.h"
+#include "common/auth/record_texts.h"
+#include "common/auth/resolve.h"
+#include "common/size.h"
+
+enum {
+    FULL_MS = 60 * 1000, /* how long a report of a full mailbox is believed */
+    FULL_MAX = 65536,    /* accounts; beyond it reports are not kept */
+};
+
+/* --- Full mailboxes ----------------------------------------------------------------------------
+ */
+
+static struct auth_full_account *find_full(const struct auth *auth, struct slice account)
+{
+    struct auth_full_account *found = NULL;
+    HASH_FIND(hh, auth->full, account.ptr, account.len, found);
+    return found;
+}
+
+static void forget_full(struct auth *auth, struct auth_full_account *full)
+{
+    if (!full)
+        return;
+    HASH_DEL(auth->full, full);
+    free(full);
+}
+
+/* Where there is no memory the next delivery reports it again. */
+static void note_full(struct auth *auth, struct slice account)
+{
+    struct auth_full_account *full = find_full(auth, account);
+    if (!full && HASH_COUNT(auth->full) < FULL_MAX) {
+        full = calloc(1, sizeof(*full));
+        if (!full)
+            return;
+        full->octets = account.len;
+        memcpy(full->account, account.ptr, account.len);
+        HASH_ADD(hh, auth->full, account, (unsigned)account.len, full);
+        if (!hash_table_holds(&full->hh)) {
+            free(full);
+            return;
+        }
+    }
+    if (full)
+        full->until_ms = auth_now_ms() + FULL_MS;
+}
+
+static bool is_full(struct auth *auth, struct slice account)
+{
+    struct auth_full_account *full = find_full(auth, account);
+    if (full && full->until_ms > auth_now_ms())
+        return true;
+    forget_full(auth, full);
+    return false;
+}
+
+bool auth_on_full(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    struct auth *auth = auth_of(owner);
+    const struct auth_full *record = packet->record;
+    struct slice account = {0};
+    if (!record_texts(packet, sizeof(*record), &record->account_octets, &account, 1, error))
+        return false;
+    if (record->full)
+        note_full(auth, account);
+    else
+        forget_full(auth, find_full(auth, account));
+    return true;
+}
+
+/* --- Recipients --------------------------------------------------------------------------------
+ */
+
+/* Mail for several goes to those who have room; queue keeps trying the others. */
+static bool are_all_full(struct auth *auth, const struct resolution *resolution)
+{
+    for (size_t i = 0; i < resolution->count; i++)
+        if (!is_full(auth, resolution->accounts[i]))
+            return false;
+    return true;
+}
+
+static enum auth_recipient_verdict verdict_of(struct auth *auth,
+                                              const struct resolution *resolution)
+{
+    switch (resolution->verdict) {
+    case RESOLVE_ACCOUNTS:
+        return are_all_full(auth, resolution) ? AUTH_RECIPIENT_FULL : AUTH_RECIPIENT_ACCOUNTS;
+    case RESOLVE_UNKNOWN:
+        return AUTH_RECIPIENT_UNKNOWN;
+    case RESOLVE_FOREIGN:
+    case RESOLVE_MALFORMED: /* well-formed for the session, but with a domain that nobody can have
+                             */
+        return AUTH_RECIPIENT_FOREIGN;
+    case RESOLVE_FOREIGN_ALIAS:
+        return AUTH_RECIPIENT_FOREIGN_ALIAS;
+    case RESOLVE_LOOP:
+        return AUTH_RECIPIENT_LOOP;
+    case RESOLVE_TEMPORARY:
+        break;
+    }
+    return AUTH_RECIPIENT_TEMPORARY;
+}
+
+static void append_accounts(const struct resolution *resolution, struct buffer *tail)
+{
+    for (size_t i = 0; i < resolution->count; i++) {
+        uint16_t octets = (uint16_t)resolution->accounts[i].len;
+        buffer_append(tail, slice_of(&octets, sizeof(octets)));
+        buffer_append(tail, resolution->accounts[i]);
+    }
+}
+
+static void answer_recipient(struct role_peer *peer, uint64_t request,
+                             const struct resolution *resolution)
+{
+    struct auth *auth = auth_of(peer);
+    struct buffer tail = BUFFER_WITH_LIMIT(IPC_RECORD_MAX - sizeof(struct auth_recipient_answer));
+    struct slice text = slice_of_string(resolution->text.text);
+    struct auth_recipient_answer answer = {
+        .header = {.type = AUTH_RECIPIENT_ANSWER, .request = request},
+        .verdict = verdict_of(auth, resolution),
+        .text_octets = (uint32_t)text.len,
+    };
+    buffer_append(&tail, text);
+    if (answer.verdict == AUTH_RECIPIENT_ACCOUNTS) {
+        answer.accounts = (uint32_t)resolution->count;
+        append_accounts(resolution, &tail);
+    }
+    if (tail.failed) {
+        buffer_reset(&tail);
+        answer.verdict = AUTH_RECIPIENT_TEMPORARY;
+        answer.accounts = answer.text_octets = 0;
+    }
+    struct slice octets = buffer_slice(&tail);
+    struct ipc_message message = {
+        .head = &answer.header, .head_octets = sizeof(answer), .tail = &octets, .tail_count = 1};
+    auth_answer(peer, &message);
+    buffer_clear(&tail);
+}
+
+static void log_doubts(struct auth *auth, struct slice address, const struct resolution *resolution)
+{
+    if (resolution->verdict == RESOLVE_LOOP || resolution->verdict == RESOLVE_TEMPORARY
+        || resolution->dangling)
+        LOG(&auth->role->log, LOG_WARNING, "recipient_doubtful", log_bytes("address", address),
+            log_failure(&resolution->text));
+}
+
+bool auth_on_recipient(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    struct role_peer *peer = owner;
+    struct auth *auth = auth_of(peer);
+    const struct auth_recipient *record = packet->record;
+    struct slice address = {0};
+    struct resolution resolution;
+    if (!record_texts(packet, sizeof(*record), &record->address_octets, &address, 1, error))
+        return false;
+    auth_begin_request(auth);
+    resolve_recipient(&auth->directory, address, AUTH_ACCOUNTS_MAX, auth_now_ms(), &auth->arena,
+                      &resolution);
+    if (resolution.verdict == RESOLVE_TEMPORARY && auth_park(peer, packet, auth_on_recipient))
+        return true;
+    log_doubts(auth, address, &resolution);
+    answer_recipient(peer, record->header.request, &resolution);
+    return true;
+}
+
+/* --- Senders -----------------------------------------------------------------------------------
+ */
+
+/* A token that was never good is a lie; one that was is a session that lasts too long. */
+static bool judge_token(const struct auth *auth, const struct token *token, struct slice account,
+                        bool *expired, struct error *error)
+{
+    *expired = token->expires_ms <= auth_now_ms();
+    return token_verify(token, &auth->token_key, token->session, account, 0)
+           || error_set(error, ERROR_PEER, "a token that was not issued here");
+}
+
+bool auth_on_sender(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    struct role_peer *peer = owner;
+    struct auth *auth = auth_of(peer);
+    const struct auth_sender *record = packet->record;
+    const uint32_t lengths[] = {record->account_octets, record->address_octets};
+    struct slice texts[ARRAY_LENGTH(lengths)] = {{0}};
+    bool expired;
+    struct error reason = {0};
+    if (!record_texts(packet, sizeof(*record), lengths, texts, ARRAY_LENGTH(texts), error)
+        || !judge_token(auth, &record->token, texts[0], &expired, error))
+        return false;
+    auth_begin_request(auth);
+    bool allowed =
+        !expired && resolve_may_send(&auth->directory, texts[0], texts[1], auth_now_ms(), &reason);
+    if (!allowed && reason.kind == ERROR_TEMPORARY && auth_park(peer, packet, auth_on_sender))
+        return true;
+    struct auth_sender_answer answer = {
+        .header = {.type = AUTH_SENDER_ANSWER, .request = record->header.request},
+        .allowed = allowed,
+    };
+    struct ipc_message message = {.head = &answer.header, .head_octets = sizeof(answer)};
+    auth_answer(peer, &message);
+    return true;
+}
+
+/* --- Delivery targets --------------------------------------------------------------------------
+ */
+
+static bool tell_target(struct auth *auth, uint64_t request,
+                        const struct directory_account *account, struct error *error)
+{
+    struct master_target record = {.header = {.type = MASTER_TARGET, .request = request}};
+    char path[MASTER_PATH_MAX + 1];
+    if (!directory_find_home(&auth->directory, account, &record.home, path, error))
+        return false;
+    struct slice tail[] = {account->name, slice_of_string(path)};
+    struct ipc_message message = {
+        .head = &record.header, .head_octets = sizeof(record), .tail = tail, .tail_count = 2};
+    return ipc_send(&auth->role->master, &message, error);
+}
+
+static void answer_no_target(struct role_peer *peer, uint64_t request, const struct error *reason)
+{
+    struct auth_no_target answer = {
+        .header = {.type = AUTH_NO_TARGET, .request = request},
+        .permanent = reason->kind == ERROR_NOT_FOUND,
+    };
+    struct ipc_message message = {.head = &answer.header, .head_octets = sizeof(answer)};
+    auth_answer(peer, &message);
+}
+
+bool auth_on_target(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    struct role_peer *peer = owner;
+    struct auth *auth = auth_of(peer);
+    const struct auth_target *record = packet->record;
+    struct slice name = {0};
+    struct directory_account account;
+    struct error reason = {0};
+    if (!record_texts(packet, sizeof(*record), &record->account_octets, &name, 1, error))
+        return false;
+    auth_begin_request(auth);
+    if (directory_find_account(&auth->directory, name, auth_now_ms(), &account, &reason)
+        && tell_target(auth, record->header.request, &account, &reason))
+        return true;
+    if (reason.kind == ERROR_TEMPORARY && auth_park(peer, packet, auth_on_target))
+        return true;
+    LOG(&auth->role->log, LOG_WARNING, "no_target", log_bytes("account", name),
+        log_failure(&reason));
+    answer_no_target(peer, record->header.request, &reason);
+    return true;
+}
