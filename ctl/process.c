@@ -39,7 +39,7 @@ struct nature {
 
 static const struct nature natures[ROLE_KINDS] = {
     [ROLE_JOURNAL] = {"journal", false, true, false},
-    [ROLE_AUTH] = {"auth", false, false, false},
+    [ROLE_AUTH] = {"auth", false, true, false},
     [ROLE_CHECK] = {"check", false, false, true},
     [ROLE_KEYS] = {"keys", false, true, false},
     [ROLE_SMTP] = {"smtpd-session", false, true, false},

@@ -10,6 +10,8 @@
  *
  * A login whose asker has died goes on: its failure counts.
  */
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <sodium.h>
@@ -158,11 +160,12 @@ static const char *word_of(enum auth_verdict_kind verdict)
 static void log_login(struct auth_login *login, enum log_level level, const char *event)
 {
     char address[IP_ADDRESS_TEXT_SIZE];
-    LOG(&login->auth->role->log, level, event,
-        log_number("session", (int64_t)login->client.session),
+    char session[17]; /* as the sessions write it */
+    snprintf(session, sizeof(session), "%" PRIx64, login->client.session);
+    LOG(&login->auth->role->log, level, event, log_id("session", session),
         log_text("service", config_service_name(login->service)), log_bytes("name", login->name),
         log_bytes("account", login->account),
-        log_id("address", ip_address_format(&login->client.address, address)),
+        log_id("client", ip_address_format(&login->client.address, address)),
         log_text("verdict", word_of(login->verdict)));
 }
 
@@ -279,7 +282,7 @@ static void log_pause(const struct auth_login *login, const struct throttle_news
     LOG(&login->auth->role->log, LOG_WARNING, "guessing_paused",
         log_text("what", news->network_paused ? "network" : "account and network"),
         log_bytes("name", login->name),
-        log_id("address", ip_address_format(&login->client.address, address)),
+        log_id("client", ip_address_format(&login->client.address, address)),
         log_number("failures", news->failures));
 }
 

@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "common/auth/canonical.h"
 #include "common/auth/resolve.h"
@@ -47,6 +49,42 @@ struct opening {
     struct directory *directory;
 };
 
+/* Where a symbolic link of that name leads: its directory and the name there. *dir_fd is the
+ * caller's in any case. False: it is no link. */
+static bool follow_link(int *dir_fd, char name[NAME_MAX + 1])
+{
+    char target[PATH_MAX];
+    ssize_t len = readlinkat(*dir_fd, name, target, sizeof(target) - 1);
+    if (len <= 0)
+        return false;
+    target[len] = '\0';
+    char *slash = strrchr(target, '/');
+    const char *base = slash ? slash + 1 : target;
+    if (strlen(base) > NAME_MAX)
+        return false;
+    memcpy(name, base, strlen(base) + 1);
+    if (!slash)
+        return true;
+    slash[1] = '\0';
+    int fd = openat(*dir_fd, target, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    fd_discard(dir_fd);
+    *dir_fd = fd;
+    return fd >= 0;
+}
+
+/* Once, before the walls: behind them a link out of the directory leads nowhere. */
+static const char *follow_links(struct arena *arena, int *dir_fd, const char *base)
+{
+    enum { LINKS_MAX = 10 };
+    char name[NAME_MAX + 1];
+    if (strlen(base) > NAME_MAX)
+        return NULL;
+    memcpy(name, base, strlen(base) + 1);
+    for (int i = 0; i < LINKS_MAX && follow_link(dir_fd, name); i++)
+        continue;
+    return arena_copy_string(arena, slice_of_string(name));
+}
+
 static bool open_file(const struct opening *opening, enum descriptor_purpose purpose, size_t index,
                       const char *path, struct directory_file *file, struct error *error)
 {
@@ -56,8 +94,12 @@ static bool open_file(const struct opening *opening, enum descriptor_purpose pur
     if (!file->path)
         return error_memory(error);
     int fd = opening->means->opener(opening->means->context, purpose, (uint32_t)index, path, error);
-    shared_file_init(&file->file, fd, base_name(file->path));
-    return fd >= 0;
+    if (fd < 0)
+        return false;
+    const char *name = follow_links(&opening->directory->arena, &fd, base_name(path));
+    shared_file_init(&file->file, fd, name ? name : "");
+    return (fd >= 0 && name)
+           || error_set(error, ERROR_PERMANENT, "%s: a link that leads nowhere", path);
 }
 
 static void close_file(struct directory_file *file)
