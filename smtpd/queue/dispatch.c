@@ -368,12 +368,16 @@ void dispatch_auth_down(struct queue *queue)
         struct queue_target *target = question->target;
         if (target) {
             target->state = TARGET_UNKNOWN;
+            target->asked_ms = 0; /* its successor is asked at once */
             wait_in(queue, &queue->dispatch.without_auth, target);
         } else {
             queued_schedule(&queue->queued, question->recipient, queue_now_ms() + NO_TRY_MS);
         }
         free_question(queue, question);
     }
+    /* The successor's channel may have come before the end of this one was seen. */
+    if (role_find_peer(queue->role, ROLE_AUTH))
+        dispatch_auth_up(queue);
 }
 
 /* ---- attempts ---- */

@@ -19,9 +19,10 @@ WAIT_SECONDS = 20
 
 ROLE_START, ROLE_DESCRIPTOR, ROLE_PEER, ROLE_GO = 1, 2, 3, 4
 ROLE_STOP, ROLE_COUNT, ROLE_HOME, ROLE_SESSION, ROLE_WATCHED = 7, 8, 9, 10, 16
-MASTER_READY, MASTER_COUNTS, MASTER_IDLE, MASTER_CHANGED = 101, 104, 105, 109
-DESCRIPTOR_PLACE = 5
-KINDS = {"smtpd-queue": 8, "smtpd-deliver": 9, "pop3d-maildrop": 13}
+MASTER_READY, MASTER_HOSTILE, MASTER_COUNTS, MASTER_IDLE, MASTER_CHANGED = 101, 103, 104, 105, 109
+DESCRIPTOR_DIRECTORY, DESCRIPTOR_PLACE = 4, 5
+KINDS = {"auth": 2, "smtpd-session": 5, "smtpd-submission": 6, "smtpd-queue": 8, "smtpd-deliver": 9,
+         "pop3d-maildrop": 13}
 
 CONFIG = """
 hostname = mail.test.example
@@ -82,9 +83,9 @@ def pair():
 
 
 class Role:
-    """A running role. place: the directory it gets as its place."""
+    """A running role. place: the directory it gets as its place, or what `purpose` says."""
 
-    def __init__(self, name, place, config="", place_index=0):
+    def __init__(self, name, place, config="", place_index=0, purpose=DESCRIPTOR_PLACE, wrap=()):
         self.name = name
         master, its_master = pair()
         log, its_log = pair()
@@ -95,21 +96,24 @@ class Role:
         its_log.close()
         actions = [(os.POSIX_SPAWN_DUP2, fd, 3 + i) for i, fd in enumerate(theirs)]
         program = BUILD / "libexec" / name
-        self.pid = os.posix_spawn(program, [name], ENVIRONMENT, file_actions=actions)
+        arguments = [*wrap, program] if wrap else [name]
+        self.pid = os.posix_spawn(wrap[0] if wrap else program, arguments, ENVIRONMENT,
+                                  file_actions=actions)
         for fd in theirs:
             os.close(fd)
         self.status = None
         self.peers = 0
-        self.birth(place, CONFIG.format(extra=config), place_index)
+        self.hostile = []  # (kind, number) of peers the role complained of
+        self.birth(place, CONFIG.format(extra=config), purpose, place_index)
 
-    def birth(self, place, config, place_index):
+    def birth(self, place, config, purpose, place_index):
         with os.fdopen(os.memfd_create("config"), "w") as file:
             file.write(config)
             file.flush()
             body = struct.pack("=IIII32s", KINDS[self.name], 1, 0, 0, b"")
             self.master.send(ROLE_START, body, fds=[file.fileno()])
         directory = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
-        self.master.send(ROLE_DESCRIPTOR, struct.pack("=II", DESCRIPTOR_PLACE, place_index),
+        self.master.send(ROLE_DESCRIPTOR, struct.pack("=II", purpose, place_index),
                          fds=[directory])
         os.close(directory)
 
@@ -146,6 +150,14 @@ class Role:
                 break
             found.append(octets)
         return found
+
+    def counts(self):
+        """(sessions, queued, held). Complaints about peers before the answer go to `hostile`."""
+        self.master.send(ROLE_COUNT)
+        while (got := self.master.receive()) and got[0] == MASTER_HOSTILE:
+            self.hostile.append(struct.unpack("=II", got[2]))
+        assert got and got[0] == MASTER_COUNTS, got
+        return struct.unpack("=QQQ", got[2])
 
     def wait(self, seconds=WAIT_SECONDS):
         """The exit status, negative for a signal."""

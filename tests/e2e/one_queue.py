@@ -1,0 +1,247 @@
+"""smtpd-queue alone; this process is its master, a session, auth and deliver (the *_protocol.h)."""
+
+import hashlib
+import os
+import struct
+import time
+
+from one_role import DESCRIPTOR_DIRECTORY, KINDS, Role
+
+QUEUE_RECIPIENT, QUEUE_SUBMIT, QUEUE_SPOOL, QUEUE_FORGET, QUEUE_MORE_IDS = 1, 2, 3, 4, 5
+QUEUE_IDS, QUEUE_SPOOLED, QUEUE_COMMITTED, QUEUE_REFUSED, QUEUE_SPACE = 101, 102, 103, 104, 105
+IN_SPOOL, SUBMITTED, UTF8, EIGHTBIT, RET_FULL, RET_HDRS = 1, 2, 4, 8, 16, 32
+NOTIFY_SUCCESS, NOTIFY_FAILURE, NOTIFY_DELAY, NOTIFY_NEVER = 1, 2, 4, 8
+AUTH_RECIPIENT, AUTH_TARGET, AUTH_FULL = 1, 4, 5
+AUTH_RECIPIENT_ANSWER, AUTH_NO_TARGET = 101, 104
+VERDICT_ACCOUNTS, VERDICT_UNKNOWN, VERDICT_FOREIGN = 1, 2, 3
+ROLE_TARGET, ROLE_NO_TARGET = 13, 14
+DELIVER_MESSAGE, DELIVER_MESSAGE_FILE, DELIVER_RESULT, DELIVER_SYNC = 1, 2, 101, 102
+DONE, GONE, TEMPORARY, PERMANENT = 1, 2, 3, 4
+BODY = b"From: a@b.example\r\nSubject: s\r\n\r\nhello\r\n"
+CONFIG = 'queue { retry = "1s" lifetime = 1h } limits { free-space = 0 }'
+
+
+class Session:
+    """A session process with ids to give."""
+
+    def __init__(self, role, kind="smtpd-session"):
+        self.channel, self.kind = role.peer(kind), kind
+        self.ids, self.request, self.enough_space = [], 0, True
+        self.answers = []  # received while waiting for something else
+
+    def receive(self):
+        """The next record, but for those that come unasked: ids and space."""
+        while True:
+            got = self.channel.receive()
+            if got is None or not self.take(got[0], got[2]):
+                return got
+
+    def take(self, kind, body):
+        if kind == QUEUE_IDS:
+            first, count, _ = struct.unpack("=QII", body)
+            self.ids += range(first, first + count)
+        elif kind == QUEUE_SPACE:
+            self.enough_space = body[0] == 1
+        else:
+            return False
+        return True
+
+    def expect(self, kind):
+        got = self.answers.pop(0) if self.answers else self.receive()
+        assert got is not None, "the role is gone"
+        assert got[0] == kind, f"record {got[0]} instead of {kind}: {got}"
+        return got[1:]
+
+    def take_ids(self):
+        while not self.ids:
+            got = self.channel.receive()
+            assert got is not None, "the role is gone"
+            if not self.take(got[0], got[2]):
+                self.answers.append(got)
+
+    def next_id(self):
+        self.take_ids()
+        if len(self.ids) == 1:
+            self.channel.send(QUEUE_MORE_IDS)
+        return self.ids.pop(0)
+
+    def recipient(self, request, account, address=None, orcpt="", notify=0):
+        texts = [account.encode(), (address or account).encode(), orcpt.encode()]
+        body = struct.pack("=HHHH", *map(len, texts), notify) + b"".join(texts)
+        self.channel.send(QUEUE_RECIPIENT, body, request)
+
+    def submit(self, request, identity, recipients, body=BODY, flags=0, sender="x@y.example",
+               envid="", account="", token=bytes(48), session=77, arrival=None, cuts=(),
+               prefix=b"Received: r\r\n", body_octets=None):
+        texts = [sender.encode(), envid.encode(), account.encode()]
+        fixed = struct.pack("=QQq48sIIHHHHIIQ", identity, session,
+                            int(time.time()) if arrival is None else arrival, token, recipients,
+                            flags, *map(len, texts), len(cuts), len(prefix), 0,
+                            len(body) if body_octets is None else body_octets)
+        cut_structs = b"".join(struct.pack("=II", *cut) for cut in cuts)
+        self.channel.send(QUEUE_SUBMIT, fixed + b"".join(texts) + prefix + cut_structs + body,
+                          request)
+
+    def send(self, accounts, notify=0, **options):
+        """Submits and returns (request, id), without waiting for the answer."""
+        self.request += 1
+        identity = self.next_id()
+        for account in accounts:
+            self.recipient(self.request, account, notify=notify)
+        self.submit(self.request, identity, len(accounts), **options)
+        return self.request, identity
+
+    def accept(self, accounts, **options):
+        """The id of a message that was committed."""
+        request, identity = self.send(accounts, **options)
+        assert self.expect(QUEUE_COMMITTED)[0] == request
+        return identity
+
+    def lend_file(self, request):
+        self.channel.send(QUEUE_SPOOL, request=request)
+        got, _, fds = self.expect(QUEUE_SPOOLED)
+        assert got == request and len(fds) == 2
+        return fds
+
+    def send_large(self, accounts, body, keep_open=False, **options):
+        self.request += 1
+        identity = self.next_id()
+        write_fd, read_fd = self.lend_file(self.request)
+        at = 0
+        while at < len(body):
+            at += os.write(write_fd, body[at:])
+        os.close(read_fd)
+        if not keep_open:
+            os.close(write_fd)
+        for account in accounts:
+            self.recipient(self.request, account)
+        self.submit(self.request, identity, len(accounts), b"", IN_SPOOL, body_octets=len(body),
+                    **options)
+        return self.request, identity
+
+
+def make_token(session, account, key=bytes(32), seconds=60):
+    expires_ms = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000000 + seconds * 1000
+    numbers = struct.pack("=QQ", session, expires_ms)
+    mac = hashlib.blake2b(b"submission token" + numbers + account.encode(), key=key, digest_size=32)
+    return numbers + mac.digest()
+
+
+class Delivery:
+    """One DELIVER_MESSAGE as deliver sees it."""
+
+    def __init__(self, kind, request, body, fds):
+        self.request = request
+        (self.id, self.arrival, count, sender, id_text, cuts, prefix, _,
+         self.octets) = struct.unpack_from("=QqHHHHIIQ", body)
+        at = struct.calcsize("=QqHHHHIIQ")
+        self.recipients = []
+        lengths = []
+        for _ in range(count):
+            handle, number, address, again = struct.unpack_from("=QIHH", body, at)
+            self.recipients.append([handle, number, None, again])
+            lengths.append(address)
+            at += 16
+        for recipient, length in zip(self.recipients, lengths):
+            recipient[2] = body[at : at + length].decode()
+            at += length
+        parts = []
+        for length in (sender, id_text, prefix, 8 * cuts):
+            parts.append(body[at : at + length])
+            at += length
+        self.sender, self.id_text, self.prefix, cut_octets = parts
+        self.sender = self.sender.decode()
+        self.cuts = list(struct.iter_unpack("=II", cut_octets))
+        self.body = body[at:]
+        if kind == DELIVER_MESSAGE_FILE:
+            assert self.body == b""
+            with os.fdopen(fds[0], "rb") as file:
+                self.body = file.read()
+        assert len(self.body) == self.octets
+
+    @property
+    def again(self):
+        return [again for _, _, _, again in self.recipients]
+
+
+class Queue:
+    """The role with a session, auth and, once asked for, deliver."""
+
+    def __init__(self, directory, config=CONFIG, wrap=()):
+        self.role = Role("smtpd-queue", directory, config, purpose=DESCRIPTOR_DIRECTORY, wrap=wrap)
+        self.auth = self.role.peer("auth")
+        self.session = Session(self.role)
+        self.role.go()
+        self.deliver = None
+        self.handles = {}
+
+    def deliver_up(self, trusted=1, sync_fd=None):
+        self.deliver = self.role.peer("smtpd-deliver")
+        self.deliver_number = self.role.peers
+        fd = os.open("/tmp", os.O_RDONLY) if sync_fd is None else sync_fd
+        self.deliver.send(DELIVER_SYNC, struct.pack("=II", trusted, 0), fds=[fd])
+        os.close(fd)
+
+    def answer_target(self, account=None):
+        """auth is asked where an account's mail goes, and the master answers."""
+        request, body, _ = self.auth.expect(AUTH_TARGET)
+        asked = body[8:].decode()
+        assert account in (None, asked)
+        if not self.deliver:
+            self.deliver_up()
+        handle = self.handles.setdefault(asked, len(self.handles) + 1)
+        self.role.master.send(ROLE_TARGET, struct.pack("=QII", handle, self.deliver_number, 0),
+                              request)
+        return asked
+
+    def refuse_target(self, permanent):
+        request, _, _ = self.auth.expect(AUTH_TARGET)
+        self.auth.send(AUTH_NO_TARGET, struct.pack("=II", permanent, 0), request)
+
+    def answer_address(self, accounts=(), verdict=VERDICT_ACCOUNTS):
+        """auth is asked who is behind an address."""
+        request, body, _ = self.auth.expect(AUTH_RECIPIENT)
+        tail = b"".join(struct.pack("=H", len(name)) + name.encode() for name in accounts)
+        self.auth.send(AUTH_RECIPIENT_ANSWER,
+                       struct.pack("=IIII", verdict, len(accounts), 0, 0) + tail, request)
+        return body[8:].decode()
+
+    def next_delivery(self, seconds=20):
+        kind, request, body, fds = self.deliver.receive(seconds)
+        assert kind in (DELIVER_MESSAGE, DELIVER_MESSAGE_FILE)
+        return Delivery(kind, request, body, fds)
+
+    def result(self, delivery, *outcomes):
+        """outcomes: (status, text) or (status, text, flushed, full), one for each recipient."""
+        structs, texts = b"", b""
+        for status, text, *rest in outcomes:
+            flushed, full = rest or (1, 0)
+            structs += struct.pack("=HHHH", status, flushed, full, len(text.encode()))
+            texts += text.encode()
+        self.deliver.send(DELIVER_RESULT,
+                          struct.pack("=QII", delivery.id, len(outcomes), 0) + structs + texts,
+                          delivery.request)
+
+    def deliver_one(self, status=DONE, text="2.1.5 done", flushed=1):
+        """The next delivery, with that outcome for all."""
+        delivery = self.next_delivery()
+        self.result(delivery, *[(status, text, flushed, 0)] * len(delivery.recipients))
+        return delivery
+
+    def wait_for_counts(self, queued, held=0, seconds=10):
+        deadline = time.monotonic() + seconds
+        while (counts := self.role.counts()[1:]) != (queued, held):
+            assert time.monotonic() < deadline, f"{counts} instead of {(queued, held)}"
+            time.sleep(0.01)
+
+    def is_ended(self, channel):
+        """The role closed this channel, as it does with whoever breaks the protocol."""
+        while (got := channel.receive()) is not None:
+            assert got[0] != QUEUE_COMMITTED
+        return True
+
+    def end(self):
+        for channel in (self.auth, self.session.channel, self.deliver):
+            if channel:
+                channel.close()
+        self.role.kill()
