@@ -389,6 +389,7 @@ static const struct ipc_rule from_submission[] = {
 };
 static const struct ipc_rule from_login[] = {MAY_ASK_PASSWORD};
 static const struct ipc_rule from_queue[] = {
+    MAY_ASK_RECIPIENT, /* the sender that a report goes to */
     {AUTH_TARGET, TARGET, TARGET + MASTER_ACCOUNT_MAX, 0, auth_on_target},
     {AUTH_FULL, FULL, FULL + MASTER_ACCOUNT_MAX, 0, auth_on_full},
 };

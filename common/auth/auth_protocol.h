@@ -5,7 +5,7 @@
  *
  *   smtpd-session     AUTH_RECIPIENT, AUTH_SENDER, AUTH_PASSWORD (submission)
  *   login roles       AUTH_PASSWORD
- *   smtpd-queue       AUTH_TARGET, AUTH_FULL
+ *   smtpd-queue       AUTH_TARGET, AUTH_FULL, AUTH_RECIPIENT (the sender that a report goes to)
  *   auth to check     CHECK_PASSWORD, CHECK_USER
  *   auth to master    MASTER_ADMIT, MASTER_TARGET, MASTER_CHECKS (common/master_protocol.h)
  */
