@@ -212,7 +212,8 @@ def test_limits_are_named(make_house):
         S: (closed)""")
     for client in clients:
         client.close()
-    with socket.create_connection(("127.0.0.1", house.ports["imaps"])) as silent:
+    with socket.create_connection(("127.0.0.1", house.ports["imaps"]),
+                                  source_address=("127.0.2.1", 0)) as silent:
         silent.settimeout(10)
         assert silent.recv(1) == b""
     house.wait_for_event("closed", reason="timeouts.handshake")
