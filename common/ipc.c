@@ -306,6 +306,13 @@ void ipc_set_owner(struct ipc_channel *channel, void *owner, ipc_closed *closed)
     channel->closed = closed;
 }
 
+void ipc_hear_first(struct ipc_channel *channel)
+{
+    ev_io_stop(channel->loop, &channel->readable);
+    ev_set_priority(&channel->readable, EV_MAXPRI);
+    ev_io_start(channel->loop, &channel->readable);
+}
+
 void ipc_close(struct ipc_channel *channel)
 {
     if (!ipc_is_open(channel))

@@ -98,6 +98,10 @@ void ipc_open(struct ipc_channel *channel, struct ev_loop *loop, int fd);
 void ipc_set_rules(struct ipc_channel *channel, const struct ipc_rule *rules, size_t count);
 void ipc_set_owner(struct ipc_channel *channel, void *owner, ipc_closed *closed);
 
+/* What came here is handled before what came to other channels by the same turn of the loop. So a
+ * peer that was told of something through us can rely on it that we know it too. */
+void ipc_hear_first(struct ipc_channel *channel);
+
 /* Closes without calling `closed`. What was not sent is dropped. May run twice. */
 void ipc_close(struct ipc_channel *channel);
 

@@ -391,6 +391,9 @@ int role_run(const struct role_spec *spec, void *state)
     if (own)
         memcpy(orders + COMMON_ORDERS, spec->orders, own * sizeof(orders[0]));
     ipc_open(&role.master, role.loop, ROLE_MASTER_FD);
+    /* The master tells `deliver` of an account (ROLE_HOME) before it tells `queue`, whose messages
+     * for it may be readable in the same turn. */
+    ipc_hear_first(&role.master);
     ipc_set_rules(&role.master, orders, COMMON_ORDERS + own);
     ipc_set_owner(&role.master, &role, on_master_closed);
     if (!begin(&role, &error)) {

@@ -66,6 +66,22 @@ def make_house(request, certificate):
         end(one, getattr(request.node, "failed", True))
 
 
+@pytest.fixture(scope="module")
+def make_module_house(certificate):
+    """As make_house, for all tests of a file."""
+    made = []
+
+    def make(**options):
+        options.setdefault("certificate", certificate)
+        made.append(house_module.House(**options))
+        made[-1].start()
+        return made[-1]
+
+    yield make
+    for one in reversed(made):
+        end(one, failed=False)
+
+
 @pytest.fixture
 def account(house):
     return house.new_account()

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import re
 import shutil
 import signal
 import smtplib
@@ -310,6 +311,7 @@ class House:
             recipients = [recipients]
         if isinstance(message, str):
             message = message.encode()
+        message = re.sub(rb"\r?\n", b"\r\n", message)
         with smtplib.SMTP("127.0.0.1", self.ports["smtp"], timeout=20) as client:
             refused = client.sendmail(sender, recipients, message)
         assert not refused
