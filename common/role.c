@@ -155,6 +155,12 @@ static bool read_config(struct role *role, int fd, struct error *error)
 
 /* --- Orders of the master -------------------------------------------------------------------- */
 
+void role_hear_master(struct role *role)
+{
+    if (ipc_is_open(&role->master))
+        ev_invoke(role->loop, &role->master.readable, EV_READ);
+}
+
 bool role_tell_master(struct role *role, struct ipc_header *head, size_t head_octets,
                       struct slice tail)
 {

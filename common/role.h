@@ -113,6 +113,10 @@ struct role_peer *role_next_peer(struct role_peer *peer);
 bool role_tell_master(struct role *role, struct ipc_header *head, size_t head_octets,
                       struct slice tail);
 
+/* Handles at once what the master has sent by now. Records of two senders have no order among each
+ * other: for what a peer says that rests on an order of the master that is here, but not read. */
+void role_hear_master(struct role *role);
+
 /* Ends the loop after this turn; main() returns 0. */
 void role_exit(struct role *role);
 

@@ -189,12 +189,23 @@ static void log_outcome(const struct delivering *delivering, const struct delive
         log_text("result", outcome->text));
 }
 
+/* The master tells us the home before it tells the queue the handle, but over another channel. */
+static struct deliver_home *find_home(struct deliver *deliver, uint64_t handle)
+{
+    struct deliver_home *home = deliver_homes_find(&deliver->homes, handle);
+    if (!home) {
+        role_hear_master(deliver->role);
+        home = deliver_homes_find(&deliver->homes, handle);
+    }
+    return home;
+}
+
 static void deliver_one(const struct delivering *delivering,
                         const struct deliver_recipient *recipient, struct slice address,
                         struct outcome *outcome)
 {
     struct deliver *deliver = delivering->deliver;
-    struct deliver_home *home = deliver_homes_find(&deliver->homes, recipient->handle);
+    struct deliver_home *home = find_home(deliver, recipient->handle);
     struct error error;
     *outcome = (struct outcome){.text = ""};
     if (!home)
