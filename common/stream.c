@@ -451,6 +451,20 @@ void stream_init(struct stream *stream, struct turn *turn, int fd,
     stream_settle_later(stream);
 }
 
+bool stream_begin_with(struct stream *stream, struct slice octets, struct error *error)
+{
+    assert(!stream->input);
+    if (octets.len == 0)
+        return true;
+    stream->input = malloc(octets.len);
+    if (!stream->input)
+        return error_memory(error);
+    memcpy(stream->input, octets.ptr, octets.len);
+    stream->input_end = stream->input_capacity = octets.len;
+    stream->octets_in = octets.len;
+    return true;
+}
+
 void stream_clear(struct stream *stream)
 {
     if (!stream->turn)

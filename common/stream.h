@@ -159,6 +159,10 @@ struct stream {
 void stream_init(struct stream *stream, struct turn *turn, int fd,
                  const struct stream_handler *handler, const struct stream_limits *limits);
 
+/* The peer's first octets, read by somebody else before this stream was made: right after
+ * stream_init they are put into the input, however many there are. No on_input for them alone. */
+bool stream_begin_with(struct stream *stream, struct slice octets, struct error *error);
+
 /* Closes the connection at once, without another word or call; output that waits is lost. May run
  * twice, and on a zeroed struct. */
 void stream_clear(struct stream *stream);

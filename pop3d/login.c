@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "pop3d/capability.h"
+#include "pop3d/language.h"
 #include "pop3d/line.h"
 #include "pop3d/login_command.h"
 
@@ -184,17 +185,11 @@ static void on_utf8(struct pop3_login *pop3, const struct pop3_login_command *co
     reply(pop3, "+OK");
 }
 
-/* RFC 6856 3: English is all there is, and what "*" and the default come to. */
 static void on_lang(struct pop3_login *pop3, const struct pop3_login_command *command)
 {
-    struct slice range = command->argument;
-    if (range.len == 0)
-        reply(pop3, "+OK Languages\r\nen English\r\ni-default Default\r\n.");
-    else if (slice_equal(range, SLICE("*")) || slice_equal_nocase(range, SLICE("i-default")))
-        reply(pop3, "+OK i-default");
-    else if (slice_equal_nocase(range, SLICE("en"))
-             || slice_starts_with_nocase(range, SLICE("en-")))
-        reply(pop3, "+OK en");
+    const char *answer = pop3_language_answer(command->argument);
+    if (answer)
+        reply(pop3, answer);
     else
         refuse_command(pop3, "That language is not spoken here");
 }

@@ -1,0 +1,128 @@
+/* QUIT's changes; see maildrop_update.h. Writes the Maildir. */
+#include "pop3d/maildrop_update.h"
+
+#include <unistd.h>
+
+#include "storage/maildir_store.h"
+#include "storage/quota.h"
+
+/* While another program renames files, names are found again so many times. */
+enum { ROUNDS_MAX = 3 };
+
+static void mark_retrieved(struct maildrop_list *list, const struct config_pop3 *config,
+                           int64_t now)
+{
+    if (!config->delete_after_retrieval)
+        return;
+    int64_t keep_seconds = (int64_t)(config->keep_ms / 1000);
+    for (size_t i = 0; i < list->count; i++)
+        if (list->messages[i].retrieved && now - list->messages[i].arrived_at >= keep_seconds)
+            maildrop_list_mark_deleted(list, &list->messages[i]);
+}
+
+struct update {
+    struct maildrop_list *list;
+    struct maildrop_updated *updated;
+    int64_t now;
+    int64_t octets_removed; /* on disk, for the quota */
+    bool names_are_stale;   /* a file was not found under its name */
+    struct error first;     /* why a message could not be removed */
+};
+
+static void remove_message(struct update *update, struct maildrop_message *message)
+{
+    const struct maildir *box = update->list->box;
+    struct error error;
+    uint64_t octets = quota_octets_of(box, message->place, message->name);
+    if (maildir_remove(box, box, message->place, message->name, update->now, &error)) {
+        update->octets_removed += (int64_t)octets;
+        update->updated->removed++;
+        message->name = NULL;
+    } else if (error.kind == ERROR_NOT_FOUND) {
+        update->names_are_stale = true;
+    } else {
+        if (update->updated->failed++ == 0)
+            update->first = error;
+        message->name = NULL; /* one try is enough */
+    }
+}
+
+/* What was read by POP3 is read: IMAP clients of the same account are to see that. */
+static void mark_seen(struct update *update, struct maildrop_message *message)
+{
+    struct maildir_name name;
+    char renamed[MAILDIR_NAME_SIZE];
+    struct error error;
+    message->retrieved = false;
+    if (!maildir_name_parse(slice_of_string(message->name), &name) || name.flags & MAILDIR_SEEN)
+        return;
+    name.flags |= MAILDIR_SEEN;
+    if (maildir_change(update->list->box, message->place, message->name, &name, renamed, &error)) {
+        update->updated->seen++;
+    } else if (error.kind == ERROR_NOT_FOUND) {
+        message->retrieved = true;
+        update->names_are_stale = true;
+    }
+}
+
+static void update_all(struct update *update)
+{
+    for (size_t i = 0; i < update->list->count; i++) {
+        struct maildrop_message *message = &update->list->messages[i];
+        if (!message->name)
+            continue; /* done, or gone by other hands */
+        if (message->deleted)
+            remove_message(update, message);
+        else if (message->retrieved)
+            mark_seen(update, message);
+    }
+}
+
+/* Removed messages count out of maildirsize; one that cannot be counted waits for the recount. */
+static void count_out(const struct update *update)
+{
+    if (update->updated->removed > 0)
+        quota_add(update->list->box, -update->octets_removed, -(int64_t)update->updated->removed,
+                  NULL);
+}
+
+static bool flush(const struct update *update, struct error *error)
+{
+    const struct maildir *box = update->list->box;
+    if (update->updated->removed == 0)
+        return true;
+    return (fsync(box->new_fd) == 0 && fsync(box->cur_fd) == 0)
+           || error_errno(error, "flush directory");
+}
+
+static size_t count_unsettled(const struct maildrop_list *list)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < list->count; i++)
+        count += list->messages[i].deleted && list->messages[i].name;
+    return count;
+}
+
+bool maildrop_update(struct maildrop_list *list, const struct config_pop3 *config, int64_t now,
+                     struct maildrop_updated *updated, struct error *error)
+{
+    struct update update = {.list = list, .updated = updated, .now = now};
+    *updated = (struct maildrop_updated){0, 0, 0};
+    mark_retrieved(list, config, now);
+    update_all(&update);
+    for (unsigned round = 1; update.names_are_stale && round < ROUNDS_MAX; round++) {
+        update.names_are_stale = false;
+        if (!maildrop_list_refresh(list, &update.first))
+            break;
+        update_all(&update);
+    }
+    updated->failed += count_unsettled(list);
+    count_out(&update);
+    if (!flush(&update, error))
+        return false;
+    if (updated->failed == 0)
+        return true;
+    return error_set(error, ERROR_TEMPORARY, "%s",
+                     update.first.kind != ERROR_NONE ? update.first.text
+                                                     : "files are renamed all the time");
+}
