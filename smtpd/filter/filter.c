@@ -37,7 +37,9 @@ bool filter_parse_question(const struct ipc_packet *packet, struct recipe_questi
     struct recipe_question parsed = {.flags = record->flags, .arrival = record->arrival};
     struct ip_address client;
     uint64_t id;
-    if (!take_text(&rest, record->helo_octets, &parsed.helo)
+    size_t texts = (size_t)record->helo_octets + record->client_octets + record->tls_octets
+                   + record->id_octets + record->account_octets + record->recipient_octets;
+    if (texts > FILTER_TEXT_MAX || !take_text(&rest, record->helo_octets, &parsed.helo)
         || !take_text(&rest, record->client_octets, &parsed.client)
         || !take_text(&rest, record->tls_octets, &parsed.tls)
         || !take_text(&rest, record->id_octets, &parsed.id)
