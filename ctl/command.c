@@ -6,21 +6,36 @@
 
 #include "common/fd.h"
 
-bool command_read_config(const struct command *command, struct config *config)
+static bool read_config(const struct command *command, struct config *config,
+                        struct config_mistakes *mistakes)
 {
     struct error error = {0};
-    struct config_mistakes mistakes = {0};
     *config = (struct config){0};
     int fd = config_open(command->config_path, &error);
     if (fd < 0) {
         command_fail(command, &error);
         return false;
     }
-    bool parsed = config_parse_fd(fd, config, &mistakes);
+    config_parse_fd(fd, config, mistakes);
+    fd_discard(&fd);
+    return true;
+}
+
+bool command_read_config(const struct command *command, struct config *config)
+{
+    struct config_mistakes mistakes = {0};
+    bool good = read_config(command, config, &mistakes) && mistakes.fatal == 0;
     config_mistakes_print(&mistakes, command->config_path);
     config_mistakes_clear(&mistakes);
-    fd_discard(&fd);
-    return parsed;
+    return good;
+}
+
+bool command_read_config_as_it_is(const struct command *command, struct config *config)
+{
+    struct config_mistakes mistakes = {0};
+    bool read = read_config(command, config, &mistakes);
+    config_mistakes_clear(&mistakes);
+    return read && config->control_socket.text;
 }
 
 enum command_status command_fail(const struct command *command, const struct error *error)

@@ -27,6 +27,10 @@ struct command {
  * clears *config in any case. */
 bool command_read_config(const struct command *command, struct config *config);
 
+/* The same in silence and whatever is wrong with it: where a running house is reached has long been
+ * settled, even if its file is being edited. False if the file cannot even be read. */
+bool command_read_config_as_it_is(const struct command *command, struct config *config);
+
 /* "staffetta VERB: TEXT" on standard error; COMMAND_FAILED. */
 enum command_status command_fail(const struct command *command, const struct error *error);
 

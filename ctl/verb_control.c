@@ -76,7 +76,9 @@ static bool ask(const char *path, const char *verb, struct buffer *answer, struc
     return asked;
 }
 
-static enum command_status control(const struct command *command)
+typedef bool config_reader(const struct command *command, struct config *config);
+
+static enum command_status control(const struct command *command, config_reader *read_config)
 {
     struct config config;
     struct error error = {0};
@@ -84,7 +86,7 @@ static enum command_status control(const struct command *command)
     enum command_status status = COMMAND_FAILED;
     if (command->count != 0)
         return command_usage(command, "");
-    if (!command_read_config(command, &config))
+    if (!read_config(command, &config))
         goto done;
     struct slice text = {0};
     bool good = ask(config.control_socket.text, command->verb, &answer, &error);
@@ -106,15 +108,15 @@ done:
 
 enum command_status verb_reload(const struct command *command)
 {
-    return control(command);
+    return control(command, command_read_config);
 }
 
 enum command_status verb_status(const struct command *command)
 {
-    return control(command);
+    return control(command, command_read_config_as_it_is);
 }
 
 enum command_status verb_stop(const struct command *command)
 {
-    return control(command);
+    return control(command, command_read_config_as_it_is);
 }
