@@ -74,8 +74,8 @@ bool folder_step(struct folder *folder);
 /* Forgets what is kept of folders without users; all of it is also forgotten by and by. */
 void folder_forget_unused(struct mailbox *mailbox);
 
-/* The directory was removed: its messages are gone for everyone. Or renamed: they are not. Of
- * folders that are not in memory, nothing. */
+/* The directory was removed: its messages are gone for everyone. Or it was renamed, and all below
+ * it. */
 void folder_on_deleted(struct mailbox *mailbox, const char *directory);
 void folder_on_renamed(struct mailbox *mailbox, const char *from, const char *to);
 

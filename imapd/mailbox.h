@@ -34,16 +34,39 @@ struct mailbox {
     void (*on_idle)(struct mailbox *mailbox); /* the last session has ended */
 };
 
-/* Opens the account: directories, subscriptions, watch. The folders of a new account (Drafts, Sent,
- * Junk, Trash, Archive, with their special use) are made. On failure it is closed. */
-bool mailbox_open(struct mailbox *mailbox, struct ev_loop *loop, int account_fd,
-                  struct error *error);
-void mailbox_close(struct mailbox *mailbox); /* sessions and folders too; may run twice */
+/* What the process was given. All borrowed, for as long as the mailbox is open. */
+struct mailbox_means {
+    struct ev_loop *loop;
+    struct log *log;
+    const struct config *config;
+    int account_fd; /* also the directory that the process stands in */
+    struct quota_limits quota;
+};
 
-/* Somebody says that a folder changed (its name on disk, empty for INBOX). */
-void mailbox_on_changed(struct mailbox *mailbox, struct slice directory);
+/* Opens the account. A new one gets its usual folders (Drafts, Sent, Junk, Trash, Archive) with
+ * their special use, subscribed. On failure it is closed. */
+bool mailbox_open(struct mailbox *mailbox, const struct mailbox_means *means, struct error *error);
+
+/* Ends what sessions there are, too; may run twice, and on a zeroed struct. */
+void mailbox_close(struct mailbox *mailbox);
 
 /* Seconds since 1970. */
 int64_t mailbox_now(void);
+
+/* Puts that folder into the account, with that special use (0: none), with its superiors (RFC 3501
+ * 6.3.3). ERROR_EXISTS: it is there. */
+bool mailbox_create_folder(struct mailbox *mailbox, struct slice name, unsigned special_use,
+                           struct error *error);
+
+/* Only what is above it; what is there already is fine. */
+bool mailbox_create_superiors(struct mailbox *mailbox, struct slice name, struct error *error);
+
+/* A message of so many octets more: ERROR_PERMANENT with code EDQUOT, in words for the user, if the
+ * quota has no room for it. */
+bool mailbox_has_room(struct mailbox *mailbox, uint64_t octets, struct error *error);
+
+/* So many messages came (or, below zero, went). A count that cannot be kept is logged: the next
+ * recount makes it good. */
+void mailbox_count_quota(struct mailbox *mailbox, int64_t octets, int64_t messages);
 
 #endif

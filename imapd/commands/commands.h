@@ -1,0 +1,54 @@
+/*
+ * The handlers of imapd/command_table.c, by the file that each stands in; their type is explained
+ * in imapd/session.h. imapd-mailbox.
+ */
+#ifndef IMAPD_COMMANDS_COMMANDS_H
+#define IMAPD_COMMANDS_COMMANDS_H
+
+#include "imapd/session.h"
+
+/* any_state.c: RFC 3501 6.1 */
+command_handler command_capability;
+command_handler command_noop;
+command_handler command_logout;
+command_handler command_check;
+
+command_handler command_enable;    /* enable.c: RFC 5161 */
+command_handler command_id;        /* id.c: RFC 2971 */
+command_handler command_namespace; /* namespace.c: RFC 2342 */
+command_handler command_idle;      /* idle.c: RFC 2177 */
+
+/* select.c: RFC 3501 6.3.1, 6.3.2, 6.4.2, RFC 3691 */
+command_handler command_select;
+command_handler command_examine;
+command_handler command_close;
+command_handler command_unselect;
+
+/* list.c: RFC 3501 6.3.6 to 6.3.9, RFC 3348, RFC 6154 */
+command_handler command_list;
+command_handler command_lsub;
+command_handler command_subscribe;
+command_handler command_unsubscribe;
+
+/* mailboxes.c: RFC 3501 6.3.3 to 6.3.5 */
+command_handler command_create;
+command_handler command_delete;
+command_handler command_rename;
+
+command_handler command_status; /* status.c: RFC 3501 6.3.10 */
+
+/* append.c: RFC 3501 6.3.11 */
+command_handler command_append;
+literal_handler command_append_literal;
+octets_handler command_append_octets;
+
+command_handler command_fetch;   /* fetch.c: RFC 3501 6.4.5, 6.4.8 */
+command_handler command_store;   /* store.c: RFC 3501 6.4.6 */
+command_handler command_search;  /* search.c: RFC 3501 6.4.4 */
+command_handler command_expunge; /* expunge.c: RFC 3501 6.4.3, RFC 4315 2.1 */
+
+/* copy.c: RFC 3501 6.4.7, RFC 4315 3, RFC 6851 */
+command_handler command_copy;
+command_handler command_move;
+
+#endif

@@ -1,0 +1,82 @@
+/* EXPUNGE (RFC 3501 6.4.3) and UID EXPUNGE (RFC 4315 2.1). The EXPUNGE responses are news like any
+ * other: the answer tells them. */
+#include "imapd/commands/commands.h"
+#include "imapd/commands/remove.h"
+
+enum { REMOVED_A_SLICE = 100 };
+
+struct remove_work {
+    const struct sequence_set *uids; /* NULL: all */
+    size_t index;
+};
+
+struct remove_work *remove_begin(struct session *session, const struct sequence_set *uids)
+{
+    struct remove_work *work = session_alloc(session, sizeof(*work));
+    if (work)
+        work->uids = uids;
+    return work;
+}
+
+static bool is_meant(const struct remove_work *work, const struct message *message)
+{
+    return message && (message->flags & MAILDIR_TRASHED)
+           && (!work->uids || sequence_set_contains(work->uids, message->uid));
+}
+
+enum remove_result remove_deleted(struct session *session, struct remove_work *work,
+                                  struct error *error)
+{
+    const struct view *view = &session->view;
+    size_t removed = 0;
+    for (; work->index < view->count && removed < REMOVED_A_SLICE; work->index++) {
+        struct message *message = view_message(view, work->index);
+        if (!is_meant(work, message))
+            continue;
+        if (!folder_remove(view->folder, message, error))
+            return REMOVE_FAILED;
+        removed++;
+    }
+    return work->index < view->count ? REMOVE_MORE : REMOVE_DONE;
+}
+
+static void expunge_step(struct session *session)
+{
+    struct error error;
+    switch (remove_deleted(session, session->work, &error)) {
+    case REMOVE_MORE:
+        return;
+    case REMOVE_DONE:
+        session_ok(session, SLICE(""), "Expunged");
+        return;
+    case REMOVE_FAILED:
+        session_failed(session, &error, "Not all deleted messages could be removed");
+        return;
+    }
+}
+
+void command_expunge(struct session *session, struct imap_parser *arguments)
+{
+    struct sequence_set *uids = NULL;
+    if (session->by_uid) {
+        uids = session_alloc(session, sizeof(*uids));
+        if (!uids)
+            return;
+        if (!imap_parse_space(arguments) || !imap_parse_sequence_set(arguments, uids)) {
+            session_bad_arguments(session, arguments);
+            return;
+        }
+        view_resolve(&session->view, uids, true);
+    }
+    if (!imap_parse_end(arguments)) {
+        session_bad_arguments(session, arguments);
+        return;
+    }
+    if (session->view.read_only) {
+        session_no(session, SLICE("READ-ONLY"), "The mailbox was examined, not selected");
+        return;
+    }
+    session->work = remove_begin(session, uids);
+    if (session->work)
+        session_continue(session, expunge_step);
+}

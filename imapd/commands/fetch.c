@@ -1,0 +1,238 @@
+/* FETCH and UID FETCH (RFC 3501 6.4.5, 6.4.8): which messages and items; imapd/message_source.h has
+ * the values. */
+#include "imapd/commands/commands.h"
+#include "imapd/fetch_item.h"
+#include "imapd/mailbox.h"
+#include "imapd/message_source.h"
+
+enum {
+    MESSAGES_A_SLICE = 1000, /* of flags and the like */
+    FILES_A_SLICE = 50,      /* where each is opened */
+    FLUSH_OCTETS = 32768,
+};
+
+struct fetch_work {
+    struct sequence_set set;
+    struct view_walk walk;
+    struct fetch_item *items;
+    bool sets_seen;
+    bool opens_files;
+    bool missed; /* some messages are gone */
+    struct message_source source;
+
+    /* The message that is being answered. */
+    size_t index;
+    const struct fetch_item *item; /* the next to write; NULL: none is being answered */
+    uint64_t position;             /* in its value */
+    bool adds_flags;               /* \Seen was set, and FLAGS not asked for */
+};
+
+static void give_back(struct session *session)
+{
+    struct fetch_work *work = session->work;
+    message_source_clear(&work->source);
+}
+
+static bool asks_for(const struct fetch_item *items, enum fetch_kind kind)
+{
+    for (; items; items = items->next) {
+        if (items->kind == kind)
+            return true;
+    }
+    return false;
+}
+
+/* ---- one message ---- */
+
+/* "implicitly sets the \Seen flag"; "and if the flags have changed, they are included as part of
+ * the FETCH responses" (RFC 3501 6.4.5). A flag that cannot be set now does not keep the mail back.
+ */
+static void set_seen(struct session *session, struct fetch_work *work,
+                     const struct message *message)
+{
+    static const struct message_change seen = {.flags_on = MAILDIR_SEEN};
+    struct view *view = &session->view;
+    struct error error;
+    work->adds_flags = false;
+    if (!work->sets_seen || view->read_only || (message->flags & MAILDIR_SEEN))
+        return;
+    if (folder_change(view->folder, message->uid, &seen, view, &error))
+        work->adds_flags = !asks_for(work->items, FETCH_FLAGS);
+    else
+        LOG(session->mailbox->log, LOG_WARNING, "seen_not_set",
+            log_number("session", (int64_t)session->number), log_failure(&error));
+}
+
+static bool begin_message(struct session *session, struct fetch_work *work, struct error *error)
+{
+    const struct message *message = view_message(&session->view, work->index);
+    if (!message)
+        return error_set(error, ERROR_NOT_FOUND, "message is gone");
+    message_source_turn_to(&work->source, session->view.folder, message->uid);
+    if (work->opens_files && !message_source_prepare(&work->source, work->items, error))
+        return false;
+    set_seen(session, work, message);
+    buffer_append(&session->writer.text, SLICE("* "));
+    buffer_append_number(&session->writer.text, work->index + 1);
+    buffer_append(&session->writer.text, SLICE(" FETCH ("));
+    work->item = work->items;
+    work->position = 0;
+    return true;
+}
+
+static enum source_result write_item(struct session *session, struct fetch_work *work,
+                                     struct error *error)
+{
+    struct buffer *text = &session->writer.text;
+    const struct fetch_item *item = work->item;
+    if (work->position == 0) {
+        buffer_append(text, item->label);
+        buffer_append_octet(text, ' ');
+    }
+    const struct message *message = view_message(&session->view, work->index);
+    if (item->kind == FETCH_UID) {
+        buffer_append_number(text, work->source.uid);
+        return SOURCE_DONE;
+    }
+    if (item->kind != FETCH_FLAGS)
+        return message_source_write(&work->source, item, &work->position, &session->writer, error);
+    if (message)
+        view_append_flags(&session->view, work->index, message, text);
+    else
+        buffer_append(text, SLICE("()"));
+    return SOURCE_DONE;
+}
+
+static void end_message(struct session *session, struct fetch_work *work)
+{
+    struct buffer *text = &session->writer.text;
+    const struct message *message = view_message(&session->view, work->index);
+    if (work->adds_flags && message) {
+        buffer_append(text, SLICE(" FLAGS "));
+        view_append_flags(&session->view, work->index, message, text);
+    }
+    buffer_append(text, SLICE(")\r\n"));
+}
+
+static enum source_result write_items(struct session *session, struct fetch_work *work,
+                                      struct error *error)
+{
+    while (work->item) {
+        enum source_result result = write_item(session, work, error);
+        if (result != SOURCE_DONE)
+            return result;
+        work->position = 0;
+        work->item = work->item->next;
+        if (work->item)
+            buffer_append_octet(&session->writer.text, ' ');
+    }
+    end_message(session, work);
+    return SOURCE_DONE;
+}
+
+/* ---- all of them ---- */
+
+static void finish(struct session *session, const struct fetch_work *work)
+{
+    if (work->missed)
+        session_no(session, SLICE("EXPUNGEISSUED"), "Some of the messages are gone");
+    else
+        session_ok(session, SLICE(""), "Fetched");
+}
+
+/* An answer that was begun and cannot be ended leaves the client with half of it: all there is to
+ * do is to end the connection. */
+static void break_off(struct session *session, const struct error *error)
+{
+    LOG(session->mailbox->log, LOG_ERROR, "fetch_broke_off",
+        log_number("session", (int64_t)session->number), log_failure(error));
+    stream_fail(&session->stream, error);
+}
+
+/* False: the command is over, or must wait. */
+static bool fetch_next(struct session *session, struct fetch_work *work)
+{
+    struct error error;
+    if (!work->item) {
+        if (!view_walk_next(&session->view, &work->walk, &work->index)) {
+            finish(session, work);
+            return false;
+        }
+        if (!begin_message(session, work, &error)) {
+            work->item = NULL;
+            work->missed = work->missed || error.kind == ERROR_NOT_FOUND;
+            if (error.kind == ERROR_NOT_FOUND)
+                return true;
+            session_failed(session, &error, "A message could not be read");
+            return false;
+        }
+    }
+    enum source_result result = write_items(session, work, &error);
+    if (result == SOURCE_FAILED)
+        break_off(session, &error);
+    return result == SOURCE_DONE;
+}
+
+static void fetch_step(struct session *session)
+{
+    struct fetch_work *work = session->work;
+    int left = work->opens_files ? FILES_A_SLICE : MESSAGES_A_SLICE;
+    while (left-- > 0 && fetch_next(session, work)) {
+        if (session->writer.text.len < FLUSH_OCTETS)
+            continue;
+        writer_flush(&session->writer);
+        if (stream_output_full(&session->stream))
+            return;
+    }
+}
+
+/* "UID FETCH ... implicitly includes the UID" (RFC 3501 6.4.8). */
+static bool add_uid(struct session *session, struct fetch_work *work)
+{
+    if (!session->by_uid || asks_for(work->items, FETCH_UID))
+        return true;
+    struct fetch_item *uid = session_alloc(session, sizeof(*uid));
+    if (!uid)
+        return false;
+    *uid = (struct fetch_item){.next = work->items, .kind = FETCH_UID, .label = SLICE("UID")};
+    work->items = uid;
+    return true;
+}
+
+static void examine_items(struct fetch_work *work)
+{
+    for (const struct fetch_item *item = work->items; item; item = item->next) {
+        work->sets_seen = work->sets_seen || item->sets_seen;
+        work->opens_files =
+            work->opens_files || (item->kind != FETCH_FLAGS && item->kind != FETCH_UID);
+    }
+}
+
+/* fetch = "FETCH" SP sequence-set SP ("ALL" / "FULL" / "FAST" / fetch-att / ...) */
+static bool parse(struct session *session, struct imap_parser *arguments, struct fetch_work *work)
+{
+    return imap_parse_space(arguments) && imap_parse_sequence_set(arguments, &work->set)
+           && imap_parse_space(arguments) && fetch_items_parse(arguments, &work->items)
+           && imap_parse_end(arguments)
+           && (view_resolve(&session->view, &work->set, session->by_uid)
+               || imap_parser_fail(arguments, "numbers of messages that there are,"));
+}
+
+void command_fetch(struct session *session, struct imap_parser *arguments)
+{
+    struct fetch_work *work = session_alloc(session, sizeof(*work));
+    if (!work)
+        return;
+    if (!parse(session, arguments, work)) {
+        session_bad_arguments(session, arguments);
+        return;
+    }
+    if (!add_uid(session, work))
+        return;
+    examine_items(work);
+    message_source_init(&work->source, session->mailbox->config);
+    work->walk = view_walk_begin(&work->set, session->by_uid);
+    session->work = work;
+    session->on_end = give_back;
+    session_continue(session, fetch_step);
+}

@@ -1,0 +1,19 @@
+/* IDLE (RFC 2177): news are told as they come, until the client says DONE. session.c tells them. */
+#include "imapd/commands/commands.h"
+
+static void on_done(struct session *session, struct slice line)
+{
+    if (slice_equal_nocase(line, SLICE("DONE")))
+        session_ok(session, SLICE(""), "Idled");
+    else
+        session_bad(session, "Expected DONE");
+}
+
+void command_idle(struct session *session, struct imap_parser *arguments)
+{
+    if (!imap_parse_end(arguments)) {
+        session_bad_arguments(session, arguments);
+        return;
+    }
+    session_expect_line(session, "idling", on_done);
+}

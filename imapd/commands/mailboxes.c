@@ -1,0 +1,207 @@
+/* CREATE, DELETE and RENAME (RFC 3501 6.3.3 to 6.3.5). */
+#include "common/config.h"
+#include "imapd/commands/commands.h"
+#include "imapd/folder_argument.h"
+#include "imapd/mailbox.h"
+#include "imapd/mailbox_name.h"
+#include "imapd/mailbox_tree.h"
+#include "imapd/transfer.h"
+#include "storage/folders.h"
+
+/* ---- CREATE ---- */
+
+static bool has_room_for_folder(const struct mailbox *mailbox, struct error *error)
+{
+    struct folder_list list;
+    folder_list_init(&list);
+    bool listed = folders_list(mailbox->account_fd, &list, error);
+    bool room = list.count < mailbox->config->limits.mailboxes;
+    folder_list_clear(&list);
+    if (!listed)
+        return false;
+    return room || error_set(error, ERROR_PERMANENT, "too many folders");
+}
+
+static void create(struct session *session, struct slice name)
+{
+    struct error error;
+    if (!has_room_for_folder(session->mailbox, &error))
+        session_failed(session, &error, "There are as many mailboxes as one account may have");
+    else if (mailbox_create_folder(session->mailbox, name, 0, &error))
+        session_ok(session, SLICE(""), "Created");
+    else if (error.kind == ERROR_EXISTS)
+        session_failed(session, &error, "There is such a mailbox already");
+    else
+        session_failed(session, &error, "The mailbox could not be made");
+}
+
+void command_create(struct session *session, struct imap_parser *arguments)
+{
+    struct folder_argument folder;
+    if (!imap_parse_space(arguments) || !folder_argument_parse_new(arguments, &folder)
+        || !imap_parse_end(arguments))
+        session_bad_arguments(session, arguments);
+    else if (folder.problem)
+        session_no(session, SLICE("CANNOT"), folder.problem);
+    else if (mailbox_name_is_inbox(folder.name))
+        session_no(session, SLICE("ALREADYEXISTS"), "INBOX is always there");
+    else
+        create(session, folder.name);
+}
+
+/* ---- DELETE ---- */
+
+/* A name that exists only because others lie below it: "It is an error to attempt to delete a name
+ * that has inferior hierarchical names and also has the \Noselect mailbox name attribute." */
+static bool has_inferiors(const struct mailbox *mailbox, struct slice name)
+{
+    struct mailbox_tree tree;
+    bool found = false;
+    if (!mailbox_tree_read(&tree, mailbox->account_fd, NULL))
+        return false;
+    for (size_t i = 0; i < tree.count && !found; i++)
+        found = tree.entries[i].has_children
+                && slice_equal(slice_of_string(tree.entries[i].name), name);
+    mailbox_tree_clear(&tree);
+    return found;
+}
+
+static void delete (struct session *session, const struct folder_argument *folder)
+{
+    struct mailbox *mailbox = session->mailbox;
+    struct error error;
+    if (folders_delete(&mailbox->inbox, folder->directory, mailbox_now(), &error)) {
+        folder_on_deleted(mailbox, folder->directory);
+        session_ok(session, SLICE(""), "Deleted");
+    } else if (error.kind == ERROR_NOT_FOUND && has_inferiors(mailbox, folder->name)) {
+        session_no(session, SLICE("CANNOT"), "Only its inferior mailboxes exist: delete those");
+    } else if (error.kind == ERROR_NOT_FOUND) {
+        session_failed(session, &error, "There is no such mailbox");
+    } else {
+        session_failed(session, &error, "The mailbox could not be deleted");
+    }
+}
+
+void command_delete(struct session *session, struct imap_parser *arguments)
+{
+    struct folder_argument folder;
+    if (!imap_parse_space(arguments) || !folder_argument_parse(arguments, &folder)
+        || !imap_parse_end(arguments))
+        session_bad_arguments(session, arguments);
+    else if (folder.problem)
+        session_no(session, SLICE("NONEXISTENT"), folder.problem);
+    else if (mailbox_name_is_inbox(folder.name))
+        session_no(session, SLICE("CANNOT"), "INBOX cannot be deleted");
+    else
+        delete (session, &folder);
+}
+
+/* ---- RENAME ---- */
+
+static void rename_folder(struct session *session, const struct folder_argument *from,
+                          const struct folder_argument *to)
+{
+    struct mailbox *mailbox = session->mailbox;
+    struct error error;
+    if (folders_rename(mailbox->account_fd, from->directory, to->directory, &error)
+        && mailbox_create_superiors(mailbox, to->name, &error)) {
+        folder_on_renamed(mailbox, from->directory, to->directory);
+        session_ok(session, SLICE(""), "Renamed");
+    } else if (error.kind == ERROR_EXISTS) {
+        session_failed(session, &error, "There is a mailbox of the new name, or below it");
+    } else if (error.kind == ERROR_NOT_FOUND) {
+        session_failed(session, &error, "There is no such mailbox");
+    } else {
+        session_failed(session, &error, "The mailbox could not be renamed");
+    }
+}
+
+/* "Renaming INBOX is permitted, and has special behavior. It moves all messages in INBOX to a new
+ * mailbox with the given name, leaving INBOX empty." Its inferiors stay. */
+struct inbox_work {
+    struct folder *inbox;
+    struct transfer transfer;
+};
+
+static void give_back(struct session *session)
+{
+    struct inbox_work *work = session->work;
+    transfer_end(&work->transfer);
+    if (work->inbox)
+        folder_close(work->inbox);
+}
+
+static bool move_slice(struct inbox_work *work, bool *done, struct error *error)
+{
+    enum { MOVED_A_SLICE = 50 };
+    const struct folder *inbox = work->inbox;
+    /* What is gone leaves the array at the end of the turn: each turn begins at its beginning. */
+    size_t moved = 0;
+    for (size_t i = 0; i < inbox->count && moved < MOVED_A_SLICE; i++) {
+        if (!inbox->messages[i].name)
+            continue;
+        if (!transfer_one(&work->transfer, inbox->messages[i].uid, error)
+            && error->kind != ERROR_NOT_FOUND)
+            return false;
+        moved++;
+    }
+    *done = moved == 0;
+    return true;
+}
+
+static void inbox_step(struct session *session)
+{
+    struct inbox_work *work = session->work;
+    struct error error;
+    bool done = false;
+    if (folder_step(work->inbox))
+        return;
+    if (!move_slice(work, &done, &error) || (done && !transfer_commit(&work->transfer, &error)))
+        session_failed(session, &error, "Not all messages of INBOX could be moved");
+    else if (done)
+        session_ok(session, SLICE(""), "INBOX was moved there");
+}
+
+static void rename_inbox(struct session *session, const struct folder_argument *to)
+{
+    struct mailbox *mailbox = session->mailbox;
+    struct folder *target;
+    struct error error;
+    struct inbox_work *work = session_alloc(session, sizeof(*work));
+    if (!work)
+        return;
+    session->work = work;
+    session->on_end = give_back;
+    if (!mailbox_create_folder(mailbox, to->name, 0, &error)) {
+        session_failed(session, &error,
+                       error.kind == ERROR_EXISTS ? "There is such a mailbox already"
+                                                  : "The mailbox could not be made");
+        return;
+    }
+    if (!folder_open(mailbox, MAILDIR_INBOX, &work->inbox, &error)
+        || !folder_open(mailbox, to->directory, &target, &error)) {
+        session_failed(session, &error, "The mailbox cannot be opened now");
+        return;
+    }
+    transfer_begin(&work->transfer, work->inbox, target, true, &session->arena);
+    session_continue(session, inbox_step);
+}
+
+void command_rename(struct session *session, struct imap_parser *arguments)
+{
+    struct folder_argument from, to;
+    if (!imap_parse_space(arguments) || !folder_argument_parse(arguments, &from)
+        || !imap_parse_space(arguments) || !folder_argument_parse_new(arguments, &to)
+        || !imap_parse_end(arguments))
+        session_bad_arguments(session, arguments);
+    else if (from.problem)
+        session_no(session, SLICE("NONEXISTENT"), from.problem);
+    else if (to.problem)
+        session_no(session, SLICE("CANNOT"), to.problem);
+    else if (mailbox_name_is_inbox(to.name))
+        session_no(session, SLICE("ALREADYEXISTS"), "INBOX is always there");
+    else if (mailbox_name_is_inbox(from.name))
+        rename_inbox(session, &to);
+    else
+        rename_folder(session, &from, &to);
+}

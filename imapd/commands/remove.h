@@ -1,0 +1,24 @@
+/*
+ * Removing what is flagged \Deleted, in slices: EXPUNGE, UID EXPUNGE and CLOSE. imapd-mailbox.
+ */
+#ifndef IMAPD_COMMANDS_REMOVE_H
+#define IMAPD_COMMANDS_REMOVE_H
+
+#include "imapd/session.h"
+
+struct remove_work;
+
+enum remove_result {
+    REMOVE_MORE, /* a slice is done, call again in another turn */
+    REMOVE_DONE,
+    REMOVE_FAILED,
+};
+
+/* All messages of the selected folder, or those of `uids` (resolved; in the command's arena). NULL:
+ * no memory, the command was ended. */
+struct remove_work *remove_begin(struct session *session, const struct sequence_set *uids);
+
+enum remove_result remove_deleted(struct session *session, struct remove_work *work,
+                                  struct error *error);
+
+#endif

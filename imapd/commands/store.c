@@ -1,0 +1,134 @@
+/* STORE and UID STORE (RFC 3501 6.4.6, 6.4.8). */
+#include "imapd/commands/commands.h"
+
+enum { CHANGED_A_SLICE = 200 }; /* renames of 13 µs */
+
+enum store_action { STORE_REPLACE, STORE_ADD, STORE_REMOVE };
+
+struct store_work {
+    struct sequence_set set;
+    struct view_walk walk;
+    struct message_change change;
+    bool silent;
+    bool missed; /* some messages are gone */
+};
+
+static const uint32_t settable = MAILDIR_ANSWERED | MAILDIR_FLAGGED | MAILDIR_TRASHED | MAILDIR_SEEN
+                                 | MAILDIR_DRAFT | MAILDIR_PASSED;
+
+/* ["+" / "-"] "FLAGS" [".SILENT"] */
+static bool parse_action(struct imap_parser *arguments, enum store_action *action, bool *silent)
+{
+    *action = STORE_REPLACE;
+    if (imap_skip_octet(arguments, '+'))
+        *action = STORE_ADD;
+    else if (imap_skip_octet(arguments, '-'))
+        *action = STORE_REMOVE;
+    *silent = imap_skip_word(arguments, SLICE("FLAGS.SILENT"));
+    return *silent || imap_skip_word(arguments, SLICE("FLAGS"))
+           || imap_parser_fail(arguments, "FLAGS, +FLAGS or -FLAGS, with or without .SILENT");
+}
+
+static void make_change(enum store_action action, uint32_t flags, uint32_t letters,
+                        struct message_change *change)
+{
+    *change = (struct message_change){.flags_off = 0};
+    if (action == STORE_REPLACE) {
+        change->flags_off = settable;
+        change->letters_off = UINT32_MAX;
+    }
+    if (action == STORE_REMOVE) {
+        change->flags_off = flags;
+        change->letters_off = letters;
+    } else {
+        change->flags_on = flags;
+        change->letters_on = letters;
+    }
+}
+
+/* A keyword that cannot be kept is left out, as PERMANENTFLAGS without \* has said; one that
+ * nobody knows need not be made to be taken away. */
+static bool find_letters(struct session *session, const struct imap_flags *flags,
+                         enum store_action action, uint32_t *letters, struct error *error)
+{
+    struct folder *folder = session->view.folder;
+    *letters = 0;
+    for (size_t i = 0; i < flags->keyword_count; i++) {
+        unsigned letter;
+        bool found = action == STORE_REMOVE
+                         ? folder_record_find_keyword(&folder->record, flags->keywords[i], &letter)
+                         : folder_keyword(folder, flags->keywords[i], &letter, error);
+        if (found)
+            *letters |= (uint32_t)1 << letter;
+        else if (action != STORE_REMOVE && error->kind != ERROR_PERMANENT)
+            return false;
+    }
+    return true;
+}
+
+static void finish(struct session *session, const struct store_work *work)
+{
+    if (work->missed)
+        session_no(session, SLICE("EXPUNGEISSUED"), "Some of the messages are gone");
+    else
+        session_ok(session, SLICE(""), "Stored");
+}
+
+static void store_step(struct session *session)
+{
+    struct store_work *work = session->work;
+    struct view *view = &session->view;
+    struct error error;
+    size_t index;
+    for (int i = 0; i < CHANGED_A_SLICE; i++) {
+        if (!view_walk_next(view, &work->walk, &index)) {
+            finish(session, work);
+            return;
+        }
+        bool changed =
+            folder_change(view->folder, view->slots[index].uid, &work->change, view, &error);
+        if (!changed && error.kind != ERROR_NOT_FOUND) {
+            session_failed(session, &error, "The flags could not be stored");
+            return;
+        }
+        work->missed = work->missed || !changed;
+        if (changed && !work->silent)
+            view_write_flags(view, index, session->by_uid, &session->writer);
+    }
+}
+
+static bool parse(struct session *session, struct imap_parser *arguments, struct store_work *work,
+                  struct imap_flags *flags, enum store_action *action)
+{
+    return imap_parse_space(arguments) && imap_parse_sequence_set(arguments, &work->set)
+           && imap_parse_space(arguments) && parse_action(arguments, action, &work->silent)
+           && imap_parse_space(arguments) && imap_parse_store_flags(arguments, flags)
+           && imap_parse_end(arguments)
+           && (view_resolve(&session->view, &work->set, session->by_uid)
+               || imap_parser_fail(arguments, "numbers of messages that there are,"));
+}
+
+void command_store(struct session *session, struct imap_parser *arguments)
+{
+    struct imap_flags flags;
+    enum store_action action;
+    uint32_t letters;
+    struct error error;
+    struct store_work *work = session_alloc(session, sizeof(*work));
+    if (!work)
+        return;
+    if (!parse(session, arguments, work, &flags, &action)) {
+        session_bad_arguments(session, arguments);
+    } else if (session->view.read_only) {
+        session_no(session, SLICE("READ-ONLY"), "The mailbox was examined, not selected");
+    } else if (!find_letters(session, &flags, action, &letters, &error)) {
+        session_failed(session, &error, "The keyword could not be stored");
+    } else {
+        if (session->view.keywords_changed) /* before a FETCH that names them */
+            session_tell_news(session, VIEW_KEEP_NUMBERS);
+        make_change(action, flags.flags, letters, &work->change);
+        work->walk = view_walk_begin(&work->set, session->by_uid);
+        session->work = work;
+        session_continue(session, store_step);
+    }
+}

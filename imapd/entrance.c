@@ -1,0 +1,122 @@
+/* Receiving handed over clients; see entrance.h. */
+#include "imapd/entrance.h"
+
+#include <stdlib.h>
+
+#include <utlist.h>
+
+#include "common/fd.h"
+#include "common/handoff.h"
+#include "imapd/session.h"
+
+static const double patience_s = 10.0; /* a login process says at once what it has to say */
+
+struct guest {
+    struct guest *prev;
+    struct guest *next;
+    struct entrance *entrance;
+    uint64_t session;
+    int fd;
+    ev_io readable;
+    ev_timer late;
+    struct handoff_received received;
+    size_t got;
+    uint8_t octets[HANDOFF_BUFFER];
+};
+
+static void free_guest(struct guest *guest)
+{
+    struct ev_loop *loop = guest->entrance->mailbox->turn.loop;
+    ev_io_stop(loop, &guest->readable);
+    ev_timer_stop(loop, &guest->late);
+    fd_discard(&guest->fd);
+    fd_discard(&guest->received.client_fd);
+    DL_DELETE(guest->entrance->guests, guest);
+    free(guest);
+}
+
+static void turn_away(struct guest *guest, const struct error *error)
+{
+    LOG(guest->entrance->mailbox->log, LOG_ERROR, "client_not_taken",
+        log_number("session", (int64_t)guest->session), log_failure(error));
+    free_guest(guest);
+}
+
+/* With a descriptor the client's own socket came, and the one to the login process is done with. */
+static void let_in(struct guest *guest)
+{
+    struct error error;
+    int *from = guest->received.client_fd >= 0 ? &guest->received.client_fd : &guest->fd;
+    int fd = *from;
+    ev_io_stop(guest->entrance->mailbox->turn.loop, &guest->readable);
+    *from = -1;
+    if (!fd_set_nonblocking(fd, &error)) {
+        fd_discard(&fd);
+        turn_away(guest, &error);
+    } else if (session_new(guest->entrance->mailbox, guest->session, fd, guest->received.tag,
+                           guest->received.input, &error)) {
+        free_guest(guest);
+    } else {
+        turn_away(guest, &error);
+    }
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    struct guest *guest = watcher->data;
+    struct error error;
+    switch (handoff_receive(guest->fd, guest->octets, &guest->got, &guest->received, &error)) {
+    case HANDOFF_DONE:
+        let_in(guest);
+        break;
+    case HANDOFF_MORE:
+        break;
+    case HANDOFF_BAD:
+        turn_away(guest, &error);
+        break;
+    }
+}
+
+static void on_late(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    struct error error;
+    error_set(&error, ERROR_PEER, "nothing was handed over in time");
+    turn_away(watcher->data, &error);
+}
+
+void entrance_init(struct entrance *entrance, struct mailbox *mailbox)
+{
+    *entrance = (struct entrance){.mailbox = mailbox};
+}
+
+void entrance_clear(struct entrance *entrance)
+{
+    while (entrance->guests)
+        free_guest(entrance->guests);
+}
+
+bool entrance_take(struct entrance *entrance, int fd, uint64_t session, struct error *error)
+{
+    struct ev_loop *loop = entrance->mailbox->turn.loop;
+    struct guest *guest = malloc(sizeof(*guest));
+    if (!guest) {
+        fd_discard(&fd);
+        return error_memory(error);
+    }
+    guest->entrance = entrance;
+    guest->session = session;
+    guest->fd = fd;
+    guest->got = 0;
+    guest->received = (struct handoff_received){.client_fd = -1};
+    ev_io_init(&guest->readable, on_readable, fd, EV_READ);
+    ev_timer_init(&guest->late, on_late, patience_s, 0.0);
+    guest->readable.data = guest->late.data = guest;
+    DL_APPEND(entrance->guests, guest);
+    ev_io_start(loop, &guest->readable);
+    ev_timer_start(loop, &guest->late);
+    return true;
+}

@@ -1,0 +1,28 @@
+/*
+ * Where clients come in: the socket that the master gave (ROLE_SESSION), until the login process
+ * has said on it what it hands over (common/handoff.h). Then there is a session. imapd-mailbox.
+ */
+#ifndef IMAPD_ENTRANCE_H
+#define IMAPD_ENTRANCE_H
+
+#include "imapd/mailbox.h"
+
+struct guest;
+
+struct entrance {
+    struct mailbox *mailbox; /* borrowed */
+    struct guest *guests;
+};
+
+void entrance_init(struct entrance *entrance, struct mailbox *mailbox);
+void entrance_clear(struct entrance *entrance); /* may run twice */
+
+/* Takes the socket in any case. */
+bool entrance_take(struct entrance *entrance, int fd, uint64_t session, struct error *error);
+
+static inline bool entrance_is_empty(const struct entrance *entrance)
+{
+    return entrance->guests == NULL;
+}
+
+#endif

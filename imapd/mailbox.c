@@ -1,0 +1,171 @@
+/* The account of mailbox.h. */
+#include "imapd/mailbox.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include "common/config.h"
+#include "common/size.h"
+#include "imapd/folder.h"
+#include "imapd/session.h"
+#include "storage/folder_name.h"
+#include "storage/folders.h"
+#include "storage/uidvalidity.h"
+
+int64_t mailbox_now(void)
+{
+    return time(NULL);
+}
+
+/* ---- making folders ---- */
+
+/* The record is made with the folder, not when it is first opened: it holds the special use. */
+static bool give_record(struct mailbox *mailbox, const char *directory, unsigned special_use,
+                        struct error *error)
+{
+    struct maildir box;
+    struct folder_record record;
+    uint32_t uidvalidity;
+    if (!maildir_open(mailbox->account_fd, directory, &box, error))
+        return false;
+    bool given = uidvalidity_next(mailbox->account_fd, mailbox_now(), &uidvalidity, error)
+                 && folder_record_renew(box.fd, uidvalidity, &record, error);
+    if (given && special_use) {
+        record.special_use = special_use;
+        given = folder_record_store(box.fd, &record, error);
+    }
+    maildir_close(&box);
+    return given;
+}
+
+static bool create(struct mailbox *mailbox, struct slice name, unsigned special_use,
+                   struct error *error)
+{
+    char directory[MAILDIR_NAME_SIZE];
+    return folder_name_to_directory(name, directory, error)
+           && folders_create(mailbox->account_fd, directory, error)
+           && give_record(mailbox, directory, special_use, error);
+}
+
+/* "the server SHOULD create any superior hierarchical names that are needed" */
+bool mailbox_create_superiors(struct mailbox *mailbox, struct slice name, struct error *error)
+{
+    size_t end = slice_find_octet(name, FOLDER_SEPARATOR);
+    while (end < name.len) {
+        struct slice superior = slice_range(name, 0, end);
+        bool is_inbox = folder_name_is_inbox(superior);
+        if (!is_inbox && !create(mailbox, superior, 0, error) && error->kind != ERROR_EXISTS)
+            return false;
+        end += 1 + slice_find_octet(slice_from(name, end + 1), FOLDER_SEPARATOR);
+    }
+    return true;
+}
+
+bool mailbox_create_folder(struct mailbox *mailbox, struct slice name, unsigned special_use,
+                           struct error *error)
+{
+    return mailbox_create_superiors(mailbox, name, error)
+           && create(mailbox, name, special_use, error);
+}
+
+/* ---- a new account ---- */
+
+static bool is_new(const struct mailbox *mailbox, bool *new, struct error *error)
+{
+    struct folder_list list;
+    struct folder_record record;
+    *new = false;
+    if (folder_record_load(mailbox->inbox.fd, &record, error) || error->kind != ERROR_NOT_FOUND)
+        return true; /* a record that is damaged is for the folder to mend */
+    folder_list_init(&list);
+    bool listed = folders_list(mailbox->account_fd, &list, error);
+    *new = listed &&list.count <= 1;
+    folder_list_clear(&list);
+    return listed;
+}
+
+static bool furnish(struct mailbox *mailbox, struct error *error)
+{
+    static const struct {
+        struct slice name;
+        enum special_use special_use;
+    } usual[] = {
+        {SLICE("Drafts"), SPECIAL_DRAFTS},   {SLICE("Sent"), SPECIAL_SENT},
+        {SLICE("Junk"), SPECIAL_JUNK},       {SLICE("Trash"), SPECIAL_TRASH},
+        {SLICE("Archive"), SPECIAL_ARCHIVE},
+    };
+    struct subscriptions *subscriptions = &mailbox->subscriptions;
+    if (!subscriptions_add(subscriptions, SLICE("INBOX"), error))
+        return false;
+    for (size_t i = 0; i < ARRAY_LENGTH(usual); i++) {
+        if (!mailbox_create_folder(mailbox, usual[i].name, usual[i].special_use, error)
+            && error->kind != ERROR_EXISTS)
+            return false;
+        if (!subscriptions_add(subscriptions, usual[i].name, error))
+            return false;
+    }
+    return subscriptions_store(mailbox->account_fd, subscriptions, error)
+           && give_record(mailbox, MAILDIR_INBOX, 0, error); /* last: it is new no more */
+}
+
+/* ---- opening ---- */
+
+bool mailbox_open(struct mailbox *mailbox, const struct mailbox_means *means, struct error *error)
+{
+    bool new;
+    *mailbox = (struct mailbox){.log = means->log,
+                                .config = means->config,
+                                .account_fd = means->account_fd,
+                                .inbox = MAILDIR_CLOSED,
+                                .quota = means->quota};
+    turn_init(&mailbox->turn, means->loop);
+    subscriptions_init(&mailbox->subscriptions);
+    bool opened = maildir_open_inbox(means->account_fd, &mailbox->inbox, error)
+                  && file_system_probe(mailbox->inbox.tmp_fd, &mailbox->file_system, error)
+                  && subscriptions_load(means->account_fd, &mailbox->subscriptions, error)
+                  && is_new(mailbox, &new, error) && (!new || furnish(mailbox, error));
+    watch_init(&mailbox->watch, means->loop, opened && mailbox->file_system.inotify);
+    if (opened)
+        maildir_sweep(&mailbox->inbox, mailbox_now());
+    else
+        mailbox_close(mailbox);
+    return opened;
+}
+
+void mailbox_close(struct mailbox *mailbox)
+{
+    if (!mailbox->turn.loop)
+        return;
+    mailbox->on_idle = NULL;
+    while (mailbox->sessions)
+        session_free(mailbox->sessions);
+    folder_forget_unused(mailbox);
+    watch_clear(&mailbox->watch);
+    subscriptions_clear(&mailbox->subscriptions);
+    maildir_close(&mailbox->inbox);
+    turn_clear(&mailbox->turn);
+}
+
+/* ---- quota ---- */
+
+bool mailbox_has_room(struct mailbox *mailbox, uint64_t octets, struct error *error)
+{
+    struct quota_usage usage;
+    bool fits = true;
+    if (quota_is_set(&mailbox->quota)
+        && !quota_check(&mailbox->inbox, &mailbox->quota, mailbox_now(), octets, &usage, &fits,
+                        error))
+        return false;
+    if (fits)
+        return true;
+    error_set(error, ERROR_PERMANENT, "The mailbox is full");
+    error->code = EDQUOT;
+    return false;
+}
+
+void mailbox_count_quota(struct mailbox *mailbox, int64_t octets, int64_t messages)
+{
+    struct error error;
+    if (quota_is_set(&mailbox->quota) && !quota_add(&mailbox->inbox, octets, messages, &error))
+        LOG(mailbox->log, LOG_WARNING, "quota_not_counted", log_failure(&error));
+}

@@ -1,0 +1,168 @@
+/* The role of mailbox_role.h. */
+#include "imapd/mailbox_role.h"
+
+#include <stddef.h>
+#include <unistd.h>
+
+#include <utlist.h>
+
+#include "imapd/folder.h"
+#include "imapd/session.h"
+#include "storage/account_directory.h"
+#include "storage/maildir_name.h"
+
+/* ---- what the master says ---- */
+
+static bool on_home(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    struct role *role = owner;
+    struct mailbox_process *process = role->state;
+    const struct role_home *record = packet->record;
+    const struct master_home *home = &record->home;
+    struct slice texts = ipc_packet_tail(packet, sizeof(*record));
+    if (home->account_octets > MASTER_ACCOUNT_MAX || home->path_octets > MASTER_PATH_MAX
+        || texts.len != (size_t)home->account_octets + home->path_octets)
+        return error_set(error, ERROR_PEER, "home record is malformed");
+    process->home = *home;
+    memcpy(process->account, texts.ptr, home->account_octets);
+    memcpy(process->path, texts.ptr + home->account_octets, home->path_octets);
+    return true;
+}
+
+static bool on_session(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    (void)error;
+    struct role *role = owner;
+    struct mailbox_process *process = role->state;
+    const struct role_session *record = packet->record;
+    struct error failure;
+    process->given++;
+    ev_timer_stop(role->loop, &process->idle);
+    if (!entrance_take(&process->entrance, ipc_packet_take(packet, 0), record->client.session,
+                       &failure))
+        LOG(&role->log, LOG_ERROR, "client_not_taken",
+            log_number("session", (int64_t)record->client.session), log_failure(&failure));
+    return true;
+}
+
+static bool on_changed(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    (void)error;
+    struct role *role = owner;
+    struct mailbox_process *process = role->state;
+    struct slice name = ipc_packet_tail(packet, sizeof(struct role_changed));
+    char directory[MAILDIR_NAME_SIZE] = MAILDIR_INBOX;
+    if (name.len > 0) {
+        memcpy(directory, name.ptr, name.len);
+        directory[name.len] = '\0';
+    }
+    folder_on_changed(&process->mailbox, directory);
+    return true;
+}
+
+static const struct ipc_rule orders[] = {
+    {ROLE_HOME, sizeof(struct role_home),
+     sizeof(struct role_home) + MASTER_ACCOUNT_MAX + MASTER_PATH_MAX, 0, on_home},
+    {ROLE_SESSION, sizeof(struct role_session), sizeof(struct role_session), 1, on_session},
+    {ROLE_CHANGED, sizeof(struct role_changed), sizeof(struct role_changed) + MAILDIR_NAME_MAX, 0,
+     on_changed},
+};
+
+/* ---- life ---- */
+
+/* Outside the walls: the way to the Maildir, which becomes the root, and where we stand. */
+static bool prepare(struct role *role, struct error *error)
+{
+    const struct mailbox_process *process = role->state;
+    bool is_system = process->home.place == PLACE_FILESYSTEM;
+    int place_fd = role_take_file(role, DESCRIPTOR_PLACE, process->home.place);
+    if (place_fd < 0 || process->path[0] == '\0')
+        return error_set(error, ERROR_PERMANENT, "no account was given");
+    bool opened =
+        is_system ? account_directory_open_system(place_fd, process->path, &role->root_fd, error)
+                  : account_directory_open(place_fd, process->path, &role->root_fd, error);
+    close(place_fd); /* it leads to the mail of others */
+    return opened && (fchdir(role->root_fd) == 0 || error_errno(error, "enter the Maildir"));
+}
+
+/* Whatever the master has sent meanwhile is counted here and there: it then lives on. */
+static void say_idle(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    struct mailbox_process *process = watcher->data;
+    struct ipc_header idle = {.type = MASTER_IDLE, .request = process->given};
+    role_tell_master(process->role, &idle, sizeof(idle), slice_of(NULL, 0));
+}
+
+static void end(struct mailbox_process *process)
+{
+    entrance_clear(&process->entrance);
+    mailbox_close(&process->mailbox);
+    role_exit(process->role);
+}
+
+static struct mailbox_process *process_of(struct mailbox *mailbox)
+{
+    return (void *)((uint8_t *)mailbox - offsetof(struct mailbox_process, mailbox));
+}
+
+static void on_idle(struct mailbox *mailbox)
+{
+    struct mailbox_process *process = process_of(mailbox);
+    if (process->role->stopping)
+        end(process);
+    else if (entrance_is_empty(&process->entrance))
+        ev_timer_again(process->role->loop, &process->idle);
+}
+
+static bool start(struct role *role, struct error *error)
+{
+    struct mailbox_process *process = role->state;
+    double linger_s = (double)role->config.timeouts.linger_ms / 1000.0;
+    struct mailbox_means means = {
+        .loop = role->loop,
+        .log = &role->log,
+        .config = &role->config,
+        .account_fd = role->root_fd,
+        .quota = {process->home.quota_octets, process->home.quota_messages},
+    };
+    process->role = role;
+    if (!mailbox_open(&process->mailbox, &means, error))
+        return error_prefix(error, "account %s", process->account);
+    process->mailbox.on_idle = on_idle;
+    entrance_init(&process->entrance, &process->mailbox);
+    ev_timer_init(&process->idle, say_idle, linger_s, linger_s);
+    process->idle.data = process;
+    ev_timer_start(role->loop, &process->idle);
+    return true;
+}
+
+/* After MASTER_IDLE there is nobody; else clients are told, and have until they have read it. */
+static void stop(struct role *role)
+{
+    struct mailbox_process *process = role->state;
+    struct session *session, *next;
+    if (!process->mailbox.sessions) {
+        end(process);
+        return;
+    }
+    DL_FOREACH_SAFE (process->mailbox.sessions, session, next)
+        session_bye(session, "The server is shutting down");
+}
+
+static void count(struct role *role, struct role_counts *counts)
+{
+    const struct mailbox_process *process = role->state;
+    counts->sessions = process->mailbox.session_count;
+}
+
+const struct role_spec mailbox_role = {
+    .sandbox = {.calls = SANDBOX_FILES | SANDBOX_INOTIFY, .files = SANDBOX_WRITE_FILES},
+    .orders = orders,
+    .order_count = sizeof(orders) / sizeof(orders[0]),
+    .prepare = prepare,
+    .start = start,
+    .stop = stop,
+    .count = count,
+};

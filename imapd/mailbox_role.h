@@ -1,0 +1,28 @@
+/*
+ * The role `mailbox`: one process for each user who has IMAP sessions, with his uid, in his
+ * Maildir. The master tells it whose it is (ROLE_HOME), gives it clients (ROLE_SESSION) and says
+ * when another process changed a folder (ROLE_CHANGED). Without a session for a while it says
+ * MASTER_IDLE and is ended. imapd-mailbox.
+ */
+#ifndef IMAPD_MAILBOX_ROLE_H
+#define IMAPD_MAILBOX_ROLE_H
+
+#include "common/role.h"
+#include "imapd/entrance.h"
+#include "imapd/mailbox.h"
+
+struct mailbox_process {
+    struct role *role;
+    struct mailbox mailbox;
+    struct entrance entrance;
+    struct master_home home;
+    char account[MASTER_ACCOUNT_MAX + 1];
+    char path[MASTER_PATH_MAX + 1]; /* of the Maildir, below its place */
+    uint64_t given;                 /* clients that the master sent us */
+    ev_timer idle;
+};
+
+/* state: a struct mailbox_process, zeroed. */
+extern const struct role_spec mailbox_role;
+
+#endif

@@ -1,0 +1,568 @@
+/* The sessions of session.h: input to commands, commands to answers. */
+#include "imapd/session.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <utlist.h>
+
+#include "common/config.h"
+#include "common/fd.h"
+#include "imapd/capability.h"
+#include "imapd/mailbox.h"
+
+enum {
+    INPUT_OCTETS = 65536,
+    HIGH_WATER_OCTETS = 262144,
+    ANSWER_OCTETS = 64 << 20, /* of one answer in memory; sections of files are lent */
+    COMMAND_MEMORY =
+        16 << 20,       /* what the arguments of one command may need, unescaped and listed */
+    KEPT_MEMORY = 4096, /* of it, between commands */
+    SKIPPED_OCTETS = 64 << 20, /* of a refused command, before the connection ends */
+    COMMANDS_A_TURN = 50,
+    LINGER_MS = 2000,
+};
+
+static void enter(struct session *session, enum session_state state)
+{
+    session->state = state;
+}
+
+/* ---- ends of commands ---- */
+
+/* What the client sees as one command is over. */
+static void end_command(struct session *session)
+{
+    if (session->on_end)
+        session->on_end(session);
+    session->on_end = NULL;
+    session->work = NULL;
+    session->step = NULL;
+    session->on_line = NULL;
+    session->command = NULL;
+    session->by_uid = false;
+    session->tag = SLICE("");
+    if (session->arena.used > KEPT_MEMORY)
+        arena_clear(&session->arena);
+    else
+        arena_reset(&session->arena);
+}
+
+void session_tell_news(struct session *session, enum view_extent extent)
+{
+    struct error error;
+    if (session->state == SESSION_SELECTED
+        && !view_sync(&session->view, extent, session->by_uid, &session->writer, &error))
+        LOG(session->mailbox->log, LOG_ERROR, "news_wait",
+            log_number("session", (int64_t)session->number), log_failure(&error));
+}
+
+/* RFC 3501 7.4.1: EXPUNGE not while FETCH, STORE or SEARCH are answered. */
+static enum view_extent extent_of(const struct session *session)
+{
+    bool keeps = session->command && (session->command->traits & COMMAND_KEEPS_NUMBERS);
+    return keeps && !session->by_uid ? VIEW_KEEP_NUMBERS : VIEW_ALL;
+}
+
+static void answer(struct session *session, enum writer_status status, struct slice code,
+                   const char *text)
+{
+    if (session->state == SESSION_SELECTED) {
+        watch_poll(&session->mailbox->watch);
+        session_tell_news(session, extent_of(session));
+    }
+    if (session->tag.len)
+        writer_tagged(&session->writer, session->tag, status, code, text);
+    else
+        writer_untagged(&session->writer, status, code, text);
+    end_command(session);
+}
+
+void session_ok(struct session *session, struct slice code, const char *text)
+{
+    answer(session, WRITER_OK, code, text);
+}
+
+void session_no(struct session *session, struct slice code, const char *text)
+{
+    answer(session, WRITER_NO, code, text);
+}
+
+void session_bad(struct session *session, const char *text)
+{
+    answer(session, WRITER_BAD, SLICE(""), text);
+}
+
+void session_bad_arguments(struct session *session, const struct imap_parser *arguments)
+{
+    char text[200];
+    if (arguments->exhausted) {
+        session_no(session, SLICE("LIMIT"), "The arguments need too much memory");
+        return;
+    }
+    snprintf(text, sizeof(text), "Expected %s at octet %zu",
+             arguments->expected ? arguments->expected : "something else",
+             (size_t)(arguments->in.at - arguments->begin) + 1);
+    session_bad(session, text);
+}
+
+/* RFC 5530 3. */
+static struct slice code_of(const struct error *error)
+{
+    if (error->code == EDQUOT)
+        return SLICE("OVERQUOTA");
+    switch (error->kind) {
+    case ERROR_NOT_FOUND:
+        return SLICE("NONEXISTENT");
+    case ERROR_EXISTS:
+        return SLICE("ALREADYEXISTS");
+    case ERROR_PERMANENT:
+        return SLICE("CANNOT");
+    default:
+        return SLICE("UNAVAILABLE");
+    }
+}
+
+void session_failed(struct session *session, const struct error *error, const char *text)
+{
+    if (error->kind == ERROR_TEMPORARY)
+        LOG(session->mailbox->log, LOG_ERROR, "command_failed",
+            log_number("session", (int64_t)session->number),
+            log_bytes("command", session->command ? session->command->name : SLICE("")),
+            log_failure(error));
+    session_no(session, code_of(error), text);
+}
+
+void *session_alloc(struct session *session, size_t octets)
+{
+    void *memory = arena_alloc(&session->arena, octets);
+    if (!memory)
+        session_no(session, SLICE("LIMIT"), "Out of memory, try again later");
+    return memory;
+}
+
+/* ---- what handlers leave behind ---- */
+
+void session_continue(struct session *session, session_step *step)
+{
+    session->step = step;
+}
+
+void session_stream_literal(struct session *session)
+{
+    if (session->reader.literal.synchronising)
+        writer_continue(&session->writer, "Ready for literal data");
+    command_stream_literal(&session->reader);
+}
+
+void session_expect_line(struct session *session, const char *text, line_handler *on_line)
+{
+    writer_continue(&session->writer, text);
+    session->on_line = on_line;
+    command_expect_line(&session->reader);
+}
+
+void session_select(struct session *session)
+{
+    enter(session, SESSION_SELECTED);
+}
+
+void session_unselect(struct session *session)
+{
+    view_close(&session->view);
+    enter(session, SESSION_AUTHENTICATED);
+}
+
+/* ---- from events to handlers ---- */
+
+/* False: the text names no command that may run now, and was answered with BAD. */
+static bool find_command(struct session *session, struct imap_parser *parser)
+{
+    struct slice name;
+    if (!imap_parse_space(parser) || !imap_parse_word(parser, &name)) {
+        session_bad(session, "Expected a tag, a space and a command");
+        return false;
+    }
+    session->by_uid = slice_equal_nocase(name, SLICE("UID"));
+    if (session->by_uid && (!imap_parse_space(parser) || !imap_parse_word(parser, &name))) {
+        session_bad(session, "Expected a command behind UID");
+        return false;
+    }
+    const struct command_spec *spec = command_find(name);
+    if (!spec || (session->by_uid && !(spec->traits & COMMAND_HAS_UID))) {
+        session_bad(session, "There is no such command");
+        return false;
+    }
+    if (!(spec->states & session->state)) {
+        session_bad(session, spec->states & SESSION_SELECTED ? "No mailbox is selected"
+                                                             : "Not when you are logged in");
+        return false;
+    }
+    session->command = spec;
+    return true;
+}
+
+/* command = tag SP (...) CRLF. False: answered with BAD. */
+static bool begin_command(struct session *session, struct imap_parser *parser)
+{
+    struct slice tag;
+    if (!imap_parse_tag(parser, &tag)) {
+        session_bad(session, "Expected a tag, a space and a command");
+        return false;
+    }
+    session->tag = arena_copy(&session->arena, tag);
+    return find_command(session, parser);
+}
+
+static void on_ready(struct session *session)
+{
+    struct imap_parser parser;
+    struct slice text = command_text(&session->reader);
+    imap_parser_init(&parser, text, &session->arena);
+    if (session->on_line) {
+        line_handler *on_line = session->on_line;
+        session->on_line = NULL;
+        on_line(session, text);
+    } else if (session->command || begin_command(session, &parser)) {
+        session->command->handler(session, &parser);
+    }
+}
+
+/* The tag of a command that never became whole. */
+static void take_tag(struct session *session)
+{
+    struct imap_parser parser;
+    struct slice tag;
+    imap_parser_init(&parser, command_text(&session->reader), &session->arena);
+    if (!session->command && imap_parse_tag(&parser, &tag) && imap_parse_space(&parser))
+        session->tag = arena_copy(&session->arena, tag);
+}
+
+static void on_problem(struct session *session)
+{
+    const char *text = command_problem_text(session->reader.problem);
+    take_tag(session);
+    if (session->reader.problem == COMMAND_NO_MEMORY)
+        session_no(session, SLICE("UNAVAILABLE"), text);
+    else
+        session_bad(session, text);
+}
+
+static void collect_literal(struct session *session)
+{
+    if (command_accept_literal(&session->reader)) {
+        if (session->reader.literal.synchronising)
+            writer_continue(&session->writer, "Ready for literal data");
+        return;
+    }
+    on_problem(session);
+    if (!command_refuse_literal(&session->reader))
+        session_bye(session, "What follows is too long to be skipped");
+}
+
+/* Refused already, or not to be run at all: what is still to come of it is skipped. */
+static void skip_rest(struct session *session, bool announced)
+{
+    bool skipped =
+        announced ? command_refuse_literal(&session->reader) : command_skip_rest(&session->reader);
+    if (!skipped)
+        session_bye(session, "What follows is too long to be skipped");
+}
+
+static void on_literal(struct session *session)
+{
+    struct imap_parser parser;
+    imap_parser_init(&parser, command_text(&session->reader), &session->arena);
+    bool is_streaming = session->command != NULL;
+    if (!is_streaming && !begin_command(session, &parser)) {
+        skip_rest(session, true);
+        return;
+    }
+    const struct command_spec *spec = session->command;
+    bool dealt_with = spec->on_literal && spec->on_literal(session, &parser);
+    if (dealt_with) {
+        if (!session->command)
+            skip_rest(session, true);
+        return;
+    }
+    if (!is_streaming)
+        end_command(session); /* it begins anew when it is whole */
+    collect_literal(session);
+}
+
+static void on_octets(struct session *session, struct slice octets)
+{
+    session->command->on_octets(session, octets);
+    if (!session->command)
+        skip_rest(session, false);
+}
+
+/* False: nothing more is to be read now. */
+static bool take_event(struct session *session, enum command_event event, struct slice octets)
+{
+    switch (event) {
+    case COMMAND_MORE:
+        return false;
+    case COMMAND_READY:
+        on_ready(session);
+        break;
+    case COMMAND_LITERAL:
+        on_literal(session);
+        break;
+    case COMMAND_OCTETS:
+        on_octets(session, octets);
+        break;
+    case COMMAND_BAD:
+        on_problem(session);
+        break;
+    case COMMAND_CLOSE:
+        on_problem(session);
+        session_bye(session, "What follows is too long to be skipped");
+        break;
+    }
+    return true;
+}
+
+/* ---- the loop ---- */
+
+static struct slice input_of(const struct session *session)
+{
+    if (session->early_read < session->early.len)
+        return slice_from(buffer_slice(&session->early), session->early_read);
+    return stream_input(&session->stream);
+}
+
+static void consume(struct session *session, size_t octets)
+{
+    if (session->early_read == session->early.len) {
+        stream_consume(&session->stream, octets);
+        return;
+    }
+    session->early_read += octets;
+}
+
+static bool may_read(const struct session *session)
+{
+    return !session->step && session->state != SESSION_LOGOUT && !stream_is_over(&session->stream)
+           && !stream_output_full(&session->stream);
+}
+
+static bool may_step(const struct session *session)
+{
+    return session->step && !stream_is_over(&session->stream)
+           && !stream_output_full(&session->stream);
+}
+
+static bool read_event(struct session *session)
+{
+    struct slice octets = SLICE("");
+    struct cursor in = cursor_of(input_of(session));
+    struct cursor start = in;
+    enum command_event event = command_read(&session->reader, &in, &octets);
+    consume(session, cursor_since(&in, &start).len);
+    bool went_on = take_event(session, event, octets) || input_of(session).len > 0;
+    if (session->early_read > 0 && session->early_read == session->early.len) {
+        buffer_clear(&session->early);
+        session->early_read = 0;
+    }
+    return went_on;
+}
+
+static void tell_if_idling(struct session *session)
+{
+    if (session->on_line && !stream_output_full(&session->stream))
+        session_tell_news(session, VIEW_ALL);
+}
+
+/* Reads and runs what is there, a turn's worth, and writes the answers out. */
+static void go_on(struct session *session)
+{
+    int commands = COMMANDS_A_TURN;
+    if (may_step(session))
+        session->step(session);
+    while (commands > 0 && may_read(session) && read_event(session)) {
+        commands--;
+        if (may_step(session)) {
+            session->step(session);
+            commands = session->step ? 0 : commands;
+        }
+    }
+    if (stream_is_over(&session->stream))
+        return;
+    tell_if_idling(session);
+    writer_flush(&session->writer);
+    if (commands == 0 || may_step(session))
+        turn_again(&session->mailbox->turn, &session->in_next_turn);
+    if (session->state == SESSION_LOGOUT)
+        stream_finish(&session->stream, LINGER_MS);
+    else if (stream_at_end(&session->stream) && may_read(session) && input_of(session).len == 0)
+        session_bye(session, "Good bye");
+}
+
+static struct session *session_of(struct stream *stream)
+{
+    return stream->owner;
+}
+
+static void set_deadline(struct session *session)
+{
+    stream_set_deadline_ms(&session->stream, (unsigned)session->mailbox->config->timeouts.imap_ms);
+}
+
+static void on_input(struct stream *stream)
+{
+    struct session *session = session_of(stream);
+    set_deadline(session);
+    go_on(session);
+}
+
+static void on_drained(struct stream *stream)
+{
+    go_on(session_of(stream));
+}
+
+static void on_deadline(struct stream *stream)
+{
+    session_bye(session_of(stream), "You were silent for too long");
+}
+
+static void on_closed(struct stream *stream, const struct error *why)
+{
+    struct session *session = session_of(stream);
+    if (why && why->kind != ERROR_PEER)
+        LOG(session->mailbox->log, LOG_WARNING, "connection_lost",
+            log_number("session", (int64_t)session->number), log_failure(why));
+    session->ended = true;
+    turn_defer(&session->mailbox->turn, &session->at_turn_end);
+}
+
+static const struct stream_handler stream_handler = {
+    .on_input = on_input,
+    .on_drained = on_drained,
+    .on_deadline = on_deadline,
+    .on_closed = on_closed,
+};
+
+static void on_next_turn(struct deferred *deferred)
+{
+    struct session *session =
+        (void *)((uint8_t *)deferred - offsetof(struct session, in_next_turn));
+    if (!session->ended)
+        go_on(session);
+}
+
+/* The end of a turn in which the session ended, or its folder has news and it idles. */
+static void on_turn_end(struct deferred *deferred)
+{
+    struct session *session = (void *)((uint8_t *)deferred - offsetof(struct session, at_turn_end));
+    if (session->ended) {
+        session_free(session);
+        return;
+    }
+    if (stream_is_over(&session->stream))
+        return;
+    tell_if_idling(session);
+    writer_flush(&session->writer);
+}
+
+static void on_news(struct view *view)
+{
+    struct session *session = (void *)((uint8_t *)view - offsetof(struct session, view));
+    if (session->on_line)
+        turn_defer(&session->mailbox->turn, &session->at_turn_end);
+}
+
+/* ---- birth and death ---- */
+
+static struct command_limits limits_of(const struct config *config)
+{
+    return (struct command_limits){.lines = config->limits.imap_line_octets,
+                                   .literal = config->limits.imap_literal_octets,
+                                   .text = config->limits.imap_command_octets,
+                                   .skip = SKIPPED_OCTETS};
+}
+
+static void greet(struct session *session, struct slice tag)
+{
+    struct buffer code = BUFFER_WITH_LIMIT(1000);
+    capability_append(&code);
+    writer_tagged(&session->writer, tag, WRITER_OK, buffer_slice(&code), "Logged in");
+    buffer_clear(&code);
+    writer_flush(&session->writer);
+}
+
+bool session_new(struct mailbox *mailbox, uint64_t number, int fd, struct slice tag,
+                 struct slice input, struct error *error)
+{
+    static const struct stream_limits stream_limits = {.input = INPUT_OCTETS,
+                                                       .high_water = HIGH_WATER_OCTETS,
+                                                       .output = ANSWER_OCTETS + HIGH_WATER_OCTETS};
+    struct stream_limits limits = stream_limits;
+    struct session *session = calloc(1, sizeof(*session));
+    if (!session) {
+        fd_discard(&fd);
+        return error_memory(error);
+    }
+    session->mailbox = mailbox;
+    session->number = number;
+    limits.stalled_ms = (unsigned)mailbox->config->timeouts.write_ms;
+    stream_init(&session->stream, &mailbox->turn, fd, &stream_handler, &limits);
+    session->stream.owner = session;
+    command_reader_init(&session->reader, limits_of(mailbox->config));
+    writer_init(&session->writer, &session->stream, ANSWER_OCTETS);
+    arena_init(&session->arena, COMMAND_MEMORY);
+    session->view.on_news = on_news;
+    session->in_next_turn.run = on_next_turn;
+    session->at_turn_end.run = on_turn_end;
+    DL_APPEND(mailbox->sessions, session);
+    mailbox->session_count++;
+    enter(session, SESSION_AUTHENTICATED);
+    buffer_init(&session->early, input.len);
+    buffer_append(&session->early, input);
+    if (session->early.failed) {
+        session_free(session);
+        return error_memory(error);
+    }
+    greet(session, tag);
+    set_deadline(session);
+    turn_again(&mailbox->turn, &session->in_next_turn);
+    return true;
+}
+
+void session_end(struct session *session)
+{
+    if (session->state == SESSION_LOGOUT)
+        return;
+    session_unselect(session);
+    enter(session, SESSION_LOGOUT);
+    turn_again(&session->mailbox->turn, &session->in_next_turn); /* finishes the stream */
+}
+
+void session_bye(struct session *session, const char *text)
+{
+    if (session->state == SESSION_LOGOUT)
+        return;
+    writer_untagged(&session->writer, WRITER_BYE, SLICE(""), text);
+    session_end(session);
+}
+
+void session_free(struct session *session)
+{
+    struct mailbox *mailbox = session->mailbox;
+    end_command(session);
+    view_close(&session->view);
+    turn_cancel(&session->in_next_turn);
+    turn_cancel(&session->at_turn_end);
+    stream_clear(&session->stream);
+    command_reader_clear(&session->reader);
+    writer_clear(&session->writer);
+    arena_clear(&session->arena);
+    buffer_clear(&session->early);
+    DL_DELETE(mailbox->sessions, session);
+    mailbox->session_count--;
+    free(session);
+    if (mailbox->session_count == 0 && mailbox->on_idle)
+        mailbox->on_idle(mailbox);
+}

@@ -1,0 +1,125 @@
+"""imapd-mailbox alone: this process plays its master, and the login process that hands clients over
+(common/handoff.h). One Mailbox is one user; connect() is one logged in client.
+
+Mailbox.maildir is the user's Maildir, `store()` puts a file there as deliver would, and `folder()`
+is the directory of a folder.
+"""
+
+import array
+import itertools
+import os
+import pathlib
+import socket
+import struct
+import time
+
+from one_role import ROLE_SESSION, Role
+from talk import TIMEOUT, Conversation
+
+ROLE_CHANGED = 15
+HANDOFF_MAGIC, HANDOFF_DESCRIPTOR = 0x68616E64, 1
+MESSAGE = (b"Date: Wed, 17 Jul 1996 02:23:25 -0700\r\nFrom: Terry Gray <gray@cac.example>\r\n"
+           b"To: imap@cac.example\r\nSubject: IMAP4rev1 WG mtg\r\n"
+           b"Message-ID: <B27397-0100000@cac.example>\r\n\r\nHello, world.\r\n")
+
+
+class Client(Conversation):
+    """A Conversation with a socket that is connected already; the login's OK is the greeting."""
+
+    def __init__(self, sock):
+        self.values, self.spoken, self.pending = {}, [], b""
+        self.socket = sock
+        self.socket.settimeout(TIMEOUT)
+        self.greeting = self.read_line()
+
+    def command(self, text, tag=b"x"):
+        """Sends it, and returns the untagged lines (literals joined to them) and the tagged one."""
+        self.send(tag + b" " + (text.encode() if isinstance(text, str) else text) + b"\r\n")
+        return self.answer(tag)
+
+    def answer(self, tag=b"x"):
+        lines = []
+        while True:
+            line = self.read_line()
+            assert line is not None, self._report("closed")
+            while line.endswith(b"}") and b"{" in line:
+                count = int(line[line.rindex(b"{") + 1 : -1])
+                line += b"\r\n" + self.read_octets(count) + self.read_line()
+            if line.startswith(tag + b" "):
+                return lines, line[len(tag) + 1 :]
+            lines.append(line)
+
+    def ok(self, text):
+        lines, tagged = self.command(text)
+        assert tagged.startswith(b"OK"), self._report(f"{text!r}: {tagged!r}")
+        return lines
+
+
+class Mailbox:
+    numbers = itertools.count(1)
+
+    def __init__(self, directory, config="", **home):
+        self.place = pathlib.Path(directory)
+        self.maildir = self.place / "test.example" / "u" / "Maildir"
+        self.config, self.home = config, home
+        self.session = 0
+        self.start()
+
+    def start(self):
+        self.role = Role("imapd-mailbox", self.place, self.config)
+        self.role.home(1, "u@test.example", "test.example/u/Maildir", **self.home)
+        self.role.go()
+
+    def connect(self, pending=b"", carried=False):
+        """A client that has logged in with tag `login`. `carried`: the login process goes on
+        carrying its octets, as with TLS; else its own socket comes along."""
+        self.session += 1
+        ours, theirs = socket.socketpair()
+        body = struct.pack("=QB16sBHI", self.session, 4, b"\x7f\0\0\x01", 0, 143, 0)
+        self.role.master.send(ROLE_SESSION, body, fds=[theirs.fileno()])
+        theirs.close()
+        tag, client, fds = b"login", ours, []
+        if not carried:
+            client, its = socket.socketpair()
+            fds = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [its.fileno()]))]
+        head = struct.pack("=IIII", HANDOFF_MAGIC, 0 if carried else HANDOFF_DESCRIPTOR, len(tag),
+                           len(pending))
+        ours.sendmsg([head + tag + pending], fds)
+        if not carried:
+            its.close()
+            ours.close()
+        return Client(client)
+
+    def folder(self, name="INBOX"):
+        return self.maildir if name == "INBOX" else self.maildir / ("." + name)
+
+    def store(self, octets=MESSAGE, folder="INBOX", place="new", flags=None, name=None):
+        """Delivers a message the way another process does; its path."""
+        number = next(self.numbers)
+        name = name or f"{1700000000 + number}.Q{number}.host,S={len(octets)},W={len(octets)}"
+        if flags is not None:
+            name += ":2," + flags
+        temporary = self.folder(folder) / "tmp" / name
+        temporary.write_bytes(octets)
+        final = self.folder(folder) / place / name
+        temporary.rename(final)
+        return final
+
+    def changed(self, folder=b""):
+        self.role.master.send(ROLE_CHANGED, folder)
+
+    def files(self, folder="INBOX", place="cur"):
+        return sorted(os.listdir(self.folder(folder) / place))
+
+    def restart(self):
+        self.role.stop()
+        self.start()
+
+    def kill(self):
+        self.role.kill()
+
+    def eventually(self, condition, seconds=TIMEOUT):
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
