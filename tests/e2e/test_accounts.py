@@ -1,12 +1,18 @@
 """The verbs `account` and `alias`, and what a running house makes of their changes."""
 
+import base64
 import concurrent.futures
 import os
+import signal
+import smtplib
 import stat
+import time
 
 import pytest
 
-from house import DOMAIN, House
+from house import DOMAIN, PASSWORD, House
+
+SERVICES = ("smtp", "submission")
 
 
 @pytest.fixture
@@ -124,3 +130,209 @@ def test_a_circle_is_named_and_refused(files):
     said = refused(files, "alias", "add", "c", "a")
     assert f"a@{DOMAIN} -> b@{DOMAIN} -> c@{DOMAIN} -> a@{DOMAIN}" in said
     assert files.aliases_file.read_text() == before
+
+
+# --- A running house ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def served(make_house):
+    """A house of its own, with alice in it."""
+    house = make_house(services=SERVICES)
+    house.add_account(f"alice@{DOMAIN}")
+    return house
+
+
+def recipient(house, address):
+    """The reply to RCPT from outside."""
+    with smtplib.SMTP("127.0.0.1", house.ports["smtp"], timeout=20) as client:
+        client.ehlo("client.example")
+        assert client.mail("outside@elsewhere.example")[0] == 250
+        code, text = client.rcpt(f"{address}")
+        return code, text.decode()
+
+
+def login(house, name, password=PASSWORD, source="127.0.0.1"):
+    """The code of the reply to AUTH PLAIN."""
+    with smtplib.SMTP("127.0.0.1", house.ports["submission"], timeout=60,
+                      source_address=(source, 0)) as client:
+        client.ehlo("client.example")
+        response = base64.b64encode(f"\0{name}\0{password}".encode()).decode()
+        return client.docmd("AUTH", f"PLAIN {response}")[0]
+
+
+def test_changes_are_seen_without_a_restart(served):
+    assert recipient(served, f"bob@{DOMAIN}")[0] == 550
+    served.add_account(f"bob@{DOMAIN}")
+    assert recipient(served, f"bob@{DOMAIN}")[0] == 250
+    assert login(served, "bob") == 235
+    served.command("account", "password", "bob", input="another\n")
+    assert login(served, "bob") == 535
+    assert login(served, "bob", "another") == 235
+    served.command("account", "remove", "bob")
+    assert login(served, "bob", "another") == 535
+    assert recipient(served, f"bob@{DOMAIN}")[0] == 550
+
+
+def test_a_broken_file_is_refused_and_the_old_one_holds(served):
+    assert recipient(served, f"alice@{DOMAIN}")[0] == 250
+    before = served.accounts_file.read_text()
+    served.accounts_file.write_text(before + "broken\n")
+    assert recipient(served, f"alice@{DOMAIN}")[0] == 250
+    refused = served.wait_for_event("file_refused")
+    assert refused["file"] == str(served.accounts_file) and "line 2" in refused["error"]
+    served.accounts_file.write_text(before)
+    assert login(served, "alice") == 235
+
+
+@pytest.mark.parametrize(
+    "address, code, words",
+    [
+        ("alice", 250, ""),
+        ("ALICE", 250, ""),
+        ('"alice"', 250, ""),
+        ("alice+lists", 250, ""),
+        ("sales", 250, ""),
+        ("Sales+x", 250, ""),
+        ("postmaster", 250, ""),
+        ("nobody", 550, "5.1.1"),
+        ("away", 550, "5.7.1"),
+        ("gone", 550, "5.1.1"),
+    ],
+)
+def test_recipients(served, address, code, words):
+    served.aliases_file.write_text(
+        "sales: team, alice\nteam: alice\naway: x@elsewhere.example\ngone: nobody\n")
+    said = recipient(served, f"{address}@{DOMAIN}")
+    assert said[0] == code and words in said[1]
+
+
+def test_bare_postmaster_is_accepted(served):
+    assert recipient(served, "<postmaster>")[0] == 250
+
+
+def test_a_catch_all_catches(served):
+    assert recipient(served, f"whoever@{DOMAIN}")[0] == 550
+    served.command("alias", "add", f"@{DOMAIN}", "alice")
+    assert recipient(served, f"whoever@{DOMAIN}")[0] == 250
+    served.command("alias", "remove", "*")
+    assert recipient(served, f"whoever@{DOMAIN}")[0] == 550
+
+
+def test_mail_to_an_alias_comes_to_all(served):
+    served.add_account(f"bob@{DOMAIN}")
+    served.command("alias", "add", "team", "alice", "bob", "alice")
+    served.send(f"team@{DOMAIN}", b"Subject: to all\r\n\r\nHello\r\n")
+    for name in ("alice", "bob"):
+        assert len(served.wait_for_messages(f"{name}@{DOMAIN}", 1)) == 1
+
+
+def test_one_account_many_spellings(served):
+    for name in ("alice", "ALICE", f"alice@{DOMAIN}", f"Alice@{DOMAIN.upper()}"):
+        assert login(served, name) == 235, name
+    for name in ("alice+x", "alice@elsewhere.example", "sales", ""):
+        assert login(served, name or "x") == 535, name
+
+
+def test_a_locked_account_takes_mail_but_no_login(served):
+    text = served.accounts_file.read_text()
+    served.accounts_file.write_text(text.replace(":$argon2id", ":!$argon2id"))
+    assert recipient(served, f"alice@{DOMAIN}")[0] == 250
+    assert login(served, "alice") == 535
+
+
+# --- Guessing ------------------------------------------------------------------------------------
+
+THROTTLE = {"slow-after": 4, "pause-after": 6, "pause": "5s", "forget": "1h", "refusal": "200ms"}
+
+
+@pytest.fixture
+def guarded(make_house):
+    house = make_house(services=SERVICES, settings={"throttle": THROTTLE})
+    house.add_account(f"alice@{DOMAIN}")
+    return house
+
+
+def timed_login(*arguments, **options):
+    start = time.monotonic()
+    return login(*arguments, **options), time.monotonic() - start
+
+
+def test_guessing_gets_slow_then_pauses(guarded):
+    waits = []
+    for number in range(6):
+        code, seconds = timed_login(guarded, "alice", f"guess {number}")
+        assert code == 535
+        waits.append(seconds)
+    assert waits[0] >= 0.2 and waits[5] > 3 * waits[0]
+    assert guarded.wait_for_event("guessing_paused")["failures"] == "6"
+    # From elsewhere the owner gets in. From there the right password is not even looked at; its
+    # refusal takes as long as the rest of the pause.
+    assert login(guarded, "alice", source="127.0.1.1") == 235
+    assert login(guarded, "alice") == 454
+    assert login(guarded, "alice") == 235
+
+
+def test_an_unknown_name_is_refused_in_the_same_time(make_house):
+    # More than the hash takes, with sanitizers and on a busy machine.
+    house = make_house(services=SERVICES, settings={"throttle": {"refusal": "400ms"}})
+    house.add_account(f"alice@{DOMAIN}")
+    known = [timed_login(house, "alice", f"guess {number}")[1] for number in range(3)]
+    unknown = [timed_login(house, "nobody", f"guess {number}")[1] for number in range(3)]
+    assert min(known + unknown) >= 0.4
+    assert abs(min(known) - min(unknown)) < 0.1
+
+
+def test_the_same_wrong_password_is_one_failure(guarded):
+    for _ in range(12):
+        assert login(guarded, "alice", "of last year") == 535
+    assert login(guarded, "alice") == 235
+    assert not guarded.events("guessing_paused")
+
+
+def test_many_at_once_get_no_more_guesses(guarded):
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        codes = list(pool.map(lambda number: login(guarded, "alice", f"guess {number}"), range(20)))
+    assert codes.count(535) == 6 and codes.count(454) == 14
+
+
+def test_many_right_logins_at_once(guarded):
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        assert set(pool.map(lambda _: login(guarded, "alice"), range(40))) == {235}
+
+
+# --- Deaths ----------------------------------------------------------------------------------------
+
+
+def test_a_dead_worker_is_a_temporary_error_and_replaced(served):
+    """SIGSTOP holds the job in the worker's hands until it is killed."""
+    served.deaths_expected = True
+    (worker,) = served.pids("check")
+    os.kill(worker, signal.SIGSTOP)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(login, served, "alice")
+        time.sleep(0.3)
+        os.kill(worker, signal.SIGKILL)
+        assert answer.result(10) == 454
+    served.wait_for_event("check_died")
+    assert login(served, "alice") == 235
+
+
+def test_auth_is_restarted(served):
+    served.deaths_expected = True
+    (auth,) = served.pids("auth")
+    os.kill(auth, signal.SIGKILL)
+    deadline = time.monotonic() + 5
+    while (code := login(served, "alice")) != 235 and time.monotonic() < deadline:
+        assert code == 454
+    assert code == 235
+
+
+def test_reload_takes_another_file(served):
+    other = served.directory / "etc" / "other"
+    other.write_text(served.accounts_file.read_text().replace("alice", "zoe"))
+    served.accounts_file = other
+    served.write_config()
+    served.command("reload")
+    assert login(served, "zoe") == 235
+    assert login(served, "alice") == 535
