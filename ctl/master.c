@@ -17,6 +17,8 @@
 #include "common/fd.h"
 #include "common/sandbox.h"
 
+static const double late_wave_s = 2.0;
+
 static bool has_service(const struct master *master, enum config_service a, enum config_service b)
 {
     return config_has_service(&master->house.config, a)
@@ -57,32 +59,33 @@ static void kill_all(struct master *master, int signal)
         kill(process->pid, signal);
 }
 
+/* Who did not finish in time is killed; those after him have a short time each. */
 static void on_stop_deadline(struct ev_loop *loop, ev_timer *timer, int events)
 {
-    (void)loop;
     (void)events;
     struct master *master = timer->data;
+    struct process *process;
     LOG(&master->log, LOG_WARNING, "stop_deadline");
-    kill_all(master, SIGKILL);
+    DL_FOREACH (master->processes, process)
+        if (process->stopping)
+            kill(process->pid, SIGKILL);
+    ev_timer_set(timer, late_wave_s, 0.0);
+    ev_timer_start(loop, timer);
 }
 
 void master_stop(struct master *master)
 {
-    struct process *process;
     if (master->stopping) { /* asked twice: somebody is in a hurry */
         kill_all(master, SIGKILL);
         return;
     }
     master->stopping = true;
     LOG(&master->log, LOG_INFO, "stopping");
-    DL_FOREACH (master->processes, process)
-        if (process->kind != ROLE_JOURNAL) /* it hears the others out, and ends with the master */
-            process_ask_to_stop(process);
     ev_timer_init(&master->stop_deadline, on_stop_deadline,
                   (double)master->house.config.timeouts.shutdown_ms / 1000.0, 0);
     master->stop_deadline.data = master;
     ev_timer_start(master->loop, &master->stop_deadline);
-    process_end_if_alone(master);
+    process_stop_next(master);
 }
 
 /* --- Signals --------------------------------------------------------------------------------- */

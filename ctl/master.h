@@ -144,7 +144,7 @@ struct process *process_find(struct master *master, enum role_kind kind, uint32_
 void process_fill(struct master *master, enum role_kind kind); /* starts what is missing */
 void process_fill_all(struct master *master);
 void process_ask_to_stop(struct process *process);
-void process_end_if_alone(struct master *master); /* the loop, once nobody but journal is left */
+void process_stop_next(struct master *master); /* the next wave, or the end of the loop */
 
 /* --- birth.c */
 void birth_send_start(struct process *process); /* ROLE_START and all files */

@@ -29,28 +29,32 @@ static const double misfortune_window_s = 10.0;
 static const double first_wait_s = 0.1;
 static const double longest_wait_s = 5.0;
 
+/* When the house stops: who serves clients finishes first, then those who are needed for that. */
+enum stop_wave { STOP_CLIENTS, STOP_MAIL, STOP_HELPERS, STOP_JOURNAL, STOP_NOBODY };
+
 /* The capability to chroot goes along for all but those that load modules. */
 struct nature {
     const char *executable;
+    enum stop_wave wave;
     bool per_account;
     bool chroots;
     bool reads_shadow;
 };
 
 static const struct nature natures[ROLE_KINDS] = {
-    [ROLE_JOURNAL] = {"journal", false, true, false},
-    [ROLE_AUTH] = {"auth", false, true, false},
-    [ROLE_CHECK] = {"check", false, false, true},
-    [ROLE_KEYS] = {"keys", false, true, false},
-    [ROLE_SMTP] = {"smtpd-session", false, true, false},
-    [ROLE_SUBMISSION] = {"smtpd-session", false, true, false},
-    [ROLE_FILTER] = {"smtpd-filter", false, true, false},
-    [ROLE_QUEUE] = {"smtpd-queue", false, true, false},
-    [ROLE_DELIVER] = {"smtpd-deliver", true, true, false},
-    [ROLE_IMAP_LOGIN] = {"imapd-login", false, true, false},
-    [ROLE_MAILBOX] = {"imapd-mailbox", true, true, false},
-    [ROLE_POP3_LOGIN] = {"pop3d-login", false, true, false},
-    [ROLE_MAILDROP] = {"pop3d-maildrop", true, true, false},
+    [ROLE_JOURNAL] = {"journal", STOP_JOURNAL, false, true, false},
+    [ROLE_AUTH] = {"auth", STOP_HELPERS, false, true, false},
+    [ROLE_CHECK] = {"check", STOP_HELPERS, false, false, true},
+    [ROLE_KEYS] = {"keys", STOP_HELPERS, false, true, false},
+    [ROLE_SMTP] = {"smtpd-session", STOP_CLIENTS, false, true, false},
+    [ROLE_SUBMISSION] = {"smtpd-session", STOP_CLIENTS, false, true, false},
+    [ROLE_FILTER] = {"smtpd-filter", STOP_MAIL, false, true, false},
+    [ROLE_QUEUE] = {"smtpd-queue", STOP_MAIL, false, true, false},
+    [ROLE_DELIVER] = {"smtpd-deliver", STOP_HELPERS, true, true, false},
+    [ROLE_IMAP_LOGIN] = {"imapd-login", STOP_CLIENTS, false, true, false},
+    [ROLE_MAILBOX] = {"imapd-mailbox", STOP_CLIENTS, true, true, false},
+    [ROLE_POP3_LOGIN] = {"pop3d-login", STOP_CLIENTS, false, true, false},
+    [ROLE_MAILDROP] = {"pop3d-maildrop", STOP_CLIENTS, true, true, false},
 };
 
 bool process_is_per_account(enum role_kind kind)
@@ -227,19 +231,20 @@ static void log_death(const struct process *process, int status)
                    WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status)));
 }
 
-/* While the house stops: journal hears the others out, and the master goes last. */
-void process_end_if_alone(struct master *master)
+/* While the house stops: the first wave that has anybody left is asked; journal, the last one,
+ * hears all others out, and the master goes when nobody is left. */
+void process_stop_next(struct master *master)
 {
-    struct process *process, *journal = NULL;
-    DL_FOREACH (master->processes, process) {
-        if (process->kind != ROLE_JOURNAL)
-            return;
-        journal = process;
-    }
-    if (!journal)
+    struct process *process;
+    enum stop_wave wave = STOP_NOBODY;
+    DL_FOREACH (master->processes, process)
+        if (natures[process->kind].wave < wave)
+            wave = natures[process->kind].wave;
+    if (wave == STOP_NOBODY)
         ev_break(master->loop, EVBREAK_ALL);
-    else if (!journal->stopping)
-        process_ask_to_stop(journal);
+    DL_FOREACH (master->processes, process)
+        if (natures[process->kind].wave == wave && !process->stopping)
+            process_ask_to_stop(process);
 }
 
 static void on_death(struct ev_loop *loop, ev_child *watcher, int events)
@@ -257,7 +262,7 @@ static void on_death(struct ev_loop *loop, ev_child *watcher, int events)
         mourn(master, kind);
     control_on_counts(master); /* one that is dead will not answer */
     if (master->stopping)
-        process_end_if_alone(master);
+        process_stop_next(master);
 }
 
 /* --- What a role says to the master ---------------------------------------------------------- */

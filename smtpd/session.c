@@ -115,7 +115,7 @@ void session_refuse(struct session *session, struct smtp_reply reply)
 void session_stop(struct session *session)
 {
     bool between = (IN(CONNECTED) | IN(READY)) & 1U << session->state;
-    if (session->server->cut_off || (between && session->wait == SESSION_WAIT_NOTHING))
+    if (between && session->wait == SESSION_WAIT_NOTHING)
         session_close(session,
                       SMTP_REPLY(421, "4.3.2", "The server is going down; please try again soon"),
                       "shutdown");

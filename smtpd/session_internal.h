@@ -62,8 +62,6 @@ struct smtp_server {
     uint32_t filter_turn; /* filters take turns */
 
     struct buffer reply; /* room for one, between its making and stream_write */
-    ev_timer shutdown;
-    bool cut_off; /* the time after ROLE_STOP is up */
 };
 
 enum session_state {

@@ -489,34 +489,15 @@ static void stop_sessions(struct smtp_server *server)
             session_stop(server->sessions[i]);
 }
 
-/* timeouts.shutdown is over: 421 to those who are left, then the end. */
-static void on_shutdown(struct ev_loop *loop, ev_timer *watcher, int events)
-{
-    (void)events;
-    struct smtp_server *server = watcher->data;
-    if (server->cut_off) {
-        role_exit(server->role);
-        return;
-    }
-    server->cut_off = true;
-    stop_sessions(server);
-    ev_timer_set(watcher, SESSION_LINGER_MS / 1000.0, 0.0);
-    ev_timer_start(loop, watcher);
-}
-
+/* After a reload the transactions under way have all the time they need; when the house stops, the
+ * master ends this process once timeouts.shutdown is over. */
 static void stop(struct role *role)
 {
     struct smtp_server *server = server_of(role);
     acceptor_stop(&server->acceptor);
     stop_sessions(server);
-    if (server->session_count == 0) {
+    if (server->session_count == 0)
         role_exit(role);
-        return;
-    }
-    ev_timer_init(&server->shutdown, on_shutdown,
-                  (double)role->config.timeouts.shutdown_ms / 1000.0, 0.0);
-    server->shutdown.data = server;
-    ev_timer_start(role->loop, &server->shutdown);
 }
 
 static void count(struct role *role, struct role_counts *counts)
