@@ -75,7 +75,9 @@ def count_messages(maildir):
 
 
 def load(*arguments):
-    done = subprocess.run([LOAD, *map(str, arguments)], check=True, capture_output=True, text=True)
+    done = subprocess.run([LOAD, *map(str, arguments)], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"load {arguments[:5]}: {done.stderr}")
     return float(done.stdout)
 
 
