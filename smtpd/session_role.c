@@ -16,7 +16,7 @@
 
 enum {
     CHAIN_LIMIT = 1 << 18, /* octets of a certificate's file */
-    IDS_LOW = 64,          /* more are asked for below this */
+    IDS_LOW = QUEUE_IDS_LENT / 2, /* more are asked for below this */
     REPLY_LIMIT = 8192,    /* octets of one reply with all its lines */
 };
 

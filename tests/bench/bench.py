@@ -57,6 +57,7 @@ class Staffetta(House):
         for account in ACCOUNTS:
             self.add_account(account)
         super().start()
+        self.wait_for_event("ready")
 
     def roots(self):
         return [self.process.pid]
