@@ -15,18 +15,10 @@
 #include <stdlib.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "common/fd.h"
 
 enum { SMALLEST_READ = 4096 };
-
-uint64_t stream_now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 /* ---- the plain transport ---- */
 
@@ -105,7 +97,7 @@ void stream_arm_timer(struct stream *stream, uint64_t at)
 {
     if (ev_is_active(&stream->timer) && stream->timer_at <= at)
         return;
-    uint64_t now = stream_now_ms();
+    uint64_t now = turn_now_ms();
     uint64_t after = at > now ? at - now : 0;
     ev_timer_stop(stream->turn->loop, &stream->timer);
     ev_timer_set(&stream->timer, (double)after / 1000.0, 0.0);
@@ -144,7 +136,7 @@ static bool make_room(struct stream *stream)
         wanted = stream->limits.input;
     if (stream->input_capacity - stream->input_end >= wanted - held && stream->input)
         return true;
-    if (stream->input_start > 0) {
+    if (stream->input && stream->input_start > 0) {
         memmove(stream->input, stream->input + stream->input_start, held);
         stream->input_start = 0;
         stream->input_end = held;
@@ -315,7 +307,7 @@ static bool is_finished(struct stream *stream)
 {
     if (!stream->finishing)
         return false;
-    uint64_t now = stream_now_ms();
+    uint64_t now = turn_now_ms();
     if (stream->deadline > 0 && now >= stream->deadline)
         return true;
     if (stream->output)
@@ -407,7 +399,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *watcher, int events)
     (void)loop;
     (void)events;
     struct stream *stream = watcher->data;
-    uint64_t now = stream_now_ms();
+    uint64_t now = turn_now_ms();
     stream_settle_later(stream); /* looks at linger_until */
     uint64_t stalled_until = stream->stalled_since + stream->limits.stalled_ms;
     if (stream->stalled_since > 0 && now >= stalled_until) {
@@ -515,7 +507,7 @@ void stream_resume(struct stream *stream)
 
 void stream_set_deadline_ms(struct stream *stream, unsigned milliseconds)
 {
-    stream->deadline = milliseconds > 0 ? stream_now_ms() + milliseconds : 0;
+    stream->deadline = milliseconds > 0 ? turn_now_ms() + milliseconds : 0;
     if (stream->deadline > 0 && stream->fd >= 0)
         stream_arm_timer(stream, stream->deadline);
 }

@@ -9,9 +9,6 @@ enum {
     STREAM_PIECES = 16,           /* given to one write of a transport, at most */
 };
 
-/* CLOCK_MONOTONIC */
-uint64_t stream_now_ms(void);
-
 /* At the end of the turn the stream is written, watched and reported as it then stands. */
 void stream_settle_later(struct stream *stream);
 

@@ -1,4 +1,5 @@
 /* The output of a stream: octets in memory and pieces of files, in their order; see stream.h. */
+#include <assert.h>
 #include <stdlib.h>
 
 #include <utlist.h>
@@ -193,7 +194,7 @@ void stream_flush(struct stream *stream)
     if (!stream->output || stream->limits.stalled_ms == 0)
         stream->stalled_since = 0;
     else if (written > 0 || stream->stalled_since == 0)
-        stream->stalled_since = stream_now_ms();
+        stream->stalled_since = turn_now_ms();
     if (stream->stalled_since > 0)
         stream_arm_timer(stream, stream->stalled_since + stream->limits.stalled_ms);
 }
@@ -219,6 +220,7 @@ size_t stream_write_through(struct stream *stream, struct slice octets)
 static struct stream_segment *segment_with_room(struct stream *stream, size_t octets)
 {
     struct stream_segment *last = stream->output ? stream->output->prev : NULL;
+    assert(last || !stream->output); /* utlist: the head's prev is the tail */
     if (last && !last->file && last->end < last->capacity)
         return last;
     struct stream_segment *segment = new_segment(octets < SEGMENT_OCTETS ? SEGMENT_OCTETS : octets);

@@ -2,8 +2,16 @@
 #include "common/turn.h"
 
 #include <stddef.h>
+#include <time.h>
 
 #include <utlist.h>
+
+uint64_t turn_now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
 
 static void wait_in(struct deferred **list, struct deferred *deferred)
 {

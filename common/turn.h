@@ -8,6 +8,7 @@
 #define COMMON_TURN_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <ev.h>
 
@@ -27,6 +28,9 @@ struct turn {
     ev_check after_wait;
     ev_idle no_wait;
 };
+
+/* Milliseconds of CLOCK_MONOTONIC: for deadlines, which no change of the clock may move. */
+uint64_t turn_now_ms(void);
 
 /* The watchers do not keep the loop alive: ev_run returns when nothing else is active. */
 void turn_init(struct turn *turn, struct ev_loop *loop);
