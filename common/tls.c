@@ -1,7 +1,7 @@
 /* Settings and certificates of a TLS server; see tls.h. Network roles. */
 #include "common/tls.h"
 
-#include <limits.h>
+#include <assert.h>
 #include <stdlib.h>
 
 #include <openssl/err.h>
@@ -23,7 +23,8 @@ struct tls_host {
 
 struct tls_context {
     struct tls_host *hosts; /* in the order they were added */
-    char alpn[32];          /* with its length before it (RFC 7301 3.1); empty: none */
+    uint8_t alpn[32];       /* with its length before it (RFC 7301 3.1) */
+    unsigned alpn_octets;   /* 0: none */
 };
 
 /* ---- errors ---- */
@@ -95,11 +96,11 @@ static int on_alpn(SSL *ssl, const unsigned char **chosen, unsigned char *length
 {
     (void)ssl;
     const struct tls_context *context = owner;
-    if (context->alpn[0] == '\0')
+    if (context->alpn_octets == 0)
         return SSL_TLSEXT_ERR_NOACK;
     unsigned char *name;
-    int result = SSL_select_next_proto(&name, length, (const unsigned char *)context->alpn,
-                                       (unsigned)strlen(context->alpn), offered, offered_length);
+    int result = SSL_select_next_proto(&name, length, context->alpn, context->alpn_octets, offered,
+                                       offered_length);
     *chosen = name;
     return result == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
 }
@@ -154,12 +155,21 @@ struct tls_context *tls_context_new(const char *alpn, struct error *error)
         error_memory(error);
         return NULL;
     }
-    size_t length = alpn ? strlen(alpn) : 0;
-    if (length > 0 && length < sizeof(context->alpn) - 1) {
-        context->alpn[0] = (char)length;
-        memcpy(context->alpn + 1, alpn, length);
+    struct slice name = slice_of_string(alpn);
+    assert(name.len < sizeof(context->alpn));
+    if (name.len > 0) {
+        context->alpn[0] = (uint8_t)name.len;
+        memcpy(context->alpn + 1, name.ptr, name.len);
+        context->alpn_octets = 1 + (unsigned)name.len;
     }
     return context;
+}
+
+static void remove_host(struct tls_context *context, struct tls_host *host)
+{
+    DL_DELETE(context->hosts, host);
+    SSL_CTX_free(host->settings);
+    free(host);
 }
 
 void tls_context_free(struct tls_context *context)
@@ -167,10 +177,8 @@ void tls_context_free(struct tls_context *context)
     if (!context)
         return;
     struct tls_host *host, *next;
-    DL_FOREACH_SAFE (context->hosts, host, next) {
-        SSL_CTX_free(host->settings);
-        free(host);
-    }
+    DL_FOREACH_SAFE (context->hosts, host, next)
+        remove_host(context, host);
     free(context);
 }
 
@@ -235,7 +243,10 @@ static bool add_chain(struct tls_context *context, const char *name, X509 *leaf,
         return false;
     if (SSL_CTX_use_cert_and_key(host->settings, leaf, key, chain, 0) == 1)
         return true;
-    return tls_failure(error, ERROR_PERMANENT, "certificate and key");
+    tls_failure(error, ERROR_PERMANENT, "certificate and key");
+    if (!SSL_CTX_get0_certificate(host->settings))
+        remove_host(context, host); /* or clients who ask for the name would find nothing */
+    return false;
 }
 
 bool tls_context_add(struct tls_context *context, const char *name, struct slice chain_pem,
@@ -270,7 +281,7 @@ bool tls_context_add_with_key(struct tls_context *context, const char *name, str
 
 SSL *tls_context_connection(struct tls_context *context, int fd, struct error *error)
 {
-    if (!context->hosts) {
+    if (!context || !context->hosts) {
         error_set(error, ERROR_PERMANENT, "no certificate");
         return NULL;
     }

@@ -12,14 +12,14 @@ static bool add_certificate(struct tls_role *tls, struct role *role, uint32_t in
     const struct config_certificate *certificate = &role->config.certificates[index];
     int fd = role_take_file(role, DESCRIPTOR_CHAIN, index);
     if (fd < 0)
-        return error_set(error, ERROR_TEMPORARY, "certificate %s was not given", certificate->name);
+        return error_set(error, ERROR_TEMPORARY, "the file was not given");
     struct buffer chain = BUFFER_WITH_LIMIT(CHAIN_MAX);
     bool added = fd_read_all(fd, &chain, error)
                  && tls_context_add(tls->context, certificate->name, buffer_slice(&chain),
                                     &tls->signer, index, error);
     fd_discard(&fd);
     buffer_clear(&chain);
-    return added || error_prefix(error, "certificate %s", certificate->name);
+    return added;
 }
 
 bool tls_role_open(struct tls_role *tls, struct role *role, const char *alpn, struct error *error)
@@ -33,9 +33,17 @@ bool tls_role_open(struct tls_role *tls, struct role *role, const char *alpn, st
     tls->context = tls_context_new(alpn, error);
     if (!tls->context)
         return false;
-    for (size_t i = 0; i < role->config.certificate_count; i++)
-        if (!add_certificate(tls, role, (uint32_t)i, error))
-            return false;
+    size_t added = 0;
+    for (size_t i = 0; i < role->config.certificate_count; i++) {
+        struct error why = {0};
+        if (add_certificate(tls, role, (uint32_t)i, &why))
+            added++;
+        else
+            LOG(&role->log, LOG_ERROR, "certificate_unusable",
+                log_text("certificate", role->config.certificates[i].name), log_failure(&why));
+    }
+    if (added == 0)
+        tls_role_close(tls);
     return true;
 }
 

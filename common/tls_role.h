@@ -10,13 +10,13 @@
 #include "common/tls.h"
 
 struct tls_role {
-    struct tls_context *context; /* NULL: no certificate is configured */
+    struct tls_context *context; /* NULL: there is no certificate */
     struct keys_signer signer;
     struct keys_client keys;
 };
 
 /* In prepare(), outside the walls. The struct does not move afterwards. A certificate that cannot
- * be used is an error: `staffetta check` has refused it before. */
+ * be used is logged and left out: the others, and those who need none, are served. */
 bool tls_role_open(struct tls_role *tls, struct role *role, const char *alpn, struct error *error);
 void tls_role_close(struct tls_role *tls);
 

@@ -9,7 +9,11 @@
 
 #include "ctl/check.h"
 
-enum { DAYS_BEFORE_WARNING = 14, DAY_SECONDS = 86400 };
+enum {
+    DAYS_BEFORE_WARNING = 14,
+    DAY_SECONDS = 86400,
+    KEY_SECURITY_BITS = 112, /* OpenSSL's level 2, which common/tls.c asks for */
+};
 
 struct pair {
     X509 *leaf;
@@ -86,6 +90,11 @@ static void check_key(const struct config_certificate *certificate, const struct
     if (type != EVP_PKEY_RSA && type != EVP_PKEY_EC)
         config_mistakes_add(mistakes, CONFIG_MISTAKE, certificate->key.line,
                             "certificate.key: %.100s is neither RSA nor ECDSA: make one of these",
+                            certificate->key.text);
+    else if (EVP_PKEY_get_security_bits(pair->key) < KEY_SECURITY_BITS)
+        config_mistakes_add(mistakes, CONFIG_MISTAKE, certificate->key.line,
+                            "certificate.key: %.100s is too short to be safe: make one of RSA with "
+                            "2048 bits or more, or P-256",
                             certificate->key.text);
     if (X509_check_private_key(pair->leaf, pair->key) != 1)
         config_mistakes_add(mistakes, CONFIG_MISTAKE, certificate->key.line,

@@ -214,7 +214,7 @@ static void start_tls(struct session *session)
 {
     struct error error = {.kind = ERROR_NONE};
     set_deadline(session);
-    if (!tls_stream_start(&session->stream, session->server->tls, &error))
+    if (!tls_stream_start(&session->stream, session->server->tls.context, &error))
         stream_fail(&session->stream, &error);
 }
 
@@ -245,7 +245,7 @@ static void on_starttls(struct session *session, struct smtp_command *command)
         session_refuse(session, SMTP_REPLY(503, "5.5.1", "TLS is there already"));
         return;
     }
-    if (!session->server->tls) {
+    if (!session->server->tls.context) {
         session_refuse(session, SMTP_REPLY(502, "5.5.1", "There is no TLS here"));
         return;
     }
@@ -278,7 +278,7 @@ static void append_keywords(const struct session *session, struct buffer *text)
     buffer_append_number(text, limits->message_size_octets);
     buffer_append_format(text, "\nLIMITS MAILMAX=%u RCPTMAX=%u", limits->messages,
                          limits->recipients); /* RFC 9422 */
-    if (session->server->tls && !session->secured)
+    if (session->server->tls.context && !session->secured)
         buffer_append(text, SLICE("\nSTARTTLS"));
     append_auth_keyword(session, text);
 }

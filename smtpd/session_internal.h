@@ -15,10 +15,10 @@
 
 #include "common/acceptor.h"
 #include "common/arena.h"
-#include "common/auth/keys_client.h"
 #include "common/auth/token.h"
 #include "common/role.h"
 #include "common/sasl.h"
+#include "common/tls_role.h"
 #include "common/tls_stream.h"
 #include "smtpd/command.h"
 #include "smtpd/data_stream.h"
@@ -43,9 +43,7 @@ struct smtp_server {
     struct role *role;
     struct turn turn;
     struct acceptor acceptor;
-    struct tls_context *tls; /* NULL: no certificate is configured */
-    struct keys_signer signer;
-    struct keys_client keys;
+    struct tls_role tls;
 
     struct session **sessions; /* by slot; NULL: free */
     uint32_t *free_slots;      /* a stack of free_count */

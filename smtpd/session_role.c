@@ -15,9 +15,8 @@
 #include "smtpd/session_internal.h"
 
 enum {
-    CHAIN_LIMIT = 1 << 18, /* octets of a certificate's file */
-    IDS_LOW = QUEUE_IDS_LENT / 2, /* more are asked for below this */
-    REPLY_LIMIT = 8192,    /* octets of one reply with all its lines */
+    IDS_LOW = 64,       /* more are asked for below this */
+    REPLY_LIMIT = 8192, /* octets of one reply with all its lines */
 };
 
 static struct smtp_server *server_of(const struct role *role)
@@ -324,7 +323,7 @@ static const struct ipc_rule from_queue[] = {
 static void on_peer_up(struct role_peer *peer)
 {
     if (peer->kind == ROLE_KEYS)
-        server_of(peer->role)->keys.fd = peer->channel.fd;
+        tls_role_keys_up(&server_of(peer->role)->tls, peer);
 }
 
 /* What sessions had from that queue is worth nothing to the next one. */
@@ -351,7 +350,7 @@ static void on_peer_down(struct role_peer *peer)
     if (peer->kind == ROLE_QUEUE)
         forget_queue(server);
     if (peer->kind == ROLE_KEYS)
-        server->keys.fd = -1;
+        tls_role_keys_down(&server->tls, peer);
 }
 
 /* --- Connections ------------------------------------------------------------------------------ */
@@ -411,43 +410,6 @@ static const struct acceptor_handler acceptor_handler = {
 
 /* --- Birth and end ---------------------------------------------------------------------------- */
 
-static bool add_certificate(struct smtp_server *server, uint32_t index, struct error *error)
-{
-    struct role *role = server->role;
-    const char *name = role->config.certificates[index].name;
-    int fd = role_take_file(role, DESCRIPTOR_CHAIN, index);
-    if (fd < 0)
-        return error_set(error, ERROR_PERMANENT, "no chain of certificate %s", name);
-    uint8_t *chain = malloc(CHAIN_LIMIT);
-    size_t octets = 0;
-    bool added =
-        chain ? fd_pread_full(fd, chain, CHAIN_LIMIT, 0, &octets, error) : error_memory(error);
-    if (added)
-        added = tls_context_add(server->tls, name, slice_of(chain, octets), &server->signer, index,
-                                error);
-    free(chain);
-    fd_discard(&fd);
-    return added;
-}
-
-static bool load_certificates(struct smtp_server *server, struct error *error)
-{
-    size_t count = server->role->config.certificate_count;
-    server->keys.fd = -1;
-    server->signer = (struct keys_signer){.sign = keys_client_sign, .owner = &server->keys};
-    if (count == 0)
-        return true;
-    if (!keys_provider_load(error))
-        return false;
-    server->tls = tls_context_new(NULL, error);
-    if (!server->tls)
-        return false;
-    for (size_t i = 0; i < count; i++)
-        if (!add_certificate(server, (uint32_t)i, error))
-            return false;
-    return true;
-}
-
 static bool prepare(struct role *role, struct error *error)
 {
     struct smtp_server *server = server_of(role);
@@ -456,7 +418,7 @@ static bool prepare(struct role *role, struct error *error)
     buffer_init(&server->reply, REPLY_LIMIT);
     if (sodium_init() < 0)
         return error_set(error, ERROR_TEMPORARY, "libsodium does not start");
-    return load_certificates(server, error);
+    return tls_role_open(&server->tls, role, NULL, error);
 }
 
 static bool make_slots(struct smtp_server *server, struct error *error)

@@ -11,7 +11,7 @@
 
 /* Ids that are lent together, and how many of such ranges are remembered: beyond that the oldest is
  * forgotten, a million ids later, and what still bears one of its ids is refused. */
-enum { LENT_RANGE = 1024, LENT_RANGES_MAX = 1024 };
+enum { LENT_RANGE = 256, LENT_RANGES_MAX = 4096 };
 
 struct lent_range;
 

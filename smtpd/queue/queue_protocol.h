@@ -34,7 +34,7 @@ enum queue_record {
     QUEUE_SPACE,
 };
 
-enum { QUEUE_IDS_LENT = 1024, QUEUE_ADDRESS_MAX = 512, QUEUE_ENVID_MAX = 100 };
+enum { QUEUE_IDS_LENT = 256, QUEUE_ADDRESS_MAX = 512, QUEUE_ENVID_MAX = 100 };
 
 /* Numbers first .. first + count - 1 are the session role's to give to messages, each once. Their
  * text: smtpd/queue/queue_id.h. */

@@ -440,6 +440,8 @@ static void a_wrong_key_is_found_when_it_is_added(void **state)
                                           buffer_slice(&materials[RSA_CERTIFICATE].pem),
                                           materials[EC_CERTIFICATE].key, &error));
     assert_int_equal(error.kind, ERROR_PERMANENT);
+    assert_false(tls_stream_start(&fixture->stream, fixture->context, &error));
+    assert_string_equal(error.text, "no certificate"); /* nothing of it was left */
     assert_true(tls_context_add_with_key(fixture->context, "a.example",
                                          buffer_slice(&materials[RSA_CERTIFICATE].pem),
                                          materials[RSA_CERTIFICATE].key, &error));
