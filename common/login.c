@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include <sodium.h>
 #include <utlist.h>
 
 #include "common/fd.h"
@@ -148,10 +149,10 @@ static unsigned at_most_unsigned(uint64_t milliseconds)
     return milliseconds < UINT32_MAX ? (unsigned)milliseconds : UINT32_MAX;
 }
 
-static unsigned milliseconds_until(const struct login_session *session, double until)
+static unsigned milliseconds_until(uint64_t until)
 {
-    double left = until - ev_now(session->server->role->loop);
-    return left < 0.001 ? 1 : at_most_unsigned((uint64_t)(left * 1000.0));
+    uint64_t now = turn_now_ms();
+    return until > now ? at_most_unsigned(until - now) : 1;
 }
 
 static void set_deadline(struct login_session *session)
@@ -160,7 +161,7 @@ static void set_deadline(struct login_session *session)
     if (session->state == LOGIN_SECURING)
         timeout_ms = at_most_unsigned(login_config(session)->timeouts.handshake_ms);
     else if (session->state == LOGIN_TALKING)
-        timeout_ms = milliseconds_until(session, session->login_until);
+        timeout_ms = milliseconds_until(session->login_until);
     else if (session->state == LOGIN_ASKING)
         timeout_ms = ASK_TIMEOUT_MS;
     stream_set_deadline_ms(&session->client, timeout_ms);
@@ -246,9 +247,11 @@ static void begin_handshake(struct login_session *session)
 
 void login_start_tls(struct login_session *session)
 {
+    char client[IP_ADDRESS_TEXT_SIZE];
     size_t injected = stream_discard_input(&session->client);
     if (injected > 0)
         LOG(log_of(session), LOG_WARNING, "starttls_injection", log_id("session", session->name),
+            log_text("client", ip_address_format(&session->address, client)),
             log_number("octets", (int64_t)injected));
     session_enter(session, LOGIN_SECURING);
     begin_handshake(session);
@@ -478,8 +481,7 @@ static void init_session(struct login_session *session, struct login_server *ser
     session->address = accepted->client;
     session->port = accepted->client_port;
     session->share = accepted->share;
-    session->login_until =
-        ev_now(server->role->loop) + (double)login_config(session)->timeouts.login_ms / 1000.0;
+    session->login_until = turn_now_ms() + login_config(session)->timeouts.login_ms;
     struct stream_limits limits = {
         .input = INPUT_OCTETS,
         .high_water = OUTPUT_HIGH_WATER,
@@ -534,6 +536,8 @@ static bool prepare(struct role *role, struct error *error)
 {
     struct login_server *server = role->state;
     server->role = role;
+    if (sodium_init() < 0)
+        return error_set(error, ERROR_TEMPORARY, "libsodium does not start");
     return tls_role_open(&server->tls, role, server->protocol->alpn, error);
 }
 

@@ -105,8 +105,8 @@ struct login_session {
     uint16_t port;
     struct connection_share share;
 
-    bool secured;       /* TLS */
-    double login_until; /* ev_now: when patience ends */
+    bool secured;         /* TLS */
+    uint64_t login_until; /* turn_now_ms: when patience ends */
     uint32_t bad_commands;
     uint64_t request; /* what auth was asked, while ASKING */
     UT_hash_handle hh;

@@ -36,11 +36,11 @@ static void take_key(struct keys *keys, struct role *role, uint32_t index)
     struct error error = {0};
     int fd = role_take_file(role, DESCRIPTOR_KEY, index);
     if (fd >= 0)
-        keys->keys[index] = read_key(fd, &error);
+        keys->keys[index].key = read_key(fd, &error);
     else
         error_set(&error, ERROR_TEMPORARY, "the file was not given");
     fd_discard(&fd);
-    if (!keys->keys[index])
+    if (!keys->keys[index].key)
         LOG(&role->log, LOG_ERROR, "key_unusable",
             log_text("certificate", role->config.certificates[index].name), log_failure(&error));
 }
@@ -65,11 +65,11 @@ static bool prepare(struct role *role, struct error *error)
 static bool sign(const struct keys *keys, const struct keys_sign *question, uint8_t *signature,
                  size_t *octets, struct error *error)
 {
-    if (question->certificate >= keys->count || !keys->keys[question->certificate])
+    if (question->certificate >= keys->count || !keys->keys[question->certificate].key)
         return error_set(error, ERROR_TEMPORARY, "no key for certificate %u",
                          question->certificate);
     struct slice message = slice_of(question + 1, question->message_octets);
-    return keys_sign_message(keys->keys[question->certificate], question->scheme, message,
+    return keys_sign_message(keys->keys[question->certificate].key, question->scheme, message,
                              signature, octets, error);
 }
 
@@ -95,7 +95,7 @@ static bool on_sign(void *owner, struct ipc_packet *packet, struct error *error)
     if (packet->length != sizeof(*question) + question->message_octets)
         return error_set(error, ERROR_PEER, "length of KEYS_SIGN");
     uint8_t signature[KEYS_SIGNATURE_MAX];
-    size_t octets;
+    size_t octets = 0;
     struct error why = {0};
     if (sign(peer->role->state, question, signature, &octets, &why))
         return answer(peer, question->header.request, slice_of(signature, octets), error);
@@ -120,9 +120,26 @@ static const struct role_link links[] = {
     {ROLE_POP3_LOGIN, questions, ARRAY_LENGTH(questions)},
 };
 
+/* ---- ending ---- */
+
+/* Askers that were replaced by a reload still have handshakes to finish. */
+static void stop(struct role *role)
+{
+    if (!role->peers)
+        role_exit(role);
+}
+
+static void peer_down(struct role_peer *peer)
+{
+    if (peer->role->stopping)
+        stop(peer->role);
+}
+
 const struct role_spec keys_role = {
     .sandbox = {.calls = SANDBOX_LOOP, .files = SANDBOX_NO_FILES},
     .links = links,
     .link_count = ARRAY_LENGTH(links),
     .prepare = prepare,
+    .peer_down = peer_down,
+    .stop = stop,
 };

@@ -9,8 +9,12 @@
 
 struct evp_pkey_st;
 
+struct certificate_key {
+    struct evp_pkey_st *key; /* NULL: not usable */
+};
+
 struct keys {
-    struct evp_pkey_st **keys; /* by index of the `certificate` section; NULL: not usable */
+    struct certificate_key *keys; /* by index of the `certificate` section */
     size_t count;
 };
 

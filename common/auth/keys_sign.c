@@ -87,20 +87,20 @@ bool keys_recognise(struct slice message, enum keys_message *kind)
 /* ---- signing ---- */
 
 static const struct scheme {
-    uint16_t code;
     const char *key_type;
     const char *digest;
     int padding; /* of RSA; 0: none */
+    uint16_t code;
 } schemes[] = {
-    {0x0401, "RSA", "SHA256", RSA_PKCS1_PADDING},
-    {0x0501, "RSA", "SHA384", RSA_PKCS1_PADDING},
-    {0x0601, "RSA", "SHA512", RSA_PKCS1_PADDING},
-    {0x0804, "RSA", "SHA256", RSA_PKCS1_PSS_PADDING},
-    {0x0805, "RSA", "SHA384", RSA_PKCS1_PSS_PADDING},
-    {0x0806, "RSA", "SHA512", RSA_PKCS1_PSS_PADDING},
-    {0x0403, "EC", "SHA256", 0},
-    {0x0503, "EC", "SHA384", 0},
-    {0x0603, "EC", "SHA512", 0},
+    {"RSA", "SHA256", RSA_PKCS1_PADDING, 0x0401},
+    {"RSA", "SHA384", RSA_PKCS1_PADDING, 0x0501},
+    {"RSA", "SHA512", RSA_PKCS1_PADDING, 0x0601},
+    {"RSA", "SHA256", RSA_PKCS1_PSS_PADDING, 0x0804},
+    {"RSA", "SHA384", RSA_PKCS1_PSS_PADDING, 0x0805},
+    {"RSA", "SHA512", RSA_PKCS1_PSS_PADDING, 0x0806},
+    {"EC", "SHA256", 0, 0x0403},
+    {"EC", "SHA384", 0, 0x0503},
+    {"EC", "SHA512", 0, 0x0603},
 };
 
 static const struct scheme *find_scheme(uint16_t code, enum keys_message kind)

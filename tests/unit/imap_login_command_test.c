@@ -9,46 +9,46 @@ static void commands_are_parsed(void **state)
     (void)state;
     static const struct {
         const char *text;
-        bool valid;
         const char *tag;
         enum imap_login_verb verb;
+        bool valid;
         const char *name;
         const char *password; /* or initial response, or client's version */
     } cases[] = {
-        {"a1 NOOP", true, "a1", IMAP_LOGIN_NOOP, "", NULL},
-        {"a1 noop", true, "a1", IMAP_LOGIN_NOOP, "", NULL},
-        {"a1 NOOP ", false, "a1", IMAP_LOGIN_NOOP, "", NULL},
-        {"a1  NOOP", false, "a1", IMAP_LOGIN_UNKNOWN, "", NULL},
-        {"a1", false, "a1", IMAP_LOGIN_UNKNOWN, "", NULL},
-        {"", false, "", IMAP_LOGIN_UNKNOWN, "", NULL},
-        {"+ NOOP", false, "", IMAP_LOGIN_UNKNOWN, "", NULL}, /* a tag has no "+" */
-        {"* NOOP", false, "", IMAP_LOGIN_UNKNOWN, "", NULL},
-        {"a1 NOOPS", true, "a1", IMAP_LOGIN_UNKNOWN, "", NULL},
-        {"a1 UID FETCH 1 ALL", true, "a1", IMAP_LOGIN_UNKNOWN, "", NULL},
-        {"a1 LOGIN alice secret", true, "a1", IMAP_LOGIN_LOGIN, "alice", "secret"},
-        {"a1 LOGIN \"al ice\" \"se\\\"cr\\\\et\"", true, "a1", IMAP_LOGIN_LOGIN, "al ice",
+        {"a1 NOOP", "a1", IMAP_LOGIN_NOOP, true, "", NULL},
+        {"a1 noop", "a1", IMAP_LOGIN_NOOP, true, "", NULL},
+        {"a1 NOOP ", "a1", IMAP_LOGIN_NOOP, false, "", NULL},
+        {"a1  NOOP", "a1", IMAP_LOGIN_UNKNOWN, false, "", NULL},
+        {"a1", "a1", IMAP_LOGIN_UNKNOWN, false, "", NULL},
+        {"", "", IMAP_LOGIN_UNKNOWN, false, "", NULL},
+        {"+ NOOP", "", IMAP_LOGIN_UNKNOWN, false, "", NULL}, /* a tag has no "+" */
+        {"* NOOP", "", IMAP_LOGIN_UNKNOWN, false, "", NULL},
+        {"a1 NOOPS", "a1", IMAP_LOGIN_UNKNOWN, true, "", NULL},
+        {"a1 UID FETCH 1 ALL", "a1", IMAP_LOGIN_UNKNOWN, true, "", NULL},
+        {"a1 LOGIN alice secret", "a1", IMAP_LOGIN_LOGIN, true, "alice", "secret"},
+        {"a1 LOGIN \"al ice\" \"se\\\"cr\\\\et\"", "a1", IMAP_LOGIN_LOGIN, true, "al ice",
          "se\"cr\\et"},
-        {"a1 LOGIN {5}\r\nalice {6}\r\nsecret", true, "a1", IMAP_LOGIN_LOGIN, "alice", "secret"},
-        {"a1 LOGIN alice {6+}\r\nse\r\net", true, "a1", IMAP_LOGIN_LOGIN, "alice", "se\r\net"},
-        {"a1 LOGIN alice@demo.test p{}", false, "a1", IMAP_LOGIN_LOGIN, "", NULL},
-        {"a1 LOGIN alice", false, "a1", IMAP_LOGIN_LOGIN, "", NULL},
-        {"a1 LOGIN alice secret more", false, "a1", IMAP_LOGIN_LOGIN, "", NULL},
-        {"a1 LOGIN \"alice secret", false, "a1", IMAP_LOGIN_LOGIN, "", NULL},
-        {"a1 AUTHENTICATE PLAIN", true, "a1", IMAP_LOGIN_AUTHENTICATE, "PLAIN", NULL},
-        {"a1 AUTHENTICATE PLAIN =", true, "a1", IMAP_LOGIN_AUTHENTICATE, "PLAIN", "="},
-        {"a1 authenticate plain AG+/Yg==", true, "a1", IMAP_LOGIN_AUTHENTICATE, "plain",
+        {"a1 LOGIN {5}\r\nalice {6}\r\nsecret", "a1", IMAP_LOGIN_LOGIN, true, "alice", "secret"},
+        {"a1 LOGIN alice {6+}\r\nse\r\net", "a1", IMAP_LOGIN_LOGIN, true, "alice", "se\r\net"},
+        {"a1 LOGIN alice@demo.test p{}", "a1", IMAP_LOGIN_LOGIN, false, "", NULL},
+        {"a1 LOGIN alice", "a1", IMAP_LOGIN_LOGIN, false, "", NULL},
+        {"a1 LOGIN alice secret more", "a1", IMAP_LOGIN_LOGIN, false, "", NULL},
+        {"a1 LOGIN \"alice secret", "a1", IMAP_LOGIN_LOGIN, false, "", NULL},
+        {"a1 AUTHENTICATE PLAIN", "a1", IMAP_LOGIN_AUTHENTICATE, true, "PLAIN", NULL},
+        {"a1 AUTHENTICATE PLAIN =", "a1", IMAP_LOGIN_AUTHENTICATE, true, "PLAIN", "="},
+        {"a1 authenticate plain AG+/Yg==", "a1", IMAP_LOGIN_AUTHENTICATE, true, "plain",
          "AG+/Yg=="},
-        {"a1 AUTHENTICATE PLAIN ", false, "a1", IMAP_LOGIN_AUTHENTICATE, "", NULL},
-        {"a1 AUTHENTICATE", false, "a1", IMAP_LOGIN_AUTHENTICATE, "", NULL},
-        {"a1 ID NIL", true, "a1", IMAP_LOGIN_ID, "", NULL},
-        {"a1 ID ()", true, "a1", IMAP_LOGIN_ID, "", NULL},
-        {"a1 ID (\"name\" \"mutt\" \"version\" \"2\" \"x\" NIL)", true, "a1", IMAP_LOGIN_ID, "mutt",
+        {"a1 AUTHENTICATE PLAIN ", "a1", IMAP_LOGIN_AUTHENTICATE, false, "", NULL},
+        {"a1 AUTHENTICATE", "a1", IMAP_LOGIN_AUTHENTICATE, false, "", NULL},
+        {"a1 ID NIL", "a1", IMAP_LOGIN_ID, true, "", NULL},
+        {"a1 ID ()", "a1", IMAP_LOGIN_ID, true, "", NULL},
+        {"a1 ID (\"name\" \"mutt\" \"version\" \"2\" \"x\" NIL)", "a1", IMAP_LOGIN_ID, true, "mutt",
          "2"},
-        {"a1 ID (\"name\")", false, "a1", IMAP_LOGIN_ID, "", NULL},
-        {"a1 ID (\"name\" \"x\"", false, "a1", IMAP_LOGIN_ID, "", NULL},
-        {"a1 ID (\"a name that is longer than 30 octets\" \"x\")", false, "a1", IMAP_LOGIN_ID, "",
+        {"a1 ID (\"name\")", "a1", IMAP_LOGIN_ID, false, "", NULL},
+        {"a1 ID (\"name\" \"x\"", "a1", IMAP_LOGIN_ID, false, "", NULL},
+        {"a1 ID (\"a name that is longer than 30 octets\" \"x\")", "a1", IMAP_LOGIN_ID, false, "",
          NULL},
-        {"a1 ID", false, "a1", IMAP_LOGIN_ID, "", NULL},
+        {"a1 ID", "a1", IMAP_LOGIN_ID, false, "", NULL},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct arena arena;
