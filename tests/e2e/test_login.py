@@ -1,6 +1,7 @@
 """Before the login, over IMAP and POP3: TLS and its certificates, commands, passwords, limits, and
 what becomes of a client when a process of ours dies. What happens behind a login is elsewhere."""
 
+import base64
 import os
 import signal
 import socket
@@ -264,3 +265,98 @@ def test_garbage_is_not_a_handshake(login_house):
                 except ConnectionResetError:
                     break
     login_house.connect("imaps").close()
+
+
+# --- logged in
+
+
+@pytest.mark.parametrize("service", ["imap", "imaps"])
+def test_imap_commands_pipelined_behind_the_login_are_answered_in_order(house, account, service):
+    with house.connect(service) as client:
+        client.talk(rf"""
+            C: a LOGIN {{account}} {PASSWORD}\r\nb NOOP\r\nc SELECT INBOX\r\nd LOGOUT\r\n
+            S: a OK *
+            S: ...
+            S: b OK *
+            S: ...
+            S: c OK *
+            S: * BYE *
+            S: d OK *
+            S: (closed)""", account=account)
+
+
+@pytest.mark.parametrize("service", ["pop3", "pop3s"])
+def test_pop3_commands_pipelined_behind_the_login_are_answered_in_order(house, account, service):
+    with house.connect(service) as client:
+        client.talk(rf"""
+            C: USER {{account}}\r\nPASS {PASSWORD}\r\nSTAT\r\nQUIT\r\n
+            S: +OK
+            S: +OK *
+            S: +OK 0 0
+            S: +OK *
+            S: (closed)""", account=account)
+
+
+@pytest.mark.parametrize("service", ["imap", "imaps"])
+def test_much_goes_both_ways(house, account, service):
+    """A large message up by APPEND, down by FETCH and by RETR, octet for octet."""
+    line = bytes(range(33, 127)) * 8 + b"\r\n"
+    message = b"Subject: large\r\n\r\n" + line * 7000
+    with house.connect(service) as client:
+        client.talk(rf"""
+            C: a LOGIN {{account}} {PASSWORD}
+            S: a OK *""", account=account)
+        client.send(b"b APPEND INBOX {%d+}\r\n%s\r\n" % (len(message), message))
+        client.talk(r"""
+            S: ...
+            S: b OK *
+            C: c SELECT INBOX
+            S: ...
+            S: c OK *
+            C: d FETCH 1 BODY.PEEK[]
+            S: * 1 FETCH (BODY[] \{{size}\}""")
+        assert int(client.values[b"size"]) == len(message)
+        assert client.read_octets(len(message)) == message
+        client.talk(r"""
+            S: )
+            S: d OK *""")
+    with house.connect("pop3s" if service == "imaps" else "pop3") as client:
+        client.talk(rf"""
+            C: USER {{account}}
+            S: +OK
+            C: PASS {PASSWORD}
+            S: +OK *
+            C: RETR 1
+            S: +OK *""", account=account)
+        assert client.read_octets(len(message)) == message
+
+
+@pytest.mark.parametrize("service, role, login", [
+    ("imaps", "imapd-mailbox", "a LOGIN {account} staffetta"),
+    ("pop3s", "pop3d-maildrop", "AUTH PLAIN {plain}")])
+def test_a_client_is_let_go_when_the_process_of_its_user_dies(make_house, service, role, login):
+    house = make_house(services=SERVICES)
+    account = house.new_account()
+    plain = base64.b64encode(f"\0{account}\0{PASSWORD}".encode()).decode()
+    for _ in range(2):
+        with house.connect(service) as client:
+            client.talk(f"C: {login}", account=account, plain=plain)
+            assert b"OK" in client.read_line()
+            for pid in house.pids(role):
+                os.kill(pid, signal.SIGKILL)
+            assert client.read_line() is None
+
+
+def test_pop3_passes_utf8_on(house, account):
+    with house.connect("pop3") as client:
+        client.talk(rf"""
+            C: UTF8
+            S: +OK
+            C: USER {{account}}
+            S: +OK
+            C: PASS {PASSWORD}
+            S: +OK *
+            C: UTF8
+            S: -ERR *
+            C: QUIT
+            S: +OK *""", account=account)
