@@ -467,6 +467,10 @@ static bool open_channel(struct process *process, int fd, struct error *error)
     ipc_open(&process->channel, process->master->loop, fd);
     ipc_set_rules(&process->channel, process->rules, ARRAY_LENGTH(common_rules) + own_count);
     ipc_set_owner(&process->channel, process, on_channel_closed);
+    /* A maildrop that is done says so before its client hears it; the client's next login, which
+     * comes by auth, must not be heard first. */
+    if (natures[process->kind].per_account)
+        ipc_hear_first(&process->channel);
     return true;
 }
 
