@@ -40,7 +40,8 @@ static void on_pause_end(struct ev_loop *loop, ev_timer *watcher, int events)
 {
     (void)loop;
     (void)events;
-    watch_all(watcher->data, true);
+    struct acceptor *acceptor = watcher->data;
+    watch_all(acceptor, !acceptor->suspended);
 }
 
 /* EMFILE, ENFILE, ENOBUFS, ENOMEM: the connection stays in the kernel's queue, so the socket stays
@@ -151,6 +152,19 @@ bool acceptor_open(struct acceptor *acceptor, struct role *role, uint32_t proces
     }
     watch_all(acceptor, true);
     return true;
+}
+
+void acceptor_suspend(struct acceptor *acceptor)
+{
+    acceptor->suspended = true;
+    watch_all(acceptor, false);
+}
+
+void acceptor_resume(struct acceptor *acceptor)
+{
+    acceptor->suspended = false;
+    if (!ev_is_active(&acceptor->pause))
+        watch_all(acceptor, true);
 }
 
 void acceptor_stop(struct acceptor *acceptor)

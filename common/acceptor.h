@@ -34,7 +34,8 @@ struct acceptor {
     struct connections connections;
     struct acceptor_listener *listeners; /* a list */
     ev_timer pause;                      /* out of descriptors: nothing is accepted meanwhile */
-    uint64_t refused_count;              /* since refused_at */
+    bool suspended;
+    uint64_t refused_count; /* since refused_at */
     double refused_at;
 };
 
@@ -42,6 +43,11 @@ struct acceptor {
  * limits. */
 bool acceptor_open(struct acceptor *acceptor, struct role *role, uint32_t processes,
                    const struct acceptor_handler *handler, void *owner, struct error *error);
+
+/* Connections wait in the kernel's queue from acceptor_suspend to acceptor_resume: while the role
+ * cannot serve them yet. */
+void acceptor_suspend(struct acceptor *acceptor);
+void acceptor_resume(struct acceptor *acceptor);
 
 /* Accepts nothing more: closes this process's descriptors of the listening sockets; what others
  * hold go on. May run twice, and on a zeroed struct. Counts stay. */

@@ -202,7 +202,7 @@ uint64_t session_new_request(struct session *session);
 /* The next queue id; 0 if queue lent none. */
 uint64_t server_take_id(struct smtp_server *server);
 
-/* May mail be taken now? Queue is there, has lent ids and has space. */
+/* May mail be taken now? Queue is there and has lent ids. */
 bool server_takes_mail(const struct smtp_server *server);
 
 /* The session's stream is closed: gives up all it holds, frees it at the end of the turn. */

@@ -15,8 +15,8 @@
 #include "smtpd/session_internal.h"
 
 enum {
-    IDS_LOW = 64,       /* more are asked for below this */
-    REPLY_LIMIT = 8192, /* octets of one reply with all its lines */
+    IDS_LOW = QUEUE_IDS_LENT / 2, /* more are asked for below this */
+    REPLY_LIMIT = 8192,           /* octets of one reply with all its lines */
 };
 
 static struct smtp_server *server_of(const struct role *role)
@@ -240,8 +240,17 @@ uint64_t server_take_id(struct smtp_server *server)
 
 bool server_takes_mail(const struct smtp_server *server)
 {
-    return server->space && server->ids.left + server->more_ids.left > 0
-           && role_find_peer(server->role, ROLE_QUEUE);
+    return server->ids.left + server->more_ids.left > 0 && role_find_peer(server->role, ROLE_QUEUE);
+}
+
+/* Who connects while the house starts waits for a moment instead of being sent away. */
+static void open_doors(struct smtp_server *server)
+{
+    bool ready = server_takes_mail(server) && role_find_peer(server->role, ROLE_AUTH)
+                 && role_find_peer(server->role, ROLE_FILTER)
+                 && (!server->tls.context || server->tls.keys.fd >= 0);
+    if (ready && server->acceptor.suspended)
+        acceptor_resume(&server->acceptor);
 }
 
 static bool on_ids(void *owner, struct ipc_packet *packet, struct error *error)
@@ -256,6 +265,7 @@ static bool on_ids(void *owner, struct ipc_packet *packet, struct error *error)
         server->ids = range;
     else
         server->more_ids = range;
+    open_doors(server);
     return true;
 }
 
@@ -322,8 +332,10 @@ static const struct ipc_rule from_queue[] = {
 
 static void on_peer_up(struct role_peer *peer)
 {
+    struct smtp_server *server = server_of(peer->role);
     if (peer->kind == ROLE_KEYS)
-        tls_role_keys_up(&server_of(peer->role)->tls, peer);
+        tls_role_keys_up(&server->tls, peer);
+    open_doors(server);
 }
 
 /* What sessions had from that queue is worth nothing to the next one. */
@@ -440,8 +452,10 @@ static bool start(struct role *role, struct error *error)
     uint32_t processes = role->kind == ROLE_SMTP ? role->config.processes.session
                                                  : role->config.processes.submission;
     turn_init(&server->turn, role->loop);
-    return acceptor_open(&server->acceptor, role, processes, &acceptor_handler, server, error)
-           && make_slots(server, error);
+    if (!acceptor_open(&server->acceptor, role, processes, &acceptor_handler, server, error))
+        return false;
+    acceptor_suspend(&server->acceptor);
+    return make_slots(server, error);
 }
 
 static void stop_sessions(struct smtp_server *server)
