@@ -153,9 +153,9 @@ static const struct config_key limits_keys[] = {
     COUNT("network-ipv4", limits.network_ipv4_bits, "24", 8, 32),
     COUNT("network-ipv6", limits.network_ipv6_bits, "64", 16, 128),
     COUNT("account-sessions", limits.account_sessions, "100", 1, 10000),
-    SIZE("imap-line", limits.imap_line_octets, "64K", 8 * KIBI, MEBI),
+    SIZE("imap-line", limits.imap_line_octets, "256K", 8 * KIBI, MEBI),
     SIZE("imap-literal", limits.imap_literal_octets, "64K", KIBI, 16 * MEBI),
-    SIZE("imap-command", limits.imap_command_octets, "256K", 8 * KIBI, 64 * MEBI),
+    SIZE("imap-command", limits.imap_command_octets, "1M", 8 * KIBI, 64 * MEBI),
     /* RFC 2449 4: 255. */
     SIZE("pop3-line", limits.pop3_line_octets, "512", 255, 64 * KIBI),
     COUNT("mailboxes", limits.mailboxes, "10000", 10, 100000),

@@ -563,13 +563,15 @@ static bool open_directories(struct folder *folder, struct error *error)
 static bool load_new(struct mailbox *mailbox, const char *directory, struct folder **folder,
                      struct error *error)
 {
-    *folder = new_folder(mailbox, directory);
-    if (!*folder)
+    struct folder *new = new_folder(mailbox, directory);
+    if (!new)
         return error_memory(error);
-    if (open_directories(*folder, error) && load(*folder, error))
-        return true;
-    free_folder(*folder);
-    return false;
+    if (!open_directories(new, error) || !load(new, error)) {
+        free_folder(new);
+        return false;
+    }
+    *folder = new;
+    return true;
 }
 
 /* False: it cannot be used again. */

@@ -61,7 +61,9 @@ struct folder {
 /* ---- opening ---- */
 
 /* The folder with that name on disk, up to date but for messages that still want a UID: see
- * folder_step(). ERROR_NOT_FOUND: there is none. Each open wants its folder_close(). */
+ * folder_step(). ERROR_NOT_FOUND: there is none. NULL on failure; each open wants its
+ * folder_close().
+ */
 bool folder_open(struct mailbox *mailbox, const char *directory, struct folder **folder,
                  struct error *error);
 void folder_close(struct folder *folder);

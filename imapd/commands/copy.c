@@ -11,7 +11,6 @@ struct copy_work {
     struct transfer transfer;
     struct sequence_set set;
     struct view_walk walk;
-    bool carried; /* all of it; what is left is to flush */
 };
 
 static void give_back(struct session *session)
@@ -74,7 +73,8 @@ static void copy_step(struct session *session)
             flush(session, work);
             return;
         }
-        if (!transfer_one(&work->transfer, view->slots[index].uid, &error)) {
+        if (!transfer_one(&work->transfer, view->slots[index].uid, &error)
+            && (error.kind != ERROR_NOT_FOUND || !session->by_uid)) { /* RFC 3501 6.4.8 */
             fail(session, work, &error);
             return;
         }

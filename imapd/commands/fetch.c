@@ -134,7 +134,7 @@ static enum source_result write_items(struct session *session, struct fetch_work
 
 static void finish(struct session *session, const struct fetch_work *work)
 {
-    if (work->missed)
+    if (work->missed && !session->by_uid) /* a UID that is no more is ignored, RFC 3501 6.4.8 */
         session_no(session, SLICE("EXPUNGEISSUED"), "Some of the messages are gone");
     else
         session_ok(session, SLICE(""), "Fetched");

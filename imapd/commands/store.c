@@ -68,7 +68,7 @@ static bool find_letters(struct session *session, const struct imap_flags *flags
 
 static void finish(struct session *session, const struct store_work *work)
 {
-    if (work->missed)
+    if (work->missed && !session->by_uid) /* a UID that is no more is ignored, RFC 3501 6.4.8 */
         session_no(session, SLICE("EXPUNGEISSUED"), "Some of the messages are gone");
     else
         session_ok(session, SLICE(""), "Stored");

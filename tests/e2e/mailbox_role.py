@@ -2,7 +2,7 @@
 (common/handoff.h). One Mailbox is one user; connect() is one logged in client.
 
 Mailbox.maildir is the user's Maildir, `store()` puts a file there as deliver would, and `folder()`
-is the directory of a folder.
+is the directory of a folder. A test module imports the fixtures `mailbox` and `client` from here.
 """
 
 import array
@@ -13,6 +13,9 @@ import socket
 import struct
 import time
 
+import pytest
+
+from house import BUILD
 from one_role import ROLE_SESSION, Role
 from talk import TIMEOUT, Conversation
 
@@ -21,6 +24,10 @@ HANDOFF_MAGIC, HANDOFF_DESCRIPTOR = 0x68616E64, 1
 MESSAGE = (b"Date: Wed, 17 Jul 1996 02:23:25 -0700\r\nFrom: Terry Gray <gray@cac.example>\r\n"
            b"To: imap@cac.example\r\nSubject: IMAP4rev1 WG mtg\r\n"
            b"Message-ID: <B27397-0100000@cac.example>\r\n\r\nHello, world.\r\n")
+
+
+needs_mailbox = pytest.mark.skipif(not (BUILD / "libexec" / "imapd-mailbox").exists(),
+                                   reason="imapd-mailbox is not built")
 
 
 class Client(Conversation):
@@ -49,9 +56,17 @@ class Client(Conversation):
                 return lines, line[len(tag) + 1 :]
             lines.append(line)
 
+    def append(self, octets, folder="INBOX", arguments=""):
+        """APPEND with a literal that does not wait (RFC 7888)."""
+        head = f"x APPEND {folder} {arguments}{{{len(octets)}+}}\r\n".encode()
+        self.send(head + octets + b"\r\n")
+        lines, tagged = self.answer()
+        assert tagged.startswith(b"OK"), self._report(f"{tagged!r}")
+        return lines, tagged
+
     def ok(self, text):
         lines, tagged = self.command(text)
-        assert tagged.startswith(b"OK"), self._report(f"{text!r}: {tagged!r}")
+        assert tagged.startswith(b"OK"), self._report(f"{text[:100]!r}: {tagged!r}")
         return lines
 
 
@@ -123,3 +138,20 @@ class Mailbox:
         while not condition():
             assert time.monotonic() < deadline
             time.sleep(0.005)
+
+    def stop(self):
+        self.role.stop()
+
+
+@pytest.fixture
+def mailbox(tmp_path):
+    made = Mailbox(tmp_path)
+    yield made
+    if made.role.status is None:
+        made.stop()
+
+
+@pytest.fixture
+def client(mailbox):
+    with mailbox.connect() as connected:
+        yield connected
