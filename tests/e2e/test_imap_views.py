@@ -209,31 +209,6 @@ def test_a_damaged_record_is_set_aside(mailbox):
     assert (mailbox.maildir / "staffetta-folder.broken").exists()
 
 
-def test_without_inotify_times_are_looked_at(mailbox, client, monkeypatch):
-    """128 instances a uid: others have them all. Noticed within a second, or at the next command."""
-    import ctypes
-    libc = ctypes.CDLL(None, use_errno=True)
-    taken = []
-    while (fd := libc.inotify_init1(0o2000000)) >= 0:
-        taken.append(fd)
-    try:
-        mailbox.restart()
-        with mailbox.connect() as blind:
-            links = [os.readlink(f"/proc/{mailbox.role.pid}/fd/{fd}")
-                     for fd in os.listdir(f"/proc/{mailbox.role.pid}/fd")]
-            if any("inotify" in link for link in links):
-                pytest.skip("this user has no limit of inotify instances")
-            blind.ok("SELECT INBOX")
-            mailbox.store()
-            mailbox.eventually(lambda: b"* 1 EXISTS" in blind.ok("NOOP"))
-            blind.talk("C: a IDLE\nS: + idling")
-            mailbox.store()
-            blind.talk("S: * 2 EXISTS")
-    finally:
-        for fd in taken:
-            os.close(fd)
-
-
 # ---- all at once
 
 
