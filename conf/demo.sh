@@ -5,10 +5,12 @@
 #
 # As root the roles run under numeric uids from 62000 on; as anybody else all have that user's.
 set -eu
+umask 022
 
 build=$(cd "$1" && pwd)
 mkdir -p "${DEMO_DIR:-$build/demo}"
 dir=$(cd "${DEMO_DIR:-$build/demo}" && pwd)
+mkdir -p "$dir/names" # auth, with its own uid, is let into this directory alone
 base=${PORT_BASE:-10000}
 config=$dir/staffetta.conf
 chain=$dir/certificate.pem
@@ -37,8 +39,8 @@ hostname = localhost
 state = "$dir/state"
 control-socket = "$dir/control"
 $uids
-domain demo.test { aliases = "$dir/aliases" }
-accounts { source = file  file = "$dir/accounts"  mail = "$dir/mail" }
+domain demo.test { aliases = "$dir/names/aliases" }
+accounts { source = file  file = "$dir/names/accounts"  mail = "$dir/mail" }
 certificate localhost { chain = "$chain"  key = "$dir/certificate.key" }
 listen smtp        { port = $(port 25)  addresses = { $addresses } }
 listen submission  { port = $(port 587)  addresses = { $addresses } }
@@ -49,12 +51,12 @@ listen pop3        { port = $(port 110)  addresses = { $addresses } }
 listen pop3s       { port = $(port 995)  addresses = { $addresses } }
 END
 
-if [ ! -e "$dir/accounts" ]; then
+if [ ! -e "$dir/names/accounts" ]; then
     for name in alice bob carol; do
         echo staffetta | staffetta account add "$name@demo.test" >/dev/null
     done
 fi
-if [ ! -e "$dir/aliases" ]; then
+if [ ! -e "$dir/names/aliases" ]; then
     staffetta alias add postmaster@demo.test alice@demo.test >/dev/null
 fi
 staffetta check >/dev/null

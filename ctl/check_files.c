@@ -67,20 +67,52 @@ static void check_file(const struct config_text *path, unsigned line, const char
                             "%s: anybody may write %.100s: chmod o-w", key, path->text);
 }
 
+static bool is_allowed(const struct stat *facts, const struct role_user *user, mode_t bits)
+{
+    if (facts->st_uid == user->uid)
+        return (facts->st_mode & (bits << 6)) == bits << 6;
+    if (facts->st_gid == user->gid)
+        return (facts->st_mode & (bits << 3)) == bits << 3;
+    return (facts->st_mode & bits) == bits;
+}
+
+/* The master opens the directory for auth, which then reads the file as who it is. */
+static void check_readable_by_auth(const struct config *config, const struct config_text *path,
+                                   unsigned line, const char *key, struct config_mistakes *mistakes)
+{
+    struct stat file, directory;
+    struct role_user auth;
+    char parent[4096];
+    if (!path->text || geteuid() != 0 || !role_user_find(config, ROLE_AUTH, true, &auth, NULL)
+        || !parent_of(path->text, parent) || stat(parent, &directory) != 0
+        || stat(path->text, &file) != 0)
+        return;
+    if (!is_allowed(&directory, &auth, S_IXOTH))
+        config_mistakes_add(mistakes, CONFIG_MISTAKE, line,
+                            "%s: uid %u (auth) is not let into %.100s: chmod o+x", key, auth.uid,
+                            parent);
+    if (!is_allowed(&file, &auth, S_IROTH))
+        config_mistakes_add(mistakes, CONFIG_MISTAKE, line,
+                            "%s: uid %u (auth) cannot read %.100s: chgrp %u, chmod 640", key,
+                            auth.uid, path->text, auth.gid);
+}
+
 static unsigned line_or(const struct config_text *text, unsigned line)
 {
     return text->line ? text->line : line;
 }
 
-static void check_accounts(const struct config_accounts *accounts, struct config_mistakes *mistakes)
+static void check_accounts(const struct config *config, const struct config_accounts *accounts,
+                           struct config_mistakes *mistakes)
 {
     struct stat facts;
+    unsigned line = line_or(&accounts->file, accounts->line);
     if (accounts->source != CONFIG_SOURCE_FILE)
         return;
-    check_file(&accounts->file, line_or(&accounts->file, accounts->line), "accounts.file",
-               "staffetta account add makes it", mistakes);
+    check_file(&accounts->file, line, "accounts.file", "staffetta account add makes it", mistakes);
+    check_readable_by_auth(config, &accounts->file, line, "accounts.file", mistakes);
     if (stat(accounts->file.text, &facts) == 0 && (facts.st_mode & S_IROTH))
-        config_mistakes_add(mistakes, CONFIG_WARNING, line_or(&accounts->file, accounts->line),
+        config_mistakes_add(mistakes, CONFIG_WARNING, line,
                             "accounts.file: anybody may read the hashes in %.100s: chmod o-r",
                             accounts->file.text);
     check_directory(&accounts->mail, line_or(&accounts->mail, accounts->line), "accounts.mail",
@@ -110,16 +142,25 @@ static void check_log(const struct config_text *path, struct config_mistakes *mi
                         strerrordesc_np(errno));
 }
 
+static void check_domain(const struct config *config, const struct config_domain *domain,
+                         struct config_mistakes *mistakes)
+{
+    unsigned line = domain->aliases.line;
+    check_file(&domain->aliases, line, "domain.aliases", "make it, it may be empty", mistakes);
+    check_readable_by_auth(config, &domain->aliases, line, "domain.aliases", mistakes);
+}
+
 void check_files(const struct config *config, struct config_mistakes *mistakes)
 {
+    const struct config_text *senders = &config->submission.sender_map;
     check_directory(&config->state, config->state.line, "state", mistakes);
     check_control_socket(&config->control_socket, mistakes);
     check_log(&config->log.file, mistakes);
     for (size_t i = 0; i < config->domain_count; i++)
-        check_file(&config->domains[i].aliases, config->domains[i].aliases.line, "domain.aliases",
-                   "make it, it may be empty", mistakes);
+        check_domain(config, &config->domains[i], mistakes);
     for (size_t i = 0; i < config->accounts_count; i++)
-        check_accounts(&config->accounts[i], mistakes);
-    check_file(&config->submission.sender_map, config->submission.sender_map.line,
-               "submission.sender-map", "make it, or leave the key out", mistakes);
+        check_accounts(config, &config->accounts[i], mistakes);
+    check_file(senders, senders->line, "submission.sender-map", "make it, or leave the key out",
+               mistakes);
+    check_readable_by_auth(config, senders, senders->line, "submission.sender-map", mistakes);
 }

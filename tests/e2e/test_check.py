@@ -13,7 +13,6 @@ from house import House, make_certificate
 def unstarted(certificate):
     """A configuration with nothing wrong, and no server."""
     house = House(certificate=certificate, services=("smtp", "imaps"))
-    house.accounts_file.chmod(0o600)
     yield house
     house.remove()
 
@@ -170,3 +169,13 @@ def test_an_accounts_file_that_makes_no_sense(unstarted):
     unstarted.accounts_file.write_text("alice\n")
     status, lines = check(unstarted)
     assert status == 1 and [line for line in lines if "accounts: line 1" in line], lines
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="roles have uids of their own under root alone")
+def test_files_that_auth_cannot_read(unstarted):
+    unstarted.accounts_file.chmod(0o600)
+    unstarted.aliases_file.parent.chmod(0o700)
+    status, lines = check(unstarted)
+    assert status == 1
+    assert find(lines, line_of(unstarted, "accounts {"), "cannot read", "chmod 640")
+    assert find(lines, line_of(unstarted, "domain "), "is not let into", "chmod o+x")
