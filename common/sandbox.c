@@ -107,14 +107,24 @@ static bool landlock_allow(int ruleset, int directory, uint64_t access, struct e
     return true;
 }
 
+/* Modules are found by path and read what they like below these. In /tmp they only read: tickets of
+ * Kerberos, and what pam_wrapper keeps there in tests. */
 static bool landlock_allow_modules(int ruleset, struct error *error)
 {
-    static const char *const places[] = {"/etc", "/usr", "/lib", "/lib64", "/run", "/proc", "/dev"};
+    enum { ACCESS_LOAD = ACCESS_READ | LANDLOCK_ACCESS_FS_EXECUTE };
+    static const struct {
+        const char *path;
+        uint64_t access;
+    } places[] = {
+        {"/etc", ACCESS_LOAD},   {"/usr", ACCESS_LOAD}, {"/lib", ACCESS_LOAD},
+        {"/lib64", ACCESS_LOAD}, {"/run", ACCESS_LOAD}, {"/proc", ACCESS_LOAD},
+        {"/dev", ACCESS_LOAD},   {"/tmp", ACCESS_READ},
+    };
     for (size_t i = 0; i < ARRAY_LENGTH(places); i++) {
-        int fd = open(places[i], O_PATH | O_CLOEXEC);
+        int fd = open(places[i].path, O_PATH | O_CLOEXEC);
         if (fd < 0)
             continue; /* what is not there needs no rule */
-        bool allowed = landlock_allow(ruleset, fd, ACCESS_READ | LANDLOCK_ACCESS_FS_EXECUTE, error);
+        bool allowed = landlock_allow(ruleset, fd, places[i].access, error);
         fd_discard(&fd);
         if (!allowed)
             return false;

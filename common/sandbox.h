@@ -33,7 +33,7 @@ struct sandbox {
     enum sandbox_files files; /* below its own directory, and nowhere else */
     bool modules;    /* the role loads modules while it runs (NSS, PAM): no chroot, Landlock
                         allows reading and executing below /etc, /usr, /lib, /run, /proc,
-                        /dev besides */
+                        /dev besides, and reading below /tmp */
     bool no_seccomp; /* `check`: PAM modules call what they like */
 };
 
