@@ -203,6 +203,9 @@ class House:
                             f"{service} does not answer: {error}\n{self.log_text()}"
                         ) from None
                     time.sleep(0.02)
+        # A port answers before all behind it are there; without the queue MAIL is a 451.
+        if "log" not in self.settings:
+            self.wait_for_event("ready")
 
     def stop(self):
         """Asks the master to stop; all of its processes must end with it."""

@@ -87,7 +87,6 @@ def eve(certificate):
     try:
         house_module.ENVIRONMENT.update(wrapped.environment())
         house.start()
-        house.wait_for_event("ready")
         yield house
     finally:
         end(house, failed=False)
