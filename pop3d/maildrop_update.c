@@ -24,6 +24,7 @@ struct update {
     struct maildrop_list *list;
     struct maildrop_updated *updated;
     int64_t now;
+    struct tombstone_batch tombstones;
     int64_t octets_removed; /* on disk, for the quota */
     bool names_are_stale;   /* a file was not found under its name */
     struct error first;     /* why a message could not be removed */
@@ -34,7 +35,8 @@ static void remove_message(struct update *update, struct maildrop_message *messa
     const struct maildir *box = update->list->box;
     struct error error;
     uint64_t octets = quota_octets_of(box, message->place, message->name);
-    if (maildir_remove(box, box, message->place, message->name, update->now, &error)) {
+    if (maildir_remove_one_of(box, box, message->place, message->name, update->now,
+                              &update->tombstones, &error)) {
         update->octets_removed += (int64_t)octets;
         update->updated->removed++;
         message->name = NULL;

@@ -173,11 +173,12 @@ static bool bury_young(const struct maildir *inbox, const struct maildir *box, i
                        struct error *error)
 {
     struct maildir_list list;
+    struct tombstone_batch batch = {""};
     maildir_list_init(&list);
     bool buried = maildir_scan(box, &list, error);
     for (size_t i = 0; buried && i < list.count; i++)
         buried = tombstone_make_if_young(inbox, box, list.entries[i].place, list.entries[i].name,
-                                         now, error);
+                                         now, &batch, error);
     maildir_list_clear(&list);
     return buried;
 }

@@ -70,13 +70,21 @@ bool maildir_change(const struct maildir *box, enum maildir_place place, const c
 
 /* ---- removing ---- */
 
-bool maildir_remove(const struct maildir *inbox, const struct maildir *box,
-                    enum maildir_place place, const char *name, int64_t now, struct error *error)
+bool maildir_remove_one_of(const struct maildir *inbox, const struct maildir *box,
+                           enum maildir_place place, const char *name, int64_t now,
+                           struct tombstone_batch *batch, struct error *error)
 {
-    if (!tombstone_make_if_young(inbox, box, place, name, now, error))
+    if (!tombstone_make_if_young(inbox, box, place, name, now, batch, error))
         return false;
     return unlinkat(maildir_place_fd(box, place), name, 0) == 0
            || error_errno(error, "remove message %.80s", name);
+}
+
+bool maildir_remove(const struct maildir *inbox, const struct maildir *box,
+                    enum maildir_place place, const char *name, int64_t now, struct error *error)
+{
+    struct tombstone_batch alone = {""};
+    return maildir_remove_one_of(inbox, box, place, name, now, &alone, error);
 }
 
 /* ---- flushing ---- */
@@ -85,6 +93,7 @@ void maildir_flush_discard(struct maildir_flush *flush)
 {
     fd_discard(&flush->young_fd);
     flush->young = 0;
+    flush->tombstones.first[0] = '\0';
 }
 
 /* Takes the descriptor. The first young file waits: if it stays alone, one fsync is cheaper than a
@@ -231,8 +240,10 @@ bool maildir_move(const struct maildir_transfer *transfer, struct maildir_flush 
     struct source source;
     if (!open_source(transfer, &source, error))
         return false;
-    bool done = format_transferred(transfer, &source, moved, error)
-                && (!source.young || tombstone_make(transfer->inbox, source.name.unique, error));
+    bool done =
+        format_transferred(transfer, &source, moved, error)
+        && (!source.young
+            || tombstone_make(transfer->inbox, source.name.unique, &flush->tombstones, error));
     if (done
         && renameat(maildir_place_fd(transfer->from, transfer->place), transfer->name,
                     transfer->to->cur_fd, moved)

@@ -11,6 +11,7 @@
 #include "storage/line_ends.h"
 #include "storage/maildir.h"
 #include "storage/maildir_name.h"
+#include "storage/tombstone.h"
 
 /* Renames a message of new/ or cur/ into cur/ with this UID, flags and keywords. `wanted` is its
  * parsed name with the changes made to it; renamed is the text of the new name. The key stays, save
@@ -25,18 +26,24 @@ bool maildir_change(const struct maildir *box, enum maildir_place place, const c
 bool maildir_remove(const struct maildir *inbox, const struct maildir *box,
                     enum maildir_place place, const char *name, int64_t now, struct error *error);
 
+/* The same for one of the many that a command removes. */
+bool maildir_remove_one_of(const struct maildir *inbox, const struct maildir *box,
+                           enum maildir_place place, const char *name, int64_t now,
+                           struct tombstone_batch *batch, struct error *error);
+
 /* What a command that answers OK only when its messages are on disk has still to flush. One fsync
  * for one young file, one syncfs for many, where syncfs can be trusted; then the directories. */
 struct maildir_flush {
     const struct file_system *fs; /* of the folders involved */
     int young_fd;                 /* the only young file so far; -1: none or several */
     unsigned young;
+    struct tombstone_batch tombstones; /* of messages that were moved */
 };
 
 #define MAILDIR_FLUSH_START(file_system)                                                           \
     (struct maildir_flush)                                                                         \
     {                                                                                              \
-        (file_system), -1, 0                                                                       \
+        .fs = (file_system), .young_fd = -1                                                        \
     }
 
 /* Everything put into `box` with this struct is on disk when it returns true. `from` is the folder

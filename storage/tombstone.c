@@ -46,21 +46,34 @@ static bool tombstone_name(struct slice unique, char name[MAILDIR_NAME_SIZE])
     return true;
 }
 
-bool tombstone_make(const struct maildir *inbox, struct slice unique, struct error *error)
+static bool make_file(int tmp_fd, const char *name, struct error *error)
 {
-    char name[MAILDIR_NAME_SIZE];
-    if (!tombstone_name(unique, name))
-        return error_set(error, ERROR_PERMANENT, "name is too long for a tombstone");
-    int fd = openat(inbox->tmp_fd, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int fd = openat(tmp_fd, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return error_errno(error, "create tombstone %.100s", name);
     fd_discard(&fd); /* it is empty: nothing was written that could fail */
     return true;
 }
 
+bool tombstone_make(const struct maildir *inbox, struct slice unique, struct tombstone_batch *batch,
+                    struct error *error)
+{
+    char name[MAILDIR_NAME_SIZE];
+    if (!tombstone_name(unique, name))
+        return error_set(error, ERROR_PERMANENT, "name is too long for a tombstone");
+    if (batch->first[0] != '\0'
+        && (linkat(inbox->tmp_fd, batch->first, inbox->tmp_fd, name, 0) == 0 || errno == EEXIST))
+        return true;
+    /* The first, or one link too many, or a file system without links. */
+    if (!make_file(inbox->tmp_fd, name, error))
+        return false;
+    memcpy(batch->first, name, sizeof(name));
+    return true;
+}
+
 bool tombstone_make_if_young(const struct maildir *inbox, const struct maildir *box,
                              enum maildir_place place, const char *name, int64_t now,
-                             struct error *error)
+                             struct tombstone_batch *batch, struct error *error)
 {
     struct maildir_name parsed;
     struct stat status;
@@ -69,7 +82,7 @@ bool tombstone_make_if_young(const struct maildir *inbox, const struct maildir *
     if (fstatat(maildir_place_fd(box, place), name, &status, AT_SYMLINK_NOFOLLOW) != 0)
         return errno == ENOENT || error_errno(error, "look at message %.100s", name);
     return !tombstone_is_young(&parsed, &status, now)
-           || tombstone_make(inbox, parsed.unique, error);
+           || tombstone_make(inbox, parsed.unique, batch, error);
 }
 
 bool tombstone_exists(const struct maildir *inbox, struct slice unique, bool *exists,

@@ -57,6 +57,7 @@ class Staffetta(House):
         for account in ACCOUNTS:
             self.add_account(account)
         super().start()
+        self.wait_for_event("ready")
 
     def roots(self):
         return [self.process.pid]
@@ -75,7 +76,9 @@ def count_messages(maildir):
 
 
 def load(*arguments):
-    done = subprocess.run([LOAD, *map(str, arguments)], check=True, capture_output=True, text=True)
+    done = subprocess.run([LOAD, *map(str, arguments)], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"load {arguments[:5]}: {done.stderr}")
     return float(done.stdout)
 
 

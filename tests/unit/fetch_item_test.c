@@ -116,7 +116,7 @@ static void parts_are_not_deeper_than_messages(void **state)
     struct buffer text = BUFFER_WITH_LIMIT(1000);
     arena_init(&arena, 10000);
     buffer_append(&text, SLICE("BODY[1"));
-    for (int i = 0; i < MIME_DEPTH_LIMIT; i++)
+    for (int i = 0; i < MIME_DEPTH_MAX; i++)
         buffer_append(&text, SLICE(".1"));
     size_t deepest = text.len;
     buffer_append(&text, SLICE("]"));
