@@ -349,6 +349,22 @@ def test_dead_workers_and_auth_are_replaced(mortal):
     assert code == 235
 
 
+def test_a_hanging_worker_is_replaced_and_others_go_on(mortal):
+    """SIGSTOP for as long as auth is patient, 15 s; another worker is started for the next login."""
+    (worker,) = mortal.pids("check")
+    os.kill(worker, signal.SIGSTOP)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        hanging = pool.submit(login, mortal, "alice")
+        time.sleep(0.2)
+        mortal.add_account(f"bob@{DOMAIN}")
+        start = time.monotonic()
+        assert login(mortal, "bob") == 235
+        assert time.monotonic() - start < 5
+        assert hanging.result(30) == 454
+    assert login(mortal, "alice") == 235
+    assert worker not in mortal.pids("check")
+
+
 def test_reload_takes_files_of_another_directory(mortal):
     elsewhere = mortal.directory / "elsewhere"
     elsewhere.mkdir()
