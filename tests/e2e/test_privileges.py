@@ -14,7 +14,7 @@ KINDS = ["master", "journal", "auth", "check", "keys", "smtpd-session", "smtpd-s
          "smtpd-filter", "smtpd-queue", "smtpd-deliver", "imapd-login", "imapd-mailbox",
          "pop3d-login", "pop3d-maildrop"]
 MAIL_UID = UID_BASE + 50
-LIBRARIES = {"link OpenSSL": "libssl.so", "link Berkeley DB": "libdb-5.3.so", "link PAM": "libpam.so"}
+LIBRARIES = {"link OpenSSL": "libcrypto.so", "link Berkeley DB": "libdb-5.3.so", "link PAM": "libpam.so"}
 
 
 def tables():
