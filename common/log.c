@@ -42,11 +42,16 @@ static void put_run(struct buffer *record, struct slice octets)
     buffer_append(record, octets);
 }
 
+static bool is_number(enum log_field_type type)
+{
+    return type == LOG_FIELD_NUMBER || type == LOG_FIELD_HEX;
+}
+
 static void put_field(struct buffer *record, const struct log_field *field)
 {
     buffer_append_octet(record, (uint8_t)field->type);
     put_run(record, slice_of_string(field->key));
-    if (field->type == LOG_FIELD_NUMBER)
+    if (is_number(field->type))
         put_run(record, slice_of(&field->number, sizeof(field->number)));
     else
         put_run(record, field->bytes);
@@ -140,7 +145,7 @@ static bool take_field(struct cursor *in, struct log_field *field, struct slice 
         return false;
     field->type = type;
     field->key = NULL;
-    if (type != LOG_FIELD_NUMBER)
+    if (!is_number(field->type))
         return true;
     if (field->bytes.len != sizeof(field->number))
         return false;
@@ -201,6 +206,8 @@ static void put_value(struct buffer *line, const struct log_field *field)
         plain = plain && is_plain(field->bytes.ptr[i]);
     if (field->type == LOG_FIELD_NUMBER)
         buffer_append_format(line, "%lld", (long long)field->number);
+    else if (field->type == LOG_FIELD_HEX)
+        buffer_append_format(line, "%llx", (unsigned long long)field->number);
     else if (plain)
         buffer_append(line, field->bytes);
     else

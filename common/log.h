@@ -27,7 +27,8 @@ enum log_field_type {
     LOG_FIELD_BYTES = 1, /* a peer's octets: quoted and escaped */
     LOG_FIELD_TEXT,      /* our own words: quoted where they have spaces */
     LOG_FIELD_NUMBER,
-    LOG_FIELD_ID, /* an identifier of ours: letters, digits, '-', '.', '_' and '@' as they are */
+    LOG_FIELD_HEX, /* a number as hexadecimal digits: sessions */
+    LOG_FIELD_ID,  /* an identifier of ours: letters, digits, '-', '.', '_' and '@' as they are */
 };
 
 struct log_field {
@@ -69,6 +70,11 @@ static inline struct log_field log_text(const char *key, const char *text)
 static inline struct log_field log_number(const char *key, int64_t number)
 {
     return (struct log_field){.key = key, .type = LOG_FIELD_NUMBER, .number = number};
+}
+
+static inline struct log_field log_hex(const char *key, uint64_t number)
+{
+    return (struct log_field){.key = key, .type = LOG_FIELD_HEX, .number = (int64_t)number};
 }
 
 static inline struct log_field log_id(const char *key, const char *id)

@@ -38,7 +38,7 @@ static void free_guest(struct guest *guest)
 static void turn_away(struct guest *guest, const struct error *error)
 {
     LOG(guest->entrance->mailbox->log, LOG_ERROR, "client_not_taken",
-        log_number("session", (int64_t)guest->session), log_failure(error));
+        log_hex("session", guest->session), log_failure(error));
     free_guest(guest);
 }
 

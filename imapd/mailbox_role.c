@@ -40,8 +40,8 @@ static bool on_session(void *owner, struct ipc_packet *packet, struct error *err
     ev_timer_stop(role->loop, &process->idle);
     if (!entrance_take(&process->entrance, ipc_packet_take(packet, 0), record->client.session,
                        &failure))
-        LOG(&role->log, LOG_ERROR, "client_not_taken",
-            log_number("session", (int64_t)record->client.session), log_failure(&failure));
+        LOG(&role->log, LOG_ERROR, "client_not_taken", log_hex("session", record->client.session),
+            log_failure(&failure));
     return true;
 }
 

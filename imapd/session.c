@@ -55,8 +55,8 @@ void session_tell_news(struct session *session, enum view_extent extent)
     struct error error;
     if (session->state == SESSION_SELECTED
         && !view_sync(&session->view, extent, session->by_uid, &session->writer, &error))
-        LOG(session->mailbox->log, LOG_ERROR, "news_wait",
-            log_number("session", (int64_t)session->number), log_failure(&error));
+        LOG(session->mailbox->log, LOG_ERROR, "news_wait", log_hex("session", session->number),
+            log_failure(&error));
 }
 
 /* RFC 3501 7.4.1: EXPUNGE not while FETCH, STORE or SEARCH are answered. */
@@ -128,8 +128,7 @@ static struct slice code_of(const struct error *error)
 void session_failed(struct session *session, const struct error *error, const char *text)
 {
     if (error->kind == ERROR_TEMPORARY)
-        LOG(session->mailbox->log, LOG_ERROR, "command_failed",
-            log_number("session", (int64_t)session->number),
+        LOG(session->mailbox->log, LOG_ERROR, "command_failed", log_hex("session", session->number),
             log_bytes("command", session->command ? session->command->name : SLICE("")),
             log_failure(error));
     session_no(session, code_of(error), text);
@@ -433,7 +432,7 @@ static void on_closed(struct stream *stream, const struct error *why)
     struct session *session = session_of(stream);
     if (why && why->kind != ERROR_PEER)
         LOG(session->mailbox->log, LOG_WARNING, "connection_lost",
-            log_number("session", (int64_t)session->number), log_failure(why));
+            log_hex("session", session->number), log_failure(why));
     session->ended = true;
     turn_defer(&session->mailbox->turn, &session->at_turn_end);
 }

@@ -59,8 +59,8 @@ static void set_seen(struct session *session, struct fetch_work *work,
     if (folder_change(view->folder, message->uid, &seen, view, &error))
         work->adds_flags = !asks_for(work->items, FETCH_FLAGS);
     else
-        LOG(session->mailbox->log, LOG_WARNING, "seen_not_set",
-            log_number("session", (int64_t)session->number), log_failure(&error));
+        LOG(session->mailbox->log, LOG_WARNING, "seen_not_set", log_hex("session", session->number),
+            log_failure(&error));
 }
 
 static bool begin_message(struct session *session, struct fetch_work *work, struct error *error)
@@ -144,8 +144,8 @@ static void finish(struct session *session, const struct fetch_work *work)
  * do is to end the connection. */
 static void break_off(struct session *session, const struct error *error)
 {
-    LOG(session->mailbox->log, LOG_ERROR, "fetch_broke_off",
-        log_number("session", (int64_t)session->number), log_failure(error));
+    LOG(session->mailbox->log, LOG_ERROR, "fetch_broke_off", log_hex("session", session->number),
+        log_failure(error));
     stream_fail(&session->stream, error);
 }
 

@@ -52,7 +52,7 @@ void command_id(struct session *session, struct imap_parser *arguments)
         session_bad_arguments(session, arguments);
         return;
     }
-    LOG(session->mailbox->log, LOG_INFO, "client", log_number("session", (int64_t)session->number),
+    LOG(session->mailbox->log, LOG_INFO, "client", log_hex("session", session->number),
         log_bytes("name", id.name), log_bytes("version", id.version));
     buffer_append(&session->writer.text, SLICE("* ID (\"name\" \"staffetta\")\r\n"));
     session_ok(session, SLICE(""), "Pleased to meet you");

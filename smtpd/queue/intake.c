@@ -640,7 +640,7 @@ static void log_queued(struct queue *queue, const struct submission *submission)
     const struct stored_message *message = &submission->message;
     LOG(&queue->role->log, LOG_INFO, "queued",
         log_id("queue_id", queue_id_format(submission->id, id)),
-        log_number("session", (int64_t)message->session), log_bytes("from", message->reverse_path),
+        log_hex("session", message->session), log_bytes("from", message->reverse_path),
         log_number("octets", (int64_t)message->body_octets),
         log_number("recipients", submission->queued->recipient_count));
 }
