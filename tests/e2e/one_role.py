@@ -85,7 +85,8 @@ def pair():
 class Role:
     """A running role. place: the directory it gets as its place, or what `purpose` says."""
 
-    def __init__(self, name, place, config="", place_index=0, purpose=DESCRIPTOR_PLACE, wrap=()):
+    def __init__(self, name, place, config="", place_index=0, purpose=DESCRIPTOR_PLACE, wrap=(),
+                 environment=None):
         self.name = name
         master, its_master = pair()
         log, its_log = pair()
@@ -97,8 +98,8 @@ class Role:
         actions = [(os.POSIX_SPAWN_DUP2, fd, 3 + i) for i, fd in enumerate(theirs)]
         program = BUILD / "libexec" / name
         arguments = [*wrap, program] if wrap else [name]
-        self.pid = os.posix_spawn(wrap[0] if wrap else program, arguments, ENVIRONMENT,
-                                  file_actions=actions)
+        self.pid = os.posix_spawn(wrap[0] if wrap else program, arguments,
+                                  {**ENVIRONMENT, **(environment or {})}, file_actions=actions)
         for fd in theirs:
             os.close(fd)
         self.status = None

@@ -34,9 +34,9 @@ def message(recipients, body=BODY, reverse_path="x@y.example", prefix=b"Received
 
 
 class Deliverer:
-    def __init__(self, place, config="", homes=1, **options):
+    def __init__(self, place, config="", homes=1, wrap=(), environment=None, **options):
         self.place = pathlib.Path(place)
-        self.role = Role("smtpd-deliver", place, config)
+        self.role = Role("smtpd-deliver", place, config, wrap=wrap, environment=environment)
         for handle in range(1, homes + 1):
             self.role.home(handle, f"u{handle}@test.example", self.path(handle), **options)
         self.queue = self.role.peer("smtpd-queue")

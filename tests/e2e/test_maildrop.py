@@ -26,9 +26,10 @@ HEADER = b"From: a@b.example\r\nSubject: s\r\n\r\n"
 class Maildrop:
     """A session that has logged in. early: what the client had sent behind its password."""
 
-    def __init__(self, place, config="", early=b"", over_login=False, greet=True):
+    def __init__(self, place, config="", early=b"", over_login=False, greet=True, wrap=(),
+                 environment=None):
         self.maildir = pathlib.Path(place) / PATH
-        self.role = Role("pop3d-maildrop", place, config)
+        self.role = Role("pop3d-maildrop", place, config, wrap=wrap, environment=environment)
         self.role.home(1, "u1@test.example", PATH)
         self.role.go()
         login, its_login = socket.socketpair()
