@@ -7,6 +7,8 @@
 
 #include "imapd/parser.h"
 
+struct search_term;
+
 enum { SEARCH_DEPTH_MAX = 500 }; /* clients write long OR chains, each OR inside the last */
 
 enum search_kind {
@@ -42,6 +44,10 @@ struct search_key {
     uint32_t octets;
     struct slice field;
     struct slice text; /* in the charset of the program; not empty is not promised */
+
+    /* For those who match: */
+    struct search_term *term; /* of SEARCH_HEADER, _BODY, _TEXT */
+    uint32_t letters;         /* of SEARCH_KEYWORD, as in maildir_name; 0: no message has it */
 };
 
 struct search_program {

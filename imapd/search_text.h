@@ -1,28 +1,58 @@
 /*
- * Looking for a text in a message: in header fields and bodies as people read them, transfer
- * encodings, encoded words and charsets undone, without regard to case (RFC 3501 6.4.4). Texts that
- * are looked for are folded UTF-8, see search_text_fold(). imapd-mailbox.
+ * Looking for strings in texts as SEARCH does: two texts are the same if i;unicode-casemap says so
+ * (RFC 5051, RFC 5255 4.3), that is without regard to case and to how accents are put together. A
+ * text comes in pieces and is looked through for all terms at once. Pure; imapd-mailbox.
  */
 #ifndef IMAPD_SEARCH_TEXT_H
 #define IMAPD_SEARCH_TEXT_H
 
-#include "imapd/message_source.h"
+#include "common/buffer.h"
 
-/* Case away, by Unicode. .ptr is NULL where the arena is full. The text is valid UTF-8. */
-struct slice search_text_fold(struct slice text, struct arena *arena);
+/* Appends valid UTF-8 as i;unicode-casemap compares it, UTF-8 again: title case, decomposed.
+ * Failure is the buffer's; up to 18 characters may come of one. */
+void search_fold(struct slice text, struct buffer *folded);
 
-/* In one of the fields of that name of the message's header; with an empty text: there is one. */
-bool search_text_in_field(struct message_source *source, struct slice field, struct slice text,
-                          bool *found, struct error *error);
+enum search_scope {
+    SEARCH_IN_FIELD = 1 << 0, /* of header fields with the term's name */
+    SEARCH_IN_HEADER = 1 << 1,
+    SEARCH_IN_BODY = 1 << 2,
+};
 
-/* In the body: all parts of text, and the headers of messages inside. `header`: or in the message's
- * own header. */
-bool search_text_in_message(struct message_source *source, struct slice text, bool header,
-                            bool *found, struct error *error);
+/* One string to be found. Lives with the command. */
+struct search_term {
+    struct search_term *next;
+    unsigned scopes;     /* enum search_scope: where it counts */
+    struct slice field;  /* of SEARCH_IN_FIELD, in any case */
+    struct slice folded; /* of search_fold(); empty: of a field, that there is one */
+    bool found;          /* in the message that is looked at */
+};
 
-/* The day of the Date field, as written (RFC 3501 6.4.4, SENTON); *day is untouched and *found
- * false if there is none or it is no date. */
-bool search_text_sent_day(struct message_source *source, int32_t *day, bool *found,
-                          struct error *error);
+struct search_text {
+    struct search_term *terms; /* borrowed */
+    size_t longest;            /* folded octets of any */
+    struct buffer window;      /* folded octets that a match may still begin in */
+    bool failed;               /* no memory; sticky */
+};
+
+void search_text_init(struct search_text *text, struct search_term *terms);
+void search_text_clear(struct search_text *text); /* may run twice */
+
+/* Another message: nothing is found but the empty string, which is in every header and body. */
+void search_text_reset(struct search_text *text);
+
+/* Is anything left to find in one of these scopes? */
+bool search_text_wants(const struct search_text *text, unsigned scopes);
+
+/* The next piece of a text, UTF-8, no character cut. Marks the terms of these scopes that are in
+ * it; with SEARCH_IN_FIELD those whose field is `name`. */
+void search_text_feed(struct search_text *text, unsigned scopes, struct slice name,
+                      struct slice piece);
+
+/* What follows is another text. */
+void search_text_end(struct search_text *text);
+
+/* All fields of a header, decoded: of the message itself, or of one inside, which belongs to the
+ * body. */
+void search_text_feed_header(struct search_text *text, struct slice header, bool inside);
 
 #endif
