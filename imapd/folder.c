@@ -320,7 +320,7 @@ static bool meet_entries(struct folder *folder, const struct maildir_list *list,
 }
 
 /* Reads both directories and brings the messages up to date. */
-static bool look(struct folder *folder, struct error *error)
+bool folder_look(struct folder *folder, struct error *error)
 {
     struct maildir_list list;
     struct stat status[2];
@@ -338,7 +338,8 @@ static bool look(struct folder *folder, struct error *error)
 static bool look_if_changed(struct folder *folder, struct error *error)
 {
     struct stat status[2];
-    return read_times(folder, status, error) && (same_times(folder, status) || look(folder, error));
+    return read_times(folder, status, error)
+           && (same_times(folder, status) || folder_look(folder, error));
 }
 
 static int compare_uids(const void *a, const void *b)
@@ -755,7 +756,7 @@ bool folder_change(struct folder *folder, uint32_t uid, const struct message_cha
     if (rename_message(folder, message, change, teller, error))
         return true;
     /* Another program may have renamed it just now: once more, with the name that it has. */
-    if (error->kind != ERROR_NOT_FOUND || !look(folder, error))
+    if (error->kind != ERROR_NOT_FOUND || !folder_look(folder, error))
         return false;
     message = folder_find(folder, uid);
     return message ? rename_message(folder, message, change, teller, error)

@@ -56,6 +56,7 @@ struct folder {
     struct timespec times[2]; /* of new/ and cur/, when all in them was known; 0: unsure */
     ino_t inode;              /* of the directory */
     bool suspicious;          /* something went; only a look at all of it tells what */
+    bool index_swept;         /* message_cache.c: the index knows of no message that is gone */
 };
 
 /* ---- opening ---- */
@@ -103,6 +104,9 @@ size_t folder_position(const struct folder *folder, uint32_t uid);
 /* The message, or NULL: it is gone. Borrowed until the folder's next message comes, and until the
  * end of the turn. */
 struct message *folder_find(const struct folder *folder, uint32_t uid);
+
+/* Reads the directories again: a file was not found where it should be. */
+bool folder_look(struct folder *folder, struct error *error);
 
 /* ---- changing: every view is told ---- */
 

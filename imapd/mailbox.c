@@ -125,6 +125,7 @@ bool mailbox_open(struct mailbox *mailbox, const struct mailbox_means *means, st
                   && subscriptions_load(means->account_fd, &mailbox->subscriptions, error)
                   && is_new(mailbox, &new, error) && (!new || furnish(mailbox, error));
     watch_init(&mailbox->watch, means->loop, opened && mailbox->file_system.inotify);
+    message_cache_init(&mailbox->cache, mailbox);
     if (opened)
         maildir_sweep(&mailbox->inbox, mailbox_now());
     else
@@ -140,6 +141,7 @@ void mailbox_close(struct mailbox *mailbox)
     while (mailbox->sessions)
         session_free(mailbox->sessions);
     folder_forget_unused(mailbox);
+    message_cache_clear(&mailbox->cache);
     watch_clear(&mailbox->watch);
     subscriptions_clear(&mailbox->subscriptions);
     maildir_close(&mailbox->inbox);

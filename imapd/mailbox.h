@@ -8,6 +8,7 @@
 
 #include "common/log.h"
 #include "common/turn.h"
+#include "imapd/message_cache.h"
 #include "imapd/watch.h"
 #include "storage/file_system.h"
 #include "storage/maildir.h"
@@ -28,6 +29,7 @@ struct mailbox {
     struct quota_limits quota;
     struct subscriptions subscriptions;
     struct watch watch;
+    struct message_cache cache;
     struct folder *folders; /* open, or kept for the next who asks */
     struct session *sessions;
     size_t session_count;

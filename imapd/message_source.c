@@ -4,53 +4,67 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "common/config.h"
-#include "common/date.h"
 #include "common/fd.h"
-#include "common/mime/structure.h"
 #include "common/stream.h"
+#include "imapd/mailbox.h"
 
 enum {
-    BLOCK_OCTETS = 16384,
-    COPIED_OCTETS = 65536,   /* of a section: longer ones are lent to the stream, if they can be */
-    HEADER_OCTETS = 8 << 20, /* what HEADER.FIELDS looks at */
-    FILTERED_OCTETS = 8 << 20, /* and what it may answer */
+    BLOCK_OCTETS = 32768,
+    SLICE_OCTETS = 1 << 20, /* scanned in a turn: one or two milliseconds */
 };
 
-void message_source_init(struct message_source *source, const struct config *config)
+void message_source_init(struct message_source *source, struct folder *folder)
 {
+    struct mailbox *mailbox = folder->mailbox;
     *source = (struct message_source){
-        .limits = {.depth = config->limits.mime_depth, .parts = config->limits.mime_parts},
+        .cache = &mailbox->cache,
+        .limits = message_limits(mailbox->config),
+        .folder = folder,
         .file = MESSAGE_FILE_CLOSED,
     };
-    arena_init(&source->arena, mime_arena_limit(&source->limits));
+    message_tree_init(&source->tree, mailbox->config);
+}
+
+static void end_scan(struct message_source *source)
+{
+    if (source->scanning)
+        mime_scan_clear(&source->scan);
+    source->scanning = false;
 }
 
 static void forget(struct message_source *source)
 {
+    end_scan(source);
+    if (source->depth == SOURCE_PARTS)
+        message_cache_trade(source->cache, &source->tree);
+    source->tree.uid = 0;
+    source->tree.root = NULL;
+    arena_reset(&source->tree.arena);
     message_file_close(&source->file);
     stream_file_release(source->share);
     source->share = NULL;
     source->root = NULL;
-    source->folder = NULL;
+    source->uid = 0;
+    source->depth = SOURCE_UNREAD;
 }
 
 void message_source_clear(struct message_source *source)
 {
-    forget(source);
-    arena_clear(&source->arena);
-}
-
-void message_source_turn_to(struct message_source *source, const struct folder *folder,
-                            uint32_t uid)
-{
-    if (source->folder == folder && source->uid == uid)
+    if (!source->folder)
         return;
     forget(source);
-    arena_reset(&source->arena);
-    source->folder = folder;
+    arena_clear(&source->tree.arena);
+    source->folder = NULL;
+}
+
+void message_source_turn_to(struct message_source *source, uint32_t uid)
+{
+    if (source->uid != uid)
+        forget(source);
     source->uid = uid;
 }
+
+/* --- the file --- */
 
 static const struct message *message_of(const struct message_source *source, struct error *error)
 {
@@ -60,181 +74,155 @@ static const struct message *message_of(const struct message_source *source, str
     return message;
 }
 
-static bool open_file(struct message_source *source, struct error *error)
+static bool open_by_name(struct message_source *source, struct error *error)
 {
-    if (source->file.fd >= 0)
-        return true;
     const struct message *message = message_of(source, error);
     return message
            && message_file_open(&source->folder->box, MAILDIR_CUR, message->name, &source->file,
                                 error);
 }
 
-static bool feed(struct message_source *source, struct mime_scan *scan, struct error *error)
+/* Another program may have renamed the file just now: once more, by the name that it has. */
+static bool open_file(struct message_source *source, struct error *error)
 {
-    uint8_t block[BLOCK_OCTETS];
-    uint64_t offset = 0;
-    size_t got;
-    do {
-        if (!message_file_read(&source->file, offset, block, sizeof(block), &got, error))
-            return false;
-        mime_scan_feed(scan, slice_of(block, got));
-        offset += got;
-    } while (got > 0);
+    struct error why = {0};
+    bool opened = open_by_name(source, &why)
+                  || (why.kind == ERROR_NOT_FOUND && folder_look(source->folder, &why)
+                      && open_by_name(source, &why));
+    if (opened)
+        source->depth = SOURCE_OPEN;
+    else
+        *error = why;
+    return opened;
+}
+
+/* --- the parts --- */
+
+/* Those of the message that somebody read last. */
+static bool take_last(struct message_source *source)
+{
+    const struct message_tree *last = &source->cache->last;
+    if (last->uid != source->uid || last->uidvalidity != source->folder->record.uidvalidity)
+        return false;
+    message_cache_trade(source->cache, &source->tree);
+    source->root = source->tree.root;
+    source->depth = SOURCE_PARTS;
     return true;
 }
 
-static bool scan_parts(struct message_source *source, struct error *error)
+static void begin_scan(struct message_source *source)
 {
-    struct mime_scan scan;
-    if (source->root)
-        return true;
-    if (!open_file(source, error))
-        return false;
-    mime_scan_init(&scan, &source->arena, &source->limits);
-    bool fed = feed(source, &scan, error);
-    if (fed)
-        source->root = mime_scan_finish(&scan);
-    mime_scan_clear(&scan);
-    return fed && (source->root || error_memory(error));
+    source->depth = SOURCE_OPEN; /* the header's fields lie in the arena */
+    source->root = NULL;
+    arena_reset(&source->tree.arena);
+    mime_scan_init(&source->scan, &source->tree.arena, &source->limits);
+    source->scanning = true;
+    source->scanned = 0;
 }
 
-const struct mime_part *message_source_root(struct message_source *source, struct error *error)
+/* The scan has been given all, or the header and a little more. */
+static enum source_result finish_scan(struct message_source *source, bool whole,
+                                      struct error *error)
 {
-    return scan_parts(source, error) ? source->root : NULL;
+    const struct mime_part *root = mime_scan_finish(&source->scan);
+    end_scan(source);
+    if (!root) {
+        error_memory(error);
+        return SOURCE_FAILED;
+    }
+    source->root = root;
+    source->depth = whole ? SOURCE_PARTS : SOURCE_HEADER;
+    if (whole) {
+        source->tree.uidvalidity = source->folder->record.uidvalidity;
+        source->tree.uid = source->uid;
+        source->tree.root = root;
+        return SOURCE_DONE;
+    }
+    source->head = *root;
+    source->head.kind = MIME_LEAF;
+    source->head.children = NULL;
+    source->head.body.octets = source->file.crlf_octets - root->header.octets;
+    source->head.body.crlf_octets = source->head.body.octets;
+    source->root = &source->head;
+    return SOURCE_DONE;
 }
+
+/* A slice of the scan. */
+static enum source_result scan_on(struct message_source *source, enum source_depth depth,
+                                  struct error *error)
+{
+    uint8_t block[BLOCK_OCTETS];
+    size_t got;
+    for (size_t slice = 0; slice < SLICE_OCTETS; slice += got) {
+        if (!message_file_read(&source->file, source->scanned, block, sizeof(block), &got, error))
+            return SOURCE_FAILED;
+        mime_scan_feed(&source->scan, slice_of(block, got));
+        source->scanned += got;
+        if (got == 0)
+            return finish_scan(source, true, error);
+        if (depth == SOURCE_HEADER && mime_scan_has_header(&source->scan))
+            return finish_scan(source, source->scanned == source->file.crlf_octets, error);
+    }
+    return SOURCE_MORE;
+}
+
+enum source_result message_source_read(struct message_source *source, enum source_depth depth,
+                                       struct error *error)
+{
+    if (source->depth >= depth)
+        return SOURCE_DONE;
+    if (source->depth < SOURCE_OPEN && !open_file(source, error))
+        return SOURCE_FAILED;
+    if (depth == SOURCE_OPEN)
+        return SOURCE_DONE;
+    if (!source->scanning && take_last(source))
+        return SOURCE_DONE;
+    if (!source->scanning)
+        begin_scan(source);
+    return scan_on(source, depth, error);
+}
+
+/* --- what is known of it --- */
 
 bool message_source_date(struct message_source *source, int64_t *seconds, struct error *error)
 {
     struct stat status;
-    const struct message *message = message_of(source, error);
-    if (!message)
-        return false;
     if (source->file.fd >= 0) {
         *seconds = source->file.mtime.tv_sec;
         return true;
     }
-    if (fstatat(source->folder->box.cur_fd, message->name, &status, AT_SYMLINK_NOFOLLOW) != 0)
-        return error_errno(error, "fstatat");
-    *seconds = status.st_mtim.tv_sec;
-    return true;
-}
-
-bool message_source_octets(struct message_source *source, uint64_t *octets, struct error *error)
-{
     const struct message *message = message_of(source, error);
     if (!message)
         return false;
-    if (source->file.fd < 0 && message_file_octets_from_name(message->name, octets))
+    if (fstatat(source->folder->box.cur_fd, message->name, &status, AT_SYMLINK_NOFOLLOW) == 0) {
+        *seconds = status.st_mtim.tv_sec;
         return true;
-    if (!open_file(source, error))
+    }
+    if (!open_file(source, error)) /* under another name */
         return false;
-    *octets = source->file.crlf_octets;
+    *seconds = source->file.mtime.tv_sec;
     return true;
 }
 
-static bool is_whole(const struct fetch_item *item)
+bool message_source_octets(const struct message_source *source, uint64_t *octets)
 {
-    return item->section.depth == 0 && item->section.kind == SECTION_ALL;
-}
-
-static bool prepare_item(struct message_source *source, const struct fetch_item *item,
-                         struct error *error)
-{
-    switch (item->kind) {
-    case FETCH_FLAGS:
-    case FETCH_UID:
-    case FETCH_SIZE:
-    case FETCH_INTERNALDATE:
+    if (source->file.fd >= 0) {
+        *octets = source->file.crlf_octets;
         return true;
-    case FETCH_SECTION:
-        return is_whole(item) ? open_file(source, error) : scan_parts(source, error);
-    default:
-        return scan_parts(source, error);
     }
+    const struct message *message = folder_find(source->folder, source->uid);
+    return message && message_file_octets_from_name(message->name, octets);
 }
 
-bool message_source_prepare(struct message_source *source, const struct fetch_item *items,
-                            struct error *error)
-{
-    uint64_t octets;
-    int64_t seconds;
-    for (const struct fetch_item *item = items; item; item = item->next) {
-        if (!prepare_item(source, item, error))
-            return false;
-        if (item->kind == FETCH_SIZE && !message_source_octets(source, &octets, error))
-            return false;
-        if (item->kind == FETCH_INTERNALDATE && !message_source_date(source, &seconds, error))
-            return false;
-    }
-    return true;
-}
-
-/* ---- values ---- */
-
-static enum source_result write_date(struct message_source *source, struct buffer *text,
-                                     struct error *error)
-{
-    char digits[DATE_TEXT_OCTETS];
-    struct date date = {.zone_minutes = 0};
-    if (!message_source_date(source, &date.seconds, error))
-        return SOURCE_FAILED;
-    size_t length = date_format_internal(&date, digits);
-    buffer_append_octet(text, '"');
-    buffer_append(text, slice_of(digits, length));
-    buffer_append_octet(text, '"');
-    return SOURCE_DONE;
-}
-
-static enum source_result write_octets(struct message_source *source, struct buffer *text,
-                                       struct error *error)
-{
-    uint64_t octets;
-    if (!message_source_octets(source, &octets, error))
-        return SOURCE_FAILED;
-    buffer_append_number(text, octets);
-    return SOURCE_DONE;
-}
-
-static enum source_result write_structure(const struct message_source *source, enum fetch_kind kind,
-                                          struct buffer *text, struct error *error)
-{
-    bool written = kind == FETCH_ENVELOPE ? structure_format_envelope(source->root, text)
-                   : kind == FETCH_BODY   ? structure_format_body(source->root, text)
-                                          : structure_format_bodystructure(source->root, text);
-    if (written)
-        return SOURCE_DONE;
-    error_memory(error);
-    return SOURCE_FAILED;
-}
-
-/* "a partial fetch ... beyond the end of the text, an empty string" (RFC 3501 6.4.5). */
-static void cut(const struct fetch_item *item, uint64_t *offset, uint64_t *octets)
-{
-    if (!item->partial)
-        return;
-    uint64_t skipped = item->offset < *octets ? item->offset : *octets;
-    *offset += skipped;
-    *octets -= skipped;
-    if (*octets > item->octets)
-        *octets = item->octets;
-}
-
-static void announce(struct buffer *text, uint64_t octets)
-{
-    buffer_append_octet(text, '{');
-    buffer_append_number(text, octets);
-    buffer_append(text, SLICE("}\r\n"));
-}
-
-static bool append_octets(struct message_source *source, uint64_t offset, uint64_t octets,
-                          struct buffer *text, struct error *error)
+bool message_source_append(struct message_source *source, uint64_t offset, size_t octets,
+                           struct buffer *text, struct error *error)
 {
     size_t got;
-    if (!buffer_reserve(text, (size_t)octets))
+    if (octets == 0)
+        return true;
+    if (!buffer_reserve(text, octets))
         return error_memory(error);
-    if (!message_file_read(&source->file, offset, text->ptr + text->len, (size_t)octets, &got,
-                           error))
+    if (!message_file_read(&source->file, offset, text->ptr + text->len, octets, &got, error))
         return false;
     if (got != octets)
         return error_set(error, ERROR_TEMPORARY, "message is shorter than it was");
@@ -242,7 +230,7 @@ static bool append_octets(struct message_source *source, uint64_t offset, uint64
     return true;
 }
 
-static bool share_file(struct message_source *source, struct error *error)
+bool message_source_share(struct message_source *source, struct error *error)
 {
     if (source->share)
         return true;
@@ -252,87 +240,4 @@ static bool share_file(struct message_source *source, struct error *error)
     source->share = stream_file_new(&fd);
     fd_discard(&fd);
     return source->share || error_memory(error);
-}
-
-/* What is longer goes out in pieces: from the file itself where that has CRLF, else converted. */
-static enum source_result write_run(struct message_source *source, struct mime_span run,
-                                    uint64_t *position, struct writer *writer, struct error *error)
-{
-    if (*position == 0)
-        announce(&writer->text, run.octets);
-    if (run.octets > COPIED_OCTETS && source->file.crlf && *position == 0) {
-        if (!share_file(source, error))
-            return SOURCE_FAILED;
-        writer_lend(writer, source->share, run.offset, run.octets);
-        return SOURCE_DONE;
-    }
-    while (*position < run.octets) {
-        uint64_t piece = run.octets - *position;
-        if (piece > COPIED_OCTETS)
-            piece = COPIED_OCTETS;
-        if (!append_octets(source, run.offset + *position, piece, &writer->text, error))
-            return SOURCE_FAILED;
-        *position += piece;
-        if (*position < run.octets) {
-            writer_flush(writer);
-            if (stream_output_full(writer->stream))
-                return SOURCE_MORE;
-        }
-    }
-    return SOURCE_DONE;
-}
-
-static enum source_result write_fields(struct message_source *source, const struct fetch_item *item,
-                                       struct mime_span header, struct writer *writer,
-                                       struct error *error)
-{
-    struct buffer octets = BUFFER_WITH_LIMIT(HEADER_OCTETS);
-    struct buffer fields = BUFFER_WITH_LIMIT(FILTERED_OCTETS);
-    uint64_t looked_at = header.octets < HEADER_OCTETS ? header.octets : HEADER_OCTETS;
-    bool read = append_octets(source, header.offset, looked_at, &octets, error);
-    if (read) {
-        section_filter_fields(buffer_slice(&octets), item->fields, item->field_count,
-                              item->section.kind == SECTION_FIELDS, &fields);
-        struct slice wanted = buffer_slice(&fields);
-        uint64_t offset = 0;
-        uint64_t length = wanted.len;
-        cut(item, &offset, &length);
-        announce(&writer->text, length);
-        buffer_append(&writer->text, slice_range(wanted, offset, offset + length));
-        read = !fields.failed || error_memory(error);
-    }
-    buffer_clear(&octets);
-    buffer_clear(&fields);
-    return read ? SOURCE_DONE : SOURCE_FAILED;
-}
-
-static enum source_result write_section(struct message_source *source,
-                                        const struct fetch_item *item, uint64_t *position,
-                                        struct writer *writer, struct error *error)
-{
-    struct mime_span run = {.offset = 0, .octets = source->file.crlf_octets};
-    if (!is_whole(item) && !section_resolve(source->root, &item->section, &run)) {
-        buffer_append(&writer->text, SLICE("NIL"));
-        return SOURCE_DONE;
-    }
-    if (item->section.kind == SECTION_FIELDS || item->section.kind == SECTION_FIELDS_NOT)
-        return write_fields(source, item, run, writer, error);
-    cut(item, &run.offset, &run.octets);
-    return write_run(source, run, position, writer, error);
-}
-
-enum source_result message_source_write(struct message_source *source,
-                                        const struct fetch_item *item, uint64_t *position,
-                                        struct writer *writer, struct error *error)
-{
-    switch (item->kind) {
-    case FETCH_INTERNALDATE:
-        return write_date(source, &writer->text, error);
-    case FETCH_SIZE:
-        return write_octets(source, &writer->text, error);
-    case FETCH_SECTION:
-        return write_section(source, item, position, writer, error);
-    default:
-        return write_structure(source, item->kind, &writer->text, error);
-    }
 }

@@ -1,60 +1,67 @@
 /*
- * The message behind a FETCH or SEARCH: its file and the tree of its parts, each looked at only
- * when something asks for it. imapd-mailbox.
+ * The message behind a FETCH or SEARCH: its file and the tree of its parts, each read only when
+ * something asks for it, and in slices: a large message takes many turns. imapd-mailbox.
  */
 #ifndef IMAPD_MESSAGE_SOURCE_H
 #define IMAPD_MESSAGE_SOURCE_H
 
-#include "common/mime/scan.h"
-#include "imapd/fetch_item.h"
 #include "imapd/folder.h"
-#include "imapd/writer.h"
+#include "imapd/message_cache.h"
 #include "storage/message_file.h"
 
-struct config;
+struct stream_file;
 
-struct message_source {
-    struct mime_limits limits;
-    const struct folder *folder; /* NULL: none is open */
-    uint32_t uid;
-    struct message_file file;  /* closed: nothing needed it yet */
-    struct stream_file *share; /* of the same file, for the stream to send from; NULL: not lent */
-    struct arena arena;
-    const struct mime_part *root; /* in the arena; NULL: not scanned yet */
+/* How much of the message has been read. */
+enum source_depth {
+    SOURCE_UNREAD,
+    SOURCE_OPEN,   /* its file is open: size and date */
+    SOURCE_HEADER, /* root: its own header, and that all behind it is body */
+    SOURCE_PARTS,  /* root: all parts */
 };
 
-void message_source_init(struct message_source *source, const struct config *config);
-void message_source_clear(struct message_source *source); /* may run twice */
-
-/* Turns to another message and forgets the one before. Opens nothing yet. */
-void message_source_turn_to(struct message_source *source, const struct folder *folder,
-                            uint32_t uid);
-
-/* Opens and scans what these items need: after that only the reading of a section's octets can
- * fail. ERROR_NOT_FOUND: another program removed the message. */
-bool message_source_prepare(struct message_source *source, const struct fetch_item *items,
-                            struct error *error);
-
-/* The date that INTERNALDATE and the search keys speak of. */
-bool message_source_date(struct message_source *source, int64_t *seconds, struct error *error);
-
-/* RFC822.SIZE. */
-bool message_source_octets(struct message_source *source, uint64_t *octets, struct error *error);
-
-/* The tree. */
-const struct mime_part *message_source_root(struct message_source *source, struct error *error);
-
-/* The value of one item but FLAGS and UID, after message_source_prepare() with it. A long section
- * is written in parts: *position, 0 at first, says how far it is, and the answer is SOURCE_MORE as
- * long as something is left and the stream wants no more now. SOURCE_FAILED: a value that was begun
- * cannot be ended. */
 enum source_result {
     SOURCE_DONE,
-    SOURCE_MORE,
+    SOURCE_MORE, /* a slice is done: call again, in another turn */
     SOURCE_FAILED,
 };
-enum source_result message_source_write(struct message_source *source,
-                                        const struct fetch_item *item, uint64_t *position,
-                                        struct writer *writer, struct error *error);
+
+struct message_source {
+    struct message_cache *cache; /* borrowed */
+    struct mime_limits limits;
+    struct folder *folder; /* borrowed; NULL: none is looked at */
+    uint32_t uid;
+    enum source_depth depth;
+    struct message_file file;
+    struct stream_file *share; /* of the same file, for a stream to send from; NULL: not lent */
+    const struct mime_part *root;
+    struct mime_part head; /* what root is with SOURCE_HEADER */
+    struct message_tree tree;
+    struct mime_scan scan; /* of `tree`, while it is made */
+    bool scanning;
+    uint64_t scanned; /* octets */
+};
+
+void message_source_init(struct message_source *source, struct folder *folder);
+void message_source_clear(struct message_source *source); /* may run twice */
+
+/* Turns to another message and forgets the one before. Reads nothing yet. */
+void message_source_turn_to(struct message_source *source, uint32_t uid);
+
+/* Reads on until so much is known. ERROR_NOT_FOUND: the message is gone. */
+enum source_result message_source_read(struct message_source *source, enum source_depth depth,
+                                       struct error *error);
+
+/* Seconds since 1970, of INTERNALDATE; without opening the file where it is not open. */
+bool message_source_date(struct message_source *source, int64_t *seconds, struct error *error);
+
+/* RFC822.SIZE, where it is known without reading: by the file's name, or because it is open. */
+bool message_source_octets(const struct message_source *source, uint64_t *octets);
+
+/* Appends octets of the open message, counted with CRLF. */
+bool message_source_append(struct message_source *source, uint64_t offset, size_t octets,
+                           struct buffer *text, struct error *error);
+
+/* source->share is there. */
+bool message_source_share(struct message_source *source, struct error *error);
 
 #endif

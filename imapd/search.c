@@ -1,265 +1,284 @@
-/* The keys of search_key.h held against messages; see search.h. */
+/*
+ * The search of search.h. While the verdict on a message is open, the next thing that the keys need
+ * is found out, the cheap before the costly:
+ *
+ *     begin ─> undecided ─> octets ─> date ─> sent day ─> header ─> body, piece by piece ─> decided
+ *                  └──────────┴──────────┴────────┴──────────┴─────────────┴───────────────────┘
+ */
 #include "imapd/search.h"
 
+#include "common/date.h"
 #include "common/mime/charset.h"
-#include "imapd/search_text.h"
+#include "common/size.h"
 
-enum { SECONDS_A_DAY = 86400, TEXT_OCTETS = 1 << 22 };
+enum { BODY_OCTETS_A_SLICE = 1 << 19 };
 
-/* ---- preparing ---- */
+/* --- keys --- */
 
-bool search_charset_is_known(struct slice charset)
-{
-    return charset.len == 0 || charset_find(charset) != NULL;
-}
-
-static bool prepare_text(struct search_key *key, const struct charset *charset, struct arena *arena)
-{
-    struct buffer text = BUFFER_WITH_LIMIT(TEXT_OCTETS);
-    charset_decode(charset, key->text, &text);
-    key->text = text.failed ? slice_of(NULL, 0) : search_text_fold(buffer_slice(&text), arena);
-    buffer_clear(&text);
-    return key->text.ptr != NULL;
-}
-
-/* What a key costs: from the view, from the file's status, from its header, from all of it. */
-static int cost_of(const struct search_key *key)
-{
-    int cost = 0;
-    switch (key->kind) {
-    case SEARCH_BEFORE:
-    case SEARCH_ON:
-    case SEARCH_SINCE:
-    case SEARCH_LARGER:
-    case SEARCH_SMALLER:
-        return 1;
-    case SEARCH_SENT_BEFORE:
-    case SEARCH_SENT_ON:
-    case SEARCH_SENT_SINCE:
-    case SEARCH_HEADER:
-        return 2;
-    case SEARCH_BODY:
-    case SEARCH_TEXT:
-        return 3;
-    case SEARCH_AND:
-    case SEARCH_OR:
-    case SEARCH_NOT:
-        for (const struct search_key *inner = key->keys; inner; inner = inner->next) {
-            int inner_cost = cost_of(inner);
-            cost = inner_cost > cost ? inner_cost : cost;
-        }
-        return cost;
-    default:
-        return 0;
-    }
-}
-
-/* A stable distribution by cost: what is dear is asked only of what passed the rest. */
-static void put_cheap_first(struct search_key *parent)
-{
-    enum { COSTS = 4 };
-    struct search_key *heads[COSTS] = {NULL};
-    struct search_key **tails[COSTS];
-    for (int i = 0; i < COSTS; i++)
-        tails[i] = &heads[i];
-    for (struct search_key *key = parent->keys; key; key = key->next) {
-        int cost = cost_of(key);
-        *tails[cost] = key;
-        tails[cost] = &key->next;
-    }
-    struct search_key **end = &parent->keys;
-    for (int i = 0; i < COSTS; i++) {
-        *tails[i] = NULL;
-        *end = heads[i];
-        end = heads[i] ? tails[i] : end;
-    }
-}
-
-static bool prepare_key(struct search_key *key, const struct view *view,
-                        const struct charset *charset, struct arena *arena, const char **problem)
-{
-    switch (key->kind) {
-    case SEARCH_SEQUENCE:
-        *problem = "Expected numbers of messages that there are";
-        return view_resolve(view, &key->set, false);
-    case SEARCH_UID:
-        return view_resolve(view, &key->set, true);
-    case SEARCH_HEADER:
-    case SEARCH_BODY:
-    case SEARCH_TEXT:
-        *problem = NULL;
-        return prepare_text(key, charset, arena);
-    case SEARCH_AND:
-    case SEARCH_OR:
-    case SEARCH_NOT:
-        for (struct search_key *inner = key->keys; inner; inner = inner->next) {
-            if (!prepare_key(inner, view, charset, arena, problem))
-                return false;
-        }
-        put_cheap_first(key);
-        return true;
-    default:
-        return true;
-    }
-}
-
-bool search_prepare(struct search_program *program, const struct view *view, struct arena *arena,
-                    const char **problem)
-{
-    const struct charset *charset =
-        program->charset.len ? charset_find(program->charset) : charset_utf8();
-    return prepare_key(program->key, view, charset, arena, problem);
-}
-
-/* ---- matching ---- */
-
-/* Where a key is held against a message. */
-struct candidate {
-    const struct view *view;
-    size_t index;
-    const struct message *message;
-    struct message_source *source;
-};
-
-static bool match(const struct search_key *key, const struct candidate *candidate, bool *matches,
-                  struct error *error);
-
-/* Until one of them decides it. */
-static bool match_list(const struct search_key *key, const struct candidate *candidate,
-                       bool *matches, struct error *error)
-{
-    bool decisive = key->kind == SEARCH_OR;
-    for (const struct search_key *inner = key->keys; inner; inner = inner->next) {
-        if (!match(inner, candidate, matches, error))
-            return false;
-        if (*matches == decisive)
-            return true;
-    }
-    return true;
-}
-
-static bool has_keyword(const struct candidate *candidate, struct slice keyword)
+static bool prepare_key(struct search_key *key, const struct view *view, const char **problem)
 {
     unsigned letter;
-    return folder_record_find_keyword(&candidate->view->folder->record, keyword, &letter)
-           && (candidate->message->letters >> letter & 1);
+    if (key->kind == SEARCH_UID)
+        view_resolve(view, &key->set, true);
+    if (key->kind == SEARCH_SEQUENCE && !view_resolve(view, &key->set, false)) {
+        *problem = "Expected numbers of messages that there are";
+        return false;
+    }
+    if (key->kind == SEARCH_KEYWORD
+        && folder_record_find_keyword(&view->folder->record, key->text, &letter))
+        key->letters = (uint32_t)1 << letter;
+    for (struct search_key *each = key->keys; each; each = each->next)
+        if (!prepare_key(each, view, problem))
+            return false;
+    return true;
 }
 
-static int32_t day_of(int64_t seconds)
+bool search_init(struct search *search, struct search_key *key, const struct charset *charset,
+                 const struct view *view, struct arena *arena, const char **problem)
 {
-    int64_t day = seconds / SECONDS_A_DAY - (seconds % SECONDS_A_DAY < 0);
-    return (int32_t)day;
+    struct search_term *terms = NULL;
+    *search = (struct search){.key = key, .needs = search_needs(key)};
+    message_source_init(&search->source, view->folder);
+    *problem = NULL;
+    bool ready = prepare_key(key, view, problem) && search_make_terms(key, charset, arena, &terms);
+    search_text_init(&search->text, terms);
+    if (ready && (search->needs & SEARCH_NEEDS_SENT_DAY)) {
+        message_cache_enter(search->source.cache, view->folder);
+        search->entered = true;
+        search->index = message_cache_index(search->source.cache);
+    }
+    if (search->index)
+        index_reader_init(&search->reader, search->index, view->folder->record.uidvalidity,
+                          INDEX_FACTS);
+    return ready;
 }
 
-static bool compare_days(enum search_kind kind, int32_t day, int32_t wanted)
+static void end_body(struct search *search)
 {
-    switch (kind) {
-    case SEARCH_BEFORE:
-    case SEARCH_SENT_BEFORE:
-        return day < wanted;
-    case SEARCH_ON:
-    case SEARCH_SENT_ON:
-        return day == wanted;
-    default:
-        return day >= wanted;
+    if (search->body_begun)
+        search_body_end(&search->body);
+    search->body_begun = false;
+}
+
+void search_clear(struct search *search)
+{
+    if (!search->key)
+        return;
+    end_body(search);
+    search_text_clear(&search->text);
+    if (search->index)
+        index_reader_clear(&search->reader);
+    if (search->entered)
+        message_cache_leave(search->source.cache);
+    message_source_clear(&search->source);
+    search->key = NULL;
+}
+
+/* --- the index knows the day that a message was sent --- */
+
+static struct index *index_of(const struct search *search)
+{
+    return search->index ? message_cache_index(search->source.cache) : NULL;
+}
+
+static void look_up(struct search *search)
+{
+    struct error error;
+    search->indexed = (struct index_facts){.sent_day_known = false};
+    if (!index_of(search))
+        return;
+    if (!index_reader_find_facts(&search->reader, search->source.uid, &search->indexed, &error)) {
+        search->indexed = (struct index_facts){.sent_day_known = false};
+        message_cache_on_failure(search->source.cache, &error);
     }
 }
 
-static bool match_arrival(const struct search_key *key, const struct candidate *candidate,
-                          bool *matches, struct error *error)
+static void put_into_index(struct search *search)
 {
-    int64_t seconds;
-    if (!message_source_date(candidate->source, &seconds, error))
-        return false;
-    *matches = compare_days(key->kind, day_of(seconds), key->day);
-    return true;
+    struct error error;
+    const struct message_source *source = &search->source;
+    struct index *index = index_of(search);
+    if (!index)
+        return;
+    search->indexed = (struct index_facts){
+        .internal_date = source->file.mtime.tv_sec,
+        .crlf_octets = source->file.crlf_octets,
+        .sent_day = search->facts.sent_day,
+        .sent_day_known = true,
+    };
+    if (!index_put_facts(index, source->folder->record.uidvalidity, source->uid, &search->indexed,
+                         &error))
+        message_cache_on_failure(source->cache, &error);
+    message_cache_commit(source->cache);
 }
 
-static bool match_sent(const struct search_key *key, const struct candidate *candidate,
-                       bool *matches, struct error *error)
+/* --- finding out: each answers SOURCE_DONE once the fact is known --- */
+
+static enum source_result find_octets(struct search *search, struct error *error)
 {
-    int32_t day;
-    if (!search_text_sent_day(candidate->source, &day, matches, error))
-        return false;
-    *matches = *matches && compare_days(key->kind, day, key->day);
-    return true;
+    if (message_source_octets(&search->source, &search->facts.octets))
+        return SOURCE_DONE;
+    enum source_result result = message_source_read(&search->source, SOURCE_OPEN, error);
+    if (result == SOURCE_DONE)
+        message_source_octets(&search->source, &search->facts.octets);
+    return result;
 }
 
-static bool match_size(const struct search_key *key, const struct candidate *candidate,
-                       bool *matches, struct error *error)
+/* "the internal date (disregarding time and timezone)": as INTERNALDATE shows it, in UTC */
+static enum source_result find_date(struct search *search, struct error *error)
 {
-    uint64_t octets;
-    if (!message_source_octets(candidate->source, &octets, error))
-        return false;
-    *matches = key->kind == SEARCH_LARGER ? octets > key->octets : octets < key->octets;
-    return true;
+    struct date date = {.zone_minutes = 0};
+    if (!message_source_date(&search->source, &date.seconds, error))
+        return SOURCE_FAILED;
+    search->facts.day = date_day(&date);
+    return SOURCE_DONE;
 }
 
-static bool match_not(const struct search_key *key, const struct candidate *candidate,
-                      bool *matches, struct error *error)
+static enum source_result find_sent_day(struct search *search, struct error *error)
 {
-    if (!match(key->keys, candidate, matches, error))
-        return false;
-    *matches = !*matches;
-    return true;
-}
-
-static bool match(const struct search_key *key, const struct candidate *candidate, bool *matches,
-                  struct error *error)
-{
-    const struct view_slot *slot = &candidate->view->slots[candidate->index];
-    switch (key->kind) {
-    case SEARCH_ALL:
-        *matches = true;
-        return true;
-    case SEARCH_AND:
-    case SEARCH_OR:
-        return match_list(key, candidate, matches, error);
-    case SEARCH_NOT:
-        return match_not(key, candidate, matches, error);
-    case SEARCH_SEQUENCE:
-        *matches = sequence_set_contains(&key->set, (uint32_t)candidate->index + 1);
-        return true;
-    case SEARCH_UID:
-        *matches = sequence_set_contains(&key->set, slot->uid);
-        return true;
-    case SEARCH_FLAG:
-        *matches = candidate->message->flags & key->flag;
-        return true;
-    case SEARCH_KEYWORD:
-        *matches = has_keyword(candidate, key->text);
-        return true;
-    case SEARCH_RECENT:
-        *matches = slot->marks & VIEW_RECENT;
-        return true;
-    case SEARCH_BEFORE:
-    case SEARCH_ON:
-    case SEARCH_SINCE:
-        return match_arrival(key, candidate, matches, error);
-    case SEARCH_SENT_BEFORE:
-    case SEARCH_SENT_ON:
-    case SEARCH_SENT_SINCE:
-        return match_sent(key, candidate, matches, error);
-    case SEARCH_LARGER:
-    case SEARCH_SMALLER:
-        return match_size(key, candidate, matches, error);
-    case SEARCH_HEADER:
-        return search_text_in_field(candidate->source, key->field, key->text, matches, error);
-    case SEARCH_BODY:
-        return search_text_in_message(candidate->source, key->text, false, matches, error);
-    case SEARCH_TEXT:
-        return search_text_in_message(candidate->source, key->text, true, matches, error);
+    struct date date;
+    look_up(search);
+    if (search->indexed.sent_day_known) {
+        search->facts.sent_day = search->indexed.sent_day;
+        return SOURCE_DONE;
     }
-    return error_set(error, ERROR_PERMANENT, "search key");
+    enum source_result result = message_source_read(&search->source, SOURCE_HEADER, error);
+    if (result != SOURCE_DONE)
+        return result;
+    const struct mime_field *field = mime_part_field(search->source.root, MIME_DATE);
+    bool sent = field && date_parse_message(field->body, &date);
+    search->facts.sent_day = sent ? date_day(&date) : INDEX_NO_DAY;
+    put_into_index(search);
+    return SOURCE_DONE;
 }
 
-bool search_matches(const struct search_key *key, const struct view *view, size_t index,
-                    struct message_source *source, bool *matches, struct error *error)
+static enum source_result find_in_header(struct search *search, struct error *error)
 {
-    struct candidate candidate = {
-        .view = view, .index = index, .message = view_message(view, index), .source = source};
-    if (!candidate.message)
-        return error_set(error, ERROR_NOT_FOUND, "message is gone");
-    message_source_turn_to(source, view->folder, candidate.message->uid);
-    return match(key, &candidate, matches, error);
+    struct buffer header = BUFFER_WITH_LIMIT(SEARCH_HEADER_OCTETS);
+    enum source_result result = message_source_read(&search->source, SOURCE_HEADER, error);
+    if (result != SOURCE_DONE)
+        return result;
+    uint64_t octets = search->source.root->header.octets;
+    size_t looked_at = octets < SEARCH_HEADER_OCTETS ? (size_t)octets : SEARCH_HEADER_OCTETS;
+    if (message_source_append(&search->source, 0, looked_at, &header, error))
+        search_text_feed_header(&search->text, buffer_slice(&header), false);
+    else
+        result = SOURCE_FAILED;
+    buffer_clear(&header);
+    return result;
+}
+
+/* The next piece of the run; at its end on to the next run. */
+static bool feed_piece(struct search *search, size_t *fed, struct error *error)
+{
+    struct buffer piece = BUFFER_WITH_LIMIT(SEARCH_PIECE_OCTETS);
+    uint64_t left = search->run.span.octets - search->offset;
+    *fed = left < SEARCH_PIECE_OCTETS ? (size_t)left : SEARCH_PIECE_OCTETS;
+    if (!search->body_begun)
+        search_body_begin(&search->body, &search->text, &search->run);
+    search->body_begun = true;
+    bool read = message_source_append(&search->source, search->run.span.offset + search->offset,
+                                      *fed, &piece, error);
+    if (read)
+        search_body_feed(&search->body, buffer_slice(&piece));
+    buffer_clear(&piece);
+    search->offset += *fed;
+    if (read && *fed == left) {
+        end_body(search);
+        search->run = search_run_next(&search->run);
+        search->offset = 0;
+    }
+    return read;
+}
+
+static enum source_result find_in_body(struct search *search, struct error *error)
+{
+    bool begins = search->source.depth < SOURCE_PARTS || !search->run.part;
+    enum source_result result = message_source_read(&search->source, SOURCE_PARTS, error);
+    if (result != SOURCE_DONE)
+        return result;
+    if (begins)
+        search->run = search_run_first(search->source.root);
+    for (size_t slice = 0, fed = 0; slice < BODY_OCTETS_A_SLICE; slice += fed) {
+        if (!search->run.part || !search_text_wants(&search->text, SEARCH_IN_BODY)) {
+            end_body(search);
+            return SOURCE_DONE;
+        }
+        if (!feed_piece(search, &fed, error))
+            return SOURCE_FAILED;
+        if (search_match(search->key, &search->facts) != SEARCH_UNDECIDED)
+            return SOURCE_DONE;
+    }
+    return SOURCE_MORE;
+}
+
+static const struct {
+    enum search_need need;
+    enum source_result (*find)(struct search *search, struct error *error);
+} finders[] = {
+    {SEARCH_NEEDS_OCTETS, find_octets},     {SEARCH_NEEDS_DATE, find_date},
+    {SEARCH_NEEDS_SENT_DAY, find_sent_day}, {SEARCH_NEEDS_HEADER, find_in_header},
+    {SEARCH_NEEDS_BODY, find_in_body},
+};
+
+/* Finds out the next thing that is not known. */
+static enum source_result find_next(struct search *search, struct error *error)
+{
+    unsigned wanted = search->needs & ~search->facts.known;
+    for (size_t i = 0; i < ARRAY_LENGTH(finders); i++) {
+        if (!(wanted & finders[i].need))
+            continue;
+        enum source_result result = finders[i].find(search, error);
+        if (result == SOURCE_DONE)
+            search->facts.known |= finders[i].need;
+        return result;
+    }
+    return SOURCE_DONE;
+}
+
+/* --- one message --- */
+
+static void begin(struct search *search, const struct view *view, size_t index,
+                  const struct message *message)
+{
+    end_body(search);
+    search->run.part = NULL;
+    search->offset = 0;
+    search_text_reset(&search->text);
+    message_source_turn_to(&search->source, message->uid);
+    search->facts = (struct search_facts){
+        .number = (uint32_t)index + 1,
+        .uid = message->uid,
+        .flags = message->flags,
+        .letters = message->letters,
+        .recent = (view->slots[index].marks & VIEW_RECENT) != 0,
+    };
+    search->begun = true;
+}
+
+enum source_result search_message(struct search *search, const struct view *view, size_t index,
+                                  bool *matches, struct error *error)
+{
+    const struct message *message = view_message(view, index);
+    enum source_result result = SOURCE_DONE;
+    enum search_verdict verdict;
+    if (!message) {
+        search->begun = false;
+        error_set(error, ERROR_NOT_FOUND, "message is gone");
+        return SOURCE_FAILED;
+    }
+    if (!search->begun)
+        begin(search, view, index, message);
+    while ((verdict = search_match(search->key, &search->facts)) == SEARCH_UNDECIDED
+           && result == SOURCE_DONE)
+        result = find_next(search, error);
+    if (search->text.failed) {
+        error_memory(error);
+        result = SOURCE_FAILED;
+    }
+    if (result == SOURCE_MORE)
+        return result;
+    search->begun = false;
+    *matches = verdict == SEARCH_YES;
+    return result;
 }

@@ -1,12 +1,15 @@
 /* The comparison and the window of search_text.h. */
 #include "imapd/search_text.h"
 
+#include <stdlib.h>
+
 #include <unicase.h>
 #include <uninorm.h>
 #include <unistr.h>
 
 #include "common/mime/encoded_word.h"
 #include "common/mime/header.h"
+#include "common/size.h"
 
 enum {
     FIELD_OCTETS = 1 << 20,   /* of one field that are looked at, decoded */
@@ -14,24 +17,24 @@ enum {
     DECOMPOSITION_DEPTH = 8,  /* no character's mapping is longer than a few steps */
 };
 
-/* --- i;unicode-casemap --- */
+/* --- comparison --- */
 
 static void append_character(struct buffer *folded, ucs4_t character)
 {
     uint8_t octets[6];
-    int length = u8_uctomb(octets, character, sizeof(octets));
+    int length = u8_uctomb(octets, uc_tolower(character), sizeof(octets));
     if (length > 0)
         buffer_append(folded, slice_of(octets, (size_t)length));
 }
 
-/* "recursively replaced ... using the decomposition property", RFC 5051 2 step 2 */
+/* "recursively ... the decomposition", RFC 5051 2 */
 static void append_decomposed(struct buffer *folded, ucs4_t character, int depth)
 {
     ucs4_t parts[UC_DECOMPOSITION_MAX_LENGTH];
     int tag;
     int count = depth > 0 ? uc_decomposition(character, &tag, parts) : -1;
     if (count <= 0)
-        append_character(folded, uc_totitle(character)); /* a ligature's letters have case too */
+        append_character(folded, character);
     for (int i = 0; i < count; i++)
         append_decomposed(folded, parts[i], depth - 1);
 }
@@ -44,22 +47,34 @@ static size_t fold_ascii(struct slice text, struct buffer *folded)
         return text.len;
     uint8_t *out = folded->ptr + folded->len;
     for (; length < text.len && text.ptr[length] < 0x80; length++)
-        out[length] = ascii_upper(text.ptr[length]);
+        out[length] = ascii_lower(text.ptr[length]);
     buffer_commit(folded, length);
     return length;
+}
+
+/* One character above 127, which may become several. */
+static size_t fold_character(struct slice text, struct buffer *folded)
+{
+    ucs4_t character;
+    ucs4_t cases[8];
+    size_t count = ARRAY_LENGTH(cases);
+    int length = u8_mbtouc(&character, text.ptr, text.len);
+    ucs4_t *all = u32_casefold(&character, 1, NULL, NULL, cases, &count);
+    if (all == cases) {
+        for (size_t i = 0; i < count; i++)
+            append_decomposed(folded, cases[i], DECOMPOSITION_DEPTH);
+    } else {
+        append_decomposed(folded, character, DECOMPOSITION_DEPTH);
+        free(all);
+    }
+    return (size_t)length;
 }
 
 void search_fold(struct slice text, struct buffer *folded)
 {
     while (text.len > 0) {
-        ucs4_t character;
-        if (text.ptr[0] < 0x80) {
-            text = slice_from(text, fold_ascii(text, folded));
-            continue;
-        }
-        int length = u8_mbtouc(&character, text.ptr, text.len);
-        append_decomposed(folded, uc_totitle(character), DECOMPOSITION_DEPTH);
-        text = slice_from(text, (size_t)length);
+        size_t taken = text.ptr[0] < 0x80 ? fold_ascii(text, folded) : fold_character(text, folded);
+        text = slice_from(text, taken);
     }
 }
 

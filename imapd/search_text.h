@@ -1,7 +1,8 @@
 /*
- * Looking for strings in texts as SEARCH does: two texts are the same if i;unicode-casemap says so
- * (RFC 5051, RFC 5255 4.3), that is without regard to case and to how accents are put together. A
- * text comes in pieces and is looked through for all terms at once. Pure; imapd-mailbox.
+ * Looking for strings in texts as SEARCH does: without regard to case and to how accents are put
+ * together, as i;unicode-casemap (RFC 5051) wants, but with full case folding: "strasse" finds
+ * "Straße". A text comes in pieces and is looked through for all terms at once. Pure;
+ * imapd-mailbox.
  */
 #ifndef IMAPD_SEARCH_TEXT_H
 #define IMAPD_SEARCH_TEXT_H

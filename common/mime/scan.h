@@ -126,6 +126,13 @@ size_t mime_arena_limit(const struct mime_limits *limits);
 void mime_scan_init(struct mime_scan *scan, struct arena *arena, const struct mime_limits *limits);
 void mime_scan_feed(struct mime_scan *scan, struct slice piece);
 
+/* Has the message's own header ended? Then the scan may be finished for its sake: root->header and
+ * the fields are right, the rest is of what was fed. */
+static inline bool mime_scan_has_header(const struct mime_scan *scan)
+{
+    return scan->failed || scan->innermost != scan->root || !scan->in_header;
+}
+
 /* Ends the message. NULL if there was no memory. */
 const struct mime_part *mime_scan_finish(struct mime_scan *scan);
 void mime_scan_clear(struct mime_scan *scan); /* keeps the tree; may run twice */

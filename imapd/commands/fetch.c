@@ -1,9 +1,8 @@
-/* FETCH and UID FETCH (RFC 3501 6.4.5, 6.4.8): which messages and items; imapd/message_source.h has
+/* FETCH and UID FETCH (RFC 3501 6.4.5, 6.4.8): which messages and items; imapd/fetch_value.h has
  * the values. */
 #include "imapd/commands/commands.h"
-#include "imapd/fetch_item.h"
+#include "imapd/fetch_value.h"
 #include "imapd/mailbox.h"
-#include "imapd/message_source.h"
 
 enum {
     MESSAGES_A_SLICE = 1000, /* of flags and the like */
@@ -18,10 +17,11 @@ struct fetch_work {
     bool sets_seen;
     bool opens_files;
     bool missed; /* some messages are gone */
-    struct message_source source;
+    struct fetch_values values;
 
     /* The message that is being answered. */
     size_t index;
+    bool preparing;
     const struct fetch_item *item; /* the next to write; NULL: none is being answered */
     uint64_t position;             /* in its value */
     bool adds_flags;               /* \Seen was set, and FLAGS not asked for */
@@ -30,7 +30,7 @@ struct fetch_work {
 static void give_back(struct session *session)
 {
     struct fetch_work *work = session->work;
-    message_source_clear(&work->source);
+    fetch_values_clear(&work->values);
 }
 
 static bool asks_for(const struct fetch_item *items, enum fetch_kind kind)
@@ -63,21 +63,34 @@ static void set_seen(struct session *session, struct fetch_work *work,
             log_failure(&error));
 }
 
-static bool begin_message(struct session *session, struct fetch_work *work, struct error *error)
+/* Until all is there that can fail: then the answer may begin. */
+static enum source_result prepare_message(struct session *session, struct fetch_work *work,
+                                          struct error *error)
 {
     const struct message *message = view_message(&session->view, work->index);
-    if (!message)
-        return error_set(error, ERROR_NOT_FOUND, "message is gone");
-    message_source_turn_to(&work->source, session->view.folder, message->uid);
-    if (work->opens_files && !message_source_prepare(&work->source, work->items, error))
-        return false;
-    set_seen(session, work, message);
+    if (!message) {
+        error_set(error, ERROR_NOT_FOUND, "message is gone");
+        return SOURCE_FAILED;
+    }
+    if (!work->preparing)
+        fetch_values_turn_to(&work->values, message->uid);
+    work->preparing = true;
+    if (!work->opens_files)
+        return SOURCE_DONE;
+    return fetch_values_prepare(&work->values, error);
+}
+
+static void begin_message(struct session *session, struct fetch_work *work)
+{
+    const struct message *message = view_message(&session->view, work->index);
+    if (message)
+        set_seen(session, work, message);
     buffer_append(&session->writer.text, SLICE("* "));
     buffer_append_number(&session->writer.text, work->index + 1);
     buffer_append(&session->writer.text, SLICE(" FETCH ("));
+    work->preparing = false;
     work->item = work->items;
     work->position = 0;
-    return true;
 }
 
 static enum source_result write_item(struct session *session, struct fetch_work *work,
@@ -91,11 +104,11 @@ static enum source_result write_item(struct session *session, struct fetch_work 
     }
     const struct message *message = view_message(&session->view, work->index);
     if (item->kind == FETCH_UID) {
-        buffer_append_number(text, work->source.uid);
+        buffer_append_number(text, session->view.slots[work->index].uid);
         return SOURCE_DONE;
     }
     if (item->kind != FETCH_FLAGS)
-        return message_source_write(&work->source, item, &work->position, &session->writer, error);
+        return fetch_value_write(&work->values, item, &work->position, &session->writer, error);
     if (message)
         view_append_flags(&session->view, work->index, message, text);
     else
@@ -149,23 +162,35 @@ static void break_off(struct session *session, const struct error *error)
     stream_fail(&session->stream, error);
 }
 
+/* The message could not be read: it is gone, or the command fails. True: on to the next. */
+static bool skip_message(struct session *session, struct fetch_work *work,
+                         const struct error *error)
+{
+    work->preparing = false;
+    if (error->kind != ERROR_NOT_FOUND) {
+        session_failed(session, error, "A message could not be read");
+        return false;
+    }
+    work->missed = true;
+    return true;
+}
+
 /* False: the command is over, or must wait. */
 static bool fetch_next(struct session *session, struct fetch_work *work)
 {
     struct error error;
+    if (!work->item && !work->preparing
+        && !view_walk_next(&session->view, &work->walk, &work->index)) {
+        finish(session, work);
+        return false;
+    }
     if (!work->item) {
-        if (!view_walk_next(&session->view, &work->walk, &work->index)) {
-            finish(session, work);
+        enum source_result prepared = prepare_message(session, work, &error);
+        if (prepared == SOURCE_MORE)
             return false;
-        }
-        if (!begin_message(session, work, &error)) {
-            work->item = NULL;
-            work->missed = work->missed || error.kind == ERROR_NOT_FOUND;
-            if (error.kind == ERROR_NOT_FOUND)
-                return true;
-            session_failed(session, &error, "A message could not be read");
-            return false;
-        }
+        if (prepared == SOURCE_FAILED)
+            return skip_message(session, work, &error);
+        begin_message(session, work);
     }
     enum source_result result = write_items(session, work, &error);
     if (result == SOURCE_FAILED)
@@ -230,7 +255,7 @@ void command_fetch(struct session *session, struct imap_parser *arguments)
     if (!add_uid(session, work))
         return;
     examine_items(work);
-    message_source_init(&work->source, session->mailbox->config);
+    fetch_values_init(&work->values, session->view.folder, work->items);
     work->walk = view_walk_begin(&work->set, session->by_uid);
     session->work = work;
     session->on_end = give_back;

@@ -1,24 +1,26 @@
 /* SEARCH and UID SEARCH (RFC 3501 6.4.4, 6.4.8). */
 #include "imapd/search.h"
 
+#include "common/mime/charset.h"
 #include "imapd/commands/commands.h"
-#include "imapd/mailbox.h"
 
-enum { CHEAP_A_SLICE = 5000, FILES_A_SLICE = 50 };
+enum {
+    CHEAP_A_SLICE = 5000,
+    FILES_A_SLICE = 50,
+    FOUND_OCTETS = 1 << 28, /* 11 octets for each of some 24 million messages */
+};
 
 struct search_work {
     struct search_program program;
-    struct message_source source;
+    struct search search;
     size_t index;
     struct buffer found; /* " 2 3 5" */
 };
 
-enum { FOUND_OCTETS = 1 << 28 }; /* 11 octets for each of some 24 million messages */
-
 static void give_back(struct session *session)
 {
     struct search_work *work = session->work;
-    message_source_clear(&work->source);
+    search_clear(&work->search);
     buffer_clear(&work->found);
 }
 
@@ -32,19 +34,23 @@ static void finish(struct session *session, const struct search_work *work)
 }
 
 /* A message that is gone is not found; its EXPUNGE is due. */
-static bool search_one(struct session *session, struct search_work *work, struct error *error)
+static enum source_result search_one(struct session *session, struct search_work *work,
+                                     struct error *error)
 {
     const struct view *view = &session->view;
     bool matches = false;
-    if (!search_matches(work->program.key, view, work->index, &work->source, &matches, error)
-        && error->kind != ERROR_NOT_FOUND)
-        return false;
-    if (!matches)
-        return true;
+    enum source_result result = search_message(&work->search, view, work->index, &matches, error);
+    if (result == SOURCE_FAILED && error->kind == ERROR_NOT_FOUND)
+        return SOURCE_DONE;
+    if (result != SOURCE_DONE || !matches)
+        return result;
     buffer_append_octet(&work->found, ' ');
     buffer_append_number(&work->found,
                          session->by_uid ? view->slots[work->index].uid : work->index + 1);
-    return !work->found.failed || error_memory(error);
+    if (!work->found.failed)
+        return SOURCE_DONE;
+    error_memory(error);
+    return SOURCE_FAILED;
 }
 
 static void search_step(struct session *session)
@@ -57,32 +63,43 @@ static void search_step(struct session *session)
             finish(session, work);
             return;
         }
-        if (!search_one(session, work, &error)) {
+        enum source_result result = search_one(session, work, &error);
+        if (result == SOURCE_MORE)
+            return;
+        if (result == SOURCE_FAILED) {
             session_failed(session, &error, "The search could not be ended");
             return;
         }
-        files -= work->source.file.fd >= 0;
+        files -= search_opened_file(&work->search);
     }
+}
+
+/* Without a charset, US-ASCII (RFC 3501 6.4.4); UTF-8 has that in itself, and some clients send it.
+ */
+static const struct charset *charset_of(const struct search_program *program)
+{
+    return program->charset.len > 0 ? charset_find(program->charset) : charset_utf8();
 }
 
 static void begin(struct session *session, struct search_work *work)
 {
-    const char *problem = NULL;
-    if (!search_charset_is_known(work->program.charset)) {
+    const char *problem;
+    const struct charset *charset = charset_of(&work->program);
+    if (!charset) {
         session_no(session, SLICE("BADCHARSET (UTF-8 US-ASCII ISO-8859-1)"),
                    "That charset is not known here");
-    } else if (!search_prepare(&work->program, &session->view, &session->arena, &problem)) {
-        if (problem)
-            session_bad(session, problem);
-        else
-            session_no(session, SLICE("LIMIT"), "The arguments need too much memory");
-    } else {
-        message_source_init(&work->source, session->mailbox->config);
-        buffer_init(&work->found, FOUND_OCTETS);
-        session->work = work;
-        session->on_end = give_back;
-        session_continue(session, search_step);
+        return;
     }
+    buffer_init(&work->found, FOUND_OCTETS);
+    session->work = work;
+    session->on_end = give_back;
+    if (search_init(&work->search, work->program.key, charset, &session->view, &session->arena,
+                    &problem))
+        session_continue(session, search_step);
+    else if (problem)
+        session_bad(session, problem);
+    else
+        session_no(session, SLICE("LIMIT"), "The arguments need too much memory");
 }
 
 void command_search(struct session *session, struct imap_parser *arguments)

@@ -24,6 +24,9 @@ static void letters_are_compared_without_case_and_composition(void **state)
         {"\xce\xa3", "\xcf\x83", true},  /* Σ σ */
         {"\xd0\x9f", "\xd0\xbf", true},  /* П п */
         {"\xea\xb0\x81", "\xe1\x84\x80\xe1\x85\xa1\xe1\x86\xa8", true}, /* Hangul */
+        {"Gr\xc3\xbc\xc3\x9f"
+         "e",
+         "GR\xc3\x9cSSE", true},
         {"e", "\xc3\xa9", false},
         {"a", "b", false},
         {"", "", true},
