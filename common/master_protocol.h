@@ -108,13 +108,17 @@ struct role_reload {
  * PLACE_FILESYSTEM: the whole file system, for system users); path is relative to it, without "..",
  * made with mode 0700 where it is missing. Account and path follow the struct, without NUL. */
 enum { PLACE_FILESYSTEM = 0xffff };
+
+/* Of struct master_home: any other number is removed at QUIT, if it is older than that many days
+ * less RETRIEVED_REMOVED. */
+enum { RETRIEVED_AS_CONFIGURED = 0, RETRIEVED_KEPT = 1, RETRIEVED_REMOVED = 2 };
 struct master_home {
     uint32_t place;
     uint32_t uid;
     uint32_t gid;
     uint32_t account_octets; /* 1..MASTER_ACCOUNT_MAX: canonical name, as in the log */
     uint32_t path_octets;    /* 1..MASTER_PATH_MAX: the Maildir */
-    uint32_t reserved;
+    uint32_t retrieved;      /* to maildrop: what becomes of mail that POP3 retrieved, see below */
     uint64_t quota_octets;   /* 0: none */
     uint64_t quota_messages; /* 0: none */
 };

@@ -190,6 +190,17 @@ static bool run_list(struct account_task *task, struct error *error)
     return true;
 }
 
+static void print_retrieved(const struct account *account)
+{
+    if (account->retrieved == RETRIEVED_KEPT)
+        printf("pop3     keeps what was retrieved\n");
+    else if (account->retrieved == RETRIEVED_REMOVED)
+        printf("pop3     removes what was retrieved\n");
+    else if (account->retrieved > RETRIEVED_REMOVED)
+        printf("pop3     removes what was retrieved and is older than %u days\n",
+               account->retrieved - RETRIEVED_REMOVED);
+}
+
 static bool run_show(struct account_task *task, struct error *error)
 {
     struct accounts accounts;
@@ -202,10 +213,7 @@ static bool run_show(struct account_task *task, struct error *error)
         printf("login    %s\n", describe_login(account));
         printf("quota    %s%s\n", describe_quota(task, account, quota),
                account->quota_octets ? "" : " (of the configuration)");
-        if (account->delete_after_retrieval)
-            printf("pop3     deletes what was retrieved\n");
-        if (account->keep_days)
-            printf("pop3     keeps mail for %u days\n", account->keep_days);
+        print_retrieved(account);
         print_mail_directory(task, "mail     ");
         printf("line     %s:%llu\n", task->section->file.text, (unsigned long long)account->line);
     }

@@ -155,6 +155,18 @@ static bool on_session(void *owner, struct ipc_packet *packet, struct error *err
 
 /* ---- birth ---- */
 
+enum { DAY_MS = 24 * 60 * 60 * 1000 };
+
+/* What the account has of its own goes before the configuration, which is this process's alone. */
+static void take_retrieved(struct config_pop3 *config, uint32_t retrieved)
+{
+    if (retrieved == RETRIEVED_AS_CONFIGURED)
+        return;
+    config->delete_after_retrieval = retrieved >= RETRIEVED_REMOVED;
+    config->keep_ms =
+        retrieved > RETRIEVED_REMOVED ? (uint64_t)(retrieved - RETRIEVED_REMOVED) * DAY_MS : 0;
+}
+
 static bool on_home(void *owner, struct ipc_packet *packet, struct error *error)
 {
     struct role *role = owner;
@@ -168,6 +180,7 @@ static bool on_home(void *owner, struct ipc_packet *packet, struct error *error)
         return error_set(error, ERROR_PEER, "home record is malformed");
     snprintf(maildrop->account, sizeof(maildrop->account), "%.*s", SLICE_PRINTF(account));
     snprintf(maildrop->path, sizeof(maildrop->path), "%.*s", SLICE_PRINTF(path));
+    take_retrieved(&role->config.pop3, record->home.retrieved);
     return true;
 }
 

@@ -7,6 +7,7 @@
 #include "common/auth/password.h"
 #include "common/config_value.h"
 #include "common/cursor.h"
+#include "common/master_protocol.h"
 #include "common/size.h"
 
 enum { ARENA_MAX = 512 << 20, KEEP_DAYS_MAX = 36500 };
@@ -63,16 +64,20 @@ static bool set_quota(struct account *account, struct slice value)
 
 static bool set_delete_after_retrieval(struct account *account, struct slice value)
 {
-    account->delete_after_retrieval = slice_equal(value, SLICE("yes"));
-    return account->delete_after_retrieval || slice_equal(value, SLICE("no"));
+    bool yes;
+    if (!config_parse_bool(value, &yes))
+        return false;
+    account->retrieved = yes ? (uint32_t)RETRIEVED_REMOVED : (uint32_t)RETRIEVED_KEPT;
+    return true;
 }
 
 static bool set_keep_days(struct account *account, struct slice value)
 {
     uint64_t days;
-    if (!slice_parse_number(value, &days) || days == 0 || days > KEEP_DAYS_MAX)
+    if (account->retrieved != RETRIEVED_REMOVED || !slice_parse_number(value, &days) || days == 0
+        || days > KEEP_DAYS_MAX)
         return false;
-    account->keep_days = (uint32_t)days;
+    account->retrieved += (uint32_t)days;
     return true;
 }
 
@@ -84,7 +89,9 @@ static const struct setting {
 } settings[] = {
     {{(const uint8_t *)"quota", 5}, set_quota, "a size such as 500M or 2G, or none"},
     {{(const uint8_t *)"delete-after-retrieval", 22}, set_delete_after_retrieval, "yes or no"},
-    {{(const uint8_t *)"keep-days", 9}, set_keep_days, "a number of days from 1 to 36500"},
+    {{(const uint8_t *)"keep-days", 9},
+     set_keep_days,
+     "a number of days from 1 to 36500, behind delete-after-retrieval=yes"},
 };
 
 /* Octets up to the next ':', which is stepped over. */

@@ -10,9 +10,9 @@
  *
  *     quota=SIZE                     octets, or with K, M, G, T; `none`: no limit. Without it the
  *                                    configuration's quota holds
- *     delete-after-retrieval=yes|no  POP3 deletes at QUIT what was retrieved in the session
- *     keep-days=N                    POP3 deletes what has been in the mailbox for longer
- *     x-...=...                      never looked at: room for the administrator
+ *     delete-after-retrieval=yes|no  whether POP3 removes at QUIT what was retrieved; without it
+ * the configuration's pop3 section holds keep-days=N                    with `yes`: only what is
+ * older x-...=...                      never looked at: room for the administrator
  *
  * Any other name is an error: a file written for a later version, whose limits this one would not
  * keep, is refused rather than half understood. Parsing is pure but for memory; 100 000 accounts
@@ -32,9 +32,8 @@ struct account {
     struct slice address;  /* canonical (canonical.h); borrowed from the table, as all here is */
     struct slice verifier; /* what password_verify takes */
     uint64_t quota_octets; /* 0: the configuration's; ACCOUNT_QUOTA_NONE: no limit */
-    uint32_t keep_days;    /* 0: for ever */
-    bool delete_after_retrieval;
-    uint64_t line; /* of the file, from 1 */
+    uint32_t retrieved;    /* of POP3, as struct master_home has it */
+    uint64_t line;         /* of the file, from 1 */
     UT_hash_handle hh;
 };
 

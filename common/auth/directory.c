@@ -462,6 +462,7 @@ bool directory_find_home(const struct directory *directory, const struct directo
         .gid = account->file ? source->gid : account->user.gid,
         .account_octets = (uint32_t)account->name.len,
         .path_octets = (uint32_t)needed,
+        .retrieved = account->file ? account->file->retrieved : (uint32_t)RETRIEVED_AS_CONFIGURED,
         .quota_octets = quota_octets == ACCOUNT_QUOTA_NONE ? 0 : quota_octets,
     };
     return true;

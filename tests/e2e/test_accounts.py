@@ -3,6 +3,7 @@
 import base64
 import concurrent.futures
 import os
+import poplib
 import signal
 import smtplib
 import stat
@@ -244,6 +245,25 @@ def test_a_locked_account_takes_mail_but_no_login(house, account):
     house.accounts_file.write_text(text.replace(f"{account}:$argon2id", f"{account}:!$argon2id"))
     assert recipient(house, account)[0] == 250
     assert login(house, account) == 535
+
+
+@pytest.mark.parametrize("setting, left", [("delete-after-retrieval=yes", 0),
+                                            ("delete-after-retrieval=yes:keep-days=1", 1)])
+def test_an_account_may_have_pop3_settings_of_its_own(house, account, setting, left):
+    lines = house.accounts_file.read_text().splitlines()
+    house.accounts_file.write_text("".join(
+        line + (f":{setting}" if line.startswith(f"{account}:") else "") + "\n" for line in lines))
+    assert setting.split(":")[0] in house.accounts_file.read_text()
+    house.send(account, b"Subject: read once\r\n\r\nHello\r\n")
+    house.wait_for_messages(account, 1)
+    for expected in (1, left):
+        client = poplib.POP3("127.0.0.1", house.ports["pop3"], timeout=20)
+        client.user(account)
+        client.pass_(PASSWORD)
+        assert client.stat()[0] == expected
+        if expected:
+            client.retr(1)
+        client.quit()
 
 
 # --- Guessing ------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "common/auth/accounts_file.h"
+#include "common/master_protocol.h"
 #include "common/size.h"
 
 #define HASH                                                                                       \
@@ -27,19 +28,19 @@ static void lines_parse(void **state)
     struct error error;
     assert_true(parse(&accounts,
                       "# staff\n"
-                      "Alice@Demo.test:" HASH ":quota=1G:keep-days=30\n"
+                      "Alice@Demo.test:" HASH ":quota=1G:delete-after-retrieval=yes:keep-days=30\n"
                       "\n"
-                      "bob@demo.test:!:x-room=12 b:delete-after-retrieval=yes:quota=none\n"
+                      "bob@demo.test:!:x-room=12 b:delete-after-retrieval=no:quota=none\n"
                       "carol@b\303\274cher.test:!" HASH,
                       &error));
     const struct account *alice = accounts_find(&accounts, SLICE("alice@demo.test"));
     assert_non_null(alice);
     assert_slice_is(alice->verifier, HASH);
     assert_int_equal(alice->quota_octets, 1 << 30);
-    assert_int_equal(alice->keep_days, 30);
+    assert_int_equal(alice->retrieved, RETRIEVED_REMOVED + 30);
     assert_int_equal(alice->line, 2);
     const struct account *bob = accounts_find(&accounts, SLICE("bob@demo.test"));
-    assert_true(bob->delete_after_retrieval);
+    assert_int_equal(bob->retrieved, RETRIEVED_KEPT);
     assert_true(bob->quota_octets == ACCOUNT_QUOTA_NONE);
     assert_non_null(accounts_find(&accounts, SLICE("carol@xn--bcher-kva.test")));
     assert_null(accounts_find(&accounts, SLICE("dave@demo.test")));
@@ -64,7 +65,8 @@ static void mistakes_name_their_line(void **state)
         {"a@demo.test:!:", "\"\" is no setting"},
         {"a@demo.test:!:quota=1G:quota=2G", "quota= stands twice"},
         {"a@demo.test:!:quota=1X", "quota= wants a size"},
-        {"a@demo.test:!:keep-days=0", "keep-days= wants a number"},
+        {"a@demo.test:!:delete-after-retrieval=yes:keep-days=0", "keep-days= wants a number"},
+        {"a@demo.test:!:keep-days=3", "keep-days= wants a number"},
         {"a@demo.test:!:delete-after-retrieval=maybe", "wants yes or no"},
         {"a@demo.test:!\r\n", "line 1: a control character"},
         {"a+b@demo.test:!", "line 1: an account is a full address"},
