@@ -48,6 +48,9 @@ PROGRAMS := \
 	libexec/pop3d-maildrop:pop3d/maildrop_main.c:pop3d,storage,common \
 	staffetta:ctl/staffetta_main.c:ctl,storage,common
 
+# One short line for each file; the whole commands with V=1.
+run = $(if $(V),,@printf '  %-4s %s\n' $(1) $@ &&)
+
 comma := ,
 field  = $(word $(2),$(subst :, ,$(1)))
 program_paths := $(foreach p,$(PROGRAMS),$(BUILD)/$(call field,$(p),1))
@@ -60,20 +63,20 @@ define program_rule
 $(BUILD)/$(call field,$(1),1): $(BUILD)/obj/$(patsubst %.c,%.o,$(call field,$(1),2)) \
 		$(foreach f,$(subst $(comma), ,$(call field,$(1),3)),$(call archive,$(f)))
 	@mkdir -p $$(@D)
-	$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(LIBRARIES)
+	$$(call run,LD) $$(CC) $$(LDFLAGS) -o $$@ $$^ $$(LIBRARIES)
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program_rule,$(p))))
 
 define archive_rule
 $(call archive,$(1)): $(call objects,$(call sources,$(1)))
 	@mkdir -p $$(@D) && rm -f $$@
-	$$(AR) rcs $$@ $$^
+	$$(call run,AR) $$(AR) rcs $$@ $$^
 endef
 $(foreach f,$(FOLDERS),$(eval $(call archive_rule,$(f))))
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(call run,CC) $(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 all_archives := $(foreach f,ctl smtpd imapd pop3d storage common,$(call archive,$(f)))
 
@@ -85,7 +88,7 @@ unit_programs := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(unit_sources))
 unit: $(unit_programs) ## build the unit tests into $(BUILD)/unit/
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(all_archives)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBRARIES)
+	$(call run,LD) $(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBRARIES)
 
 # PAM's own entry points come before libpam's: no test touches the system's accounts.
 $(BUILD)/unit/pam_check_test: private LIBRARIES := -lpam_wrapper $(LIBRARIES)
@@ -107,10 +110,10 @@ fuzz-build: deps-test
 fuzz-programs: $(fuzz_programs)
 $(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(all_archives)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBRARIES)
+	$(call run,LD) $(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBRARIES)
 $(BUILD)/replay/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay.o $(all_archives)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBRARIES)
+	$(call run,LD) $(CC) $(LDFLAGS) -o $@ $^ $(LIBRARIES)
 
 # All tests, in a build of their own under sanitizers.
 .PHONY: check check-build check-programs torture
@@ -122,7 +125,7 @@ check-build: deps-test
 check-programs: all unit $(replay_programs) $(BUILD)/e2e/hijacker
 $(BUILD)/e2e/hijacker: $(BUILD)/obj/tests/e2e/hijacker.o $(call archive,common)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBRARIES)
+	$(call run,LD) $(CC) $(LDFLAGS) -o $@ $^ $(LIBRARIES)
 torture: check-build ## the fault loops whole, not a sample
 	$(PYTHON) tests/run.py build/check --only fault --torture
 
@@ -132,7 +135,7 @@ bench: deps-test all $(BUILD)/bench/load ## measure speed and memory, beside Pos
 	STAFFETTA_BUILD=$(BUILD) $(PYTHON) tests/bench/bench.py
 $(BUILD)/bench/load: $(BUILD)/obj/tests/bench/load.o
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ -lssl -lcrypto
+	$(call run,LD) $(CC) $(LDFLAGS) -o $@ $^ -lssl -lcrypto
 
 .PHONY: lint
 lint: deps-lint ## format, includes, forbidden calls, clang-tidy
