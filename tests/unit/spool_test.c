@@ -256,7 +256,8 @@ static int deliver_from_the_sandbox(struct fixture *fixture)
     int directory = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     spool_close(&fixture->spool);
     spool_prepare(&fixture->spool); /* "self" is this process */
-    if (!sandbox_enter(&walls, directory, geteuid() == 0, STDERR_FILENO, &landlocked, NULL))
+    const struct sandbox_directories directories = {.own = directory};
+    if (!sandbox_enter(&walls, &directories, geteuid() == 0, STDERR_FILENO, &landlocked, NULL))
         return 1;
     if (!spool_open(&fixture->spool, NULL))
         return 6;
