@@ -211,6 +211,7 @@ static const int loop_calls[] = {
     SCMP_SYS(epoll_pwait2),
     SCMP_SYS(poll),
     SCMP_SYS(ppoll),
+    SCMP_SYS(pselect6), /* Berkeley DB sleeps with select() where two of its threads meet */
     SCMP_SYS(eventfd2),
     SCMP_SYS(timerfd_create),
     SCMP_SYS(timerfd_settime),
