@@ -769,8 +769,8 @@ bool folder_remove(struct folder *folder, struct message *message, struct error 
     uint64_t octets = 0;
     if (quota_is_set(&mailbox->quota))
         octets = quota_octets_of(&folder->box, MAILDIR_CUR, message->name);
-    if (!maildir_remove(&mailbox->inbox, &folder->box, MAILDIR_CUR, message->name, mailbox_now(),
-                        error)) {
+    if (!maildir_remove_one_of(&mailbox->inbox, &folder->box, MAILDIR_CUR, message->name,
+                               mailbox_now(), &mailbox->tombstones, error)) {
         if (error->kind == ERROR_NOT_FOUND)
             folder->suspicious = true;
         return false;

@@ -14,6 +14,7 @@
 #include "storage/maildir.h"
 #include "storage/quota.h"
 #include "storage/subscriptions.h"
+#include "storage/tombstone.h"
 
 struct config;
 struct folder;
@@ -27,6 +28,7 @@ struct mailbox {
     struct maildir inbox;
     struct file_system file_system;
     struct quota_limits quota;
+    struct tombstone_batch tombstones; /* of messages that were expunged */
     struct subscriptions subscriptions;
     struct watch watch;
     struct message_cache cache;

@@ -4,7 +4,6 @@
  */
 #include "pop3d/maildrop.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -39,7 +38,7 @@ void maildrop_tell_idle(struct maildrop *maildrop)
 
 void maildrop_leave(struct maildrop *maildrop, const char *reason)
 {
-    LOG(&maildrop->role->log, LOG_INFO, "pop3_ended", log_id("session", maildrop->session),
+    LOG(&maildrop->role->log, LOG_INFO, "pop3_ended", log_hex("session", maildrop->session),
         log_text("account", maildrop->account), log_text("reason", reason),
         log_number("retrieved", (int64_t)maildrop->retrieved),
         log_number("removed", (int64_t)maildrop->removed),
@@ -77,7 +76,7 @@ static void close_entrance(struct maildrop *maildrop)
 
 static void give_up(struct maildrop *maildrop, const struct error *error)
 {
-    LOG(&maildrop->role->log, LOG_ERROR, "client_not_taken", log_id("session", maildrop->session),
+    LOG(&maildrop->role->log, LOG_ERROR, "client_not_taken", log_hex("session", maildrop->session),
         log_failure(error));
     close_entrance(maildrop);
     maildrop_tell_idle(maildrop);
@@ -149,7 +148,7 @@ static bool on_session(void *owner, struct ipc_packet *packet, struct error *err
     ev_io_start(role->loop, &entrance->readable);
     ev_timer_start(role->loop, &entrance->late);
     maildrop->entrance = entrance;
-    snprintf(maildrop->session, sizeof(maildrop->session), "%" PRIx64, record->client.session);
+    maildrop->session = record->client.session;
     return true;
 }
 

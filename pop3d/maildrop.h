@@ -53,7 +53,7 @@ struct maildrop {
     struct maildrop_entrance *entrance; /* while the handoff comes in */
     struct stream stream;
     struct pop3_line_reader lines;
-    char session[17]; /* its number in the log */
+    uint64_t session; /* its number in the log */
     uint32_t bad_commands;
     size_t retrieved;
     size_t removed;

@@ -128,8 +128,9 @@ static void begin_answer(struct maildrop *maildrop, enum maildrop_answer answer)
 static void refuse_message(struct maildrop *maildrop, const struct error *error)
 {
     maildrop_sender_close(&maildrop->sender);
-    LOG(&maildrop->role->log, LOG_WARNING, "message_not_sent", log_id("session", maildrop->session),
-        log_text("account", maildrop->account), log_failure(error));
+    LOG(&maildrop->role->log, LOG_WARNING, "message_not_sent",
+        log_hex("session", maildrop->session), log_text("account", maildrop->account),
+        log_failure(error));
     reply(maildrop, "-ERR [%s] The message cannot be read: %s",
           error->kind == ERROR_TEMPORARY ? "SYS/TEMP" : "SYS/PERM", error->text);
 }
@@ -216,7 +217,7 @@ static void on_quit(struct maildrop *maildrop, const struct maildrop_command *co
     if (updated.removed + updated.seen > 0)
         tell_changed(maildrop);
     if (!done)
-        LOG(&maildrop->role->log, LOG_ERROR, "not_removed", log_id("session", maildrop->session),
+        LOG(&maildrop->role->log, LOG_ERROR, "not_removed", log_hex("session", maildrop->session),
             log_text("account", maildrop->account), log_number("messages", (int64_t)updated.failed),
             log_failure(&error));
     /* Before the last word: who hears it may log in again at once. */
@@ -465,7 +466,7 @@ static void answer_login(struct maildrop *maildrop)
     bool listed = locked == LOCKED && maildrop_list_load(&maildrop->list, &error);
     if (error.kind != ERROR_NONE)
         LOG(&maildrop->role->log, locked == IN_USE ? LOG_INFO : LOG_ERROR, "maildrop_not_opened",
-            log_id("session", maildrop->session), log_text("account", maildrop->account),
+            log_hex("session", maildrop->session), log_text("account", maildrop->account),
             log_failure(&error));
     if (locked == IN_USE)
         refuse(maildrop, "IN-USE", "Another session has the maildrop");
@@ -478,7 +479,7 @@ static void answer_login(struct maildrop *maildrop)
     session_enter(maildrop, MAILDROP_TRANSACTION);
     reply(maildrop, "+OK %zu messages (%" PRIu64 " octets)", maildrop->list.left,
           maildrop->list.octets_left);
-    LOG(&maildrop->role->log, LOG_INFO, "pop3_begun", log_id("session", maildrop->session),
+    LOG(&maildrop->role->log, LOG_INFO, "pop3_begun", log_hex("session", maildrop->session),
         log_text("account", maildrop->account),
         log_number("messages", (int64_t)maildrop->list.count),
         log_number("octets", (int64_t)maildrop->list.octets_left));

@@ -173,7 +173,7 @@ static bool bury_young(const struct maildir *inbox, const struct maildir *box, i
                        struct error *error)
 {
     struct maildir_list list;
-    struct tombstone_batch batch = {""};
+    struct tombstone_batch batch = {.begun = 0};
     maildir_list_init(&list);
     bool buried = maildir_scan(box, &list, error);
     for (size_t i = 0; buried && i < list.count; i++)

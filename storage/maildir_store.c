@@ -83,7 +83,7 @@ bool maildir_remove_one_of(const struct maildir *inbox, const struct maildir *bo
 bool maildir_remove(const struct maildir *inbox, const struct maildir *box,
                     enum maildir_place place, const char *name, int64_t now, struct error *error)
 {
-    struct tombstone_batch alone = {""};
+    struct tombstone_batch alone = {.begun = 0};
     return maildir_remove_one_of(inbox, box, place, name, now, &alone, error);
 }
 
@@ -240,10 +240,10 @@ bool maildir_move(const struct maildir_transfer *transfer, struct maildir_flush 
     struct source source;
     if (!open_source(transfer, &source, error))
         return false;
-    bool done =
-        format_transferred(transfer, &source, moved, error)
-        && (!source.young
-            || tombstone_make(transfer->inbox, source.name.unique, &flush->tombstones, error));
+    bool done = format_transferred(transfer, &source, moved, error)
+                && (!source.young
+                    || tombstone_make(transfer->inbox, source.name.unique, transfer->now,
+                                      &flush->tombstones, error));
     if (done
         && renameat(maildir_place_fd(transfer->from, transfer->place), transfer->name,
                     transfer->to->cur_fd, moved)

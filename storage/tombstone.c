@@ -11,6 +11,8 @@
 
 #define SUFFIX ".gone"
 
+enum { BATCH_SECONDS = 60 };
+
 bool delivered_unique_format(const char *queue_id, uint32_t recipient,
                              char unique[DELIVERED_UNIQUE_SIZE])
 {
@@ -55,19 +57,25 @@ static bool make_file(int tmp_fd, const char *name, struct error *error)
     return true;
 }
 
-bool tombstone_make(const struct maildir *inbox, struct slice unique, struct tombstone_batch *batch,
-                    struct error *error)
+static bool can_link(const struct tombstone_batch *batch, int64_t now)
+{
+    return batch->first[0] != '\0' && now >= batch->begun && now - batch->begun < BATCH_SECONDS;
+}
+
+bool tombstone_make(const struct maildir *inbox, struct slice unique, int64_t now,
+                    struct tombstone_batch *batch, struct error *error)
 {
     char name[MAILDIR_NAME_SIZE];
     if (!tombstone_name(unique, name))
         return error_set(error, ERROR_PERMANENT, "name is too long for a tombstone");
-    if (batch->first[0] != '\0'
+    if (can_link(batch, now)
         && (linkat(inbox->tmp_fd, batch->first, inbox->tmp_fd, name, 0) == 0 || errno == EEXIST))
         return true;
     /* The first, or one link too many, or a file system without links. */
     if (!make_file(inbox->tmp_fd, name, error))
         return false;
     memcpy(batch->first, name, sizeof(name));
+    batch->begun = now;
     return true;
 }
 
@@ -82,7 +90,7 @@ bool tombstone_make_if_young(const struct maildir *inbox, const struct maildir *
     if (fstatat(maildir_place_fd(box, place), name, &status, AT_SYMLINK_NOFOLLOW) != 0)
         return errno == ENOENT || error_errno(error, "look at message %.100s", name);
     return !tombstone_is_young(&parsed, &status, now)
-           || tombstone_make(inbox, parsed.unique, batch, error);
+           || tombstone_make(inbox, parsed.unique, now, batch, error);
 }
 
 bool tombstone_exists(const struct maildir *inbox, struct slice unique, bool *exists,

@@ -23,17 +23,19 @@ enum {
  * on disk yet. */
 bool tombstone_is_young(const struct maildir_name *name, const struct stat *status, int64_t now);
 
-/* Tombstones that are made in one go share one inode: the first is a file, the others are links to
- * it. A new inode is slow on ext4 while many were freed within the last 5 s, as they are here
- * (measured: 450 us against 15 for a link). Zeroed it is ready; lives no longer than one command.
+/* Tombstones that are made soon after each other share one inode: the first is a file, the others
+ * are links to it. A new inode is slow on ext4 while many were freed within the last 5 s, as they
+ * are here (measured: 450 us against 15 for a link). Zeroed it is ready, and may live as long as
+ * the process: after a minute another file is begun, since the file's age is that of all its links.
  */
 struct tombstone_batch {
     char first[MAILDIR_NAME_SIZE];
+    int64_t begun; /* seconds since 1970 */
 };
 
 /* Made in the account's INBOX; one that is there already is fine. */
-bool tombstone_make(const struct maildir *inbox, struct slice unique, struct tombstone_batch *batch,
-                    struct error *error);
+bool tombstone_make(const struct maildir *inbox, struct slice unique, int64_t now,
+                    struct tombstone_batch *batch, struct error *error);
 
 /* For the message with that name in that folder, if it is young; a message that is no more needs
  * none. False only where a needed one could not be made: then the message must stay. */
