@@ -115,6 +115,7 @@ bool mailbox_open(struct mailbox *mailbox, const struct mailbox_means *means, st
     bool new;
     *mailbox = (struct mailbox){.log = means->log,
                                 .config = means->config,
+                                .account = means->account,
                                 .account_fd = means->account_fd,
                                 .inbox = MAILDIR_CLOSED,
                                 .quota = means->quota};

@@ -24,6 +24,7 @@ struct mailbox {
     struct turn turn;
     struct log *log;             /* borrowed */
     const struct config *config; /* borrowed */
+    const char *account;         /* borrowed: its name, for the log */
     int account_fd;              /* borrowed: the role's root */
     struct maildir inbox;
     struct file_system file_system;
@@ -43,6 +44,7 @@ struct mailbox_means {
     struct ev_loop *loop;
     struct log *log;
     const struct config *config;
+    const char *account;
     int account_fd; /* also the directory that the process stands in */
     struct quota_limits quota;
 };

@@ -124,6 +124,7 @@ static bool start(struct role *role, struct error *error)
         .loop = role->loop,
         .log = &role->log,
         .config = &role->config,
+        .account = process->account,
         .account_fd = role->root_fd,
         .quota = {process->home.quota_octets, process->home.quota_messages},
     };

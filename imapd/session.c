@@ -430,9 +430,10 @@ static void on_deadline(struct stream *stream)
 static void on_closed(struct stream *stream, const struct error *why)
 {
     struct session *session = session_of(stream);
-    if (why && why->kind != ERROR_PEER)
-        LOG(session->mailbox->log, LOG_WARNING, "connection_lost",
-            log_hex("session", session->number), log_failure(why));
+    LOG(session->mailbox->log, LOG_INFO, "closed", log_hex("session", session->number),
+        log_text("reason", why ? why->text : "LOGOUT"),
+        log_number("octets_in", (int64_t)stream->octets_in),
+        log_number("octets_out", (int64_t)stream->octets_out));
     session->ended = true;
     turn_defer(&session->mailbox->turn, &session->at_turn_end);
 }
@@ -524,6 +525,8 @@ bool session_new(struct mailbox *mailbox, uint64_t number, int fd, struct slice 
         session_free(session);
         return error_memory(error);
     }
+    LOG(mailbox->log, LOG_INFO, "opened", log_hex("session", number),
+        log_text("account", mailbox->account));
     greet(session, tag);
     set_deadline(session);
     turn_again(&mailbox->turn, &session->in_next_turn);

@@ -2,12 +2,11 @@
 imapd-mailbox alone."""
 
 import os
-import pathlib
 import re
-import time
 
 import pytest
 
+from house import CORPUS
 from mailbox_role import MESSAGE, Mailbox, client, mailbox, needs_mailbox  # noqa: F401
 
 pytestmark = needs_mailbox
@@ -254,22 +253,18 @@ def test_a_large_message(mailbox, client, line_end):
     assert fetched(client, "BODY.PEEK[TEXT]<1000000.3000000>") == body[18 + 1000000 : 18 + 4000000]
 
 
-def corpus():
-    directory = pathlib.Path(os.environ.get("CORPUS", "../shared/corpus"))
-    if not directory.is_dir():
-        directory = pathlib.Path(__file__).resolve().parents[2] / ".." / "shared" / "corpus"
-    return sorted(directory.glob("*.eml")) if directory.is_dir() else []
+CORPUS_FILES = sorted(CORPUS.glob("*.eml"))
 
 
-@pytest.mark.skipif(not corpus(), reason="no corpus (CORPUS)")
+@pytest.mark.skipif(not CORPUS_FILES, reason="no corpus (CORPUS)")
 def test_awkward_messages_come_back_octet_for_octet(mailbox, client):
-    texts = [re.sub(rb"\r?\n", b"\r\n", file.read_bytes()) for file in corpus()]
+    texts = [re.sub(rb"\r?\n", b"\r\n", file.read_bytes()) for file in CORPUS_FILES]
     for number, text in enumerate(texts):
         mailbox.store(text, name=f"{1700000000 + number}.c{number:04}.host")
     client.ok("SELECT INBOX")
     client.ok("FETCH 1:* (ENVELOPE BODYSTRUCTURE BODY)")
     for number, text in enumerate(texts, 1):
-        assert fetched(client, "BODY.PEEK[]", number) == text, corpus()[number - 1]
+        assert fetched(client, "BODY.PEEK[]", number) == text, CORPUS_FILES[number - 1]
         header, body = fetched(client, "BODY.PEEK[HEADER]", number), fetched(
             client, "BODY.PEEK[TEXT]", number)
         assert header + body == text
