@@ -307,6 +307,7 @@ static const int file_calls[] = {
     SCMP_SYS(umask),
     SCMP_SYS(truncate),
     SCMP_SYS(fadvise64),
+    SCMP_SYS(sched_getaffinity), /* Berkeley DB counts processors */
 };
 
 /* glibc 2.36 starts a thread with clone3, and with clone where that says ENOSYS. */
