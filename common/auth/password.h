@@ -5,8 +5,8 @@
  *     $argon2id$v=19$m=19456,t=2,p=1$<salt>$<hash>
  *
  * An '!' before it (or alone) is an account that cannot log in. New verifiers cost 19 MiB and two
- * passes, the least of OWASP's equal choices in memory: about 20 ms a login, so one core answers 50
- * a second, and eight workers at once stay under 160 MiB.
+ * passes, the least of OWASP's equal choices in memory: 45 ms of one core on a busy machine, and
+ * eight workers at once stay under 160 MiB.
  *
  * Before hashing, a password is prepared by SASLprep (RFC 4013), as RFC 4616 2 asks: what was typed
  * decomposed on one machine is right when composed on another. Octets that SASLprep refuses (not

@@ -134,6 +134,23 @@ def test_a_circle_is_named_and_refused(files):
     assert files.aliases_file.read_text() == before
 
 
+def test_check_warns_of_aliases_that_lead_nowhere(files):
+    files.add_account(f"alice@{DOMAIN}")
+    files.aliases_file.write_text("half: alice, gone\nouter: x@elsewhere.example\nfine: alice\n")
+    checked = files.command("check")
+    assert f"{files.aliases_file}:1: alias half@{DOMAIN} leads to gone@{DOMAIN}" in checked.stderr
+    assert f"{files.aliases_file}:2: alias outer@{DOMAIN} leads to x@els" in checked.stderr
+    assert f"{files.aliases_file}:3" not in checked.stderr
+
+
+def test_check_finds_circles_and_broken_files(files):
+    files.aliases_file.write_text("a: b\nb: a\n")
+    assert f"line 1: aliases go in circles: a@{DOMAIN} -> b@" in refused(files, "check")
+    files.aliases_file.write_text("")
+    files.accounts_file.write_text("alice\n")
+    assert f"{files.accounts_file}: line 1: " in refused(files, "check")
+
+
 # --- A running house ----------------------------------------------------------------------------
 
 
@@ -180,6 +197,39 @@ def test_a_broken_file_is_refused_and_the_old_one_holds(house, account):
     finally:
         house.accounts_file.write_text(before)
     assert login(house, account) == 235
+
+
+def test_a_reload_with_a_broken_file_is_refused(house, account):
+    before = house.aliases_file.read_text()
+    house.aliases_file.write_text(before + "a: b\nb: a\n")
+    try:
+        assert "all stays as it was" in refused(house, "reload")
+        assert login(house, account) == 235
+    finally:
+        house.aliases_file.write_text(before)
+    house.command("reload")
+    assert login(house, account) == 235
+
+
+def test_the_sender_map_gives_more(mortal):
+    def may_send(address):
+        with smtplib.SMTP("127.0.0.1", mortal.ports["submission"], timeout=60) as client:
+            client.ehlo("client.example")
+            response = base64.b64encode(f"\0alice\0{PASSWORD}".encode()).decode()
+            assert client.docmd("AUTH", f"PLAIN {response}")[0] == 235
+            return client.mail(address)[0] == 250
+
+    mortal.add_account(f"bob@{DOMAIN}")
+    senders = mortal.directory / "etc" / "senders"
+    senders.write_text("alice: @lists.example\n")
+    mortal.write_config({"submission": {"sender-map": f'"{senders}"'}})
+    assert not may_send(f"bob@{DOMAIN}") and not may_send("x@lists.example")
+    mortal.command("reload")
+    mortal.wait_for_event("reloaded")
+    assert may_send("x@lists.example") and may_send(f"alice+x@{DOMAIN}")
+    assert not may_send(f"bob@{DOMAIN}")
+    senders.write_text(f"alice: bob@{DOMAIN}\n")
+    assert may_send(f"bob@{DOMAIN}") and not may_send("x@lists.example")
 
 
 @pytest.fixture(scope="module")
