@@ -362,10 +362,19 @@ static bool allow_memory(scmp_filter_ctx filter)
 {
     const struct scmp_arg_cmp not_executable = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0);
     return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, not_executable) == 0
-           && seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, not_executable) == 0
-           && seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-                               SCMP_A1(SCMP_CMP_EQ, FIONREAD, 0))
-                  == 0;
+           && seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, not_executable) == 0;
+}
+
+/* TCGETS: libconfuse's scanner asks whether the configuration is a terminal, at a reload too. */
+static bool allow_ioctls(scmp_filter_ctx filter)
+{
+    static const unsigned long requests[] = {FIONREAD, TCGETS};
+    for (size_t i = 0; i < ARRAY_LENGTH(requests); i++)
+        if (seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+                             SCMP_A1(SCMP_CMP_EQ, requests[i], 0))
+            != 0)
+            return false;
+    return true;
 }
 
 static bool fill_filter(scmp_filter_ctx filter, const struct sandbox *sandbox)
@@ -384,7 +393,8 @@ static bool fill_filter(scmp_filter_ctx filter, const struct sandbox *sandbox)
     for (size_t i = 0; i < ARRAY_LENGTH(groups); i++)
         if (groups[i].on && !allow_all(filter, groups[i].calls, groups[i].count))
             return false;
-    return allow_memory(filter) && seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2) == 0;
+    return allow_memory(filter) && allow_ioctls(filter)
+           && seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2) == 0;
 }
 
 static bool enter_seccomp(const struct sandbox *sandbox, int trap_fd, struct error *error)
