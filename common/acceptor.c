@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <utlist.h>
@@ -13,6 +14,9 @@
 
 enum {
     BURST = 16, /* connections of one listener in one turn; then others have theirs */
+
+    RESERVED_DESCRIPTORS = 128,     /* for what is not a connection */
+    DESCRIPTORS_PER_CONNECTION = 3, /* a session's two of a spool file, a login's pair */
 };
 
 static const double pause_seconds = 0.25;
@@ -136,6 +140,32 @@ static bool add_listener(struct acceptor *acceptor, size_t section, int fd, stru
     return fd_set_nonblocking(fd, error);
 }
 
+static void cut_to(uint32_t *limit, uint32_t most)
+{
+    if (*limit > most)
+        *limit = most > 0 ? most : 1;
+}
+
+/* No more connections than there are descriptors for. */
+static void keep_budget(struct acceptor *acceptor)
+{
+    struct rlimit limit;
+    struct config_limits *limits = &acceptor->connections.limits;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    rlim_t budget =
+        limit.rlim_cur > RESERVED_DESCRIPTORS ? limit.rlim_cur - RESERVED_DESCRIPTORS : 0;
+    budget /= DESCRIPTORS_PER_CONNECTION;
+    if (budget >= limits->connections)
+        return;
+    LOG(&acceptor->role->log, LOG_WARNING, "connections_limited",
+        log_number("connections", (int64_t)budget), log_number("wanted", limits->connections),
+        log_text("reason", "RLIMIT_NOFILE"));
+    limits->connections = (uint32_t)budget;
+    cut_to(&limits->unauthenticated_connections, limits->connections);
+    cut_to(&limits->unauthenticated_per_network, limits->unauthenticated_connections / 10);
+}
+
 bool acceptor_open(struct acceptor *acceptor, struct role *role, uint32_t processes,
                    const struct acceptor_handler *handler, void *owner, struct error *error)
 {
@@ -144,6 +174,7 @@ bool acceptor_open(struct acceptor *acceptor, struct role *role, uint32_t proces
     acceptor->pause.data = acceptor;
     if (!connections_init(&acceptor->connections, &role->config.limits, processes, error))
         return false;
+    keep_budget(acceptor);
     for (size_t i = 0; i < role->config.listen_count; i++) {
         int fd;
         while ((fd = role_take_file(role, DESCRIPTOR_LISTENER, (uint32_t)i)) >= 0)

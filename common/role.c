@@ -10,6 +10,7 @@
 #include <stdalign.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -378,11 +379,22 @@ static void know_the_time(void)
     tzset();
 }
 
+/* The usual 1024 are fewer than the connections that one process may hold. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit); /* to the hard limit everybody may */
+}
+
 int role_run(const struct role_spec *spec, void *state)
 {
     struct role role = {.spec = spec, .state = state, .root_fd = -1};
     struct error error = {0};
     follow_master();
+    raise_descriptor_limit();
     know_the_time();
     log_init(&role.log, ROLE_JOURNAL_FD, "role");
     role.loop = ev_loop_new(EVFLAG_NOENV | EVBACKEND_EPOLL);

@@ -52,11 +52,19 @@ static void connect_pair(struct process *a, struct process *b)
     fd_discard(&pair[1]);
 }
 
+/* A network role that was replaced by a reload still has messages under way, for which it needs
+ * the new filter. */
+static bool is_worth_a_channel(const struct process *process)
+{
+    return !process->stopping || birth_is_network_role(process->kind);
+}
+
 void wiring_connect(struct process *process)
 {
     struct process *other;
     DL_FOREACH (process->master->processes, other)
-        if (other != process && !other->stopping && belong_together(process->kind, other->kind))
+        if (other != process && is_worth_a_channel(other)
+            && belong_together(process->kind, other->kind))
             connect_pair(process, other);
 }
 

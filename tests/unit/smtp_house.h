@@ -54,6 +54,9 @@ struct house {
     bool queue_refuses;
     bool queue_is_silent;
     bool no_spool;
+
+    bool hostile_expected; /* a peer will break the protocol */
+    unsigned hostile;      /* how many did */
 };
 
 static void answer(struct ipc_channel *channel, struct ipc_header *head, size_t octets,
@@ -305,8 +308,10 @@ static void on_role_peer_closed(void *owner, struct ipc_channel *channel, const 
     (void)channel;
     struct role_peer *peer = owner;
     struct role *role = peer->role;
-    if (error->kind == ERROR_PEER)
+    struct house *house = peer->data;
+    if (error->kind == ERROR_PEER && !house->hostile_expected)
         fail_msg("peer %s: %s", role_kind_name(peer->kind), error->text);
+    house->hostile += error->kind == ERROR_PEER;
     DL_DELETE(role->peers, peer);
     role->spec->peer_down(peer);
     free(peer);
@@ -337,6 +342,7 @@ static void connect_peer(struct house *house, size_t place)
     struct role_peer *peer = calloc(1, sizeof(*peer));
     peer->role = &house->role;
     peer->kind = others[place].kind;
+    peer->data = house;
     ipc_open(&peer->channel, house->loop, pair[0]);
     ipc_set_owner(&peer->channel, peer, on_role_peer_closed);
     for (size_t i = 0; i < smtp_session_role.link_count; i++)

@@ -631,6 +631,66 @@ static void a_network_has_its_share(void **state)
     close_house(house);
 }
 
+/* Answers that say more than they hold, to a session that waits for one. The peer is ended, the
+ * client hears of trouble that will pass, and the connection goes on. */
+static void malformed_answers_end_the_peer(void **state)
+{
+    (void)state;
+    struct auth_recipient_answer texts = {.header = {.type = AUTH_RECIPIENT_ANSWER},
+                                          .verdict = AUTH_RECIPIENT_ACCOUNTS,
+                                          .text_octets = 100};
+    struct auth_recipient_answer list = {.header = {.type = AUTH_RECIPIENT_ANSWER},
+                                         .verdict = AUTH_RECIPIENT_ACCOUNTS,
+                                         .accounts = 2};
+    struct auth_verdict verdict = {.header = {.type = AUTH_VERDICT}, .account_octets = 3};
+    struct filter_recipe prefix = {.header = {.type = FILTER_RECIPE}, .prefix_octets = 100};
+    struct filter_recipe cuts = {.header = {.type = FILTER_RECIPE}, .cuts = 1};
+    struct filter_recipe from = {.header = {.type = FILTER_RECIPE}, .from_count = 1};
+    struct filter_refused filter = {.header = {.type = FILTER_REFUSED}, .text_octets = 9};
+    struct queue_refused queue = {.header = {.type = QUEUE_REFUSED}, .text_octets = 9};
+    struct ipc_header unknown = {.type = 9999};
+    const struct {
+        size_t place;
+        struct ipc_header *record;
+        size_t octets;
+    } cases[] = {
+        {0, &texts.header, sizeof(texts)},     {0, &list.header, sizeof(list)},
+        {0, &verdict.header, sizeof(verdict)}, {1, &prefix.header, sizeof(prefix)},
+        {1, &cuts.header, sizeof(cuts)},       {1, &from.header, sizeof(from)},
+        {1, &filter.header, sizeof(filter)},   {2, &queue.header, sizeof(queue)},
+        {2, &unknown, sizeof(unknown)},        {0, &unknown, sizeof(unknown)},
+    };
+    struct house *house = open_house("smtp", ROLE_SMTP);
+    house->hostile_expected = true;
+    house->filter_is_silent = true;
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        struct buffer got = BUFFER_WITH_LIMIT(10000);
+        int fd = connect_client(house);
+        begin_data(house, fd, &got);
+        client_send(house, fd, SLICE(".\r\n"));
+        for (int j = 0; j < 5; j++)
+            turn_once(house);
+        assert_true(ipc_send_record(&house->others[cases[i].place], cases[i].record,
+                                    cases[i].octets, SLICE("x"), NULL));
+        for (int j = 0; j < 5; j++)
+            turn_once(house);
+        assert_int_equal(house->hostile, i + 1);
+        assert_false(ipc_is_open(&house->others[cases[i].place]));
+        if (cases[i].place == 0) { /* the session waits for filter; let that end */
+            ipc_close(&house->others[1]);
+            turn_once(house);
+            connect_peer(house, 1);
+        }
+        expect(house, fd, &got, "451 4.3.0 *");
+        connect_peer(house, cases[i].place);
+        fd_discard(&fd);
+        buffer_clear(&got);
+        for (int j = 0; j < 5; j++)
+            turn_once(house);
+    }
+    close_house(house);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -651,6 +711,7 @@ int main(void)
         cmocka_unit_test(a_long_line_is_dropped),
         cmocka_unit_test(every_wait_has_an_end),
         cmocka_unit_test(a_network_has_its_share),
+        cmocka_unit_test(malformed_answers_end_the_peer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
