@@ -1,74 +1,24 @@
 /* Values and responses of writer.h. */
 #include "imapd/writer.h"
 
+#include "common/mime/structure.h"
 #include "common/size.h"
 #include "common/stream.h"
 #include "imapd/parser.h"
 #include "storage/folder_record.h"
 #include "storage/maildir_name.h"
 
-enum { QUOTED_MAX = 1000 }; /* longer strings go as literals: old clients read lines into buffers */
-
-static bool fits_quotes(struct slice string)
-{
-    if (string.len > QUOTED_MAX)
-        return false;
-    for (size_t i = 0; i < string.len; i++) {
-        uint8_t octet = string.ptr[i];
-        if (!imap_is(octet, IMAP_QUOTED) && octet != '"' && octet != '\\')
-            return false;
-    }
-    return true;
-}
-
-static void append_quoted(struct buffer *text, struct slice string)
-{
-    buffer_append_octet(text, '"');
-    size_t plain = 0;
-    for (size_t i = 0; i < string.len; i++) {
-        if (string.ptr[i] != '"' && string.ptr[i] != '\\')
-            continue;
-        buffer_append(text, slice_range(string, plain, i));
-        buffer_append_octet(text, '\\');
-        plain = i;
-    }
-    buffer_append(text, slice_from(string, plain));
-    buffer_append_octet(text, '"');
-}
-
-static void append_literal(struct buffer *text, struct slice string)
-{
-    buffer_append_octet(text, '{');
-    buffer_append_number(text, string.len);
-    buffer_append(text, SLICE("}\r\n"));
-    buffer_append(text, string);
-}
-
-void imap_append_string(struct buffer *text, struct slice string)
-{
-    if (fits_quotes(string))
-        append_quoted(text, string);
-    else
-        append_literal(text, string);
-}
-
-void imap_append_nstring(struct buffer *text, struct slice string)
-{
-    if (string.ptr)
-        imap_append_string(text, string);
-    else
-        buffer_append(text, SLICE("NIL"));
-}
+enum { ATOM_MAX = 1000 }; /* longer strings go as literals: old clients read lines into buffers */
 
 void imap_append_astring(struct buffer *text, struct slice string)
 {
     struct cursor in = cursor_of(string);
     cursor_take_class(&in, imap_classes, IMAP_ASTRING);
-    bool is_atom = string.len > 0 && string.len <= QUOTED_MAX && cursor_at_end(&in);
+    bool is_atom = string.len > 0 && string.len <= ATOM_MAX && cursor_at_end(&in);
     if (is_atom && !slice_equal_nocase(string, SLICE("NIL")))
         buffer_append(text, string);
     else
-        imap_append_string(text, string);
+        structure_append_string(text, string);
 }
 
 static const struct flag_word {

@@ -14,11 +14,8 @@ struct stream_file;
 
 /* ---- values ---- */
 
-/* string: quoted where it can be, else a literal. */
-void imap_append_string(struct buffer *text, struct slice string);
-/* nstring: NIL where string.ptr is NULL. */
-void imap_append_nstring(struct buffer *text, struct slice string);
-/* astring: an atom where it can be. "NIL" is quoted: some clients take the atom for nothing. */
+/* astring: an atom where it can be, else a string as of common/mime/structure.h. "NIL" is quoted:
+ * some clients take the atom for nothing. */
 void imap_append_astring(struct buffer *text, struct slice string);
 
 /* "(\Answered \Seen $Work)": enum maildir_flag, and the keywords of the letters as the folder's

@@ -244,14 +244,6 @@ bool content_parameters_parse(struct slice text, struct arena *arena,
     return true;
 }
 
-static int hex_value(uint8_t octet)
-{
-    if (ascii_is_digit(octet))
-        return octet - '0';
-    uint8_t letter = ascii_lower(octet);
-    return letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : -1;
-}
-
 /* extended-value := [charset] "'" [language] "'" *( ext-octet / attribute-char )    RFC 2231 7 */
 static bool decode_extended(struct slice value, struct arena *arena, struct slice *decoded)
 {
@@ -262,12 +254,13 @@ static bool decode_extended(struct slice value, struct arena *arena, struct slic
         return false;
     size_t length = 0;
     for (size_t i = 0; i < text.len; i++) {
-        bool escape = text.ptr[i] == '%' && text.len - i > 2 && hex_value(text.ptr[i + 1]) >= 0
-                      && hex_value(text.ptr[i + 2]) >= 0;
+        bool escape = text.ptr[i] == '%' && text.len - i > 2
+                      && token_hex_value(text.ptr[i + 1]) >= 0
+                      && token_hex_value(text.ptr[i + 2]) >= 0;
         octets[length++] = text.ptr[i];
         if (escape) {
             octets[length - 1] =
-                (uint8_t)(hex_value(text.ptr[i + 1]) << 4 | hex_value(text.ptr[i + 2]));
+                (uint8_t)(token_hex_value(text.ptr[i + 1]) << 4 | token_hex_value(text.ptr[i + 2]));
             i += 2;
         }
     }

@@ -5,7 +5,7 @@
  */
 #include "common/mime/decode.h"
 
-#include "common/size.h"
+#include "common/mime/token.h"
 
 enum decode_encoding decode_encoding_find(struct slice name)
 {
@@ -24,14 +24,6 @@ void decode_init(struct decode *decode, enum decode_encoding encoding)
 static bool is_blank(uint8_t octet)
 {
     return octet == ' ' || octet == '\t';
-}
-
-static int hex_value(uint8_t octet)
-{
-    if (ascii_is_digit(octet))
-        return octet - '0';
-    uint8_t letter = ascii_lower(octet);
-    return letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : -1;
 }
 
 static void drop_held(struct decode *decode)
@@ -75,7 +67,7 @@ static bool in_space(struct decode *decode, uint8_t octet, struct buffer *octets
 
 static bool in_escape(struct decode *decode, uint8_t octet, struct buffer *octets)
 {
-    if (hex_value(octet) >= 0)
+    if (token_hex_value(octet) >= 0)
         return hold(decode, DECODE_DIGIT, octet);
     if (is_blank(octet))
         return hold(decode, DECODE_SOFT, octet);
@@ -89,9 +81,10 @@ static bool in_escape(struct decode *decode, uint8_t octet, struct buffer *octet
 
 static bool in_digit(struct decode *decode, uint8_t octet, struct buffer *octets)
 {
-    if (hex_value(octet) < 0)
+    if (token_hex_value(octet) < 0)
         return write_held(decode, octets);
-    buffer_append_octet(octets, (uint8_t)(hex_value(decode->held[1]) << 4 | hex_value(octet)));
+    buffer_append_octet(octets,
+                        (uint8_t)(token_hex_value(decode->held[1]) << 4 | token_hex_value(octet)));
     drop_held(decode);
     return true;
 }

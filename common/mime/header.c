@@ -26,14 +26,6 @@ static bool at_continuation(const struct cursor *in)
     return in->at != in->end && (*in->at == ' ' || *in->at == '\t');
 }
 
-bool header_skip_empty_line(struct cursor *in)
-{
-    if (!at_empty_line(in))
-        return false;
-    cursor_skip(in, '\r');
-    return cursor_skip(in, '\n');
-}
-
 /* optional-field = field-name *WSP ":" unstructured    RFC 5322 3.6.8, obs-optional 4.5.8 */
 bool header_split_line(struct slice line, struct slice *name, struct slice *body)
 {
@@ -66,15 +58,6 @@ bool header_next(struct cursor *in, struct header_field *field)
     field->whole = cursor_since(in, &start);
     field->body.len = (size_t)(line.ptr + line.len - field->body.ptr);
     return true;
-}
-
-bool header_find(struct slice header, struct slice name, struct header_field *field)
-{
-    struct cursor in = cursor_of(header);
-    while (header_next(&in, field))
-        if (slice_equal_nocase(field->name, name))
-            return true;
-    return false;
 }
 
 void header_unfold(struct slice body, struct buffer *text)

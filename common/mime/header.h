@@ -20,15 +20,9 @@ struct header_field {
  * end of the input, the cursor standing there. */
 bool header_next(struct cursor *in, struct header_field *field);
 
-/* Steps over the empty line that ends a header, if the cursor stands at one. */
-bool header_skip_empty_line(struct cursor *in);
-
 /* field-name *WSP ":" at the beginning of a line without its line end. False if there is none;
  * *body is what stands behind the colon. */
 bool header_split_line(struct slice line, struct slice *name, struct slice *body);
-
-/* The first field of that name, in any case. */
-bool header_find(struct slice header, struct slice name, struct header_field *field);
 
 /* Appends the body without the line ends of its folds (RFC 5322 2.2.3) and without white space at
  * both ends. */

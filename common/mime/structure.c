@@ -69,7 +69,8 @@ void structure_append_string(struct buffer *text, struct slice string)
         append_literal(text, string);
 }
 
-void structure_append_nstring(struct buffer *text, struct slice string)
+/* nstring = string / nil: NIL where string.ptr is NULL */
+static void append_nstring(struct buffer *text, struct slice string)
 {
     if (string.ptr)
         structure_append_string(text, string);
@@ -100,13 +101,13 @@ static void append_address(struct buffer *text, const struct header_address *add
     struct slice local_part = address->local_part.len > 0 ? address->local_part : empty;
     struct slice domain = address->domain.len > 0 ? address->domain : empty;
     buffer_append_octet(text, '(');
-    structure_append_nstring(text, mailbox ? nil_if_empty(address->name) : absent);
+    append_nstring(text, mailbox ? nil_if_empty(address->name) : absent);
     buffer_append_octet(text, ' ');
-    structure_append_nstring(text, nil_if_empty(address->route));
+    append_nstring(text, nil_if_empty(address->route));
     buffer_append_octet(text, ' ');
-    structure_append_nstring(text, mailbox ? local_part : group ? address->name : absent);
+    append_nstring(text, mailbox ? local_part : group ? address->name : absent);
     buffer_append_octet(text, ' ');
-    structure_append_nstring(text, mailbox ? domain : absent);
+    append_nstring(text, mailbox ? domain : absent);
     buffer_append_octet(text, ')');
 }
 
@@ -158,9 +159,9 @@ static void append_envelope(struct writer *writer, const struct mime_part *messa
 {
     struct buffer *text = writer->text;
     buffer_append_octet(text, '(');
-    structure_append_nstring(text, field_text(message, MIME_DATE));
+    append_nstring(text, field_text(message, MIME_DATE));
     buffer_append_octet(text, ' ');
-    structure_append_nstring(text, field_text(message, MIME_SUBJECT));
+    append_nstring(text, field_text(message, MIME_SUBJECT));
     append_address_field(writer, message, MIME_FROM, MIME_FROM);
     append_address_field(writer, message, MIME_SENDER, MIME_FROM);
     append_address_field(writer, message, MIME_REPLY_TO, MIME_FROM);
@@ -168,9 +169,9 @@ static void append_envelope(struct writer *writer, const struct mime_part *messa
     append_address_field(writer, message, MIME_CC, MIME_CC);
     append_address_field(writer, message, MIME_BCC, MIME_BCC);
     buffer_append_octet(text, ' ');
-    structure_append_nstring(text, field_text(message, MIME_IN_REPLY_TO));
+    append_nstring(text, field_text(message, MIME_IN_REPLY_TO));
     buffer_append_octet(text, ' ');
-    structure_append_nstring(text, field_text(message, MIME_MESSAGE_ID));
+    append_nstring(text, field_text(message, MIME_MESSAGE_ID));
     buffer_append_octet(text, ')');
 }
 
@@ -224,9 +225,9 @@ static void append_body_fields(struct writer *writer, const struct mime_part *pa
     struct buffer *text = writer->text;
     append_parameters(writer, part->parameters, is_text);
     buffer_append_octet(text, ' ');
-    structure_append_nstring(text, field_text(part, MIME_CONTENT_ID));
+    append_nstring(text, field_text(part, MIME_CONTENT_ID));
     buffer_append_octet(text, ' ');
-    structure_append_nstring(text, field_text(part, MIME_CONTENT_DESCRIPTION));
+    append_nstring(text, field_text(part, MIME_CONTENT_DESCRIPTION));
     buffer_append_octet(text, ' ');
     append_encoding(writer, part);
     buffer_append_octet(text, ' ');
@@ -274,7 +275,7 @@ static void append_extension(struct writer *writer, const struct mime_part *part
     buffer_append_octet(writer->text, ' ');
     append_languages(writer, part);
     buffer_append_octet(writer->text, ' ');
-    structure_append_nstring(writer->text, field_text(part, MIME_CONTENT_LOCATION));
+    append_nstring(writer->text, field_text(part, MIME_CONTENT_LOCATION));
 }
 
 static void append_part(struct writer *writer, const struct mime_part *part);
@@ -313,7 +314,7 @@ static void append_single_part(struct writer *writer, const struct mime_part *pa
     if (!writer->extended)
         return;
     buffer_append_octet(text, ' ');
-    structure_append_nstring(text, field_text(part, MIME_CONTENT_MD5));
+    append_nstring(text, field_text(part, MIME_CONTENT_MD5));
     append_extension(writer, part);
 }
 

@@ -24,8 +24,7 @@ bool structure_format_envelope(const struct mime_part *message, struct buffer *t
 bool structure_format_body(const struct mime_part *root, struct buffer *text);
 bool structure_format_bodystructure(const struct mime_part *root, struct buffer *text);
 
-/* One IMAP string or nstring by the rules above. nstring: NIL where text.ptr is NULL. */
+/* One IMAP string by the rules above. */
 void structure_append_string(struct buffer *text, struct slice string);
-void structure_append_nstring(struct buffer *text, struct slice string);
 
 #endif

@@ -119,6 +119,14 @@ bool token_take(struct cursor *in, enum token_class class, struct slice *run)
     return run->len > 0;
 }
 
+int token_hex_value(uint8_t octet)
+{
+    if (ascii_is_digit(octet))
+        return octet - '0';
+    uint8_t letter = ascii_lower(octet);
+    return letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : -1;
+}
+
 struct slice token_trim(struct slice text)
 {
     while (text.len > 0 && token_is(text.ptr[0], TOKEN_SPACE))

@@ -44,6 +44,9 @@ bool token_take_quoted(struct cursor *in, struct buffer *text);
 /* The longest run of at least one octet of the class. */
 bool token_take(struct cursor *in, enum token_class class, struct slice *run);
 
+/* 0 to 15, or -1 for what is no hexadecimal digit; small letters count too. */
+int token_hex_value(uint8_t octet);
+
 /* Without white space (line ends too) at both ends. */
 struct slice token_trim(struct slice text);
 

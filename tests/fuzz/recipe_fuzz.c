@@ -20,8 +20,7 @@ static void check_prefix(struct slice prefix)
     struct header_field field;
     while (header_next(&in, &field))
         must(field.name.len > 0 && slice_ends_with(field.whole, SLICE("\r\n")));
-    header_skip_empty_line(&in);
-    must(cursor_at_end(&in));
+    must(cursor_at_end(&in) || slice_equal(cursor_rest(&in), SLICE("\r\n")));
 }
 
 static void check_recipe(const struct recipe *recipe, size_t message_octets)

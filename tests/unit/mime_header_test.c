@@ -46,22 +46,17 @@ static void fields_are_found_in_whatever_stands_there(void **state)
         }
         assert_slice_is(buffer_slice(&found), cases[i].fields);
         assert_int_equal(octets, (size_t)(in.at - text.ptr));
-        assert_int_equal(header_skip_empty_line(&in), octets < text.len);
+        assert_true(octets == text.len || *in.at == '\r' || *in.at == '\n');
         buffer_clear(&found);
     }
 }
 
-static void a_field_is_looked_up_and_unfolded(void **state)
+static void a_field_is_unfolded(void **state)
 {
     (void)state;
-    struct header_field field;
     struct buffer text = BUFFER_WITH_LIMIT(100);
-    struct slice header =
-        SLICE("X: 1\r\nsubject:  a\r\n\tb \r\n c  \r\nSubject: 2\r\n\r\nTo: x\r\n");
-    assert_true(header_find(header, SLICE("Subject"), &field));
-    header_unfold(field.body, &text);
+    header_unfold(SLICE("  a\r\n\tb \r\n c  "), &text);
     assert_slice_is(buffer_slice(&text), "a\tb  c");
-    assert_false(header_find(header, SLICE("To"), &field));
     buffer_clear(&text);
 }
 
@@ -318,7 +313,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(fields_are_found_in_whatever_stands_there),
-        cmocka_unit_test(a_field_is_looked_up_and_unfolded),
+        cmocka_unit_test(a_field_is_unfolded),
         cmocka_unit_test(addresses_are_read),
         cmocka_unit_test(hostile_addresses_take_linear_time),
         cmocka_unit_test(types_are_split),
