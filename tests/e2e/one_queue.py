@@ -63,7 +63,11 @@ class Session:
         self.take_ids()
         if len(self.ids) == 1:
             self.channel.send(QUEUE_MORE_IDS)
-        return self.ids.pop(0)
+        self.last_id = self.ids.pop(0)
+        return self.last_id
+
+    def forget(self):
+        self.channel.send(QUEUE_FORGET, request=self.request)
 
     def recipient(self, request, account, address=None, orcpt="", notify=0):
         texts = [account.encode(), (address or account).encode(), orcpt.encode()]
@@ -107,12 +111,14 @@ class Session:
         self.request += 1
         identity = self.next_id()
         write_fd, read_fd = self.lend_file(self.request)
-        at = 0
-        while at < len(body):
-            at += os.write(write_fd, body[at:])
-        os.close(read_fd)
-        if not keep_open:
-            os.close(write_fd)
+        try:
+            at = 0
+            while at < len(body):
+                at += os.write(write_fd, body[at:])
+        finally:
+            os.close(read_fd)
+            if not keep_open:
+                os.close(write_fd)
         for account in accounts:
             self.recipient(self.request, account)
         self.submit(self.request, identity, len(accounts), b"", IN_SPOOL, body_octets=len(body),

@@ -1,0 +1,327 @@
+"""smtpd-queue under every kind of failure, alone with its peers played: killed at the Nth call of
+each system call that writes, each fallible call failed once, a disk without space. Before: messages
+were acknowledged. After: each of them is there, whole, and goes out; what was refused is not.
+
+STAFFETTA_TORTURE=1 takes every N, else a few."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+from house import BUILD
+from one_queue import (
+    BODY, CONFIG, DONE, QUEUE_COMMITTED, QUEUE_REFUSED, TEMPORARY, Queue)
+
+pytestmark = [
+    pytest.mark.skipif(not (BUILD / "libexec" / "smtpd-queue").exists(),
+                       reason="smtpd-queue is not built"),
+    pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed"),
+]
+TORTURE = bool(os.environ.get("STAFFETTA_TORTURE"))
+BOB = "bob@test.example"
+LARGE = b"Subject: large\r\n\r\n" + b"0123456789abcdef\r\n" * 5000
+
+
+class Client:
+    """Submits messages and delivers them until told to stop or the queue is gone."""
+
+    def __init__(self, queue):
+        self.queue = queue
+        self.acknowledged, self.refused, self.delivered = {}, {}, set()
+        self.waiting = {}  # request: (id, body)
+
+    def submit(self, number):
+        session = self.queue.session
+        if number % 5 == 4:
+            try:
+                request, identity = session.send_large([BOB], LARGE)
+            except OSError:  # the disk is full for the session already
+                session.forget()
+                self.refused[session.last_id] = LARGE
+                return
+            self.waiting[request] = identity, LARGE
+        else:
+            body = BODY + b"x" * (number * 977 % 30000) + b"\r\n"
+            request, identity = session.send([BOB], body=body)
+            self.waiting[request] = identity, body
+
+    def take_answer(self):
+        """One answer; False: the queue is gone."""
+        session = self.queue.session
+        got = session.answers.pop(0) if session.answers else session.receive()
+        if got is None:
+            return False
+        kind, request, _, _ = got
+        identity, body = self.waiting.pop(request)
+        assert kind in (QUEUE_COMMITTED, QUEUE_REFUSED)
+        (self.acknowledged if kind == QUEUE_COMMITTED else self.refused)[identity] = body
+        return True
+
+    def run(self, messages):
+        """Submits so many, waiting for each; delivers each third at once. False: it is gone."""
+        with contextlib.suppress(OSError, AssertionError):
+            for number in range(messages):
+                self.submit(number)
+                while self.waiting:
+                    if not self.take_answer():
+                        return False
+                if number % 3 == 2:
+                    self.deliver_what_came()
+            return True
+        return False
+
+    def deliver_what_came(self):
+        if not self.queue.deliver:
+            self.queue.answer_target(BOB)
+        with contextlib.suppress(AssertionError):
+            while True:
+                delivery = self.queue.next_delivery(seconds=0.02)
+                self.queue.result(delivery, (DONE, "2.1.5", 0, 0))
+                self.delivered.add(delivery.id)
+
+
+def deliver_all(queue):
+    """{id: body} of everything the queue has; afterwards it is empty."""
+    found = {}
+    deadline = time.monotonic() + 30
+    while queue.role.counts()[1] > 0:
+        assert time.monotonic() < deadline, f"{queue.role.counts()} left"
+        if not queue.deliver:
+            queue.answer_target(BOB)
+        try:
+            delivery = queue.next_delivery(seconds=0.1)
+        except AssertionError:
+            continue
+        found[delivery.id] = delivery.body
+        queue.result(delivery, (DONE, "2.1.5", 1, 0))
+    return found
+
+
+def verify(directory, client):
+    """The next life has all that was acknowledged and not yet delivered, and nothing refused. What
+    was not answered at all may be there."""
+    queue = Queue(directory, CONFIG)
+    try:
+        found = deliver_all(queue)
+        lost = set(client.acknowledged) - set(found) - client.delivered
+        assert not lost, f"{len(lost)} of {len(client.acknowledged)} lost"
+        assert not set(found) & set(client.refused), "refused, and there all the same"
+        for identity, body in client.acknowledged.items():
+            assert found.get(identity, body) == body
+        assert os.listdir(directory / "spool") == []
+        assert min(queue.session.next_id() for _ in range(2)) > max([*found, 0])
+        queue.session.accept([BOB])  # it is open for business
+    finally:
+        queue.end()
+
+
+def traced(directory, inject):
+    """A queue in which a system call fails: strace's inject=..."""
+    wrap = [shutil.which("strace"), "-f", "-qq", "-o", "/dev/null", "-e", "trace=all",
+            "-e", f"inject={inject}"]
+    return Queue(directory, CONFIG, wrap=wrap)
+
+
+def end(queue):
+    """However it ended: strace, and the role below it."""
+    with contextlib.suppress(Exception):
+        queue.end()
+
+
+CALLS = {"fdatasync": 60, "pwrite64": 80, "write": 60, "fsync": 20, "linkat": 10, "openat": 60,
+         "unlinkat": 8, "sendmsg": 80, "fcntl": 60}
+KILLS = [(call, at) for call, most in CALLS.items()
+         for at in (range(1, most, 1) if TORTURE else {most // 4, most // 2})]
+
+
+@pytest.mark.parametrize("call,at", KILLS)
+def test_killed_at_a_system_call(tmp_path, call, at):
+    client = None
+    try:
+        queue = traced(tmp_path, f"{call}:signal=KILL:when={at}")
+    except (AssertionError, OSError):
+        pass  # before it was ready: nothing was acknowledged
+    else:
+        client = Client(queue)
+        client.run(40)
+        end(queue)
+    if client:
+        verify(tmp_path, client)
+    else:
+        Queue(tmp_path, CONFIG).end()
+
+
+# The call, the error, whether the process goes on afterwards.
+FAILURES = [("fdatasync", "EIO", False), ("fsync", "EIO", True), ("linkat", "EIO", True),
+            ("pwrite64", "ENOSPC", True), ("write", "ENOSPC", True), ("syncfs", "EIO", True),
+            ("unlinkat", "EIO", True), ("openat", "EMFILE", True), ("fcntl", "EMFILE", True),
+            ("mmap", "ENOMEM", True), ("sendmsg", "ENOBUFS", True), ("statfs", "EIO", True)]
+
+
+@pytest.mark.parametrize("call,error,goes_on", FAILURES)
+def test_a_call_fails_once(tmp_path, call, error, goes_on):
+    """From the first submission on. A refusal is temporary, and the next message is taken."""
+    for at in range(1, 40) if TORTURE else (1, 3):
+        directory = tmp_path / f"{call}{at}"
+        directory.mkdir()
+        # Calls are counted from the start of strace's life: skip those of the start.
+        skip = count_calls(tmp_path, call)
+        queue = traced(directory, f"{call}:error={error}:when={skip + at}")
+        client = Client(queue)
+        alive = client.run(15)
+        if goes_on:
+            assert alive, f"{call} number {at} ended it"
+            client.submit(0)
+            assert client.take_answer()
+        end(queue)
+        verify_all_but_unknown(directory, client)
+
+
+def verify_all_but_unknown(directory, client):
+    queue = Queue(directory, CONFIG)
+    try:
+        found = deliver_all(queue)
+        assert not set(client.acknowledged) - set(found) - client.delivered
+        assert not set(found) & set(client.refused)
+    finally:
+        queue.end()
+
+
+STARTS = {}
+
+
+def count_calls(directory, call):
+    """How often a start makes that call, so that failures hit what comes after."""
+    if not STARTS:
+        home = directory / "counted"
+        home.mkdir()
+        log = directory / "calls"
+        wrap = [shutil.which("strace"), "-f", "-qq", "-o", str(log)]
+        queue = Queue(home, CONFIG, wrap=wrap)
+        queue.session.take_ids()
+        lines = log.read_text().splitlines()
+        end(queue)
+        for line in lines:
+            name = line.split(maxsplit=1)[1].split("(")[0]
+            STARTS[name] = STARTS.get(name, 0) + 1
+        STARTS.setdefault("", 0)
+    return STARTS.get(call, 0)
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL])
+def test_killed_at_random(tmp_path, signal_number):
+    """Many lives on one directory."""
+    acknowledged = {}
+    for life in range(25 if TORTURE else 6):
+        queue = Queue(tmp_path, CONFIG)
+        client = Client(queue)
+        for number in range(200):
+            client.submit(number)
+        deadline = time.monotonic() + 0.02 * (life + 1)
+        while client.waiting and time.monotonic() < deadline:
+            assert client.take_answer()
+        os.kill(queue.role.pid, signal_number)
+        with contextlib.suppress(OSError, AssertionError):
+            while client.waiting and client.take_answer():
+                pass
+        acknowledged.update(client.acknowledged)
+        queue.end()
+    queue = Queue(tmp_path, CONFIG)
+    found = deliver_all(queue)
+    queue.end()
+    assert not set(acknowledged) - set(found)
+    assert all(found[identity] == body for identity, body in acknowledged.items())
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """24 MiB, of which a ballast takes the half."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small file system")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24M", "none", disk])
+    if mounted.returncode != 0:
+        pytest.skip("mounting is not allowed here")
+    (disk / "ballast").write_bytes(bytes(12 << 20))
+    (disk / "queue").mkdir()
+    yield disk
+    subprocess.run(["umount", "-l", disk], check=True)
+
+
+def fill(disk):
+    fd = os.open(disk / "filler", os.O_WRONLY | os.O_CREAT, 0o600)
+    with contextlib.suppress(OSError):
+        while True:
+            os.write(fd, bytes(4096))
+    os.close(fd)
+
+
+def test_full_disk(small_disk):
+    """Refused with 451 while it is full, and taken again once there is space, without a restart."""
+    directory = small_disk / "queue"
+    queue = Queue(directory, CONFIG)
+    client = Client(queue)
+    number = 0
+    while not client.refused:
+        client.submit(number)
+        number += 1
+        assert not client.waiting or client.take_answer(), "a full disk ended it"
+        assert number < 5000
+    for number in range(number, number + 20):  # it stays full, and stays up
+        client.submit(number)
+        assert not client.waiting or client.take_answer(), "a full disk ended it"
+    # Deliveries go on, though nothing can be written down.
+    queue.answer_target(BOB)
+    for _ in range(10):
+        delivery = queue.next_delivery()
+        assert delivery.body == client.acknowledged[delivery.id]
+        queue.result(delivery, (DONE, "2.1.5", 1, 0))
+        client.delivered.add(delivery.id)
+    (small_disk / "ballast").unlink()
+    deadline = time.monotonic() + 10
+    while True:
+        before = len(client.acknowledged)
+        client.submit(0)
+        assert client.take_answer()
+        if len(client.acknowledged) > before:
+            break
+        assert time.monotonic() < deadline, "still refused with space on the disk"
+        time.sleep(0.1)
+    end(queue)
+    verify(directory, client)
+
+
+def test_full_disk_at_start(small_disk):
+    """No start without space for recovery, nothing set aside, and all is there afterwards."""
+    directory = small_disk / "queue"
+    queue = Queue(directory, CONFIG)
+    client = Client(queue)
+    client.run(30)
+    end(queue)
+    fill(small_disk)
+    with contextlib.suppress(AssertionError, OSError):
+        Queue(directory, CONFIG).end()
+    assert not [name for name in os.listdir(directory) if name.startswith("corrupt-")]
+    (small_disk / "filler").unlink()
+    verify(directory, client)
+
+
+def test_deferred_while_the_disk_is_full(small_disk):
+    """An outcome that cannot be written waits, and is written later."""
+    directory = small_disk / "queue"
+    queue = Queue(directory, CONFIG)
+    identity = queue.session.accept([BOB])
+    fill(small_disk)
+    queue.answer_target(BOB)
+    queue.deliver_one(TEMPORARY, "4.2.2 full", 0)
+    time.sleep(0.3)
+    assert queue.role.counts()[1] == 1
+    (small_disk / "filler").unlink()
+    assert queue.deliver_one(DONE).id == identity
+    queue.wait_for_counts(0)
+    end(queue)
