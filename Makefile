@@ -122,7 +122,10 @@ check: check-build ## install what tests need, build under sanitizers, run all t
 check-build: deps-test
 	+$(MAKE) -j$(JOBS) BUILD=build/check OPTIMISE='-O1 -g' HARDENING=-fPIE \
 		SANITISE='-fsanitize=address,undefined -fno-sanitize-recover=undefined' check-programs
-check-programs: all unit $(replay_programs) $(BUILD)/e2e/hijacker
+check-programs: all unit $(replay_programs) $(BUILD)/e2e/hijacker $(BUILD)/fault/fail_call.so
+$(BUILD)/fault/fail_call.so: tests/fault/fail_call.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Werror -fPIC -shared $(SANITISE) -o $@ $< -ldl
 $(BUILD)/e2e/hijacker: $(BUILD)/obj/tests/e2e/hijacker.o $(call archive,common)
 	@mkdir -p $(@D)
 	$(call run,LD) $(CC) $(LDFLAGS) -o $@ $^ $(LIBRARIES)

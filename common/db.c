@@ -4,7 +4,8 @@
  *
  * The library's own flush repeats a failed fdatasync up to a hundred times, and a commit whose
  * record is written but not flushed can still be reported as done. Both turn a lost page into an
- * acknowledged one. Therefore flush_once() takes the place of its flush: it fails for good.
+ * acknowledged one. Therefore flush_once() takes the place of its flush: it fails for good. And
+ * give_way() takes the place of its way to sleep.
  */
 #include "common/db.h"
 
@@ -12,10 +13,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <db.h>
@@ -46,6 +49,9 @@ enum {
     LONGEST_KEY = 1024,
     /* One batch of the queue is at most some thousand rows, each with its pages locked. */
     MOST_LOCKS = 40000,
+    /* One for each read, transaction and compaction at once, made in advance: where there is no
+     * memory for one more, the library falls over its own feet. */
+    LOCKERS = 256,
     /* In a deadlock the lower one gives way: compaction has the library's default of 100. */
     OWNER_PRIORITY = 1000,
 };
@@ -67,6 +73,19 @@ static int flush_once(int fd)
     int code = errno;
     atomic_store(&flush_failed, true);
     return code;
+}
+
+/* The library sleeps by select(), a call that no sandbox of ours has; only between two looks at a
+ * mutex, and in checkpoints. */
+static int give_way(u_long seconds, u_long microseconds)
+{
+    const struct timespec nap = {.tv_sec = (time_t)seconds,
+                                 .tv_nsec = (long)(microseconds % 1000000) * 1000};
+    if (seconds == 0 && microseconds == 0)
+        sched_yield();
+    else
+        nanosleep(&nap, NULL);
+    return 0;
 }
 
 bool db_usable(const struct db *db)
@@ -264,12 +283,16 @@ static int configure(struct db *db, const struct db_options *options)
         code = environment->set_lk_max_locks(environment, MOST_LOCKS);
     if (code == 0)
         code = environment->set_lk_max_objects(environment, MOST_LOCKS);
+    if (code == 0)
+        code = environment->set_memory_init(environment, DB_MEM_LOCKER, LOCKERS);
     return code;
 }
 
 static bool open_environment(struct db *db, const struct db_options *options, struct error *error)
 {
     int code = db_env_set_func_fsync(flush_once);
+    if (code == 0)
+        code = db_env_set_func_yield(give_way);
     if (code == 0)
         code = db_env_create(&db->environment, 0);
     if (code != 0)

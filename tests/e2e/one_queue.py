@@ -21,6 +21,10 @@ BODY = b"From: a@b.example\r\nSubject: s\r\n\r\nhello\r\n"
 CONFIG = 'queue { retry = "1s" lifetime = 1h } limits { free-space = 0 }'
 
 
+class Refused(Exception):
+    """QUEUE_REFUSED came instead of a file."""
+
+
 class Session:
     """A session process with ids to give."""
 
@@ -102,10 +106,18 @@ class Session:
         return identity
 
     def lend_file(self, request):
+        """Two descriptors; raises Refused. Answers to others meanwhile are kept."""
         self.channel.send(QUEUE_SPOOL, request=request)
-        got, _, fds = self.expect(QUEUE_SPOOLED)
-        assert got == request and len(fds) == 2
-        return fds
+        while True:
+            got = self.receive()
+            assert got is not None, "the role is gone"
+            if got[1] == request:
+                break
+            self.answers.append(got)
+        if got[0] == QUEUE_REFUSED:
+            raise Refused
+        assert got[0] == QUEUE_SPOOLED and len(got[3]) == 2
+        return got[3]
 
     def send_large(self, accounts, body, keep_open=False, **options):
         self.request += 1
@@ -173,8 +185,8 @@ class Delivery:
 class Queue:
     """The role with a session, auth and, once asked for, deliver."""
 
-    def __init__(self, directory, config=CONFIG, wrap=()):
-        self.role = Role("smtpd-queue", directory, config, purpose=DESCRIPTOR_DIRECTORY, wrap=wrap)
+    def __init__(self, directory, config=CONFIG, **options):
+        self.role = Role("smtpd-queue", directory, config, purpose=DESCRIPTOR_DIRECTORY, **options)
         self.auth = self.role.peer("auth")
         self.session = Session(self.role)
         self.role.go()
@@ -213,7 +225,9 @@ class Queue:
         return body[8:].decode()
 
     def next_delivery(self, seconds=20):
-        kind, request, body, fds = self.deliver.receive(seconds)
+        got = self.deliver.receive(seconds)
+        assert got is not None, "the role is gone"
+        kind, request, body, fds = got
         assert kind in (DELIVER_MESSAGE, DELIVER_MESSAGE_FILE)
         return Delivery(kind, request, body, fds)
 

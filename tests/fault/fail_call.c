@@ -1,0 +1,171 @@
+/*
+ * Preloaded into a role (LD_PRELOAD), fails one call of one function:
+ *
+ *     FAIL_CALL=fdatasync:5:3     the third fdatasync after the event loop began returns EIO
+ *
+ * strace's error injection is no use here: it replaces the number of the system call, and the
+ * role's own seccomp filter ends the process for it. For the same reason what fails is the function
+ * of the C library. malloc and calloc fail for real, with NULL.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+static char target[32];
+static int code;
+static long wanted;
+static atomic_long calls;
+static atomic_bool armed;
+
+static void __attribute__((constructor)) read_order(void)
+{
+    const char *order = getenv("FAIL_CALL");
+    if (!order || sscanf(order, "%31[^:]:%d:%ld", target, &code, &wanted) != 3)
+        target[0] = '\0';
+}
+
+static bool fails(const char *name)
+{
+    if (!atomic_load(&armed) || strcmp(name, target) != 0)
+        return false;
+    if (atomic_fetch_add(&calls, 1) + 1 != wanted)
+        return false;
+    errno = code;
+    return true;
+}
+
+/* A function pointer from dlsym's object pointer, as POSIX means it. */
+#define REAL(name)                                                                                 \
+    __typeof__(&name) real;                                                                        \
+    *(void **)&real = dlsym(RTLD_NEXT, #name)
+
+int epoll_wait(int fd, struct epoll_event *events, int most, int timeout)
+{
+    REAL(epoll_wait);
+    atomic_store(&armed, true);
+    return real(fd, events, most, timeout);
+}
+
+#define INTERPOSE(type, name, failed, parameters, ...)                                             \
+    type name parameters;                                                                          \
+    type name parameters                                                                           \
+    {                                                                                              \
+        REAL(name);                                                                                \
+        return fails(#name) ? failed : real(__VA_ARGS__);                                          \
+    }
+
+INTERPOSE(int, fsync, -1, (int fd), fd)
+INTERPOSE(int, fdatasync, -1, (int fd), fd)
+INTERPOSE(int, syncfs, -1, (int fd), fd)
+INTERPOSE(int, linkat, -1, (int from_fd, const char *from, int to_fd, const char *to, int flags),
+          from_fd, from, to_fd, to, flags)
+INTERPOSE(int, unlinkat, -1, (int fd, const char *name, int flags), fd, name, flags)
+INTERPOSE(int, unlink, -1, (const char *name), name)
+INTERPOSE(int, renameat, -1, (int from_fd, const char *from, int to_fd, const char *to), from_fd,
+          from, to_fd, to)
+INTERPOSE(int, rename, -1, (const char *from, const char *to), from, to)
+/* Berkeley DB follows a pwrite that failed by lseek and write: these fail with it. */
+static _Thread_local bool write_too;
+
+/* Files only: that of an eventfd cannot fail. */
+ssize_t write(int fd, const void *octets, size_t count)
+{
+    REAL(write);
+    struct stat status;
+    bool is_file = fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+    if (is_file && write_too) {
+        write_too = false;
+        errno = code;
+        return -1;
+    }
+    return is_file && fails("write") ? -1 : real(fd, octets, count);
+}
+
+/* Under both names, as with and without _FILE_OFFSET_BITS=64. */
+#define INTERPOSE_AS(type, name, as, failed, parameters, ...)                                      \
+    type name parameters;                                                                          \
+    type name parameters                                                                           \
+    {                                                                                              \
+        REAL(name);                                                                                \
+        return fails(as) ? failed : real(__VA_ARGS__);                                             \
+    }
+
+INTERPOSE_AS(ssize_t, pwrite, "pwrite", (write_too = true, -1),
+             (int fd, const void *octets, size_t count, off_t offset), fd, octets, count, offset)
+INTERPOSE_AS(ssize_t, pwrite64, "pwrite", (write_too = true, -1),
+             (int fd, const void *octets, size_t count, off64_t offset), fd, octets, count, offset)
+INTERPOSE_AS(ssize_t, pread, "pread", -1, (int fd, void *octets, size_t count, off_t offset), fd,
+             octets, count, offset)
+INTERPOSE_AS(ssize_t, pread64, "pread", -1, (int fd, void *octets, size_t count, off64_t offset),
+             fd, octets, count, offset)
+INTERPOSE_AS(int, statvfs64, "statvfs", -1,
+             (const char *restrict path, struct statvfs64 *restrict status), path, status)
+INTERPOSE(ssize_t, sendmsg, -1, (int fd, const struct msghdr *message, int flags), fd, message,
+          flags)
+INTERPOSE(ssize_t, recvmsg, -1, (int fd, struct msghdr *message, int flags), fd, message, flags)
+#define INTERPOSE_OPEN(name)                                                                       \
+    int name(const char *path, int flags, ...)                                                     \
+    {                                                                                              \
+        REAL(name);                                                                                \
+        va_list arguments;                                                                         \
+        va_start(arguments, flags);                                                                \
+        mode_t mode = va_arg(arguments, mode_t);                                                   \
+        va_end(arguments);                                                                         \
+        return fails("open") ? -1 : real(path, flags, mode);                                       \
+    }
+INTERPOSE_OPEN(open)
+INTERPOSE_OPEN(open64)
+
+#define INTERPOSE_OPENAT(name)                                                                     \
+    int name(int fd, const char *path, int flags, ...)                                             \
+    {                                                                                              \
+        REAL(name);                                                                                \
+        va_list arguments;                                                                         \
+        va_start(arguments, flags);                                                                \
+        mode_t mode = va_arg(arguments, mode_t);                                                   \
+        va_end(arguments);                                                                         \
+        return fails("open") ? -1 : real(fd, path, flags, mode);                                   \
+    }
+INTERPOSE_OPENAT(openat)
+INTERPOSE_OPENAT(openat64)
+
+#define INTERPOSE_FCNTL(name)                                                                      \
+    int name(int fd, int command, ...)                                                             \
+    {                                                                                              \
+        REAL(name);                                                                                \
+        va_list arguments;                                                                         \
+        va_start(arguments, command);                                                              \
+        uintptr_t argument = va_arg(arguments, uintptr_t);                                         \
+        va_end(arguments);                                                                         \
+        return fails("fcntl") ? -1 : real(fd, command, argument);                                  \
+    }
+INTERPOSE_FCNTL(fcntl)
+INTERPOSE_FCNTL(fcntl64)
+
+#ifndef __SANITIZE_ADDRESS__ /* which has an allocator of its own */
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+
+void *malloc(size_t size)
+{
+    return fails("malloc") ? NULL : __libc_malloc(size);
+}
+
+void *calloc(size_t count, size_t size)
+{
+    return fails("malloc") ? NULL : __libc_calloc(count, size);
+}
+#endif
