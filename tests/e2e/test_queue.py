@@ -203,11 +203,12 @@ def test_report_for_a_foreign_sender_is_held_over_restarts(queue, tmp_path):
 
 
 def test_expired_is_returned(tmp_path):
-    queue = Queue(tmp_path, CONFIG.replace("lifetime = 1h", "lifetime = 1s"))
+    queue = Queue(tmp_path, 'queue { retry = "1s" lifetime = 500ms } limits { free-space = 0 }')
     queue.session.accept([BOB], sender="alice@test.example")
     queue.answer_target()
     queue.deliver_one(TEMPORARY, "4.2.2 full")
-    queue.deliver_one(TEMPORARY, "4.2.2 full")
+    delivery = queue.next_delivery()  # once more after its time, which was over when it came
+    queue.result(delivery, (TEMPORARY, "4.2.2 full"))
     queue.answer_address(["alice@test.example"])
     queue.answer_target()
     _, fields, _ = read_report(queue.deliver_one())
