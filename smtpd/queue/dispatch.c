@@ -2,9 +2,7 @@
  * Out of the queue; see dispatch.h.
  *
  * A destination is served only when its account's target is known, its deliver process is there and
- * has room. Otherwise it is blocked and stands in the list of what it waits for: an answer
- * (question), a process with room (deliver_peer.blocked), auth (without_auth) or the next second
- * (paused). So whoever waits for something slow costs the others nothing.
+ * has room. Otherwise it is blocked until that changes (targets.h).
  */
 #include "smtpd/queue/dispatch.h"
 
@@ -27,9 +25,6 @@ enum {
     UNDER_WAY_MAX = 128,     /* messages with one deliver process */
     LOOK_AHEAD = 256,        /* recipients looked at for one record */
     FLUSH_AT_ONCE = 1024,    /* recipients unflushed that are not made to wait */
-    TARGET_TTL_MS = 60000,   /* then auth is asked again: accounts and quotas change */
-    TARGET_PAUSE_MS = 1000,  /* between two questions for one account whose process is gone */
-    QUESTION_MS = 30000,     /* unanswered: tried later */
     ATTEMPT_MS = 15 * 60000, /* unanswered: tried later, and looked for before */
     LOST_ONCE_MS = 200,      /* the process died with it: again */
     LOST_TWICE_MS = 5000,    /* then as any failure */
@@ -39,15 +34,6 @@ enum {
 
 /* Deliveries that nobody waits for may gather before one syncfs: no client sees it. */
 #define FLUSH_DELAY_S 0.1
-
-/* To auth: where an account's mail goes, or who is behind an address. */
-struct question {
-    UT_hash_handle hh;
-    uint64_t request;
-    uint64_t asked_ms;
-    struct queue_target *target;        /* AUTH_TARGET, or NULL */
-    struct queued_recipient *recipient; /* AUTH_RECIPIENT, or NULL */
-};
 
 /* One DELIVER_MESSAGE. */
 struct attempt {
@@ -76,79 +62,6 @@ struct deliver_peer {
     ev_timer flush_soon;
 };
 
-/* ---- waiting for something ---- */
-
-static void wait_in(struct queue *queue, struct queue_target **list, struct queue_target *target)
-{
-    schedule_block(&queue->queued.schedule, &target->destination);
-    target->list = list;
-    DL_APPEND(*list, target);
-}
-
-static void let_go(struct queue *queue, struct queue_target **list)
-{
-    while (*list) {
-        struct queue_target *target = *list;
-        DL_DELETE(*list, target);
-        target->list = NULL;
-        schedule_unblock(&queue->queued.schedule, &target->destination);
-    }
-    queue_wake(queue);
-}
-
-/* ---- questions ---- */
-
-static struct question *find_question(const struct queue *queue, uint64_t request)
-{
-    struct question *question;
-    HASH_FIND(hh, queue->dispatch.questions, &request, sizeof(request), question);
-    return question;
-}
-
-static void free_question(struct queue *queue, struct question *question)
-{
-    HASH_DEL(queue->dispatch.questions, question);
-    free(question);
-}
-
-static struct question *make_question(struct queue *queue, struct queue_target *target,
-                                      struct queued_recipient *recipient)
-{
-    struct question *question = calloc(1, sizeof(*question));
-    if (!question)
-        return NULL;
-    question->request = queue_next_request(queue);
-    question->asked_ms = queue_now_ms();
-    question->target = target;
-    question->recipient = recipient;
-    HASH_ADD(hh, queue->dispatch.questions, request, sizeof(question->request), question);
-    if (hash_table_holds(&question->hh))
-        return question;
-    free(question);
-    return NULL;
-}
-
-/* The destination is blocked until the answer. */
-static void ask_target(struct queue *queue, struct role_peer *auth, struct queue_target *target)
-{
-    struct slice account = queue_target_account(target);
-    struct question *question = make_question(queue, target, NULL);
-    if (!question) {
-        wait_in(queue, &queue->dispatch.paused, target);
-        return;
-    }
-    struct auth_target record = {.header = {.type = AUTH_TARGET, .request = question->request},
-                                 .account_octets = (uint32_t)account.len};
-    if (!ipc_send_record(&auth->channel, &record.header, sizeof(record), account, NULL)) {
-        free_question(queue, question);
-        wait_in(queue, &queue->dispatch.paused, target);
-        return;
-    }
-    target->state = TARGET_ASKED;
-    target->asked_ms = question->asked_ms;
-    schedule_block(&queue->queued.schedule, &target->destination);
-}
-
 /* ---- outcomes ---- */
 
 static void log_outcome(struct queue *queue, const char *event,
@@ -159,225 +72,6 @@ static void log_outcome(struct queue *queue, const char *event,
         log_id("queue_id", queue_id_format(recipient->message->id, id)),
         log_bytes("account", queue_target_account(recipient->target)),
         log_number("recipient", recipient->number), log_bytes("reply", text));
-}
-
-/* All that are ready for this account end the same way. */
-static void settle_line(struct queue *queue, struct queue_target *target,
-                        enum queued_outcome outcome, struct slice text)
-{
-    while (target->destination.line) {
-        struct queued_recipient *recipient = (struct queued_recipient *)target->destination.line;
-        settle_add(queue, recipient, outcome, text);
-    }
-}
-
-static void target_failed(struct queue *queue, struct question *question,
-                          enum queued_outcome outcome, struct slice text)
-{
-    struct queue_target *target = question->target;
-    free_question(queue, question);
-    target->state = TARGET_UNKNOWN;
-    settle_line(queue, target, outcome, text);
-    schedule_unblock(&queue->queued.schedule, &target->destination);
-    queue_wake(queue);
-}
-
-static void question_failed(struct queue *queue, struct question *question, struct slice text)
-{
-    if (question->target) {
-        target_failed(queue, question, OUTCOME_DEFERRED, text);
-        return;
-    }
-    settle_add(queue, question->recipient, OUTCOME_DEFERRED, text);
-    free_question(queue, question);
-}
-
-/* An answer to a question for a target; NULL where it comes too late. */
-static struct question *target_question(struct queue *queue, const struct ipc_packet *packet)
-{
-    struct question *question = find_question(queue, ipc_packet_header(packet)->request);
-    return question && question->target ? question : NULL;
-}
-
-static bool on_target(void *owner, struct ipc_packet *packet, struct error *error)
-{
-    (void)error;
-    struct role *role = owner;
-    struct queue *queue = role->state;
-    const struct role_target *record = packet->record;
-    struct question *question = target_question(queue, packet);
-    if (!question)
-        return true;
-    struct queue_target *target = question->target;
-    free_question(queue, question);
-    target->state = TARGET_KNOWN;
-    target->handle = record->handle;
-    target->deliver_number = record->deliver_number;
-    target->known_until_ms = queue_now_ms() + TARGET_TTL_MS;
-    schedule_unblock(&queue->queued.schedule, &target->destination);
-    queue_wake(queue);
-    return true;
-}
-
-static bool on_no_process(void *owner, struct ipc_packet *packet, struct error *error)
-{
-    (void)error;
-    struct role *role = owner;
-    struct queue *queue = role->state;
-    struct question *question = target_question(queue, packet);
-    if (question)
-        target_failed(queue, question, OUTCOME_DEFERRED,
-                      SLICE("4.3.0 no process could be started for the account"));
-    return true;
-}
-
-static bool on_no_target(void *owner, struct ipc_packet *packet, struct error *error)
-{
-    (void)error;
-    struct role_peer *peer = owner;
-    struct queue *queue = queue_of(peer);
-    const struct auth_no_target *record = packet->record;
-    struct question *question = target_question(queue, packet);
-    if (!question)
-        return true;
-    if (record->permanent)
-        target_failed(queue, question, OUTCOME_FAILED,
-                      SLICE("5.1.1 the account does not exist any more"));
-    else
-        target_failed(queue, question, OUTCOME_DEFERRED,
-                      SLICE("4.3.0 the account cannot be looked up now"));
-    return true;
-}
-
-const struct ipc_rule dispatch_orders[DISPATCH_ORDERS] = {
-    {ROLE_TARGET, sizeof(struct role_target), sizeof(struct role_target), 0, on_target},
-    {ROLE_NO_TARGET, sizeof(struct role_no_target), sizeof(struct role_no_target), 0,
-     on_no_process},
-};
-
-/* ---- addresses that nobody has resolved yet: the senders that reports go to ---- */
-
-static void ask_address(struct queue *queue, struct role_peer *auth,
-                        struct queued_recipient *recipient)
-{
-    struct dispatch *dispatch = &queue->dispatch;
-    struct stored_recipient row;
-    struct error error = {0};
-    queued_enter(&queue->queued, recipient, QUEUED_UNDER_WAY);
-    if (!queue_store_get_recipient(queue->store, recipient->message->id, recipient->number,
-                                   &dispatch->recipient, &row, &error)) {
-        queue_check_store(queue, &error);
-        settle_add(queue, recipient, OUTCOME_HELD, SLICE("4.3.0 its record cannot be read"));
-        return;
-    }
-    struct question *question = make_question(queue, NULL, recipient);
-    struct auth_recipient record = {
-        .header = {.type = AUTH_RECIPIENT, .request = question ? question->request : 0},
-        .address_octets = (uint32_t)row.address.len};
-    if (question
-        && ipc_send_record(&auth->channel, &record.header, sizeof(record), row.address, NULL))
-        return;
-    if (question)
-        free_question(queue, question);
-    queued_schedule(&queue->queued, recipient, queue_now_ms() + NO_TRY_MS);
-}
-
-static const struct {
-    enum queued_outcome outcome;
-    struct slice text;
-} verdicts[] = {
-    [AUTH_RECIPIENT_UNKNOWN] = {OUTCOME_FAILED, SLICE("5.1.1 no such address")},
-    [AUTH_RECIPIENT_FOREIGN] = {OUTCOME_HELD, SLICE("4.4.0 nothing is relayed yet")},
-    [AUTH_RECIPIENT_FOREIGN_ALIAS] = {OUTCOME_HELD, SLICE("4.4.0 nothing is relayed yet")},
-    [AUTH_RECIPIENT_LOOP] = {OUTCOME_FAILED, SLICE("5.4.6 aliases form a loop")},
-    [AUTH_RECIPIENT_FULL] = {OUTCOME_DEFERRED, SLICE("4.2.2 mailbox full")},
-    [AUTH_RECIPIENT_TEMPORARY] = {OUTCOME_DEFERRED, SLICE("4.3.0 cannot be looked up now")},
-};
-
-/* The octets are `count` times a length and a name, neither more nor less. */
-static bool are_accounts(struct slice octets, uint32_t count)
-{
-    for (; count > 0; count--) {
-        uint16_t length;
-        if (octets.len < sizeof(length))
-            return false;
-        memcpy(&length, octets.ptr, sizeof(length));
-        octets = slice_from(octets, sizeof(length));
-        if (length == 0 || length > octets.len)
-            return false;
-        octets = slice_from(octets, length);
-    }
-    return octets.len == 0;
-}
-
-static void address_resolved(struct queue *queue, struct queued_recipient *recipient,
-                             struct slice accounts)
-{
-    uint8_t *copy = malloc(accounts.len);
-    if (!copy) {
-        settle_add(queue, recipient, OUTCOME_DEFERRED, SLICE("4.3.0 out of memory"));
-        return;
-    }
-    memcpy(copy, accounts.ptr, accounts.len);
-    recipient->accounts = slice_of(copy, accounts.len);
-    settle_add(queue, recipient, OUTCOME_RESOLVED, slice_of(NULL, 0));
-}
-
-static bool on_address(void *owner, struct ipc_packet *packet, struct error *error)
-{
-    struct role_peer *peer = owner;
-    struct queue *queue = queue_of(peer);
-    const struct auth_recipient_answer *record = packet->record;
-    struct slice tail = ipc_packet_tail(packet, sizeof(*record));
-    if (record->verdict < AUTH_RECIPIENT_ACCOUNTS || record->verdict > AUTH_RECIPIENT_TEMPORARY
-        || record->text_octets > tail.len)
-        return error_set(error, ERROR_PEER, "malformed verdict");
-    struct slice accounts = slice_from(tail, record->text_octets);
-    bool local = record->verdict == AUTH_RECIPIENT_ACCOUNTS;
-    if (!are_accounts(accounts, record->accounts) || local != (record->accounts > 0))
-        return error_set(error, ERROR_PEER, "malformed accounts");
-    struct question *question = find_question(queue, record->header.request);
-    if (!question || !question->recipient)
-        return true; /* too late */
-    struct queued_recipient *recipient = question->recipient;
-    free_question(queue, question);
-    if (local)
-        address_resolved(queue, recipient, accounts);
-    else
-        settle_add(queue, recipient, verdicts[record->verdict].outcome,
-                   verdicts[record->verdict].text);
-    return true;
-}
-
-const struct ipc_rule dispatch_auth_rules[DISPATCH_AUTH_RULES] = {
-    {AUTH_NO_TARGET, sizeof(struct auth_no_target), sizeof(struct auth_no_target), 0, on_no_target},
-    {AUTH_RECIPIENT_ANSWER, sizeof(struct auth_recipient_answer), IPC_RECORD_MAX, 0, on_address},
-};
-
-void dispatch_auth_up(struct queue *queue)
-{
-    let_go(queue, &queue->dispatch.without_auth);
-}
-
-/* Its questions are asked again of its successor; what it passed to the master may still come, and
- * is not looked at. */
-void dispatch_auth_down(struct queue *queue)
-{
-    struct question *question, *next;
-    HASH_ITER (hh, queue->dispatch.questions, question, next) {
-        struct queue_target *target = question->target;
-        if (target) {
-            target->state = TARGET_UNKNOWN;
-            target->asked_ms = 0; /* its successor is asked at once */
-            wait_in(queue, &queue->dispatch.without_auth, target);
-        } else {
-            queued_schedule(&queue->queued, question->recipient, queue_now_ms() + NO_TRY_MS);
-        }
-        free_question(queue, question);
-    }
-    /* The successor's channel may have come before the end of this one was seen. */
-    if (role_find_peer(queue->role, ROLE_AUTH))
-        dispatch_auth_up(queue);
 }
 
 /* ---- attempts ---- */
@@ -703,7 +397,7 @@ static bool parse_outcomes(const struct deliver_peer *peer, const struct ipc_pac
 static void under_way_ended(struct deliver_peer *peer)
 {
     if (--peer->under_way <= UNDER_WAY_MAX / 2)
-        let_go(peer->queue, &peer->blocked);
+        targets_let_go(peer->queue, &peer->blocked);
 }
 
 static bool on_result(void *owner, struct ipc_packet *packet, struct error *error)
@@ -712,7 +406,7 @@ static bool on_result(void *owner, struct ipc_packet *packet, struct error *erro
     struct deliver_peer *peer = role_peer->data;
     struct queue *queue = peer->queue;
     const struct deliver_result *record = packet->record;
-    struct deliver_outcome outcomes[DELIVER_RECIPIENTS_MAX];
+    struct deliver_outcome outcomes[DELIVER_RECIPIENTS_MAX] = {0};
     struct slice texts;
     if (!parse_outcomes(peer, packet, outcomes, &texts))
         return error_set(error, ERROR_PEER, "malformed result");
@@ -784,7 +478,7 @@ void dispatch_deliver_down(struct queue *queue, struct role_peer *role_peer)
         if (attempt->peer == peer)
             attempt_lost(queue, attempt, SLICE("4.3.0 the delivery process died"));
     }
-    let_go(queue, &peer->blocked);
+    targets_let_go(queue, &peer->blocked);
     start_sync(peer);
     free_peer_if_done(peer);
 }
@@ -801,40 +495,22 @@ static struct deliver_peer *find_deliver(struct queue *queue, const struct queue
 /* The process for this account, or NULL: the destination is blocked, and waits for something. */
 static struct deliver_peer *ready_peer(struct queue *queue, struct queue_target *target)
 {
-    struct dispatch *dispatch = &queue->dispatch;
-    uint64_t now_ms = queue_now_ms();
-    bool fresh = target->state == TARGET_KNOWN && now_ms < target->known_until_ms;
+    bool fresh = target->state == TARGET_KNOWN && queue_now_ms() < target->known_until_ms;
     struct deliver_peer *peer = fresh ? find_deliver(queue, target) : NULL;
-    if (peer && peer->under_way < UNDER_WAY_MAX && !ipc_is_congested(&peer->role_peer->channel))
-        return peer;
-    if (peer) {
-        wait_in(queue, peer->under_way > 0 ? &peer->blocked : &dispatch->paused, target);
+    if (!peer) {
+        targets_ask(queue, target);
         return NULL;
     }
-    struct role_peer *auth = role_find_peer(queue->role, ROLE_AUTH);
-    target->state = TARGET_UNKNOWN;
-    if (!auth)
-        wait_in(queue, &dispatch->without_auth, target);
-    else if (now_ms - target->asked_ms < TARGET_PAUSE_MS)
-        wait_in(queue, &dispatch->paused, target);
-    else
-        ask_target(queue, auth, target);
+    if (peer->under_way < UNDER_WAY_MAX && !ipc_is_congested(&peer->role_peer->channel))
+        return peer;
+    targets_wait(queue, peer->under_way > 0 ? &peer->blocked : &queue->targets.paused, target);
     return NULL;
-}
-
-static void serve_unresolved(struct queue *queue, struct queue_target *target)
-{
-    struct role_peer *auth = role_find_peer(queue->role, ROLE_AUTH);
-    if (auth)
-        ask_address(queue, auth, (struct queued_recipient *)schedule_take(&queue->queued.schedule));
-    else
-        wait_in(queue, &queue->dispatch.without_auth, target);
 }
 
 static void serve_next(struct queue *queue, struct queue_target *target)
 {
     if (target->account_octets == 0) {
-        serve_unresolved(queue, target);
+        targets_ask_address(queue, target);
         return;
     }
     struct deliver_peer *peer = ready_peer(queue, target);
@@ -855,20 +531,14 @@ bool dispatch_run(struct queue *queue)
 void dispatch_tick(struct queue *queue)
 {
     uint64_t now_ms = queue_now_ms();
-    struct question *question, *next_question;
-    HASH_ITER (hh, queue->dispatch.questions, question, next_question) {
-        if (now_ms - question->asked_ms >= QUESTION_MS)
-            question_failed(queue, question, SLICE("4.3.0 the account could not be looked up"));
-    }
-    struct attempt *attempt, *next_attempt;
-    HASH_ITER (hh, queue->dispatch.attempts, attempt, next_attempt) {
+    struct attempt *attempt, *next;
+    HASH_ITER (hh, queue->dispatch.attempts, attempt, next) {
         if (now_ms - attempt->sent_ms < ATTEMPT_MS)
             continue;
         struct deliver_peer *peer = attempt->peer;
         attempt_lost(queue, attempt, SLICE("4.3.0 the delivery took too long"));
         under_way_ended(peer);
     }
-    let_go(queue, &queue->dispatch.paused);
 }
 
 void dispatch_init(struct queue *queue)

@@ -1,6 +1,6 @@
 /*
- * Out of the queue: whose turn it is (schedule.h), where that account's mail goes (auth and the
- * master), the record to `deliver`, its answer, and one syncfs for many deliveries.
+ * Out of the queue: whose turn it is (schedule.h), where that account's mail goes (targets.h), the
+ * record to `deliver`, its answer, and one syncfs for many deliveries.
  *
  * A recipient leaves here in one of three ways: an outcome for settle.h; back into the schedule,
  * where nothing came of the attempt (a dead process); or with the syncfs that covers it.
@@ -12,34 +12,27 @@
 #include "common/role.h"
 
 struct queue;
-struct queue_target;
 
 struct dispatch {
-    struct question *questions;  /* to auth or the master, by request */
-    struct attempt *attempts;    /* with a deliver process, by request */
-    struct deliver_peer *peers;  /* those that died with work unflushed too */
-    struct queue_target *paused; /* wait for the next second */
-    struct queue_target *without_auth;
-    struct buffer message; /* the record that is being sent */
+    struct question *questions; /* to auth or the master, by request */
+    struct attempt *attempts;   /* with a deliver process, by request */
+    struct deliver_peer *peers; /* those that died with work unflushed too */
+    struct buffer message;      /* the record that is being sent */
     struct buffer recipient;
     struct buffer addresses;
 };
 
-enum { DISPATCH_AUTH_RULES = 2, DISPATCH_DELIVER_RULES = 2, DISPATCH_ORDERS = 2 };
-extern const struct ipc_rule dispatch_auth_rules[DISPATCH_AUTH_RULES];
+enum { DISPATCH_DELIVER_RULES = 2 };
 extern const struct ipc_rule dispatch_deliver_rules[DISPATCH_DELIVER_RULES];
-extern const struct ipc_rule dispatch_orders[DISPATCH_ORDERS]; /* of the master */
 
 void dispatch_init(struct queue *queue);
 bool dispatch_deliver_up(struct queue *queue, struct role_peer *peer);
 void dispatch_deliver_down(struct queue *queue, struct role_peer *peer);
-void dispatch_auth_up(struct queue *queue);
-void dispatch_auth_down(struct queue *queue);
 
 /* Starts what is due, a bounded part of it; true if there is more. */
 bool dispatch_run(struct queue *queue);
 
-/* Once a second: questions and attempts that were never answered. */
+/* Once a second: attempts that were never answered. */
 void dispatch_tick(struct queue *queue);
 
 /* Whether a deliver process or the second thread has something. */

@@ -62,7 +62,7 @@ struct submission {
     /* From QUEUE_SUBMIT on. */
     uint64_t id;
     struct stored_message message;
-    struct filter_cut *cuts;
+    const struct filter_cut *cuts;
     struct queued_message *queued; /* there, but not scheduled */
     bool flushed;                  /* by the second thread */
     struct error error;
@@ -360,10 +360,10 @@ static bool parse_cuts(const struct queue_submit *record, struct slice *tail,
         return error_set(error, ERROR_PEER, "malformed cuts");
     if (record->cuts == 0)
         return true;
-    submission->cuts = arena_alloc(&submission->arena, octets);
-    if (!submission->cuts)
+    struct slice copy = arena_copy(&submission->arena, slice_range(*tail, 0, octets));
+    if (!copy.ptr)
         return error_memory(error);
-    memcpy(submission->cuts, tail->ptr, octets);
+    submission->cuts = (const void *)copy.ptr;
     *tail = slice_from(*tail, octets);
     submission->message.cut_count = record->cuts;
     if (!stored_cuts_fit(submission->cuts, record->cuts, record->body_octets))

@@ -406,6 +406,7 @@ static void on_second(struct ev_loop *loop, ev_timer *watcher, int events)
     look_at_space(queue);
     look_at_emptiness(queue);
     settle_tick(queue);
+    targets_tick(queue);
     dispatch_tick(queue);
     if (queue_now_ms() / 1000 % SWEEP_SECONDS == 0)
         queued_sweep_targets(&queue->queued);
@@ -437,6 +438,7 @@ static bool start(struct role *role, struct error *error)
         (struct flusher_job){.run = run_compaction, .done = on_store_job, .owner = queue};
     queue->empty_since_ms = queue_now_ms();
     intake_init(queue);
+    targets_init(queue);
     dispatch_init(queue);
     settle_init(queue);
     if (!open_and_load(queue, error) || !flusher_start(role->loop, &queue->flusher, error))
@@ -455,7 +457,7 @@ static void peer_up(struct role_peer *peer)
     struct queue *queue = queue_of(peer);
     bool up = true;
     if (peer->kind == ROLE_AUTH)
-        dispatch_auth_up(queue);
+        targets_auth_up(queue);
     else if (peer->kind == ROLE_DELIVER)
         up = dispatch_deliver_up(queue, peer);
     else
@@ -468,7 +470,7 @@ static void peer_down(struct role_peer *peer)
 {
     struct queue *queue = queue_of(peer);
     if (peer->kind == ROLE_AUTH)
-        dispatch_auth_down(queue);
+        targets_auth_down(queue);
     else if (peer->kind == ROLE_DELIVER)
         dispatch_deliver_down(queue, peer);
     else
@@ -485,7 +487,7 @@ static void count(struct role *role, struct role_counts *counts)
 static const struct role_link links[] = {
     {ROLE_SMTP, intake_rules, INTAKE_RULES},
     {ROLE_SUBMISSION, intake_rules, INTAKE_RULES},
-    {ROLE_AUTH, dispatch_auth_rules, DISPATCH_AUTH_RULES},
+    {ROLE_AUTH, targets_auth_rules, TARGETS_AUTH_RULES},
     {ROLE_DELIVER, dispatch_deliver_rules, DISPATCH_DELIVER_RULES},
 };
 
@@ -494,8 +496,8 @@ const struct role_spec queue_role = {
                 .files = SANDBOX_WRITE_FILES},
     .links = links,
     .link_count = ARRAY_LENGTH(links),
-    .orders = dispatch_orders,
-    .order_count = DISPATCH_ORDERS,
+    .orders = targets_orders,
+    .order_count = TARGETS_ORDERS,
     .prepare = prepare,
     .start = start,
     .peer_up = peer_up,

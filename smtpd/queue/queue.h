@@ -3,7 +3,8 @@
  * delivered. This file holds it together; the work is in
  *
  *   intake     sessions: ids, recipients, bodies, and one commit for all messages of a turn
- *   dispatch   auth and deliver: who gets what next, and what came of it
+ *   targets    auth and the master: where an account's mail goes, who is behind an address
+ *   dispatch   deliver: who gets what next, and what came of it
  *   settle     outcomes into the store: dropped, tried again, held, returned to the sender
  *   queued     the messages in memory; schedule: what is due when
  *   store, spool, record, flusher, bounce: what these rest on
@@ -23,6 +24,7 @@
 #include "smtpd/queue/settle.h"
 #include "smtpd/queue/spool.h"
 #include "smtpd/queue/store.h"
+#include "smtpd/queue/targets.h"
 
 struct queue_deferred {
     struct deferred deferred; /* first: its handler gets it */
@@ -47,6 +49,7 @@ struct queue {
 
     struct queued queued;
     struct intake intake;
+    struct targets targets;
     struct dispatch dispatch;
     struct settle settle;
 

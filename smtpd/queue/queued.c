@@ -172,9 +172,9 @@ struct queued_message *queued_add_message(struct queued *queued, uint64_t id, ui
 
 void queued_drop_message(struct queued *queued, struct queued_message *message)
 {
-    while (message->recipients) {
-        struct queued_recipient *recipient = message->recipients;
-        DL_DELETE2(message->recipients, recipient, prev_of_message, next_of_message);
+    struct queued_recipient *recipient = message->recipients, *next;
+    for (; recipient; recipient = next) {
+        next = recipient->next_of_message;
         free_recipient(queued, recipient);
     }
     HASH_DEL(queued->messages, message);

@@ -71,7 +71,7 @@ bool schedule_reserve(struct schedule *schedule, size_t entries)
     while (capacity < entries)
         if (!size_mul(capacity, 2, &capacity))
             return false;
-    if (!size_mul(capacity, sizeof(*schedule->heap), &octets))
+    if (!size_mul(capacity, sizeof(void *), &octets))
         return false;
     struct schedule_entry **grown = realloc(schedule->heap, octets);
     if (!grown)
