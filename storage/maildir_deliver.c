@@ -99,6 +99,9 @@ static bool is_intact(const struct maildir *box, const struct maildir_location *
     if (!maildir_open_file(box, at->place, at->name, &fd, &status, error))
         return false;
     *intact = false;
+    /* What the disk has, not the page cache: after a flush that failed the kernel calls pages clean
+     * that never reached the disk. Pages still dirty stay. */
+    posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
     bool looked = (uint64_t)status.st_size != pieces_octets(delivery->pieces, delivery->piece_count)
                   || pieces_equal_file(fd, delivery->pieces, delivery->piece_count, intact, error);
     /* The try that wrote it may have ended before its flush. */

@@ -62,18 +62,6 @@ struct deliver_peer {
     ev_timer flush_soon;
 };
 
-/* ---- outcomes ---- */
-
-static void log_outcome(struct queue *queue, const char *event,
-                        const struct queued_recipient *recipient, struct slice text)
-{
-    char id[QUEUE_ID_SIZE];
-    LOG(&queue->role->log, LOG_INFO, event,
-        log_id("queue_id", queue_id_format(recipient->message->id, id)),
-        log_bytes("account", queue_target_account(recipient->target)),
-        log_number("recipient", recipient->number), log_bytes("reply", text));
-}
-
 /* ---- attempts ---- */
 
 static void free_attempt(struct queue *queue, struct attempt *attempt)
@@ -349,14 +337,12 @@ static void take_outcome(struct deliver_peer *peer, struct queued_recipient *rec
     tell_full(queue, recipient->target, outcome->full != 0);
     switch (outcome->status) {
     case DELIVER_DONE:
-        log_outcome(queue, "delivered", recipient, text);
         if (outcome->flushed)
             settle_add(queue, recipient, OUTCOME_DELIVERED, text);
         else
             add_unflushed(peer, recipient);
         break;
     case DELIVER_GONE:
-        log_outcome(queue, "delivered_before", recipient, text);
         settle_add(queue, recipient, OUTCOME_DELIVERED, text);
         break;
     case DELIVER_TEMPORARY:
