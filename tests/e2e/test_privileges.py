@@ -177,8 +177,14 @@ def test_descriptors(walk, role):
         match = re.fullmatch(r"socket:\[(\d+)\]", what)
         if match:
             assert may_have_network or match[1] not in inodes, f"{number}: network socket"
+        elif role == "smtpd-queue" and what.endswith(" (deleted)") and is_empty(pids[role], number):
+            continue  # deliver lent it, to be flushed
         elif role not in ("master", "auth", "check"):
             assert is_own_file(role, what, house, account), f"{number}: {what}"
+
+
+def is_empty(pid, number):
+    return os.stat(f"/proc/{pid}/fd/{number}").st_size == 0
 
 
 def is_own_file(role, what, house, account):
