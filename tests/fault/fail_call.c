@@ -22,6 +22,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 static char target[32];
@@ -68,6 +69,8 @@ int epoll_wait(int fd, struct epoll_event *events, int most, int timeout)
     }
 
 INTERPOSE(int, fsync, -1, (int fd), fd)
+INTERPOSE(int, mkdirat, -1, (int fd, const char *name, mode_t mode), fd, name, mode)
+INTERPOSE(ssize_t, writev, -1, (int fd, const struct iovec *vectors, int count), fd, vectors, count)
 INTERPOSE(int, fdatasync, -1, (int fd), fd)
 INTERPOSE(int, syncfs, -1, (int fd), fd)
 INTERPOSE(int, linkat, -1, (int from_fd, const char *from, int to_fd, const char *to, int flags),
