@@ -11,9 +11,12 @@
 #include <utlist.h>
 
 #include "common/fd.h"
+#include "common/turn.h"
 
 enum {
     BURST = 16, /* connections of one listener in one turn; then others have theirs */
+
+    REFUSED_LINE_MS = 1000, /* at most one line about refused connections in this time */
 
     RESERVED_DESCRIPTORS = 128,     /* for what is not a connection */
     DESCRIPTORS_PER_CONNECTION = 3, /* a session's two of a spool file, a login's pair */
@@ -63,9 +66,9 @@ static void pause_accepting(struct acceptor *acceptor)
 static void log_refused(struct acceptor *acceptor, const struct accepted *accepted,
                         enum connection_verdict verdict)
 {
-    double now = ev_now(acceptor->role->loop);
+    uint64_t now_ms = turn_now_ms();
     acceptor->refused_count++;
-    if (now - acceptor->refused_at < 1.0)
+    if (now_ms - acceptor->refused_at_ms < REFUSED_LINE_MS)
         return;
     char client[IP_ADDRESS_TEXT_SIZE];
     LOG(&acceptor->role->log, LOG_WARNING, "connection_refused",
@@ -73,7 +76,7 @@ static void log_refused(struct acceptor *acceptor, const struct accepted *accept
         log_text("service", config_service_name(accepted->listen->service)),
         log_text("limit", connection_verdict_limit(verdict)),
         log_number("count", (int64_t)acceptor->refused_count));
-    acceptor->refused_at = now;
+    acceptor->refused_at_ms = now_ms;
     acceptor->refused_count = 0;
 }
 

@@ -35,8 +35,8 @@ struct acceptor {
     struct acceptor_listener *listeners; /* a list */
     ev_timer pause;                      /* out of descriptors: nothing is accepted meanwhile */
     bool suspended;
-    uint64_t refused_count; /* since refused_at */
-    double refused_at;
+    uint64_t refused_count; /* since then */
+    uint64_t refused_at_ms; /* turn_now_ms() of the last line about it */
 };
 
 /* Takes all listening sockets that the role was given (the role's `start`). `processes` share the

@@ -132,8 +132,8 @@ static unsigned limit_to_unsigned(uint64_t milliseconds)
 static uint64_t data_timeout_ms(const struct session *session)
 {
     uint64_t next_ms = session_config(session)->timeouts.smtp_data_ms;
-    double left = session->message_until - ev_now(session->server->role->loop);
-    uint64_t left_ms = left > 0.001 ? (uint64_t)(left * 1000.0) : 1;
+    uint64_t now_ms = turn_now_ms();
+    uint64_t left_ms = session->message_until_ms > now_ms ? session->message_until_ms - now_ms : 1;
     return left_ms < next_ms ? left_ms : next_ms;
 }
 
@@ -181,7 +181,7 @@ static struct smtp_reply timeout_reply(const struct session *session)
         return SMTP_REPLY(421, "4.3.0", "An internal service does not answer");
     if (session->state != SESSION_DATA && session->state != SESSION_CHUNK)
         return SMTP_REPLY(421, "4.4.2", "No command came in time (timeouts.smtp-command)");
-    if (ev_now(session->server->role->loop) + 0.002 >= session->message_until)
+    if (turn_now_ms() >= session->message_until_ms)
         return SMTP_REPLY(421, "4.4.2", "The message took too long (timeouts.smtp-message)");
     return SMTP_REPLY(421, "4.4.2", "The message stopped coming (timeouts.smtp-data)");
 }
@@ -189,7 +189,6 @@ static struct smtp_reply timeout_reply(const struct session *session)
 static void on_deadline(struct stream *stream)
 {
     struct session *session = stream->owner;
-    ev_now_update(session->server->role->loop);
     if (session->state == SESSION_HANDSHAKE)
         session_break(session, "timeouts.handshake");
     else if (session->wait == SESSION_WAIT_COMMIT)

@@ -16,8 +16,7 @@ static struct smtp_data_rules rules_of(const struct config *config)
 
 static void set_message_deadline(struct session *session)
 {
-    session->message_until = ev_now(session->server->role->loop)
-                             + (double)session_config(session)->timeouts.smtp_message_ms / 1000.0;
+    session->message_until_ms = turn_now_ms() + session_config(session)->timeouts.smtp_message_ms;
 }
 
 static void begin_message(struct session *session)
@@ -79,7 +78,8 @@ void session_on_data(struct session *session, struct smtp_command *command)
     session_reply(session, SMTP_REPLY(354, "", "End with <CR><LF>.<CR><LF>"));
 }
 
-void session_swallow_chunk(struct session *session, uint64_t octets, struct smtp_reply reply)
+/* BDAT that cannot be taken: its octets still come, then the reply. */
+static void swallow_chunk(struct session *session, uint64_t octets, struct smtp_reply reply)
 {
     struct smtp_data_rules rules = rules_of(session_config(session));
     smtp_data_begin_chunked(&session->data, &rules);
@@ -93,7 +93,7 @@ void session_swallow_chunk(struct session *session, uint64_t octets, struct smtp
 void session_on_bdat(struct session *session, struct smtp_command *command)
 {
     if (session->state != SESSION_RCPT && session->state != SESSION_CHUNKS) {
-        session_swallow_chunk(session, command->bdat.octets, no_recipients(session));
+        swallow_chunk(session, command->bdat.octets, no_recipients(session));
         return;
     }
     if (session->state == SESSION_RCPT) {

@@ -113,7 +113,6 @@ struct transaction {
     struct recipient asked;       /* the RCPT that auth is asked about */
     uint32_t accounts;            /* recipients in the list */
     uint32_t accepted;            /* RCPT commands that were */
-    uint32_t refused;             /* and that were not */
     struct slice first_recipient; /* its address */
 
     uint64_t id; /* from the first recipient on; 0: none yet, or the queue that lent it died */
@@ -168,7 +167,7 @@ struct session {
     enum session_state after_chunk;  /* where a chunk that is not wanted leads back to */
     struct smtp_reply chunk_refusal; /* its reply; code 0: the chunk is wanted */
     bool last_chunk;
-    ev_tstamp message_until; /* the loop's time at which a message that comes has come too long */
+    uint64_t message_until_ms; /* turn_now_ms() at which a message that comes has come too long */
 
     struct transaction *transaction; /* from MAIL to its end, else NULL */
     uint32_t messages;               /* taken */
@@ -297,9 +296,6 @@ void session_on_bdat(struct session *session, struct smtp_command *command);
 /* DATA that was refused. A client that sent its message without waiting for 354 is cut off: what it
  * sent would be taken for commands. */
 void session_refuse_data(struct session *session, struct smtp_reply reply);
-
-/* BDAT that cannot be taken: its octets still come, then the reply. */
-void session_swallow_chunk(struct session *session, uint64_t octets, struct smtp_reply reply);
 
 /* Takes octets of a message. False: nothing more can be done with what there is. */
 bool session_take_data(struct session *session, struct cursor *in);
