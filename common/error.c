@@ -16,7 +16,7 @@ __attribute__((format(printf, 3, 0))) static void format_text(char *text, size_t
         memcpy(text + size - 4, "...", 4);
 }
 
-bool error_set(struct error *error, enum error_kind kind, const char *format, ...)
+bool(error_set)(struct error *error, enum error_kind kind, const char *format, ...)
 {
     if (!error)
         return false;
@@ -41,7 +41,7 @@ static enum error_kind kind_of_errno(int code)
     }
 }
 
-bool error_errno(struct error *error, const char *format, ...)
+bool(error_errno)(struct error *error, const char *format, ...)
 {
     int code = errno;
     if (!error)
@@ -60,7 +60,7 @@ bool error_errno(struct error *error, const char *format, ...)
     return false;
 }
 
-bool error_prefix(struct error *error, const char *format, ...)
+bool(error_prefix)(struct error *error, const char *format, ...)
 {
     if (!error)
         return false;
@@ -77,7 +77,7 @@ bool error_prefix(struct error *error, const char *format, ...)
     return false;
 }
 
-bool error_memory(struct error *error)
+bool(error_memory)(struct error *error)
 {
     errno = ENOMEM;
     return error_errno(error, "allocate");

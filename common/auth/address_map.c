@@ -58,7 +58,7 @@ bool address_map_address(struct slice written, struct arena *arena, struct slice
                          struct error *error)
 {
     struct canonical canonical;
-    struct error reason;
+    struct error reason = {0};
     *address = slice_of(NULL, 0);
     if (!canonicalise(written, &canonical, &reason))
         return reason.kind == ERROR_PEER ? no_address(written, error) : error_memory(error);

@@ -73,10 +73,9 @@ bool canonical_parse_local_part(struct slice text, struct canonical *result, str
     /* Any domain will do to make it a mailbox. */
     struct canonical mailbox;
     struct canonical parsed;
-    if (text.len > ADDRESS_LOCAL_PART_LIMIT)
+    if (text.len > ADDRESS_LOCAL_PART_LIMIT || !canonical_join(text, SLICE("a"), &mailbox))
         return error_set(error, ERROR_PEER, "local part longer than %d octets",
                          ADDRESS_LOCAL_PART_LIMIT);
-    canonical_join(text, SLICE("a"), &mailbox);
     if (!canonical_parse(canonical_text(&mailbox), &parsed, error))
         return false;
     return canonical_join(slice_of(parsed.octets, parsed.local_len), slice_of(NULL, 0), result);
