@@ -33,6 +33,8 @@ struct message {
     bool met;         /* for folder.c */
 };
 
+enum { FOLDER_MISSING_MAX = 16 };
+
 struct folder {
     struct folder *prev;
     struct folder *next;
@@ -56,7 +58,9 @@ struct folder {
     struct timespec times[2]; /* of new/ and cur/, when all in them was known; 0: unsure */
     ino_t inode;              /* of the directory */
     bool suspicious;          /* something went; only a look at all of it tells what */
-    bool index_swept;         /* message_cache.c: the index knows of no message that is gone */
+    uint32_t missing[FOLDER_MISSING_MAX]; /* UIDs of which a file went, perhaps to a new name */
+    unsigned missing_count;
+    bool index_swept; /* message_cache.c: the index knows of no message that is gone */
 };
 
 /* ---- opening ---- */

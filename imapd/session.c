@@ -490,7 +490,26 @@ static void greet(struct session *session, struct slice tag)
     capability_append(&code);
     writer_tagged(&session->writer, tag, WRITER_OK, buffer_slice(&code), "Logged in");
     buffer_clear(&code);
-    writer_flush(&session->writer);
+}
+
+/* Those that said good-bye only wait for the connection's end. */
+static size_t count_active(const struct mailbox *mailbox)
+{
+    const struct session *session;
+    size_t active = 0;
+    DL_FOREACH (mailbox->sessions, session)
+        active += session->state != SESSION_LOGOUT;
+    return active;
+}
+
+/* The login was right, but the account has as many sessions as it may have. */
+static void turn_away(struct session *session, struct slice tag)
+{
+    writer_tagged(&session->writer, tag, WRITER_NO, SLICE("LIMIT"),
+                  "Too many sessions of this account (limits.account-sessions)");
+    LOG(session->mailbox->log, LOG_WARNING, "too_many_sessions",
+        log_hex("session", session->number), log_text("account", session->mailbox->account));
+    session_bye(session, "Too many sessions");
 }
 
 bool session_new(struct mailbox *mailbox, uint64_t number, int fd, struct slice tag,
@@ -527,7 +546,11 @@ bool session_new(struct mailbox *mailbox, uint64_t number, int fd, struct slice 
     }
     LOG(mailbox->log, LOG_INFO, "opened", log_hex("session", number),
         log_text("account", mailbox->account));
-    greet(session, tag);
+    if (count_active(mailbox) <= mailbox->config->limits.account_sessions)
+        greet(session, tag);
+    else
+        turn_away(session, tag);
+    writer_flush(&session->writer);
     set_deadline(session);
     turn_again(&mailbox->turn, &session->in_next_turn);
     return true;
@@ -537,6 +560,7 @@ void session_end(struct session *session)
 {
     if (session->state == SESSION_LOGOUT)
         return;
+    end_command(session);
     session_unselect(session);
     enter(session, SESSION_LOGOUT);
     turn_again(&session->mailbox->turn, &session->in_next_turn); /* finishes the stream */

@@ -103,9 +103,11 @@ static void rename_folder(struct session *session, const struct folder_argument 
 {
     struct mailbox *mailbox = session->mailbox;
     struct error error;
-    if (folders_rename(mailbox->account_fd, from->directory, to->directory, &error)
-        && mailbox_create_superiors(mailbox, to->name, &error)) {
+    if (folders_rename(mailbox->account_fd, from->directory, to->directory, &error)) {
         folder_on_renamed(mailbox, from->directory, to->directory);
+        /* What is above the new name only ought to be there: without, it is a name of the tree. */
+        if (!mailbox_create_superiors(mailbox, to->name, &error))
+            LOG(mailbox->log, LOG_WARNING, "superiors_not_made", log_failure(&error));
         session_ok(session, SLICE(""), "Renamed");
     } else if (error.kind == ERROR_EXISTS) {
         session_failed(session, &error, "There is a mailbox of the new name, or below it");

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from mailbox_role import MESSAGE, client, mailbox, needs_mailbox  # noqa: F401
+from mailbox_role import MESSAGE, Mailbox, client, mailbox, needs_mailbox  # noqa: F401
 
 pytestmark = needs_mailbox
 
@@ -221,6 +221,18 @@ def test_a_stop_says_bye(mailbox):
             S: * BYE *
             S: (closed)""")
     assert mailbox.role.wait() == 0
+
+
+def test_sessions_of_an_account_are_limited(tmp_path):
+    """The login is right, but is answered with NO, which names the limit."""
+    mailbox = Mailbox(tmp_path, config="limits { account-sessions = 2 }")
+    first, second, third = (mailbox.connect() for _ in range(3))
+    assert second.greeting.startswith(b"login OK")
+    assert third.greeting.startswith(b"login NO [LIMIT] ") and b"account-sessions" in third.greeting
+    third.talk("S: * BYE *\nS: (closed)")
+    first.ok("LOGOUT")
+    mailbox.connect().ok("NOOP")
+    mailbox.stop()
 
 
 def test_a_slow_reader_is_not_read(mailbox):

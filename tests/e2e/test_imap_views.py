@@ -171,6 +171,22 @@ def test_a_message_moved_by_hand_is_another(mailbox, two):
     assert second.ok("UID SEARCH ALL") == [b"* SEARCH 1"]
 
 
+def test_a_folder_renamed_by_another_program_is_the_same(mailbox, client):
+    """Two ideas of one directory would give UIDs twice."""
+    client.ok("CREATE one")
+    client.ok("SELECT one")
+    (mailbox.maildir / ".one").rename(mailbox.maildir / ".two")
+    with mailbox.connect() as other:
+        other.ok("SELECT two")
+        for _ in range(4):
+            client.append(MESSAGE, "two")
+            other.append(MESSAGE, "two")
+        mailbox.store(folder="two")
+        mailbox.eventually(lambda: other.ok("NOOP") and False
+                           or other.ok("UID SEARCH ALL")[0] == b"* SEARCH 1 2 3 4 5 6 7 8 9")
+    assert len({re.search(r"U=\d+\.(\d+)", name)[1] for name in mailbox.files("two")}) == 9
+
+
 def test_two_files_with_one_uid(mailbox, client):
     mailbox.store()
     client.ok("SELECT INBOX")

@@ -1,0 +1,55 @@
+/* What folder.c and folder_follow.c share. */
+#ifndef IMAPD_FOLDER_INTERNAL_H
+#define IMAPD_FOLDER_INTERNAL_H
+
+#include <sys/stat.h>
+
+#include "imapd/folder.h"
+
+/* A file that has no UID yet. */
+struct arrival {
+    struct arrival *prev;
+    struct arrival *next;
+    enum maildir_place place;
+    char name[];
+};
+
+/* An event of the log with the folder's name. */
+void folder_log(const struct folder *folder, const char *event, const struct error *error);
+
+/* ---- folder.c ---- */
+
+/* Room for so many messages in all. */
+bool folder_reserve(struct folder *folder, size_t count, struct error *error);
+
+/* Behind the last one: the caller sees to the order. */
+bool folder_append(struct folder *folder, const char *text, const struct maildir_name *name,
+                   struct error *error);
+
+/* Its file is gone: every view is told, and it leaves the array at the end of the turn. */
+void folder_let_go(struct folder *folder, struct message *message);
+
+/* The file is called so now; views other than `teller` are told if that means other flags. */
+bool folder_take_name(struct folder *folder, struct message *message, const char *text,
+                      const struct maildir_name *name, const struct view *teller,
+                      struct error *error);
+
+bool folder_add_arrival(struct folder *folder, enum maildir_place place, const char *name,
+                        struct error *error);
+void folder_forget_arrivals(struct folder *folder);
+
+/* ---- folder_follow.c ---- */
+
+/* The first reading: record, messages that have a UID, arrivals. */
+bool folder_load(struct folder *folder, struct error *error);
+
+/* Reads the directories again unless their times are those of the last reading. */
+bool folder_look_if_changed(struct folder *folder, struct error *error);
+
+/* Before the watch ends: takes in what it has to report, so that all in the directories is known,
+ * and remembers their times, which will differ when they next change. */
+void folder_remember_times(struct folder *folder);
+
+extern const struct watched_handler folder_watched;
+
+#endif
