@@ -3,7 +3,6 @@
 
 #include <stdalign.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include <sodium.h>
 #include <utlist.h>
@@ -26,13 +25,6 @@ _Static_assert((int)TOKEN_KEY_OCTETS == (int)MASTER_SECRET_OCTETS, "the master m
 struct auth *auth_new(void)
 {
     return calloc(1, sizeof(struct auth));
-}
-
-uint64_t auth_now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 void auth_answer(struct role_peer *peer, const struct ipc_message *message)
@@ -59,7 +51,7 @@ static void on_news(void *context, const struct directory_news *news)
 void auth_begin_request(struct auth *auth)
 {
     arena_reset(&auth->arena);
-    double turn = ev_now(auth->role->loop);
+    unsigned turn = ev_iteration(auth->role->loop);
     if (turn == auth->refreshed)
         return;
     auth->refreshed = turn;
@@ -296,7 +288,7 @@ static void on_looked_up(struct auth_job *job, const struct auth_job_answer *ans
         return;
     }
     system_users_learn(auth->directory.system_users, slice_of_string(name), answer->user,
-                       auth_now_ms());
+                       turn_now_ms());
     replay_all(auth, name);
 }
 

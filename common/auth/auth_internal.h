@@ -39,7 +39,7 @@ struct auth_job {
 
     struct auth_job *prev;
     struct auth_job *next;
-    double until; /* ev_now: then it ends in AUTH_TEMPORARY */
+    uint64_t until_ms; /* turn_now_ms: then it ends in AUTH_TEMPORARY */
 };
 
 struct auth_workers {
@@ -114,7 +114,7 @@ struct auth {
     struct turn turn;
     struct arena arena; /* of one request */
     struct directory directory;
-    double refreshed; /* ev_now of the turn in which the files were last looked at */
+    unsigned refreshed; /* ev_iteration of the turn in which the files were last looked at */
     struct auth_owner owners[AUTH_OWNERS_MAX];
     size_t owner_count;
     struct throttle *throttle;
@@ -132,9 +132,6 @@ static inline struct auth *auth_of(const struct role_peer *peer)
 {
     return peer->role->state;
 }
-
-/* CLOCK_MONOTONIC, one for all processes of the host. */
-uint64_t auth_now_ms(void);
 
 /* Before a request: files are looked at once a turn, the arena is empty. */
 void auth_begin_request(struct auth *auth);

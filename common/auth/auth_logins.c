@@ -38,8 +38,7 @@ struct auth_login {
     uint64_t request;
     struct master_client client;
     uint32_t service;
-    double asked_at;   /* ev_now */
-    uint64_t asked_ms; /* the same by auth_now_ms() */
+    uint64_t asked_ms; /* turn_now_ms */
     struct throttle_who who;
     struct auth_job job;
     ev_timer timer; /* THROTTLED: how long; HELD: until when */
@@ -94,8 +93,7 @@ static struct auth_login *new_login(struct auth_logins *logins, const struct att
     login->request = attempt->record->header.request;
     login->client = attempt->record->client;
     login->service = attempt->record->service;
-    login->asked_at = ev_now(logins->auth->role->loop);
-    login->asked_ms = auth_now_ms();
+    login->asked_ms = turn_now_ms();
     login->exists = account != NULL;
     login->name = keep(login, attempt->name);
     login->account = keep(login, name);
@@ -185,7 +183,7 @@ static void answer_verdict(const struct auth_login *login)
     };
     if (granted)
         token_issue(&answer.token, &login->auth->token_key, login->client.session, login->account,
-                    auth_now_ms() + TOKEN_LIFETIME_MS);
+                    turn_now_ms() + TOKEN_LIFETIME_MS);
     struct ipc_message message = {.head = &answer.header,
                                   .head_octets = sizeof(answer),
                                   .tail = &login->account,
@@ -207,13 +205,12 @@ static void refuse(struct auth_login *login)
 static void hold(struct auth_login *login, enum auth_verdict_kind verdict)
 {
     struct auth *auth = login->auth;
-    double held = (double)throttle_refusal_ms(auth->throttle, &login->who, auth_now_ms()) / 1000;
-    double age = ev_now(auth->role->loop) - login->asked_at;
-    double left = held - age;
-    while (left < 0 && held > 0)
-        left += held;
+    uint64_t now_ms = turn_now_ms();
+    uint64_t held_ms = throttle_refusal_ms(auth->throttle, &login->who, now_ms);
+    uint64_t age_ms = now_ms - login->asked_ms;
+    uint64_t left_ms = held_ms > 0 ? held_ms - age_ms % held_ms : 0;
     login->verdict = verdict;
-    ev_timer_set(&login->timer, left, 0.);
+    ev_timer_set(&login->timer, (double)left_ms / 1000, 0.);
     ev_timer_start(auth->role->loop, &login->timer);
 }
 
@@ -289,7 +286,7 @@ static void log_pause(const struct auth_login *login, const struct throttle_news
 static void fail(struct auth_login *login)
 {
     struct throttle_news news =
-        throttle_failed(login->auth->throttle, &login->who, login->password, auth_now_ms());
+        throttle_failed(login->auth->throttle, &login->who, login->password, turn_now_ms());
     log_pause(login, &news);
     hold(login, AUTH_WRONG);
 }
@@ -301,11 +298,11 @@ static void settle(struct auth_login *login, enum auth_verdict_kind verdict)
     turn_defer(&auth->turn, &auth->logins.retry);
     switch (verdict) {
     case AUTH_GRANTED:
-        throttle_succeeded(auth->throttle, &login->who, auth_now_ms());
+        throttle_succeeded(auth->throttle, &login->who, turn_now_ms());
         grant(login);
         break;
     case AUTH_EXPIRED:
-        throttle_succeeded(auth->throttle, &login->who, auth_now_ms());
+        throttle_succeeded(auth->throttle, &login->who, turn_now_ms());
         hold(login, AUTH_EXPIRED);
         break;
     case AUTH_WRONG:
@@ -326,7 +323,7 @@ static void on_checked(struct auth_job *job, const struct auth_job_answer *answe
     /* PAM's verifier is not ours to see: nothing would end a proof. */
     if (answer->verdict == AUTH_GRANTED && login->verifier.len > 0) {
         struct proof_claim claim = claim_of(login);
-        proofs_remember(login->auth->proofs, &claim, auth_now_ms());
+        proofs_remember(login->auth->proofs, &claim, turn_now_ms());
     }
     settle(login, answer->verdict);
 }
@@ -345,7 +342,7 @@ static bool has_proof(const struct auth_login *login)
 {
     struct proof_claim claim = claim_of(login);
     return login->exists && login->verifier.len > 0
-           && proofs_hold(login->auth->proofs, &claim, auth_now_ms());
+           && proofs_hold(login->auth->proofs, &claim, turn_now_ms());
 }
 
 static void check(struct auth_login *login)
@@ -379,7 +376,7 @@ static void throttle_login(struct auth_login *login)
 static void try_login(struct auth_login *login)
 {
     enum throttle_verdict verdict =
-        throttle_begin(login->auth->throttle, &login->who, auth_now_ms());
+        throttle_begin(login->auth->throttle, &login->who, turn_now_ms());
     if (verdict == THROTTLE_WAIT) {
         throttle_login(login);
         return;
@@ -463,7 +460,7 @@ bool auth_on_password(void *owner, struct ipc_packet *packet, struct error *erro
     struct attempt attempt = {
         .peer = peer, .record = record, .name = texts[0], .password = texts[1]};
     auth_begin_request(auth);
-    if (resolve_login(&auth->directory, attempt.name, auth_now_ms(), &auth->arena, &account,
+    if (resolve_login(&auth->directory, attempt.name, turn_now_ms(), &auth->arena, &account,
                       &attempt.counted_as, &reason))
         attempt.account = &account;
     else if (reason.kind != ERROR_NOT_FOUND) {

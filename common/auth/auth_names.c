@@ -46,13 +46,13 @@ static void note_full(struct auth *auth, struct slice account)
         }
     }
     if (full)
-        full->until_ms = auth_now_ms() + FULL_MS;
+        full->until_ms = turn_now_ms() + FULL_MS;
 }
 
 static bool is_full(struct auth *auth, struct slice account)
 {
     struct auth_full_account *full = find_full(auth, account);
-    if (full && full->until_ms > auth_now_ms())
+    if (full && full->until_ms > turn_now_ms())
         return true;
     forget_full(auth, full);
     return false;
@@ -161,7 +161,7 @@ bool auth_on_recipient(void *owner, struct ipc_packet *packet, struct error *err
     if (!record_texts(packet, sizeof(*record), &record->address_octets, &address, 1, error))
         return false;
     auth_begin_request(auth);
-    resolve_recipient(&auth->directory, address, AUTH_ACCOUNTS_MAX, auth_now_ms(), &auth->arena,
+    resolve_recipient(&auth->directory, address, AUTH_ACCOUNTS_MAX, turn_now_ms(), &auth->arena,
                       &resolution);
     if (resolution.verdict == RESOLVE_TEMPORARY && auth_park(peer, packet, auth_on_recipient))
         return true;
@@ -177,7 +177,7 @@ bool auth_on_recipient(void *owner, struct ipc_packet *packet, struct error *err
 static bool judge_token(const struct auth *auth, const struct token *token, struct slice account,
                         bool *expired, struct error *error)
 {
-    *expired = token->expires_ms <= auth_now_ms();
+    *expired = token->expires_ms <= turn_now_ms();
     return token_verify(token, &auth->token_key, token->session, account, 0)
            || error_set(error, ERROR_PEER, "a token that was not issued here");
 }
@@ -196,7 +196,7 @@ bool auth_on_sender(void *owner, struct ipc_packet *packet, struct error *error)
         return false;
     auth_begin_request(auth);
     bool allowed =
-        !expired && resolve_may_send(&auth->directory, texts[0], texts[1], auth_now_ms(), &reason);
+        !expired && resolve_may_send(&auth->directory, texts[0], texts[1], turn_now_ms(), &reason);
     if (!allowed && reason.kind == ERROR_TEMPORARY && auth_park(peer, packet, auth_on_sender))
         return true;
     struct auth_sender_answer answer = {
@@ -245,7 +245,7 @@ bool auth_on_target(void *owner, struct ipc_packet *packet, struct error *error)
     if (!record_texts(packet, sizeof(*record), &record->account_octets, &name, 1, error))
         return false;
     auth_begin_request(auth);
-    if (directory_find_account(&auth->directory, name, auth_now_ms(), &account, &reason)
+    if (directory_find_account(&auth->directory, name, turn_now_ms(), &account, &reason)
         && tell_target(auth, record->header.request, &account, &reason))
         return true;
     if (reason.kind == ERROR_TEMPORARY && auth_park(peer, packet, auth_on_target))

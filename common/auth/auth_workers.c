@@ -1,6 +1,6 @@
 /*
  * The pool of `check` processes: each has one job at a time, the rest waits in two lines. A worker
- * that dies, or is still at it after WORK_S, ends its job in a temporary error; the master starts
+ * that dies, or is still at it after WORK_MS, ends its job in a temporary error; the master starts
  * another. More are asked for while jobs wait and none is free.
  */
 #include <stdlib.h>
@@ -18,8 +18,7 @@ enum {
 };
 
 /* Both together leave room for a held refusal within the 60 s that an asker waits at least. */
-static const double wait_s = 20.0;
-static const double work_s = 15.0;
+enum { WAIT_MS = 20 * 1000, WORK_MS = 15 * 1000 };
 
 /* In the peer's `data`. */
 struct worker {
@@ -38,10 +37,10 @@ static void finish(struct auth_job *job, enum auth_verdict_kind verdict,
 /* --- Deadlines ---------------------------------------------------------------------------------
  */
 
-static void expire_waiting(struct auth_workers *workers, size_t line, double now)
+static void expire_waiting(struct auth_workers *workers, size_t line, uint64_t now_ms)
 {
     struct auth_job *job;
-    while ((job = workers->waiting[line]) && job->until <= now) {
+    while ((job = workers->waiting[line]) && job->until_ms <= now_ms) {
         DL_DELETE(workers->waiting[line], job);
         workers->waiting_count--;
         finish(job, AUTH_TEMPORARY, NULL);
@@ -77,15 +76,15 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void)events;
     struct auth_workers *workers = timer->data;
-    double now = ev_now(loop);
+    uint64_t now_ms = turn_now_ms();
     struct role_peer *peer;
     DL_FOREACH (workers->auth->role->peers, peer) {
         struct worker *worker = peer->kind == ROLE_CHECK ? peer->data : NULL;
-        if (worker && worker->job && worker->job->until <= now)
+        if (worker && worker->job && worker->job->until_ms <= now_ms)
             give_up(peer);
     }
-    expire_waiting(workers, USERS, now);
-    expire_waiting(workers, PASSWORDS, now);
+    expire_waiting(workers, USERS, now_ms);
+    expire_waiting(workers, PASSWORDS, now_ms);
     if (!has_work(workers->auth))
         ev_timer_stop(loop, timer);
 }
@@ -144,7 +143,7 @@ static struct auth_job *take_waiting(struct auth_workers *workers)
 static void hand_out(struct auth_workers *workers, struct role_peer *peer, struct auth_job *job)
 {
     struct worker *worker = peer->data;
-    job->until = ev_now(workers->auth->role->loop) + work_s;
+    job->until_ms = turn_now_ms() + WORK_MS;
     if (job->kind == AUTH_JOB_NOTHING) {
         finish(job, AUTH_WRONG, NULL);
     } else if (send_job(workers, peer, job)) {
@@ -182,7 +181,7 @@ bool auth_workers_submit(struct auth_workers *workers, struct auth_job *job)
     size_t line = job->kind == AUTH_JOB_USER ? USERS : PASSWORDS;
     if (workers->waiting_count >= WAITING_MAX)
         return false;
-    job->until = ev_now(loop) + wait_s;
+    job->until_ms = turn_now_ms() + WAIT_MS;
     DL_APPEND(workers->waiting[line], job);
     workers->waiting_count++;
     turn_defer(&workers->auth->turn, &workers->feed);
