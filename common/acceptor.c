@@ -14,7 +14,8 @@
 #include "common/turn.h"
 
 enum {
-    BURST = 16, /* connections of one listener in one turn; then others have theirs */
+    BURST = 16,       /* connections of one listener in one turn; then others have theirs */
+    SILENT_MS = 1000, /* a stranger who says nothing for so long makes room for another */
 
     REFUSED_LINE_MS = 1000, /* at most one line about refused connections in this time */
 
@@ -80,10 +81,22 @@ static void log_refused(struct acceptor *acceptor, const struct accepted *accept
     acceptor->refused_count = 0;
 }
 
+static enum connection_verdict admit(struct acceptor *acceptor, struct accepted *accepted)
+{
+    struct connections *connections = &acceptor->connections;
+    enum connection_verdict verdict =
+        connections_enter(connections, &accepted->client, &accepted->share);
+    struct connection_share *silent =
+        connections_find_silent(connections, &accepted->client, verdict, turn_now_ms() - SILENT_MS);
+    if (!silent)
+        return verdict;
+    acceptor->handler->on_silent(acceptor->owner, silent, verdict);
+    return connections_enter(connections, &accepted->client, &accepted->share);
+}
+
 static void hand_over(struct acceptor *acceptor, struct accepted *accepted)
 {
-    enum connection_verdict verdict =
-        connections_enter(&acceptor->connections, &accepted->client, &accepted->share);
+    enum connection_verdict verdict = admit(acceptor, accepted);
     if (verdict == CONNECTION_ADMITTED) {
         acceptor->handler->on_accepted(acceptor->owner, accepted);
         if (accepted->fd >= 0) /* not taken */
@@ -139,6 +152,8 @@ static bool add_listener(struct acceptor *acceptor, size_t section, int fd, stru
     listener->fd = fd;
     LL_PREPEND(acceptor->listeners, listener);
     ev_io_init(&listener->readable, on_readable, fd, EV_READ);
+    /* After a busy turn clients are heard before anyone is ended for being silent. */
+    ev_set_priority(&listener->readable, EV_MINPRI);
     listener->readable.data = listener;
     return fd_set_nonblocking(fd, error);
 }

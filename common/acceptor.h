@@ -16,15 +16,19 @@ struct accepted {
     const struct config_listen *listen; /* lives as long as the role's configuration */
     struct ip_address client;
     uint16_t client_port;
-    struct connection_share share; /* moves to the connection, with the descriptor */
+    struct connection_share share; /* moves to the connection, with the descriptor, which then
+                                    * tells connections_hear() of itself */
 };
 
-/* Both are called by the loop. on_refused may write a last word to the descriptor; only the first
- * of a second is logged, with how many there were. */
+/* All are called by the loop. on_refused may write a last word to the descriptor; only the first
+ * of a second is logged, with how many there were. Before that, where a stranger is silent,
+ * on_silent ends his connection: at once, with a last word if that is taken at once, and gives the
+ * share back before it returns. */
 struct acceptor_handler {
     void (*on_accepted)(void *owner, struct accepted *accepted);
     void (*on_refused)(void *owner, const struct accepted *accepted,
                        enum connection_verdict verdict);
+    void (*on_silent)(void *owner, struct connection_share *share, enum connection_verdict verdict);
 };
 
 struct acceptor {

@@ -14,6 +14,7 @@ struct connection_network {
     struct ip_address address;
     uint32_t count;
     uint32_t unauthenticated;
+    struct connection_share *strangers; /* the longest silent first */
 };
 
 static uint32_t part_of(uint32_t whole, uint32_t processes)
@@ -90,12 +91,18 @@ static struct connection_network *add_network(struct connections *connections,
     return network;
 }
 
+static struct ip_address network_of(const struct connections *connections,
+                                    const struct ip_address *client)
+{
+    return ip_address_network(client, connections->limits.network_ipv4_bits,
+                              connections->limits.network_ipv6_bits);
+}
+
 enum connection_verdict connections_enter(struct connections *connections,
                                           const struct ip_address *client,
                                           struct connection_share *share)
 {
-    struct ip_address address = ip_address_network(client, connections->limits.network_ipv4_bits,
-                                                   connections->limits.network_ipv6_bits);
+    struct ip_address address = network_of(connections, client);
     struct connection_network *network = find_network(connections, &address);
     enum connection_verdict verdict = judge(connections, network);
     if (verdict != CONNECTION_ADMITTED)
@@ -112,10 +119,56 @@ enum connection_verdict connections_enter(struct connections *connections,
     return CONNECTION_ADMITTED;
 }
 
+void connections_excuse(struct connections *connections, struct connection_share *share)
+{
+    if (!share->listed)
+        return;
+    share->listed = false;
+    DL_DELETE(connections->strangers, share);
+    DL_DELETE2(share->network->strangers, share, prev_of_network, next_of_network);
+}
+
+void connections_hear(struct connections *connections, struct connection_share *share,
+                      uint64_t now_ms)
+{
+    if (share->authenticated || !share->network)
+        return;
+    connections_excuse(connections, share);
+    share->listed = true;
+    share->heard_ms = now_ms;
+    DL_APPEND(connections->strangers, share);
+    DL_APPEND2(share->network->strangers, share, prev_of_network, next_of_network);
+}
+
+struct connection_share *connections_find_silent(const struct connections *connections,
+                                                 const struct ip_address *client,
+                                                 enum connection_verdict verdict,
+                                                 uint64_t before_ms)
+{
+    struct ip_address address = network_of(connections, client);
+    const struct connection_network *network;
+    struct connection_share *silent = NULL;
+    switch (verdict) {
+    case CONNECTION_TOO_MANY:
+    case CONNECTION_TOO_MANY_UNAUTHENTICATED:
+        silent = connections->strangers;
+        break;
+    case CONNECTION_TOO_MANY_OF_NETWORK:
+    case CONNECTION_TOO_MANY_UNAUTHENTICATED_OF_NETWORK:
+        network = find_network(connections, &address);
+        silent = network ? network->strangers : NULL;
+        break;
+    default: /* room for one more is not what is missing */
+        break;
+    }
+    return silent && silent->heard_ms <= before_ms ? silent : NULL;
+}
+
 void connections_authenticate(struct connections *connections, struct connection_share *share)
 {
     if (share->authenticated || !share->network)
         return;
+    connections_excuse(connections, share);
     share->authenticated = true;
     share->network->unauthenticated--;
     connections->unauthenticated--;

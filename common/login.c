@@ -39,10 +39,21 @@ static const uint32_t steps[LOGIN_STATES] = {
     [LOGIN_CLOSING] = IN(CLOSING),
 };
 
+/* Who waits for auth's answer may be silent. */
+static void note_word(struct login_session *session)
+{
+    struct connections *connections = &session->server->acceptor.connections;
+    if (session->state == LOGIN_ASKING)
+        connections_excuse(connections, &session->share);
+    else if (session->state != LOGIN_CLOSING)
+        connections_hear(connections, &session->share, turn_now_ms());
+}
+
 static void session_enter(struct login_session *session, enum login_state state)
 {
     assert((steps[session->state] & 1U << state) != 0);
     session->state = state;
+    note_word(session);
 }
 
 static struct log *log_of(const struct login_session *session)
@@ -204,10 +215,12 @@ static void run_step(struct deferred *deferred)
 static void on_client_input(struct stream *stream)
 {
     struct login_session *session = stream->owner;
-    if (session->state == LOGIN_CARRYING) /* its end; the user's process may still have words */
+    if (session->state == LOGIN_CARRYING) { /* its end; the user's process may still have words */
         stream_end_output(&session->user);
-    else
-        session_step(session);
+        return;
+    }
+    note_word(session);
+    session_step(session);
 }
 
 static void on_client_drained(struct stream *stream)
@@ -507,6 +520,7 @@ static void on_accepted(void *owner, struct accepted *accepted)
     bool implicit = config_service_is_implicit_tls(session->listen->service);
     session->state = implicit ? LOGIN_SECURING : LOGIN_TALKING;
     session->secured = implicit; /* already for the greeting, which goes out protected */
+    note_word(session);
     if (implicit)
         begin_handshake(session);
     else
@@ -528,7 +542,27 @@ static void on_refused(void *owner, const struct accepted *accepted,
     send(accepted->fd, server->reply.ptr, server->reply.len, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-static const struct acceptor_handler acceptor_handler = {on_accepted, on_refused};
+static void on_silent(void *owner, struct connection_share *share, enum connection_verdict verdict)
+{
+    struct login_server *server = owner;
+    struct login_session *session =
+        (struct login_session *)(void *)((uint8_t *)share - offsetof(struct login_session, share));
+    if (session->state != LOGIN_CLOSING)
+        log_closed(session, connection_verdict_limit(verdict));
+    if (session->state == LOGIN_TALKING) {
+        buffer_reset(&server->reply);
+        server->protocol->turn_away(connection_verdict_limit(verdict), &server->reply);
+        login_reply(session);
+    }
+    stream_end_now(&session->client);
+    session_end(session);
+}
+
+static const struct acceptor_handler acceptor_handler = {
+    .on_accepted = on_accepted,
+    .on_refused = on_refused,
+    .on_silent = on_silent,
+};
 
 /* ---- the role ---- */
 

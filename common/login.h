@@ -68,7 +68,8 @@ struct login_protocol {
     struct slice (*tag)(const struct login_session *session);
     /* Zeroes and frees all that was only for logging in; may run twice. */
     void (*forget)(struct login_session *session);
-    /* A connection beyond a limit: the whole of what it is told. Appends to `text`. */
+    /* A connection beyond a limit, or silent where one is reached: the whole of what it is told.
+     * Appends to `text`. */
     void (*turn_away)(const char *limit, struct buffer *text);
 };
 

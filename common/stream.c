@@ -539,6 +539,17 @@ void stream_finish(struct stream *stream, unsigned linger_ms)
     stream_settle_later(stream);
 }
 
+void stream_end_now(struct stream *stream)
+{
+    if (stream->fd >= 0 && !stream->handshaking && !stream->failed) {
+        stream->ending = true;
+        stream_flush(stream);
+    }
+    if (stream->fd >= 0 && !stream->failed)
+        end_output(stream);
+    stream_clear(stream);
+}
+
 bool stream_detach(struct stream *stream, int *fd, struct buffer *rest, struct error *error)
 {
     if (stream_is_over(stream) || stream->output || stream->next_transport

@@ -236,6 +236,10 @@ void stream_set_deadline_ms(struct stream *stream, unsigned milliseconds);
  * this call cuts all of it short. */
 void stream_finish(struct stream *stream, unsigned linger_ms);
 
+/* The last word is written, and nobody waits until it is read: one try to send what waits, then as
+ * stream_clear. Not from a handler of this stream. */
+void stream_end_now(struct stream *stream);
+
 /* Failed, finishing or closed: there is no point in computing another reply. */
 static inline bool stream_is_over(const struct stream *stream)
 {

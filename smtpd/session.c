@@ -175,6 +175,16 @@ void session_lose_peer(struct session *session)
     losses[wait](session);
 }
 
+/* Who waits for a peer's answer may be silent. */
+static void note_word(struct session *session)
+{
+    struct connections *connections = &session->server->acceptor.connections;
+    if (session->wait != SESSION_WAIT_NOTHING)
+        connections_excuse(connections, &session->share);
+    else if (session->state != SESSION_CLOSING)
+        connections_hear(connections, &session->share, turn_now_ms());
+}
+
 static struct smtp_reply timeout_reply(const struct session *session)
 {
     if (session->wait != SESSION_WAIT_NOTHING)
@@ -481,6 +491,7 @@ void session_step(struct session *session)
         session_close(session, (struct smtp_reply){.code = 0}, "client left");
     else if (stepped || session->wait != SESSION_WAIT_NOTHING)
         set_deadline(session);
+    note_word(session);
     if (session->server->role->stopping)
         session_stop(session);
 }
@@ -490,17 +501,42 @@ static void on_input(struct stream *stream)
     session_step(stream->owner);
 }
 
+static void release(struct session *session)
+{
+    session_drop_transaction(session);
+    session_forget_sasl(session);
+    buffer_clear(&session->helo);
+    buffer_clear(&session->account);
+    server_release_session(session);
+}
+
 static void on_closed(struct stream *stream, const struct error *why)
 {
     struct session *session = stream->owner;
     if (why)
         LOG(session_log(session), LOG_INFO, "lost", log_id("session", session->name),
             log_text("client", session->client_text), log_failure(why));
-    session_drop_transaction(session);
-    session_forget_sasl(session);
-    buffer_clear(&session->helo);
-    buffer_clear(&session->account);
-    server_release_session(session);
+    release(session);
+}
+
+static void say_silent(struct session *session, const char *limit)
+{
+    LOG(session_log(session), LOG_INFO, "closed", log_id("session", session->name),
+        log_text("reason", limit), log_number("messages", session->messages));
+    if (session->state == SESSION_HANDSHAKE)
+        return;
+    struct buffer text = BUFFER_WITH_LIMIT(SMTP_REPLY_LINE_LIMIT);
+    buffer_append_format(&text, "Too many connections (%s), and you are silent", limit);
+    session_reply(session, (struct smtp_reply){421, SLICE("4.7.0"), buffer_slice(&text)});
+    buffer_clear(&text);
+}
+
+void session_evict(struct session *session, const char *limit)
+{
+    if (session->state != SESSION_CLOSING)
+        say_silent(session, limit);
+    stream_end_now(&session->stream);
+    release(session);
 }
 
 static const struct stream_handler handler = {
@@ -542,6 +578,7 @@ void session_begin(struct session *session, struct accepted *accepted)
     LOG(session_log(session), LOG_INFO, "connected", log_id("session", session->name),
         log_text("client", session->client_text), log_number("port", session->client_port),
         log_text("service", config_service_name(session->service)));
+    note_word(session);
     if (config_service_is_implicit_tls(session->service)) {
         start_tls(session);
         return;

@@ -229,6 +229,10 @@ void session_close(struct session *session, struct smtp_reply reply, const char 
 /* The end without a word: what became of the message is not known. */
 void session_break(struct session *session, const char *reason);
 
+/* The end of a client who said nothing while others wait for its place: 421 if that is taken at
+ * once, and the session is released. */
+void session_evict(struct session *session, const char *limit);
+
 /* A wait is over: the answer came, or the peer is gone. */
 void session_end_wait(struct session *session);
 

@@ -415,9 +415,18 @@ static void on_refused(void *owner, const struct accepted *accepted,
     buffer_clear(&line);
 }
 
+static void on_silent(void *owner, struct connection_share *share, enum connection_verdict verdict)
+{
+    (void)owner;
+    struct session *session =
+        (struct session *)(void *)((uint8_t *)share - offsetof(struct session, share));
+    session_evict(session, connection_verdict_limit(verdict));
+}
+
 static const struct acceptor_handler acceptor_handler = {
     .on_accepted = on_accepted,
     .on_refused = on_refused,
+    .on_silent = on_silent,
 };
 
 /* --- Birth and end ---------------------------------------------------------------------------- */

@@ -1,4 +1,4 @@
-/* Promises of common/connections.h: each limit, and a network's tenth. */
+/* Promises of common/connections.h: each limit, a network's tenth, and who is silent longest. */
 #include "tests/unit/test.h"
 
 #include <stdlib.h>
@@ -6,6 +6,7 @@
 #include <sodium.h>
 
 #include "common/connections.h"
+#include "common/size.h"
 
 static const struct config_limits limits = {
     .connections = 20,
@@ -122,6 +123,71 @@ static void processes_share_the_limits(void **state)
     connections_clear(&connections);
 }
 
+struct silence {
+    struct connections connections;
+    struct connection_share shares[4]; /* a, b of one network, c of another, d of a third */
+};
+
+static const char *const silent_clients[] = {"192.0.2.1", "192.0.2.2", "192.0.3.1", "192.0.4.1"};
+
+static void set_up_silence(struct silence *silence)
+{
+    init(&silence->connections, 1);
+    for (size_t i = 0; i < ARRAY_LENGTH(silent_clients); i++) {
+        struct ip_address client = address(silent_clients[i]);
+        assert_int_equal(connections_enter(&silence->connections, &client, &silence->shares[i]),
+                         CONNECTION_ADMITTED);
+        connections_hear(&silence->connections, &silence->shares[i], 1000 + i);
+    }
+}
+
+/* '-': nobody. */
+static char silent(const struct silence *silence, const char *client, enum connection_verdict why,
+                   uint64_t before_ms)
+{
+    struct ip_address newcomer = address(client);
+    const struct connection_share *share =
+        connections_find_silent(&silence->connections, &newcomer, why, before_ms);
+    return share ? (char)('a' + (share - silence->shares)) : '-';
+}
+
+static void the_longest_silent_makes_room(void **state)
+{
+    (void)state;
+    const enum connection_verdict of_network = CONNECTION_TOO_MANY_UNAUTHENTICATED_OF_NETWORK;
+    const enum connection_verdict of_all = CONNECTION_TOO_MANY_UNAUTHENTICATED;
+    struct silence silence = {.shares = {{.network = NULL}}};
+    set_up_silence(&silence);
+    assert_int_equal(silent(&silence, "192.0.2.9", of_network, 999), '-');
+    assert_int_equal(silent(&silence, "192.0.2.9", of_network, 1000), 'a');
+    assert_int_equal(silent(&silence, "192.0.3.9", of_network, 9999), 'c');
+    assert_int_equal(silent(&silence, "192.0.9.9", of_network, 9999), '-');
+    assert_int_equal(silent(&silence, "192.0.9.9", of_all, 9999), 'a');
+    assert_int_equal(silent(&silence, "192.0.9.9", CONNECTION_TOO_MANY, 9999), 'a');
+    assert_int_equal(silent(&silence, "192.0.2.9", CONNECTION_TOO_MANY_OF_NETWORK, 9999), 'a');
+    assert_int_equal(silent(&silence, "192.0.2.9", CONNECTION_NO_MEMORY, 9999), '-');
+    assert_int_equal(silent(&silence, "192.0.2.9", CONNECTION_ADMITTED, 9999), '-');
+
+    connections_hear(&silence.connections, &silence.shares[0], 2000);
+    assert_int_equal(silent(&silence, "192.0.2.9", of_network, 1999), 'b');
+    assert_int_equal(silent(&silence, "192.0.9.9", of_all, 1999), 'b');
+    connections_authenticate(&silence.connections, &silence.shares[1]);
+    connections_hear(&silence.connections, &silence.shares[1], 2001);
+    assert_int_equal(silent(&silence, "192.0.2.9", of_network, 1999), '-');
+    assert_int_equal(silent(&silence, "192.0.9.9", of_all, 1999), 'c');
+    connections_excuse(&silence.connections, &silence.shares[2]);
+    connections_excuse(&silence.connections, &silence.shares[2]);
+    assert_int_equal(silent(&silence, "192.0.9.9", of_all, 1999), 'd');
+    connections_leave(&silence.connections, &silence.shares[3]);
+    assert_int_equal(silent(&silence, "192.0.9.9", of_all, 9999), 'a');
+    connections_hear(&silence.connections, &silence.shares[2], 2002);
+    for (size_t i = 0; i < ARRAY_LENGTH(silence.shares); i++)
+        connections_leave(&silence.connections, &silence.shares[i]);
+    assert_null(silence.connections.strangers);
+    assert_int_equal(silence.connections.count, 0);
+    connections_clear(&silence.connections);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -129,6 +195,7 @@ int main(void)
         cmocka_unit_test(strangers_have_a_limit_of_their_own),
         cmocka_unit_test(all_and_one_network_are_limited),
         cmocka_unit_test(processes_share_the_limits),
+        cmocka_unit_test(the_longest_silent_makes_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

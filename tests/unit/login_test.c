@@ -478,6 +478,69 @@ static void silence_ends_with_a_word(void **state)
     tear_down(&fixture);
 }
 
+/* The acceptor found the limit reached; whom does it end for a newcomer? False: nobody. */
+static bool make_room(struct fixture *fixture)
+{
+    struct acceptor *acceptor = &fixture->server.acceptor;
+    struct ip_address newcomer;
+    assert_true(ip_address_parse(SLICE("192.0.2.9"), &newcomer));
+    const enum connection_verdict why = CONNECTION_TOO_MANY_UNAUTHENTICATED_OF_NETWORK;
+    struct connection_share *share =
+        connections_find_silent(&acceptor->connections, &newcomer, why, turn_now_ms());
+    if (!share)
+        return false;
+    acceptor->handler->on_silent(&fixture->server, share, why);
+    assert_int_equal(acceptor->connections.count, 0);
+    return true;
+}
+
+static void who_is_silent_makes_room(void **state)
+{
+    (void)state;
+    static const struct {
+        const struct login_protocol *protocol;
+        enum config_service service;
+        const char *greeting;
+        const char *word;
+    } cases[] = {
+        {&imap_login_protocol, CONFIG_IMAP, IMAP_GREETING(" STARTTLS LOGINDISABLED"),
+         "* BYE [UNAVAILABLE] Too many connections (limits.unauthenticated-per-network)\r\n"},
+        {&pop3_login_protocol, CONFIG_POP3, "+OK mail.test staffetta POP3\r\n",
+         "-ERR [SYS/TEMP] Too many connections (limits.unauthenticated-per-network)\r\n"},
+        {&imap_login_protocol, CONFIG_IMAPS, "", ""}, /* in the handshake: no word is possible */
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        struct fixture fixture;
+        set_up(&fixture, cases[i].protocol);
+        accept_client(&fixture, cases[i].service, "192.0.2.1");
+        hears(&fixture, cases[i].greeting);
+        assert_true(make_room(&fixture));
+        hears(&fixture, cases[i].word);
+        ends(&fixture);
+        tear_down(&fixture);
+    }
+}
+
+static void who_waits_for_auth_may_be_silent(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    set_up(&fixture, &imap_login_protocol);
+    accept_client(&fixture, CONFIG_IMAPS, "192.0.2.1");
+    secure_client(&fixture);
+    hears(&fixture, IMAP_GREETING(" AUTH=PLAIN AUTH=LOGIN"));
+    talk(&fixture, "a LOGIN alice secret\r\n", "");
+    auth_is_asked(&fixture, "alice", "secret");
+    assert_false(make_room(&fixture));
+    auth_says(&fixture, AUTH_WRONG);
+    hears(&fixture, "a NO [AUTHENTICATIONFAILED] Name or password is wrong\r\n");
+    assert_true(make_room(&fixture));
+    hears(&fixture, "* BYE [UNAVAILABLE] Too many connections (limits.unauthenticated-per-network)"
+                    "\r\n");
+    assert_int_equal(SSL_get_shutdown(fixture.tls), SSL_RECEIVED_SHUTDOWN);
+    tear_down(&fixture);
+}
+
 static void what_is_too_long_is_bounded(void **state)
 {
     (void)state;
@@ -617,6 +680,8 @@ int main(void)
         cmocka_unit_test(a_dead_auth_is_a_temporary_refusal),
         cmocka_unit_test(who_left_is_not_let_in),
         cmocka_unit_test(silence_ends_with_a_word),
+        cmocka_unit_test(who_is_silent_makes_room),
+        cmocka_unit_test(who_waits_for_auth_may_be_silent),
         cmocka_unit_test(what_is_too_long_is_bounded),
         cmocka_unit_test(pop3_without_a_login),
         cmocka_unit_test(pop3_passwords_need_tls),

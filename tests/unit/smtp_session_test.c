@@ -691,6 +691,56 @@ static void malformed_answers_end_the_peer(void **state)
     close_house(house);
 }
 
+/* As if the session of that slot, the longest silent, had been so for another second. */
+static void let_silence_pass(struct house *house, uint32_t slot)
+{
+    house->server.sessions[slot]->share.heard_ms -= 1000;
+}
+
+static void who_is_silent_makes_room(void **state)
+{
+    (void)state;
+    struct house *house = open_house_with(
+        "smtp", ROLE_SMTP, "unauthenticated-connections = 20 unauthenticated-per-network = 2");
+    struct buffer got = BUFFER_WITH_LIMIT(10000);
+    int fds[3];
+    for (size_t i = 0; i < 2; i++) {
+        fds[i] = connect_client(house);
+        expect(house, fds[i], &got, "220 *");
+    }
+    let_silence_pass(house, 0);
+    let_silence_pass(house, 1);
+    client_send(house, fds[0], SLICE("NOOP\r\n"));
+    expect(house, fds[0], &got, "250 *");
+    fds[2] = connect_client(house);
+    expect(house, fds[2], &got, "220 *");
+    expect(house, fds[1], &got,
+           "421 4.7.0 Too many connections (limits.unauthenticated-per-network), and you are "
+           "silent");
+    expect(house, fds[1], &got, "(closed)");
+    /* Nobody is now. */
+    fd_discard(&fds[1]);
+    fds[1] = connect_client(house);
+    expect(house, fds[1], &got, "421 mail.demo.test Too many *");
+    expect(house, fds[1], &got, "(closed)");
+    /* In the middle of a message, too. */
+    client_send(house, fds[0],
+                SLICE("HELO c\r\nMAIL FROM:<>\r\nRCPT TO:<bob@demo.test>\r\nDATA\r\nSubject: x"));
+    for (int i = 0; i < 4; i++)
+        expect(house, fds[0], &got, i == 3 ? "354 *" : "250 *");
+    client_send(house, fds[2], SLICE("NOOP\r\n"));
+    expect(house, fds[2], &got, "250 *");
+    let_silence_pass(house, 0);
+    fd_discard(&fds[1]);
+    fds[1] = connect_client(house);
+    expect(house, fds[0], &got, "421 4.7.0 Too many *");
+    expect(house, fds[1], &got, "220 *");
+    for (size_t i = 0; i < 3; i++)
+        fd_discard(&fds[i]);
+    buffer_clear(&got);
+    close_house(house);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -712,6 +762,7 @@ int main(void)
         cmocka_unit_test(every_wait_has_an_end),
         cmocka_unit_test(a_network_has_its_share),
         cmocka_unit_test(malformed_answers_end_the_peer),
+        cmocka_unit_test(who_is_silent_makes_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
