@@ -269,7 +269,8 @@ static void change_transport(struct stream *stream)
     stream->next_transport = NULL;
     stream->next_state = NULL;
     stream->handshaking = stream->transport->handshake != NULL;
-    stream->read_wants = stream->write_wants = 0;
+    stream->read_wants = stream->handshaking && stream->transport->peer_begins ? EV_READ : 0;
+    stream->write_wants = 0;
 }
 
 static void step_handshake(struct stream *stream)

@@ -72,6 +72,7 @@ enum transport_result {
 struct stream_transport {
     /* Until DONE nothing is read or written. NULL: nothing to do. */
     enum transport_result (*handshake)(struct stream *stream, struct error *error);
+    bool peer_begins; /* the handshake, which needs no memory before the peer's first octet */
     /* 1..size octets when DONE. */
     enum transport_result (*read)(struct stream *stream, void *octets, size_t size, size_t *got,
                                   struct error *error);

@@ -117,6 +117,7 @@ static void tls_clear(struct stream *stream)
 
 static const struct stream_transport tls_transport = {
     .handshake = tls_handshake,
+    .peer_begins = true,
     .read = tls_read,
     .write = tls_write,
     .end_output = tls_end_output,
