@@ -5,7 +5,9 @@
 
 #include "common/cursor.h"
 
-static const uint8_t alphabet[65] =
+enum { ALPHABET = 64 };
+
+static const uint8_t alphabet[ALPHABET + 1] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+,";
 
 static bool stands_for_itself(uint32_t character, uint8_t shifted)
@@ -91,10 +93,11 @@ bool modified_utf7_encode(struct slice utf8, struct buffer *out)
 
 /* ---- decoding ---- */
 
+/* -1: not of the alphabet. */
 static int value_of(uint8_t letter)
 {
-    const uint8_t *found = letter ? memchr(alphabet, letter, 64) : NULL;
-    return found ? (int)(found - alphabet) : -1;
+    size_t place = slice_find_octet(slice_of(alphabet, ALPHABET), letter);
+    return place < ALPHABET ? (int)place : -1;
 }
 
 /* UTF-16 units until the shift's end; what they spell is not looked at yet. */

@@ -2,6 +2,7 @@
 #include "pop3d/maildrop_list.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <sodium.h>
@@ -104,7 +105,7 @@ static bool is_uidl(struct slice text)
 
 static void choose_uidls(struct maildrop_list *list)
 {
-    struct slice last = {NULL, 0};
+    struct slice last = SLICE("");
     for (size_t i = 0; i < list->count; i++) {
         struct maildrop_message *message = &list->messages[i];
         struct slice unique = unique_of(message->key);
@@ -118,9 +119,8 @@ static void choose_uidls(struct maildrop_list *list)
 void maildrop_list_uidl(const struct maildrop_message *message, char uidl[MAILDROP_UIDL_MAX + 1])
 {
     if (!message->hashed_uidl) {
-        struct slice unique = unique_of(message->key);
-        memcpy(uidl, unique.ptr, unique.len);
-        uidl[unique.len] = '\0';
+        struct slice unique = unique_of(message->key); /* printable, as is_uidl found */
+        snprintf(uidl, MAILDROP_UIDL_MAX + 1, "%.*s", SLICE_PRINTF(unique));
         return;
     }
     uint8_t hash[crypto_generichash_BYTES];

@@ -58,16 +58,16 @@ static void session_enter(struct maildrop *maildrop, enum maildrop_state state)
 __attribute__((format(printf, 2, 3))) static void reply(struct maildrop *maildrop,
                                                         const char *format, ...)
 {
-    char line[LINE_SIZE];
+    char line[LINE_SIZE - 1]; /* the NUL stands where the CRLF has its second octet */
     va_list arguments;
     va_start(arguments, format);
-    int length = vsnprintf(line, sizeof(line) - 2, format, arguments);
+    int length = vsnprintf(line, sizeof(line), format, arguments);
     va_end(arguments);
     size_t octets = length > 0 ? (size_t)length : 0;
-    if (octets > sizeof(line) - 3)
-        octets = sizeof(line) - 3;
-    memcpy(line + octets, "\r\n", 2);
-    stream_write(&maildrop->stream, slice_of(line, octets + 2));
+    if (octets >= sizeof(line))
+        octets = sizeof(line) - 1;
+    stream_write(&maildrop->stream, slice_of(line, octets));
+    stream_write(&maildrop->stream, SLICE("\r\n"));
 }
 
 static void finish(struct maildrop *maildrop, const char *reason)

@@ -17,16 +17,6 @@ void deliver_home_close(struct deliver_homes *homes, struct deliver_home *home)
     homes->open--;
 }
 
-void deliver_homes_clear(struct deliver_homes *homes)
-{
-    struct deliver_home *home, *next;
-    HASH_ITER (hh, homes->table, home, next) {
-        deliver_home_close(homes, home);
-        HASH_DEL(homes->table, home);
-        free(home);
-    }
-}
-
 void deliver_homes_forget(struct deliver_homes *homes)
 {
     struct deliver_home *home, *next;
@@ -58,7 +48,8 @@ static struct deliver_home *add_home(struct deliver_homes *homes, uint64_t handl
 
 static void copy_text(char *text, struct slice octets)
 {
-    memcpy(text, octets.ptr, octets.len);
+    if (octets.len > 0)
+        memcpy(text, octets.ptr, octets.len);
     text[octets.len] = '\0';
 }
 

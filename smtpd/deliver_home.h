@@ -40,8 +40,6 @@ struct deliver_homes {
     size_t open;
 };
 
-void deliver_homes_clear(struct deliver_homes *homes);
-
 /* A ROLE_HOME: a new account, or another quota or path for one that is known. */
 bool deliver_homes_set(struct deliver_homes *homes, const struct role_home *record,
                        struct slice texts, struct error *error);

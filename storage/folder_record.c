@@ -63,7 +63,8 @@ static bool take_text(struct slice text, char *field, size_t size)
 {
     if (text.len >= size)
         return false;
-    memcpy(field, text.ptr, text.len);
+    if (text.len > 0)
+        memcpy(field, text.ptr, text.len);
     field[text.len] = '\0';
     return true;
 }

@@ -109,8 +109,9 @@ bool maildir_remove_tree(int dir_fd, const char *name, unsigned depth, struct er
         return error_errno(error, "open directory %.100s", name);
     struct removal removal = {fd, depth - 1};
     /* Names that went by while others were removed are still there for the second reading. */
-    bool empty = directory_read(fd, remove_below, &removal, error)
-                 && directory_read(fd, remove_below, &removal, error);
+    bool empty = true;
+    for (unsigned reading = 0; empty && reading < 2; reading++)
+        empty = directory_read(fd, remove_below, &removal, error);
     fd_discard(&fd);
     if (empty && unlinkat(dir_fd, name, AT_REMOVEDIR) != 0 && errno != ENOENT)
         return error_errno(error, "remove directory %.100s", name);

@@ -187,7 +187,7 @@ static void put_number(struct writer *out, uint64_t number)
 
 static void put_letters(struct writer *out, uint32_t bits, uint8_t first)
 {
-    for (uint8_t i = 0; i < LETTERS; i++)
+    for (unsigned i = 0; i < LETTERS; i++)
         if (bits & UINT32_C(1) << i)
             put_octet(out, (uint8_t)(first + i));
 }

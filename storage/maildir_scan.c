@@ -117,7 +117,7 @@ static bool is_past(struct timespec changed, struct timespec now)
 static bool read_round(const struct maildir *box, struct maildir_list *list, uint8_t round,
                        bool *steady, struct error *error)
 {
-    struct times before, after;
+    struct times before = {.new_changed = {0, 0}}, after = before;
     struct timespec now;
     struct reading in_new = {list, MAILDIR_NEW, round}, in_cur = {list, MAILDIR_CUR, round};
     clock_gettime(CLOCK_REALTIME, &now);

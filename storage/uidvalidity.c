@@ -75,7 +75,7 @@ static bool store_last(int account_fd, uint32_t last, struct error *error)
 
 bool uidvalidity_next(int account_fd, int64_t now, uint32_t *uidvalidity, struct error *error)
 {
-    uint32_t last;
+    uint32_t last = 0;
     if (!load_last(account_fd, &last, error))
         return false;
     if (last == UINT32_MAX)

@@ -91,7 +91,7 @@ static void keywords_have_letters(void **state)
     uint8_t longest[FOLDER_KEYWORD_MAX + 1];
     memset(longest, 'k', sizeof(longest));
     assert_false(folder_record_add_keyword(&record, slice_of(longest, sizeof(longest)), &letter));
-    for (uint8_t i = 1; i < FOLDER_KEYWORDS; i++) {
+    for (unsigned i = 1; i < FOLDER_KEYWORDS; i++) {
         assert_false(folder_record_keywords_full(&record));
         longest[0] = (uint8_t)('A' + i);
         assert_true(
