@@ -177,6 +177,15 @@ static void edit_clear(struct edit *edit)
     buffer_clear(&edit->text);
 }
 
+/* Before anything is made beside it. */
+static bool check_place(const struct edit *edit, struct error *error)
+{
+    struct stat status;
+    if (fstatat(edit->dir_fd, edit->name, &status, 0) == 0 && !S_ISREG(status.st_mode))
+        return error_set(error, ERROR_PERMANENT, "%s is not a file", edit->name);
+    return true;
+}
+
 static bool lock(struct edit *edit, struct error *error)
 {
     edit->lock_fd =
@@ -254,7 +263,7 @@ bool shared_file_edit(const char *path, gid_t new_group, shared_file_editor *edi
         error_memory(error);
         goto done;
     }
-    if (!lock(&edit, error) || !read_old(&edit, error)
+    if (!check_place(&edit, error) || !lock(&edit, error) || !read_old(&edit, error)
         || !editor(buffer_slice(&edit.old), &edit.text, context, error))
         goto done;
     if (edit.text.failed) {
