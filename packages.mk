@@ -4,6 +4,6 @@ PACKAGES_BUILD := gcc libc6-dev pkg-config libssl-dev libsodium-dev libdb5.3-dev
 	libev-dev libseccomp-dev libconfuse-dev libidn2-dev libidn-dev libunistring-dev uthash-dev
 PACKAGES_DEMO := openssl ca-certificates curl swaks libnet-ssleay-perl
 PACKAGES_TEST := clang llvm libclang-rt-14-dev libcmocka-dev libpam-wrapper libnss-wrapper python3 \
-	python3-pytest python3-pytest-timeout openssl curl swaks libnet-ssleay-perl msmtp \
+	python3-pytest python3-pytest-timeout python3-pytest-xdist openssl curl swaks libnet-ssleay-perl msmtp \
 	neomutt isync fetchmail strace xfsprogs
 PACKAGES_LINT := clang clang-tidy clang-format

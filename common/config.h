@@ -223,7 +223,7 @@ enum config_severity { CONFIG_WARNING, CONFIG_MISTAKE };
 struct config_mistake {
     enum config_severity severity;
     unsigned line;  /* 0: of no line */
-    char text[240]; /* what is wrong, and what to write instead; no newline */
+    char text[480]; /* what is wrong, and what to write instead; no newline */
 };
 
 /* What was found, sorted by line once config_parse returned. Memory of its own. */

@@ -99,7 +99,7 @@ static void check_key(const struct config_certificate *certificate, const struct
     if (X509_check_private_key(pair->leaf, pair->key) != 1)
         config_mistakes_add(mistakes, CONFIG_MISTAKE, certificate->key.line,
                             "certificate.key: %.100s is not the key of the first certificate in "
-                            "%.60s: write the two that belong together",
+                            "%.100s: write the two that belong together",
                             certificate->key.text, certificate->chain.text);
     ERR_clear_error();
 }

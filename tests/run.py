@@ -11,6 +11,7 @@ fault    pytest over tests/fault: a seeded sample of the fault loops, or whole w
 
 import argparse
 import concurrent.futures
+import importlib.util
 import os
 import pathlib
 import re
@@ -82,6 +83,13 @@ def run_replays(build, tally, _options):
             print(f"--- {name}\n{output}")
 
 
+def workers():
+    """Tests wait more than they work. One file is one worker's, so that its tests share a house."""
+    if not importlib.util.find_spec("xdist"):
+        return []
+    return ["-n", str((os.cpu_count() or 1) + 1), "--dist=loadfile"]
+
+
 def run_pytest(folder, build, tally, options):
     if not list((ROOT / folder).glob("test_*.py")):
         return
@@ -91,6 +99,7 @@ def run_pytest(folder, build, tally, options):
             environment["STAFFETTA_TORTURE"] = "1"
         status = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout=120",
+             *workers(), "--durations=15", "--durations-min=5",
              "-c", ROOT / "tests/pytest.ini", f"--junitxml={report.name}", ROOT / folder],
             cwd=ROOT, env=environment,
         ).returncode

@@ -1,6 +1,7 @@
 """A whole staffetta in a directory of its own, on free loopback ports, as whoever runs the tests."""
 
 import contextlib
+import itertools
 import os
 import pathlib
 import re
@@ -11,6 +12,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import zlib
 
 from talk import Conversation, client_context
 
@@ -51,16 +53,38 @@ def has_ipv6():
         return False
 
 
+# Below those that the kernel gives to clients (32768 and up), and a range for each of the processes
+# that test at the same time.
+PORTS_FIRST, PORTS_EACH, PORTS_RANGES = 10000, 1500, 15
+
+
+def _port_candidates():
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    first = PORTS_FIRST + (zlib.crc32(run.encode()) + worker) % PORTS_RANGES * PORTS_EACH
+    while True:
+        yield from range(first, first + PORTS_EACH)
+
+
+_candidates = _port_candidates()
+
+
+def can_listen(address, port):
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+            return True
+        except OSError:
+            return False
+
+
 def free_ports(count):
-    """Ports that nobody has now, on 127.0.0.1. All are held until all are found."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
+    """Ports that nobody has now, on 127.0.0.1, and that no other house of this process was given
+    for a while."""
+    found = (port for port in _candidates if can_listen("127.0.0.1", port))
+    return list(itertools.islice(found, count))
 
 
 def make_certificate(directory, name="mail.test.example"):

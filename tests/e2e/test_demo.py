@@ -6,33 +6,22 @@ import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 
 import pytest
 
-from house import BUILD, ENVIRONMENT, ROOT, children_of, has_ipv6
+from house import BUILD, ENVIRONMENT, ROOT, can_listen, children_of, has_ipv6
 
 PORTS = (25, 110, 143, 465, 587, 993, 995)
 SECONDS = 60
 
 
-def can_listen(address, port):
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family) as probe:
-        try:
-            probe.bind((address, port))
-            return True
-        except OSError:
-            return False
-
-
 def free_base():
     addresses = ["127.0.0.1"] + (["::1"] if has_ipv6() else [])
     for _ in range(100):
-        base = random.randrange(12000, 60000)
+        base = random.randrange(61000, 64000)
         if all(can_listen(address, base + port) for address in addresses for port in PORTS):
             return base
     raise RuntimeError("no free ports")
