@@ -313,6 +313,12 @@ void ipc_hear_first(struct ipc_channel *channel)
     ev_io_start(channel->loop, &channel->readable);
 }
 
+void ipc_hear_now(struct ipc_channel *channel)
+{
+    if (ipc_is_open(channel))
+        on_readable(channel->loop, &channel->readable, EV_READ);
+}
+
 void ipc_close(struct ipc_channel *channel)
 {
     if (!ipc_is_open(channel))

@@ -102,6 +102,9 @@ void ipc_set_owner(struct ipc_channel *channel, void *owner, ipc_closed *closed)
  * peer that was told of something through us can rely on it that we know it too. */
 void ipc_hear_first(struct ipc_channel *channel);
 
+/* Handles now what has arrived already, of its bounded share a turn. Not from its own handlers. */
+void ipc_hear_now(struct ipc_channel *channel);
+
 /* Closes without calling `closed`. What was not sent is dropped. May run twice. */
 void ipc_close(struct ipc_channel *channel);
 

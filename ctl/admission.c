@@ -192,6 +192,11 @@ static struct process *find_user_process(struct master *master, enum role_kind k
     struct process *process = find_for_account(master, kind, named->account);
     if (process && kind == ROLE_MAILBOX)
         return process;
+    if (process) { /* what it said before its client heard the end, and came back, is in the socket
+                    */
+        ipc_hear_now(&process->channel);
+        process = find_for_account(master, kind, named->account);
+    }
     if (process) { /* RFC 1939 4: one session has the maildrop, with its lock */
         error_set(error, ERROR_EXISTS, "maildrop is in use");
         return NULL;
