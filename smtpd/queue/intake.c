@@ -15,7 +15,6 @@
 #include <utlist.h>
 
 #include "common/arena.h"
-#include "common/cursor.h"
 #include "common/fd.h"
 #include "common/hash_table.h"
 #include "common/size.h"
@@ -23,6 +22,7 @@
 #include "smtpd/queue/queue.h"
 #include "smtpd/queue/queue_id.h"
 #include "smtpd/queue/queue_protocol.h"
+#include "smtpd/queue/submit_record.h"
 
 _Static_assert((int)QUEUE_IDS_LENT == (int)LENT_RANGE, "what is lent is what is remembered");
 
@@ -44,8 +44,7 @@ struct intake_peer {
 
 struct wanted_recipient {
     UT_hash_handle hh; /* by account: the same twice is one */
-    struct slice account, address, orcpt;
-    uint16_t notify;
+    struct recipient_texts texts;
 };
 
 struct submission {
@@ -61,7 +60,7 @@ struct submission {
 
     /* From QUEUE_SUBMIT on. */
     uint64_t id;
-    struct stored_message message;
+    struct stored_message message; /* prefix and body, and the cuts: until they are put */
     const struct filter_cut *cuts;
     struct queued_message *queued; /* there, but not scheduled */
     bool flushed;                  /* by the second thread */
@@ -163,26 +162,6 @@ static void forget_request(struct intake_peer *peer, struct submission *submissi
     submission->hh.tbl = NULL;
 }
 
-/* ---- what a session's texts may hold ---- */
-
-/* Nothing that could end a line of a header field, a report or the log. */
-static bool is_one_line(struct slice text)
-{
-    for (size_t i = 0; i < text.len; i++)
-        if (text.ptr[i] < ' ' || text.ptr[i] == 0x7f)
-            return false;
-    return true;
-}
-
-static bool take_text(struct slice *tail, size_t octets, size_t most, struct slice *text)
-{
-    if (octets > most || octets > tail->len)
-        return false;
-    *text = slice_range(*tail, 0, octets);
-    *tail = slice_from(*tail, octets);
-    return is_one_line(*text);
-}
-
 /* ---- ids ---- */
 
 static bool lend_ids(struct queue *queue, struct intake_peer *peer, struct error *error)
@@ -220,24 +199,24 @@ void intake_lend_ids(struct queue *queue)
 
 /* ---- recipients ---- */
 
-static bool keep_recipient(struct submission *submission, const struct queue_recipient *record,
-                           struct wanted_recipient texts)
+static bool keep_recipient(struct submission *submission, const struct recipient_texts *texts)
 {
     struct wanted_recipient *wanted;
-    HASH_FIND(hh, submission->wanted, texts.account.ptr, texts.account.len, wanted);
+    HASH_FIND(hh, submission->wanted, texts->account.ptr, texts->account.len, wanted);
     if (wanted)
         return true;
     struct arena *arena = &submission->arena;
     wanted = arena_alloc(arena, sizeof(*wanted));
     if (!wanted)
         return false;
-    wanted->account = arena_copy(arena, texts.account);
-    wanted->address = arena_copy(arena, texts.address);
-    wanted->orcpt = arena_copy(arena, texts.orcpt);
-    wanted->notify = record->notify;
-    if (!wanted->account.ptr || !wanted->address.ptr || !wanted->orcpt.ptr)
+    wanted->texts = (struct recipient_texts){.account = arena_copy(arena, texts->account),
+                                             .address = arena_copy(arena, texts->address),
+                                             .orcpt = arena_copy(arena, texts->orcpt),
+                                             .notify = texts->notify};
+    const struct slice *key = &wanted->texts.account;
+    if (!key->ptr || !wanted->texts.address.ptr || !wanted->texts.orcpt.ptr)
         return false;
-    HASH_ADD_KEYPTR(hh, submission->wanted, wanted->account.ptr, wanted->account.len, wanted);
+    HASH_ADD_KEYPTR(hh, submission->wanted, key->ptr, key->len, wanted);
     return hash_table_holds(&wanted->hh);
 }
 
@@ -253,20 +232,14 @@ static bool forgive_lost_record(struct intake_peer *peer, const struct error *er
 static bool on_recipient(void *owner, struct ipc_packet *packet, struct error *error)
 {
     struct role_peer *role_peer = owner;
-    const struct queue_recipient *record = packet->record;
-    struct slice tail = ipc_packet_tail(packet, sizeof(*record));
-    struct wanted_recipient texts = {0};
-    if (!take_text(&tail, record->account_octets, MASTER_ACCOUNT_MAX, &texts.account)
-        || !take_text(&tail, record->address_octets, QUEUE_ADDRESS_MAX, &texts.address)
-        || !take_text(&tail, record->orcpt_octets, QUEUE_ADDRESS_MAX, &texts.orcpt) || tail.len > 0
-        || texts.account.len == 0 || texts.address.len == 0
-        || (record->notify & ~STORED_NOTIFY_ALL) != 0)
-        return error_set(error, ERROR_PEER, "malformed recipient");
+    struct recipient_texts texts;
+    if (!recipient_record_parse(slice_of(packet->record, packet->length), &texts, error))
+        return false;
     struct submission *submission = request_of(role_peer->data, packet, error);
     if (!submission)
         return forgive_lost_record(role_peer->data, error);
     submission->records++;
-    if (!submission->no_room && !keep_recipient(submission, record, texts))
+    if (!submission->no_room && !keep_recipient(submission, &texts))
         submission->no_room = true;
     return true;
 }
@@ -338,72 +311,6 @@ static bool on_spool(void *owner, struct ipc_packet *packet, struct error *error
 
 /* ---- QUEUE_SUBMIT ---- */
 
-static bool parse_texts(const struct queue_submit *record, struct slice *tail,
-                        struct stored_message *message)
-{
-    if (!take_text(tail, record->reverse_path_octets, QUEUE_ADDRESS_MAX, &message->reverse_path)
-        || !take_text(tail, record->envid_octets, QUEUE_ENVID_MAX, &message->envid)
-        || !take_text(tail, record->account_octets, MASTER_ACCOUNT_MAX, &message->account)
-        || record->prefix_octets > FILTER_PREFIX_MAX || record->prefix_octets > tail->len)
-        return false;
-    message->prefix = slice_range(*tail, 0, record->prefix_octets);
-    *tail = slice_from(*tail, record->prefix_octets);
-    return true;
-}
-
-/* The cuts are copied: nothing says that they are aligned where they lie. */
-static bool parse_cuts(const struct queue_submit *record, struct slice *tail,
-                       struct submission *submission, struct error *error)
-{
-    size_t octets = record->cuts * sizeof(struct filter_cut);
-    if (record->cuts > FILTER_CUTS_MAX || octets > tail->len)
-        return error_set(error, ERROR_PEER, "malformed cuts");
-    if (record->cuts == 0)
-        return true;
-    struct slice copy = arena_copy(&submission->arena, slice_range(*tail, 0, octets));
-    if (!copy.ptr)
-        return error_memory(error);
-    submission->cuts = (const void *)copy.ptr;
-    *tail = slice_from(*tail, octets);
-    submission->message.cut_count = record->cuts;
-    if (!stored_cuts_fit(submission->cuts, record->cuts, record->body_octets))
-        return error_set(error, ERROR_PEER, "cuts outside of the body");
-    return true;
-}
-
-static bool parse_body(const struct queue_submit *record, struct slice tail,
-                       struct submission *submission, struct error *error)
-{
-    bool in_spool = (record->flags & QUEUE_IN_SPOOL) != 0;
-    if (in_spool != (submission->file.read_fd >= 0))
-        return error_set(error, ERROR_PEER, "body and spool file do not go together");
-    if (tail.len != (in_spool ? 0 : record->body_octets) || tail.len > FILTER_INLINE_MAX)
-        return error_set(error, ERROR_PEER, "malformed body");
-    submission->message.body = tail;
-    submission->message.body_octets = record->body_octets;
-    return true;
-}
-
-/* Everything that can be said of the record alone. */
-static bool parse_submit(const struct ipc_packet *packet, struct submission *submission,
-                         struct error *error)
-{
-    const struct queue_submit *record = packet->record;
-    struct slice tail = ipc_packet_tail(packet, sizeof(*record));
-    struct stored_message *message = &submission->message;
-    submission->id = record->id;
-    message->arrival = record->arrival;
-    message->session = record->session;
-    message->flags = record->flags;
-    if (record->recipients != submission->records && submission->peer->lost_records)
-        return error_memory(error);
-    if (record->recipients != submission->records || record->recipients == 0
-        || (record->flags & ~STORED_FLAGS_ALL) != 0 || !parse_texts(record, &tail, message))
-        return error_set(error, ERROR_PEER, "malformed message");
-    return parse_cuts(record, &tail, submission, error)
-           && parse_body(record, tail, submission, error);
-}
-
 static uint64_t monotonic_ms(void)
 {
     struct timespec now;
@@ -413,22 +320,21 @@ static uint64_t monotonic_ms(void)
 
 /* Nobody names himself: whoever sends for an account shows the token that auth gave its session. On
  * port 25 nobody has one. */
-static bool check_account(const struct role_peer *peer, const struct ipc_packet *packet,
-                          const struct submission *submission, struct error *error)
+static bool check_account(const struct role_peer *peer, const struct submitted *submitted,
+                          struct error *error)
 {
-    const struct queue_submit *record = packet->record;
-    bool submitted = (record->flags & QUEUE_SUBMITTED) != 0;
-    if (submitted != (peer->kind == ROLE_SUBMISSION)
-        || submitted != (submission->message.account.len > 0))
+    const struct stored_message *message = &submitted->message;
+    bool has_account = message->account.len > 0;
+    if (has_account != (peer->kind == ROLE_SUBMISSION))
         return error_set(error, ERROR_PEER, "an account where none belongs, or none");
-    if (!submitted)
+    if (!has_account)
         return true;
     uint64_t now_ms = monotonic_ms();
-    if (record->token.expires_ms <= now_ms)
+    if (submitted->token.expires_ms <= now_ms)
         return error_set(error, ERROR_TEMPORARY, "the session's token has expired");
     struct token_key key;
     memcpy(key.octets, peer->role->token_key, sizeof(key.octets));
-    if (!token_verify(&record->token, &key, record->session, submission->message.account, now_ms))
+    if (!token_verify(&submitted->token, &key, message->session, message->account, now_ms))
         return error_set(error, ERROR_PEER, "no token for that account");
     return true;
 }
@@ -447,10 +353,10 @@ static bool enter_in_memory(struct queue *queue, struct submission *submission, 
     uint32_t number = 0;
     for (struct wanted_recipient *wanted = submission->wanted; wanted; wanted = wanted->hh.next) {
         struct queued_recipient *recipient =
-            queued_add_recipient(queued, submission->queued, number++, wanted->account);
+            queued_add_recipient(queued, submission->queued, number++, wanted->texts.account);
         if (!recipient)
             return error_memory(error);
-        recipient->notify = (uint8_t)wanted->notify;
+        recipient->notify = (uint8_t)wanted->texts.notify;
     }
     return true;
 }
@@ -463,12 +369,12 @@ static bool put_rows(struct queue *queue, struct submission *submission, struct 
         return false;
     for (struct wanted_recipient *wanted = submission->wanted; wanted; wanted = wanted->hh.next) {
         const struct stored_recipient row = {.state = STORED_WAITING,
-                                             .notify = wanted->notify,
+                                             .notify = wanted->texts.notify,
                                              .arrival = submission->message.arrival,
                                              .due = submission->message.arrival,
-                                             .account = wanted->account,
-                                             .address = wanted->address,
-                                             .orcpt = wanted->orcpt};
+                                             .account = wanted->texts.account,
+                                             .address = wanted->texts.address,
+                                             .orcpt = wanted->texts.orcpt};
         if (!queue_store_put_recipient(queue->store, submission->id, number++, &row, error))
             return false;
     }
@@ -493,6 +399,14 @@ static void abort_transaction(struct queue *queue, const struct error *error)
     queue_check_store(queue, error);
 }
 
+/* What was borrowed from a record that is gone soon, or is of no use any more. */
+static void forget_content(struct submission *submission)
+{
+    submission->message.prefix = submission->message.body = slice_of(NULL, 0);
+    submission->message.cut_count = 0;
+    submission->cuts = NULL;
+}
+
 /* Into the transaction of this turn, which it begins. Takes the submission. */
 static void put_submission(struct queue *queue, struct submission *submission)
 {
@@ -503,6 +417,8 @@ static void put_submission(struct queue *queue, struct submission *submission)
         intake->in_transaction = queue_store_begin(queue->store, &error);
     if (!intake->in_transaction || !put_rows(queue, submission, &error))
         abort_transaction(queue, &error);
+    else
+        forget_content(submission);
     queue_wake(queue);
 }
 
@@ -511,11 +427,13 @@ static void put_submission(struct queue *queue, struct submission *submission)
 static bool run_flush(struct flusher_job *job, struct error *error)
 {
     struct queue *queue = job->owner;
-    struct intake *intake = &queue->intake;
     struct submission *submission;
-    DL_FOREACH (intake->flushing, submission)
+    DL_FOREACH (queue->intake.flushing, submission)
         submission->flushed =
             spool_link(&queue->spool, &submission->file, submission->id, &submission->error);
+    DL_FOREACH (queue->intake.flushing, submission)
+        submission->flushed =
+            submission->flushed && spool_flush_file(&submission->file, &submission->error);
     return spool_flush(&queue->spool, error);
 }
 
@@ -552,21 +470,22 @@ static bool copy_text(struct arena *arena, struct slice *text)
     return text->ptr != NULL;
 }
 
-/* The record is gone when the file is on disk. */
-static bool keep_message(struct submission *submission, struct error *error)
+/* The record is gone when a long body's file is on disk. */
+static bool keep_content(struct submission *submission, struct error *error)
 {
-    struct stored_message *message = &submission->message;
     struct arena *arena = &submission->arena;
-    if (copy_text(arena, &message->reverse_path) && copy_text(arena, &message->envid)
-        && copy_text(arena, &message->account) && copy_text(arena, &message->prefix))
-        return true;
-    return error_memory(error);
+    struct slice cuts =
+        slice_of(submission->cuts, submission->message.cut_count * sizeof(submission->cuts[0]));
+    if (!copy_text(arena, &submission->message.prefix) || !copy_text(arena, &cuts))
+        return error_memory(error);
+    submission->cuts = (const void *)cuts.ptr;
+    return true;
 }
 
 static bool accept_long(struct queue *queue, struct submission *submission, struct error *error)
 {
     if (!spool_seal(&queue->spool, &submission->file, submission->message.body_octets, error)
-        || !keep_message(submission, error))
+        || !keep_content(submission, error))
         return false;
     DL_APPEND(queue->intake.to_flush, submission);
     start_flush(queue);
@@ -583,17 +502,45 @@ static bool use_id(struct intake_peer *peer, uint64_t id, struct error *error)
     return error_set(error, ERROR_PEER, "an id that was not lent");
 }
 
+/* What was said before fits what is said now. */
+static bool fits_what_came_before(const struct submission *submission,
+                                  const struct submitted *submitted, struct error *error)
+{
+    if (submitted->recipients != submission->records && submission->peer->lost_records)
+        return error_memory(error);
+    if (submitted->recipients != submission->records)
+        return error_set(error, ERROR_PEER, "more or fewer recipients than were named");
+    bool in_spool = (submitted->message.flags & QUEUE_IN_SPOOL) != 0;
+    if (in_spool != (submission->file.read_fd >= 0))
+        return error_set(error, ERROR_PEER, "body and spool file do not go together");
+    return true;
+}
+
+static bool take_over(struct submission *submission, const struct submitted *submitted,
+                      struct error *error)
+{
+    struct arena *arena = &submission->arena;
+    struct stored_message *message = &submission->message;
+    submission->id = submitted->id;
+    submission->cuts = submitted->cuts;
+    *message = submitted->message;
+    if (copy_text(arena, &message->reverse_path) && copy_text(arena, &message->envid)
+        && copy_text(arena, &message->account))
+        return true;
+    return error_memory(error);
+}
+
 /* False with ERROR_PEER: the session is ended; else it is refused. Takes the submission on success.
  */
 static bool accept_submission(struct queue *queue, const struct role_peer *peer,
                               const struct ipc_packet *packet, struct submission *submission,
                               struct error *error)
 {
-    if (!parse_submit(packet, submission, error) || !check_account(peer, packet, submission, error))
-        return false;
-    if (!use_id(peer->data, submission->id, error))
-        return false;
-    if (!enter_in_memory(queue, submission, error))
+    struct submitted submitted;
+    if (!submit_record_parse(slice_of(packet->record, packet->length), &submitted, error)
+        || !fits_what_came_before(submission, &submitted, error)
+        || !check_account(peer, &submitted, error) || !take_over(submission, &submitted, error)
+        || !use_id(peer->data, submission->id, error) || !enter_in_memory(queue, submission, error))
         return false;
     if (submission->file.read_fd >= 0)
         return accept_long(queue, submission, error);

@@ -4,8 +4,9 @@
  *
  *   spool_create      an unlinked file (O_TMPFILE); a session gets the writable descriptor
  *   spool_seal        nobody can write to it any more: the kernel grants a read lease
- *   spool_link        its octets are on disk, it has its name          (second thread)
- *   spool_flush       the names are on disk too                        (second thread)
+ *   spool_link        it has its name, and its octets are on their way (second thread)
+ *   spool_flush_file  its octets are on disk                           (second thread)
+ *   spool_flush       the names of all are on disk too                 (second thread)
  *      ...the record is committed, the message acknowledged...
  *   spool_open_body   for each delivery
  *   spool_remove      once the record is gone
@@ -57,9 +58,12 @@ bool spool_create(struct spool *spool, struct spool_file *file, int *write_fd, s
  * not that many octets. */
 bool spool_seal(struct spool *spool, struct spool_file *file, uint64_t octets, struct error *error);
 
-/* Flushes it and gives it the name of the id. After a failure discard it: the kernel may have
- * dropped what it could not write. (second thread) */
+/* Starts to write it out, without waiting, and gives it the name of the id. (second thread) */
 bool spool_link(struct spool *spool, struct spool_file *file, uint64_t id, struct error *error);
+
+/* After a failure discard the file: the kernel may have dropped what it could not write. To link
+ * many files before the first is flushed makes that half as fast again. (second thread) */
+bool spool_flush_file(const struct spool_file *file, struct error *error);
 bool spool_flush(struct spool *spool, struct error *error); /* (second thread) */
 
 /* Closes; removes the name where it has one. May run twice. */

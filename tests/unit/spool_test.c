@@ -95,6 +95,7 @@ static void a_body_is_sealed_linked_and_read(void **state)
     close(write_fd);
     assert_true(spool_seal(&fixture->spool, &file, 4, NULL));
     assert_true(spool_link(&fixture->spool, &file, id, NULL));
+    assert_true(spool_flush_file(&file, NULL));
     assert_true(spool_flush(&fixture->spool, NULL));
     spool_release(&file);
     spool_discard(&fixture->spool, &file);
@@ -270,7 +271,8 @@ static int deliver_from_the_sandbox(struct fixture *fixture)
     close(write_fd);
     if (!spool_seal(&fixture->spool, &file, 4, NULL))
         return 3;
-    if (!spool_link(&fixture->spool, &file, id, NULL) || !spool_flush(&fixture->spool, NULL))
+    if (!spool_link(&fixture->spool, &file, id, NULL) || !spool_flush_file(&file, NULL)
+        || !spool_flush(&fixture->spool, NULL))
         return 4;
     return spool_open_body(&fixture->spool, id, 4, NULL) >= 0 ? 0 : 5;
 }
