@@ -42,7 +42,8 @@ def test_kill_one_role(make_house, role):
         while kills < wanted and time.monotonic() < deadline:
             time.sleep(chance.uniform(0.05, 1.0))
             kills += kill_one(house, role, chance)
-        time.sleep(0.5)
+        while len(stream.acknowledged) <= 20 and time.monotonic() < deadline + 40:
+            time.sleep(0.1)  # a busy machine is slow to take mail between and after the kills
     assert kills >= wanted / 2, f"{role} was there {kills} times only"
     assert len(stream.acknowledged) > 20, dict(stream.replies)
     stream.verify(reader.removed | (reader.unsure & missing(stream)))
