@@ -73,15 +73,16 @@ class Client(Conversation):
 class Mailbox:
     numbers = itertools.count(1)
 
-    def __init__(self, directory, config="", **home):
+    def __init__(self, directory, config="", wrap=(), environment=None, **home):
         self.place = pathlib.Path(directory)
         self.maildir = self.place / "test.example" / "u" / "Maildir"
         self.config, self.home = config, home
         self.session = 0
-        self.start()
+        self.start(wrap, environment)
 
-    def start(self):
-        self.role = Role("imapd-mailbox", self.place, self.config)
+    def start(self, wrap=(), environment=None):
+        self.role = Role("imapd-mailbox", self.place, self.config, wrap=wrap,
+                         environment=environment)
         self.role.home(1, "u@test.example", "test.example/u/Maildir", **self.home)
         self.role.go()
 

@@ -161,6 +161,12 @@ INTERPOSE_FCNTL(fcntl64)
 #ifndef __SANITIZE_ADDRESS__ /* which has an allocator of its own */
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *octets, size_t size);
+
+void *realloc(void *octets, size_t size)
+{
+    return fails("realloc") ? NULL : __libc_realloc(octets, size);
+}
 
 void *malloc(size_t size)
 {

@@ -1,0 +1,220 @@
+"""imapd-mailbox under every kind of failure: killed at the Nth call of each system call, each fallible
+call failed once. Whatever was answered OK is so afterwards; no message is ever lost or twice in a
+folder; a UID that was shown never means another message; and what failed is answered with NO, after
+which all goes on.
+
+STAFFETTA_TORTURE=1 takes every N, else a few."""
+
+import contextlib
+import errno
+import os
+import re
+import shutil
+
+import pytest
+from house import BUILD
+from mailbox_role import Mailbox, needs_mailbox
+
+pytestmark = needs_mailbox
+TORTURE = bool(os.environ.get("STAFFETTA_TORTURE"))
+DELIVERED = 6
+
+
+def strace(inject):
+    if not shutil.which("strace"):
+        pytest.skip("strace is not installed")
+    return [shutil.which("strace"), "-f", "-qq", "-o", "/dev/null", "-e", "trace=all", "-e",
+            f"inject={inject}"]
+
+
+def failing(call, code, at):
+    library = BUILD / "fault" / "fail_call.so"
+    if not library.exists():
+        pytest.skip("fail_call.so is not built")
+    return {"LD_PRELOAD": str(library), "FAIL_CALL": f"{call}:{code}:{at}",
+            "ASAN_OPTIONS": "detect_leaks=0:symbolize=0:verify_asan_link_order=0"}
+
+
+def text(number):
+    return b"Subject: m%d\r\n\r\n" % number + b"x" * 60 + b"\r\n"
+
+
+class Life:
+    """One client, and what it may rely on."""
+
+    def __init__(self, place, **options):
+        self.place = place
+        self.answers = []  # of each command, True where it was OK
+        self.shown = {}  # (folder, UIDVALIDITY, UID): subject
+        self.client = None
+        self.mailbox = Mailbox(place, **options)
+
+    def command(self, words, octets=None):
+        """Whether it was answered with OK; OSError or AssertionError where the process is gone."""
+        line = words.encode()
+        if octets is not None:
+            line += b" {%d+}\r\n" % len(octets) + octets
+        lines, tagged = self.client.command(line)
+        self.answers.append(tagged.startswith(b"OK"))
+        return lines, tagged.startswith(b"OK")
+
+    def look(self, folder):
+        """{UID: (subject, flags)}; None where it was refused."""
+        lines, selected = self.command(f"SELECT {folder}")
+        if not selected:
+            return None
+        validity = next(re.search(rb"UIDVALIDITY (\d+)", line)[1] for line in lines
+                        if b"UIDVALIDITY" in line)
+        found = {}
+        lines, fetched = self.command("UID FETCH 1:* (FLAGS BODY.PEEK[HEADER.FIELDS (Subject)])")
+        for line in lines:
+            if not (subject := re.search(rb"Subject: m(\d+)", line)):
+                continue
+            uid = int(re.search(rb"UID (\d+)", line)[1])
+            assert self.shown.setdefault((folder, validity, uid), subject[1]) == subject[1]
+            found[uid] = (int(subject[1]), re.search(rb"FLAGS \(([^)]*)\)", line)[1])
+        return found if fetched else None
+
+    def connect(self):
+        self.client = self.mailbox.connect()
+
+    def stop(self):
+        if self.client:
+            self.client.close()
+        self.mailbox.stop()
+
+    def deliver(self):
+        for number in range(1, DELIVERED + 1):
+            self.mailbox.store(text(number), name=f"{1700000000 + number}.Q{number}.host")
+
+    def act(self):
+        """The commands, and what their OK promises: (check, number) of the message."""
+        promises = []
+        uids = {number: uid for uid, (number, _) in (self.look("INBOX") or {}).items()}
+
+        def promise(words, check, number, octets=None):
+            if octets is None and number not in uids:
+                return False  # it could not be given a UID yet
+            done = self.command(words.format(uids.get(number)), octets)[1]
+            if done and check:
+                promises.append((check, number))
+            return done
+
+        promise(r"UID STORE {} +FLAGS.SILENT (\Flagged)", "flagged", 1)
+        promise("APPEND Sent", "in Sent", 11, text(11))
+        promise("UID COPY {} Sent", "in Sent", 2)
+        promise("UID MOVE {} Trash", "in Trash only", 3)
+        if promise(r"UID STORE {} +FLAGS.SILENT (\Deleted)", None, 4):
+            promise("UID EXPUNGE {}", "gone", 4)
+        promise("APPEND INBOX", "in INBOX", 12, text(12))
+        promise("UID STORE {} +FLAGS.SILENT (a-keyword)", "keyword", 5)
+        if self.command("CREATE new/folder")[1]:
+            promise("UID MOVE {} new/folder", "in new/folder only", 6)
+        return promises
+
+    def verify(self, promises, kept):
+        """By another life of the same mailbox, without failures. `kept`: messages that nobody asked
+        to remove."""
+        folders = {folder: self.look(folder) for folder in ("INBOX", "Sent", "Trash", "new/folder")}
+        where = {}
+        for folder, messages in folders.items():
+            numbers = [number for number, _ in (messages or {}).values()]
+            assert len(numbers) == len(set(numbers)), f"twice in {folder}: {numbers}"
+            for number in numbers:
+                where.setdefault(number, []).append(folder)
+        assert set(where) >= kept, f"lost: {kept - set(where)}"
+        flags = {number: flags for number, flags in folders["INBOX"].values()}
+        for check, number in promises:
+            if check == "gone":
+                assert number not in where
+            elif check == "flagged":
+                assert b"\\Flagged" in flags[number]
+            elif check == "keyword":
+                assert b"a-keyword" in flags[number]
+            else:
+                folder, _, only = check.removeprefix("in ").partition(" ")
+                assert folder in where[number]
+                assert not only or where[number] == [folder]
+
+
+def live_again(first, promises):
+    """What the client saw and was promised stands."""
+    again = Life(first.place)
+    again.shown = first.shown
+    again.connect()
+    again.verify(promises, set(range(1, DELIVERED + 1)) - {4})
+    again.stop()
+
+
+def kills(calls):
+    return [(call, at) for call, most in calls.items()
+            for at in (range(1, most) if TORTURE else sorted({most // 5, most // 2}))]
+
+
+# About as many calls of each as the life below makes.
+CALLS = {"renameat": 60, "openat": 150, "fsync": 80, "unlinkat": 12, "linkat": 4, "mkdirat": 24,
+         "newfstatat": 60, "write": 40, "sendmsg": 24}
+
+
+@pytest.mark.parametrize("call,at", kills(CALLS))
+def test_killed(tmp_path, call, at):
+    promises, life = [], None
+    with contextlib.suppress(AssertionError, OSError, TypeError):
+        life = Life(tmp_path, wrap=strace(f"{call}:signal=KILL:when={at}"))
+        life.connect()
+        life.deliver()
+        promises = life.act()
+    if life is None:  # it never came up: furnishing a new account goes on the next time
+        life = Life(tmp_path)
+        life.connect()
+        life.deliver()
+    with contextlib.suppress(AssertionError, OSError):
+        life.stop()
+    life.mailbox.role.kill()
+    if not list(life.mailbox.maildir.glob("*/17*")):  # killed before the mail came
+        life.mailbox.start()
+        life.connect()
+        life.deliver()
+        life.stop()
+    live_again(life, promises)
+
+
+# The call and its error. Memory that is short is an error like any other.
+FAILURES = [("open", errno.EMFILE), ("open", errno.ENOSPC), ("write", errno.ENOSPC),
+            ("write", errno.EIO), ("renameat", errno.EIO), ("renameat", errno.ENOSPC),
+            ("mkdirat", errno.ENOSPC), ("fsync", errno.EIO), ("unlinkat", errno.EIO),
+            ("linkat", errno.ENOSPC), ("pread", errno.EIO), ("malloc", errno.ENOMEM),
+            ("realloc", errno.ENOMEM)]
+
+
+@pytest.fixture(scope="module")
+def furnished(tmp_path_factory):
+    """A new account costs many flushes: once is enough."""
+    life = Life(tmp_path_factory.mktemp("furnished"))
+    life.connect()
+    life.stop()
+    return life.place
+
+
+@pytest.mark.parametrize("call,code", FAILURES)
+def test_a_call_fails_once(tmp_path, furnished, call, code):
+    for at in range(1, 80) if TORTURE else (1, 3, 9, 17):
+        place = tmp_path / f"{at}"
+        shutil.copytree(furnished, place)
+        life = Life(place, environment=failing(call, code, at))
+        promises = []
+        life.deliver()
+        # Without memory a connection may end; libev ends the process, and the master starts it again.
+        with contextlib.suppress(AssertionError, OSError):
+            life.connect()
+            promises = life.act()
+        try:
+            life.connect()
+        except OSError:
+            assert call == "realloc"
+            life.mailbox.start()
+            life.connect()
+        assert life.look("INBOX") is not None, f"{call} number {at}"
+        assert life.command("APPEND INBOX", text(99))[1], f"{call} number {at}"
+        life.stop()
+        live_again(life, promises)
