@@ -55,10 +55,14 @@ bool maildrop_sender_limit(struct maildrop_sender *sender, uint64_t lines, struc
     return true;
 }
 
-bool maildrop_sender_octets(struct maildrop_sender *sender, uint64_t *octets, struct error *error)
+bool maildrop_sender_octets(struct maildrop_sender *sender, uint64_t counted, uint64_t *octets,
+                            struct error *error)
 {
     uint8_t last = '\n';
     size_t got;
+    *octets = counted;
+    if (counted == sender->end || counted == sender->end + 2)
+        return true;
     if (sender->end > 0
         && !message_file_read(&sender->file, sender->end - 1, &last, 1, &got, error))
         return false;

@@ -32,8 +32,10 @@ bool maildrop_sender_open(struct maildrop_sender *sender, const struct maildir *
 /* Only the header and so many lines of the body. Between open and the first step. */
 bool maildrop_sender_limit(struct maildrop_sender *sender, uint64_t lines, struct error *error);
 
-/* What RETR sends without doubled dots and the last line with a dot: for "+OK n octets". */
-bool maildrop_sender_octets(struct maildrop_sender *sender, uint64_t *octets, struct error *error);
+/* What RETR sends without doubled dots and the last line with a dot: for "+OK n octets". `counted`
+ * is what the list says; only where the file does not fit it any more is the file asked. */
+bool maildrop_sender_octets(struct maildrop_sender *sender, uint64_t counted, uint64_t *octets,
+                            struct error *error);
 
 /* Writes until the stream is full or the message ends with its line of one dot: then `active` is
  * false and the file is closed. False: the file cannot be read any more. The client was promised

@@ -237,7 +237,7 @@ static void on_retr(struct maildrop *maildrop, const struct maildrop_command *co
     if (!message)
         return;
     if (!open_message(maildrop, message, &error)
-        || !maildrop_sender_octets(&maildrop->sender, &octets, &error)) {
+        || !maildrop_sender_octets(&maildrop->sender, message->octets, &octets, &error)) {
         refuse_message(maildrop, &error);
         return;
     }
