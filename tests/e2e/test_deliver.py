@@ -9,7 +9,7 @@ import struct
 import pytest
 
 from house import BUILD
-from one_role import MASTER_CHANGED, MASTER_IDLE, ROLE_WATCHED, Role
+from one_role import MASTER_CHANGED, MASTER_IDLE, PLACE_FILESYSTEM, ROLE_WATCHED, Role
 
 pytestmark = pytest.mark.skipif(not (BUILD / "libexec" / "smtpd-deliver").exists(),
                                 reason="smtpd-deliver is not built")
@@ -223,6 +223,27 @@ def test_links_lead_nowhere(deliverer, tmp_path):
     (tmp_path / "test.example" / "u1" / "Maildir").symlink_to(elsewhere)
     assert deliverer.deliver_one()[0] == TEMPORARY
     assert list(elsewhere.iterdir()) == []
+
+
+def test_system_user(tmp_path):
+    """The root is his Maildir, made if need be; a link on the way there is the administrator's."""
+    (tmp_path / "data" / "alice").mkdir(parents=True)
+    (tmp_path / "home").symlink_to(tmp_path / "data")
+    path = str(tmp_path / "home" / "alice" / "Maildir").lstrip("/")
+    role = Role("smtpd-deliver", "/", place_index=PLACE_FILESYSTEM)
+    role.home(1, "alice", path, place=PLACE_FILESYSTEM)
+    role.home(2, "bob", path.replace("alice", "bob"), place=PLACE_FILESYSTEM)
+    queue = role.peer("smtpd-queue")
+    role.go()
+    queue.expect(DELIVER_SYNC)
+    queue.send(DELIVER_MESSAGE, message([(1, 1, "alice@test.example", 0),
+                                         (2, 2, "bob@test.example", 0)]))
+    _, body, _ = queue.expect(DELIVER_RESULT)
+    assert struct.unpack_from("=H6xH", body, 16) == (DONE, TEMPORARY)
+    assert len(list((tmp_path / "data" / "alice" / "Maildir" / "new").iterdir())) == 1
+    assert not (tmp_path / "data" / "bob").exists()
+    queue.close()
+    role.kill()
 
 
 MALFORMED = {
