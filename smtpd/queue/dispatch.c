@@ -32,8 +32,11 @@ enum {
     FLUSH_FAILED_MS = 60000,
 };
 
-/* Deliveries that nobody waits for may gather before one syncfs: no client sees it. */
-#define FLUSH_DELAY_S 0.1
+/* Deliveries that nobody waits for may gather before one syncfs: no client sees it. Ten times as
+ * long as the last one took, so that the bodies that clients do wait for have the second thread and
+ * the disk for the rest of the time. */
+#define FLUSH_DELAY_MIN_S 0.1
+#define FLUSH_DELAY_MAX_S 2.0
 
 /* One DELIVER_MESSAGE. */
 struct attempt {
@@ -59,6 +62,7 @@ struct deliver_peer {
     uint32_t unflushed_count;
     struct queued_recipient *flushing;
     struct flusher_job flush;
+    uint64_t flush_ms; /* the last one took */
     ev_timer flush_soon;
 };
 
@@ -259,10 +263,21 @@ static void free_peer_if_done(struct deliver_peer *peer)
 
 static bool run_sync(struct flusher_job *job, struct error *error)
 {
-    const struct deliver_peer *peer = job->owner;
+    struct deliver_peer *peer = job->owner;
+    uint64_t begun_ms = queue_now_ms();
     if (syncfs(peer->sync_fd) != 0)
         return error_errno(error, "flush the file system of the mail");
+    peer->flush_ms = queue_now_ms() - begun_ms;
     return true;
+}
+
+static void flush_soon(struct deliver_peer *peer)
+{
+    double delay_s = (double)peer->flush_ms / 100.0;
+    if (delay_s < FLUSH_DELAY_MIN_S)
+        delay_s = FLUSH_DELAY_MIN_S;
+    peer->flush_soon.repeat = delay_s < FLUSH_DELAY_MAX_S ? delay_s : FLUSH_DELAY_MAX_S;
+    ev_timer_again(peer->queue->role->loop, &peer->flush_soon);
 }
 
 static void start_sync(struct deliver_peer *peer)
@@ -292,7 +307,7 @@ static void on_synced(struct flusher_job *job)
     if (peer->unflushed_count >= FLUSH_AT_ONCE || !peer->role_peer)
         start_sync(peer);
     else if (peer->unflushed)
-        ev_timer_again(queue->role->loop, &peer->flush_soon);
+        flush_soon(peer);
     free_peer_if_done(peer);
 }
 
@@ -312,7 +327,7 @@ static void add_unflushed(struct deliver_peer *peer, struct queued_recipient *re
     if (++peer->unflushed_count >= FLUSH_AT_ONCE)
         start_sync(peer);
     else if (!ev_is_active(&peer->flush_soon) && !peer->flush.under_way)
-        ev_timer_again(queue->role->loop, &peer->flush_soon);
+        flush_soon(peer);
 }
 
 /* ---- answers of deliver ---- */
@@ -444,7 +459,6 @@ bool dispatch_deliver_up(struct queue *queue, struct role_peer *role_peer)
     peer->sync_fd = -1;
     peer->flush = (struct flusher_job){.run = run_sync, .done = on_synced, .owner = peer};
     ev_init(&peer->flush_soon, on_flush_soon);
-    peer->flush_soon.repeat = FLUSH_DELAY_S;
     peer->flush_soon.data = peer;
     DL_APPEND(queue->dispatch.peers, peer);
     queue_wake(queue);
