@@ -1,6 +1,7 @@
 """imapd-mailbox, the session: commands in and answers out, whatever comes (RFC 3501 2, 3, 6.1, 6.2).
 imapd-mailbox alone; what needs a login is in test_imap_login.py."""
 
+import random
 import socket
 
 import pytest
@@ -264,3 +265,33 @@ def test_sessions_do_not_wait_for_each_other(mailbox):
         busy.send(b"b FETCH 1:* (BODYSTRUCTURE ENVELOPE)\r\n" * 20)
         other.ok("NOOP")
         assert len(other.ok("LIST \"\" *")) == 6
+
+
+WORDS = [b"FETCH", b"UID", b"STORE", b"SEARCH", b"COPY", b"MOVE", b"EXPUNGE", b"APPEND", b"LIST", b"LSUB",
+         b"STATUS", b"SELECT", b"EXAMINE", b"CREATE", b"DELETE", b"RENAME", b"SUBSCRIBE", b"IDLE", b"DONE",
+         b"ENABLE", b"ID", b"CLOSE", b"INBOX", b"Sent", b"1:*", b"1", b"*", b"FLAGS", b"+FLAGS.SILENT",
+         b"(\\Seen)", b"(MESSAGES)", b"BODY[1.2.HEADER.FIELDS (a)]<0.5>", b"ALL", b"NOT", b"OR", b"(", b")",
+         b'"', b'"x"', b"{3+}\r\nabc", b"{5}", b"\r\n", b" ", b"\0", b"\xff", b"%", b"a b", b"[", b"<"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_garbage_is_survived(mailbox, seed):
+    """Words of the protocol in any order, as one stream; another session never notices."""
+    chances = random.Random(seed)
+    for _ in range(3):
+        mailbox.store()
+    with mailbox.connect() as other:
+        for _ in range(6):
+            garbage = b"".join(
+                b"t" + b" ".join(chances.choices(WORDS, k=chances.randint(1, 8))) + b"\r\n"
+                for _ in range(200))
+            with mailbox.connect() as client:
+                client.ok("SELECT INBOX")
+                client.socket.settimeout(0.2)
+                try:
+                    client.socket.sendall(garbage)
+                    while client.socket.recv(1 << 16):
+                        pass
+                except (TimeoutError, BrokenPipeError, ConnectionResetError):
+                    pass
+            other.ok("STATUS INBOX (MESSAGES)")
