@@ -88,7 +88,11 @@ static void do_send(struct role *role, FILE *client, char *words)
     char *hex = *end ? end + 1 : end;
     char *last = strchr(hex, ' ');
     size_t count = decode_hex(hex, octets);
-    int fd = ROLE_MASTER_FD;
+    int fd = role->master.fd;
+    if (fd < 0) { /* ended already; by now the number may be the client's */
+        fputs("closed\n", client);
+        return;
+    }
     if (kind != ROLE_MASTER) {
         const struct role_peer *peer = role_find_peer(role, (enum role_kind)kind);
         if (!peer) {
