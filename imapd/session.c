@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <utlist.h>
 
@@ -22,6 +23,7 @@ enum {
     KEPT_MEMORY = 4096, /* of it, between commands */
     SKIPPED_OCTETS = 64 << 20, /* of a refused command, before the connection ends */
     COMMANDS_A_TURN = 50,
+    TURN_MS = 5, /* then other sessions have theirs */
     LINGER_MS = 2000,
 };
 
@@ -375,17 +377,25 @@ static void tell_if_idling(struct session *session)
         session_tell_news(session, VIEW_ALL);
 }
 
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 /* Reads and runs what is there, a turn's worth, and writes the answers out. */
 static void go_on(struct session *session)
 {
     int commands = COMMANDS_A_TURN;
+    int64_t until = now_ms() + TURN_MS;
     if (may_step(session))
         session->step(session);
     while (commands > 0 && may_read(session) && read_event(session)) {
         commands--;
         if (may_step(session)) {
             session->step(session);
-            commands = session->step ? 0 : commands;
+            commands = session->step || now_ms() >= until ? 0 : commands;
         }
     }
     if (stream_is_over(&session->stream))
