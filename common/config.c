@@ -162,12 +162,13 @@ static void stop(struct reader *reader, unsigned line, const char *text)
     reader->stopped = true;
 }
 
-/* The title of a section as a name in lower case; NULL where there is no memory. */
-static const char *take_name(struct reader *reader, const cfg_t *cfg, bool wildcard_allowed)
+/* The title of a section as a name in lower case, of which `wild` octets at the front are none;
+ * NULL where there is no memory. */
+static const char *take_name(struct reader *reader, const cfg_t *cfg, size_t wild)
 {
     struct slice title = slice_of_string(cfg->title);
-    bool wildcard = wildcard_allowed && slice_starts_with(title, SLICE("*."));
-    if (!config_is_host_name(slice_from(title, wildcard ? 2 : 0)))
+    bool is_all = slice_equal(title, SLICE("*"));
+    if (!(is_all && wild == 1) && !config_is_host_name(slice_from(title, wild)))
         config_mistakes_add(reader->mistakes, CONFIG_MISTAKE, line_of(cfg),
                             "%s \"%.60s\": write a name like example.org (an international one as "
                             "A-label, xn--...)",
@@ -192,16 +193,31 @@ static void take_service(struct reader *reader, const cfg_t *cfg, struct config_
                         cfg->title);
 }
 
+/* "*.example.org" of a certificate; ".example.org" and "*" of a route. */
+static size_t wild_octets(enum config_section_id section, struct slice title)
+{
+    if (section == CONFIG_SECTION_CERTIFICATE)
+        return slice_starts_with(title, SLICE("*.")) ? 2 : 0;
+    return slice_equal(title, SLICE("*")) || slice_starts_with(title, SLICE(".")) ? 1 : 0;
+}
+
 static bool take_title(struct reader *reader, const cfg_t *cfg)
 {
+    struct slice title = slice_of_string(cfg->title);
     switch (reader->section - config_sections) {
     case CONFIG_SECTION_DOMAIN: {
         struct config_domain *domain = reader->base;
-        return (domain->name = take_name(reader, cfg, false)) != NULL;
+        return (domain->name = take_name(reader, cfg, 0)) != NULL;
     }
     case CONFIG_SECTION_CERTIFICATE: {
         struct config_certificate *certificate = reader->base;
-        return (certificate->name = take_name(reader, cfg, true)) != NULL;
+        certificate->name = take_name(reader, cfg, wild_octets(CONFIG_SECTION_CERTIFICATE, title));
+        return certificate->name != NULL;
+    }
+    case CONFIG_SECTION_ROUTE: {
+        struct config_route *route = reader->base;
+        route->domain = take_name(reader, cfg, wild_octets(CONFIG_SECTION_ROUTE, title));
+        return route->domain != NULL;
     }
     case CONFIG_SECTION_LISTEN:
         take_service(reader, cfg, reader->base);

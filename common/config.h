@@ -52,6 +52,16 @@ struct config_durations {
     size_t count; /* at least one */
 };
 
+/* 192.0.2.0/24 */
+struct config_network {
+    struct ip_address address; /* bits behind the prefix are zero */
+    unsigned bits;
+};
+struct config_networks {
+    struct config_network *items;
+    size_t count;
+};
+
 /* domain NAME { ... } */
 struct config_domain {
     const char *name;             /* lower case, as an A-label where it is international */
@@ -146,6 +156,7 @@ struct config_timeouts {
 struct config_queue {
     struct config_durations retry; /* waits between attempts; the last repeats */
     uint64_t lifetime_ms;          /* then the message is returned */
+    uint64_t delay_warning_ms;     /* then its sender is told that it waits; or CONFIG_NEVER */
 };
 
 /* throttle { ... }: guesses, counted for each account and network. */
@@ -172,9 +183,55 @@ struct config_processes {
     uint32_t session;    /* port 25 */
     uint32_t submission; /* 587 and 465 */
     uint32_t filter;
+    uint32_t relay;
     uint32_t imap_login;
     uint32_t pop3_login;
     uint32_t check; /* password hashes and PAM conversations at once */
+};
+
+/* relay { ... }: mail to other domains. */
+struct config_relay {
+    struct config_networks networks; /* may send to other domains on port 25 without AUTH */
+    uint32_t connections;            /* of one relay process, to all hosts */
+    uint32_t per_destination;        /* connections to one destination at most */
+    uint64_t idle_ms;                /* an unused connection is kept this long */
+    uint64_t connect_ms;
+    uint64_t reply_ms;     /* of a command; of the final dot twice as long */
+    bool private_targets;  /* loopback and private addresses found in the DNS are used */
+    bool address_literals; /* user@[192.0.2.1] */
+};
+
+enum config_route_protocol { CONFIG_ROUTE_SMTP, CONFIG_ROUTE_LMTP };
+enum config_route_tls {
+    CONFIG_TLS_MAY,     /* if the peer offers it, whatever its certificate */
+    CONFIG_TLS_ENCRYPT, /* never without */
+    CONFIG_TLS_VERIFY,  /* with a certificate for the host's name, from a known authority */
+    CONFIG_TLS_NEVER,
+};
+
+/* route DOMAIN { ... }: how mail for that domain (".example.org": for all below it; "*": for all
+ * others) leaves. The first route that fits a recipient and the sender is taken. */
+struct config_route {
+    const char *domain;        /* lower case */
+    struct config_text sender; /* only mail of this address, or of this domain; NULL: of all */
+    struct config_text host;   /* name or address; NULL: the MX records of the domain */
+    uint16_t port;
+    enum config_route_protocol protocol;
+    enum config_route_tls tls;
+    bool implicit_tls;              /* TLS from the first octet */
+    struct config_addresses source; /* local addresses, by turns; none: the kernel's choice */
+    struct config_text helo;        /* NULL: hostname */
+    struct config_text user, password_file; /* AUTH; the file's first line */
+    uint32_t connections;                   /* 0: relay.per-destination */
+    uint32_t messages_per_minute;           /* 0: as many as the peer takes */
+    unsigned line;
+};
+
+/* resolver { ... } */
+struct config_resolver {
+    struct config_addresses servers; /* asked instead of the root's */
+    uint16_t port;                   /* of those */
+    struct config_text trust_anchor; /* file of DNSKEY or DS records; NULL: no validation */
 };
 
 enum config_plaintext { CONFIG_PLAINTEXT_LOOPBACK, CONFIG_PLAINTEXT_NEVER };
@@ -198,10 +255,14 @@ struct config {
     size_t certificate_count;
     struct config_listen *listens; /* at least one */
     size_t listen_count;
+    struct config_route *routes;
+    size_t route_count;
 
     struct config_limits limits;
     struct config_timeouts timeouts;
     struct config_queue queue;
+    struct config_relay relay;
+    struct config_resolver resolver;
     struct config_throttle throttle;
     struct config_pop3 pop3;
     struct config_processes processes;

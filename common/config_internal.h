@@ -20,9 +20,10 @@ enum config_kind {
     CONFIG_KIND_CHOICE,    /* an enum whose values are the positions in `words` */
     CONFIG_KIND_ADDRESSES, /* struct config_addresses: a list */
     CONFIG_KIND_DURATIONS, /* struct config_durations: a list */
+    CONFIG_KIND_NETWORKS,  /* struct config_networks: a list */
 };
 
-enum { CONFIG_TEXT_OCTETS_MAX = 1 << 20, CONFIG_WORDS_MAX = 4, CONFIG_KEYS_MAX = 32 };
+enum { CONFIG_TEXT_OCTETS_MAX = 1 << 20, CONFIG_WORDS_MAX = 5, CONFIG_KEYS_MAX = 32 };
 
 struct config_key {
     const char *name;
@@ -58,6 +59,9 @@ enum config_section_id {
     CONFIG_SECTION_LIMITS,
     CONFIG_SECTION_TIMEOUTS,
     CONFIG_SECTION_QUEUE,
+    CONFIG_SECTION_RELAY,
+    CONFIG_SECTION_ROUTE,
+    CONFIG_SECTION_RESOLVER,
     CONFIG_SECTION_THROTTLE,
     CONFIG_SECTION_SMTP,
     CONFIG_SECTION_SUBMISSION,

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/buffer.h"
 #include "common/config_internal.h"
 #include "common/config_value.h"
 #include "common/size.h"
@@ -137,6 +138,37 @@ static bool add_address(const struct config_key *key, struct config_addresses *l
     return true;
 }
 
+static bool parse_network(struct slice value, struct config_network *network)
+{
+    size_t slash = slice_find_octet(value, '/');
+    struct ip_address address;
+    uint64_t bits;
+    if (!ip_address_parse(slice_range(value, 0, slash), &address))
+        return false;
+    unsigned most = address.family == IP_V4 ? 32 : 128;
+    if (slash == value.len)
+        bits = most;
+    else if (!slice_parse_number(slice_from(value, slash + 1), &bits) || bits > most)
+        return false;
+    network->bits = (unsigned)bits;
+    network->address = ip_address_network(&address, network->bits, network->bits);
+    return ip_address_equal(&address, &network->address);
+}
+
+static bool add_network(const struct config_key *key, struct config_networks *list,
+                        struct slice value, struct arena *arena, struct error *error)
+{
+    struct config_network network;
+    if (!parse_network(value, &network))
+        return wrong_value(key, error);
+    struct config_network *items = config_grow(list->items, list->count, sizeof(network), arena);
+    if (!items)
+        return error_memory(error);
+    items[list->count] = network;
+    *list = (struct config_networks){.items = items, .count = list->count + 1};
+    return true;
+}
+
 static bool add_duration(const struct config_key *key, struct config_durations *list,
                          struct slice value, struct arena *arena, struct error *error)
 {
@@ -176,6 +208,8 @@ bool config_key_set(const struct config_key *key, void *base, const char *value,
         return add_address(key, field, text, arena, error);
     case CONFIG_KIND_DURATIONS:
         return add_duration(key, field, text, arena, error);
+    case CONFIG_KIND_NETWORKS:
+        return add_network(key, field, text, arena, error);
     }
     return wrong_value(key, error);
 }
@@ -187,6 +221,8 @@ void config_key_reset(const struct config_key *key, void *base)
         *(struct config_addresses *)field = (struct config_addresses){0};
     else if (key->kind == CONFIG_KIND_DURATIONS)
         *(struct config_durations *)field = (struct config_durations){0};
+    else if (key->kind == CONFIG_KIND_NETWORKS)
+        *(struct config_networks *)field = (struct config_networks){0};
 }
 
 bool config_key_set_fallback(const struct config_key *key, void *base, struct arena *arena,
@@ -207,7 +243,8 @@ bool config_key_set_fallback(const struct config_key *key, void *base, struct ar
 
 bool config_key_is_list(const struct config_key *key)
 {
-    return key->kind == CONFIG_KIND_ADDRESSES || key->kind == CONFIG_KIND_DURATIONS;
+    return key->kind == CONFIG_KIND_ADDRESSES || key->kind == CONFIG_KIND_DURATIONS
+           || key->kind == CONFIG_KIND_NETWORKS;
 }
 
 static void format_range(const struct config_key *key, const char *what,
@@ -229,6 +266,17 @@ static void format_range(const struct config_key *key, const char *what,
              key->words[0] ? ", or " : "", key->words[0] ? key->words[0] : "");
 }
 
+static void format_choice(const struct config_key *key, char text[CONFIG_KEY_VALUES_SIZE])
+{
+    struct buffer words = BUFFER_WITH_LIMIT(CONFIG_KEY_VALUES_SIZE);
+    for (unsigned i = 0; i < CONFIG_WORDS_MAX && key->words[i]; i++) {
+        bool is_last = i + 1 == CONFIG_WORDS_MAX || !key->words[i + 1];
+        buffer_append_format(&words, "%s%s", i == 0 ? "" : is_last ? " or " : ", ", key->words[i]);
+    }
+    snprintf(text, CONFIG_KEY_VALUES_SIZE, "%.*s", SLICE_PRINTF(buffer_slice(&words)));
+    buffer_clear(&words);
+}
+
 const char *config_key_values(const struct config_key *key, char text[CONFIG_KEY_VALUES_SIZE])
 {
     static const char *const names[] = {
@@ -241,18 +289,20 @@ const char *config_key_values(const struct config_key *key, char text[CONFIG_KEY
         [CONFIG_KIND_PORT] = "a number",
         [CONFIG_KIND_ADDRESSES] = "a list of IP addresses",
         [CONFIG_KIND_DURATIONS] = "a list of durations, each",
+        [CONFIG_KIND_NETWORKS] = "a list of networks like 192.0.2.0/24",
     };
     switch (key->kind) {
     case CONFIG_KIND_BOOL:
         snprintf(text, CONFIG_KEY_VALUES_SIZE, "yes or no");
         return text;
     case CONFIG_KIND_CHOICE:
-        snprintf(text, CONFIG_KEY_VALUES_SIZE, "%s or %s", key->words[0], key->words[1]);
+        format_choice(key, text);
         return text;
     case CONFIG_KIND_HOST:
     case CONFIG_KIND_TEXT:
     case CONFIG_KIND_PATH:
     case CONFIG_KIND_ADDRESSES:
+    case CONFIG_KIND_NETWORKS:
         snprintf(text, CONFIG_KEY_VALUES_SIZE, "%s", names[key->kind]);
         return text;
     default:

@@ -73,6 +73,8 @@ enum descriptor_purpose {
     DESCRIPTOR_ALIASES,      /* index: of the `domain` section; directory of its aliases file */
     DESCRIPTOR_SENDERS,      /* directory of the sender map */
     DESCRIPTOR_LOG_FILE,     /* for journal: the log file, for appending */
+    DESCRIPTOR_PASSWORD,     /* for relay; index: of the `route` section; its password file */
+    DESCRIPTOR_TRUST_ANCHOR, /* for resolver: readable file */
 };
 
 /* One descriptor. */

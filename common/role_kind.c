@@ -16,6 +16,8 @@ static const char *const names[ROLE_KINDS] = {
     [ROLE_MAILBOX] = "imapd-mailbox",
     [ROLE_POP3_LOGIN] = "pop3d-login",
     [ROLE_MAILDROP] = "pop3d-maildrop",
+    [ROLE_RESOLVER] = "resolver",
+    [ROLE_RELAY] = "smtpd-relay",
 };
 
 const char *role_kind_name(enum role_kind kind)

@@ -21,6 +21,8 @@ enum role_kind {
     ROLE_MAILBOX, /* one for each account with an IMAP session */
     ROLE_POP3_LOGIN,
     ROLE_MAILDROP, /* one for each POP3 session */
+    ROLE_RESOLVER,
+    ROLE_RELAY,
     ROLE_KINDS,
 };
 

@@ -107,6 +107,15 @@ static void send_log_file(struct process *process)
         send_opened(process, DESCRIPTOR_LOG_FILE, 0, path, O_WRONLY | O_APPEND | O_CREAT);
 }
 
+static void send_passwords(struct process *process)
+{
+    const struct config *config = &process->master->house.config;
+    for (size_t i = 0; i < config->route_count; i++)
+        if (config->routes[i].password_file.text)
+            send_opened(process, DESCRIPTOR_PASSWORD, (uint32_t)i,
+                        config->routes[i].password_file.text, O_RDONLY);
+}
+
 static void send_place(struct process *process)
 {
     const struct config *config = &process->master->house.config;
@@ -134,6 +143,11 @@ void birth_send_files(struct process *process)
         send_keys(process);
     else if (process->kind == ROLE_JOURNAL)
         send_log_file(process);
+    else if (process->kind == ROLE_RELAY)
+        send_passwords(process);
+    else if (process->kind == ROLE_RESOLVER)
+        send_opened(process, DESCRIPTOR_TRUST_ANCHOR, 0,
+                    process->master->house.config.resolver.trust_anchor.text, O_RDONLY);
 }
 
 void birth_send_start(struct process *process)

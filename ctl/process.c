@@ -55,6 +55,8 @@ static const struct nature natures[ROLE_KINDS] = {
     [ROLE_MAILBOX] = {"imapd-mailbox", STOP_CLIENTS, true, true, false},
     [ROLE_POP3_LOGIN] = {"pop3d-login", STOP_CLIENTS, false, true, false},
     [ROLE_MAILDROP] = {"pop3d-maildrop", STOP_CLIENTS, true, true, false},
+    [ROLE_RESOLVER] = {"resolver", STOP_HELPERS, false, true, false},
+    [ROLE_RELAY] = {"smtpd-relay", STOP_HELPERS, false, true, false},
 };
 
 bool process_is_per_account(enum role_kind kind)
@@ -326,7 +328,9 @@ static bool may_accuse(enum role_kind accuser, enum role_kind accused)
     case ROLE_FILTER:
         return birth_is_network_role(accused);
     case ROLE_QUEUE:
-        return birth_is_network_role(accused) || accused == ROLE_DELIVER;
+        return birth_is_network_role(accused) || accused == ROLE_DELIVER || accused == ROLE_RELAY;
+    case ROLE_RESOLVER:
+        return accused == ROLE_RELAY;
     default:
         return false;
     }

@@ -5,7 +5,7 @@
  *
  *   auth, queue, journal      are told (ROLE_RELOAD) and live on
  *   keys, filter, sessions,   new ones are started; the old ones take nothing new and end when
- *   logins                    their last connection does
+ *   logins, resolver, relay   their last connection does
  *   deliver, mailbox,         live on; the next one started has the new configuration
  *   maildrop, check
  */
@@ -27,6 +27,8 @@ static bool is_replaced(enum role_kind kind)
     case ROLE_SUBMISSION:
     case ROLE_IMAP_LOGIN:
     case ROLE_POP3_LOGIN:
+    case ROLE_RESOLVER:
+    case ROLE_RELAY:
         return true;
     default:
         return false;

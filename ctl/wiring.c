@@ -20,6 +20,7 @@ static const struct pair {
     {ROLE_SUBMISSION, ROLE_FILTER}, {ROLE_SUBMISSION, ROLE_QUEUE}, {ROLE_IMAP_LOGIN, ROLE_AUTH},
     {ROLE_IMAP_LOGIN, ROLE_KEYS},   {ROLE_POP3_LOGIN, ROLE_AUTH},  {ROLE_POP3_LOGIN, ROLE_KEYS},
     {ROLE_QUEUE, ROLE_AUTH},        {ROLE_QUEUE, ROLE_DELIVER},    {ROLE_CHECK, ROLE_AUTH},
+    {ROLE_QUEUE, ROLE_RELAY},       {ROLE_RELAY, ROLE_RESOLVER},
 };
 
 static bool belong_together(enum role_kind a, enum role_kind b)

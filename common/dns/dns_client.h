@@ -1,0 +1,61 @@
+/*
+ * Asking `resolver` from the loop of another role: questions under way, their answers, and what
+ * becomes of them when it dies or does not answer. For relay and filter.
+ */
+#ifndef COMMON_DNS_DNS_CLIENT_H
+#define COMMON_DNS_DNS_CLIENT_H
+
+#include "common/dns/dns_protocol.h"
+#include "common/role.h"
+
+struct dns_client {
+    struct role *role;
+    struct dns_inquiry *questions; /* under way, by request */
+    uint64_t last_request;
+    ev_timer timer;
+};
+
+/* An answer, or that there is none: status DNS_TEMPORARY. Slices are good during the call. */
+struct dns_result {
+    enum dns_status status;
+    bool secure;
+    uint32_t ttl;
+    size_t count;
+    struct slice rdata; /* the records one behind the other; see dns_result_next() */
+    struct slice name;  /* canonical */
+    struct slice text;  /* BOGUS, TEMPORARY: why */
+};
+
+/* The next record's RDATA off the front of *rest; false at the end. */
+bool dns_result_next(struct slice *rest, struct slice *rdata);
+
+struct dns_inquiry;
+typedef void dns_answered(void *owner, const struct dns_result *answer);
+
+void dns_client_init(struct dns_client *client, struct role *role);
+void dns_client_clear(struct dns_client *client); /* forgets all questions */
+
+/* Asks; `answered` is called once, never before this returns, also without a resolver, after
+ * DNS_WAIT_MS at most. NULL: no memory, and it is not called. */
+enum { DNS_WAIT_MS = 60000 };
+struct dns_inquiry *dns_ask(struct dns_client *client, enum dns_type type, struct slice name,
+                            dns_answered *answered, void *owner);
+
+/* The answer will not be heard. Not after it was. */
+void dns_cancel(struct dns_client *client, struct dns_inquiry *question);
+
+/* For role_spec: the rule of the link to ROLE_RESOLVER, and its channel's coming and going.
+ * `role_client` finds the client in a role, set once by the role. */
+enum { DNS_CLIENT_RULES = 1 };
+extern const struct ipc_rule dns_client_rules[DNS_CLIENT_RULES];
+void dns_client_up(struct dns_client *client, struct role_peer *peer);
+void dns_client_down(struct dns_client *client, struct role_peer *peer);
+
+/* RDATA as text and struct. False: malformed. Names have no dot at their end; the root is "". */
+struct mx_record {
+    uint16_t preference;
+    char exchange[DNS_NAME_MAX + 1]; /* lower case */
+};
+bool mx_record_parse(struct slice rdata, struct mx_record *record);
+
+#endif
