@@ -324,6 +324,11 @@ static const int inotify_calls[] = {
     SCMP_SYS(inotify_rm_watch),
 };
 
+static const int connect_calls[] = {
+    SCMP_SYS(socket),     SCMP_SYS(bind),        SCMP_SYS(connect),     SCMP_SYS(getsockopt),
+    SCMP_SYS(setsockopt), SCMP_SYS(getsockname), SCMP_SYS(getpeername),
+};
+
 static int trap_descriptor = -1; /* for the signal handler alone, written once */
 
 static void on_trap(int signal, siginfo_t *info, void *context)
@@ -386,6 +391,7 @@ static bool fill_filter(scmp_filter_ctx filter, const struct sandbox *sandbox)
     } groups[] = {
         {true, loop_calls, ARRAY_LENGTH(loop_calls)},
         {(sandbox->calls & SANDBOX_ACCEPT) != 0, accept_calls, ARRAY_LENGTH(accept_calls)},
+        {(sandbox->calls & SANDBOX_CONNECT) != 0, connect_calls, ARRAY_LENGTH(connect_calls)},
         {(sandbox->calls & SANDBOX_FILES) != 0, file_calls, ARRAY_LENGTH(file_calls)},
         {(sandbox->calls & SANDBOX_THREAD) != 0, thread_calls, ARRAY_LENGTH(thread_calls)},
         {(sandbox->calls & SANDBOX_INOTIFY) != 0, inotify_calls, ARRAY_LENGTH(inotify_calls)},

@@ -18,6 +18,7 @@ enum sandbox_calls {
     SANDBOX_FILES = 1 << 1,   /* open, stat, rename, link, unlink, mkdir, flush, directories */
     SANDBOX_THREAD = 1 << 2,  /* start a thread */
     SANDBOX_INOTIFY = 1 << 3, /* watch directories */
+    SANDBOX_CONNECT = 1 << 5, /* sockets of the network, made by the role itself */
     SANDBOX_LEASE = 1 << 4,   /* nothing beyond fcntl today; kept apart for readers */
 };
 
