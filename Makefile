@@ -24,7 +24,7 @@ SANITISE ?=
 CPPFLAGS += -I. -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I$(BUILD)/generated
 CFLAGS   += -std=gnu11 $(WARNINGS) $(OPTIMISE) $(HARDENING) $(SANITISE) -MMD -MP
 LDFLAGS  += -pie -Wl,-z,relro -Wl,-z,now -Wl,--as-needed $(SANITISE)
-LIBRARIES := -lev -lsodium -lssl -lcrypto -ldb-5.3 -lpam -lseccomp -lconfuse -lidn2 -lidn -lunistring
+LIBRARIES := -lev -lsodium -lssl -lcrypto -ldb-5.3 -lpam -lseccomp -lconfuse -lidn2 -lidn -lunistring -lunbound -lresolv
 
 FOLDERS  := common storage smtpd imapd pop3d ctl
 sources   = $(sort $(shell find $(1) -name '*.c' ! -name '*_main.c'))
@@ -38,6 +38,7 @@ PROGRAMS := \
 	libexec/auth:common/auth/auth_main.c:common \
 	libexec/check:common/auth/check_main.c:common \
 	libexec/keys:common/auth/keys_main.c:common \
+	libexec/resolver:common/dns/resolver_main.c:common \
 	libexec/smtpd-session:smtpd/session_main.c:smtpd,storage,common \
 	libexec/smtpd-filter:smtpd/filter/filter_main.c:smtpd,storage,common \
 	libexec/smtpd-queue:smtpd/queue/queue_main.c:smtpd,storage,common \

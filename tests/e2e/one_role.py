@@ -22,8 +22,9 @@ ROLE_STOP, ROLE_COUNT, ROLE_HOME, ROLE_SESSION, ROLE_WATCHED = 7, 8, 9, 10, 16
 MASTER_READY, MASTER_HOSTILE, MASTER_COUNTS, MASTER_IDLE, MASTER_CHANGED = 101, 103, 104, 105, 109
 DESCRIPTOR_DIRECTORY, DESCRIPTOR_PLACE = 4, 5
 PLACE_FILESYSTEM = 0xFFFF  # a place: "/", for the homes of system users
-KINDS = {"auth": 2, "smtpd-session": 5, "smtpd-submission": 6, "smtpd-filter": 7,
-         "smtpd-queue": 8, "smtpd-deliver": 9, "imapd-mailbox": 11, "pop3d-maildrop": 13}
+KINDS = {"auth": 2, "smtpd-session": 5, "smtpd-submission": 6, "smtpd-filter": 7, "smtpd-queue": 8,
+         "smtpd-deliver": 9, "imapd-mailbox": 11, "pop3d-maildrop": 13, "resolver": 14,
+         "smtpd-relay": 15}
 
 CONFIG = """
 hostname = mail.test.example
