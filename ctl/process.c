@@ -225,7 +225,9 @@ static void free_process(struct process *process)
 
 static void log_death(const struct process *process, int status)
 {
-    bool expected = process->stopping && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    /* A user's process goes when its work is done; its word of that may be heard after its end. */
+    bool leaves = process->stopping || natures[process->kind].per_account;
+    bool expected = leaves && WIFEXITED(status) && WEXITSTATUS(status) == 0;
     LOG(&process->master->log, expected ? LOG_DEBUG : LOG_WARNING, "role_ended",
         log_text("role", role_kind_name(process->kind)), log_number("number", process->number),
         log_number("pid", process->pid),

@@ -37,7 +37,8 @@ enum command_event {
     COMMAND_BAD,   /* answer reader->problem, with the tag if command_text() still begins with one.
                       The rest of the command is skipped from here on */
     COMMAND_CLOSE, /* the same, but the rest cannot be skipped within the limits: say BYE and end
-                      the connection. Every later call answers this again */
+                      the connection. problem is COMMAND_FINE where COMMAND_BAD told it before.
+                      Every later call answers this again */
 };
 
 struct command_literal {

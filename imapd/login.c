@@ -358,7 +358,8 @@ static void on_event(struct imap_login *imap, enum command_event event)
         login_count_bad_command(&imap->base);
         break;
     case COMMAND_CLOSE:
-        respond_problem(imap);
+        if (imap->reader.problem != COMMAND_FINE)
+            respond_problem(imap);
         say_bye_and_close(imap, "BYE Too long to be skipped", "line");
         break;
     case COMMAND_OCTETS: /* of streamed literals, which are none here */

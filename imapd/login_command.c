@@ -105,5 +105,10 @@ bool imap_login_command_parse(struct imap_parser *parser, struct imap_login_comm
 void imap_login_command_peek(struct imap_parser *parser, struct imap_login_command *command)
 {
     size_t place;
+    struct imap_parser start = *parser;
+    struct slice tag;
+    bool tagged = imap_parse_tag(&start, &tag) && imap_parse_space(&start);
     parse_start(parser, command, &place);
+    if (!tagged)
+        command->tag = SLICE("");
 }

@@ -32,7 +32,8 @@ struct imap_login_command {
  */
 bool imap_login_command_parse(struct imap_parser *parser, struct imap_login_command *command);
 
-/* Tag and verb alone, of a command that is not whole yet (its literal is announced). */
+/* Tag and verb alone, of a command that is not whole: its literal is announced, or it is too long.
+ * A tag that no space ends may be the beginning of anything, and is none. */
 void imap_login_command_peek(struct imap_parser *parser, struct imap_login_command *command);
 
 #endif

@@ -319,7 +319,8 @@ static bool take_event(struct session *session, enum command_event event, struct
         on_problem(session);
         break;
     case COMMAND_CLOSE:
-        on_problem(session);
+        if (session->reader.problem != COMMAND_FINE)
+            on_problem(session);
         session_bye(session, "What follows is too long to be skipped");
         break;
     }

@@ -159,25 +159,6 @@ def test_many_idle_connections_disturb_nobody(make_house, many_descriptors):
         assert grown < count * 8192, f"{grown / count:.0f} octets per idle connection"
 
 
-@pytest.mark.parametrize("what", ["command", "header", "body"])
-def test_a_line_without_end(make_house, what):
-    house = make_house(services=PORTS)
-    account = house.new_account()
-    before = memory_of(house, "smtpd-session")
-    with house.connect("smtp") as smtp:
-        if what != "command":
-            begin_data(smtp, account)
-        smtp.send(b"Subject: " if what == "header" else b"\r\n" if what == "body" else b"NOOP ")
-        piece = b"x" * (1 << 20)
-        for _ in range(100):
-            smtp.send(piece)
-        smtp.send(b"\r\n" if what == "command" else b"\r\n.\r\n")
-        smtp.talk("S: 500 5.5.2 *" if what == "command" else "S: 55* 5.*")
-        smtp.talk("C: NOOP\nS: 250 *")
-    grown = memory_of(house, "smtpd-session") - before
-    assert is_sanitized(house) or grown < (4 << 20), grown
-
-
 def test_replies_that_nobody_reads(make_house):
     house = make_house(services=PORTS)
     house.new_account()

@@ -86,6 +86,9 @@ static void a_beginning_shows_tag_and_verb(void **state)
     imap_login_command_peek(&parser, &command);
     assert_int_equal(command.tag.len, 0);
     assert_int_equal(command.verb, IMAP_LOGIN_UNKNOWN);
+    imap_parser_init(&parser, SLICE("aaaaaaaa"), NULL);
+    imap_login_command_peek(&parser, &command);
+    assert_int_equal(command.tag.len, 0);
 }
 
 int main(void)
