@@ -116,10 +116,11 @@ $(BUILD)/replay/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay.o 
 	@mkdir -p $(@D)
 	$(call run,LD) $(CC) $(LDFLAGS) -o $@ $^ $(LIBRARIES)
 
-# All tests, in a build of their own under sanitizers.
+# All tests, in a build of their own under sanitizers; a part of them with what users run, too.
 .PHONY: check check-build check-programs torture
-check: check-build ## install what tests need, build under sanitizers, run all tests
-	$(PYTHON) tests/run.py build/check
+check: check-build ## install what tests need, build, run all tests under sanitizers
+	+$(MAKE) -j$(JOBS) all
+	$(PYTHON) tests/run.py build/check --plain $(BUILD)
 check-build: deps-test
 	+$(MAKE) -j$(JOBS) BUILD=build/check OPTIMISE='-O1 -g' HARDENING=-fPIE \
 		SANITISE='-fsanitize=address,undefined -fno-sanitize-recover=undefined' check-programs

@@ -7,7 +7,8 @@
     smtps, imaps, pop3s               the same over TLS from the first octet
 
 A test that has fixtures of its own for a state of a session builds them from these. Whatever a
-test does, no process may report a memory error, and none may be left behind.
+test does, no process may report a memory error or make a system call that its walls forbid, and
+none may be left behind.
 """
 
 import house as house_module
@@ -19,6 +20,8 @@ def end(house, failed):
     try:
         house.stop()
         reports = house.sanitizer_reports()
+        if not house.may_trap:
+            reports += [str(event) for event in house.events("forbidden_system_call")]
         assert not reports, "\n".join(reports) + f"\n{house.log_text()}"
     finally:
         if failed:

@@ -158,6 +158,7 @@ class House:
         self.aliases_file = self.directory / "etc" / "aliases"
         self.process = None
         self.deaths_expected = False
+        self.may_trap = False  # a test has a role make a forbidden system call
         self.account_number = 0
         (self.directory / "etc").mkdir()
         self.aliases_file.touch()

@@ -173,6 +173,7 @@ def test_session_cannot_have_others_killed(smtp_house):
 @pytest.mark.parametrize("deed", ["exec", "socket", "connect", "ptrace", "kill"])
 def test_forbidden_system_call_ends_the_process(smtp_house, deed):
     before = standing(smtp_house)
+    smtp_house.may_trap = True
     say = smtp_house.intruder()
     assert say(f"call {deed}") == ""
     smtp_house.wait_for_event("forbidden_system_call", role="smtpd-session")
