@@ -554,6 +554,18 @@ void config_clear(struct config *config)
     memset(config, 0, sizeof(*config));
 }
 
+bool config_networks_have(const struct config_networks *networks, const struct ip_address *address)
+{
+    for (size_t i = 0; i < networks->count; i++) {
+        const struct config_network *network = &networks->items[i];
+        struct ip_address of_it = ip_address_network(address, network->bits, network->bits);
+        if (network->address.family == address->family
+            && ip_address_equal(&of_it, &network->address))
+            return true;
+    }
+    return false;
+}
+
 bool config_has_service(const struct config *config, enum config_service service)
 {
     for (size_t i = 0; i < config->listen_count; i++)

@@ -62,6 +62,8 @@ struct config_networks {
     size_t count;
 };
 
+bool config_networks_have(const struct config_networks *networks, const struct ip_address *address);
+
 /* domain NAME { ... } */
 struct config_domain {
     const char *name;             /* lower case, as an A-label where it is international */

@@ -16,7 +16,7 @@ static bool doubt(const struct directory *directory, struct slice address, struc
                   struct resolution *resolution)
 {
     arena_reset(arena);
-    resolve_recipient(directory, address, AUTH_ACCOUNTS_MAX, 0, arena, resolution);
+    resolve_recipient(directory, address, AUTH_TARGETS_MAX, 0, arena, resolution);
     return resolution->text.text[0] != '\0';
 }
 

@@ -153,7 +153,7 @@ static void print_doubts(struct alias_task *task)
     struct resolution resolution;
     if (canonical_local_part(task->address).len == 0)
         return;
-    resolve_recipient(&task->directory, task->address, AUTH_ACCOUNTS_MAX, 0, &task->arena,
+    resolve_recipient(&task->directory, task->address, AUTH_TARGETS_MAX, 0, &task->arena,
                       &resolution);
     if (resolution.text.text[0])
         fprintf(stderr, "staffetta alias: note: %s\n", resolution.text.text);

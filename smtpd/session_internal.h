@@ -90,12 +90,13 @@ enum session_wait {
     SESSION_WAITS,
 };
 
-/* An account that gets the message. In the transaction's arena. */
+/* An account or a foreign address that gets the message. In the transaction's arena. */
 struct recipient {
     struct recipient *next;
-    struct slice account;
-    struct slice address; /* as given at RCPT */
+    struct slice account; /* empty: the address is foreign */
+    struct slice address; /* as given at RCPT, or where an alias led */
     struct slice orcpt;   /* decoded; empty: none */
+    struct token permit;  /* of a foreign address, from auth */
     unsigned notify;      /* of enum smtp_notify */
 };
 
@@ -111,7 +112,7 @@ struct transaction {
     struct recipient *recipients;
     struct recipient **recipients_end;
     struct recipient asked;       /* the RCPT that auth is asked about */
-    uint32_t accounts;            /* recipients in the list */
+    uint32_t recipient_count;     /* in the list */
     uint32_t accepted;            /* RCPT commands that were */
     struct slice first_recipient; /* its address */
 
@@ -280,10 +281,10 @@ bool session_ask_for_sender(struct session *session, enum session_wait wait, str
 void session_on_sender_answer(struct session *session, bool allowed);
 void session_lose_sender(struct session *session);
 
-/* The text and the accounts of an AUTH_RECIPIENT_ANSWER; `accounts` is a list of lengths and
- * octets, already checked. */
+/* The text and the targets of an AUTH_RECIPIENT_ANSWER; `targets` is a list (recipient_targets.h),
+ * already checked. */
 void session_on_recipient_answer(struct session *session, uint32_t verdict, struct slice text,
-                                 struct slice accounts);
+                                 struct slice targets);
 void session_lose_recipient(struct session *session);
 
 /* Gives the transaction an id, if it has none. False: there is none to be had now. */

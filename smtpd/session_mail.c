@@ -5,7 +5,9 @@
 #include <stdlib.h>
 
 #include "common/auth/auth_protocol.h"
+#include "common/auth/recipient_targets.h"
 #include "common/fd.h"
+#include "smtpd/orcpt.h"
 #include "smtpd/queue/queue_protocol.h"
 #include "smtpd/session_internal.h"
 #include "smtpd/xtext.h"
@@ -18,7 +20,7 @@ _Static_assert((int)SMTP_NOTIFY_SUCCESS == QUEUE_NOTIFY_SUCCESS
 
 enum {
     TRANSACTION_OCTETS = 65536, /* of addresses and the recipe, whatever the recipients */
-    RECIPIENT_OCTETS = 2048,    /* of one more: account, address, ORCPT */
+    RECIPIENT_OCTETS = 2048,    /* of one more: account, address, ORCPT, permit */
 };
 
 /* --- The transaction -------------------------------------------------------------------------- */
@@ -231,7 +233,10 @@ void session_on_rcpt(struct session *session, struct smtp_command *command)
         return;
     }
     struct auth_recipient question = {.header = {.type = AUTH_RECIPIENT},
+                                      .session = session->number,
                                       .address_octets = (uint32_t)transaction->asked.address.len};
+    if (!session_is_submission(session))
+        question.client = session->client;
     bool asked =
         session_ask(session, &(struct session_question){.wait = SESSION_WAIT_RECIPIENT,
                                                         .peer = ROLE_AUTH,
@@ -243,37 +248,60 @@ void session_on_rcpt(struct session *session, struct smtp_command *command)
         session_lose_recipient(session);
 }
 
-static bool add_account(struct transaction *transaction, struct slice account)
+static bool add_recipient(struct transaction *transaction, struct recipient fresh)
 {
     struct recipient *recipient = arena_alloc(&transaction->arena, sizeof(*recipient));
-    struct slice copy = arena_copy(&transaction->arena, account);
-    if (!recipient || !copy.ptr)
+    if (!recipient)
         return false;
-    *recipient = transaction->asked;
-    recipient->account = copy;
+    *recipient = fresh;
     recipient->next = NULL;
     *transaction->recipients_end = recipient;
     transaction->recipients_end = &recipient->next;
-    transaction->accounts++;
+    transaction->recipient_count++;
     return true;
 }
 
-/* All accounts of a recipient, or none. */
-static bool add_accounts(struct transaction *transaction, struct slice accounts)
+/* The recipient as given, for reports about the address that an alias led to. */
+static struct slice make_orcpt(struct transaction *transaction)
+{
+    struct buffer text = BUFFER_WITH_LIMIT(QUEUE_ADDRESS_MAX);
+    orcpt_append(transaction->asked.address, &text);
+    struct slice copy =
+        text.failed ? slice_of(NULL, 0) : arena_copy(&transaction->arena, buffer_slice(&text));
+    buffer_clear(&text);
+    return copy;
+}
+
+static bool add_target(struct transaction *transaction, const struct recipient_target *target)
+{
+    struct recipient fresh = transaction->asked;
+    if (target->kind == AUTH_TARGET_ACCOUNT) {
+        fresh.account = arena_copy(&transaction->arena, target->name);
+        return fresh.account.ptr && add_recipient(transaction, fresh);
+    }
+    fresh.permit = target->permit;
+    if (slice_equal(target->name, fresh.address))
+        return add_recipient(transaction, fresh);
+    /* RFC 3461 5.2.7.1: what the sender asked for goes on with the message. */
+    if (fresh.orcpt.len == 0)
+        fresh.orcpt = make_orcpt(transaction);
+    fresh.address = arena_copy(&transaction->arena, target->name);
+    return fresh.orcpt.ptr && fresh.address.ptr && add_recipient(transaction, fresh);
+}
+
+/* All targets of a recipient, or none. */
+static bool add_targets(struct transaction *transaction, struct slice targets)
 {
     struct recipient **end = transaction->recipients_end;
-    uint32_t before = transaction->accounts;
-    while (accounts.len > 0) {
-        uint16_t length;
-        memcpy(&length, accounts.ptr, sizeof(length));
-        size_t behind = sizeof(length) + length;
-        if (!add_account(transaction, slice_range(accounts, sizeof(length), behind))) {
+    uint32_t before = transaction->recipient_count;
+    struct recipient_target target;
+    while (recipient_target_take(&targets, &target)) {
+        if (!add_target(transaction, &target)) {
             *end = NULL;
             transaction->recipients_end = end;
-            transaction->accounts = before;
+            transaction->recipient_count = before;
             return false;
         }
-        accounts = slice_from(accounts, behind);
     }
     return true;
 }
@@ -287,14 +315,17 @@ bool session_take_id(struct session *session)
     return transaction->id != 0;
 }
 
-static void accept_recipient(struct session *session, struct slice accounts)
+/* Without targets: the address is of another domain, and an account may send there. */
+static void accept_recipient(struct session *session, struct slice targets)
 {
     struct transaction *transaction = session->transaction;
     if (!session_take_id(session)) {
         session_lose_recipient(session);
         return;
     }
-    if (!add_accounts(transaction, accounts)) {
+    bool added = targets.len > 0 ? add_targets(transaction, targets)
+                                 : add_recipient(transaction, transaction->asked);
+    if (!added) {
         refuse_recipient(session, SLICE(""),
                          SMTP_REPLY(452, "4.5.3", "Too many recipients (limits.recipients)"));
         return;
@@ -310,17 +341,13 @@ static void accept_recipient(struct session *session, struct slice accounts)
 }
 
 /* The words for a verdict of auth that is a refusal. */
-static struct smtp_reply recipient_refusal(const struct session *session, uint32_t verdict)
+static struct smtp_reply recipient_refusal(uint32_t verdict)
 {
     switch (verdict) {
     case AUTH_RECIPIENT_UNKNOWN:
         return SMTP_REPLY(550, "5.1.1", "No such mailbox here; please check the address");
     case AUTH_RECIPIENT_FOREIGN:
-        return session_is_submission(session)
-                   ? SMTP_REPLY(550, "5.7.1", "This server sends nothing to other domains")
-                   : SMTP_REPLY(550, "5.7.1", "Relaying denied: not one of our domains");
-    case AUTH_RECIPIENT_FOREIGN_ALIAS:
-        return SMTP_REPLY(550, "5.7.1", "This address leads to another domain; nothing is relayed");
+        return SMTP_REPLY(550, "5.7.1", "Relaying denied: not one of our domains");
     case AUTH_RECIPIENT_LOOP:
         return SMTP_REPLY(550, "5.4.6", "The aliases of this address go in circles");
     case AUTH_RECIPIENT_FULL:
@@ -331,16 +358,17 @@ static struct smtp_reply recipient_refusal(const struct session *session, uint32
 }
 
 void session_on_recipient_answer(struct session *session, uint32_t verdict, struct slice text,
-                                 struct slice accounts)
+                                 struct slice targets)
 {
-    if (verdict == AUTH_RECIPIENT_ACCOUNTS && accounts.len > 0) {
-        accept_recipient(session, accounts);
+    if ((verdict == AUTH_RECIPIENT_TARGETS && targets.len > 0)
+        || (verdict == AUTH_RECIPIENT_FOREIGN && session->account.len > 0)) {
+        accept_recipient(session, targets);
         return;
     }
-    refuse_recipient(session, text, recipient_refusal(session, verdict));
+    refuse_recipient(session, text, recipient_refusal(verdict));
 }
 
 void session_lose_recipient(struct session *session)
 {
-    refuse_recipient(session, SLICE(""), recipient_refusal(session, AUTH_RECIPIENT_TEMPORARY));
+    refuse_recipient(session, SLICE(""), recipient_refusal(AUTH_RECIPIENT_TEMPORARY));
 }

@@ -8,6 +8,7 @@
 #include <sodium.h>
 
 #include "common/auth/auth_protocol.h"
+#include "common/auth/recipient_targets.h"
 #include "common/fd.h"
 #include "common/size.h"
 #include "smtpd/filter/filter_protocol.h"
@@ -95,34 +96,19 @@ static bool malformed(struct error *error, const char *record)
 
 /* --- Answers of auth -------------------------------------------------------------------------- */
 
-/* A list of lengths and octets, of so many elements, each with at least one octet. */
-static bool is_list(struct slice list, uint32_t count)
-{
-    while (count-- > 0) {
-        uint16_t length;
-        if (list.len < sizeof(length))
-            return false;
-        memcpy(&length, list.ptr, sizeof(length));
-        if (length == 0 || list.len - sizeof(length) < length)
-            return false;
-        list = slice_from(list, sizeof(length) + length);
-    }
-    return list.len == 0;
-}
-
 static bool on_recipient_answer(void *owner, struct ipc_packet *packet, struct error *error)
 {
     const struct auth_recipient_answer *answer = packet->record;
     struct slice tail = ipc_packet_tail(packet, sizeof(*answer));
-    struct slice accounts = slice_from(tail, answer->text_octets);
-    if (answer->text_octets > tail.len || answer->accounts > AUTH_ACCOUNTS_MAX
-        || !is_list(accounts, answer->accounts))
+    struct slice targets = slice_from(tail, answer->text_octets);
+    if (answer->text_octets > tail.len || answer->targets > AUTH_TARGETS_MAX
+        || !recipient_targets_are(targets, answer->targets))
         return malformed(error, "AUTH_RECIPIENT_ANSWER");
     struct session *session = take_waiting(owner, packet, FOR(RECIPIENT));
     if (!session)
         return true;
     session_on_recipient_answer(session, answer->verdict, slice_range(tail, 0, answer->text_octets),
-                                accounts);
+                                targets);
     session_step(session);
     return true;
 }
@@ -166,6 +152,21 @@ static const struct ipc_rule from_auth[] = {
 };
 
 /* --- Answers of filter ------------------------------------------------------------------------ */
+
+/* A list of lengths and octets, of so many elements, each with at least one octet. */
+static bool is_list(struct slice list, uint32_t count)
+{
+    while (count-- > 0) {
+        uint16_t length;
+        if (list.len < sizeof(length))
+            return false;
+        memcpy(&length, list.ptr, sizeof(length));
+        if (length == 0 || list.len - sizeof(length) < length)
+            return false;
+        list = slice_from(list, sizeof(length) + length);
+    }
+    return list.len == 0;
+}
 
 static bool on_recipe(void *owner, struct ipc_packet *packet, struct error *error)
 {

@@ -196,6 +196,7 @@ static bool send_recipients(struct session *session)
             .address_octets = (uint16_t)each->address.len,
             .orcpt_octets = (uint16_t)each->orcpt.len,
             .notify = (uint16_t)each->notify,
+            .permit = each->permit,
         };
         const struct ipc_message message = {.head = &record.header,
                                             .head_octets = sizeof(record),
@@ -224,7 +225,7 @@ static bool send_submit(struct session *session)
         .session = session->number,
         .arrival = transaction->arrival,
         .token = session->token,
-        .recipients = transaction->accounts,
+        .recipients = transaction->recipient_count,
         .flags = submit_flags(session),
         .reverse_path_octets = (uint16_t)tail[0].len,
         .envid_octets = (uint16_t)tail[1].len,

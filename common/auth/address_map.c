@@ -66,6 +66,20 @@ bool address_map_address(struct slice written, struct arena *arena, struct slice
     return address->ptr ? true : error_memory(error);
 }
 
+bool address_map_exact(struct slice written, struct arena *arena, struct slice *exact,
+                       struct error *error)
+{
+    struct address address;
+    struct buffer text = BUFFER_WITH_LIMIT(CANONICAL_MAX);
+    *exact = slice_of(NULL, 0);
+    if (!address_parse_mailbox(written, &address, NULL))
+        return true;
+    if (address_canonicalise(&address, &text, NULL))
+        *exact = arena_copy(arena, buffer_slice(&text));
+    buffer_clear(&text);
+    return exact->ptr ? true : error_memory(error); /* it had a canonical form before */
+}
+
 /* An entry as it stands in the text. */
 struct raw_entry {
     struct slice whole; /* with its continuation lines and their newlines */
@@ -202,6 +216,8 @@ static bool parse_targets(struct address_map *map, struct address_map_entry *ent
         if (!*end)
             return error_memory(error);
         (*end)->address = address;
+        if (!address_map_exact(written, &map->arena, &(*end)->exact, error))
+            return false;
         end = &(*end)->next;
     }
     return true;

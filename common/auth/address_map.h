@@ -28,6 +28,8 @@ enum { ADDRESS_MAP_TARGETS_MAX = 1000 }; /* of one entry */
  * `bob@` for a local part alone; `@demo.test` for `@domain`; `@` for `*`. */
 struct address_map_target {
     struct slice address; /* borrowed from the map */
+    struct slice exact;   /* of a whole address: with the letters of its local part as they were
+                             written, which are its host's affair (RFC 5321 2.4); else empty */
     struct address_map_target *next;
 };
 
@@ -56,6 +58,10 @@ const struct address_map_entry *address_map_find(const struct address_map *map, 
  * ERROR_PERMANENT if it is none, ERROR_TEMPORARY where there is no memory. */
 bool address_map_address(struct slice written, struct arena *arena, struct slice *address,
                          struct error *error);
+
+/* The `exact` of an address that address_map_address() takes. Fails likewise. */
+bool address_map_exact(struct slice written, struct arena *arena, struct slice *exact,
+                       struct error *error);
 
 /* Edits of a file's text: everything else in it stays as it is. Addresses are as a person writes
  * them. The result is a text that parses. */

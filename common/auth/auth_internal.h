@@ -99,7 +99,10 @@ bool auth_on_full(void *owner, struct ipc_packet *packet, struct error *error);
 
 /* --- auth.c ----------------------------------------------------------------------------------- */
 
-enum { AUTH_OWNERS_MAX = 16 };
+enum {
+    AUTH_OWNERS_MAX = 16,
+    AUTH_TOKEN_LIFETIME_MS = 24 * 60 * 60 * 1000, /* longer than any session */
+};
 
 /* Who owns virtual mail: asked of NSS before the walls stand, kept by name for a reload. */
 struct auth_owner {

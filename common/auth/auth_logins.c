@@ -25,7 +25,6 @@
 
 enum {
     LOGINS_MAX = 4096,
-    TOKEN_LIFETIME_MS = 24 * 60 * 60 * 1000, /* longer than any submission session */
 };
 static const double throttled_s = 20.0;
 
@@ -183,7 +182,7 @@ static void answer_verdict(const struct auth_login *login)
     };
     if (granted)
         token_issue(&answer.token, &login->auth->token_key, login->client.session, login->account,
-                    turn_now_ms() + TOKEN_LIFETIME_MS);
+                    turn_now_ms() + AUTH_TOKEN_LIFETIME_MS);
     struct ipc_message message = {.head = &answer.header,
                                   .head_octets = sizeof(answer),
                                   .tail = &login->account,

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "common/auth/auth_internal.h"
+#include "common/auth/recipient_targets.h"
 #include "common/auth/record_texts.h"
 #include "common/auth/resolve.h"
 #include "common/size.h"
@@ -79,7 +80,7 @@ bool auth_on_full(void *owner, struct ipc_packet *packet, struct error *error)
 static bool are_all_full(struct auth *auth, const struct resolution *resolution)
 {
     for (size_t i = 0; i < resolution->count; i++)
-        if (!is_full(auth, resolution->accounts[i]))
+        if (resolution->targets[i].is_foreign || !is_full(auth, resolution->targets[i].name))
             return false;
     return true;
 }
@@ -88,16 +89,13 @@ static enum auth_recipient_verdict verdict_of(struct auth *auth,
                                               const struct resolution *resolution)
 {
     switch (resolution->verdict) {
-    case RESOLVE_ACCOUNTS:
-        return are_all_full(auth, resolution) ? AUTH_RECIPIENT_FULL : AUTH_RECIPIENT_ACCOUNTS;
+    case RESOLVE_TARGETS:
+        return are_all_full(auth, resolution) ? AUTH_RECIPIENT_FULL : AUTH_RECIPIENT_TARGETS;
     case RESOLVE_UNKNOWN:
+    case RESOLVE_MALFORMED: /* fine for the session, but with a domain that nobody can have */
         return AUTH_RECIPIENT_UNKNOWN;
     case RESOLVE_FOREIGN:
-    case RESOLVE_MALFORMED: /* well-formed for the session, but with a domain that nobody can have
-                             */
         return AUTH_RECIPIENT_FOREIGN;
-    case RESOLVE_FOREIGN_ALIAS:
-        return AUTH_RECIPIENT_FOREIGN_ALIAS;
     case RESOLVE_LOOP:
         return AUTH_RECIPIENT_LOOP;
     case RESOLVE_TEMPORARY:
@@ -106,35 +104,44 @@ static enum auth_recipient_verdict verdict_of(struct auth *auth,
     return AUTH_RECIPIENT_TEMPORARY;
 }
 
-static void append_accounts(const struct resolution *resolution, struct buffer *tail)
+/* Queue takes an address from a session on port 25 only with a permit, so that a captured one can
+ * send nothing but where we would have sent it anyway. Queue itself needs none. */
+static void append_targets(const struct auth *auth, const struct auth_recipient *question,
+                           const struct resolution *resolution, struct buffer *tail)
 {
     for (size_t i = 0; i < resolution->count; i++) {
-        uint16_t octets = (uint16_t)resolution->accounts[i].len;
-        buffer_append(tail, slice_of(&octets, sizeof(octets)));
-        buffer_append(tail, resolution->accounts[i]);
+        const struct resolve_target *each = &resolution->targets[i];
+        struct recipient_target target = {
+            .kind = each->is_foreign ? AUTH_TARGET_ADDRESS : AUTH_TARGET_ACCOUNT,
+            .name = each->name,
+        };
+        if (each->is_foreign && question->session != 0)
+            token_issue(&target.permit, &auth->token_key, question->session, each->name,
+                        turn_now_ms() + AUTH_TOKEN_LIFETIME_MS);
+        recipient_target_append(&target, tail);
     }
 }
 
-static void answer_recipient(struct role_peer *peer, uint64_t request,
+static void answer_recipient(struct role_peer *peer, const struct auth_recipient *question,
                              const struct resolution *resolution)
 {
     struct auth *auth = auth_of(peer);
     struct buffer tail = BUFFER_WITH_LIMIT(IPC_RECORD_MAX - sizeof(struct auth_recipient_answer));
     struct slice text = slice_of_string(resolution->text.text);
     struct auth_recipient_answer answer = {
-        .header = {.type = AUTH_RECIPIENT_ANSWER, .request = request},
+        .header = {.type = AUTH_RECIPIENT_ANSWER, .request = question->header.request},
         .verdict = verdict_of(auth, resolution),
         .text_octets = (uint32_t)text.len,
     };
     buffer_append(&tail, text);
-    if (answer.verdict == AUTH_RECIPIENT_ACCOUNTS) {
-        answer.accounts = (uint32_t)resolution->count;
-        append_accounts(resolution, &tail);
+    if (answer.verdict == AUTH_RECIPIENT_TARGETS) {
+        answer.targets = (uint32_t)resolution->count;
+        append_targets(auth, question, resolution, &tail);
     }
     if (tail.failed) {
         buffer_reset(&tail);
         answer.verdict = AUTH_RECIPIENT_TEMPORARY;
-        answer.accounts = answer.text_octets = 0;
+        answer.targets = answer.text_octets = 0;
     }
     struct slice octets = buffer_slice(&tail);
     struct ipc_message message = {
@@ -151,6 +158,31 @@ static void log_doubts(struct auth *auth, struct slice address, const struct res
             log_failure(&resolution->text));
 }
 
+/* A client of relay.networks may send to other domains without AUTH. */
+static void permit_relay(struct auth *auth, const struct auth_recipient *question,
+                         struct slice address, struct resolution *resolution)
+{
+    if (resolution->verdict != RESOLVE_FOREIGN
+        || !config_networks_have(&auth->role->config.relay.networks, &question->client))
+        return;
+    resolution->targets = arena_alloc(&auth->arena, sizeof(*resolution->targets));
+    if (!resolution->targets) {
+        resolution->verdict = RESOLVE_TEMPORARY;
+        return;
+    }
+    resolution->targets[0] = (struct resolve_target){.is_foreign = true, .name = address};
+    resolution->count = 1;
+    resolution->verdict = RESOLVE_TARGETS;
+}
+
+/* The number of a session says which process it lives in (smtpd/session_role.c), so none asks for
+ * permits in another's name. */
+static bool is_session_of(const struct role_peer *peer, uint64_t session)
+{
+    return peer->kind == ROLE_QUEUE ? session == 0
+                                    : session >> 32 == ((uint64_t)peer->kind << 24 | peer->number);
+}
+
 bool auth_on_recipient(void *owner, struct ipc_packet *packet, struct error *error)
 {
     struct role_peer *peer = owner;
@@ -160,13 +192,16 @@ bool auth_on_recipient(void *owner, struct ipc_packet *packet, struct error *err
     struct resolution resolution;
     if (!record_texts(packet, sizeof(*record), &record->address_octets, &address, 1, error))
         return false;
+    if (!is_session_of(peer, record->session))
+        return error_set(error, ERROR_PEER, "a session of another process");
     auth_begin_request(auth);
-    resolve_recipient(&auth->directory, address, AUTH_ACCOUNTS_MAX, turn_now_ms(), &auth->arena,
+    resolve_recipient(&auth->directory, address, AUTH_TARGETS_MAX, turn_now_ms(), &auth->arena,
                       &resolution);
     if (resolution.verdict == RESOLVE_TEMPORARY && auth_park(peer, packet, auth_on_recipient))
         return true;
+    permit_relay(auth, record, address, &resolution);
     log_doubts(auth, address, &resolution);
-    answer_recipient(peer, record->header.request, &resolution);
+    answer_recipient(peer, record, &resolution);
     return true;
 }
 

@@ -38,33 +38,48 @@ enum {
     AUTH_ADDRESS_MAX = 512,   /* octets of an address in a record */
     AUTH_NAME_MAX = 512,      /* octets of a login name */
     AUTH_PASSWORD_MAX = 1024, /* octets */
-    AUTH_ACCOUNTS_MAX = 256,  /* accounts that one recipient may become in one answer */
+    AUTH_TARGETS_MAX = 256,   /* that one recipient may become in one answer */
 };
 
-/* Who is this recipient? From a session at RCPT. The address follows, as address_format() gives
- * it. Answered from memory, in microseconds. */
+/* Who is this recipient? From a session at RCPT, or from queue about the recipient of a report. The
+ * address follows, as address_format() gives it. Answered from memory, in microseconds. */
 struct auth_recipient {
     struct ipc_header header;
+    uint64_t session; /* that the permits in the answer are for; 0: queue asks */
+    struct ip_address
+        client; /* relay.networks may let it send to foreign domains; IP_NONE: may not */
+    uint8_t reserved[3];
     uint32_t address_octets;
-    uint32_t reserved;
 };
 
 enum auth_recipient_verdict {
-    AUTH_RECIPIENT_ACCOUNTS = 1,  /* local: the accounts follow */
-    AUTH_RECIPIENT_UNKNOWN,       /* our domain, nobody of that name: 550 5.1.1 */
-    AUTH_RECIPIENT_FOREIGN,       /* not our domain: 550 5.7.1 until there is a relay */
-    AUTH_RECIPIENT_FOREIGN_ALIAS, /* an alias leads to a foreign domain: 550 5.7.1 likewise */
-    AUTH_RECIPIENT_LOOP,          /* the aliases go in circles; the text names them: 550 5.4.6 */
-    AUTH_RECIPIENT_FULL,          /* over quota: 452 4.2.2 */
-    AUTH_RECIPIENT_TEMPORARY,     /* 451 4.3.0 */
+    AUTH_RECIPIENT_TARGETS = 1, /* the targets follow */
+    AUTH_RECIPIENT_UNKNOWN,     /* our domain, nobody of that name: 550 5.1.1 */
+    AUTH_RECIPIENT_FOREIGN,     /* not our domain: an account may send there, and queue; others get
+                                   550 5.7.1. A client of relay.networks gets TARGETS instead */
+    AUTH_RECIPIENT_LOOP,        /* the aliases go in circles; the text names them: 550 5.4.6 */
+    AUTH_RECIPIENT_FULL,        /* over quota: 452 4.2.2 */
+    AUTH_RECIPIENT_TEMPORARY,   /* 451 4.3.0 */
 };
 
-/* The text (for people and the log; empty: the verdict says all) follows, then `accounts` times an
- * uint16_t length and an account. */
+/* Who gets the mail of a recipient in the end. */
+enum auth_target_kind {
+    AUTH_TARGET_ACCOUNT = 1, /* the account's name follows */
+    AUTH_TARGET_ADDRESS,     /* of a foreign domain, an alias or relay.networks led there: the
+                                permit, by which queue takes it from a session on port 25
+                                (token_issue() with the address), then the address */
+};
+struct auth_recipient_target {
+    uint16_t kind;   /* enum auth_target_kind */
+    uint16_t octets; /* of the name or the address, without the permit */
+};
+
+/* The text (for people and the log; empty: the verdict says all) follows, then `targets` times a
+ * struct auth_recipient_target and what belongs to it. */
 struct auth_recipient_answer {
     struct ipc_header header;
     uint32_t verdict; /* enum auth_recipient_verdict */
-    uint32_t accounts;
+    uint32_t targets;
     uint32_t text_octets;
     uint32_t reserved;
 };

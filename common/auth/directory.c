@@ -217,8 +217,10 @@ static bool load_catch_all(struct directory *directory, const char *written,
         || !canonical_join(canonical_local_part(address),
                            of.len > 0 ? of : directory->domains[0].name, &full))
         return error_set(error, ERROR_PERMANENT, "catch-all: name one address");
-    domain->catch_all = arena_copy(&directory->arena, canonical_text(&full));
-    return domain->catch_all.ptr ? true : error_memory(error);
+    domain->catch_all.address = arena_copy(&directory->arena, canonical_text(&full));
+    return domain->catch_all.address.ptr ? address_map_exact(
+               slice_of_string(written), &directory->arena, &domain->catch_all.exact, error)
+                                         : error_memory(error);
 }
 
 static bool load_domains(const struct opening *opening, const struct config *config,

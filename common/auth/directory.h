@@ -38,7 +38,7 @@ struct directory_domain {
     struct slice name; /* canonical */
     struct directory_file file;
     struct address_map aliases;
-    struct slice catch_all; /* of the configuration, canonical; empty: none */
+    struct address_map_target catch_all; /* of the configuration; address empty: none */
 };
 
 struct directory {

@@ -13,13 +13,13 @@ struct node {
     UT_hash_handle hh;
 };
 
-/* One recipient on its way to accounts. */
+/* One recipient on its way to targets. */
 struct expansion {
     const struct directory *directory;
     struct arena *arena;
     uint64_t now_ms;
-    size_t most;       /* accounts */
-    size_t steps_left; /* targets to be looked at */
+    size_t most;       /* targets */
+    size_t steps_left; /* of aliases, to be looked at */
     struct node *nodes;
     struct resolution *result;
 };
@@ -135,7 +135,7 @@ static size_t depth_of(const struct node *node)
     return depth;
 }
 
-/* --- Accounts --------------------------------------------------------------------------------- */
+/* --- Targets ---------------------------------------------------------------------------------- */
 
 static bool fail_too_many(struct expansion *expansion, size_t most)
 {
@@ -144,22 +144,33 @@ static bool fail_too_many(struct expansion *expansion, size_t most)
     return fail(expansion, RESOLVE_LOOP);
 }
 
-static bool add_account(struct expansion *expansion, struct slice name)
+static bool add_target(struct expansion *expansion, struct resolve_target target)
 {
     struct resolution *result = expansion->result;
     for (size_t i = 0; i < result->count; i++)
-        if (slice_equal(result->accounts[i], name))
+        if (result->targets[i].is_foreign == target.is_foreign
+            && slice_equal(result->targets[i].name, target.name))
             return true;
     if (result->count == expansion->most)
         return fail_too_many(expansion, expansion->most);
-    if (!result->accounts)
-        result->accounts =
-            arena_alloc_array(expansion->arena, expansion->most, sizeof(*result->accounts));
-    struct slice copy = arena_copy(expansion->arena, name);
-    if (!result->accounts || !copy.ptr)
+    if (!result->targets)
+        result->targets =
+            arena_alloc_array(expansion->arena, expansion->most, sizeof(*result->targets));
+    target.name = arena_copy(expansion->arena, target.name);
+    if (!result->targets || !target.name.ptr)
         return fail_memory(expansion);
-    result->accounts[result->count++] = copy;
+    result->targets[result->count++] = target;
     return true;
+}
+
+static bool add_account(struct expansion *expansion, struct slice name)
+{
+    return add_target(expansion, (struct resolve_target){.name = name});
+}
+
+static bool add_foreign(struct expansion *expansion, struct slice address)
+{
+    return add_target(expansion, (struct resolve_target){.is_foreign = true, .name = address});
 }
 
 /* Adds the account of that address if there is one: *found says so. */
@@ -273,6 +284,8 @@ static bool expand_target(struct expansion *expansion, const struct address_map_
     if (expansion->steps_left == 0)
         return fail_too_many(expansion, expansion->directory->expansion_limit);
     expansion->steps_left--;
+    if (!directory_find_domain(expansion->directory, canonical_domain(address)))
+        return add_foreign(expansion, target->exact);
     return slice_equal(address, from->address) ? expand_itself(expansion, from, alone)
                                                : expand(expansion, address, from);
 }
@@ -325,9 +338,8 @@ static bool expand_catch_all(struct expansion *expansion, const struct name *nam
 {
     const struct directory_domain *domain = name->domain;
     const struct address_map_entry *alias = find_exact(domain, slice_of(NULL, 0));
-    struct address_map_target configured = {.address = domain->catch_all};
     *found = false;
-    if (!alias && domain->catch_all.len == 0)
+    if (!alias && domain->catch_all.address.len == 0)
         return true;
     struct slice address = join(expansion->arena, slice_of(NULL, 0), domain->name);
     if (!address.ptr)
@@ -335,17 +347,7 @@ static bool expand_catch_all(struct expansion *expansion, const struct name *nam
     if (is_under_way(expansion, address))
         return true;
     *found = true;
-    return expand_targets(expansion, address, alias ? alias->targets : &configured, from);
-}
-
-static bool note_foreign(struct expansion *expansion, struct slice address, const struct node *from)
-{
-    if (!from)
-        return fail(expansion, RESOLVE_FOREIGN);
-    error_set(&expansion->result->text, ERROR_PERMANENT,
-              "alias %.*s leads to %.*s, which is not here", SLICE_PRINTF(from->address),
-              SLICE_PRINTF(address));
-    return fail(expansion, RESOLVE_FOREIGN_ALIAS);
+    return expand_targets(expansion, address, alias ? alias->targets : &domain->catch_all, from);
 }
 
 /* False: the verdict is settled, nothing else counts. */
@@ -359,7 +361,7 @@ static bool expand(struct expansion *expansion, struct slice address, const stru
     };
     bool found;
     if (!name.domain)
-        return note_foreign(expansion, address, from);
+        return fail(expansion, RESOLVE_FOREIGN); /* of an alias it never comes so far */
     if (!expand_alias(expansion, &name, from, &found))
         return false;
     if (!found && !try_account_or_base(expansion, &name, &found))
@@ -376,7 +378,7 @@ static void run_expansion(struct expansion *expansion, struct slice address)
     struct resolution *result = expansion->result;
     expansion->steps_left = expansion->directory->expansion_limit;
     if (expand(expansion, address, NULL))
-        result->verdict = result->count > 0 ? RESOLVE_ACCOUNTS : RESOLVE_UNKNOWN;
+        result->verdict = result->count > 0 ? RESOLVE_TARGETS : RESOLVE_UNKNOWN;
     HASH_CLEAR(hh, expansion->nodes);
 }
 
@@ -454,8 +456,9 @@ static bool is_own(const struct directory *directory, struct slice account, stru
     struct resolution resolution;
     arena_init(&arena, CHECK_ARENA);
     resolve_recipient(directory, address, 1, now_ms, &arena, &resolution);
-    bool own = resolution.verdict == RESOLVE_ACCOUNTS && !resolution.dangling
-               && resolution.count == 1 && slice_equal(resolution.accounts[0], account);
+    bool own = resolution.verdict == RESOLVE_TARGETS && !resolution.dangling
+               && resolution.count == 1 && !resolution.targets[0].is_foreign
+               && slice_equal(resolution.targets[0].name, account);
     if (!own)
         error_set(error,
                   resolution.verdict == RESOLVE_TEMPORARY ? ERROR_TEMPORARY : ERROR_PERMANENT,
@@ -579,9 +582,9 @@ static bool check_catch_all(const struct directory *directory,
                             const struct directory_domain *domain, struct arena *arena,
                             struct error *error)
 {
-    struct address_map_target target = {.address = domain->catch_all};
+    struct address_map_target target = domain->catch_all;
     struct address_map_entry entry = {.left = SLICE("@"), .targets = &target};
-    return domain->catch_all.len == 0 || check_end(directory, domain->name, &entry, arena, error)
+    return target.address.len == 0 || check_end(directory, domain->name, &entry, arena, error)
            || error_prefix(error, "catch-all");
 }
 

@@ -1,7 +1,7 @@
 /*
- * What an address means here: recipients to accounts, login names to accounts, and who may send as
- * what. All from memory (directory.h), in microseconds; NSS is asked only for system users whose
- * names were not asked in the last minute.
+ * What an address means here: recipients to accounts and addresses elsewhere, login names to
+ * accounts, and who may send as what. All from memory (directory.h), in microseconds; NSS is asked
+ * only for system users whose names were not asked in the last minute.
  *
  * Of an address of ours the first that exists decides:
  *
@@ -13,7 +13,8 @@
  *
  * What an alias leads to is looked up the same way, so aliases chain. An alias that names itself
  * among its targets means the account of that name ("alice: alice, bob" keeps a copy). Any other
- * way back to an alias under way is a loop, and so is a chain of more than RESOLVE_DEPTH_MAX.
+ * way back to an alias under way is a loop, and so is a chain of more than RESOLVE_DEPTH_MAX. An
+ * alias or a catch-all may lead to addresses of other domains, where its mail is then sent.
  */
 #ifndef COMMON_AUTH_RESOLVE_H
 #define COMMON_AUTH_RESOLVE_H
@@ -24,25 +25,29 @@
 enum { RESOLVE_DEPTH_MAX = 50 };
 
 enum resolve_verdict {
-    RESOLVE_ACCOUNTS = 1,  /* at least one */
-    RESOLVE_UNKNOWN,       /* our domain, nobody of that name */
-    RESOLVE_FOREIGN,       /* not our domain */
-    RESOLVE_FOREIGN_ALIAS, /* one of ours leads to a domain that is not */
-    RESOLVE_LOOP,          /* in circles, or to too many */
-    RESOLVE_TEMPORARY,     /* no memory, or NSS cannot tell */
-    RESOLVE_MALFORMED,     /* no address at all */
+    RESOLVE_TARGETS = 1, /* at least one */
+    RESOLVE_UNKNOWN,     /* our domain, nobody of that name */
+    RESOLVE_FOREIGN,     /* not our domain */
+    RESOLVE_LOOP,        /* in circles, or to too many */
+    RESOLVE_TEMPORARY,   /* no memory, or NSS cannot tell */
+    RESOLVE_MALFORMED,   /* no address at all */
+};
+
+struct resolve_target {
+    bool is_foreign;   /* the name is an address of a domain that is not ours */
+    struct slice name; /* else a canonical account */
 };
 
 struct resolution {
     enum resolve_verdict verdict;
-    struct slice *accounts; /* canonical names, none twice; in the arena */
+    struct resolve_target *targets; /* none twice; in the arena */
     size_t count;
     bool dangling;     /* an alias leads to an address of ours that does not exist */
     struct error text; /* for people: what was found wrong (a dangling alias too), else empty */
 };
 
 /* address: as address_format() writes it; "postmaster" alone is that of the first domain. The arena
- * holds the result. `most` accounts at most, else RESOLVE_LOOP. */
+ * holds the result. `most` targets at most, else RESOLVE_LOOP. */
 void resolve_recipient(const struct directory *directory, struct slice address, size_t most,
                        uint64_t now_ms, struct arena *arena, struct resolution *resolution);
 

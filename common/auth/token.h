@@ -1,7 +1,9 @@
 /*
  * What lets a submission session act for an account before `queue` and `keys`: a keyed hash that
  * only `auth` can make, bound to one session and ended by time. The session carries it and can
- * neither forge one nor use another session's; a process for port 25 never gets any. The key is
+ * neither forge one nor use another session's; a process for port 25 never gets any. Permits, by
+ * which such a process may send to one address of another domain, are the same with that address in
+ * the account's place; no account is of another domain. The key is
  * made by the master at start and given to `auth`, `queue` and `keys` alone. Pure; sodium_init()
  * was called.
  */

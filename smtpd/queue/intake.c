@@ -43,7 +43,7 @@ struct intake_peer {
 };
 
 struct wanted_recipient {
-    UT_hash_handle hh; /* by account: the same twice is one */
+    UT_hash_handle hh; /* by account, or by foreign address: the same twice is one */
     struct recipient_texts texts;
 };
 
@@ -202,7 +202,8 @@ void intake_lend_ids(struct queue *queue)
 static bool keep_recipient(struct submission *submission, const struct recipient_texts *texts)
 {
     struct wanted_recipient *wanted;
-    HASH_FIND(hh, submission->wanted, texts->account.ptr, texts->account.len, wanted);
+    struct slice wanted_key = texts->account.len > 0 ? texts->account : texts->address;
+    HASH_FIND(hh, submission->wanted, wanted_key.ptr, wanted_key.len, wanted);
     if (wanted)
         return true;
     struct arena *arena = &submission->arena;
@@ -212,9 +213,11 @@ static bool keep_recipient(struct submission *submission, const struct recipient
     wanted->texts = (struct recipient_texts){.account = arena_copy(arena, texts->account),
                                              .address = arena_copy(arena, texts->address),
                                              .orcpt = arena_copy(arena, texts->orcpt),
-                                             .notify = texts->notify};
-    const struct slice *key = &wanted->texts.account;
-    if (!key->ptr || !wanted->texts.address.ptr || !wanted->texts.orcpt.ptr)
+                                             .notify = texts->notify,
+                                             .permit = texts->permit};
+    const struct slice *key =
+        texts->account.len > 0 ? &wanted->texts.account : &wanted->texts.address;
+    if (!wanted->texts.account.ptr || !wanted->texts.address.ptr || !wanted->texts.orcpt.ptr)
         return false;
     HASH_ADD_KEYPTR(hh, submission->wanted, key->ptr, key->len, wanted);
     return hash_table_holds(&wanted->hh);
@@ -336,6 +339,45 @@ static bool check_account(const struct role_peer *peer, const struct submitted *
     memcpy(key.octets, peer->role->token_key, sizeof(key.octets));
     if (!token_verify(&submitted->token, &key, message->session, message->account, now_ms))
         return error_set(error, ERROR_PEER, "no token for that account");
+    return true;
+}
+
+/* The number of a session says which process it lives in (smtpd/session_role.c): a permit is of no
+ * use to another. */
+static bool is_session_of(const struct role_peer *peer, uint64_t session)
+{
+    return session >> 32 == ((uint64_t)peer->kind << 24 | peer->number);
+}
+
+static bool check_permit(const struct role_peer *peer, uint64_t session,
+                         const struct recipient_texts *texts, struct error *error)
+{
+    struct token_key key;
+    memcpy(key.octets, peer->role->token_key, sizeof(key.octets));
+    /* One that has expired was good once: that is no crime. */
+    if (!token_verify(&texts->permit, &key, session, texts->address, 0))
+        return error_set(error, ERROR_PEER, "no permit for that address");
+    if (texts->permit.expires_ms <= monotonic_ms())
+        return error_set(error, ERROR_TEMPORARY, "the permit for an address has expired");
+    return true;
+}
+
+/* An account sends where it likes. From port 25 nothing goes to other domains but where auth said
+ * so: by an alias, or for a client of relay.networks. */
+static bool check_foreign(const struct role_peer *peer, const struct submission *submission,
+                          const struct submitted *submitted, struct error *error)
+{
+    uint64_t session = submitted->message.session;
+    if (submitted->message.account.len > 0)
+        return true;
+    for (struct wanted_recipient *wanted = submission->wanted; wanted; wanted = wanted->hh.next) {
+        if (wanted->texts.account.len > 0)
+            continue;
+        if (!is_session_of(peer, session))
+            return error_set(error, ERROR_PEER, "a session of another process");
+        if (!check_permit(peer, session, &wanted->texts, error))
+            return false;
+    }
     return true;
 }
 
@@ -539,8 +581,10 @@ static bool accept_submission(struct queue *queue, const struct role_peer *peer,
     struct submitted submitted;
     if (!submit_record_parse(slice_of(packet->record, packet->length), &submitted, error)
         || !fits_what_came_before(submission, &submitted, error)
-        || !check_account(peer, &submitted, error) || !take_over(submission, &submitted, error)
-        || !use_id(peer->data, submission->id, error) || !enter_in_memory(queue, submission, error))
+        || !check_account(peer, &submitted, error)
+        || !check_foreign(peer, submission, &submitted, error)
+        || !take_over(submission, &submitted, error) || !use_id(peer->data, submission->id, error)
+        || !enter_in_memory(queue, submission, error))
         return false;
     if (submission->file.read_fd >= 0)
         return accept_long(queue, submission, error);
@@ -571,7 +615,7 @@ static bool on_submit(void *owner, struct ipc_packet *packet, struct error *erro
 }
 
 const struct ipc_rule intake_rules[INTAKE_RULES] = {
-    {QUEUE_RECIPIENT, sizeof(struct queue_recipient) + 2,
+    {QUEUE_RECIPIENT, sizeof(struct queue_recipient) + 1,
      sizeof(struct queue_recipient) + MASTER_ACCOUNT_MAX + 2 * QUEUE_ADDRESS_MAX, 0, on_recipient},
     {QUEUE_SUBMIT, sizeof(struct queue_submit), IPC_RECORD_MAX, 0, on_submit},
     {QUEUE_SPOOL, sizeof(struct ipc_header), sizeof(struct ipc_header), 0, on_spool},

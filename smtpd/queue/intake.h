@@ -9,7 +9,7 @@
  *
  * What cannot be taken is refused with QUEUE_REFUSED, and nothing of it remains. What breaks the
  * protocol ends the session process: ids it was not lent, lengths that do not add up, an account
- * without its token, a body that somebody can still write to.
+ * without its token, a foreign address without a permit, a body that somebody can still write to.
  */
 #ifndef SMTPD_QUEUE_INTAKE_H
 #define SMTPD_QUEUE_INTAKE_H

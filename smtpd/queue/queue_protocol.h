@@ -6,7 +6,7 @@
  *      ── QUEUE_MORE_IDS ──────────────────>     few are left
  *      ── QUEUE_SPOOL ─────────────────────>     only for a body of more than 64 KiB
  *      <─ QUEUE_SPOOLED (descriptor) ───────
- *      ── QUEUE_RECIPIENT, one an account ─>     buffered under `request`
+ *      ── QUEUE_RECIPIENT, one a target ──>      buffered under `request`
  *      ── QUEUE_SUBMIT ────────────────────>
  *      <─ QUEUE_COMMITTED / QUEUE_REFUSED ──     committed: on disk, and 250 may be said
  *      ── QUEUE_FORGET ────────────────────>     instead of SUBMIT: the transaction is off
@@ -56,15 +56,19 @@ enum queue_notify {
     QUEUE_NOTIFY_NEVER = 8,
 };
 
-/* One account that gets the message. The account, the recipient address as given at RCPT (for
- * Delivered-To and reports), then ORCPT (decoded "type;address", may be empty) follow. The same
- * account twice counts once. */
+/* One account or foreign address that gets the message. The account, the address, then ORCPT
+ * (decoded "type;address", may be empty) follow. With an account the address is the recipient as
+ * given at RCPT (for Delivered-To and reports); without one (account_octets 0) it is where the
+ * message is to be sent, and where an alias led there, ORCPT tells the recipient as given. The same
+ * account or address twice counts once. */
 struct queue_recipient {
     struct ipc_header header;
     uint16_t account_octets;
     uint16_t address_octets;
     uint16_t orcpt_octets;
-    uint16_t notify; /* of enum queue_notify; 0: not given */
+    uint16_t notify;     /* of enum queue_notify; 0: not given */
+    struct token permit; /* a foreign address, from a session on port 25: from auth, for this
+                            address. With QUEUE_SUBMITTED the account's token permits all */
 };
 
 enum queue_submit_flags {
@@ -75,6 +79,7 @@ enum queue_submit_flags {
     QUEUE_8BITMIME = 8,
     QUEUE_RET_FULL = 16, /* RFC 3461 4.3 */
     QUEUE_RET_HDRS = 32,
+    QUEUE_REQUIRETLS = 64, /* RFC 8689 */
 };
 
 /* Reverse-path (empty: null), envid, account, prefix, cuts (structs), then the body unless

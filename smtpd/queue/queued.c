@@ -132,7 +132,7 @@ static void free_recipient(struct queued *queued, struct queued_recipient *recip
     recipient->target->recipients--;
     queued->recipient_count--;
     free(recipient->text);
-    free((void *)(uintptr_t)recipient->accounts.ptr);
+    free((void *)(uintptr_t)recipient->targets.ptr);
     free(recipient);
 }
 

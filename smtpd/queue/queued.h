@@ -39,7 +39,7 @@ enum queued_outcome {
     OUTCOME_DEFERRED, /* later again, or returned where its time is over */
     OUTCOME_FAILED,   /* returned */
     OUTCOME_HELD,
-    OUTCOME_RESOLVED, /* the accounts behind its address are known: they take its place */
+    OUTCOME_RESOLVED, /* the targets behind its address are known: they take its place */
 };
 
 /* Where mail of one account goes. */
@@ -73,7 +73,7 @@ struct queued_recipient {
     struct queued_recipient *prev_of_message, *next_of_message;
     struct queued_recipient *prev, *next; /* in the list of its stage */
     char *text;                           /* of the outcome; NULL: none, or no memory for it */
-    struct slice accounts;                /* OUTCOME_RESOLVED: uint16_t length and name, repeated */
+    struct slice targets;                 /* OUTCOME_RESOLVED: a list of recipient_targets.h */
     uint32_t number;
     uint32_t attempts; /* made and failed */
     enum queued_stage stage;

@@ -24,7 +24,7 @@ enum {
 };
 
 /* The bits that a record may have set: enum queue_submit_flags and enum queue_notify. */
-#define STORED_FLAGS_ALL 0x3fU
+#define STORED_FLAGS_ALL 0x7fU
 #define STORED_NOTIFY_ALL 0x0fU
 
 /* The body as it came, the recipe by which it is put together, the envelope. Its key is the id. */
@@ -54,8 +54,9 @@ struct stored_recipient {
     uint32_t attempts;    /* made and failed */
     int64_t arrival;      /* of the message */
     int64_t due;          /* seconds since 1970, wall clock: the next attempt */
-    struct slice account; /* who gets it; empty: `auth` has yet to say who that is */
-    struct slice address; /* as given at RCPT */
+    struct slice account; /* who gets it; empty: the address is foreign, or `auth` has yet to say
+                             who that is */
+    struct slice address; /* as given at RCPT, or where an alias led */
     struct slice orcpt;   /* RFC 3461 4.2, decoded "type;address"; empty: none */
     struct slice reply;   /* of the last attempt: "4.2.2 mailbox full"; empty: none yet */
 };

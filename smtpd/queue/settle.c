@@ -12,7 +12,9 @@
 #include <utlist.h>
 
 #include "common/arena.h"
+#include "common/auth/recipient_targets.h"
 #include "common/fd.h"
+#include "smtpd/orcpt.h"
 #include "smtpd/queue/bounce.h"
 #include "smtpd/queue/queue.h"
 #include "smtpd/queue/queue_id.h"
@@ -400,26 +402,51 @@ static bool put_held(struct queue *queue, const struct queued_recipient *recipie
                                      error);
 }
 
-/* The accounts behind an address take its place, each with its own number. */
-static bool put_resolved(struct queue *queue, const struct queued_recipient *recipient,
-                         struct stored_recipient *row, struct error *error)
+/* Where the mail goes instead: to an account, or elsewhere as the session would have it
+ * (queue_protocol.h). The ORCPT is made in `orcpt`. */
+static void redirect(struct stored_recipient *row, const struct recipient_target *target,
+                     struct buffer *orcpt)
+{
+    if (target->kind == AUTH_TARGET_ACCOUNT) {
+        row->account = target->name;
+        return;
+    }
+    if (row->orcpt.len == 0) {
+        buffer_reset(orcpt);
+        orcpt_append(row->address, orcpt);
+        row->orcpt = buffer_slice(orcpt);
+    }
+    row->account = SLICE("");
+    row->address = target->name;
+}
+
+static bool put_target(struct queue *queue, const struct queued_recipient *recipient,
+                       const struct stored_recipient *row, struct error *error)
 {
     struct queued_message *message = recipient->message;
-    struct slice rest = recipient->accounts;
-    while (rest.len > 0) {
-        uint16_t length;
-        memcpy(&length, rest.ptr, sizeof(length));
-        row->account = slice_range(rest, sizeof(length), sizeof(length) + length);
-        rest = slice_from(rest, sizeof(length) + length);
-        struct queued_recipient *added =
-            queued_add_recipient(&queue->queued, message, message->next_number, row->account);
-        if (!added)
-            return error_memory(error);
-        added->notify = recipient->notify;
-        if (!queue_store_put_recipient(queue->store, message->id, added->number, row, error))
-            return false;
+    struct queued_recipient *added =
+        queued_add_recipient(&queue->queued, message, message->next_number, row->account);
+    if (!added)
+        return error_memory(error);
+    added->notify = recipient->notify;
+    return queue_store_put_recipient(queue->store, message->id, added->number, row, error);
+}
+
+/* The targets behind an address take its place, each with its own number. */
+static bool put_resolved(struct queue *queue, const struct queued_recipient *recipient,
+                         const struct stored_recipient *row, struct error *error)
+{
+    struct buffer orcpt = BUFFER_WITH_LIMIT(QUEUE_ADDRESS_MAX);
+    struct slice rest = recipient->targets;
+    struct recipient_target target;
+    bool put = true;
+    while (put && recipient_target_take(&rest, &target)) {
+        struct stored_recipient redirected = *row;
+        redirect(&redirected, &target, &orcpt);
+        put = orcpt.failed ? error_memory(error) : put_target(queue, recipient, &redirected, error);
     }
-    return drop_row(queue, recipient, error);
+    buffer_clear(&orcpt);
+    return put && drop_row(queue, recipient, error);
 }
 
 static bool put_row(struct queue *queue, struct queued_recipient *recipient,

@@ -12,10 +12,11 @@
 
 /* QUEUE_RECIPIENT */
 struct recipient_texts {
-    struct slice account; /* not empty */
+    struct slice account; /* empty: a foreign address */
     struct slice address; /* not empty */
     struct slice orcpt;
     uint16_t notify;
+    struct token permit; /* as it came: nobody has looked at it */
 };
 
 /* QUEUE_SUBMIT. Texts are one line each; the cuts fit the body; the body is whole, or empty with

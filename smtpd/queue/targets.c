@@ -5,7 +5,7 @@
 
 #include <utlist.h>
 
-#include "common/auth/auth_protocol.h"
+#include "common/auth/recipient_targets.h"
 #include "common/hash_table.h"
 #include "smtpd/queue/queue.h"
 
@@ -244,38 +244,21 @@ static const struct {
 } verdicts[] = {
     [AUTH_RECIPIENT_UNKNOWN] = {OUTCOME_FAILED, SLICE("5.1.1 no such address")},
     [AUTH_RECIPIENT_FOREIGN] = {OUTCOME_HELD, SLICE("4.4.0 nothing is relayed yet")},
-    [AUTH_RECIPIENT_FOREIGN_ALIAS] = {OUTCOME_HELD, SLICE("4.4.0 nothing is relayed yet")},
     [AUTH_RECIPIENT_LOOP] = {OUTCOME_FAILED, SLICE("5.4.6 aliases form a loop")},
     [AUTH_RECIPIENT_FULL] = {OUTCOME_DEFERRED, SLICE("4.2.2 mailbox full")},
     [AUTH_RECIPIENT_TEMPORARY] = {OUTCOME_DEFERRED, SLICE("4.3.0 cannot be looked up now")},
 };
 
-/* The octets are `count` times a length and a name, neither more nor less. */
-static bool are_accounts(struct slice octets, uint32_t count)
-{
-    for (; count > 0; count--) {
-        uint16_t length;
-        if (octets.len < sizeof(length))
-            return false;
-        memcpy(&length, octets.ptr, sizeof(length));
-        octets = slice_from(octets, sizeof(length));
-        if (length == 0 || length > octets.len)
-            return false;
-        octets = slice_from(octets, length);
-    }
-    return octets.len == 0;
-}
-
 static void address_resolved(struct queue *queue, struct queued_recipient *recipient,
-                             struct slice accounts)
+                             struct slice targets)
 {
-    uint8_t *copy = malloc(accounts.len);
+    uint8_t *copy = malloc(targets.len);
     if (!copy) {
         settle_add(queue, recipient, OUTCOME_DEFERRED, SLICE("4.3.0 out of memory"));
         return;
     }
-    memcpy(copy, accounts.ptr, accounts.len);
-    recipient->accounts = slice_of(copy, accounts.len);
+    memcpy(copy, targets.ptr, targets.len);
+    recipient->targets = slice_of(copy, targets.len);
     settle_add(queue, recipient, OUTCOME_RESOLVED, slice_of(NULL, 0));
 }
 
@@ -285,20 +268,20 @@ static bool on_address(void *owner, struct ipc_packet *packet, struct error *err
     struct queue *queue = queue_of(peer);
     const struct auth_recipient_answer *record = packet->record;
     struct slice tail = ipc_packet_tail(packet, sizeof(*record));
-    if (record->verdict < AUTH_RECIPIENT_ACCOUNTS || record->verdict > AUTH_RECIPIENT_TEMPORARY
+    if (record->verdict < AUTH_RECIPIENT_TARGETS || record->verdict > AUTH_RECIPIENT_TEMPORARY
         || record->text_octets > tail.len)
         return error_set(error, ERROR_PEER, "malformed verdict");
-    struct slice accounts = slice_from(tail, record->text_octets);
-    bool local = record->verdict == AUTH_RECIPIENT_ACCOUNTS;
-    if (!are_accounts(accounts, record->accounts) || local != (record->accounts > 0))
-        return error_set(error, ERROR_PEER, "malformed accounts");
+    struct slice targets = slice_from(tail, record->text_octets);
+    bool resolved = record->verdict == AUTH_RECIPIENT_TARGETS;
+    if (!recipient_targets_are(targets, record->targets) || resolved != (record->targets > 0))
+        return error_set(error, ERROR_PEER, "malformed targets");
     struct question *question = find_question(queue, record->header.request);
     if (!question || !question->recipient)
         return true; /* too late */
     struct queued_recipient *recipient = question->recipient;
     free_question(queue, question);
-    if (local)
-        address_resolved(queue, recipient, accounts);
+    if (resolved)
+        address_resolved(queue, recipient, targets);
     else
         settle_add(queue, recipient, verdicts[record->verdict].outcome,
                    verdicts[record->verdict].text);

@@ -5,6 +5,7 @@
  *
  * Tests speak with it over the role's own port, a line each way:
  *
+ *   number                         answers the number of this process
  *   send KIND HEX [descriptors]    that record, as it is, to the peer of that kind (a number of
  *                                  enum role_kind; 0: the master). Answers "answer HEX", "closed",
  * or "silence" after 300 ms. call NAME                      a forbidden deed: open, exec, socket,
@@ -139,7 +140,9 @@ static void serve(struct role *role, int fd)
     setvbuf(client, buffer, _IOFBF, sizeof(buffer));
     while (fgets(line, sizeof(line), client)) {
         line[strcspn(line, "\r\n")] = '\0';
-        if (strncmp(line, "send ", 5) == 0)
+        if (strcmp(line, "number") == 0)
+            fprintf(client, "%u\n", role->number);
+        else if (strncmp(line, "send ", 5) == 0)
             do_send(role, client, line + 5);
         else if (strncmp(line, "call ", 5) == 0)
             do_call(client, line + 5);

@@ -13,7 +13,7 @@ IN_SPOOL, SUBMITTED, UTF8, EIGHTBIT, RET_FULL, RET_HDRS = 1, 2, 4, 8, 16, 32
 NOTIFY_SUCCESS, NOTIFY_FAILURE, NOTIFY_DELAY, NOTIFY_NEVER = 1, 2, 4, 8
 AUTH_RECIPIENT, AUTH_TARGET, AUTH_FULL = 1, 4, 5
 AUTH_RECIPIENT_ANSWER, AUTH_NO_TARGET = 101, 104
-VERDICT_ACCOUNTS, VERDICT_UNKNOWN, VERDICT_FOREIGN = 1, 2, 3
+VERDICT_TARGETS, VERDICT_UNKNOWN, VERDICT_FOREIGN = 1, 2, 3
 ROLE_TARGET, ROLE_NO_TARGET = 13, 14
 DELIVER_MESSAGE, DELIVER_MESSAGE_FILE, DELIVER_RESULT, DELIVER_SYNC = 1, 2, 101, 102
 DONE, GONE, TEMPORARY, PERMANENT = 1, 2, 3, 4
@@ -30,6 +30,7 @@ class Session:
 
     def __init__(self, role, kind="smtpd-session"):
         self.channel, self.kind = role.peer(kind), kind
+        self.first_session = KINDS[kind] << 56 | role.peers << 32
         self.ids, self.request, self.enough_space = [], 0, True
         self.answers = []  # received while waiting for something else
 
@@ -73,9 +74,9 @@ class Session:
     def forget(self):
         self.channel.send(QUEUE_FORGET, request=self.request)
 
-    def recipient(self, request, account, address=None, orcpt="", notify=0):
+    def recipient(self, request, account, address=None, orcpt="", notify=0, permit=bytes(48)):
         texts = [account.encode(), (address or account).encode(), orcpt.encode()]
-        body = struct.pack("=HHHH", *map(len, texts), notify) + b"".join(texts)
+        body = struct.pack("=HHHH48s", *map(len, texts), notify, permit) + b"".join(texts)
         self.channel.send(QUEUE_RECIPIENT, body, request)
 
     def submit(self, request, identity, recipients, body=BODY, flags=0, sender="x@y.example",
@@ -216,13 +217,17 @@ class Queue:
         request, _, _ = self.auth.expect(AUTH_TARGET)
         self.auth.send(AUTH_NO_TARGET, struct.pack("=II", permanent, 0), request)
 
-    def answer_address(self, accounts=(), verdict=VERDICT_ACCOUNTS):
+    def answer_address(self, accounts=(), verdict=VERDICT_TARGETS, addresses=()):
         """auth is asked who is behind an address."""
         request, body, _ = self.auth.expect(AUTH_RECIPIENT)
-        tail = b"".join(struct.pack("=H", len(name)) + name.encode() for name in accounts)
+        session, client, octets = struct.unpack_from("=Q17s3xI", body)
+        assert (session, client, octets) == (0, bytes(17), len(body) - 32)
+        targets = [struct.pack("=HH", 1, len(name)) + name.encode() for name in accounts]
+        targets += [struct.pack("=HH48x", 2, len(name)) + name.encode() for name in addresses]
         self.auth.send(AUTH_RECIPIENT_ANSWER,
-                       struct.pack("=IIII", verdict, len(accounts), 0, 0) + tail, request)
-        return body[8:].decode()
+                       struct.pack("=IIII", verdict, len(targets), 0, 0) + b"".join(targets),
+                       request)
+        return body[32:].decode()
 
     def next_delivery(self, seconds=20):
         got = self.deliver.receive(seconds)

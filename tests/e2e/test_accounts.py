@@ -136,11 +136,10 @@ def test_a_circle_is_named_and_refused(files):
 
 def test_check_warns_of_aliases_that_lead_nowhere(files):
     files.add_account(f"alice@{DOMAIN}")
-    files.aliases_file.write_text("half: alice, gone\nouter: x@elsewhere.example\nfine: alice\n")
+    files.aliases_file.write_text("half: alice, gone\nouter: x@elsewhere.example\n")
     checked = files.command("check")
     assert f"{files.aliases_file}:1: alias half@{DOMAIN} leads to gone@{DOMAIN}" in checked.stderr
-    assert f"{files.aliases_file}:2: alias outer@{DOMAIN} leads to x@els" in checked.stderr
-    assert f"{files.aliases_file}:3" not in checked.stderr
+    assert f"{files.aliases_file}:2" not in checked.stderr  # mail may go elsewhere
 
 
 def test_check_finds_circles_and_broken_files(files):
@@ -254,7 +253,7 @@ def named(house):
         ("Crew+x", 250, ""),
         ("postmaster", 250, ""),
         ("nobody", 550, "5.1.1"),
-        ("away", 550, "5.7.1"),
+        ("away", 250, ""),
         ("gone", 550, "5.1.1"),
     ],
 )

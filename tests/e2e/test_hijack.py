@@ -214,6 +214,75 @@ def test_login_cannot_name_a_user(imap_house):
     assert all(set(pids) <= set(after[role]) for role, pids in before.items())
 
 
+AUTH_RECIPIENT, QUEUE_RECIPIENT, QUEUE_SUBMIT, QUEUE_MORE_IDS = 1, 1, 2, 5
+AWAY, ELSEWHERE = b"away@test.example", b"x@elsewhere.example"
+
+
+class Thief:
+    """A captured process of port 25 that wants mail sent to another domain."""
+
+    def __init__(self, hijacked):
+        self.say = hijacked.intruder()
+        self.session = 5 << 56 | int(self.say("number")) << 32 | 7
+
+    def send(self, receiver, kind, body):
+        answer = self.say(f"send {receiver} {record(kind, body).hex()}")
+        return bytes.fromhex(answer[7:])[16:] if answer.startswith("answer ") else answer
+
+    def ask(self, address, client=bytes(17), session=None):
+        """What auth answers: (verdict, permits)."""
+        fixed = struct.pack("=Q17s3xI", session or self.session, client, len(address))
+        answer = self.send(AUTH, AUTH_RECIPIENT, fixed + address)
+        if not isinstance(answer, bytes):
+            return answer, []
+        verdict, targets, text, _ = struct.unpack_from("=IIII", answer)
+        rest, permits = answer[16 + text :], []
+        for _ in range(targets):
+            kind, octets = struct.unpack_from("=HH", rest)
+            permits += [rest[4:52]] if kind == 2 else []
+            rest = rest[(4 if kind == 1 else 52) + octets :]
+        return verdict, permits
+
+    def submit(self, address, permit, session=None):
+        """'' if that ended us, 'silence' or an answer if it did not."""
+        identity = struct.unpack_from("=Q", self.send(QUEUE, QUEUE_MORE_IDS, b""))[0]
+        self.send(QUEUE, QUEUE_RECIPIENT,
+                  struct.pack("=HHHH48s", 0, len(address), 0, 0, permit) + address)
+        return self.send(QUEUE, QUEUE_SUBMIT,
+                         struct.pack("=QQq48xIIHHHHIIQ", identity, session or self.session,
+                                     int(time.time()), 1, 0, 0, 0, 0, 0, 0, 0, 0))
+
+
+def test_a_session_sends_elsewhere_by_permit_only(smtp_house):
+    before = standing(smtp_house)
+    smtp_house.command("alias", "add", AWAY.decode(), ELSEWHERE.decode())
+    thief = Thief(smtp_house)
+    assert thief.ask(ELSEWHERE)[0] == 3  # AUTH_RECIPIENT_FOREIGN
+    assert thief.ask(ELSEWHERE, client=b"\4\x7f\0\0\1" + bytes(12)) == (3, [])
+    verdict, permits = thief.ask(AWAY)
+    assert (verdict, len(permits)) == (1, 1)
+    assert thief.submit(ELSEWHERE, permits[0]) == b""  # QUEUE_COMMITTED: the alias allows it
+    for address, permit in ((ELSEWHERE, bytes(48)), (b"y@elsewhere.example", permits[0])):
+        ended = smtp_house.ended()
+        assert Thief(smtp_house).submit(address, permit) in ("closed", "")
+        smtp_house.wait_until_ended(ended)
+    assert standing(smtp_house) == before
+
+
+def test_a_session_uses_no_permit_of_another(smtp_house):
+    before = standing(smtp_house)
+    first, second = Thief(smtp_house), Thief(smtp_house)
+    assert first.session != second.session
+    permit = first.ask(AWAY)[1][0]
+    ended = smtp_house.ended()
+    assert second.submit(ELSEWHERE, permit, first.session) in ("closed", "")
+    smtp_house.wait_until_ended(ended)
+    third = Thief(smtp_house)
+    assert third.ask(AWAY, session=first.session)[0] in ("closed", "")
+    smtp_house.wait_until_ended(ended + 1)
+    assert standing(smtp_house) == before
+
+
 def test_the_others_serve_meanwhile(smtp_house):
     account = smtp_house.new_account()
     with smtp_house.connect("pop3") as pop3:

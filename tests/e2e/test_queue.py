@@ -3,6 +3,7 @@
 import email
 import email.policy
 import os
+import struct
 import time
 
 import pytest
@@ -202,6 +203,33 @@ def test_report_for_a_foreign_sender_is_held_over_restarts(queue, tmp_path):
     second.end()
 
 
+def test_report_to_an_alias_that_leads_elsewhere(queue):
+    queue.session.accept([BOB], sender="list@test.example")
+    queue.answer_target()
+    queue.deliver_one(PERMANENT, "5.2.1 closed")
+    assert queue.answer_address([CAROL], addresses=["x@elsewhere.example"]) == "list@test.example"
+    queue.answer_target(CAROL)
+    assert len(queue.deliver_one().recipients) == 1
+    assert queue.answer_address(verdict=VERDICT_FOREIGN) == "x@elsewhere.example"
+    queue.wait_for_counts(1, 1)
+
+
+def test_mail_to_other_domains_is_held(queue, tmp_path):
+    alice = "alice@test.example"
+    session = Session(queue.role, "smtpd-submission")
+    session.recipient(1, "", "x@elsewhere.example")
+    session.recipient(1, "", "x@elsewhere.example")  # the same twice is one
+    session.submit(1, session.next_id(), 2, flags=SUBMITTED, account=alice, session=9,
+                   token=make_token(9, alice))
+    session.expect(QUEUE_COMMITTED)
+    assert queue.answer_address(verdict=VERDICT_FOREIGN) == "x@elsewhere.example"
+    queue.wait_for_counts(1, 1)
+    queue.end()
+    second = Queue(tmp_path)
+    assert second.role.counts()[1:] == (1, 1)
+    second.end()
+
+
 def test_expired_is_returned(tmp_path):
     queue = Queue(tmp_path, 'queue { retry = "1s" lifetime = 500ms } limits { free-space = 0 }')
     queue.session.accept([BOB], sender="alice@test.example")
@@ -351,7 +379,7 @@ def test_an_id_is_used_once(queue):
     {"body_octets": 2**63},
     {"body": b"x" * 65537},
     {"flags": 1},
-    {"flags": 64},
+    {"flags": 128},
     {"flags": SUBMITTED, "account": "alice@test.example", "token": bytes(48)},
     {"account": "alice@test.example"},
 ])
@@ -364,12 +392,13 @@ def test_malformed_messages_end_the_session(queue, options):
     Session(queue.role).accept([BOB])  # others are served
 
 
-@pytest.mark.parametrize("body", [
-    b"\0\0\1\0\0\0\0\0a", b"\1\0\0\0\0\0\0\0a", b"\1\0\1\0\0\0\0\0ab!", b"\1\0\1\0\0\0\x10\0ab",
-    b"\1\0\1\0\0\0\0\0a\n", b"\xff\xff\1\0\0\0\0\0ab",
+@pytest.mark.parametrize("numbers, tail", [
+    ((0, 0, 1, 0), b"a"), ((1, 0, 0, 0), b"a"), ((1, 1, 0, 0), b"ab!"), ((1, 1, 0, 16), b"ab"),
+    ((1, 1, 0, 0), b"a\n"), ((65535, 1, 0, 0), b"ab"),
 ])
-def test_malformed_recipients_end_the_session(queue, body):
+def test_malformed_recipients_end_the_session(queue, numbers, tail):
     queue.session.next_id()
+    body = struct.pack("=HHHH", *numbers) + bytes(48) + tail
     queue.session.channel.send(QUEUE_RECIPIENT, body, 1)
     assert queue.is_ended(queue.session.channel)
 
@@ -392,6 +421,35 @@ def test_submission_needs_its_token(queue):
     session = Session(queue.role, "smtpd-submission")
     session.send([BOB])  # no account at all
     assert queue.is_ended(session.channel)
+
+
+def test_an_address_elsewhere_needs_its_permit(queue):
+    address = "x@elsewhere.example"
+    session = Session(queue.role)
+    number = session.first_session + 5
+
+    def submit(permit, claimed):
+        session.request += 1
+        session.recipient(session.request, BOB)
+        session.recipient(session.request, "", address, permit=permit)
+        session.submit(session.request, session.next_id(), 2, session=claimed)
+
+    submit(make_token(number, address), number)
+    session.expect(QUEUE_COMMITTED)
+    submit(make_token(number, address, seconds=-1), number)
+    session.expect(QUEUE_REFUSED)  # expired: no crime
+    for forge in (
+        lambda own: (bytes(48), own),
+        lambda own: (make_token(own, "y@elsewhere.example"), own),
+        lambda own: (make_token(own + 1, address), own),
+        lambda own: (make_token(own, address, key=b"k" * 32), own),
+        lambda own: (make_token(number, address), own),
+        lambda own: (make_token(number, address), number),  # of another process, as that
+    ):
+        submit(*forge(session.first_session + 5))
+        assert queue.is_ended(session.channel)
+        assert queue.role.counts()[1] == 1
+        session = Session(queue.role)  # the next, with numbers of its own
 
 
 def test_hostile_deliver_is_ended_and_its_messages_are_not_lost(queue):

@@ -20,7 +20,8 @@ static const char demo_aliases[] = "sales: alice, bob\n"
                                    "boss: sales, carol@other.test, alice\n"
                                    "root: postmaster\n"
                                    "bob: bob, alice\n"
-                                   "away: zoe@gmail.example\n"
+                                   "away: Zoe@Gmail.Example\n"
+                                   "split: alice, away, Zoe@gmail.example, \"a\\ b\"@x.example\n"
                                    "gone: nobody\n"
                                    "half: alice, nobody\n"
                                    "list+owner: carol@other.test\n"
@@ -37,7 +38,7 @@ static const char senders[] = "carol@other.test: boss@demo.test, @demo.test\n"
 struct fixture {
     char path[64];
     struct config config;
-    struct config_domain domains[3];
+    struct config_domain domains[4];
     struct config_accounts accounts[1];
     char paths[4][128];
     struct directory directory;
@@ -65,11 +66,13 @@ static void configure(struct fixture *fixture)
     fixture->domains[1] =
         (struct config_domain){.name = "other.test", .aliases = {fixture->paths[2], 1}};
     fixture->domains[2] = (struct config_domain){.name = "third.test", .catch_all = {"bob", 1}};
+    fixture->domains[3] =
+        (struct config_domain){.name = "fourth.test", .catch_all = {"Catch@gmail.example", 1}};
     fixture->config = (struct config){
         .accounts = fixture->accounts,
         .accounts_count = 1,
         .domains = fixture->domains,
-        .domain_count = 3,
+        .domain_count = 4,
         .limits.alias_expansion = 100,
         .submission.sender_map = {fixture->paths[3], 1},
     };
@@ -131,27 +134,30 @@ static void recipients(void **state)
         enum resolve_verdict verdict;
         const char *accounts; /* joined by blanks */
     } cases[] = {
-        {"alice@demo.test", RESOLVE_ACCOUNTS, "alice@demo.test"},
-        {"ALICE@Demo.Test", RESOLVE_ACCOUNTS, "alice@demo.test"},
-        {"\"alice\"@demo.test", RESOLVE_ACCOUNTS, "alice@demo.test"},
-        {"alice+lists@demo.test", RESOLVE_ACCOUNTS, "alice@demo.test"},
-        {"sales@demo.test", RESOLVE_ACCOUNTS, "alice@demo.test bob@demo.test"},
-        {"Sales+x@demo.test", RESOLVE_ACCOUNTS, "alice@demo.test bob@demo.test"},
-        {"boss@demo.test", RESOLVE_ACCOUNTS, "alice@demo.test bob@demo.test carol@other.test"},
-        {"bob@demo.test", RESOLVE_ACCOUNTS, "bob@demo.test alice@demo.test"},
-        {"list+owner@demo.test", RESOLVE_ACCOUNTS, "carol@other.test"},
-        {"list+x@demo.test", RESOLVE_ACCOUNTS, "alice@demo.test"},
-        {"half@demo.test", RESOLVE_ACCOUNTS, "alice@demo.test"},
-        {"whoever@other.test", RESOLVE_ACCOUNTS, "carol@other.test"},
-        {"alice@other.test", RESOLVE_ACCOUNTS, "alice@demo.test"},
-        {"any.one@third.test", RESOLVE_ACCOUNTS, "bob@demo.test alice@demo.test"},
-        {"postmaster@demo.test", RESOLVE_ACCOUNTS, "alice@demo.test"},
-        {"POSTMASTER", RESOLVE_ACCOUNTS, "alice@demo.test"},
-        {"root@demo.test", RESOLVE_ACCOUNTS, "alice@demo.test"},
-        {"postmaster@other.test", RESOLVE_ACCOUNTS, "carol@other.test"},
+        {"alice@demo.test", RESOLVE_TARGETS, "alice@demo.test"},
+        {"ALICE@Demo.Test", RESOLVE_TARGETS, "alice@demo.test"},
+        {"\"alice\"@demo.test", RESOLVE_TARGETS, "alice@demo.test"},
+        {"alice+lists@demo.test", RESOLVE_TARGETS, "alice@demo.test"},
+        {"sales@demo.test", RESOLVE_TARGETS, "alice@demo.test bob@demo.test"},
+        {"Sales+x@demo.test", RESOLVE_TARGETS, "alice@demo.test bob@demo.test"},
+        {"boss@demo.test", RESOLVE_TARGETS, "alice@demo.test bob@demo.test carol@other.test"},
+        {"bob@demo.test", RESOLVE_TARGETS, "bob@demo.test alice@demo.test"},
+        {"list+owner@demo.test", RESOLVE_TARGETS, "carol@other.test"},
+        {"list+x@demo.test", RESOLVE_TARGETS, "alice@demo.test"},
+        {"half@demo.test", RESOLVE_TARGETS, "alice@demo.test"},
+        {"whoever@other.test", RESOLVE_TARGETS, "carol@other.test"},
+        {"alice@other.test", RESOLVE_TARGETS, "alice@demo.test"},
+        {"any.one@third.test", RESOLVE_TARGETS, "bob@demo.test alice@demo.test"},
+        {"postmaster@demo.test", RESOLVE_TARGETS, "alice@demo.test"},
+        {"POSTMASTER", RESOLVE_TARGETS, "alice@demo.test"},
+        {"root@demo.test", RESOLVE_TARGETS, "alice@demo.test"},
+        {"postmaster@other.test", RESOLVE_TARGETS, "carol@other.test"},
         {"carol@demo.test", RESOLVE_UNKNOWN, ""},
         {"gone@demo.test", RESOLVE_UNKNOWN, ""},
-        {"away@demo.test", RESOLVE_FOREIGN_ALIAS, ""},
+        {"away@demo.test", RESOLVE_TARGETS, "<Zoe@gmail.example>"},
+        {"split@demo.test", RESOLVE_TARGETS,
+         "alice@demo.test <Zoe@gmail.example> <\"a b\"@x.example>"},
+        {"x@fourth.test", RESOLVE_TARGETS, "<Catch@gmail.example>"},
         {"alice@elsewhere.example", RESOLVE_FOREIGN, ""},
         {"alice@[127.0.0.1]", RESOLVE_FOREIGN, ""},
         {"alice", RESOLVE_MALFORMED, ""},
@@ -168,11 +174,13 @@ static void recipients(void **state)
                           &resolution);
         for (size_t j = 0; j < resolution.count; j++) {
             buffer_append(&text, j ? SLICE(" ") : SLICE(""));
-            buffer_append(&text, resolution.accounts[j]);
+            const struct resolve_target *target = &resolution.targets[j];
+            buffer_append_format(&text, target->is_foreign ? "<%.*s>" : "%.*s",
+                                 SLICE_PRINTF(target->name));
         }
         if (resolution.verdict != cases[i].verdict)
             fail_msg("%s: verdict %d", cases[i].address, (int)resolution.verdict);
-        if (resolution.verdict == RESOLVE_ACCOUNTS)
+        if (resolution.verdict == RESOLVE_TARGETS)
             assert_slice_is(buffer_slice(&text), cases[i].accounts);
         buffer_clear(&text);
     }
@@ -291,6 +299,7 @@ static void who_may_send_as_what(void **state)
         {"alice@demo.test", "only@demo.test", true},   /* leads to her alone */
         {"alice@demo.test", "sales@demo.test", false}, /* to others too */
         {"alice@demo.test", "half@demo.test", false},
+        {"alice@demo.test", "away@demo.test", false}, /* to somebody elsewhere */
         {"alice@demo.test", "carol@other.test", false},
         {"alice@demo.test", "alice@gmail.example", false},
         {"carol@other.test", "whoever@other.test", true}, /* her catch-all */
@@ -410,17 +419,17 @@ static void system_users_have_one_name_in_all_domains(void **state)
         const char *address;
         enum resolve_verdict verdict;
     } cases[] = {
-        {"eve@demo.test", RESOLVE_ACCOUNTS},         {"Eve+x@other.test", RESOLVE_ACCOUNTS},
-        {"postmaster@other.test", RESOLVE_ACCOUNTS}, {"adam@demo.test", RESOLVE_UNKNOWN},
-        {"slow@demo.test", RESOLVE_TEMPORARY},       {"sales@demo.test", RESOLVE_TEMPORARY},
+        {"eve@demo.test", RESOLVE_TARGETS},         {"Eve+x@other.test", RESOLVE_TARGETS},
+        {"postmaster@other.test", RESOLVE_TARGETS}, {"adam@demo.test", RESOLVE_UNKNOWN},
+        {"slow@demo.test", RESOLVE_TEMPORARY},      {"sales@demo.test", RESOLVE_TEMPORARY},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         arena_reset(&arena);
         resolve_recipient(&fixture->directory, slice_of_string(cases[i].address), 10, 0, &arena,
                           &resolution);
         assert_int_equal(resolution.verdict, cases[i].verdict);
-        if (resolution.verdict == RESOLVE_ACCOUNTS)
-            assert_slice_is(resolution.accounts[0], "eve");
+        if (resolution.verdict == RESOLVE_TARGETS)
+            assert_slice_is(resolution.targets[0].name, "eve");
     }
     assert_true(resolve_login(&fixture->directory, SLICE("eve@other.test"), 0, &arena, &account,
                               &counted_as, &error));

@@ -17,7 +17,7 @@
 
 #include <utlist.h>
 
-#include "common/auth/auth_protocol.h"
+#include "common/auth/recipient_targets.h"
 #include "common/fd.h"
 #include "common/size.h"
 #include "smtpd/filter/filter_protocol.h"
@@ -44,6 +44,9 @@ struct house {
     int spool_fd; /* what it lent, to read */
     unsigned spooled;
     unsigned forgotten;
+    struct token permit; /* of the last foreign address */
+    /* What auth was asked last. */
+    struct auth_recipient asked;
     /* What filter got last. */
     struct filter_message question;
     struct buffer question_texts;
@@ -66,6 +69,18 @@ static void answer(struct ipc_channel *channel, struct ipc_header *head, size_t 
     assert_true(ipc_send_record(channel, head, octets, tail, NULL));
 }
 
+/* "alice@demo.test": an account; "<x@away.example>": an address elsewhere. */
+static void append_target(const char *name, uint64_t session, struct buffer *list)
+{
+    struct slice text = slice_of_string(name);
+    struct recipient_target target = {.kind = AUTH_TARGET_ACCOUNT, .name = text};
+    if (name[0] == '<')
+        target = (struct recipient_target){.kind = AUTH_TARGET_ADDRESS,
+                                           .permit = {.session = session},
+                                           .name = slice_range(text, 1, text.len - 1)};
+    recipient_target_append(&target, list);
+}
+
 static bool auth_on_recipient(void *owner, struct ipc_packet *packet, struct error *error)
 {
     (void)error;
@@ -73,33 +88,34 @@ static bool auth_on_recipient(void *owner, struct ipc_packet *packet, struct err
     static const struct {
         struct slice address;
         uint32_t verdict;
-        uint32_t accounts;
-        struct slice list;
+        const char *targets[2];
     } people[] = {
-        {SLICE("alice@demo.test"), AUTH_RECIPIENT_ACCOUNTS, 1, SLICE("\x0f\0alice@demo.test")},
-        {SLICE("bob@demo.test"), AUTH_RECIPIENT_ACCOUNTS, 1, SLICE("\x0d\0bob@demo.test")},
-        {SLICE("both@demo.test"), AUTH_RECIPIENT_ACCOUNTS, 2,
-         SLICE("\x0f\0alice@demo.test\x0d\0bob@demo.test")},
-        {SLICE("postmaster"), AUTH_RECIPIENT_ACCOUNTS, 1, SLICE("\x0f\0alice@demo.test")},
-        {SLICE("full@demo.test"), AUTH_RECIPIENT_FULL, 0, SLICE("")},
-        {SLICE("loop@demo.test"), AUTH_RECIPIENT_LOOP, 0, SLICE("")},
-        {SLICE("x@away.example"), AUTH_RECIPIENT_FOREIGN, 0, SLICE("")},
-        {SLICE("away@demo.test"), AUTH_RECIPIENT_FOREIGN_ALIAS, 0, SLICE("")},
+        {SLICE("alice@demo.test"), AUTH_RECIPIENT_TARGETS, {"alice@demo.test"}},
+        {SLICE("bob@demo.test"), AUTH_RECIPIENT_TARGETS, {"bob@demo.test"}},
+        {SLICE("both@demo.test"), AUTH_RECIPIENT_TARGETS, {"alice@demo.test", "bob@demo.test"}},
+        {SLICE("postmaster"), AUTH_RECIPIENT_TARGETS, {"alice@demo.test"}},
+        {SLICE("full@demo.test"), AUTH_RECIPIENT_FULL, {NULL}},
+        {SLICE("loop@demo.test"), AUTH_RECIPIENT_LOOP, {NULL}},
+        {SLICE("x@away.example"), AUTH_RECIPIENT_FOREIGN, {NULL}},
+        {SLICE("y@away.example"), AUTH_RECIPIENT_TARGETS, {"<y@away.example>"}},
+        {SLICE("away@demo.test"), AUTH_RECIPIENT_TARGETS, {"bob@demo.test", "<x@away.example>"}},
     };
     const struct auth_recipient *question = packet->record;
     struct slice address = ipc_packet_tail(packet, sizeof(*question));
     assert_int_equal(address.len, question->address_octets);
     struct auth_recipient_answer record = {.header = {.type = AUTH_RECIPIENT_ANSWER},
                                            .verdict = AUTH_RECIPIENT_UNKNOWN};
-    struct slice list = SLICE("");
+    struct buffer list = BUFFER_WITH_LIMIT(1000);
     for (size_t i = 0; i < ARRAY_LENGTH(people); i++) {
         if (!slice_equal(address, people[i].address))
             continue;
         record.verdict = people[i].verdict;
-        record.accounts = people[i].accounts;
-        list = people[i].list;
+        for (; record.targets < 2 && people[i].targets[record.targets]; record.targets++)
+            append_target(people[i].targets[record.targets], question->session, &list);
     }
-    answer(&house->others[0], &record.header, sizeof(record), packet, list);
+    house->asked = *question;
+    answer(&house->others[0], &record.header, sizeof(record), packet, buffer_slice(&list));
+    buffer_clear(&list);
     return true;
 }
 
@@ -196,6 +212,8 @@ static bool queue_on_recipient(void *owner, struct ipc_packet *packet, struct er
     struct slice tail = ipc_packet_tail(packet, sizeof(*record));
     size_t address_end = (size_t)record->account_octets + record->address_octets;
     assert_int_equal(tail.len, address_end + record->orcpt_octets);
+    if (record->account_octets == 0)
+        house->permit = record->permit;
     buffer_append(&house->recipients, slice_range(tail, 0, record->account_octets));
     buffer_append_octet(&house->recipients, ' ');
     buffer_append(&house->recipients, slice_range(tail, record->account_octets, address_end));

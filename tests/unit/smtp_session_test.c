@@ -118,8 +118,6 @@ static void recipients_are_judged(void **state)
                 "S: 550 5.1.1 *\n"
                 "C: RCPT TO:<x@away.example>\n"
                 "S: 550 5.7.1 *\n"
-                "C: RCPT TO:<away@demo.test>\n"
-                "S: 550 5.7.1 *\n"
                 "C: RCPT TO:<loop@demo.test>\n"
                 "S: 550 5.4.6 *\n"
                 "C: RCPT TO:<full@demo.test>\n"
@@ -131,6 +129,61 @@ static void recipients_are_judged(void **state)
                 "C: RCPT TO:<postmaster>\n"
                 "S: 250 2.1.5 Ok\n"
                 "(quit)\n");
+    close_house(house);
+}
+
+/* What auth does not answer for may be sent to by an account alone. */
+static void an_account_sends_to_other_domains(void **state)
+{
+    (void)state;
+    struct house *house = open_house("submission", ROLE_SUBMISSION);
+    talk(house, "(ehlo with auth)\n"
+                "C: AUTH PLAIN AGFsaWNlAHNlY3JldA==\n"
+                "S: 235 2.7.0 *\n"
+                "C: MAIL FROM:<alice@demo.test>\n"
+                "S: 250 2.1.0 Ok\n"
+                "C: RCPT TO:<x@away.example> NOTIFY=NEVER ORCPT=rfc822;x+2By@z.example\n"
+                "S: 250 2.1.5 Ok\n"
+                "C: RCPT TO:<away@demo.test>\n"
+                "S: 250 2.1.5 Ok\n"
+                "(data)\n"
+                "C: .\n"
+                "(queued)\n"
+                "(quit)\n");
+    assert_slice_is(buffer_slice(&house->recipients), " x@away.example rfc822;x+y@z.example 8;"
+                                                      "bob@demo.test away@demo.test  0;"
+                                                      " x@away.example rfc822;away@demo.test 0;");
+    assert_int_equal(house->asked.client.family, IP_NONE);
+    close_house(house);
+}
+
+/* The permits of auth go on to queue, and auth knows who asks. */
+static void on_port_25_auth_permits_other_domains(void **state)
+{
+    (void)state;
+    struct house *house = open_house("smtp", ROLE_SMTP);
+    talk(house, "S: 220 *\n"
+                "C: EHLO c\n"
+                "S: 250-mail.demo.test\n"
+                "S: 250-*\nS: 250-*\nS: 250-*\nS: 250-*\nS: 250-*\nS: 250-*\nS: 250-*\nS: 250-*\n"
+                "S: 250 LIMITS *\n"
+                "(mail)\n"
+                "C: RCPT TO:<away@demo.test> ORCPT=rfc822;first@b.example\n"
+                "S: 250 2.1.5 Ok\n"
+                "C: RCPT TO:<y@away.example>\n"
+                "S: 250 2.1.5 Ok\n"
+                "(data)\n"
+                "C: .\n"
+                "(queued)\n"
+                "(quit)\n");
+    assert_slice_is(buffer_slice(&house->recipients),
+                    "bob@demo.test away@demo.test rfc822;first@b.example 0;"
+                    " x@away.example rfc822;first@b.example 0;"
+                    " y@away.example  0;");
+    assert_int_equal(house->submit.recipients, 3);
+    assert_int_equal(house->permit.session, house->submit.session);
+    assert_int_equal(house->asked.session, house->submit.session);
+    assert_int_equal(house->asked.client.family, IP_V4);
     close_house(house);
 }
 
@@ -505,8 +558,6 @@ static void submission_wants_a_password(void **state)
                 "(queued)\n"
                 "C: MAIL FROM:<>\n"
                 "S: 250 2.1.0 Ok\n"
-                "C: RCPT TO:<x@away.example>\n"
-                "S: 550 5.7.1 *\n"
                 "(rcpt)\n"
                 "(data)\n"
                 "C: From: bob@demo.test\n"
@@ -637,11 +688,10 @@ static void malformed_answers_end_the_peer(void **state)
 {
     (void)state;
     struct auth_recipient_answer texts = {.header = {.type = AUTH_RECIPIENT_ANSWER},
-                                          .verdict = AUTH_RECIPIENT_ACCOUNTS,
+                                          .verdict = AUTH_RECIPIENT_TARGETS,
                                           .text_octets = 100};
-    struct auth_recipient_answer list = {.header = {.type = AUTH_RECIPIENT_ANSWER},
-                                         .verdict = AUTH_RECIPIENT_ACCOUNTS,
-                                         .accounts = 2};
+    struct auth_recipient_answer list = {
+        .header = {.type = AUTH_RECIPIENT_ANSWER}, .verdict = AUTH_RECIPIENT_TARGETS, .targets = 2};
     struct auth_verdict verdict = {.header = {.type = AUTH_VERDICT}, .account_octets = 3};
     struct filter_recipe prefix = {.header = {.type = FILTER_RECIPE}, .prefix_octets = 100};
     struct filter_recipe cuts = {.header = {.type = FILTER_RECIPE}, .cuts = 1};
@@ -747,6 +797,8 @@ int main(void)
         cmocka_unit_test(a_message_is_queued),
         cmocka_unit_test(commands_have_their_order),
         cmocka_unit_test(recipients_are_judged),
+        cmocka_unit_test(an_account_sends_to_other_domains),
+        cmocka_unit_test(on_port_25_auth_permits_other_domains),
         cmocka_unit_test(too_many_recipients_and_messages_are_said),
         cmocka_unit_test(pipelined_commands_are_answered_in_order),
         cmocka_unit_test(bad_octets_are_refused_at_the_end),
