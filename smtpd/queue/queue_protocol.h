@@ -79,7 +79,10 @@ enum queue_submit_flags {
     QUEUE_8BITMIME = 8,
     QUEUE_RET_FULL = 16, /* RFC 3461 4.3 */
     QUEUE_RET_HDRS = 32,
-    QUEUE_REQUIRETLS = 64, /* RFC 8689 */
+    QUEUE_REQUIRETLS = 64,    /* RFC 8689 2: nowhere without TLS and a name that is proved */
+    QUEUE_BY_RETURN = 128,    /* RFC 2852 4: too late it is returned; else only its sender told */
+    QUEUE_BY_TRACE = 256,     /* and told when it goes on to a server without DELIVERBY */
+    QUEUE_TLS_OPTIONAL = 512, /* TLS-Required: No, RFC 8689 3: policies are as if not there */
 };
 
 /* Reverse-path (empty: null), envid, account, prefix, cuts (structs), then the body unless
@@ -99,6 +102,8 @@ struct queue_submit {
     uint32_t prefix_octets;
     uint32_t reserved;
     uint64_t body_octets;
+    int64_t deliver_by; /* seconds since 1970, RFC 2852; 0: whenever */
+    int64_t hold_until; /* seconds since 1970, RFC 4865: not tried before; 0: at once */
 };
 
 /* QUEUE_SPOOL, QUEUE_FORGET, QUEUE_COMMITTED: the header alone. QUEUE_SPOOLED: the header and two

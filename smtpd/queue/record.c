@@ -8,7 +8,8 @@ enum { MESSAGE_VERSION = 1, RECIPIENT_VERSION = 1, CUT_OCTETS = 8 };
 
 _Static_assert(STORED_FLAGS_ALL
                    == (QUEUE_IN_SPOOL | QUEUE_SUBMITTED | QUEUE_UTF8 | QUEUE_8BITMIME
-                       | QUEUE_RET_FULL | QUEUE_RET_HDRS | QUEUE_REQUIRETLS),
+                       | QUEUE_RET_FULL | QUEUE_RET_HDRS | QUEUE_REQUIRETLS | QUEUE_BY_RETURN
+                       | QUEUE_BY_TRACE | QUEUE_TLS_OPTIONAL),
                "all flags of a message");
 _Static_assert(STORED_NOTIFY_ALL
                    == (QUEUE_NOTIFY_SUCCESS | QUEUE_NOTIFY_FAILURE | QUEUE_NOTIFY_DELAY

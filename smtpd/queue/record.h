@@ -24,7 +24,7 @@ enum {
 };
 
 /* The bits that a record may have set: enum queue_submit_flags and enum queue_notify. */
-#define STORED_FLAGS_ALL 0x7fU
+#define STORED_FLAGS_ALL 0x3ffU
 #define STORED_NOTIFY_ALL 0x0fU
 
 /* The body as it came, the recipe by which it is put together, the envelope. Its key is the id. */

@@ -82,10 +82,12 @@ bool submit_record_parse(struct slice record, struct submitted *submitted, struc
     submitted->id = fixed->id;
     submitted->recipients = fixed->recipients;
     submitted->token = fixed->token;
+    submitted->deliver_by = fixed->deliver_by;
+    submitted->hold_until = fixed->hold_until;
     submitted->message = (struct stored_message){
         .arrival = fixed->arrival, .session = fixed->session, .flags = fixed->flags};
-    if (fixed->recipients == 0 || (fixed->flags & ~STORED_FLAGS_ALL) != 0
-        || has_account != (fixed->account_octets > 0)
+    if (fixed->recipients == 0 || fixed->deliver_by < 0 || fixed->hold_until < 0
+        || (fixed->flags & ~STORED_FLAGS_ALL) != 0 || has_account != (fixed->account_octets > 0)
         || !parse_tail(fixed, slice_from(record, sizeof(*fixed)), submitted))
         return error_set(error, ERROR_PEER, "malformed message");
     return true;

@@ -27,6 +27,8 @@ struct submitted {
     uint64_t id;
     uint32_t recipients; /* at least 1 */
     struct token token;
+    int64_t deliver_by; /* not before 1970 */
+    int64_t hold_until; /* likewise */
 };
 
 /* Both fail with ERROR_PEER. `record` is of a size that intake_rules let pass, and its fixed part

@@ -81,12 +81,13 @@ class Session:
 
     def submit(self, request, identity, recipients, body=BODY, flags=0, sender="x@y.example",
                envid="", account="", token=bytes(48), session=77, arrival=None, cuts=(),
-               prefix=b"Received: r\r\n", body_octets=None):
+               prefix=b"Received: r\r\n", body_octets=None, deliver_by=0, hold_until=0):
         texts = [sender.encode(), envid.encode(), account.encode()]
-        fixed = struct.pack("=QQq48sIIHHHHIIQ", identity, session,
+        fixed = struct.pack("=QQq48sIIHHHHIIQqq", identity, session,
                             int(time.time()) if arrival is None else arrival, token, recipients,
                             flags, *map(len, texts), len(cuts), len(prefix), 0,
-                            len(body) if body_octets is None else body_octets)
+                            len(body) if body_octets is None else body_octets, deliver_by,
+                            hold_until)
         cut_structs = b"".join(struct.pack("=II", *cut) for cut in cuts)
         self.channel.send(QUEUE_SUBMIT, fixed + b"".join(texts) + prefix + cut_structs + body,
                           request)

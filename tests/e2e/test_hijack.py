@@ -249,8 +249,8 @@ class Thief:
         self.send(QUEUE, QUEUE_RECIPIENT,
                   struct.pack("=HHHH48s", 0, len(address), 0, 0, permit) + address)
         return self.send(QUEUE, QUEUE_SUBMIT,
-                         struct.pack("=QQq48xIIHHHHIIQ", identity, session or self.session,
-                                     int(time.time()), 1, 0, 0, 0, 0, 0, 0, 0, 0))
+                         struct.pack("=QQq48xIIHHHHIIQqq", identity, session or self.session,
+                                     int(time.time()), 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
 
 
 def test_a_session_sends_elsewhere_by_permit_only(smtp_house):

@@ -379,7 +379,9 @@ def test_an_id_is_used_once(queue):
     {"body_octets": 2**63},
     {"body": b"x" * 65537},
     {"flags": 1},
-    {"flags": 128},
+    {"flags": 1024},
+    {"deliver_by": -1},
+    {"hold_until": -1},
     {"flags": SUBMITTED, "account": "alice@test.example", "token": bytes(48)},
     {"account": "alice@test.example"},
 ])
