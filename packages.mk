@@ -5,5 +5,5 @@ PACKAGES_BUILD := gcc libc6-dev pkg-config libssl-dev libsodium-dev libdb5.3-dev
 PACKAGES_DEMO := dns-root-data openssl ca-certificates curl swaks libnet-ssleay-perl
 PACKAGES_TEST := clang llvm libclang-rt-14-dev libcmocka-dev libpam-wrapper libnss-wrapper python3 \
 	python3-pytest python3-pytest-timeout python3-pytest-xdist openssl curl swaks libnet-ssleay-perl msmtp \
-	neomutt isync fetchmail knot dns-root-data strace xfsprogs
+	neomutt isync fetchmail knot dns-root-data strace e2fsprogs xfsprogs
 PACKAGES_LINT := clang clang-tidy clang-format

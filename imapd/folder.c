@@ -546,6 +546,11 @@ bool folder_remove(struct folder *folder, struct message *message, struct error 
     return true;
 }
 
+bool folder_flush_removed(struct folder *folder, struct error *error)
+{
+    return maildir_flush_removed(&folder->mailbox->inbox, &folder->box, error);
+}
+
 void folder_moved_out(struct folder *folder, struct message *message)
 {
     folder_let_go(folder, message);

@@ -135,6 +135,9 @@ bool folder_change(struct folder *folder, uint32_t uid, const struct message_cha
 /* Removes the file; one that is gone already is fine. */
 bool folder_remove(struct folder *folder, struct message *message, struct error *error);
 
+/* A power cut brings nothing back that was removed so far. */
+bool folder_flush_removed(struct folder *folder, struct error *error);
+
 /* The message is in another folder now: it is gone here. */
 void folder_moved_out(struct folder *folder, struct message *message);
 

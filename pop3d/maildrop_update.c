@@ -1,8 +1,6 @@
 /* QUIT's changes; see maildrop_update.h. Writes the Maildir. */
 #include "pop3d/maildrop_update.h"
 
-#include <unistd.h>
-
 #include "storage/maildir_store.h"
 #include "storage/quota.h"
 
@@ -91,10 +89,7 @@ static void count_out(const struct update *update)
 static bool flush(const struct update *update, struct error *error)
 {
     const struct maildir *box = update->list->box;
-    if (update->updated->removed == 0)
-        return true;
-    return (fsync(box->new_fd) == 0 && fsync(box->cur_fd) == 0)
-           || error_errno(error, "flush directory");
+    return update->updated->removed == 0 || maildir_flush_removed(box, box, error);
 }
 
 static size_t count_unsettled(const struct maildrop_list *list)

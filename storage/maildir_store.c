@@ -87,6 +87,14 @@ bool maildir_remove(const struct maildir *inbox, const struct maildir *box,
     return maildir_remove_one_of(inbox, box, place, name, now, &alone, error);
 }
 
+/* A message of cur/ can lie in new/ on disk: that rename was never flushed. */
+bool maildir_flush_removed(const struct maildir *inbox, const struct maildir *box,
+                           struct error *error)
+{
+    return (fsync(inbox->tmp_fd) == 0 && fsync(box->new_fd) == 0 && fsync(box->cur_fd) == 0)
+           || error_errno(error, "flush directories");
+}
+
 /* ---- flushing ---- */
 
 void maildir_flush_discard(struct maildir_flush *flush)
@@ -158,7 +166,10 @@ static bool open_source(const struct maildir_transfer *transfer, struct source *
                            &source->status, error))
         return false;
     source->young = tombstone_is_young(&source->name, &source->status, transfer->now);
-    return true;
+    if (delivered_check_whole(transfer->name, &source->status, transfer->now, error))
+        return true;
+    fd_discard(&source->fd);
+    return false;
 }
 
 /* Sizes go along where the old name had them right. */

@@ -31,6 +31,11 @@ bool maildir_remove_one_of(const struct maildir *inbox, const struct maildir *bo
                            enum maildir_place place, const char *name, int64_t now,
                            struct tombstone_batch *batch, struct error *error);
 
+/* What was removed from the folder since the last flush stays removed, whatever comes: to be called
+ * before anybody is told so. Tombstones are on disk before the messages are off it. */
+bool maildir_flush_removed(const struct maildir *inbox, const struct maildir *box,
+                           struct error *error);
+
 /* What a command that answers OK only when its messages are on disk has still to flush. One fsync
  * for one young file, one syncfs for many, where syncfs can be trusted; then the directories. */
 struct maildir_flush {
@@ -65,7 +70,8 @@ struct maildir_transfer {
 };
 
 /* A copy with a name of its own, in to's cur/: a hard link, or a copy of the octets where the file
- * system has none. INTERNALDATE stays. To be flushed with `flush`. */
+ * system has none. INTERNALDATE stays. To be flushed with `flush`. ERROR_TEMPORARY, as of a move, of
+ * a message that a power cut has cut short: under another name nobody would mend it. */
 bool maildir_copy(const struct maildir_transfer *transfer, struct maildir_flush *flush,
                   char copied[MAILDIR_NAME_SIZE], struct error *error);
 

@@ -1,10 +1,12 @@
 /* Reading messages with CRLF, whatever line ends the file has; see message_file.h. */
 #include "storage/message_file.h"
 
+#include <time.h>
 #include <unistd.h>
 
 #include "common/fd.h"
 #include "storage/maildir_name.h"
+#include "storage/tombstone.h"
 
 enum { BLOCK_OCTETS = 65536 };
 
@@ -66,6 +68,10 @@ bool message_file_open(const struct maildir *box, enum maildir_place place, cons
     *file = MESSAGE_FILE_CLOSED;
     if (!maildir_open_file(box, place, name, &file->fd, &status, error))
         return false;
+    if (!delivered_check_whole(name, &status, time(NULL), error)) {
+        message_file_close(file);
+        return false;
+    }
     file->mtime = status.st_mtim;
     file->octets = file->crlf_octets = (uint64_t)status.st_size;
     file->crlf = name_says_crlf(name, file->octets);

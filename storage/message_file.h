@@ -37,8 +37,8 @@ struct message_file {
     }
 
 /* A name that says S= and W= is believed if the two agree and S= is the file's size; any other file
- * is read once to be measured. ERROR_NOT_FOUND: it was renamed or removed. On failure *file is
- * closed. */
+ * is read once to be measured. ERROR_NOT_FOUND: it was renamed or removed. ERROR_TEMPORARY also of
+ * a message that a power cut has cut short (delivered_check_whole). On failure *file is closed. */
 bool message_file_open(const struct maildir *box, enum maildir_place place, const char *name,
                        struct message_file *file, struct error *error);
 

@@ -33,6 +33,17 @@ bool tombstone_is_young(const struct maildir_name *name, const struct stat *stat
     return delivered_unique_is_one(name) && now - status->st_mtim.tv_sec <= TOMBSTONE_YOUNG_SECONDS;
 }
 
+bool delivered_check_whole(const char *name, const struct stat *status, int64_t now,
+                           struct error *error)
+{
+    struct maildir_name parsed;
+    if (!maildir_name_parse(slice_of_string(name), &parsed) || parsed.octets == 0
+        || parsed.octets == (uint64_t)status->st_size || !tombstone_is_young(&parsed, status, now))
+        return true;
+    return error_set(error, ERROR_TEMPORARY,
+                     "message %.100s was cut short by a crash and is to be delivered again", name);
+}
+
 bool tombstone_is_name(const char *name)
 {
     return slice_ends_with(slice_of_string(name), SLICE(SUFFIX));

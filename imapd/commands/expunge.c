@@ -8,6 +8,7 @@ enum { REMOVED_A_SLICE = 100 };
 struct remove_work {
     const struct sequence_set *uids; /* NULL: all */
     size_t index;
+    bool any; /* message was removed */
 };
 
 struct remove_work *remove_begin(struct session *session, const struct sequence_set *uids)
@@ -35,9 +36,13 @@ enum remove_result remove_deleted(struct session *session, struct remove_work *w
             continue;
         if (!folder_remove(view->folder, message, error))
             return REMOVE_FAILED;
+        work->any = true;
         removed++;
     }
-    return work->index < view->count ? REMOVE_MORE : REMOVE_DONE;
+    if (work->index < view->count)
+        return REMOVE_MORE;
+    bool flushed = !work->any || folder_flush_removed(view->folder, error);
+    return flushed ? REMOVE_DONE : REMOVE_FAILED;
 }
 
 static void expunge_step(struct session *session)

@@ -257,6 +257,16 @@ class House:
         finally:
             self.kill_all(children)
 
+    def kill_everything(self):
+        """SIGKILL to the master and all below it at once, as a crash of the machine would."""
+        children = children_of(self.process.pid)
+        for pid in [self.process.pid, *children]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+        self.process = None
+        self.wait_until_gone(children)
+
     def wait_until_gone(self, children):
         deadline = time.monotonic() + STOP_SECONDS
         while (left := self.alive(children)) and time.monotonic() < deadline:

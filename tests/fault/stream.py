@@ -4,8 +4,10 @@ final dot and the reply is nobody's promise (RFC 5321 4.5.4.1): such a message m
 once at most for each time it was sent."""
 
 import collections
+import contextlib
 import hashlib
 import imaplib
+import poplib
 import random
 import re
 import smtplib
@@ -35,10 +37,13 @@ def judge(octets):
 
 
 class Stream:
-    """Threads that send without pause; `with Stream(...)` stops them at its end."""
+    """Threads that send, with a pause of so many seconds behind each message; `with Stream(...)`
+    stops them at its end. While `believes_refusals` is false a refused message may be there: a
+    flush that failed may have reached the disk."""
 
-    def __init__(self, house, accounts, senders=4, sizes=(500, 4000, 20000, 150000)):
-        self.house, self.accounts, self.sizes = house, accounts, sizes
+    def __init__(self, house, accounts, senders=4, sizes=(500, 4000, 20000, 150000), pause=0):
+        self.house, self.accounts, self.sizes, self.pause = house, accounts, sizes, pause
+        self.believes_refusals = True
         self.acknowledged = {}  # name: account
         self.unsure = {}  # name: account; the reply to the final dot never came
         self.refused = 0
@@ -69,6 +74,7 @@ class Stream:
                 if client is None:
                     client = smtplib.SMTP("127.0.0.1", self.house.ports["smtp"], timeout=30)
                 self.send_one(client, name, account, make_message(name, chance.choice(self.sizes)))
+                time.sleep(self.pause)
             except (OSError, smtplib.SMTPException) as error:
                 self.count(error)
                 client = None
@@ -87,7 +93,8 @@ class Stream:
             self.unsure[name] = account
         code, text = client.data(message)
         with self.lock:
-            del self.unsure[name]
+            if code == 250 or self.believes_refusals:
+                del self.unsure[name]
             if code == 250:
                 self.acknowledged[name] = account
         if code != 250:
@@ -145,13 +152,15 @@ class Stream:
         assert not self.wrong, f"permanent refusals: {self.wrong[:3]}"
 
 
-class Reader:
-    """An IMAP client that expunges some of an account's mail meanwhile, and remembers which. Only
-    what the server confirmed counts as removed."""
+class Removals:
+    """A client that removes some of an account's mail meanwhile, and remembers which. Only what the
+    server confirmed counts as removed; whatever it was shown must be whole, and keep its UID."""
 
-    def __init__(self, house, account):
-        self.house, self.account = house, account
+    def __init__(self, house, account, pause=0.05):
+        self.house, self.account, self.pause = house, account, pause
         self.removed, self.unsure = set(), set()
+        self.shown = {}  # (UIDVALIDITY, UID): name
+        self.wrong = []  # what no client may see
         self.ending = threading.Event()
         self.thread = threading.Thread(target=self.run, daemon=True)
 
@@ -162,6 +171,21 @@ class Reader:
     def __exit__(self, *_):
         self.ending.set()
         self.thread.join(60)
+
+    def take_name(self, octets, key=None):
+        """The name of a message that was shown."""
+        name, whole = judge(octets)
+        if not whole:
+            self.wrong.append(f"{name} is not whole ({len(octets)} octets)")
+        if name in self.removed:
+            self.wrong.append(f"{name} was removed, and is back")
+        if key and self.shown.setdefault(key, name) != name:
+            self.wrong.append(f"{key} was {self.shown[key]}, and is {name}")
+        return name
+
+
+class Reader(Removals):
+    """Over IMAP, one EXPUNGE for each message."""
 
     def run(self):
         client = None
@@ -174,7 +198,7 @@ class Reader:
                 self.expunge_one(client)
             except (OSError, imaplib.IMAP4.error):
                 client = None
-            time.sleep(0.05)
+            time.sleep(self.pause)
 
     def expunge_one(self, client):
         client.noop()
@@ -183,12 +207,40 @@ class Reader:
         if not uids:
             return
         uid = random.choice(uids).decode()
-        _, data = client.uid("FETCH", uid, "(BODY.PEEK[HEADER.FIELDS (SUBJECT)])")
+        _, data = client.uid("FETCH", uid, "(BODY.PEEK[])")
         if not data or not isinstance(data[0], tuple):
             return
-        name = data[0][1].decode().removeprefix("Subject:").strip()
+        (validity,) = client.untagged_responses["UIDVALIDITY"][-1:]
+        name = self.take_name(data[0][1], (validity, uid))
         self.unsure.add(name)
-        client.uid("STORE", uid, "+FLAGS.SILENT", r"(\Deleted)")
-        client.expunge()
-        self.removed.add(name)
-        self.unsure.discard(name)
+        stored, _ = client.uid("STORE", uid, "+FLAGS.SILENT", r"(\Deleted)")
+        expunged, _ = client.expunge()
+        if (stored, expunged) == ("OK", "OK"):
+            self.removed.add(name)
+            self.unsure.discard(name)
+
+
+class PopReader(Removals):
+    """Over POP3, a few messages a session."""
+
+    MESSAGES = 3
+
+    def run(self):
+        while not self.ending.is_set():
+            with contextlib.suppress(OSError, poplib.error_proto):
+                client = poplib.POP3("127.0.0.1", self.house.ports["pop3"], timeout=30)
+                client.user(self.account)
+                client.pass_(PASSWORD)
+                self.remove_some(client)
+            time.sleep(self.pause)
+
+    def remove_some(self, client):
+        names = set()
+        for number in range(1, min(client.stat()[0], self.MESSAGES) + 1):
+            lines = client.retr(number)[1]
+            names.add(self.take_name(b"\r\n".join(lines) + b"\r\n"))
+            client.dele(number)
+        self.unsure |= names
+        client.quit()
+        self.removed |= names
+        self.unsure -= names

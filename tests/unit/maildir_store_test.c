@@ -176,6 +176,34 @@ static void copies_and_moves_have_names_of_their_own(void **state)
     maildir_close(&drafts);
 }
 
+/* Under another name nobody would mend it: queue looks for the one it was delivered under. */
+static void what_a_crash_cut_short_stays_where_it_is(void **state)
+{
+    struct account *account = *state;
+    const struct maildir *inbox = &account->inbox;
+    static const struct file_system system = {.name = "ext4", .syncfs = true};
+    static const char name[] = "5.Q1R1.h,S=9,W=9,U=1.1:2,S";
+    struct maildir drafts;
+    struct maildir_name wanted = {.uidvalidity = 2, .uid = 20};
+    struct maildir_flush flush = MAILDIR_FLUSH_START(&system);
+    char named[MAILDIR_NAME_SIZE];
+    open_drafts(account, &drafts);
+    struct maildir_transfer transfer = {inbox,   inbox,   MAILDIR_CUR, name,
+                                        &drafts, &wanted, SLICE("m"),  time(NULL)};
+    put_file(inbox->cur_fd, name, "");
+    assert_fails(account, ERROR_TEMPORARY,
+                 maildir_copy(&transfer, &flush, named, &account->error));
+    assert_fails(account, ERROR_TEMPORARY,
+                 maildir_move(&transfer, &flush, named, &account->error));
+    assert_true(has_file(inbox->cur_fd, name));
+    assert_false(has_file(inbox->tmp_fd, "5.Q1R1.h.gone"));
+    assert_int_equal(count_messages(&drafts), 0);
+    put_file(inbox->cur_fd, name, "123456789");
+    assert_ok(account, maildir_move(&transfer, &flush, named, &account->error));
+    maildir_flush_discard(&flush);
+    maildir_close(&drafts);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,6 +211,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(long_keys_are_replaced, account_open, account_close),
         cmocka_unit_test_setup_teardown(appended_messages_are_whole, account_open, account_close),
         cmocka_unit_test_setup_teardown(copies_and_moves_have_names_of_their_own, account_open,
+                                        account_close),
+        cmocka_unit_test_setup_teardown(what_a_crash_cut_short_stays_where_it_is, account_open,
                                         account_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

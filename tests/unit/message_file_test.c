@@ -104,6 +104,37 @@ static void names_are_believed_if_they_agree(void **state)
     assert_false(message_file_octets_from_name("1.a.h,S=4:2,", &octets));
 }
 
+/* After a power cut the octets can be missing: until queue has it delivered again no client gets
+ * anything of it. */
+static void what_a_crash_cut_short_is_withheld(void **state)
+{
+    struct account *account = *state;
+    static const struct {
+        const char *name;
+        int64_t age;
+        bool withheld;
+    } names[] = {
+        {"5.Q1R1.h,S=9,W=9", 0, true},
+        {"5.Q1R2.h,S=9,W=9,U=1.2:2,S", 3600, true},
+        {"5.Q1R3.h,S=4,W=4", 0, false},
+        {"5.Q1R4.h,S=9,W=9", 2 * 24 * 3600, false}, /* nobody will mend it any more */
+        {"5.A1.h,S=9,W=9", 0, false},               /* another program's, with other ideas of S= */
+        {"5.Q1R5.h", 0, false},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
+        struct message_file file;
+        const struct timespec times[2] = {{0, UTIME_OMIT}, {time(NULL) - names[i].age, 0}};
+        put_file(account->inbox.cur_fd, names[i].name, "a\r\nb");
+        assert_int_equal(utimensat(account->inbox.cur_fd, names[i].name, times, 0), 0);
+        account->error = (struct error){0};
+        bool opened = message_file_open(&account->inbox, MAILDIR_CUR, names[i].name, &file,
+                                        &account->error);
+        assert_int_equal(opened, !names[i].withheld);
+        assert_int_equal(account->error.kind, names[i].withheld ? ERROR_TEMPORARY : ERROR_NONE);
+        message_file_close(&file);
+    }
+}
+
 /* Marks, blocks and jumps in a file of some hundred kilobytes. */
 static void large_files_are_read_anywhere(void **state)
 {
@@ -181,6 +212,8 @@ int main(void)
         cmocka_unit_test(line_ends_are_completed_however_split),
         cmocka_unit_test_setup_teardown(files_are_served_with_crlf, account_open, account_close),
         cmocka_unit_test_setup_teardown(names_are_believed_if_they_agree, account_open,
+                                        account_close),
+        cmocka_unit_test_setup_teardown(what_a_crash_cut_short_is_withheld, account_open,
                                         account_close),
         cmocka_unit_test_setup_teardown(large_files_are_read_anywhere, account_open, account_close),
         cmocka_unit_test_setup_teardown(pieces_make_a_message, account_open, account_close),
