@@ -60,21 +60,50 @@ static bool write_pieces(int tmp_fd, const char *name, const struct maildir_deli
     return written || error_prefix(error, "tmp/%.100s", name);
 }
 
-/* Writes tmp/ and renames to `name` in that directory of that folder. */
-static bool write_and_rename(const struct maildir *box, const struct names *names, int place_fd,
-                             const char *name, const struct maildir_delivery *delivery,
-                             struct error *error)
+static bool flush_directory(int fd, const struct maildir_delivery *delivery, struct error *error)
+{
+    return !delivery->flush || fsync(fd) == 0 || error_errno(error, "flush directory");
+}
+
+static bool write_and_rename(const struct maildir *box, const struct names *names,
+                             const struct maildir_delivery *delivery, struct error *error)
 {
     bool done = write_pieces(box->tmp_fd, names->temporary, delivery, error);
-    if (done && renameat(box->tmp_fd, names->temporary, place_fd, name) != 0)
+    if (done && renameat(box->tmp_fd, names->temporary, box->new_fd, names->final) != 0)
         done = error_errno(error, "rename tmp/%.100s", names->temporary);
     if (!done) {
         unlinkat(box->tmp_fd, names->temporary, 0);
         return false;
     }
-    if (delivery->flush && fsync(place_fd) != 0)
-        return error_errno(error, "flush directory");
-    return true;
+    return flush_directory(box->new_fd, delivery, error);
+}
+
+/* Only over a file that is still there: its mailbox may be renaming it just now, and then there
+ * would be two. */
+static bool replace(const struct maildir *box, const char *temporary, int place_fd,
+                    const char *name, struct error *error)
+{
+    if (renameat2(box->tmp_fd, temporary, place_fd, name, RENAME_EXCHANGE) == 0)
+        return unlinkat(box->tmp_fd, temporary, 0) == 0
+               || error_errno(error, "remove tmp/%.100s", temporary);
+    bool unknown = errno == EINVAL || errno == ENOSYS; /* to the file system */
+    return (unknown && renameat(box->tmp_fd, temporary, place_fd, name) == 0)
+           || error_errno(error, "replace %.100s", name);
+}
+
+/* ERROR_NOT_FOUND: it has another name by now, or is gone. */
+static bool write_and_replace(const struct maildir *box, const struct names *names,
+                              const struct maildir_location *at,
+                              const struct maildir_delivery *delivery, struct error *error)
+{
+    int place_fd = maildir_place_fd(box, at->place);
+    bool done = write_pieces(box->tmp_fd, names->temporary, delivery, error)
+                && replace(box, names->temporary, place_fd, at->name, error);
+    if (!done) {
+        unlinkat(box->tmp_fd, names->temporary, 0);
+        return false;
+    }
+    return flush_directory(place_fd, delivery, error);
 }
 
 bool maildir_deliver(const struct maildir_target *target, const struct maildir_delivery *delivery,
@@ -82,8 +111,7 @@ bool maildir_deliver(const struct maildir_target *target, const struct maildir_d
 {
     struct names names;
     const struct maildir *box = target->box;
-    if (!make_names(delivery, &names, error)
-        || !write_and_rename(box, &names, box->new_fd, names.final, delivery, error))
+    if (!make_names(delivery, &names, error) || !write_and_rename(box, &names, delivery, error))
         return false;
     maildir_find_add(target->find, target->folder, names.final);
     return true;
@@ -123,8 +151,7 @@ static bool confirm(const struct maildir_target *target, const struct names *nam
         return false;
     bool confirmed = is_intact(&box, at, delivery, &intact, error);
     if (confirmed && !intact)
-        confirmed = write_and_rename(&box, names, maildir_place_fd(&box, at->place), at->name,
-                                     delivery, error);
+        confirmed = write_and_replace(&box, names, at, delivery, error);
     maildir_close(&box);
     return confirmed;
 }

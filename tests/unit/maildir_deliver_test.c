@@ -1,8 +1,10 @@
 /* Promises of storage/maildir_deliver.h: a message is there once, whatever was tried before. */
 #include "tests/unit/maildir_fixture.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 #include "storage/folders.h"
 #include "storage/maildir_deliver.h"
@@ -135,6 +137,50 @@ static void a_wrong_file_is_written_again_in_its_place(void **state)
     }
 }
 
+/* In place of the C library's: before it happens another process renames what is to be replaced. */
+static const char *renamed_before;
+static int renameat2_fails_with;
+
+int renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned flags)
+{
+    const char *other = renamed_before;
+    renamed_before = NULL;
+    if (other && renameat(to_fd, to, to_fd, other) != 0)
+        return -1;
+    errno = renameat2_fails_with;
+    return errno ? -1 : (int)syscall(SYS_renameat2, from_fd, from, to_fd, to, flags);
+}
+
+static void a_wrong_file_that_is_renamed_meanwhile_is_not_doubled(void **state)
+{
+    struct account *account = *state;
+    struct place place;
+    place_init(&place, account);
+    put_file(account->inbox.cur_fd, IN_NEW ",U=5.6:2,", "");
+    renamed_before = IN_NEW ",U=5.6:2,S";
+    again(&place, MAILDIR_FOUND);
+    assert_null(renamed_before);
+    assert_content(account->inbox.cur_fd, IN_NEW ",U=5.6:2,S", "To: a\r\n\r\nhello\r\n\r");
+    assert_int_equal(count_messages(&account->inbox), 1);
+    assert_false(has_file(account->inbox.tmp_fd, UNIQUE));
+    maildir_find_clear(&place.find);
+}
+
+/* A file system that cannot exchange two names. */
+static void a_wrong_file_is_written_again_everywhere(void **state)
+{
+    struct account *account = *state;
+    struct place place;
+    place_init(&place, account);
+    put_file(account->inbox.cur_fd, IN_NEW ",U=5.6:2,", "");
+    renameat2_fails_with = EINVAL;
+    again(&place, MAILDIR_FOUND);
+    renameat2_fails_with = 0;
+    assert_content(account->inbox.cur_fd, IN_NEW ",U=5.6:2,", "To: a\r\n\r\nhello\r\n\r");
+    assert_int_equal(count_messages(&account->inbox), 1);
+    maildir_find_clear(&place.find);
+}
+
 static void what_was_removed_stays_removed(void **state)
 {
     struct account *account = *state;
@@ -209,6 +255,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(nothing_is_found_at_first, account_open, account_close),
         cmocka_unit_test_setup_teardown(it_is_found_wherever_it_went, account_open, account_close),
         cmocka_unit_test_setup_teardown(a_wrong_file_is_written_again_in_its_place, account_open,
+                                        account_close),
+        cmocka_unit_test_setup_teardown(a_wrong_file_that_is_renamed_meanwhile_is_not_doubled,
+                                        account_open, account_close),
+        cmocka_unit_test_setup_teardown(a_wrong_file_is_written_again_everywhere, account_open,
                                         account_close),
         cmocka_unit_test_setup_teardown(what_was_removed_stays_removed, account_open,
                                         account_close),
