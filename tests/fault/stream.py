@@ -178,7 +178,8 @@ class Removals:
         if not whole:
             self.wrong.append(f"{name} is not whole ({len(octets)} octets)")
         if name in self.removed:
-            self.wrong.append(f"{name} was removed, and is back")
+            known = [shown for shown, its_name in self.shown.items() if its_name == name]
+            self.wrong.append(f"{name} was removed, and is back as {key}, shown as {known} before")
         if key and self.shown.setdefault(key, name) != name:
             self.wrong.append(f"{key} was {self.shown[key]}, and is {name}")
         return name

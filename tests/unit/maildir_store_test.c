@@ -191,10 +191,8 @@ static void what_a_crash_cut_short_stays_where_it_is(void **state)
     struct maildir_transfer transfer = {inbox,   inbox,   MAILDIR_CUR, name,
                                         &drafts, &wanted, SLICE("m"),  time(NULL)};
     put_file(inbox->cur_fd, name, "");
-    assert_fails(account, ERROR_TEMPORARY,
-                 maildir_copy(&transfer, &flush, named, &account->error));
-    assert_fails(account, ERROR_TEMPORARY,
-                 maildir_move(&transfer, &flush, named, &account->error));
+    assert_fails(account, ERROR_TEMPORARY, maildir_copy(&transfer, &flush, named, &account->error));
+    assert_fails(account, ERROR_TEMPORARY, maildir_move(&transfer, &flush, named, &account->error));
     assert_true(has_file(inbox->cur_fd, name));
     assert_false(has_file(inbox->tmp_fd, "5.Q1R1.h.gone"));
     assert_int_equal(count_messages(&drafts), 0);

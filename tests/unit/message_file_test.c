@@ -127,8 +127,8 @@ static void what_a_crash_cut_short_is_withheld(void **state)
         put_file(account->inbox.cur_fd, names[i].name, "a\r\nb");
         assert_int_equal(utimensat(account->inbox.cur_fd, names[i].name, times, 0), 0);
         account->error = (struct error){0};
-        bool opened = message_file_open(&account->inbox, MAILDIR_CUR, names[i].name, &file,
-                                        &account->error);
+        bool opened =
+            message_file_open(&account->inbox, MAILDIR_CUR, names[i].name, &file, &account->error);
         assert_int_equal(opened, !names[i].withheld);
         assert_int_equal(account->error.kind, names[i].withheld ? ERROR_TEMPORARY : ERROR_NONE);
         message_file_close(&file);
