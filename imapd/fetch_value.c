@@ -108,7 +108,8 @@ static void put_into_index(struct fetch_values *values)
     bool put = index && values->facts_known;
     if (index && !values->facts_known) {
         values->facts = (struct index_facts){.internal_date = source->file.mtime.tv_sec,
-                                             .crlf_octets = source->file.crlf_octets};
+                                             .crlf_octets = source->file.crlf_octets,
+                                             .key = message_source_key(source)};
         put = index_put_facts(index, uidvalidity, source->uid, &values->facts, &error);
     }
     for (int kind = INDEX_ENVELOPE; kind < INDEX_KINDS && put; kind++) {

@@ -144,13 +144,14 @@ bool folder_add_arrival(struct folder *folder, enum maildir_place place, const c
     if (!arrival)
         return error_memory(error);
     arrival->place = place;
+    arrival->uid = 0;
     memcpy(arrival->name, name, octets);
     DL_APPEND(folder->arrivals, arrival);
     turn_again(&folder->mailbox->turn, &folder->in_next_turn);
     return true;
 }
 
-static void remove_arrival(struct folder *folder, struct arrival *arrival)
+void folder_remove_arrival(struct folder *folder, struct arrival *arrival)
 {
     DL_DELETE(folder->arrivals, arrival);
     free(arrival);
@@ -159,7 +160,7 @@ static void remove_arrival(struct folder *folder, struct arrival *arrival)
 void folder_forget_arrivals(struct folder *folder)
 {
     while (folder->arrivals)
-        remove_arrival(folder, folder->arrivals);
+        folder_remove_arrival(folder, folder->arrivals);
 }
 
 bool folder_next_uid(struct folder *folder, uint32_t *uid, struct error *error)
@@ -215,7 +216,7 @@ bool folder_step(struct folder *folder)
             }
             folder->uid_next = uid_next; /* nobody has seen it */
         }
-        remove_arrival(folder, folder->arrivals);
+        folder_remove_arrival(folder, folder->arrivals);
     }
     return folder->arrivals != NULL;
 }

@@ -189,7 +189,13 @@ static bool load_entries(struct folder *folder, const struct maildir_list *list,
             return false;
     }
     sort_messages(folder);
-    return part_twins(folder, error);
+    if (!part_twins(folder, error))
+        return false;
+    if (folder->arrivals) {
+        folder_recall(folder);
+        sort_messages(folder);
+    }
+    return true;
 }
 
 static bool load_record(struct folder *folder, struct error *error)

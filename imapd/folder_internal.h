@@ -11,6 +11,7 @@ struct arrival {
     struct arrival *prev;
     struct arrival *next;
     enum maildir_place place;
+    uint32_t uid; /* that it had, for folder_recall.c; 0: none that is known */
     char name[];
 };
 
@@ -36,7 +37,14 @@ bool folder_take_name(struct folder *folder, struct message *message, const char
 
 bool folder_add_arrival(struct folder *folder, enum maildir_place place, const char *name,
                         struct error *error);
+void folder_remove_arrival(struct folder *folder, struct arrival *arrival);
 void folder_forget_arrivals(struct folder *folder);
+
+/* ---- folder_recall.c ---- */
+
+/* Gives files that lost their UID in a crash the one they had, by the index. Before anybody uses
+ * the folder: the messages, in the order of UIDs, are so no more. */
+void folder_recall(struct folder *folder);
 
 /* ---- folder_follow.c ---- */
 

@@ -2,6 +2,7 @@
 #include "imapd/message_cache.h"
 
 #include <stddef.h>
+#include <unistd.h>
 
 #include "common/config.h"
 #include "imapd/folder.h"
@@ -10,6 +11,7 @@
 enum {
     UNUSED_SECONDS = 60,
     SWEPT_AT_ONCE = 1000, /* messages; the rest another time */
+    FORGOTTEN_AT_ONCE = 200,
 };
 
 static void close_index(struct message_cache *cache)
@@ -105,7 +107,8 @@ static void sweep(struct message_cache *cache, struct folder *folder)
         message_cache_on_failure(cache, &error);
 }
 
-void message_cache_enter(struct message_cache *cache, struct folder *folder)
+/* NULL: it cannot be used. */
+static struct index *enter(struct message_cache *cache)
 {
     struct error error;
     cache->users++;
@@ -113,7 +116,12 @@ void message_cache_enter(struct message_cache *cache, struct folder *folder)
     if (!cache->index && !cache->failed
         && !index_open(INDEX_DIRECTORY, NULL, NULL, &cache->index, &error))
         message_cache_on_failure(cache, &error);
-    if (message_cache_index(cache))
+    return message_cache_index(cache);
+}
+
+void message_cache_enter(struct message_cache *cache, struct folder *folder)
+{
+    if (enter(cache))
         sweep(cache, folder);
 }
 
@@ -125,6 +133,38 @@ void message_cache_leave(struct message_cache *cache)
     if (cache->failed)
         close_index(cache);
     ev_timer_again(cache->mailbox->turn.loop, &cache->unused);
+}
+
+static bool is_there(const struct message_cache *cache)
+{
+    return cache->index || access(INDEX_DIRECTORY, F_OK) == 0;
+}
+
+void message_cache_visit_facts(struct message_cache *cache, uint32_t uidvalidity,
+                               index_visit *visit, void *owner)
+{
+    struct error error;
+    if (!is_there(cache))
+        return;
+    struct index *index = enter(cache);
+    if (index && !index_visit_facts(index, uidvalidity, visit, owner, &error))
+        message_cache_on_failure(cache, &error);
+    message_cache_leave(cache);
+}
+
+bool message_cache_forget(struct message_cache *cache, uint32_t uidvalidity)
+{
+    struct error error;
+    bool forgotten = true;
+    if (!is_there(cache))
+        return true;
+    struct index *index = enter(cache);
+    if (index && !index_forget(index, uidvalidity, FORGOTTEN_AT_ONCE, &forgotten, &error)) {
+        message_cache_on_failure(cache, &error);
+        forgotten = true;
+    }
+    message_cache_leave(cache);
+    return forgotten;
 }
 
 void message_cache_trade(struct message_cache *cache, struct message_tree *tree)

@@ -46,6 +46,13 @@ void message_cache_clear(struct message_cache *cache); /* may run twice */
 void message_cache_enter(struct message_cache *cache, struct folder *folder);
 void message_cache_leave(struct message_cache *cache);
 
+/* Without entering it: tells all that the index knows of a folder, if there is an index. */
+void message_cache_visit_facts(struct message_cache *cache, uint32_t uidvalidity,
+                               index_visit *visit, void *owner);
+
+/* The folder is no more: forgets a slice of what is known of its messages. True: that was all. */
+bool message_cache_forget(struct message_cache *cache, uint32_t uidvalidity);
+
 /* The index, while it is entered and nothing failed; else NULL: to be asked anew in each turn. */
 struct index *message_cache_index(const struct message_cache *cache);
 

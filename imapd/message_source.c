@@ -214,6 +214,14 @@ bool message_source_octets(const struct message_source *source, uint64_t *octets
     return message && message_file_octets_from_name(message->name, octets);
 }
 
+struct slice message_source_key(const struct message_source *source)
+{
+    const struct message *message = folder_find(source->folder, source->uid);
+    struct maildir_name name;
+    return message && maildir_name_parse(slice_of_string(message->name), &name) ? name.key
+                                                                                : SLICE("");
+}
+
 bool message_source_append(struct message_source *source, uint64_t offset, size_t octets,
                            struct buffer *text, struct error *error)
 {

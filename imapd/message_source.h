@@ -57,6 +57,10 @@ bool message_source_date(struct message_source *source, int64_t *seconds, struct
 /* RFC822.SIZE, where it is known without reading: by the file's name, or because it is open. */
 bool message_source_octets(const struct message_source *source, uint64_t *octets);
 
+/* The key of its file's name (maildir_name.h); empty: the message is gone. Borrowed until its flags
+ * change. */
+struct slice message_source_key(const struct message_source *source);
+
 /* Appends octets of the open message, counted with CRLF. */
 bool message_source_append(struct message_source *source, uint64_t offset, size_t octets,
                            struct buffer *text, struct error *error);

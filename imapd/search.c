@@ -105,6 +105,7 @@ static void put_into_index(struct search *search)
         .crlf_octets = source->file.crlf_octets,
         .sent_day = search->facts.sent_day,
         .sent_day_known = true,
+        .key = message_source_key(source),
     };
     if (!index_put_facts(index, source->folder->record.uidvalidity, source->uid, &search->indexed,
                          &error))

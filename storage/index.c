@@ -13,9 +13,10 @@
 #include "common/fd.h"
 #include "common/size.h"
 #include "storage/maildir.h"
+#include "storage/maildir_name.h"
 
 /* Another format of keys or values is another file. */
-#define TREE_FILE "index-1.db"
+#define TREE_FILE "index-2.db"
 
 enum {
     /* What falls out of the cache unwritten wants a flush of the log first: with 64 KiB a put took
@@ -161,6 +162,28 @@ static bool parse_key(struct slice key, uint32_t uidvalidity, enum index_kind ki
     return true;
 }
 
+/* Behind it the key. */
+struct stored_facts {
+    int64_t internal_date;
+    uint64_t crlf_octets;
+    int32_t sent_day;
+    uint32_t sent_day_known;
+};
+
+static bool parse_facts(struct slice value, struct index_facts *facts)
+{
+    struct stored_facts stored;
+    if (value.len < sizeof(stored))
+        return false;
+    memcpy(&stored, value.ptr, sizeof(stored));
+    *facts = (struct index_facts){.internal_date = stored.internal_date,
+                                  .crlf_octets = stored.crlf_octets,
+                                  .sent_day = stored.sent_day,
+                                  .sent_day_known = stored.sent_day_known != 0,
+                                  .key = slice_from(value, sizeof(stored))};
+    return true;
+}
+
 /* --- writing --- */
 
 static bool put(struct index *index, struct slice key, struct slice value, struct error *error)
@@ -175,15 +198,17 @@ static bool put(struct index *index, struct slice key, struct slice value, struc
 bool index_put_facts(struct index *index, uint32_t uidvalidity, uint32_t uid,
                      const struct index_facts *facts, struct error *error)
 {
-    uint8_t key[KEY_OCTETS];
-    struct index_facts stored;
-    memset(&stored, 0, sizeof(stored)); /* the padding too */
-    stored.internal_date = facts->internal_date;
-    stored.crlf_octets = facts->crlf_octets;
-    stored.sent_day = facts->sent_day;
-    stored.sent_day_known = facts->sent_day_known;
+    uint8_t key[KEY_OCTETS], value[sizeof(struct stored_facts) + MAILDIR_KEY_MAX];
+    struct stored_facts stored = {.internal_date = facts->internal_date,
+                                  .crlf_octets = facts->crlf_octets,
+                                  .sent_day = facts->sent_day,
+                                  .sent_day_known = facts->sent_day_known};
+    size_t key_octets = facts->key.len <= MAILDIR_KEY_MAX ? facts->key.len : 0;
+    memcpy(value, &stored, sizeof(stored));
+    if (key_octets > 0)
+        memcpy(value + sizeof(stored), facts->key.ptr, key_octets);
     return put(index, make_key(key, uidvalidity, INDEX_FACTS, uid),
-               slice_of(&stored, sizeof(stored)), error);
+               slice_of(value, sizeof(stored) + key_octets), error);
 }
 
 bool index_put_text(struct index *index, uint32_t uidvalidity, uint32_t uid, enum index_kind kind,
@@ -256,7 +281,38 @@ bool index_sweep(struct index *index, uint32_t uidvalidity, index_alive *is_aliv
     return done && index_commit(index, error);
 }
 
+static bool is_gone(const void *owner, uint32_t uid)
+{
+    (void)owner;
+    (void)uid;
+    return false;
+}
+
+bool index_forget(struct index *index, uint32_t uidvalidity, size_t limit, bool *forgotten,
+                  struct error *error)
+{
+    return index_sweep(index, uidvalidity, is_gone, NULL, limit, forgotten, error);
+}
+
 /* --- reading --- */
+
+bool index_visit_facts(struct index *index, uint32_t uidvalidity, index_visit *visit, void *owner,
+                       struct error *error)
+{
+    struct db_cursor cursor;
+    uint8_t from[KEY_OCTETS];
+    struct slice key, value;
+    struct index_facts facts;
+    uint32_t uid;
+    struct error why = {0};
+    db_cursor_init(&cursor, index->tree, make_key(from, uidvalidity, INDEX_FACTS, 0), READ_OCTETS);
+    while (db_cursor_next(&cursor, &key, &value, &why)
+           && parse_key(key, uidvalidity, INDEX_FACTS, &uid))
+        if (parse_facts(value, &facts))
+            visit(owner, uid, &facts);
+    db_cursor_clear(&cursor);
+    return why.kind == ERROR_NONE || why.kind == ERROR_NOT_FOUND || fail(index, &why, error);
+}
 
 void index_reader_init(struct index_reader *reader, struct index *index, uint32_t uidvalidity,
                        enum index_kind kind)
@@ -333,8 +389,6 @@ bool index_reader_find_facts(struct index_reader *reader, uint32_t uid, struct i
     struct slice value;
     if (!index_reader_find(reader, uid, &value, error))
         return false;
-    if (value.len != sizeof(*facts))
-        return error_set(error, ERROR_NOT_FOUND, "facts of UID %u are malformed", uid);
-    memcpy(facts, value.ptr, sizeof(*facts));
-    return true;
+    return parse_facts(value, facts)
+           || error_set(error, ERROR_NOT_FOUND, "facts of UID %u are malformed", uid);
 }

@@ -25,12 +25,14 @@ enum index_kind {
     INDEX_KINDS,
 };
 
-/* What is not in the file's name. */
+/* What is not in the file's name; and the name's key, by which a file that lost its UID in a crash
+ * has it back. */
 struct index_facts {
     int64_t internal_date; /* seconds since 1970 */
     uint64_t crlf_octets;  /* RFC822.SIZE */
     int32_t sent_day;      /* of the Date field, days since 1970; INDEX_NO_DAY: it has none */
     bool sent_day_known;
+    struct slice key; /* of maildir_name; where it is read, borrowed as the record is */
 };
 enum { INDEX_NO_DAY = INT32_MIN };
 
@@ -58,6 +60,16 @@ bool index_commit(struct index *index, struct error *error);
 typedef bool index_alive(const void *owner, uint32_t uid);
 bool index_sweep(struct index *index, uint32_t uidvalidity, index_alive *is_alive,
                  const void *owner, size_t limit, bool *swept, struct error *error);
+
+/* The folder is no more: a sweep of all of its messages. */
+bool index_forget(struct index *index, uint32_t uidvalidity, size_t limit, bool *forgotten,
+                  struct error *error);
+
+/* --- reading: all facts of one folder, in the order of UIDs --- */
+
+typedef void index_visit(void *owner, uint32_t uid, const struct index_facts *facts);
+bool index_visit_facts(struct index *index, uint32_t uidvalidity, index_visit *visit, void *owner,
+                       struct error *error);
 
 /* --- reading: records of one kind of one folder, in the order of UIDs, many at a time --- */
 

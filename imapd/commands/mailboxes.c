@@ -6,6 +6,7 @@
 #include "imapd/mailbox_name.h"
 #include "imapd/mailbox_tree.h"
 #include "imapd/transfer.h"
+#include "storage/folder_record.h"
 #include "storage/folders.h"
 
 /* ---- CREATE ---- */
@@ -66,13 +67,43 @@ static bool has_inferiors(const struct mailbox *mailbox, struct slice name)
     return found;
 }
 
+/* 0: it has none, so nothing is known of its messages. */
+static uint32_t uidvalidity_of(const struct mailbox *mailbox, const char *directory)
+{
+    struct maildir box;
+    struct folder_record record;
+    if (!folders_exists(mailbox->account_fd, directory)
+        || !maildir_open(mailbox->account_fd, directory, &box, NULL))
+        return 0;
+    bool loaded = folder_record_load(box.fd, &record, NULL);
+    maildir_close(&box);
+    return loaded ? record.uidvalidity : 0;
+}
+
+struct delete_work {
+    uint32_t uidvalidity; /* of the folder that is deleted */
+};
+
+/* It is gone; what the index knows of it goes in slices. */
+static void forget_step(struct session *session)
+{
+    const struct delete_work *work = session->work;
+    if (work->uidvalidity == 0 || message_cache_forget(&session->mailbox->cache, work->uidvalidity))
+        session_ok(session, SLICE(""), "Deleted");
+}
+
 static void delete (struct session *session, const struct folder_argument *folder)
 {
     struct mailbox *mailbox = session->mailbox;
     struct error error;
+    struct delete_work *work = session_alloc(session, sizeof(*work));
+    if (!work)
+        return;
+    work->uidvalidity = uidvalidity_of(mailbox, folder->directory);
     if (folders_delete(&mailbox->inbox, folder->directory, mailbox_now(), &error)) {
         folder_on_deleted(mailbox, folder->directory);
-        session_ok(session, SLICE(""), "Deleted");
+        session->work = work;
+        session_continue(session, forget_step);
     } else if (error.kind == ERROR_NOT_FOUND && has_inferiors(mailbox, folder->name)) {
         session_no(session, SLICE("CANNOT"), "Only its inferior mailboxes exist: delete those");
     } else if (error.kind == ERROR_NOT_FOUND) {

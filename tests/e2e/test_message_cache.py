@@ -2,6 +2,7 @@
 or damaged; large messages read in slices. imapd-mailbox alone."""
 
 import os
+import re
 import shutil
 import time
 
@@ -120,6 +121,104 @@ def test_messages_that_went_leave_the_index(mailbox):
     mailbox.store(PARTS % b"bmV3")
     fetch(mailbox, "UID")
     assert len(fetch(mailbox)) == 3
+
+
+def uids(mailbox):
+    """{subject: UID}"""
+    with mailbox.connect() as client:
+        client.ok("SELECT INBOX")
+        lines = client.ok("UID FETCH 1:* (BODY.PEEK[HEADER.FIELDS (Subject)])")
+    return {re.search(rb"Subject: (\S+)", line)[1].decode(): int(re.search(rb"UID (\d+)", line)[1])
+            for line in lines}
+
+
+def lose_uid(mailbox, subject):
+    """What a power cut does to a rename that was not flushed: the file lies in new/ again."""
+    for path in (mailbox.maildir / "cur").iterdir():
+        if b"Subject: %s" % subject.encode() in path.read_bytes():
+            return path.rename(mailbox.maildir / "new" / path.name.split(",U=")[0])
+    raise AssertionError(f"no {subject}")
+
+
+def fill_with_subjects(mailbox):
+    for subject in (b"one", b"two", b"three", b"four"):
+        mailbox.store(b"Subject: %s\r\n\r\n%s\r\n" % (subject, subject))
+    return uids(mailbox)
+
+
+def test_uid_that_a_crash_took_is_given_back(mailbox):
+    before = fill_with_subjects(mailbox)
+    fetch(mailbox, "ENVELOPE")
+    mailbox.role.stop()
+    for subject in ("three", "two"):
+        lose_uid(mailbox, subject)
+    mailbox.start()
+    mailbox.store(b"Subject: five\r\n\r\n")
+    assert uids(mailbox) == {**before, "five": max(before.values()) + 1}
+    with mailbox.connect() as client:
+        client.ok("SELECT INBOX")
+        assert client.ok("UID SEARCH 1:*") == [b"* SEARCH 1 2 3 4 5"]  # in their order
+
+
+def test_uid_is_given_back_to_its_own_message_alone(mailbox):
+    """Another program has used the name again; or another message has the UID by now; or the index
+    never knew of the message: a new UID."""
+    before = fill_with_subjects(mailbox)
+    with mailbox.connect() as client:
+        client.ok("SELECT INBOX")
+        client.ok("UID FETCH %d,%d ENVELOPE" % (before["one"], before["two"]))
+    mailbox.role.stop()
+    other = lose_uid(mailbox, "one")
+    octets = other.read_bytes()
+    other.write_bytes(octets.replace(b"one", b"eno"))
+    os.utime(other, (1600000000, 1600000000))
+    taken = lose_uid(mailbox, "two")
+    twin = taken.with_name("1600000000.P1.host")
+    shutil.copy(taken, twin)
+    twin.write_bytes(octets.replace(b"one", b"six"))
+    twin.rename(mailbox.maildir / "cur" / f"{twin.name},U={uidvalidity(mailbox)}.{before['two']}:2,")
+    lose_uid(mailbox, "three")
+    mailbox.start()
+    after = uids(mailbox)
+    assert after["six"] == before["two"] and after["four"] == before["four"]
+    assert min(after[subject] for subject in ("eno", "two", "three")) > max(before.values())
+
+
+def uidvalidity(mailbox):
+    return re.search(r"uidvalidity (\d+)", (mailbox.maildir / "staffetta-folder").read_text())[1]
+
+
+def test_uid_that_another_program_took_while_all_goes_on_is_not_given_back(mailbox):
+    """A client was told that the message is gone: it comes again as a new one."""
+    before = fill_with_subjects(mailbox)
+    fetch(mailbox, "ENVELOPE")
+    with mailbox.connect() as client:
+        client.ok("SELECT INBOX")
+        lose_uid(mailbox, "two")
+        deadline = time.monotonic() + 5
+        while len(client.ok("UID SEARCH 1:*")[-1].split()) != 6 and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert uids(mailbox)["two"] > max(before.values())
+
+
+def index_log(mailbox):
+    """What the database's log has: of each record that is removed, what it was."""
+    return b"".join(path.read_bytes() for path in sorted(index_of(mailbox).glob("log.*")))
+
+
+def test_deleted_folder_leaves_the_index(mailbox):
+    subjects = [b"subject-%04d" % number for number in range(300)]  # more than go in one turn
+    with mailbox.connect() as client:
+        client.ok("CREATE work")
+        for subject in subjects:
+            client.append(b"Subject: %s\r\n\r\n" % subject, folder="work")
+        client.ok("SELECT work")
+        client.ok("FETCH 1:* ENVELOPE")
+        client.ok("UNSELECT")
+        before = index_log(mailbox)
+        client.ok("DELETE work")
+        after = index_log(mailbox)
+    assert [subject for subject in subjects if after.count(subject) == before.count(subject)] == []
 
 
 def test_renamed_by_another_program_between(mailbox):

@@ -39,9 +39,11 @@ static struct index *open_index(void)
 
 static void put_message(struct index *index, uint32_t uidvalidity, uint32_t uid)
 {
-    struct index_facts facts = {.internal_date = uid * 10, .crlf_octets = uid * 100};
-    char text[64];
+    char text[64], key[64];
     int length = snprintf(text, sizeof(text), "envelope of %u %u", uidvalidity, uid);
+    snprintf(key, sizeof(key), "key of %u %u", uidvalidity, uid);
+    struct index_facts facts = {
+        .internal_date = uid * 10, .crlf_octets = uid * 100, .key = slice_of_string(key)};
     assert_true(index_put_facts(index, uidvalidity, uid, &facts, NULL));
     assert_true(index_put_text(index, uidvalidity, uid, INDEX_ENVELOPE,
                                slice_of(text, (size_t)length), NULL));
@@ -93,6 +95,64 @@ static void what_is_put_is_found_in_any_order(void **state)
     index_reader_clear(&facts_reader);
     index_reader_init(&reader, index, 9, INDEX_ENVELOPE);
     assert_false(has_envelope(&reader, 2));
+    index_reader_clear(&reader);
+    index_close(index);
+}
+
+struct visits {
+    uint32_t count;
+    uint32_t uidvalidity;
+};
+
+static void on_facts(void *owner, uint32_t uid, const struct index_facts *facts)
+{
+    struct visits *visits = owner;
+    char key[64];
+    snprintf(key, sizeof(key), "key of %u %u", visits->uidvalidity, uid);
+    assert_slice_is(facts->key, key);
+    assert_int_equal(facts->internal_date, uid * 10);
+    assert_int_equal(uid, ++visits->count);
+}
+
+static uint32_t count_messages(struct index *index, uint32_t uidvalidity)
+{
+    struct visits visits = {.uidvalidity = uidvalidity};
+    assert_true(index_visit_facts(index, uidvalidity, on_facts, &visits, NULL));
+    return visits.count;
+}
+
+static void keys_of_names_are_told_with_their_uids(void **state)
+{
+    (void)state;
+    struct index *index = open_index();
+    for (uint32_t uid = 1; uid <= 3000; uid++)
+        put_message(index, 50, uid);
+    put_message(index, 51, 1);
+    assert_true(index_commit(index, NULL));
+    assert_int_equal(count_messages(index, 50), 3000);
+    assert_int_equal(count_messages(index, 51), 1);
+    assert_int_equal(count_messages(index, 49), 0);
+    index_close(index);
+}
+
+static void a_folder_is_forgotten(void **state)
+{
+    (void)state;
+    struct index *index = open_index();
+    struct index_reader reader;
+    bool forgotten = false;
+    int rounds = 0;
+    for (uint32_t uid = 1; uid <= 120; uid++)
+        put_message(index, 60, uid);
+    put_message(index, 61, 1);
+    assert_true(index_commit(index, NULL));
+    for (; !forgotten; rounds++)
+        assert_true(index_forget(index, 60, 50, &forgotten, NULL));
+    assert_int_equal(rounds, 3);
+    assert_int_equal(count_messages(index, 60), 0);
+    assert_int_equal(count_messages(index, 61), 1);
+    index_reader_init(&reader, index, 60, INDEX_ENVELOPE);
+    assert_false(has_envelope(&reader, 1));
     index_reader_clear(&reader);
     index_close(index);
 }
@@ -236,7 +296,10 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_is_put_is_found_in_any_order, make_folder,
                                         remove_folder),
+        cmocka_unit_test_setup_teardown(keys_of_names_are_told_with_their_uids, make_folder,
+                                        remove_folder),
         cmocka_unit_test_setup_teardown(what_is_gone_is_swept, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(a_folder_is_forgotten, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(one_process_has_it, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_corrupt_index_is_begun_anew, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_spoilt_page_ends_it_for_this_process_alone, make_folder,
