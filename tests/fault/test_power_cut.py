@@ -4,7 +4,7 @@ after unmounting there is what a machine without power would have found on its d
 started again, what was answered 250 is there exactly once and whole, what a client removed does not
 come back, no client is shown half a message, and no UID ever means another one.
 
-Root only. STAFFETTA_TORTURE=1 cuts many times, with another seed each time it is run for STAFFETTA_SEED."""
+Root only. STAFFETTA_TORTURE=1 cuts many times."""
 
 import contextlib
 import fcntl
@@ -112,6 +112,16 @@ def cut_power(disk, house, stream, chance):
     stream.believes_refusals = True
 
 
+def wait_until_busy(stream, clients, seconds=30):
+    """Mail comes, and goes: on a slow machine not at once."""
+    counts = [stream.acknowledged, *(client.removed for client in clients)]
+    before = [len(count) for count in counts]
+    deadline = time.monotonic() + seconds
+    while any(len(count) <= old for count, old in zip(counts, before)):
+        assert time.monotonic() < deadline, f"{dict(stream.replies)}\n{stream.house.log_text()}"
+        time.sleep(0.02)
+
+
 def wait_until_empty(house, seconds=60):
     deadline = time.monotonic() + seconds
     while "queue: 0 messages" not in (text := house.command("status").stdout):
@@ -130,13 +140,12 @@ def test_power_cut(disk, make_house):
         for client in clients:
             stack.enter_context(client)
         for _ in range(CUTS):
-            time.sleep(chance.uniform(0.4, 1.2))
+            wait_until_busy(stream, clients)
+            time.sleep(chance.uniform(0.1, 1.0))
             cut_power(disk, house, stream, chance)
-        time.sleep(0.3)
+        wait_until_busy(stream, clients)
     wait_until_empty(house)
     for client in clients:
         assert not client.wrong, client.wrong[:5]
-        assert len(client.removed) > CUTS, "nothing was removed"
-    assert len(stream.acknowledged) > 10 * CUTS, dict(stream.replies)
     present = set(stream.stored()[0])
     stream.verify(set().union(*(client.removed | client.unsure - present for client in clients)))
