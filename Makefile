@@ -159,9 +159,9 @@ deps-test:
 deps-lint:
 	@sh conf/deps.sh $(sort $(PACKAGES_BUILD) $(PACKAGES_LINT))
 
-# A demo domain in the foreground. DEMO_DIR and PORT_BASE are conf/demo.sh's.
+# A demo domain in the foreground. DEMO_DIR, PORT_BASE and DEMO_ROUTES are conf/demo.sh's.
 .PHONY: demo demo-build
-demo: demo-build ## install what is needed, build, run a demo domain on ports from PORT_BASE (10000)
+demo: demo-build ## build and run a demo domain on ports from PORT_BASE (10000); DEMO_ROUTES="d.test=127.0.0.1:2525": mail for d.test goes there
 	@exec sh conf/demo.sh $(BUILD)
 demo-build: deps-demo
 	+@$(MAKE) -j$(JOBS) all

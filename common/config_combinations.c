@@ -159,4 +159,6 @@ void config_check_combinations(const struct config *config, const struct config_
     check_limits(&config->limits, lines, mistakes);
     check_throttle(&config->throttle, lines, mistakes);
     check_pop3(&config->pop3, lines, mistakes);
+    const struct number networks = {CONFIG_SECTION_RELAY, "networks", 0};
+    config_check_relay(config, line_of(lines, &networks), mistakes);
 }

@@ -110,6 +110,9 @@ void config_key_reset(const struct config_key *key, void *base);
 bool config_scan(struct slice text, char *copy, struct config_mistakes *mistakes);
 
 /* What no single value tells: impossible combinations, what is missing. */
+/* Its part in config_relay.c: `relay` and `route`. */
+void config_check_relay(const struct config *config, unsigned networks_line,
+                        struct config_mistakes *mistakes);
 void config_check_combinations(const struct config *config, const struct config_lines *lines,
                                struct config_mistakes *mistakes);
 

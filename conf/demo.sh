@@ -1,7 +1,9 @@
 #!/bin/sh
 # A demo domain in the foreground, for `make demo`: demo.sh BUILD [the build directory].
 #
-# DEMO_DIR   where its state lies (BUILD/demo)    PORT_BASE  added to each standard port (10000)
+# DEMO_DIR     where its state lies (BUILD/demo)    PORT_BASE  added to each standard port (10000)
+# DEMO_ROUTES  "elsewhere.test=127.0.0.1:2525 other.test=[::1]:2526": mail for those domains goes
+#              there, without DNS, and clients on this host may send it without a password
 #
 # As root the roles run under numeric uids from 62000 on; as anybody else all have that user's.
 set -eu
@@ -31,6 +33,25 @@ if [ ! -e "$chain" ]; then
     chmod 644 "$chain"
 fi
 
+# Routes from DOMAIN=HOST:PORT ...
+print_routes() {
+    [ -n "${DEMO_ROUTES:-}" ] || return 0
+    set -f
+    for route in $DEMO_ROUTES; do
+        case $route in
+        ?*=?*:*[0-9]) ;;
+        *)
+            echo "DEMO_ROUTES: \"$route\": write DOMAIN=HOST:PORT" >&2
+            exit 1
+            ;;
+        esac
+        target=${route#*=} host=${target%:*} host=${host#[} host=${host%]}
+        echo "route \"${route%%=*}\" { host = \"$host\"  port = ${target##*:}  tls = may }"
+    done
+    set +f
+    echo 'relay { networks = { 127.0.0.0/8, ::1/128 }  private-targets = yes }'
+}
+
 uids=
 [ "$(id -u)" -ne 0 ] || uids="uid-base = 62000"
 cat >"$config" <<END
@@ -50,6 +71,7 @@ listen imaps       { port = $(port 993)  addresses = { $addresses } }
 listen pop3        { port = $(port 110)  addresses = { $addresses } }
 listen pop3s       { port = $(port 995)  addresses = { $addresses } }
 END
+print_routes >>"$config"
 
 if [ ! -e "$dir/names/accounts" ]; then
     for name in alice bob carol; do
@@ -74,6 +96,14 @@ announce() {
         kill -0 $$ 2>/dev/null || exit # the process of this shell is the master by now
         sleep 0.1
     done
+    if [ -n "${DEMO_ROUTES:-}" ]; then
+        routed=${DEMO_ROUTES%%=*}
+        elsewhere="Mail for other domains goes to: $DEMO_ROUTES
+swaks --server 127.0.0.1:$(port 25) --from alice@demo.test --to x@$routed"
+    else
+        elsewhere="Mail for other domains leaves by the DNS. DEMO_ROUTES='elsewhere.test=127.0.0.1:2525' make demo sends
+that of elsewhere.test there, and takes it without a password from this host."
+    fi
     cat <<END
 
 The domain demo.test runs: alice, bob and carol have mailboxes, password "staffetta";
@@ -91,6 +121,8 @@ $build/staffetta -c $config status
 
 Thunderbird: name alice@demo.test, password staffetta; IMAP localhost $(port 993) SSL/TLS, or POP3 localhost
 $(port 995) SSL/TLS; SMTP localhost $(port 465) SSL/TLS; confirm the exception for the self-signed certificate.
+
+$elsewhere
 ready
 END
 }

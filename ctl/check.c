@@ -10,6 +10,7 @@ void check_house(const struct config *config, enum check_when when,
     if (mistakes->fatal == fatal_before)
         check_names(config, mistakes);
     check_certificates(config, mistakes);
+    check_routes(config, mistakes);
     if (when == CHECK_STOPPED)
         check_ports(config, mistakes);
     config_mistakes_sort(mistakes);

@@ -27,6 +27,9 @@ void check_ports(const struct config *config, struct config_mistakes *mistakes);
 /* check_files.c: state, log, control socket, accounts, aliases, mail. */
 void check_files(const struct config *config, struct config_mistakes *mistakes);
 
+/* check_routes.c: password files, source addresses. */
+void check_routes(const struct config *config, struct config_mistakes *mistakes);
+
 /* check_names.c: what stands in the accounts, alias and sender files, which are there. */
 void check_names(const struct config *config, struct config_mistakes *mistakes);
 

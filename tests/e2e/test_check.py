@@ -60,6 +60,27 @@ def test_all_mistakes_at_once_with_line_and_advice(unstarted, tmp_path):
     assert numbers == sorted(numbers)
 
 
+def test_routes_that_cannot_be_used(unstarted, tmp_path):
+    password = tmp_path / "password"
+    unstarted.extra = f"""
+route a.example {{ user = u  password-file = "{password}" }}
+route b.example {{ source = {{ 127.0.0.1, 203.0.113.77 }} }}
+relay {{ networks = 203.0.113.0/24 }}"""
+    unstarted.write_config()
+    status, lines = check(unstarted)
+    assert status == 1
+    assert find(lines, line_of(unstarted, "route a."), "No such file", "write the password")
+    assert find(lines, line_of(unstarted, "route b."), "no address 203.0.113.77", "write one of")
+    assert find(lines, line_of(unstarted, "relay {"), "warning", "public network")
+    assert not [line for line in lines if "127.0.0.1" in line]
+    password.write_text("secret\n")
+    password.chmod(0o644)
+    unstarted.extra = unstarted.extra.replace(", 203.0.113.77", "")
+    unstarted.write_config()
+    status, lines = check(unstarted)
+    assert status == 0 and find(lines, line_of(unstarted, "route a."), "warning", "chmod 600")
+
+
 def test_a_key_that_does_not_fit(unstarted, tmp_path):
     chain, _ = make_certificate(tmp_path, "one.example")
     _, key = make_certificate(tmp_path, "other.example")

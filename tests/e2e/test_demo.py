@@ -33,11 +33,12 @@ class Demo:
         self.base = free_base()
         self.process = None
 
-    def start(self):
+    def start(self, **environment):
         """What it prints, up to `ready`."""
         self.process = subprocess.Popen(
             ["sh", ROOT / "conf/demo.sh", BUILD],
-            env={**ENVIRONMENT, "DEMO_DIR": str(self.directory), "PORT_BASE": str(self.base)},
+            env={**ENVIRONMENT, "DEMO_DIR": str(self.directory), "PORT_BASE": str(self.base),
+                 **environment},
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, start_new_session=True)
         lines = []
         for line in self.process.stdout:
@@ -117,3 +118,20 @@ def test_postmaster_is_alice_and_mail_stays(demo):
         demo.end(how)
     demo.start()
     assert len(demo.messages("alice")) == 3
+
+
+def test_mail_for_other_domains_goes_by_routes(demo):
+    """Clients on this host may send it only where routes are given."""
+    def send(domain):
+        return paste(f"swaks --server 127.0.0.1:{demo.base + 25} --from you@example.org "
+                     f"--to x@{domain} --quit-after RCPT").stdout
+
+    demo.start()
+    assert "550 5.7.1" in send("elsewhere.test")
+    demo.end(signal.SIGTERM)
+    lines = demo.start(DEMO_ROUTES="elsewhere.test=127.0.0.1:2525 six.test=[::1]:2526")
+    config = (demo.directory / "staffetta.conf").read_text()
+    assert 'route "elsewhere.test" { host = "127.0.0.1"  port = 2525' in config
+    assert 'route "six.test" { host = "::1"  port = 2526' in config
+    assert any(line.startswith("swaks") and "x@elsewhere.test" in line for line in lines)
+    assert "250 2.1.5" in send("elsewhere.test") and "250 2.1.5" in send("six.test")

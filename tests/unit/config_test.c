@@ -56,6 +56,18 @@ static const struct mistake_case mistake_cases[] = {
     {"accounts { source = pam file = /f }", 6, "accounts.file means nothing with source = pam"},
     {"accounts { source = pam mailbox = /var/mail }", 6, "write a path below the home"},
     {"accounts { source = file mailbox = \"~/Maildir\" }", 6, "accounts.mailbox means nothing"},
+    {"relay { networks = { 10.1.0.0/16, 127.0.0.0/8, ::1/128, fd00::/8 } }", 0, NULL},
+    {"relay { networks = 10.1.0.1/16 }", 6, "write a list of networks like"},
+    {"route a.example { host = h.example user = u password-file = /p }", 0, NULL},
+    {"route a.example { user = u }", 6, "write password-file = PATH too"},
+    {"route a.example { password-file = /p }", 6, "write user = NAME too"},
+    {"route a.example { user = u password-file = /p tls = never }", 6, "leave tls = never out"},
+    {"route a.example { implicit-tls = yes tls = never }", 6, "write one of them"},
+    {"route a.example { protocol = lmtp }", 6, "write host = NAME too"},
+    {"route a.example { protocol = lmtp host = h.example }", 0, NULL},
+    {"route a.example { sender = b@c.example }\nroute a.example { }", 0, NULL},
+    {"route a.example { }\nroute A.example { }", 7, "route a.example is there already, in line 6"},
+    {"route a.example { sender = b.c }\nroute a.example { sender = B.c }", 7, "in line 6"},
     {"hostname = other.example", 6, "hostname is given twice, before in line 1"},
     {"queue { retry = { 1m, 5m } }\nqueue { retry = 1h }", 7, "given twice, before in line 6"},
     {"queue { retry = { 1m, 5m } retry += { 1h } }", 0, NULL},
@@ -215,6 +227,59 @@ static void values_arrive(void **state)
     assert_int_equal(config.smtp.bare_line_ends, CONFIG_BARE_KEEP);
     assert_int_equal(config.uid_base, 70000);
     assert_null(config.log.file.text);
+    config_clear(&config);
+}
+
+static void some_combinations_are_doubtful(void **state)
+{
+    (void)state;
+    static const struct mistake_case cases[] = {
+        {"relay { networks = { 10.0.0.0/8, 198.51.100.0/24 } }", 6,
+         "198.51.100.0/24 is a public network"},
+        {"relay { networks = 10.0.0.0/7 }", 6, "10.0.0.0/7 is a public network"},
+        {"relay { networks = ::/0 }", 6, "::/0 is a public network"},
+        {"relay { networks = 100.64.0.0/10 }", 6, "is a public network"},
+        {"route \"*\" { }\nroute a.example { }", 7, "route a.example is never taken: route * in"},
+        {"route .example { }\nroute a.example { sender = b.c }", 7, "never taken: route .example"},
+        {"route \"*\" { sender = b.c }\nroute a.example { sender = B.C }", 7, "never taken"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        char text[1000];
+        struct config config;
+        struct config_mistakes mistakes = {0};
+        snprintf(text, sizeof(text), "%s%s\n", WHOLE, cases[i].text);
+        if (!config_parse(slice_of_string(text), &config, &mistakes) || mistakes.count != 1
+            || mistakes.items[0].line != cases[i].line
+            || mistakes.items[0].severity != CONFIG_WARNING
+            || !strstr(mistakes.items[0].text, cases[i].says)) {
+            config_mistakes_print(&mistakes, cases[i].text);
+            fail_msg("not warned of: %s", cases[i].text);
+        }
+        config_mistakes_clear(&mistakes);
+        config_clear(&config);
+    }
+}
+
+static void networks_have_their_addresses(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *address;
+        bool has;
+    } cases[] = {
+        {"10.1.2.3", true}, {"10.2.0.0", false}, {"::1", true},     {"::2", false},
+        {"0.0.0.1", false}, {"a01::", false},    {"fd12::5", true},
+    };
+    struct config config;
+    struct config_mistakes mistakes = {0};
+    assert_true(config_parse(SLICE(WHOLE "relay { networks = { 10.1.0.0/16, ::1, fd00::/8 } }\n"),
+                             &config, &mistakes));
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        struct ip_address address;
+        assert_true(ip_address_parse(slice_of_string(cases[i].address), &address));
+        assert_int_equal(config_networks_have(&config.relay.networks, &address), cases[i].has);
+    }
+    assert_false(config_networks_have(&config.relay.networks, &(struct ip_address){0}));
     config_clear(&config);
 }
 
@@ -382,6 +447,8 @@ int main(void)
         cmocka_unit_test(all_mistakes_at_once_in_order),
         cmocka_unit_test(what_is_missing),
         cmocka_unit_test(values_arrive),
+        cmocka_unit_test(some_combinations_are_doubtful),
+        cmocka_unit_test(networks_have_their_addresses),
         cmocka_unit_test(many_items_keep_their_values),
         cmocka_unit_test(a_descriptor_carries_the_text_unchangeable),
         cmocka_unit_test(values_and_their_formats),
