@@ -43,6 +43,7 @@ PROGRAMS := \
 	libexec/smtpd-filter:smtpd/filter/filter_main.c:smtpd,storage,common \
 	libexec/smtpd-queue:smtpd/queue/queue_main.c:smtpd,storage,common \
 	libexec/smtpd-deliver:smtpd/deliver_main.c:smtpd,storage,common \
+	libexec/smtpd-relay:smtpd/relay/relay_main.c:smtpd,common \
 	libexec/imapd-login:imapd/login_main.c:imapd,storage,common \
 	libexec/imapd-mailbox:imapd/mailbox_main.c:imapd,storage,common \
 	libexec/pop3d-login:pop3d/login_main.c:pop3d,storage,common \

@@ -50,7 +50,7 @@ static enum transport_result tls_handshake(struct stream *stream, struct error *
     enum transport_result result = failure(stream->state, code, "TLS handshake", error);
     if (result != TRANSPORT_END)
         return result;
-    error_set(error, ERROR_PEER, "TLS handshake: the client closed the connection");
+    error_set(error, ERROR_PEER, "TLS handshake: the peer closed the connection");
     return TRANSPORT_FAILED;
 }
 
@@ -92,7 +92,7 @@ static enum transport_result tls_write(struct stream *stream, const struct iovec
     enum transport_result result = failure(stream->state, code, "TLS", error);
     if (result != TRANSPORT_END)
         return result;
-    error_set(error, ERROR_PEER, "TLS: closed by the client");
+    error_set(error, ERROR_PEER, "TLS: closed by the peer");
     return TRANSPORT_FAILED;
 }
 
@@ -125,6 +125,16 @@ static const struct stream_transport tls_transport = {
     .clear = tls_clear,
 };
 
+/* A client speaks first. */
+static const struct stream_transport tls_client_transport = {
+    .handshake = tls_handshake,
+    .read = tls_read,
+    .write = tls_write,
+    .end_output = tls_end_output,
+    .pending = tls_pending,
+    .clear = tls_clear,
+};
+
 bool tls_stream_start(struct stream *stream, struct tls_context *context, struct error *error)
 {
     SSL *ssl = tls_context_connection(context, stream->fd, error);
@@ -134,10 +144,21 @@ bool tls_stream_start(struct stream *stream, struct tls_context *context, struct
     return true;
 }
 
+void tls_stream_connect(struct stream *stream, SSL *ssl)
+{
+    stream_start_transport(stream, &tls_client_transport, ssl);
+}
+
+const SSL *tls_stream_connection(const struct stream *stream)
+{
+    bool is_tls = stream->transport == &tls_transport || stream->transport == &tls_client_transport;
+    return is_tls && !stream->handshaking ? stream->state : NULL;
+}
+
 bool tls_stream_facts(const struct stream *stream, struct tls_facts *facts)
 {
-    if (stream->transport != &tls_transport || stream->handshaking || !stream->state)
-        return false;
-    tls_connection_facts(stream->state, facts);
-    return true;
+    const SSL *ssl = tls_stream_connection(stream);
+    if (ssl)
+        tls_connection_facts(ssl, facts);
+    return ssl != NULL;
 }

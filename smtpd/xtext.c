@@ -1,4 +1,4 @@
-/* The two functions of xtext.h. Pure. */
+/* The functions of xtext.h. Pure. */
 #include "smtpd/xtext.h"
 
 #include "common/cursor.h"
@@ -52,4 +52,19 @@ void xtext_decode(struct slice text, struct buffer *out)
     uint8_t character;
     while (take_character(&in, &character))
         buffer_append_octet(out, character);
+}
+
+void xtext_encode(struct slice octets, struct buffer *out)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    for (size_t i = 0; i < octets.len; i++) {
+        uint8_t octet = octets.ptr[i];
+        if (octet >= '!' && octet <= '~' && octet != '+' && octet != '=') {
+            buffer_append_octet(out, octet);
+            continue;
+        }
+        buffer_append_octet(out, '+');
+        buffer_append_octet(out, (uint8_t)digits[octet >> 4]);
+        buffer_append_octet(out, (uint8_t)digits[octet & 15]);
+    }
 }

@@ -1,4 +1,5 @@
-/* xtext of RFC 3461 4, in which DSN parameters hide "+", "=" and spaces. Pure; sessions. */
+/* xtext of RFC 3461 4, in which DSN parameters hide "+", "=" and spaces. Pure; sessions, relay.
+ */
 #ifndef SMTPD_XTEXT_H
 #define SMTPD_XTEXT_H
 
@@ -10,5 +11,8 @@ bool xtext_is_valid(struct slice text);
 
 /* Appends what a valid xtext means. Failure is the buffer's. */
 void xtext_decode(struct slice text, struct buffer *out);
+
+/* Appends the octets as xtext. */
+void xtext_encode(struct slice octets, struct buffer *out);
 
 #endif

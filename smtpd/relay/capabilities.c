@@ -1,0 +1,101 @@
+/* The answer to EHLO; see capabilities.h. Pure; relay. */
+#include "smtpd/relay/capabilities.h"
+
+#include "common/size.h"
+
+/* The next word, off the front of *rest; spaces and tabs between. */
+static bool take_word(struct slice *rest, struct slice *word)
+{
+    *rest = slice_trim(*rest);
+    size_t end = 0;
+    while (end < rest->len && rest->ptr[end] != ' ' && rest->ptr[end] != '\t')
+        end++;
+    *word = slice_range(*rest, 0, end);
+    *rest = slice_from(*rest, end);
+    return word->len > 0;
+}
+
+static void read_size(struct slice rest, struct capabilities *capabilities)
+{
+    struct slice word;
+    uint64_t size;
+    if (take_word(&rest, &word) && slice_parse_number(word, &size))
+        capabilities->size = size;
+}
+
+static void read_mechanisms(struct slice rest, struct capabilities *capabilities)
+{
+    struct slice word;
+    while (take_word(&rest, &word)) {
+        if (slice_equal_nocase(word, SLICE("PLAIN")))
+            capabilities->offered |= OFFERS_PLAIN;
+        if (slice_equal_nocase(word, SLICE("LOGIN")))
+            capabilities->offered |= OFFERS_LOGIN;
+    }
+}
+
+static void read_limit(struct slice word, struct slice name, uint32_t *limit)
+{
+    uint64_t number;
+    if (slice_starts_with_nocase(word, name)
+        && slice_parse_number(slice_from(word, name.len), &number) && number > 0
+        && number <= UINT32_MAX)
+        *limit = (uint32_t)number;
+}
+
+/* limits-param = limit-name-value 0*[SP limit-name-value]    RFC 9422 4 */
+static void read_limits(struct slice rest, struct capabilities *capabilities)
+{
+    struct slice word;
+    while (take_word(&rest, &word)) {
+        read_limit(word, SLICE("RCPTMAX="), &capabilities->recipients_max);
+        read_limit(word, SLICE("MAILMAX="), &capabilities->messages_max);
+    }
+}
+
+static const struct keyword {
+    struct slice name;
+    unsigned offers;
+    void (*read)(struct slice rest, struct capabilities *capabilities);
+} keywords[] = {
+    {{(const uint8_t *)"PIPELINING", 10}, OFFERS_PIPELINING, NULL},
+    {{(const uint8_t *)"SIZE", 4}, OFFERS_SIZE, read_size},
+    {{(const uint8_t *)"8BITMIME", 8}, OFFERS_8BITMIME, NULL},
+    {{(const uint8_t *)"SMTPUTF8", 8}, OFFERS_SMTPUTF8, NULL},
+    {{(const uint8_t *)"CHUNKING", 8}, OFFERS_CHUNKING, NULL},
+    {{(const uint8_t *)"STARTTLS", 8}, OFFERS_STARTTLS, NULL},
+    {{(const uint8_t *)"DSN", 3}, OFFERS_DSN, NULL},
+    {{(const uint8_t *)"ENHANCEDSTATUSCODES", 19}, OFFERS_ENHANCED, NULL},
+    {{(const uint8_t *)"REQUIRETLS", 10}, OFFERS_REQUIRETLS, NULL},
+    {{(const uint8_t *)"AUTH", 4}, 0, read_mechanisms},
+    {{(const uint8_t *)"LIMITS", 6}, 0, read_limits},
+};
+
+static void read_keyword(struct slice line, struct capabilities *capabilities)
+{
+    struct slice word;
+    if (!take_word(&line, &word))
+        return;
+    /* "AUTH=LOGIN PLAIN": how old servers for Outlook wrote it. */
+    if (slice_starts_with_nocase(word, SLICE("AUTH="))) {
+        read_mechanisms(slice_from(word, 5), capabilities);
+        read_mechanisms(line, capabilities);
+        return;
+    }
+    for (size_t i = 0; i < ARRAY_LENGTH(keywords); i++) {
+        if (!slice_equal_nocase(word, keywords[i].name))
+            continue;
+        capabilities->offered |= keywords[i].offers;
+        if (keywords[i].read)
+            keywords[i].read(line, capabilities);
+    }
+}
+
+void capabilities_read(const struct peer_reply *reply, struct capabilities *capabilities)
+{
+    struct slice rest = reply->lines, line;
+    *capabilities = (struct capabilities){.offered = 0};
+    bool greeted = peer_reply_next_line(&rest, &line); /* the server's name and greeting */
+    while (greeted && peer_reply_next_line(&rest, &line))
+        read_keyword(line, capabilities);
+}

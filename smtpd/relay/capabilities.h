@@ -1,0 +1,36 @@
+/* What a server offers in its answer to EHLO or LHLO, RFC 5321 4.1.1.1. Pure; relay. */
+#ifndef SMTPD_RELAY_CAPABILITIES_H
+#define SMTPD_RELAY_CAPABILITIES_H
+
+#include "smtpd/relay/peer_reply.h"
+
+enum capability {
+    OFFERS_PIPELINING = 1 << 0, /* RFC 2920 */
+    OFFERS_SIZE = 1 << 1,       /* RFC 1870 */
+    OFFERS_8BITMIME = 1 << 2,   /* RFC 6152 */
+    OFFERS_SMTPUTF8 = 1 << 3,   /* RFC 6531 */
+    OFFERS_CHUNKING = 1 << 4,   /* RFC 3030 */
+    OFFERS_STARTTLS = 1 << 5,   /* RFC 3207 */
+    OFFERS_DSN = 1 << 6,        /* RFC 3461 */
+    OFFERS_ENHANCED = 1 << 7,   /* RFC 2034 */
+    OFFERS_REQUIRETLS = 1 << 8, /* RFC 8689 */
+    OFFERS_PLAIN = 1 << 9,      /* AUTH, RFC 4954 */
+    OFFERS_LOGIN = 1 << 10,
+};
+
+struct capabilities {
+    unsigned offered;        /* of enum capability */
+    uint64_t size;           /* octets of a message; 0: not said */
+    uint32_t recipients_max; /* LIMITS RCPTMAX, RFC 9422; 0: not said */
+    uint32_t messages_max;   /* LIMITS MAILMAX: transactions of one connection; 0: not said */
+};
+
+/* Unknown keywords and malformed parameters count for nothing; a keyword given twice adds up. */
+void capabilities_read(const struct peer_reply *reply, struct capabilities *capabilities);
+
+static inline bool capabilities_offer(const struct capabilities *capabilities, enum capability one)
+{
+    return (capabilities->offered & (unsigned)one) != 0;
+}
+
+#endif

@@ -1,0 +1,701 @@
+/* Messages and connections of one destination; see destination.h. relay. */
+#include "smtpd/relay/destination.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <sodium.h>
+#include <utlist.h>
+
+#include "smtpd/queue/outcome_text.h"
+#include "smtpd/relay/relay.h"
+#include "smtpd/relay/routes.h"
+
+enum {
+    TRIES_MAX = 3,             /* of a message, by connections that break before it is sent */
+    WAIT_LEAST_MS = 60 * 1000, /* after a failure; doubled with each more */
+    WAIT_MOST_MS = 1800 * 1000,
+    WAIT_DOUBLINGS = 5,
+    REMEMBERED_MS = 600 * 1000, /* without mail */
+    AHEAD = 2,                  /* messages for each connection with PIPELINING */
+    TLSA_MAX = 32,
+};
+
+/* A connection and what it is made of. */
+struct line {
+    struct peer peer; /* its owner is this line */
+    struct line *prev, *next;
+    struct destination *destination;
+    struct target *target; /* a share */
+    size_t place;
+    uint64_t number; /* for the log */
+    bool is_ready;
+    bool is_leaving;
+    bool plain; /* the handshake failed before: without TLS this time */
+    struct tls_client_tlsa tlsa[TLSA_MAX];
+    struct peer_settings settings;
+};
+
+static void work_later(struct destination *destination)
+{
+    turn_defer(&destination->relay->turn, &destination->work);
+}
+
+/* ---- what queue is told ---- */
+
+unsigned destination_window(const struct destination *destination)
+{
+    if (!destination)
+        return 1;
+    unsigned most = destination->allowed * (destination->pipelines ? AHEAD : 1);
+    return most < RELAY_WINDOW_MAX ? most : RELAY_WINDOW_MAX;
+}
+
+/* Of 60 s to 30 min, a fifth more or less: many destinations that failed together (the line was
+ * down) are not tried again together. */
+static void wait_after_failure(struct destination *destination)
+{
+    unsigned doublings =
+        destination->failures < WAIT_DOUBLINGS ? destination->failures : WAIT_DOUBLINGS;
+    uint64_t wait_ms = (uint64_t)WAIT_LEAST_MS << doublings;
+    if (wait_ms > WAIT_MOST_MS)
+        wait_ms = WAIT_MOST_MS;
+    wait_ms = wait_ms * 4 / 5 + randombytes_uniform((uint32_t)wait_ms * 2 / 5);
+    destination->failures++;
+    destination->allowed = 1;
+    destination->wait_until_ms = turn_now_ms() + wait_ms;
+}
+
+static void succeed(struct destination *destination)
+{
+    destination->failures = 0;
+    destination->wait_until_ms = 0;
+    if (destination->allowed < destination->most)
+        destination->allowed++;
+}
+
+static void finish(struct destination *destination, struct outgoing *message,
+                   const struct peer *peer)
+{
+    destination->under_way--;
+    destination->unused_since_ms = turn_now_ms();
+    relay_finish(destination->relay, message, peer);
+}
+
+static void settle_and_finish(struct destination *destination, struct outgoing *message,
+                              const struct outcome *outcome)
+{
+    outgoing_settle_rest(message, outcome);
+    finish(destination, message, NULL);
+}
+
+/* All that waits, since there is no connection and none to be had. */
+static void settle_waiting(struct destination *destination, const struct outcome *outcome)
+{
+    while (destination->waiting) {
+        struct outgoing *message = destination->waiting;
+        DL_DELETE(destination->waiting, message);
+        destination->waiting_count--;
+        settle_and_finish(destination, message, outcome);
+    }
+}
+
+static void format_failure(const char *code, const char *words, struct buffer *text)
+{
+    char line[OUTCOME_WORDS_MAX + 1];
+    snprintf(line, sizeof(line), "%s %s", code, words);
+    outcome_text_format(&(struct outcome_text){.words = slice_of_string(line)}, text);
+}
+
+static void fail_waiting(struct destination *destination, enum relay_status status,
+                         const char *code, const char *words)
+{
+    struct buffer text = BUFFER_WITH_LIMIT(RELAY_TEXT_MAX);
+    format_failure(code, words, &text);
+    settle_waiting(destination, &(struct outcome){.status = status, .text = buffer_slice(&text)});
+    buffer_clear(&text);
+}
+
+/* ---- connections ---- */
+
+static const struct peer_handler line_handler;
+
+static void read_tlsa(struct line *line, const struct target_host *host)
+{
+    struct slice rest = buffer_slice(&host->tlsa), rdata;
+    size_t count = 0;
+    line->settings.server.check = TLS_CHECK_NOTHING;
+    while (count < TLSA_MAX && dns_result_next(&rest, &rdata)) {
+        if (rdata.len < 3)
+            continue;
+        struct tls_client_tlsa *record = &line->tlsa[count++];
+        *record = (struct tls_client_tlsa){rdata.ptr[0], rdata.ptr[1], rdata.ptr[2],
+                                           slice_from(rdata, 3)};
+        if (tls_client_tlsa_is_usable(record))
+            line->settings.server.check = TLS_CHECK_DANE;
+    }
+    line->settings.server.tlsa = line->tlsa;
+    line->settings.server.tlsa_count = count;
+}
+
+/* The strongest that is known: DANE, the route's wish, else whatever the server offers. */
+static void choose_tls(struct line *line, const struct target_host *host)
+{
+    struct peer_settings *settings = &line->settings;
+    const struct config_route *route = line->destination->route;
+    enum config_route_tls wish = route ? route->tls : CONFIG_TLS_MAY;
+    settings->implicit_tls = route && route->implicit_tls;
+    settings->server.name = host->has_name ? host->name : NULL;
+    settings->tls = wish == CONFIG_TLS_NEVER ? PEER_TLS_NEVER
+                    : wish == CONFIG_TLS_MAY ? PEER_TLS_MAY
+                                             : PEER_TLS_MUST;
+    if (settings->implicit_tls)
+        settings->tls = PEER_TLS_MUST;
+    settings->server.check = wish == CONFIG_TLS_VERIFY ? TLS_CHECK_NAME : TLS_CHECK_NOTHING;
+    if (host->has_tlsa && wish != CONFIG_TLS_NEVER) {
+        settings->tls = PEER_TLS_MUST;
+        read_tlsa(line, host);
+    }
+    if (line->plain)
+        settings->tls = PEER_TLS_NEVER;
+}
+
+static struct ip_address choose_source(struct destination *destination, uint8_t family)
+{
+    const struct config_route *route = destination->route;
+    for (size_t i = 0; route && i < route->source.count; i++) {
+        const struct ip_address *source =
+            &route->source.items[destination->next_source++ % route->source.count];
+        if (source->family == family)
+            return *source;
+    }
+    return (struct ip_address){.family = IP_NONE};
+}
+
+static void connect_line(struct line *line)
+{
+    struct destination *destination = line->destination;
+    struct relay *relay = destination->relay;
+    const struct config_route *route = destination->route;
+    const struct config *config = &relay->role->config;
+    const struct target_place *place = &line->target->places[line->place];
+    const struct target_host *host = &line->target->hosts[place->host];
+    line->settings = (struct peer_settings){
+        .host = host->name,
+        .address = place->address,
+        .port = route ? route->port : 25,
+        .source = choose_source(destination, place->address.family),
+        .helo = route && route->helo.text ? route->helo.text : config->hostname,
+        .lmtp = route && route->protocol == CONFIG_ROUTE_LMTP,
+        .tls_client = relay->tls,
+        .user = route ? route->user.text : NULL,
+        .password = route ? relay->passwords[route - config->routes] : NULL,
+        .connect_ms = (unsigned)config->relay.connect_ms,
+        .reply_ms = (unsigned)config->relay.reply_ms,
+        .idle_ms = (unsigned)config->relay.idle_ms,
+    };
+    choose_tls(line, host);
+    line->peer.owner = line;
+    line->number = ++relay->last_connection;
+    peer_open(&line->peer, &line->settings, &line_handler, &relay->turn, relay->chunk);
+}
+
+static bool open_line(struct destination *destination, size_t place, bool plain)
+{
+    struct line *line = calloc(1, sizeof(*line));
+    if (!line)
+        return false;
+    line->destination = destination;
+    line->target = target_share(destination->target);
+    line->place = place;
+    line->plain = plain;
+    DL_APPEND(destination->lines, line);
+    destination->line_count++;
+    destination->opening++;
+    destination->relay->connections++;
+    connect_line(line);
+    return true;
+}
+
+/* The connection is no more; freed at the end of the turn. */
+static void end_line(struct line *line)
+{
+    struct destination *destination = line->destination;
+    struct relay *relay = destination->relay;
+    DL_DELETE(destination->lines, line);
+    destination->line_count -= !line->is_leaving;
+    destination->opening -= !line->is_ready;
+    destination->unused_since_ms = turn_now_ms();
+    line->destination = NULL;
+    DL_APPEND(relay->ended, line);
+    relay_connection_ended(relay);
+}
+
+static void log_connection(const struct line *line, const struct peer_failure *why)
+{
+    const struct destination *destination = line->destination;
+    const struct peer *peer = &line->peer;
+    char address[IP_ADDRESS_TEXT_SIZE];
+    ip_address_format(&line->settings.address, address);
+    int64_t took_ms = (int64_t)(turn_now_ms() - peer->opened_ms);
+    if (!why)
+        LOG(&destination->relay->role->log, LOG_INFO, "connected_to",
+            log_hex("connection", line->number), log_bytes("destination", destination->name),
+            log_text("host", line->settings.host), log_text("address", address),
+            log_number("port", line->settings.port),
+            log_text("tls", peer->tls_version ? peer->tls_version : "none"),
+            log_text("cipher", peer->tls_cipher ? peer->tls_cipher : ""),
+            log_text("verified", peer->tls_verified ? peer->tls_verified : ""),
+            log_number("ms", took_ms));
+    else
+        LOG(&destination->relay->role->log, LOG_WARNING, "connection_failed",
+            log_hex("connection", line->number), log_bytes("destination", destination->name),
+            log_text("host", line->settings.host), log_text("address", address),
+            log_number("port", line->settings.port), log_text("code", why->code),
+            log_text("error", why->words), log_bytes("reply", buffer_slice(&why->reply)),
+            log_number("messages", peer->transactions), log_number("ms", took_ms));
+}
+
+/* ---- failures of a connection ---- */
+
+/* Every place was tried by this line. What waits is settled, unless others carry it. */
+static void fail_destination(struct line *line, const struct peer_failure *why)
+{
+    struct destination *destination = line->destination;
+    if (destination->line_count > destination->opening) {
+        /* The server lets us have those that stand, and no more. */
+        destination->allowed = destination->line_count - destination->opening;
+        return;
+    }
+    if (destination->opening > 1)
+        return; /* others are still being tried */
+    struct buffer text = BUFFER_WITH_LIMIT(RELAY_TEXT_MAX);
+    struct outcome outcome = {.status = RELAY_TEMPORARY};
+    if (why->reply.len > 0)
+        outcome.flags = RELAY_PEER_SAID;
+    peer_append_outcome(&line->settings, slice_of_string(why->code), why->words,
+                        buffer_slice(&why->reply), &text);
+    outcome.text = buffer_slice(&text);
+    wait_after_failure(destination);
+    settle_waiting(destination, &outcome);
+    buffer_clear(&text);
+    destination->best_place = 0;
+}
+
+/* Without TLS, where anything is allowed and the handshake was what failed; else the next place.
+ * False: there is none. */
+static bool try_next(struct line *line, const struct peer_failure *why)
+{
+    if (line->destination->waiting_count == 0 || line->destination->relay->role->stopping)
+        return false;
+    if (why->kind == PEER_BAD_TLS && line->settings.tls == PEER_TLS_MAY) {
+        line->plain = true;
+    } else {
+        line->plain = false;
+        line->place++;
+    }
+    return line->place < line->target->place_count && line->target == line->destination->target;
+}
+
+static void on_closed(struct peer *peer, const struct peer_failure *why)
+{
+    struct line *line = peer->owner;
+    struct destination *destination = line->destination;
+    if (why)
+        log_connection(line, why);
+    bool goes_on = why && !line->is_ready && try_next(line, why)
+                   && open_line(destination, line->place, line->plain);
+    if (why && !line->is_ready && !goes_on)
+        fail_destination(line, why);
+    else if (why && line->is_ready && peer->transactions == 0)
+        destination->failures++;
+    end_line(line);
+    work_later(destination);
+}
+
+/* ---- messages of a connection ---- */
+
+static void on_ready(struct peer *peer)
+{
+    struct line *line = peer->owner;
+    struct destination *destination = line->destination;
+    line->is_ready = true;
+    destination->opening--;
+    destination->relay->served++;
+    destination->pipelines = capabilities_offer(&peer->offers, OFFERS_PIPELINING);
+    if (line->target == destination->target)
+        destination->best_place = line->place;
+    log_connection(line, NULL);
+}
+
+static bool can_open_more(const struct destination *destination)
+{
+    return destination->opening > 0 || destination->line_count < destination->allowed;
+}
+
+/* messages-per-minute: a bucket of one second's worth, one at least. */
+static bool take_token(struct destination *destination)
+{
+    if (!destination->route || destination->route->messages_per_minute == 0)
+        return true;
+    double per_ms = destination->route->messages_per_minute / 60000.0;
+    double most = per_ms * 1000.0 > 1.0 ? per_ms * 1000.0 : 1.0;
+    uint64_t now = turn_now_ms();
+    destination->tokens += (double)(now - destination->tokens_at_ms) * per_ms;
+    destination->tokens_at_ms = now;
+    if (destination->tokens > most)
+        destination->tokens = most;
+    if (destination->tokens >= 1.0) {
+        destination->tokens -= 1.0;
+        return true;
+    }
+    ev_timer_set(&destination->rate_timer, (1.0 - destination->tokens) / per_ms / 1000.0 + 0.001,
+                 0.0);
+    ev_timer_start(destination->relay->role->loop, &destination->rate_timer);
+    return false;
+}
+
+static struct outgoing *on_next(struct peer *peer, bool ahead)
+{
+    struct line *line = peer->owner;
+    struct destination *destination = line->destination;
+    struct outgoing *message = destination->waiting;
+    if (!message || ev_is_active(&destination->rate_timer))
+        return NULL;
+    /* Behind a message that is slow to be answered only if no connection could be free sooner. */
+    if (ahead && can_open_more(destination))
+        return NULL;
+    if (!take_token(destination))
+        return NULL;
+    DL_DELETE(destination->waiting, message);
+    destination->waiting_count--;
+    return message;
+}
+
+static void on_settled(struct peer *peer, struct outgoing *message)
+{
+    struct line *line = peer->owner;
+    struct destination *destination = line->destination;
+    if (destination->wait_until_ms <= turn_now_ms())
+        succeed(destination);
+    finish(destination, message, peer);
+}
+
+static void on_returned(struct peer *peer, struct outgoing *message, const struct peer_failure *why)
+{
+    struct line *line = peer->owner;
+    struct destination *destination = line->destination;
+    bool lost = message->queue_number != destination->relay->queue_number;
+    message->tries += why != NULL;
+    if (!lost && message->tries < TRIES_MAX && !(why && why->kind == PEER_LOCAL)) {
+        DL_PREPEND(destination->waiting, message);
+        destination->waiting_count++;
+        return;
+    }
+    struct buffer text = BUFFER_WITH_LIMIT(RELAY_TEXT_MAX);
+    if (why)
+        peer_append_outcome(&line->settings, slice_of_string(why->code), why->words,
+                            buffer_slice(&why->reply), &text);
+    outgoing_settle_rest(message,
+                         &(struct outcome){.status = RELAY_TEMPORARY, .text = buffer_slice(&text)});
+    buffer_clear(&text);
+    if (why && why->kind != PEER_LOCAL)
+        wait_after_failure(destination);
+    finish(destination, message, peer);
+}
+
+static void on_leaving(struct peer *peer)
+{
+    struct line *line = peer->owner;
+    line->is_leaving = true;
+    line->destination->line_count--;
+    if (line->destination->waiting_count > 0)
+        work_later(line->destination);
+}
+
+static void on_slowed(struct peer *peer)
+{
+    struct line *line = peer->owner;
+    struct destination *destination = line->destination;
+    if (destination->allowed > 1)
+        destination->allowed = destination->allowed / 2;
+    else
+        wait_after_failure(destination);
+}
+
+static const struct peer_handler line_handler = {
+    .ready = on_ready,
+    .next = on_next,
+    .settled = on_settled,
+    .returned = on_returned,
+    .slowed = on_slowed,
+    .leaving = on_leaving,
+    .closed = on_closed,
+};
+
+void destination_free_lines(struct line *lines)
+{
+    struct line *line, *next;
+    DL_FOREACH_SAFE (lines, line, next) {
+        peer_clear(&line->peer);
+        target_release(line->target);
+        free(line);
+    }
+}
+
+/* ---- work ---- */
+
+static void on_target(void *owner, struct target *target, const struct target_failure *why)
+{
+    struct destination *destination = owner;
+    destination->search = NULL;
+    if (target) {
+        target_release(destination->target);
+        destination->target = target;
+        destination->best_place = 0;
+        work_later(destination);
+        return;
+    }
+    LOG(&destination->relay->role->log, LOG_WARNING, "no_target",
+        log_bytes("destination", destination->name), log_text("code", why->code),
+        log_text("error", why->words));
+    if (why->status == RELAY_TEMPORARY)
+        wait_after_failure(destination);
+    fail_waiting(destination, why->status, why->code, why->words);
+}
+
+static bool has_target(const struct destination *destination)
+{
+    return destination->target && destination->target->good_until_ms > turn_now_ms();
+}
+
+static void find_target(struct destination *destination)
+{
+    struct relay *relay = destination->relay;
+    if (destination->search)
+        return;
+    if (slice_starts_with(destination->name, SLICE("="))
+        && !(destination->route && destination->route->host.text)) {
+        fail_waiting(destination, RELAY_TEMPORARY, "4.3.5",
+                     "the configuration has no route of that name with a host");
+        return;
+    }
+    destination->search = target_search(&relay->targets, destination->route, destination->name,
+                                        on_target, destination);
+    if (!destination->search)
+        fail_waiting(destination, RELAY_TEMPORARY, "4.3.0", "no memory");
+}
+
+static unsigned poke_idle(struct destination *destination)
+{
+    unsigned idle = 0;
+    struct line *line;
+    DL_FOREACH (destination->lines, line)
+        if (peer_is_idle(&line->peer)) {
+            peer_poke(&line->peer);
+            idle++;
+        }
+    return idle;
+}
+
+static void poke_busy(struct destination *destination)
+{
+    struct line *line;
+    DL_FOREACH (destination->lines, line)
+        if (line->is_ready)
+            peer_poke(&line->peer);
+}
+
+static void starve(struct destination *destination)
+{
+    if (destination->is_starved)
+        return;
+    destination->is_starved = true;
+    DL_APPEND2(destination->relay->starved, destination, prev_starved, next_starved);
+}
+
+static void stop_starving(struct destination *destination)
+{
+    if (!destination->is_starved)
+        return;
+    destination->is_starved = false;
+    DL_DELETE2(destination->relay->starved, destination, prev_starved, next_starved);
+}
+
+/* As many connections as there are messages without one. */
+static void open_lines(struct destination *destination, size_t served)
+{
+    while (destination->waiting_count > served && destination->line_count < destination->allowed) {
+        if (!has_target(destination)) {
+            find_target(destination);
+            return;
+        }
+        if (!relay_has_room(destination->relay)) {
+            starve(destination);
+            return;
+        }
+        if (!open_line(destination, destination->best_place, false)) {
+            if (destination->line_count == 0)
+                fail_waiting(destination, RELAY_TEMPORARY, "4.3.0", "no memory for a connection");
+            return;
+        }
+        served++;
+    }
+}
+
+static void on_work(struct deferred *deferred)
+{
+    struct destination *destination =
+        (struct destination *)(void *)((uint8_t *)deferred - offsetof(struct destination, work));
+    if (destination->waiting_count == 0)
+        return;
+    size_t served = poke_idle(destination) + destination->opening;
+    open_lines(destination, served);
+    if (!can_open_more(destination))
+        poke_busy(destination);
+}
+
+static void on_rate_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    work_later(timer->data);
+}
+
+/* ---- the table ---- */
+
+static char *make_key(const struct relay *relay, const struct config_route *route,
+                      struct slice name, size_t *octets, size_t *name_at)
+{
+    char number[24];
+    int digits = snprintf(number, sizeof(number), "%td ",
+                          route ? route - relay->role->config.routes : (ptrdiff_t)-1);
+    *name_at = (size_t)digits;
+    *octets = *name_at + name.len;
+    char *key = malloc(*octets);
+    if (!key)
+        return NULL;
+    memcpy(key, number, *name_at);
+    for (size_t i = 0; i < name.len; i++)
+        key[*name_at + i] = (char)ascii_lower(name.ptr[i]);
+    return key;
+}
+
+static struct destination *new_destination(struct relay *relay, const struct config_route *route,
+                                           char *key, size_t octets)
+{
+    struct destination *destination = calloc(1, sizeof(*destination));
+    if (!destination)
+        return NULL;
+    destination->relay = relay;
+    destination->route = route;
+    destination->key = key;
+    destination->key_octets = octets;
+    destination->allowed = 1;
+    destination->most = route && route->connections ? route->connections
+                                                    : relay->role->config.relay.per_destination;
+    destination->tokens = 1.0;
+    destination->tokens_at_ms = destination->unused_since_ms = turn_now_ms();
+    destination->work = (struct deferred){.run = on_work};
+    ev_timer_init(&destination->rate_timer, on_rate_timer, 0.0, 0.0);
+    destination->rate_timer.data = destination;
+    HASH_ADD_KEYPTR(hh, relay->destinations, key, octets, destination);
+    if (hash_table_holds(&destination->hh))
+        return destination;
+    free(destination);
+    return NULL;
+}
+
+static struct destination *find_destination(struct relay *relay, const struct outgoing *message)
+{
+    const struct config_route *route =
+        routes_find(&relay->role->config, message->destination_name, message->reverse_path);
+    size_t octets, name_at;
+    char *key = make_key(relay, route, message->destination_name, &octets, &name_at);
+    if (!key)
+        return NULL;
+    struct destination *destination;
+    HASH_FIND(hh, relay->destinations, key, octets, destination);
+    if (!destination) {
+        destination = new_destination(relay, route, key, octets);
+        if (destination) {
+            destination->name = slice_of(key + name_at, octets - name_at);
+            return destination;
+        }
+    }
+    free(key);
+    return destination;
+}
+
+/* ---- what the role calls ---- */
+
+void destination_take(struct relay *relay, struct outgoing *message)
+{
+    struct destination *destination = find_destination(relay, message);
+    message->destination = destination;
+    if (!destination) {
+        struct outcome outcome = {.status = RELAY_TEMPORARY,
+                                  .text = SLICE("4.3.0 no memory for a destination")};
+        outgoing_settle_rest(message, &outcome);
+        relay_finish(relay, message, NULL);
+        return;
+    }
+    DL_APPEND(destination->waiting, message);
+    destination->waiting_count++;
+    destination->under_way++;
+    work_later(destination);
+}
+
+void destination_forget_messages(struct destination *destination)
+{
+    struct line *line;
+    settle_waiting(destination, &(struct outcome){.status = RELAY_TEMPORARY});
+    DL_FOREACH (destination->lines, line)
+        if (!peer_is_idle(&line->peer))
+            peer_abort(&line->peer, "the queue is gone");
+}
+
+void destination_quit(struct destination *destination)
+{
+    struct line *line;
+    DL_FOREACH (destination->lines, line)
+        if (!line->is_leaving)
+            peer_quit(&line->peer);
+}
+
+void destination_feed(struct destination *destination)
+{
+    stop_starving(destination);
+    work_later(destination);
+}
+
+bool destination_give_up_idle(struct destination *destination)
+{
+    struct line *line;
+    DL_FOREACH (destination->lines, line) {
+        if (!peer_is_idle(&line->peer))
+            continue;
+        peer_quit(&line->peer);
+        return true;
+    }
+    return false;
+}
+
+bool destination_is_forgettable(const struct destination *destination, uint64_t now_ms)
+{
+    return destination->under_way == 0 && destination->line_count == 0 && !destination->search
+           && destination->unused_since_ms + REMEMBERED_MS < now_ms
+           && destination->wait_until_ms + REMEMBERED_MS < now_ms;
+}
+
+void destination_free(struct destination *destination)
+{
+    HASH_DEL(destination->relay->destinations, destination);
+    stop_starving(destination);
+    turn_cancel(&destination->work);
+    ev_timer_stop(destination->relay->role->loop, &destination->rate_timer);
+    target_search_drop(destination->search);
+    target_release(destination->target);
+    free(destination->key);
+    free(destination);
+}

@@ -1,0 +1,85 @@
+/*
+ * Everything that goes to one place: its messages under way, its connections, and how much it
+ * takes. relay.
+ *
+ *   destination_take ─> waiting ──next()──> a peer ──settled()──> RELAY_RESULT
+ *                         ^  └─ the place cannot be reached: settled by what was the matter
+ *                         └──returned()── the connection ended before the message was sent
+ *
+ * Slow start: one connection at first, one more for each message that was taken, up to the
+ * configuration's number; half of them when the server asks for less. A destination that fails as a
+ * whole (no address, no connection, no TLS where it must be) says so with wait_ms, and what waits
+ * is settled at once: queue has the schedule.
+ */
+#ifndef SMTPD_RELAY_DESTINATION_H
+#define SMTPD_RELAY_DESTINATION_H
+
+#include "common/hash_table.h"
+#include "smtpd/relay/outgoing.h"
+#include "smtpd/relay/peer.h"
+#include "smtpd/relay/target.h"
+
+struct relay;
+struct line;
+
+struct destination {
+    UT_hash_handle hh;
+    struct relay *relay;
+    const struct config_route *route; /* NULL: the DNS decides */
+    char *key;                        /* the route's number, ' ', the name */
+    size_t key_octets;
+    struct slice name; /* in key: as queue names it */
+
+    struct outgoing *waiting; /* a list, oldest first */
+    size_t waiting_count;
+    size_t under_way; /* messages that queue waits for, `waiting` among them */
+
+    struct line *lines; /* connections, those that are being made among them */
+    unsigned line_count;
+    unsigned opening;
+    unsigned allowed; /* connections at once, as of now */
+    unsigned most;    /* the configuration's */
+    unsigned next_source;
+    bool pipelines;                                  /* the last server that was reached */
+    struct destination *prev_starved, *next_starved; /* relay->starved */
+    bool is_starved;
+
+    struct target *target;
+    struct target_search *search;
+    size_t best_place; /* of the target: where connections were possible */
+
+    unsigned failures;      /* of the whole destination, in succession */
+    uint64_t wait_until_ms; /* turn_now_ms() */
+    uint64_t unused_since_ms;
+    double tokens; /* messages-per-minute: messages that may begin now */
+    uint64_t tokens_at_ms;
+    ev_timer rate_timer;
+    struct deferred work;
+};
+
+/* Takes the message. No memory for its destination: it is settled, temporarily. */
+void destination_take(struct relay *relay, struct outgoing *message);
+
+/* Messages that may be under way from now on; NULL is fine. */
+unsigned destination_window(const struct destination *destination);
+
+/* queue is gone: its messages are dropped, connections that carry some are cut. */
+void destination_forget_messages(struct destination *destination);
+
+/* All connections end; no message is under way. */
+void destination_quit(struct destination *destination);
+
+/* A connection may be opened that could not before. */
+void destination_feed(struct destination *destination);
+
+/* Ends one idle connection; false: there is none. */
+bool destination_give_up_idle(struct destination *destination);
+
+/* Nothing is under way, and nothing worth remembering. */
+bool destination_is_forgettable(const struct destination *destination, uint64_t now_ms);
+void destination_free(struct destination *destination);
+
+/* Those of relay->ended. */
+void destination_free_lines(struct line *lines);
+
+#endif

@@ -1,0 +1,28 @@
+/*
+ * MAIL and RCPT with the parameters that the server offered, RFC 5321 4.1.1. Pure; relay.
+ */
+#ifndef SMTPD_RELAY_ENVELOPE_H
+#define SMTPD_RELAY_ENVELOPE_H
+
+#include "smtpd/relay/capabilities.h"
+#include "smtpd/relay/outgoing.h"
+
+/* What the message needs beyond the letters of 1982. */
+enum envelope_needs {
+    NEEDS_8BITMIME = 1,
+    NEEDS_SMTPUTF8 = 2,
+};
+
+/* Looks through the header section where SMTPUTF8 was asked for: what turns out to be ASCII needs
+ * none of it. A body in a file is taken at its word. */
+unsigned envelope_needs(const struct outgoing *message);
+
+/* MAIL FROM:<...> with SIZE, BODY, SMTPUTF8, RET and ENVID, and CRLF. Failure is the buffer's. */
+void envelope_append_mail(const struct outgoing *message, const struct capabilities *offers,
+                          unsigned needs, struct buffer *commands);
+
+/* RCPT TO:<...> with NOTIFY and ORCPT, and CRLF. */
+void envelope_append_rcpt(const struct outgoing_recipient *recipient,
+                          const struct capabilities *offers, struct buffer *commands);
+
+#endif

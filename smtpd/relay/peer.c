@@ -1,0 +1,514 @@
+/*
+ * A connection to a server, up to the first message and after the last; see peer.h. The
+ * transactions are in peer_exchange.c, the login in peer_login.c. relay.
+ *
+ * Each state awaits one thing:
+ *
+ *   CONNECTING  the socket to become writable, connect_ms at most
+ *   SECURING    on_secured; then a greeting (implicit TLS) or, after STARTTLS, EHLO once more
+ *   GREETING    220
+ *   HELLO       the answer to EHLO or LHLO; of an old server, to HELO
+ *   STARTTLS    220, and not an octet behind it
+ *   LOGIN       the answers of AUTH
+ *   READY       those of transactions, or nothing for idle_ms
+ *   QUIT, OVER  nothing
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+#include "common/fd.h"
+#include "common/tls_stream.h"
+#include "smtpd/queue/outcome_text.h"
+#include "smtpd/relay/peer_internal.h"
+
+enum {
+    OUTPUT_HIGH_WATER = 1 << 18,
+    OUTPUT_MAX = 1 << 20, /* beyond that one chunk at its worst, and an envelope of 100 */
+    QUIT_LINGER_MS = 2000,
+    TEXT_MAX = 1 << 17,
+};
+
+static const char *const awaited[] = {
+    [PEER_CONNECTING] = "the connection",
+    [PEER_SECURING] = "the TLS handshake",
+    [PEER_GREETING] = "the greeting",
+    [PEER_HELLO] = "the answer to EHLO",
+    [PEER_STARTTLS] = "the answer to STARTTLS",
+    [PEER_LOGIN] = "the answer to AUTH",
+    [PEER_READY] = "the answer to a message",
+    [PEER_QUIT] = "the end",
+    [PEER_OVER] = "nothing",
+};
+
+/* The only place that writes `state`. */
+static void enter(struct peer *peer, enum peer_state state)
+{
+    peer->state = state;
+}
+
+/* ---- the end ---- */
+
+void peer_append_outcome(const struct peer_settings *settings, struct slice code, const char *words,
+                         struct slice reply, struct buffer *text)
+{
+    char address[IP_ADDRESS_TEXT_SIZE], line[OUTCOME_WORDS_MAX + 1], server[OUTCOME_PEER_MAX + 1];
+    snprintf(line, sizeof(line), "%.*s %s", SLICE_PRINTF(code), words);
+    snprintf(server, sizeof(server), "%s [%s]", settings->host,
+             ip_address_format(&settings->address, address));
+    outcome_text_format(&(struct outcome_text){.words = slice_of_string(line),
+                                               .reply = reply,
+                                               .peer = slice_of_string(server)},
+                        text);
+}
+
+static void fill_failure(const struct peer_end *end, struct peer_failure *why)
+{
+    *why = (struct peer_failure){.kind = end->kind, .reply = BUFFER_WITH_LIMIT(RELAY_TEXT_MAX)};
+    snprintf(why->code, sizeof(why->code), "%s", end->code);
+    snprintf(why->words, sizeof(why->words), "%s", end->words);
+    if (!end->reply)
+        return;
+    why->is_busy = peer_reply_is(end->reply, 4);
+    /* A connection that is refused says nothing about a recipient: always temporary. */
+    if (end->reply->enhanced.len > 0 && peer_reply_is(end->reply, 4))
+        snprintf(why->code, sizeof(why->code), "%.*s", SLICE_PRINTF(end->reply->enhanced));
+    buffer_append(&why->reply, slice_range(end->reply->lines, 0, RELAY_TEXT_MAX));
+}
+
+static void stop_connecting(struct peer *peer)
+{
+    ev_io_stop(peer->turn->loop, &peer->connectable);
+    ev_timer_stop(peer->turn->loop, &peer->connect_timer);
+    fd_discard(&peer->fd);
+}
+
+static void close_quietly(struct peer *peer)
+{
+    enter(peer, PEER_OVER);
+    peer->handler->closed(peer, NULL);
+}
+
+void peer_fail(struct peer *peer, const struct peer_end *end)
+{
+    if (peer->state == PEER_OVER)
+        return;
+    if (peer->state == PEER_QUIT) {
+        close_quietly(peer);
+        return;
+    }
+    struct peer_failure why;
+    fill_failure(end, &why);
+    enter(peer, PEER_OVER);
+    stop_connecting(peer);
+    stream_clear(&peer->stream);
+    peer_end_exchanges(peer, &why);
+    peer->handler->closed(peer, &why);
+    buffer_clear(&why.reply);
+}
+
+static void fail_refused(struct peer *peer, const char *words, const struct peer_reply *reply)
+{
+    peer_fail(peer, &(struct peer_end){PEER_REFUSED, "4.3.0", words, reply});
+}
+
+void peer_end_politely(struct peer *peer)
+{
+    enter(peer, PEER_QUIT);
+    stream_write(&peer->stream, SLICE("QUIT\r\n"));
+    stream_finish(&peer->stream, QUIT_LINGER_MS);
+    peer->handler->leaving(peer);
+}
+
+/* ---- EHLO, STARTTLS ---- */
+
+static void say_hello(struct peer *peer, const char *verb)
+{
+    enter(peer, PEER_HELLO);
+    buffer_reset(&peer->text);
+    buffer_append_format(&peer->text, "%s %s\r\n", verb, peer->settings->helo);
+    stream_write(&peer->stream, buffer_slice(&peer->text));
+    peer_await_reply(peer);
+}
+
+static void say_extended_hello(struct peer *peer)
+{
+    peer->is_extended = true;
+    say_hello(peer, peer->settings->lmtp ? "LHLO" : "EHLO");
+}
+
+static void start_tls(struct peer *peer)
+{
+    struct error error;
+    struct ssl_st *connection = tls_client_connection(peer->settings->tls_client, peer->stream.fd,
+                                                      &peer->settings->server, &error);
+    if (!connection) {
+        peer_fail(peer, &(struct peer_end){PEER_BAD_TLS, "4.7.5", error.text, NULL});
+        return;
+    }
+    enter(peer, PEER_SECURING);
+    tls_stream_connect(&peer->stream, connection);
+    peer_await_reply(peer);
+}
+
+static void become_ready(struct peer *peer)
+{
+    enter(peer, PEER_READY);
+    peer->handler->ready(peer);
+    peer_pump(peer);
+}
+
+/* What comes after EHLO depends on what it offered and on what we have already. */
+static void go_on(struct peer *peer)
+{
+    const struct peer_settings *settings = peer->settings;
+    bool offered = capabilities_offer(&peer->offers, OFFERS_STARTTLS);
+    if (!peer->tls_version && settings->tls != PEER_TLS_NEVER && offered) {
+        enter(peer, PEER_STARTTLS);
+        stream_write(&peer->stream, SLICE("STARTTLS\r\n"));
+        peer_await_reply(peer);
+    } else if (!peer->tls_version && settings->tls == PEER_TLS_MUST) {
+        peer_fail(peer,
+                  &(struct peer_end){PEER_BAD_TLS, "4.7.4",
+                                     "the server offers no TLS, which is required here", NULL});
+    } else if (settings->user && !peer->is_logged_in) {
+        enter(peer, PEER_LOGIN);
+        peer_begin_login(peer);
+    } else {
+        become_ready(peer);
+    }
+}
+
+static void on_greeting(struct peer *peer, const struct peer_reply *reply)
+{
+    if (reply->code != 220)
+        fail_refused(peer, "the server refused the connection", reply);
+    else
+        say_extended_hello(peer);
+}
+
+/* RFC 5321 3.2: an old server that does not know EHLO is greeted with HELO. */
+static bool may_be_old(const struct peer *peer, const struct peer_reply *reply)
+{
+    return peer->is_extended && !peer->settings->lmtp && peer_reply_is(reply, 5)
+           && peer->settings->tls != PEER_TLS_MUST && !peer->settings->user;
+}
+
+static void on_hello(struct peer *peer, const struct peer_reply *reply)
+{
+    if (peer_reply_is(reply, 2)) {
+        peer->offers = (struct capabilities){.offered = 0};
+        if (peer->is_extended)
+            capabilities_read(reply, &peer->offers);
+        go_on(peer);
+    } else if (may_be_old(peer, reply)) {
+        peer->is_extended = false;
+        say_hello(peer, "HELO");
+    } else {
+        fail_refused(peer, "the server refused our greeting", reply);
+    }
+}
+
+/* RFC 3207 6: what came in the clear behind the answer is not from whom the handshake will be. */
+static void on_starttls(struct peer *peer, const struct peer_reply *reply)
+{
+    if (reply->code == 220 && stream_discard_input(&peer->stream) > 0) {
+        peer_fail(peer, &(struct peer_end){
+                            PEER_MALFORMED, "4.7.0",
+                            "octets in the clear behind the answer to STARTTLS: an attack", NULL});
+    } else if (reply->code == 220) {
+        start_tls(peer);
+    } else if (peer->settings->tls == PEER_TLS_MUST) {
+        peer_fail(peer,
+                  &(struct peer_end){PEER_BAD_TLS, "4.7.4",
+                                     "the server refused STARTTLS, which is required here", reply});
+    } else {
+        peer->offers.offered &= ~(unsigned)OFFERS_STARTTLS;
+        go_on(peer);
+    }
+}
+
+static void on_login(struct peer *peer, const struct peer_reply *reply)
+{
+    if (!peer_continue_login(peer, reply))
+        return;
+    peer->is_logged_in = true;
+    go_on(peer);
+}
+
+/* ---- the stream ---- */
+
+static void on_reply(struct peer *peer, const struct peer_reply *reply)
+{
+    static void (*const handlers[])(struct peer *, const struct peer_reply *) = {
+        [PEER_GREETING] = on_greeting,      [PEER_HELLO] = on_hello,
+        [PEER_STARTTLS] = on_starttls,      [PEER_LOGIN] = on_login,
+        [PEER_READY] = peer_exchange_reply,
+    };
+    if (peer->state < sizeof(handlers) / sizeof(handlers[0]) && handlers[peer->state])
+        handlers[peer->state](peer, reply);
+}
+
+static void fail_lost(struct peer *peer, const char *what)
+{
+    char words[200];
+    snprintf(words, sizeof(words), "%s while %s was awaited", what, awaited[peer->state]);
+    peer_fail(peer, &(struct peer_end){PEER_LOST, "4.4.2", words, NULL});
+}
+
+static bool read_reply(struct peer *peer)
+{
+    struct cursor in = cursor_of(stream_input(&peer->stream));
+    struct cursor start = in;
+    struct peer_reply reply;
+    switch (peer_reply_read(&peer->reader, &in, &reply)) {
+    case PARSE_MORE:
+        return false;
+    case PARSE_BAD:
+        peer_fail(peer,
+                  &(struct peer_end){PEER_MALFORMED, "4.5.0",
+                                     "the server's answer is no SMTP reply, or endless", NULL});
+        return false;
+    case PARSE_DONE:
+        stream_consume(&peer->stream, cursor_since(&in, &start).len);
+        on_reply(peer, &reply);
+        break;
+    }
+    return true;
+}
+
+static void on_input(struct stream *stream)
+{
+    struct peer *peer = stream->owner;
+    while (peer->state != PEER_OVER && peer->state != PEER_SECURING && stream_input(stream).len > 0
+           && read_reply(peer))
+        continue;
+    if (peer->state == PEER_OVER || !stream_at_end(stream))
+        return;
+    if (peer_is_idle(peer))
+        close_quietly(peer);
+    else
+        fail_lost(peer, "the server closed the connection");
+}
+
+static void on_drained(struct stream *stream)
+{
+    struct peer *peer = stream->owner;
+    if (peer->state == PEER_READY)
+        peer_write_content(peer);
+}
+
+static void on_secured(struct stream *stream)
+{
+    struct peer *peer = stream->owner;
+    struct tls_facts facts;
+    if (!tls_stream_facts(stream, &facts))
+        return;
+    peer->tls_version = facts.version;
+    peer->tls_cipher = facts.cipher;
+    peer->tls_verified = tls_client_verified(tls_stream_connection(stream));
+    if (peer->settings->implicit_tls) {
+        enter(peer, PEER_GREETING);
+        peer_await_reply(peer);
+    } else {
+        say_extended_hello(peer);
+    }
+}
+
+static void on_deadline(struct stream *stream)
+{
+    struct peer *peer = stream->owner;
+    if (peer_is_idle(peer)) {
+        peer_end_politely(peer);
+        return;
+    }
+    char words[200];
+    snprintf(words, sizeof(words), "timed out while %s was awaited", awaited[peer->state]);
+    peer_fail(peer, &(struct peer_end){PEER_TIMEOUT, "4.4.2", words, NULL});
+}
+
+static void on_closed(struct stream *stream, const struct error *why)
+{
+    struct peer *peer = stream->owner;
+    if (!why || peer->state == PEER_QUIT || peer_is_idle(peer))
+        close_quietly(peer);
+    else if (peer->state == PEER_SECURING)
+        peer_fail(peer, &(struct peer_end){PEER_BAD_TLS, "4.7.5", why->text, NULL});
+    else
+        fail_lost(peer, why->text);
+}
+
+static const struct stream_handler stream_handler = {
+    .on_input = on_input,
+    .on_drained = on_drained,
+    .on_secured = on_secured,
+    .on_deadline = on_deadline,
+    .on_closed = on_closed,
+};
+
+/* ---- connecting ---- */
+
+static void fail_to_connect(struct peer *peer, enum peer_failure_kind kind, int code)
+{
+    struct error error;
+    errno = code;
+    error_errno(&error, "connect to port %u", peer->settings->port);
+    peer_fail(peer, &(struct peer_end){kind, "4.4.1", error.text, NULL});
+}
+
+static void on_connected(struct peer *peer)
+{
+    const struct stream_limits limits = {
+        .input = PEER_REPLY_MAX + PEER_REPLY_LINE_MAX,
+        .high_water = OUTPUT_HIGH_WATER,
+        .output = OUTPUT_MAX,
+        .stalled_ms = peer->settings->reply_ms,
+    };
+    int fd = peer->fd;
+    peer->fd = -1;
+    stop_connecting(peer);
+    stream_init(&peer->stream, peer->turn, fd, &stream_handler, &limits);
+    peer->stream.owner = peer;
+    if (peer->settings->implicit_tls) {
+        start_tls(peer);
+        return;
+    }
+    enter(peer, PEER_GREETING);
+    peer_await_reply(peer);
+}
+
+static void on_connectable(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    struct peer *peer = watcher->data;
+    int code = 0;
+    socklen_t size = sizeof(code);
+    if (getsockopt(peer->fd, SOL_SOCKET, SO_ERROR, &code, &size) != 0)
+        code = errno;
+    if (code != 0)
+        fail_to_connect(peer, PEER_UNREACHABLE, code);
+    else
+        on_connected(peer);
+}
+
+static void on_connect_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    fail_to_connect(timer->data, PEER_UNREACHABLE, ETIMEDOUT);
+}
+
+static bool bind_source(int fd, const struct ip_address *source)
+{
+    struct sockaddr_storage name;
+    const int on = 1;
+    socklen_t length = ip_address_to_sockaddr(source, 0, &name);
+    if (length == 0)
+        return true;
+    /* Not one port for each connection, but for each pair of ends. */
+    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+    return bind(fd, (const struct sockaddr *)&name, length) == 0;
+}
+
+static void begin_to_connect(struct peer *peer)
+{
+    const struct peer_settings *settings = peer->settings;
+    const int on = 1;
+    struct sockaddr_storage name;
+    socklen_t length = ip_address_to_sockaddr(&settings->address, settings->port, &name);
+    peer->fd = socket(name.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (peer->fd < 0 || !bind_source(peer->fd, &settings->source)) {
+        fail_to_connect(peer, PEER_LOCAL, errno);
+        return;
+    }
+    /* What we write is whole groups of commands: nothing is gained by holding back their ends. */
+    setsockopt(peer->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    if (connect(peer->fd, (const struct sockaddr *)&name, length) == 0) {
+        on_connected(peer);
+        return;
+    }
+    if (errno != EINPROGRESS) {
+        fail_to_connect(peer, PEER_UNREACHABLE, errno);
+        return;
+    }
+    ev_io_set(&peer->connectable, peer->fd, EV_WRITE);
+    ev_io_start(peer->turn->loop, &peer->connectable);
+    ev_timer_set(&peer->connect_timer, (double)settings->connect_ms / 1000.0, 0.0);
+    ev_timer_start(peer->turn->loop, &peer->connect_timer);
+}
+
+/* ---- what the owner calls ---- */
+
+static void on_work(struct deferred *deferred)
+{
+    struct peer *peer = (struct peer *)(void *)((uint8_t *)deferred - offsetof(struct peer, work));
+    if (peer->abort_words)
+        peer_fail(peer, &(struct peer_end){PEER_LOCAL, "4.3.2", peer->abort_words, NULL});
+    else if (peer->state == PEER_CONNECTING && peer->fd < 0)
+        begin_to_connect(peer);
+    else if (peer->state == PEER_READY)
+        peer_pump(peer);
+}
+
+void peer_open(struct peer *peer, const struct peer_settings *settings,
+               const struct peer_handler *handler, struct turn *turn, uint8_t *chunk)
+{
+    void *owner = peer->owner;
+    *peer = (struct peer){
+        .owner = owner,
+        .handler = handler,
+        .settings = settings,
+        .chunk = chunk,
+        .state = PEER_CONNECTING,
+        .opened_ms = turn_now_ms(),
+        .turn = turn,
+        .fd = -1,
+        .work = {.run = on_work},
+        .stream = {.fd = -1},
+        .text = BUFFER_WITH_LIMIT(TEXT_MAX),
+    };
+    ev_io_init(&peer->connectable, on_connectable, -1, EV_WRITE);
+    ev_timer_init(&peer->connect_timer, on_connect_timer, 0.0, 0.0);
+    peer->connectable.data = peer->connect_timer.data = peer;
+    turn_defer(turn, &peer->work);
+}
+
+void peer_poke(struct peer *peer)
+{
+    if (peer->state == PEER_READY)
+        turn_defer(peer->turn, &peer->work);
+}
+
+bool peer_is_idle(const struct peer *peer)
+{
+    return peer->state == PEER_READY && !peer->current.message;
+}
+
+void peer_abort(struct peer *peer, const char *words)
+{
+    peer->abort_words = words;
+    turn_defer(peer->turn, &peer->work);
+}
+
+void peer_quit(struct peer *peer)
+{
+    if (peer_is_idle(peer))
+        peer_end_politely(peer);
+    else
+        peer_abort(peer, "the relay ends");
+}
+
+void peer_clear(struct peer *peer)
+{
+    if (!peer->turn)
+        return;
+    enter(peer, PEER_OVER);
+    turn_cancel(&peer->work);
+    stop_connecting(peer);
+    stream_clear(&peer->stream);
+    buffer_clear(&peer->text);
+    peer->turn = NULL;
+}

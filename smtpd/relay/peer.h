@@ -1,0 +1,170 @@
+/*
+ * One connection to a server, as an SMTP or LMTP client: greeting, TLS, login, then one transaction
+ * after the other for as long as its owner has messages. It decides nothing about which server that
+ * is, or what a failure means for others; see destination.h. relay.
+ *
+ *   peer_open ─> CONNECTING ─> GREETING ─> HELLO ─┬──────────────────> READY ──> QUIT
+ *                    └─ (implicit TLS) ─> SECURING │<─ STARTTLS <─┤      │ next() a message
+ *                                            └─────┘              └─ LOGIN  settled(), returned()
+ *
+ * With PIPELINING a transaction is two writes (RFC 2920): MAIL, all RCPT and DATA; then the
+ * message, and behind it already the envelope of the next one.
+ *
+ * Whatever the server does, memory is bounded, each wait has a deadline, each message comes back
+ * once by settled() or returned(), and the end is one call of closed().
+ */
+#ifndef SMTPD_RELAY_PEER_H
+#define SMTPD_RELAY_PEER_H
+
+#include "common/ip_address.h"
+#include "common/stream.h"
+#include "common/tls_client.h"
+#include "smtpd/relay/capabilities.h"
+#include "smtpd/relay/data_encoder.h"
+#include "smtpd/relay/outgoing.h"
+
+enum peer_tls { PEER_TLS_NEVER, PEER_TLS_MAY, PEER_TLS_MUST };
+
+/* Whom to speak to and how. What it points to lives as long as the peer. */
+struct peer_settings {
+    const char *host; /* its name; for an address alone, that as text */
+    struct ip_address address;
+    uint16_t port;
+    struct ip_address source; /* IP_NONE: the kernel's choice */
+    const char *helo;         /* our name */
+    bool lmtp;
+    bool implicit_tls;
+    enum peer_tls tls;
+    struct tls_client_server server; /* with tls other than NEVER */
+    struct tls_client *tls_client;
+    const char *user; /* AUTH; NULL: none */
+    const char *password;
+    unsigned connect_ms, reply_ms, idle_ms;
+};
+
+enum peer_failure_kind {
+    PEER_UNREACHABLE, /* no connection */
+    PEER_REFUSED,     /* the server said so, before it took a message */
+    PEER_BAD_TLS,     /* the handshake failed, or there is no TLS and there must be */
+    PEER_LOST,        /* the connection broke or was closed */
+    PEER_TIMEOUT,
+    PEER_MALFORMED, /* what it says is no SMTP */
+    PEER_LOCAL,     /* it is ours: no memory, no descriptor, a body that cannot be read */
+};
+
+struct peer_failure {
+    enum peer_failure_kind kind;
+    bool is_busy;        /* REFUSED: 421 or 4yz, it asks for less */
+    char code[12];       /* enhanced status code, 4.y.z */
+    char words[200];     /* for people */
+    struct buffer reply; /* the server's own, line by line; may be empty */
+};
+
+struct peer;
+
+/* Called by the loop, never from inside peer_*. In closed() the owner may take the peer for dead;
+ * it is freed no earlier than at the end of the turn, after peer_clear(). */
+struct peer_handler {
+    void (*ready)(struct peer *peer); /* once: the server takes messages */
+    /* A message to send, which the peer holds from then on, or NULL. `ahead`: it would wait behind
+     * one that the server has not answered yet. */
+    struct outgoing *(*next)(struct peer *peer, bool ahead);
+    void (*settled)(struct peer *peer, struct outgoing *message); /* all recipients are */
+    /* Not sent: the connection ended before. `why` as in closed(), which follows. */
+    void (*returned)(struct peer *peer, struct outgoing *message, const struct peer_failure *why);
+    /* The server asks for less with an answer to a message (4.7.z, 4.3.2, 451 4.4.5 and such). */
+    void (*slowed)(struct peer *peer);
+    /* It takes no message any more: QUIT was said. closed() follows in 2 s at most. */
+    void (*leaving)(struct peer *peer);
+    /* NULL: we ended it with QUIT, or the server an idle connection. */
+    void (*closed)(struct peer *peer, const struct peer_failure *why);
+};
+
+enum peer_state {
+    PEER_CONNECTING,
+    PEER_SECURING, /* TLS handshake */
+    PEER_GREETING, /* 220 is awaited */
+    PEER_HELLO,    /* EHLO, HELO or LHLO was sent */
+    PEER_STARTTLS,
+    PEER_LOGIN, /* AUTH was sent */
+    PEER_READY,
+    PEER_QUIT, /* QUIT was sent; nothing is awaited but the end */
+    PEER_OVER,
+};
+
+/* One mail transaction. */
+struct exchange {
+    struct outgoing *message; /* NULL: none */
+    uint8_t places[RELAY_RECIPIENTS_MAX];
+    unsigned recipients; /* of this transaction; places[i] is the message's recipient */
+    unsigned commands;   /* RSET where it is needed, MAIL, RCPT each, DATA */
+    unsigned sent;
+    unsigned answered;
+    unsigned accepted;
+    unsigned needs; /* enum envelope_needs */
+    bool reset_first;
+    bool mail_refused;
+    bool sending; /* DATA was answered with 354 */
+    bool written; /* the final dot is in the output */
+    unsigned lmtp_answers;
+    struct outgoing_cursor at;
+    struct data_encoder encoder;
+};
+
+struct peer {
+    void *owner; /* the caller's */
+    const struct peer_handler *handler;
+    const struct peer_settings *settings;
+    uint8_t *chunk; /* OUTGOING_CHUNK octets that all peers of the process share */
+    enum peer_state state;
+
+    /* What the rest of relay may read. */
+    struct capabilities offers;
+    const char *tls_version; /* static; NULL: no TLS */
+    const char *tls_cipher;
+    const char *tls_verified; /* as tls_client_verified */
+    unsigned transactions;    /* that ended */
+    uint64_t opened_ms;
+
+    /* The rest is peer.c's. */
+    struct turn *turn;
+    int fd; /* while connecting; -1 else */
+    ev_io connectable;
+    ev_timer connect_timer;
+    struct deferred work;    /* what peer_open, peer_poke and peer_abort asked for */
+    const char *abort_words; /* NULL: not asked for */
+    struct stream stream;
+    struct peer_reply_reader reader;
+    struct exchange current;
+    struct exchange ahead;
+    bool is_extended; /* EHLO or LHLO was taken */
+    bool is_logged_in;
+    bool dirty; /* RSET before the next MAIL */
+    unsigned login_step;
+    struct buffer text; /* of an outcome, of commands: reused */
+};
+
+/* Begins to connect. Never fails at once: what happens is told by the handler. */
+void peer_open(struct peer *peer, const struct peer_settings *settings,
+               const struct peer_handler *handler, struct turn *turn, uint8_t *chunk);
+
+/* There are messages: at the end of the turn the peer asks next(), if it can take one. */
+void peer_poke(struct peer *peer);
+
+/* READY and without a message. */
+bool peer_is_idle(const struct peer *peer);
+
+/* With QUIT where it is idle; else at once, and what it holds comes back as by a failure. closed()
+ * follows, at the end of this turn or later. `words` is static. */
+void peer_quit(struct peer *peer);
+void peer_abort(struct peer *peer, const char *words);
+
+/* Frees all but the struct, without a call; messages it holds must have come back. May run twice.
+ */
+void peer_clear(struct peer *peer);
+
+/* Appends an outcome's text (smtpd/queue/outcome_text.h) about this server. `reply`: its lines. */
+void peer_append_outcome(const struct peer_settings *settings, struct slice code, const char *words,
+                         struct slice reply, struct buffer *text);
+
+#endif

@@ -1,0 +1,544 @@
+/*
+ * Mail transactions on a connection that is READY; see peer.h. relay.
+ *
+ *   current:  RSET? MAIL RCPT… DATA ──354──> message, dot ──> answer (LMTP: one a recipient) ─>
+ * done ahead:                                     └─ RSET? no: MAIL RCPT… DATA behind the dot ─>
+ * current
+ *
+ * Answers come in the order of the commands, so all of `current` before the first of `ahead`.
+ * Without PIPELINING each command waits for the answer to the one before, and nothing goes ahead.
+ */
+#include <assert.h>
+#include <stdio.h>
+
+#include "smtpd/queue/queue_protocol.h"
+#include "smtpd/relay/envelope.h"
+#include "smtpd/relay/peer_internal.h"
+
+enum command { COMMAND_RSET, COMMAND_MAIL, COMMAND_RCPT, COMMAND_DATA };
+
+enum { KEPT_TEXT_OCTETS = 4096 };
+
+static bool pipelines(const struct peer *peer)
+{
+    return capabilities_offer(&peer->offers, OFFERS_PIPELINING);
+}
+
+static bool is_last_transaction(const struct peer *peer)
+{
+    return peer->offers.messages_max > 0 && peer->transactions + 1 >= peer->offers.messages_max;
+}
+
+/* ---- outcomes ---- */
+
+/* A 3yz where none belongs is the server's fault, not the recipient's. */
+static struct slice code_of(const struct peer_reply *reply)
+{
+    static const char *const by_class[] = {[2] = "2.0.0", [3] = "4.5.0", [4] = "4.0.0", "5.0.0"};
+    if (reply->enhanced.len > 0)
+        return reply->enhanced;
+    return slice_of_string(by_class[reply->code / 100]);
+}
+
+static enum relay_status status_of(const struct peer_reply *reply)
+{
+    if (peer_reply_is(reply, 2))
+        return RELAY_DONE;
+    return peer_reply_is(reply, 5) ? RELAY_PERMANENT : RELAY_TEMPORARY;
+}
+
+/* The reply as an outcome, in peer->text: good until that is used again. */
+static struct outcome outcome_of_reply(struct peer *peer, const struct peer_reply *reply,
+                                       const char *words)
+{
+    struct outcome outcome = {.status = status_of(reply), .flags = RELAY_PEER_SAID};
+    if (outcome.status == RELAY_DONE && capabilities_offer(&peer->offers, OFFERS_DSN))
+        outcome.flags |= RELAY_KEEPS_DSN;
+    buffer_reset(&peer->text);
+    peer_append_outcome(peer->settings, code_of(reply), words, reply->lines, &peer->text);
+    outcome.text = buffer_slice(&peer->text);
+    return outcome;
+}
+
+static struct outcome outcome_of_ours(struct peer *peer, enum relay_status status, const char *code,
+                                      const char *words)
+{
+    buffer_reset(&peer->text);
+    peer_append_outcome(peer->settings, slice_of_string(code), words, SLICE(""), &peer->text);
+    return (struct outcome){.status = status, .text = buffer_slice(&peer->text)};
+}
+
+/* The recipients of the transaction that stand in `state`. */
+static void settle_those(struct exchange *exchange, enum recipient_state state,
+                         const struct outcome *outcome)
+{
+    for (unsigned i = 0; i < exchange->recipients; i++)
+        if (exchange->message->recipients[exchange->places[i]].state == state)
+            outgoing_settle(exchange->message, exchange->places[i], outcome);
+}
+
+static void put_back(struct exchange *exchange)
+{
+    for (unsigned i = 0; i < exchange->recipients; i++) {
+        struct outgoing_recipient *recipient = &exchange->message->recipients[exchange->places[i]];
+        if (recipient->state != RECIPIENT_SETTLED)
+            recipient->state = RECIPIENT_WAITING;
+    }
+}
+
+/* RFC 3463 3.8, 4.7.z, and the words of the trade for "not so fast". */
+static bool asks_for_less(const struct peer_reply *reply)
+{
+    static const char *const codes[] = {"4.3.2", "4.4.5", "4.7.28", "4.5.3"};
+    if (!peer_reply_is(reply, 4))
+        return false;
+    if (reply->code == 421 || slice_starts_with(reply->enhanced, SLICE("4.7.")))
+        return true;
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+        if (slice_equal(reply->enhanced, slice_of_string(codes[i])))
+            return true;
+    return false;
+}
+
+/* ---- commands ---- */
+
+static enum command command_at(const struct exchange *exchange, unsigned place, unsigned *recipient)
+{
+    if (exchange->reset_first && place == 0)
+        return COMMAND_RSET;
+    unsigned from_mail = place - exchange->reset_first;
+    if (from_mail == 0)
+        return COMMAND_MAIL;
+    *recipient = from_mail - 1;
+    return *recipient < exchange->recipients ? COMMAND_RCPT : COMMAND_DATA;
+}
+
+static void append_command(struct peer *peer, struct exchange *exchange)
+{
+    unsigned recipient = 0;
+    struct outgoing *message = exchange->message;
+    switch (command_at(exchange, exchange->sent++, &recipient)) {
+    case COMMAND_RSET:
+        buffer_append(&peer->text, SLICE("RSET\r\n"));
+        break;
+    case COMMAND_MAIL:
+        envelope_append_mail(message, &peer->offers, exchange->needs, &peer->text);
+        break;
+    case COMMAND_RCPT:
+        envelope_append_rcpt(&message->recipients[exchange->places[recipient]], &peer->offers,
+                             &peer->text);
+        break;
+    case COMMAND_DATA:
+        buffer_append(&peer->text, SLICE("DATA\r\n"));
+        break;
+    }
+}
+
+static void send_commands(struct peer *peer, struct exchange *exchange)
+{
+    buffer_reset(&peer->text);
+    while (exchange->sent < exchange->commands
+           && (pipelines(peer) || exchange->sent == exchange->answered))
+        append_command(peer, exchange);
+    if (peer->text.failed) {
+        peer_fail(peer, &(struct peer_end){PEER_LOCAL, "4.3.0", "no memory for an envelope", NULL});
+        return;
+    }
+    stream_write(&peer->stream, buffer_slice(&peer->text));
+    if (peer->text.capacity > KEPT_TEXT_OCTETS)
+        buffer_clear(&peer->text);
+    peer_await_reply(peer);
+}
+
+/* ---- the beginning ---- */
+
+/* What the server has said beforehand that it would refuse: true, and all are settled. */
+static bool is_refused_beforehand(struct peer *peer, struct outgoing *message, unsigned needs)
+{
+    uint64_t octets = outgoing_octets(message);
+    char words[160];
+    struct outcome outcome;
+    if (peer->offers.size > 0 && octets > peer->offers.size) {
+        snprintf(words, sizeof(words),
+                 "the message has %llu octets, this server takes no more than %llu",
+                 (unsigned long long)octets, (unsigned long long)peer->offers.size);
+        outcome = outcome_of_ours(peer, RELAY_PERMANENT, "5.3.4", words);
+    } else if ((needs & NEEDS_SMTPUTF8) != 0
+               && !capabilities_offer(&peer->offers, OFFERS_SMTPUTF8)) {
+        outcome = outcome_of_ours(peer, RELAY_PERMANENT, "5.6.7",
+                                  "the message has international addresses or header fields, which "
+                                  "this server does not take");
+    } else {
+        return false;
+    }
+    outgoing_settle_rest(message, &outcome);
+    return true;
+}
+
+static void choose_recipients(const struct peer *peer, struct exchange *exchange)
+{
+    struct outgoing *message = exchange->message;
+    uint32_t most = RELAY_RECIPIENTS_MAX;
+    if (peer->offers.recipients_max > 0 && peer->offers.recipients_max < most)
+        most = peer->offers.recipients_max;
+    for (size_t i = 0; i < message->recipient_count && exchange->recipients < most; i++) {
+        if (message->recipients[i].state != RECIPIENT_WAITING)
+            continue;
+        message->recipients[i].state = RECIPIENT_NAMED;
+        exchange->places[exchange->recipients++] = (uint8_t)i;
+    }
+}
+
+static void begin(struct peer *peer, struct exchange *exchange, struct outgoing *message,
+                  unsigned needs)
+{
+    *exchange = (struct exchange){.message = message, .needs = needs, .reset_first = peer->dirty};
+    peer->dirty = false;
+    choose_recipients(peer, exchange);
+    exchange->commands = exchange->reset_first + 2 + exchange->recipients;
+    send_commands(peer, exchange);
+}
+
+/* A message into the empty place; false: there is none. */
+static bool take_message(struct peer *peer, struct exchange *exchange)
+{
+    struct outgoing *message;
+    while ((message = peer->handler->next(peer, exchange == &peer->ahead)) != NULL) {
+        unsigned needs = envelope_needs(message);
+        if (!is_refused_beforehand(peer, message, needs)) {
+            begin(peer, exchange, message, needs);
+            return true;
+        }
+        peer->handler->settled(peer, message);
+    }
+    return false;
+}
+
+static bool has_recipients_left(const struct outgoing *message)
+{
+    for (size_t i = 0; i < message->recipient_count; i++)
+        if (message->recipients[i].state == RECIPIENT_WAITING)
+            return true;
+    return false;
+}
+
+/* The next envelope may follow once the dot is written, unless this message needs another
+ * transaction first, or no message was sent but a lone dot. */
+static bool may_go_ahead(const struct peer *peer)
+{
+    return pipelines(peer) && peer->current.written && peer->current.accepted > 0
+           && !peer->ahead.message && !is_last_transaction(peer)
+           && !has_recipients_left(peer->current.message);
+}
+
+void peer_pump(struct peer *peer)
+{
+    if (peer->state != PEER_READY)
+        return;
+    if (peer->current.message) {
+        if (may_go_ahead(peer))
+            take_message(peer, &peer->ahead);
+        return;
+    }
+    if (take_message(peer, &peer->current) || peer->state != PEER_READY)
+        return;
+    if (peer->settings->idle_ms == 0)
+        peer_end_politely(peer);
+    else
+        stream_set_deadline_ms(&peer->stream, peer->settings->idle_ms);
+}
+
+/* ---- the message ---- */
+
+static void emit(void *owner, struct slice octets)
+{
+    stream_write(owner, octets);
+}
+
+static void end_content(struct peer *peer)
+{
+    struct exchange *exchange = &peer->current;
+    data_encoder_end(&exchange->encoder);
+    exchange->written = true;
+    /* RFC 5321 4.5.3.2.6: twice as long as for other answers. */
+    stream_set_deadline_ms(&peer->stream, 2 * peer->settings->reply_ms);
+    if (may_go_ahead(peer))
+        take_message(peer, &peer->ahead);
+}
+
+void peer_write_content(struct peer *peer)
+{
+    struct exchange *exchange = &peer->current;
+    while (exchange->sending && !exchange->written && !stream_output_full(&peer->stream)) {
+        struct slice octets;
+        struct error error;
+        if (!outgoing_read(exchange->message, &exchange->at, peer->chunk, &octets, &error)) {
+            peer_fail(peer, &(struct peer_end){PEER_LOCAL, "4.3.0", error.text, NULL});
+            return;
+        }
+        if (octets.len == 0)
+            end_content(peer);
+        else
+            data_encoder_write(&exchange->encoder, octets);
+    }
+}
+
+static void begin_content(struct peer *peer)
+{
+    struct exchange *exchange = &peer->current;
+    exchange->sending = true;
+    data_encoder_init(&exchange->encoder, emit, &peer->stream);
+    if (exchange->accepted > 0) {
+        stream_set_deadline_ms(&peer->stream, 0); /* the stream's stalled_ms bounds the writing */
+        peer_write_content(peer);
+        return;
+    }
+    /* RFC 2920 3.1: all recipients were refused, yet DATA was not: a message without a line. */
+    exchange->written = true;
+    data_encoder_end(&exchange->encoder);
+    peer_await_reply(peer);
+}
+
+/* ---- the end ---- */
+
+static void begin_next(struct peer *peer)
+{
+    peer->current = peer->ahead;
+    peer->ahead = (struct exchange){.message = NULL};
+    if (!peer->current.message)
+        peer_pump(peer);
+}
+
+/* All of the transaction is answered. */
+static void finish(struct peer *peer, bool dirty)
+{
+    struct outgoing *message = peer->current.message;
+    bool last = is_last_transaction(peer);
+    peer->dirty = dirty;
+    peer->transactions++;
+    peer->current = (struct exchange){.message = NULL};
+    if (message->unsettled == 0) {
+        peer->handler->settled(peer, message);
+    } else if (!last && !peer->ahead.message) {
+        begin(peer, &peer->current, message, envelope_needs(message));
+        return;
+    } else {
+        peer->handler->returned(peer, message, NULL);
+    }
+    if (peer->state != PEER_READY)
+        return;
+    if (last)
+        peer_end_politely(peer);
+    else
+        begin_next(peer);
+}
+
+/* The server closes the connection (421), or we can no longer tell what its answers are to. */
+static void break_off(struct peer *peer, enum peer_failure_kind kind, const char *words,
+                      const struct peer_reply *reply)
+{
+    if (asks_for_less(reply))
+        peer->handler->slowed(peer);
+    peer_fail(peer, &(struct peer_end){kind, "4.3.2", words, reply});
+}
+
+void peer_end_exchanges(struct peer *peer, const struct peer_failure *why)
+{
+    struct exchange *current = &peer->current, *ahead = &peer->ahead;
+    struct outgoing *message = current->message, *behind = ahead->message;
+    if (message && current->sending && current->written && current->accepted > 0) {
+        /* The dot may have arrived: nobody knows, and the sender must not be told a lie. */
+        struct outcome outcome = outcome_of_ours(
+            peer, RELAY_TEMPORARY, "4.4.2",
+            "the connection broke behind the message: whether it was taken is not known");
+        settle_those(current, RECIPIENT_ACCEPTED, &outcome);
+    }
+    if (message)
+        put_back(current);
+    if (behind)
+        put_back(ahead);
+    *current = *ahead = (struct exchange){.message = NULL};
+    if (message && message->unsettled == 0)
+        peer->handler->settled(peer, message);
+    else if (message)
+        peer->handler->returned(peer, message, why);
+    if (behind)
+        peer->handler->returned(peer, behind, why);
+}
+
+/* ---- replies ---- */
+
+static void on_mail(struct peer *peer, const struct peer_reply *reply)
+{
+    struct exchange *exchange = &peer->current;
+    if (peer_reply_is(reply, 2))
+        return;
+    exchange->mail_refused = true;
+    if (asks_for_less(reply))
+        peer->handler->slowed(peer);
+    struct outcome outcome = outcome_of_reply(peer, reply, "the server refused the sender");
+    settle_those(exchange, RECIPIENT_NAMED, &outcome);
+}
+
+/* RFC 5321 4.5.3.1.10: 452 (of old servers 552) behind recipients that were taken means that the
+ * rest goes into another transaction. */
+static bool has_too_many(const struct exchange *exchange, const struct peer_reply *reply)
+{
+    return exchange->accepted > 0 && (reply->code == 452 || reply->code == 552)
+           && !slice_ends_with(reply->enhanced, SLICE(".2.2"));
+}
+
+static void on_rcpt(struct peer *peer, unsigned place, const struct peer_reply *reply)
+{
+    struct exchange *exchange = &peer->current;
+    if (exchange->mail_refused)
+        return;
+    unsigned number = exchange->places[place];
+    struct outgoing_recipient *recipient = &exchange->message->recipients[number];
+    if (peer_reply_is(reply, 2)) {
+        recipient->state = RECIPIENT_ACCEPTED;
+        exchange->accepted++;
+    } else if (has_too_many(exchange, reply)) {
+        recipient->state = RECIPIENT_WAITING;
+    } else {
+        struct outcome outcome = outcome_of_reply(peer, reply, "the server refused the recipient");
+        outgoing_settle(exchange->message, number, &outcome);
+    }
+}
+
+static void on_data(struct peer *peer, const struct peer_reply *reply)
+{
+    struct exchange *exchange = &peer->current;
+    if (reply->code == 354) {
+        begin_content(peer);
+        return;
+    }
+    if (exchange->accepted > 0) {
+        struct outcome outcome =
+            outcome_of_reply(peer, reply, "the server refused to take the message");
+        if (outcome.status == RELAY_DONE) /* 250 to DATA: it has not seen the message */
+            outcome.status = RELAY_TEMPORARY;
+        if (asks_for_less(reply))
+            peer->handler->slowed(peer);
+        settle_those(exchange, RECIPIENT_ACCEPTED, &outcome);
+    }
+    finish(peer, true);
+}
+
+/* Without PIPELINING: the next command, unless it would be in vain. */
+static void go_on(struct peer *peer)
+{
+    struct exchange *exchange = &peer->current;
+    bool all_named = exchange->sent + 1 == exchange->commands;
+    if (exchange->mail_refused)
+        finish(peer, false);
+    else if (all_named && exchange->accepted == 0)
+        finish(peer, true);
+    else
+        send_commands(peer, exchange);
+}
+
+static void on_command_reply(struct peer *peer, const struct peer_reply *reply)
+{
+    struct exchange *exchange = &peer->current;
+    unsigned recipient = 0;
+    switch (command_at(exchange, exchange->answered++, &recipient)) {
+    case COMMAND_RSET:
+        break; /* MAIL will be refused if it was not taken */
+    case COMMAND_MAIL:
+        on_mail(peer, reply);
+        break;
+    case COMMAND_RCPT:
+        on_rcpt(peer, recipient, reply);
+        break;
+    case COMMAND_DATA:
+        on_data(peer, reply);
+        return;
+    }
+    if (peer->state != PEER_READY)
+        return;
+    if (exchange->answered == exchange->sent)
+        go_on(peer);
+    else
+        peer_await_reply(peer);
+}
+
+/* LMTP, RFC 2033 4.2: an answer for each recipient that was accepted, in their order. */
+static struct outgoing_recipient *next_accepted(struct exchange *exchange, unsigned *number)
+{
+    for (unsigned i = 0; i < exchange->recipients; i++) {
+        *number = exchange->places[i];
+        if (exchange->message->recipients[*number].state == RECIPIENT_ACCEPTED)
+            return &exchange->message->recipients[*number];
+    }
+    return NULL;
+}
+
+static void on_lmtp_answer(struct peer *peer, const struct peer_reply *reply)
+{
+    struct exchange *exchange = &peer->current;
+    unsigned number;
+    struct outcome outcome = outcome_of_reply(
+        peer, reply, peer_reply_is(reply, 2) ? "delivered" : "the server refused the message");
+    if (next_accepted(exchange, &number))
+        outgoing_settle(exchange->message, number, &outcome);
+    if (!next_accepted(exchange, &number))
+        finish(peer, false);
+    else
+        stream_set_deadline_ms(&peer->stream, 2 * peer->settings->reply_ms);
+}
+
+static void on_message_answer(struct peer *peer, const struct peer_reply *reply)
+{
+    struct exchange *exchange = &peer->current;
+    if (asks_for_less(reply))
+        peer->handler->slowed(peer);
+    if (exchange->accepted > 0 && peer->settings->lmtp) {
+        on_lmtp_answer(peer, reply);
+        return;
+    }
+    if (exchange->accepted > 0) {
+        const bool taken = peer_reply_is(reply, 2);
+        struct outcome outcome = outcome_of_reply(
+            peer, reply, taken ? "the server took the message" : "the server refused the message");
+        settle_those(exchange, RECIPIENT_ACCEPTED, &outcome);
+    }
+    finish(peer, false);
+}
+
+/* An answer before the dot: a refusal counts, anything else is no answer to this message. */
+static void on_early_answer(struct peer *peer, const struct peer_reply *reply)
+{
+    struct exchange *exchange = &peer->current;
+    if (peer_reply_is(reply, 4) || peer_reply_is(reply, 5)) {
+        struct outcome outcome =
+            outcome_of_reply(peer, reply, "the server refused the message before its end");
+        settle_those(exchange, RECIPIENT_ACCEPTED, &outcome);
+    }
+    break_off(peer, PEER_MALFORMED, "the server answered before the message was over", reply);
+}
+
+void peer_exchange_reply(struct peer *peer, const struct peer_reply *reply)
+{
+    struct exchange *exchange = &peer->current;
+    if (!exchange->message) {
+        peer_end_politely(peer); /* unasked: 421, it has waited long enough */
+    } else if (exchange->sending && !exchange->written) {
+        on_early_answer(peer, reply);
+    } else if (exchange->sending && reply->code != 421) {
+        on_message_answer(peer, reply);
+    } else if (exchange->sending) {
+        if (exchange->accepted > 0) {
+            struct outcome outcome =
+                outcome_of_reply(peer, reply, "the server closes the connection");
+            settle_those(exchange, RECIPIENT_ACCEPTED, &outcome);
+        }
+        break_off(peer, PEER_REFUSED, "the server closes the connection", reply);
+    } else if (exchange->answered == exchange->sent) {
+        break_off(peer, PEER_MALFORMED, "the server answers what nobody asked", reply);
+    } else if (reply->code == 421) {
+        break_off(peer, PEER_REFUSED, "the server closes the connection", reply);
+    } else {
+        on_command_reply(peer, reply);
+    }
+}

@@ -1,0 +1,43 @@
+/* What the files of smtpd/relay/peer.h share. */
+#ifndef SMTPD_RELAY_PEER_INTERNAL_H
+#define SMTPD_RELAY_PEER_INTERNAL_H
+
+#include "smtpd/relay/peer.h"
+
+/* Ends the connection: messages come back, closed() is called. `reply` may be NULL. The words begin
+ * small, without a full stop. */
+struct peer_end {
+    enum peer_failure_kind kind;
+    const char *code; /* where the reply has none */
+    const char *words;
+    const struct peer_reply *reply;
+};
+void peer_fail(struct peer *peer, const struct peer_end *end);
+
+/* Says QUIT and listens no more. */
+void peer_end_politely(struct peer *peer);
+
+static inline void peer_await_reply(struct peer *peer)
+{
+    stream_set_deadline_ms(&peer->stream, peer->settings->reply_ms);
+}
+
+/* ---- peer_login.c ---- */
+
+/* Has it what we log in with? Fails the peer where the server offers no mechanism. */
+void peer_begin_login(struct peer *peer);
+/* The answer to AUTH or to one of its lines; true: we are in. */
+bool peer_continue_login(struct peer *peer, const struct peer_reply *reply);
+
+/* ---- peer_exchange.c ---- */
+
+/* Takes messages, if there are some and the connection can have one. */
+void peer_pump(struct peer *peer);
+/* More of the message, if there is room for it. */
+void peer_write_content(struct peer *peer);
+/* A reply while READY. */
+void peer_exchange_reply(struct peer *peer, const struct peer_reply *reply);
+/* The connection ends: settles or returns what the exchanges hold. */
+void peer_end_exchanges(struct peer *peer, const struct peer_failure *why);
+
+#endif

@@ -1,0 +1,41 @@
+/* The choice of a route; see routes.h. Pure; relay. */
+#include "smtpd/relay/routes.h"
+
+/* "example.org", ".example.org" for what lies below it, "*" */
+static bool domain_fits(const struct config_route *route, struct slice destination)
+{
+    struct slice domain = slice_of_string(route->domain);
+    if (slice_starts_with(destination, SLICE("=")))
+        return slice_equal_nocase(slice_from(destination, 1), domain);
+    if (slice_equal(domain, SLICE("*")))
+        return true;
+    if (!slice_starts_with(domain, SLICE(".")))
+        return slice_equal_nocase(destination, domain);
+    return destination.len > domain.len
+           && slice_equal_nocase(slice_from(destination, destination.len - domain.len), domain);
+}
+
+/* An address, or what stands behind its '@'. */
+static bool sender_fits(const struct config_route *route, struct slice reverse_path)
+{
+    struct slice sender = slice_of_string(route->sender.text);
+    if (sender.len == 0 || slice_equal_nocase(sender, reverse_path))
+        return true;
+    if (reverse_path.len <= sender.len)
+        return false;
+    size_t domain = reverse_path.len - sender.len;
+    return reverse_path.ptr[domain - 1] == '@'
+           && slice_equal_nocase(slice_from(reverse_path, domain), sender);
+}
+
+const struct config_route *routes_find(const struct config *config, struct slice destination,
+                                       struct slice reverse_path)
+{
+    bool named = slice_starts_with(destination, SLICE("="));
+    for (size_t i = 0; i < config->route_count; i++) {
+        const struct config_route *route = &config->routes[i];
+        if (domain_fits(route, destination) && (named || sender_fits(route, reverse_path)))
+            return route;
+    }
+    return NULL;
+}

@@ -1,0 +1,89 @@
+/*
+ * Which hosts and addresses a destination's mail goes to, in the order in which they are to be
+ * tried, and what the DNS says of their certificates. relay.
+ *
+ *   route's host ──────────────┐
+ *   domain ── MX, RFC 5321 5.1 ┴─> hosts ── A, AAAA ──> addresses ── TLSA, RFC 7672 ──> target
+ *
+ * Never among them: this host itself and what is behind it in preference; addresses that belong to
+ * no public host, unless the configuration says so; hosts of whose TLSA records nothing can be
+ * known.
+ */
+#ifndef SMTPD_RELAY_TARGET_H
+#define SMTPD_RELAY_TARGET_H
+
+#include "common/config.h"
+#include "common/dns/dns_client.h"
+#include "common/turn.h"
+#include "smtpd/relay/relay_protocol.h"
+
+enum {
+    TARGET_HOSTS_MAX = 10,  /* the most preferred */
+    TARGET_PLACES_MAX = 24, /* addresses of all hosts */
+    TARGET_OF_A_HOST = 4,   /* addresses of each family */
+};
+
+struct target_host {
+    char name[DNS_NAME_MAX + 1]; /* of an address alone: that as text */
+    bool has_name;               /* false: an address alone */
+    bool has_tlsa;               /* records that DNSSEC vouches for: TLS is a must */
+    struct buffer tlsa;          /* their RDATA, as in dns_result */
+};
+
+struct target_place {
+    struct ip_address address;
+    unsigned host; /* in hosts */
+};
+
+/* Constant once found; shared by the destination and its connections. */
+struct target {
+    unsigned shares;
+    uint64_t good_until_ms; /* turn_now_ms() */
+    struct target_host *hosts;
+    size_t host_count;
+    size_t place_count; /* at least one */
+    struct target_place places[TARGET_PLACES_MAX];
+};
+struct target *target_share(struct target *target);
+void target_release(struct target *target); /* NULL is fine */
+
+/* Addresses that are this host's own, and the ports it takes mail on: gathered outside the walls.
+ */
+struct target_own {
+    struct ip_address *addresses;
+    size_t count;
+};
+bool target_own_gather(struct target_own *own, struct error *error);
+void target_own_clear(struct target_own *own);
+
+/* RFC 1918, 4193, 6598 and their like, loopback, link-local, multicast, unspecified: no public host
+ * has it. Pure. */
+bool target_address_is_private(const struct ip_address *address);
+
+struct target_failure {
+    enum relay_status status; /* TEMPORARY or PERMANENT */
+    const char *code;
+    char words[240];
+};
+
+/* What all searches of the process use. */
+struct target_context {
+    const struct config *config;
+    struct dns_client *dns;
+    struct turn *turn;
+    struct target_own own;
+};
+
+/* The found target is the owner's share; NULL: why. */
+typedef void target_found(void *owner, struct target *target, const struct target_failure *why);
+
+struct target_search;
+
+/* `found` is called once, never before this returns, unless the search is dropped before. domain:
+ * what follows the '@', or whatever where the route has a host. NULL: no memory. */
+struct target_search *target_search(const struct target_context *context,
+                                    const struct config_route *route, struct slice domain,
+                                    target_found *found, void *owner);
+void target_search_drop(struct target_search *search); /* NULL is fine; not after found */
+
+#endif
