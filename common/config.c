@@ -35,6 +35,7 @@ struct reader {
     const struct config_section *section; /* where we are; the first stands for outside */
     const cfg_t *open;                    /* the library's view of it; NULL outside */
     void *base;                           /* what the section's keys fill */
+    size_t fatal_before;                  /* mistakes that were there when the section began */
     bool stopped;                         /* an error of syntax was added */
     void *self;                           /* &reader, where OPTION_READER points */
 };
@@ -252,6 +253,7 @@ static int on_opening(cfg_t *cfg, cfg_opt_t *option, const char *value, void *re
         return -1;
     reader->open = cfg;
     reader->section = find_section(cfg->name);
+    reader->fatal_before = reader->mistakes->fatal;
     /* The library aborts if a default fails: on_value sees that we stopped. */
     if (reader->section->item_octets > 0 && !start_item(reader, cfg))
         stop(reader, line_of(cfg), "out of memory");
@@ -320,7 +322,8 @@ static int on_closing(cfg_t *cfg, cfg_opt_t *option)
         return -1;
     check_required(reader, line_of(cfg));
     check_lists(reader);
-    if (reader->section == &config_sections[CONFIG_SECTION_ACCOUNTS])
+    if (reader->section == &config_sections[CONFIG_SECTION_ACCOUNTS]
+        && reader->mistakes->fatal == reader->fatal_before)
         finish_accounts(reader, reader->base);
     reader->section = &config_sections[CONFIG_SECTION_TOP];
     reader->base = reader->config;

@@ -310,7 +310,9 @@ void config_mistakes_print(const struct config_mistakes *mistakes, const char *f
 
 /* Fills *config, which the caller clears in any case, from the text of a configuration. False if
  * there was any mistake; `mistakes` then holds all of those in values, and an unknown key or an
- * error of syntax as the last, since libconfuse stops there. */
+ * error of syntax as the last, since libconfuse stops there. What was read till then is in *config,
+ * good enough to look for more mistakes (ctl/check.h): a path that was mistaken or not read is
+ * NULL, whatever its default, such a port 0, such a host name NULL. */
 bool config_parse(struct slice text, struct config *config, struct config_mistakes *mistakes);
 void config_clear(struct config *config); /* may run twice, also on a zeroed struct */
 

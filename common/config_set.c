@@ -183,11 +183,9 @@ static bool add_duration(const struct config_key *key, struct config_durations *
     return true;
 }
 
-bool config_key_set(const struct config_key *key, void *base, const char *value, unsigned line,
-                    struct arena *arena, struct error *error)
+static bool set_field(const struct config_key *key, void *field, struct slice text, unsigned line,
+                      struct arena *arena, struct error *error)
 {
-    void *field = (uint8_t *)base + key->offset;
-    struct slice text = slice_of_string(value);
     switch (key->kind) {
     case CONFIG_KIND_HOST:
         return set_host(field, text, arena, error);
@@ -212,6 +210,25 @@ bool config_key_set(const struct config_key *key, void *base, const char *value,
         return add_network(key, field, text, arena, error);
     }
     return wrong_value(key, error);
+}
+
+/* Nobody looks for the default where something else was meant. */
+static void forget_default(const struct config_key *key, void *field, unsigned line)
+{
+    if (key->kind == CONFIG_KIND_PATH)
+        *(struct config_text *)field = (struct config_text){.line = line};
+    else if (key->kind == CONFIG_KIND_PORT)
+        *(uint16_t *)field = 0;
+}
+
+bool config_key_set(const struct config_key *key, void *base, const char *value, unsigned line,
+                    struct arena *arena, struct error *error)
+{
+    void *field = (uint8_t *)base + key->offset;
+    if (set_field(key, field, slice_of_string(value), line, arena, error))
+        return true;
+    forget_default(key, field, line);
+    return false;
 }
 
 void config_key_reset(const struct config_key *key, void *base)

@@ -20,11 +20,12 @@ struct pair {
     EVP_PKEY *key;
 };
 
+/* NULL, and nothing said, where no path was given: that is a mistake already. */
 static FILE *open_file(const struct config_text *path, const char *key,
                        struct config_mistakes *mistakes)
 {
-    FILE *file = fopen(path->text, "re");
-    if (!file)
+    FILE *file = path->text ? fopen(path->text, "re") : NULL;
+    if (path->text && !file)
         config_mistakes_add(mistakes, CONFIG_MISTAKE, path->line,
                             "certificate.%s: %.100s: %s: write the path of a PEM file that can be "
                             "read",
@@ -104,21 +105,24 @@ static void check_key(const struct config_certificate *certificate, const struct
     ERR_clear_error();
 }
 
+/* Warnings: mail between servers goes on with a certificate out of date, and a machine that starts
+ * with a wrong clock must not stay without mail. */
 static void check_dates(const struct config_certificate *certificate, X509 *leaf,
                         struct config_mistakes *mistakes)
 {
     time_t soon = time(NULL) + DAYS_BEFORE_WARNING * DAY_SECONDS;
     unsigned line = certificate->chain.line;
     if (X509_cmp_current_time(X509_get0_notAfter(leaf)) < 0)
-        config_mistakes_add(mistakes, CONFIG_MISTAKE, line,
-                            "certificate.chain: %.100s has expired: renew it",
+        config_mistakes_add(mistakes, CONFIG_WARNING, line,
+                            "certificate.chain: %.100s has expired, clients will refuse it: renew "
+                            "it",
                             certificate->chain.text);
     else if (X509_cmp_time(X509_get0_notAfter(leaf), &soon) < 0)
         config_mistakes_add(mistakes, CONFIG_WARNING, line,
                             "certificate.chain: %.100s expires within %d days: renew it",
                             certificate->chain.text, DAYS_BEFORE_WARNING);
     if (X509_cmp_current_time(X509_get0_notBefore(leaf)) > 0)
-        config_mistakes_add(mistakes, CONFIG_MISTAKE, line,
+        config_mistakes_add(mistakes, CONFIG_WARNING, line,
                             "certificate.chain: %.100s is not valid yet: is the clock right?",
                             certificate->chain.text);
 }

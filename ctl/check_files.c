@@ -29,6 +29,8 @@ static void check_directory(const struct config_text *path, unsigned line, const
 {
     struct stat facts;
     char parent[4096];
+    if (!path->text)
+        return;
     if (stat(path->text, &facts) == 0) {
         if (!S_ISDIR(facts.st_mode))
             config_mistakes_add(mistakes, CONFIG_MISTAKE, line,
@@ -111,7 +113,7 @@ static void check_accounts(const struct config *config, const struct config_acco
         return;
     check_file(&accounts->file, line, "accounts.file", "staffetta account add makes it", mistakes);
     check_readable_by_auth(config, &accounts->file, line, "accounts.file", mistakes);
-    if (stat(accounts->file.text, &facts) == 0 && (facts.st_mode & S_IROTH))
+    if (accounts->file.text && stat(accounts->file.text, &facts) == 0 && (facts.st_mode & S_IROTH))
         config_mistakes_add(mistakes, CONFIG_WARNING, line,
                             "accounts.file: anybody may read the hashes in %.100s: chmod o-r",
                             accounts->file.text);
@@ -123,6 +125,8 @@ static void check_control_socket(const struct config_text *path, struct config_m
 {
     struct config_text directory = {.line = path->line};
     char parent[4096];
+    if (!path->text)
+        return;
     if (strlen(path->text) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
         config_mistakes_add(mistakes, CONFIG_MISTAKE, path->line,
                             "control-socket: write a path of at most 107 octets");

@@ -59,7 +59,7 @@ void check_ports(const struct config *config, struct config_mistakes *mistakes)
 {
     for (size_t i = 0; i < config->listen_count; i++) {
         const struct config_listen *listen = &config->listens[i];
-        for (size_t j = 0; j < listen->addresses.count; j++) {
+        for (size_t j = 0; j < listen->addresses.count && listen->port != 0; j++) {
             int code = try_to_bind(&listen->addresses.items[j], listen->port);
             if (code != 0)
                 explain(listen, &listen->addresses.items[j], code, mistakes);

@@ -33,9 +33,29 @@ bool command_read_config(const struct command *command, struct config *config)
 bool command_read_config_as_it_is(const struct command *command, struct config *config)
 {
     struct config_mistakes mistakes = {0};
+    struct error error = {0};
     bool read = read_config(command, config, &mistakes);
     config_mistakes_clear(&mistakes);
-    return read && config->control_socket.text;
+    if (!read || config->control_socket.text)
+        return read;
+    error_set(&error, ERROR_PERMANENT, "control-socket is mistaken: see staffetta check");
+    command_fail(command, &error);
+    return false;
+}
+
+bool command_check(const struct command *command, enum check_when when)
+{
+    struct config config;
+    struct config_mistakes mistakes = {0};
+    bool good = read_config(command, &config, &mistakes);
+    if (good) {
+        check_house(&config, when, &mistakes);
+        config_mistakes_print(&mistakes, command->config_path);
+        good = mistakes.fatal == 0;
+    }
+    config_mistakes_clear(&mistakes);
+    config_clear(&config);
+    return good;
 }
 
 enum command_status command_fail(const struct command *command, const struct error *error)

@@ -9,6 +9,7 @@
 
 #include "common/config.h"
 #include "common/error.h"
+#include "ctl/check.h"
 
 enum command_status {
     COMMAND_DONE = 0,
@@ -30,6 +31,10 @@ bool command_read_config(const struct command *command, struct config *config);
 /* The same in silence and whatever is wrong with it: where a running house is reached has long been
  * settled, even if its file is being edited. False if the file cannot even be read. */
 bool command_read_config_as_it_is(const struct command *command, struct config *config);
+
+/* Reads the configuration and looks at all that it names. All mistakes and warnings, in the order
+ * of their lines, are on standard error; false if there was a mistake. */
+bool command_check(const struct command *command, enum check_when when);
 
 /* "staffetta VERB: TEXT" on standard error; COMMAND_FAILED. */
 enum command_status command_fail(const struct command *command, const struct error *error);

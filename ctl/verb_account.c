@@ -2,6 +2,7 @@
  * `staffetta account`: the virtual accounts of the passwd-file. Changes are whole or not at all and
  * seen by a running `auth` without a word to it (common/auth/shared_file.h).
  */
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,7 +20,10 @@
 #include "ctl/password_prompt.h"
 
 #define ARGUMENTS                                                                                  \
-    "add [--quota SIZE] ADDRESS | password ADDRESS | remove ADDRESS | show ADDRESS | list"
+    "add [--quota SIZE] ADDRESS | password ADDRESS | set ADDRESS NAME=VALUE... | remove ADDRESS "  \
+    "| "                                                                                           \
+    "show ADDRESS | list; the names: quota, delete-after-retrieval, keep-days; NAME= takes one "   \
+    "out"
 
 /* What one invocation is about. */
 struct account_task {
@@ -108,6 +112,26 @@ static bool edit_password(struct slice old, struct buffer *text, void *context, 
            && check_text(buffer_slice(text), error);
 }
 
+/* All of them or none. */
+static bool edit_settings(struct slice old, struct buffer *text, void *context, struct error *error)
+{
+    const struct account_task *task = context;
+    struct buffer before = BUFFER_WITH_LIMIT(SHARED_FILE_MAX);
+    bool edited = true;
+    buffer_append(text, old);
+    for (int i = 2; edited && i < task->command->count; i++) {
+        buffer_reset(&before);
+        buffer_append(&before, buffer_slice(text));
+        buffer_reset(text);
+        edited = before.failed
+                     ? error_memory(error)
+                     : accounts_text_set(buffer_slice(&before), canonical_text(&task->address),
+                                         slice_of_string(task->command->arguments[i]), text, error);
+    }
+    buffer_clear(&before);
+    return edited && check_text(buffer_slice(text), error);
+}
+
 static bool edit_remove(struct slice old, struct buffer *text, void *context, struct error *error)
 {
     const struct account_task *task = context;
@@ -124,6 +148,11 @@ static bool run_add(struct account_task *task, struct error *error)
 static bool run_password(struct account_task *task, struct error *error)
 {
     return hash_typed_password(task, error) && edit_file(task, edit_password, error);
+}
+
+static bool run_set(struct account_task *task, struct error *error)
+{
+    return edit_file(task, edit_settings, error);
 }
 
 static void print_mail_directory(const struct account_task *task, const char *before)
@@ -229,10 +258,11 @@ static bool run_show(struct account_task *task, struct error *error)
 static const struct action {
     const char *name;
     bool (*run)(struct account_task *task, struct error *error);
-    int addresses; /* how many it wants */
+    int fewest; /* arguments, the first of them an address */
+    int most;
 } actions[] = {
-    {"add", run_add, 1},   {"password", run_password, 1}, {"remove", run_remove, 1},
-    {"show", run_show, 1}, {"list", run_list, 0},
+    {"add", run_add, 1, 1},       {"password", run_password, 1, 1}, {"set", run_set, 2, INT_MAX},
+    {"remove", run_remove, 1, 1}, {"show", run_show, 1, 1},         {"list", run_list, 0, 0},
 };
 
 static const struct action *find_action(const char *name)
@@ -264,11 +294,11 @@ enum command_status verb_account(const struct command *command)
         task.quota = slice_of_string(command->arguments[2]);
         next = 3;
     }
-    if (!action || command->count != next + action->addresses)
+    if (!action || command->count - next < action->fewest || command->count - next > action->most)
         return command_usage(command, ARGUMENTS);
     bool done = command_read_config(command, &task.config);
     if (done) {
-        const char *address = action->addresses ? command->arguments[next] : NULL;
+        const char *address = action->fewest ? command->arguments[next] : NULL;
         done = prepare(&task, address, &error) && action->run(&task, &error);
         if (!done)
             command_fail(command, &error);

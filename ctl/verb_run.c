@@ -5,7 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "ctl/check.h"
 #include "ctl/command.h"
 
 /* "<directory of this executable>/libexec/master" */
@@ -23,28 +22,13 @@ static bool find_master(char path[PATH_MAX], struct error *error)
     return true;
 }
 
-static bool check_before_start(const struct command *command)
-{
-    struct config config;
-    struct config_mistakes mistakes = {0};
-    bool good = command_read_config(command, &config);
-    if (good) {
-        check_house(&config, CHECK_STOPPED, &mistakes);
-        config_mistakes_print(&mistakes, command->config_path);
-        good = mistakes.fatal == 0;
-    }
-    config_mistakes_clear(&mistakes);
-    config_clear(&config);
-    return good;
-}
-
 enum command_status verb_run(const struct command *command)
 {
     char master[PATH_MAX];
     struct error error = {0};
     if (command->count != 0)
         return command_usage(command, "");
-    if (!check_before_start(command))
+    if (!command_check(command, CHECK_STOPPED))
         return COMMAND_FAILED;
     if (!find_master(master, &error))
         return command_fail(command, &error);

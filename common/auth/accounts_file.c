@@ -329,6 +329,54 @@ bool accounts_text_set_verifier(struct slice old, struct slice address, struct s
     return true;
 }
 
+static bool check_setting(struct slice setting, struct error *error)
+{
+    bool valid = slice_find_octet(setting, '=') < setting.len && !has_control(setting)
+                 && slice_find_octet(setting, ':') == setting.len;
+    return valid ? true
+                 : error_set(error, ERROR_PERMANENT, "write NAME=VALUE, or NAME= to take it out");
+}
+
+/* The settings of a line, each with its ':' before it, one of them exchanged. */
+static void append_settings(struct slice rest, struct slice setting, struct buffer *text)
+{
+    struct slice name = slice_range(setting, 0, slice_find_octet(setting, '=') + 1);
+    struct slice left = setting.len > name.len ? setting : slice_of(NULL, 0);
+    while (rest.len > 0) {
+        struct slice field = take_field(&rest);
+        struct slice kept = field;
+        if (slice_starts_with(field, name)) {
+            kept = left;
+            left.len = 0;
+        }
+        if (kept.len > 0)
+            buffer_append_octet(text, ':');
+        buffer_append(text, kept);
+    }
+    if (left.len > 0)
+        buffer_append_octet(text, ':');
+    buffer_append(text, left);
+}
+
+bool accounts_text_set(struct slice old, struct slice address, struct slice setting,
+                       struct buffer *text, struct error *error)
+{
+    struct line_span span;
+    if (!check_setting(setting, error) || !find_account_line(old, address, &span, error))
+        return false;
+    struct slice rest = span.line;
+    take_field(&rest);
+    take_field(&rest);
+    buffer_append(text, slice_range(old, 0, span.start));
+    buffer_append(text, slice_range(span.line, 0, (size_t)(rest.ptr - span.line.ptr)));
+    if (rest.len > 0 || span.line.ptr[span.line.len - 1] == ':')
+        buffer_truncate(text, text->len - 1);
+    append_settings(rest, setting, text);
+    buffer_append_octet(text, '\n');
+    buffer_append(text, slice_from(old, span.end));
+    return true;
+}
+
 bool accounts_text_remove(struct slice old, struct slice address, struct buffer *text,
                           struct error *error)
 {

@@ -11,8 +11,9 @@
  *     quota=SIZE                     octets, or with K, M, G, T; `none`: no limit. Without it the
  *                                    configuration's quota holds
  *     delete-after-retrieval=yes|no  whether POP3 removes at QUIT what was retrieved; without it
- * the configuration's pop3 section holds keep-days=N                    with `yes`: only what is
- * older x-...=...                      never looked at: room for the administrator
+ *                                    the configuration's pop3 section holds
+ *     keep-days=N                    with `yes`: only what is older
+ *     x-...=...                      never looked at: room for the administrator
  *
  * Any other name is an error: a file written for a later version, whose limits this one would not
  * keep, is refused rather than half understood. Parsing is pure but for memory; 100 000 accounts
@@ -68,6 +69,11 @@ bool accounts_text_add(struct slice old, struct slice address, struct slice veri
 /* ERROR_NOT_FOUND if there is no such account. */
 bool accounts_text_set_verifier(struct slice old, struct slice address, struct slice verifier,
                                 struct buffer *text, struct error *error);
+
+/* setting: NAME=VALUE as in the file, which takes the place of the one that is there; NAME= takes
+ * it out. Whether the file allows it, accounts_parse tells. */
+bool accounts_text_set(struct slice old, struct slice address, struct slice setting,
+                       struct buffer *text, struct error *error);
 bool accounts_text_remove(struct slice old, struct slice address, struct buffer *text,
                           struct error *error);
 

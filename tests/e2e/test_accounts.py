@@ -46,6 +46,24 @@ def test_accounts_are_added_shown_and_removed(files):
     assert addresses(files) == [f"bob@{DOMAIN}"]
 
 
+def test_settings_are_changed(files):
+    files.accounts_file.write_text(f"# staff\nalice@{DOMAIN}:!:x-a=b:quota=1M:x-c=d\nbob@{DOMAIN}:!")
+
+    def line_after(*settings):
+        files.command("account", "set", "alice", *settings)
+        return files.accounts_file.read_text().splitlines()[1].removeprefix(f"alice@{DOMAIN}:!")
+
+    assert line_after("quota=2G") == ":x-a=b:quota=2G:x-c=d"
+    assert "quota    2G\n" in files.command("account", "show", "alice").stdout
+    assert line_after("x-a=", "x-c=") == ":quota=2G"
+    assert line_after("delete-after-retrieval=yes", "keep-days=30") == (
+        ":quota=2G:delete-after-retrieval=yes:keep-days=30")
+    assert line_after("quota=none", "keep-days=") == ":quota=none:delete-after-retrieval=yes"
+    assert line_after("quota=", "delete-after-retrieval=") == ""
+    files.command("account", "set", "bob", "quota=3M")
+    assert files.accounts_file.read_text().endswith(f"\nbob@{DOMAIN}:!:quota=3M\n")
+
+
 def test_the_file_holds_argon2id_and_keeps_comments_and_mode(files):
     files.accounts_file.write_text("# the staff\n")
     files.accounts_file.chmod(0o600)
@@ -78,6 +96,8 @@ def test_a_new_file_is_for_auth_alone(files):
         (["add", "--quota", "much", "alice"], "x\n", "quota wants a size"),
         (["password", "nobody"], "x\n", f"there is no account nobody@{DOMAIN}"),
         (["remove", "nobody"], "", f"there is no account nobody@{DOMAIN}"),
+        (["set", "nobody", "quota=1M"], "", f"there is no account nobody@{DOMAIN}"),
+        (["set", "nobody", "quota"], "", "write NAME=VALUE"),
         (["show", "nobody"], "", f"there is no account nobody@{DOMAIN}"),
     ],
 )
@@ -89,6 +109,16 @@ def test_mistakes_are_said_and_change_nothing(files, arguments, password, words)
 def test_an_account_is_added_once(files):
     files.command("account", "add", "alice", input="x\n")
     assert "already" in refused(files, "account", "add", "ALICE", input="x\n")
+
+
+def test_settings_that_make_no_sense_change_nothing(files):
+    files.command("account", "add", "alice", input="x\n")
+    before = files.accounts_file.read_text()
+    for setting, words in (("quota=much", "quota= wants a size"), ("colour=red", "is no setting"),
+                           ("keep-days=3", "behind delete-after-retrieval=yes"),
+                           ("x-a=b:quota=1M", "write NAME=VALUE"), ("x-a=\n", "write NAME=VALUE")):
+        assert words in refused(files, "account", "set", "alice", "quota=2M", setting)
+    assert files.accounts_file.read_text() == before
 
 
 def test_a_broken_file_is_not_touched(files):
@@ -343,7 +373,8 @@ def test_guessing_gets_slow_then_pauses(guarded):
         code, seconds = timed_login(guarded, victim, f"guess {number}")
         assert code == 535
         waits.append(seconds)
-    assert waits[0] >= 0.4 and waits[4] > 1.5 * waits[0] and waits[5] > 3 * waits[0]
+    first = min(waits[:3])  # a worker that has to be started first makes one of them slower
+    assert first >= 0.4 and waits[4] > 1.5 * first and waits[5] > 3 * first
     assert guarded.wait_for_event("guessing_paused", name=victim)["failures"] == "6"
 
 

@@ -81,6 +81,28 @@ relay {{ networks = 203.0.113.0/24 }}"""
     assert status == 0 and find(lines, line_of(unstarted, "route a."), "warning", "chmod 600")
 
 
+def test_mistaken_values_hide_nothing(unstarted, tmp_path):
+    """A wrong value, a missing certificate, a port in use and a bad section: all in one run."""
+    with socket.create_server(("127.0.0.1", unstarted.ports["smtp"])):
+        unstarted.certificate = (tmp_path / "missing", "relative")
+        unstarted.extra = ("limits { recipients = many }\nlimits { recipients = 5 }\n"
+                           "listen pop3 { port = 99999 }\naccounts { source = nis }\n"
+                           "accounts { source = file mail = here }\nbogus = 1")
+        unstarted.write_config()
+        status, lines = check(unstarted)
+    assert status == 1
+    certificate = line_of(unstarted, "certificate ")
+    assert find(lines, certificate, "certificate.chain", "No such file", "write the path")
+    assert find(lines, certificate, "certificate.key", "begins with")
+    assert find(lines, line_of(unstarted, "listen smtp"), "is in use", "write another port")
+    assert find(lines, line_of(unstarted, "recipients = many"), "limits.recipients", "a number from")
+    assert find(lines, line_of(unstarted, "99999"), "listen.port", "a number from 1 to 65535")
+    assert find(lines, line_of(unstarted, "= nis"), "accounts.source", "pam or file")
+    assert find(lines, line_of(unstarted, "mail = here"), "accounts.mail", "begins with")
+    assert "bogus" in lines[-1]
+    assert not any("/etc/staffetta" in line or "port 110" in line for line in lines), lines
+
+
 def test_a_key_that_does_not_fit(unstarted, tmp_path):
     chain, _ = make_certificate(tmp_path, "one.example")
     _, key = make_certificate(tmp_path, "other.example")
@@ -123,11 +145,14 @@ def make_expired_certificate(directory):
     return chain, key
 
 
-def test_a_certificate_that_has_expired(unstarted, tmp_path):
+def test_a_certificate_that_has_expired_is_a_warning(unstarted, tmp_path):
     unstarted.certificate = make_expired_certificate(tmp_path)
     unstarted.write_config()
     status, lines = check(unstarted)
-    assert status == 1 and find(lines, line_of(unstarted, "certificate "), "has expired", "renew")
+    assert status == 0
+    assert find(lines, line_of(unstarted, "certificate "), "warning: ", "has expired", "renew")
+    unstarted.start()
+    unstarted.stop()
 
 
 def test_a_key_for_all_to_read_is_a_warning(unstarted, tmp_path):
