@@ -30,9 +30,9 @@ struct search {
 
 /* Makes the keys ready: sets resolved, strings decoded and folded, in the arena. `charset` may not
  * be NULL. The folder, keys and arena are borrowed until search_clear(), which is wanted in any
- * case. False, with a text for BAD in *problem or NULL there if the arena is full. */
+ * case. False if the arena is full. */
 bool search_init(struct search *search, struct search_key *key, const struct charset *charset,
-                 const struct view *view, struct arena *arena, const char **problem);
+                 const struct view *view, struct arena *arena);
 void search_clear(struct search *search); /* may run twice, and on a zeroed struct */
 
 /* *matches, once it is done, for the message at that index of the view. SOURCE_MORE: call again,

@@ -9,6 +9,7 @@
 
 #include "common/mime/encoded_word.h"
 #include "common/mime/header.h"
+#include "common/mime/header_address.h"
 #include "common/size.h"
 
 enum {
@@ -146,6 +147,50 @@ static bool wants_field(const struct search_text *text, unsigned scopes, struct 
     return false;
 }
 
+static bool holds_addresses(struct slice name)
+{
+    static const struct slice names[] = {SLICE("From"), SLICE("To"),     SLICE("Cc"),
+                                         SLICE("Bcc"),  SLICE("Sender"), SLICE("Reply-To")};
+    size_t i = 0;
+    while (i < ARRAY_LENGTH(names) && !slice_equal_nocase(names[i], name))
+        i++;
+    return i < ARRAY_LENGTH(names);
+}
+
+/* "Name <local-part@domain>", or what there is of it, without quotes, comments and folding. */
+static void append_address(const struct header_address *address, struct buffer *text)
+{
+    bool angles = address->kind == HEADER_ADDRESS_MAILBOX && address->name.len > 0;
+    buffer_append(text, text->len > 0 ? SLICE(", ") : SLICE(""));
+    buffer_append(text, address->name);
+    buffer_append(text, angles ? SLICE(" <") : SLICE(""));
+    buffer_append(text, address->local_part);
+    buffer_append(text, address->domain.len > 0 ? SLICE("@") : SLICE(""));
+    buffer_append(text, address->domain);
+    buffer_append(text, angles ? SLICE(">") : SLICE(""));
+}
+
+/* FROM and its kin look into the envelope (RFC 3501 6.4.4): what stands there may be spelt
+ * otherwise in the field. */
+static void feed_addresses(struct search_text *text, const struct header_field *field)
+{
+    struct header_address_reader reader;
+    struct header_address address;
+    struct buffer plain = BUFFER_WITH_LIMIT(4 * FIELD_OCTETS);
+    struct buffer decoded = BUFFER_WITH_LIMIT(12 * FIELD_OCTETS);
+    header_address_reader_init(&reader, slice_range(field->body, 0, FIELD_OCTETS));
+    while (header_address_next(&reader, &address))
+        append_address(&address, &plain);
+    encoded_word_decode(buffer_slice(&plain), &decoded);
+    text->failed =
+        text->failed || header_address_reader_failed(&reader) || plain.failed || decoded.failed;
+    search_text_feed(text, SEARCH_IN_FIELD, field->name, buffer_slice(&decoded));
+    search_text_end(text);
+    header_address_reader_clear(&reader);
+    buffer_clear(&plain);
+    buffer_clear(&decoded);
+}
+
 /* The value for terms of the field, "Name: value" for those of all the header. */
 static void feed_field(struct search_text *text, unsigned scopes, const struct header_field *field)
 {
@@ -156,6 +201,8 @@ static void feed_field(struct search_text *text, unsigned scopes, const struct h
     text->failed = text->failed || unfolded.failed || decoded.failed;
     search_text_feed(text, scopes & SEARCH_IN_FIELD, field->name, buffer_slice(&decoded));
     search_text_end(text);
+    if (holds_addresses(field->name) && wants_field(text, scopes & SEARCH_IN_FIELD, field->name))
+        feed_addresses(text, field);
     unsigned rest = scopes & ~(unsigned)SEARCH_IN_FIELD;
     search_text_feed(text, rest, field->name, field->name);
     search_text_feed(text, rest, field->name, SLICE(": "));

@@ -163,12 +163,18 @@ static bool at_separator(const struct header_address_reader *reader)
     return cursor_at_end(&reader->in) || *reader->in.at == ',' || *reader->in.at == ';';
 }
 
+/* One octet, or all of a quoted string or a comment. */
+static void skip_something(struct header_address_reader *reader)
+{
+    if (!token_take_quoted(&reader->in, NULL) && !token_take_comment(&reader->in, NULL))
+        reader->in.at++;
+}
+
 /* To the next separator that no quotes and no comment hide. */
 static void skip_to_separator(struct header_address_reader *reader)
 {
     while (!at_separator(reader))
-        if (!token_take_quoted(&reader->in, NULL) && !token_take_comment(&reader->in, NULL))
-            reader->in.at++;
+        skip_something(reader);
 }
 
 /* Whatever stands here is the local part of an address without a domain. */
@@ -202,17 +208,38 @@ static void take_angle_addr(struct header_address_reader *reader, struct draft *
         draft->malformed = true;
 }
 
-/* A mailbox without angle brackets. */
+/* "a@b <a@b>", "Info [x] <a@b>": a name that wants quotes, in much mail, before an angle-addr that
+ * stands last. False, the cursor anywhere, if it is not that. */
+static bool take_loose_name_addr(struct header_address_reader *reader, struct draft *draft)
+{
+    struct cursor start = reader->in;
+    while (!at_separator(reader) && *reader->in.at != '<')
+        skip_something(reader);
+    struct slice name = token_trim(cursor_since(&reader->in, &start));
+    if (!cursor_skip(&reader->in, '<'))
+        return false;
+    buffer_truncate(&reader->text, 0);
+    buffer_append(&reader->text, name);
+    *draft = (struct draft){.name = {0, reader->text.len}};
+    take_angle_addr(reader, draft);
+    take_comments(reader);
+    return !draft->malformed && at_separator(reader);
+}
+
+/* A mailbox without angle brackets, or what else there is. */
 static void take_bare_mailbox(struct header_address_reader *reader, struct draft *draft)
 {
     struct cursor start = reader->in;
     *draft = (struct draft){.malformed = false};
     draft->malformed = !take_addr_spec(reader, draft);
     draft->name = take_comments(reader);
-    if (!at_separator(reader)) {
-        reader->in = start;
-        take_raw(reader, draft);
-    }
+    if (at_separator(reader))
+        return;
+    reader->in = start;
+    if (take_loose_name_addr(reader, draft))
+        return;
+    reader->in = start;
+    take_raw(reader, draft);
 }
 
 /* mailbox = name-addr / addr-spec; group = display-name ":" ...    RFC 5322 3.4 */

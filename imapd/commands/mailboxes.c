@@ -144,6 +144,8 @@ static void rename_folder(struct session *session, const struct folder_argument 
         session_failed(session, &error, "There is a mailbox of the new name, or below it");
     } else if (error.kind == ERROR_NOT_FOUND) {
         session_failed(session, &error, "There is no such mailbox");
+    } else if (error.kind == ERROR_PERMANENT) {
+        session_failed(session, &error, "The new name is too long, or is the mailbox or below it");
     } else {
         session_failed(session, &error, "The mailbox could not be renamed");
     }

@@ -83,7 +83,6 @@ static const struct charset *charset_of(const struct search_program *program)
 
 static void begin(struct session *session, struct search_work *work)
 {
-    const char *problem;
     const struct charset *charset = charset_of(&work->program);
     if (!charset) {
         session_no(session, SLICE("BADCHARSET (UTF-8 US-ASCII ISO-8859-1)"),
@@ -93,11 +92,8 @@ static void begin(struct session *session, struct search_work *work)
     buffer_init(&work->found, FOUND_OCTETS);
     session->work = work;
     session->on_end = give_back;
-    if (search_init(&work->search, work->program.key, charset, &session->view, &session->arena,
-                    &problem))
+    if (search_init(&work->search, work->program.key, charset, &session->view, &session->arena))
         session_continue(session, search_step);
-    else if (problem)
-        session_bad(session, problem);
     else
         session_no(session, SLICE("LIMIT"), "The arguments need too much memory");
 }

@@ -191,7 +191,7 @@ def test_rename(mailbox, client):
         C: e RENAME x/y a
         S: e NO [ALREADYEXISTS] *
         C: f RENAME x x/z
-        S: f NO *
+        S: f NO [CANNOT] * below it
         C: g RENAME x INBOX
         S: g NO *
         C: h RENAME x

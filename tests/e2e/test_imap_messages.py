@@ -641,6 +641,9 @@ def searched(mailbox):
     ("ALL", "1 2 3"),
     ("1:2", "1 2"),
     ("UID 2:*", "2 3"),
+    ("4", ""),  # of messages that are not there
+    ("1:4", "1 2 3"),
+    ("5:*", "3"),
     ("NOT 2", "1 3"),
     ("OR 1 3", "1 3"),
     ("(1 2)", ""),
@@ -701,7 +704,7 @@ def test_search_of_unknown_charset(searched):
     assert tagged.startswith(b"NO [BADCHARSET (")
 
 
-@pytest.mark.parametrize("keys", ["", "FOO", "4", "1:4", "SUBJECT", "(ALL", "NOT", "ON 31-Feb-2001"])
+@pytest.mark.parametrize("keys", ["", "FOO", "0", "SUBJECT", "(ALL", "NOT", "ON 31-Feb-2001"])
 def test_search_that_is_bad(searched, keys):
     lines, tagged = searched.command(f"SEARCH {keys}")
     assert tagged.startswith(b"BAD") and not lines

@@ -126,6 +126,10 @@ static const struct {
     {"J\xc3\xbcrgen <j\xc3\xbc@\xc3\xbc.test>", "J\xc3\xbcrgen||j\xc3\xbc|\xc3\xbc.test;"},
     {"=?utf-8?q?J=C3=BC?= <a@b>", "=?utf-8?q?J=C3=BC?=||a|b;"},
     {"a@b; c@d;", "||a|b;||c|d;"}, /* separators of Outlook */
+    /* names that want quotes */
+    {"a@b <c@d>, e@f", "a@b||c|d;||e|f;"},
+    {"Info [x] <a@b> (c), \"q\" @ (<z>) <@r:a@b>", "Info [x]||a|b;\"q\" @ (<z>)|@r|a|b;"},
+    {"x@y <a@b> <c@d>, x@y <a b@c>", "!||x@y <a@b> <c@d>|;!||x@y <a b@c>|;"},
     {"", ""},
     {" , ;,(x)", ""},
     /* what is none */
@@ -162,8 +166,8 @@ static void addresses_are_read(void **state)
 static void hostile_addresses_take_linear_time(void **state)
 {
     (void)state;
-    static const char *const parts[] = {"(",  "\"", "a,", "a<",  "<@a,", "[",  ":",
-                                        "a.", "@",  "\\", "a:;", "a ",   "()", "=?"};
+    static const char *const parts[] = {"(", "\"", "a,",  "a<", "<@a,", "[",  ":",    "a.",
+                                        "@", "\\", "a:;", "a ", "()",   "=?", "a@b<", "a@b<@c,"};
     for (size_t i = 0; i < ARRAY_LENGTH(parts); i++) {
         struct buffer body = BUFFER_WITH_LIMIT(4 << 20);
         struct buffer text = BUFFER_WITH_LIMIT(32 << 20);

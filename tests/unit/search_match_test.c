@@ -84,6 +84,8 @@ static enum search_verdict search(struct search_key *key, const struct charset *
 static const char message[] =
     "From: =?utf-8?q?J=C3=BCrgen_M=C3=BCller?= <jm@example.org>\r\n"
     "To: first@x.test\r\nTo: second@x.test\r\n"
+    "Sender: \"O\\\"Hara, K.\"\r\n\t<\"k h\" (comment) @ a.example>, plain@b, group: c@d;\r\n"
+    "X-Sender: \"O\\\"Hara, K.\" <\"k h\"@a.example>\r\n"
     "Subject: a folded\r\n subject\r\nX-Empty:\r\n"
     "Content-Type: multipart/mixed; boundary=b\r\n\r\n"
     "preamble needle\r\n--b\r\n"
@@ -107,6 +109,13 @@ static const struct {
     {SEARCH_HEADER, "From", "second", SEARCH_NO},
     {SEARCH_HEADER, "To", "second", SEARCH_YES},
     {SEARCH_HEADER, "To", "first@x.test second", SEARCH_NO},
+    {SEARCH_HEADER, "Sender", "o\"hara, k. <k h@a.example>, plain",
+     SEARCH_YES},                                               /* the envelope's */
+    {SEARCH_HEADER, "Sender", "\"o\\\"hara, k.\"", SEARCH_YES}, /* the field's */
+    {SEARCH_HEADER, "Sender", "(comment)", SEARCH_YES},
+    {SEARCH_HEADER, "Sender", "b, group, c@d", SEARCH_YES},
+    {SEARCH_HEADER, "X-Sender", "k. <k h", SEARCH_NO},
+    {SEARCH_TEXT, NULL, "k. <k h", SEARCH_NO},
     {SEARCH_HEADER, "Subject", "folded subject", SEARCH_YES},
     {SEARCH_HEADER, "Subject", "Subject:", SEARCH_NO},
     {SEARCH_HEADER, "Subject", "inn\xc3\xa9r", SEARCH_NO}, /* of the message inside */
