@@ -202,9 +202,9 @@ static void on_logout(struct imap_login *imap, const struct imap_login_command *
 /* RFC 2971; no version: section 4 warns of telling it. */
 static void on_id(struct imap_login *imap, const struct imap_login_command *command)
 {
-    if (command->client_name.len > 0)
+    if (command->client.name.len > 0)
         LOG(&imap->base.server->role->log, LOG_INFO, "client", log_id("session", imap->base.name),
-            log_bytes("name", command->client_name), log_bytes("version", command->client_version));
+            log_bytes("name", command->client.name), log_bytes("version", command->client.version));
     struct buffer *text = new_reply(imap);
     append_response(text, SLICE(""), "ID (\"name\" \"staffetta\")");
     append_response(text, command->tag, "OK Done");

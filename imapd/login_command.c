@@ -18,40 +18,9 @@ static bool parse_authenticate(struct imap_parser *parser, struct imap_login_com
     return !imap_skip_octet(parser, ' ') || imap_parse_atom(parser, &command->initial);
 }
 
-/* string SP nstring; RFC 2971 3.3: 30 octets of name and 1024 of value at most */
-static bool parse_id_field(struct imap_parser *parser, struct imap_login_command *command)
-{
-    struct slice name, value;
-    if (!imap_parse_string(parser, &name) || !imap_parse_space(parser)
-        || !imap_parse_nstring(parser, &value))
-        return false;
-    if (name.len > 30 || value.len > 1024)
-        return imap_parser_fail(parser, "names of 30 octets and values of 1024 at most");
-    if (slice_equal_nocase(name, SLICE("name")))
-        command->client_name = value;
-    else if (slice_equal_nocase(name, SLICE("version")))
-        command->client_version = value;
-    return true;
-}
-
-/* id = "ID" SP ("(" [string SP nstring *(SP string SP nstring)] ")" / nil) */
 static bool parse_id(struct imap_parser *parser, struct imap_login_command *command)
 {
-    if (!imap_parse_space(parser))
-        return false;
-    if (imap_skip_word(parser, SLICE("NIL")))
-        return true;
-    if (!imap_parse_octet(parser, '(', "NIL or a list in parentheses"))
-        return false;
-    if (imap_skip_octet(parser, ')'))
-        return true;
-    for (int fields = 0; fields < 30; fields++) {
-        if (!parse_id_field(parser, command))
-            return false;
-        if (!imap_skip_octet(parser, ' '))
-            return imap_parse_octet(parser, ')', "the end of the list");
-    }
-    return imap_parser_fail(parser, "at most 30 fields");
+    return imap_parse_client_id(parser, &command->client);
 }
 
 static bool parse_nothing(struct imap_parser *parser, struct imap_login_command *command)

@@ -5,7 +5,7 @@
 #ifndef IMAPD_LOGIN_COMMAND_H
 #define IMAPD_LOGIN_COMMAND_H
 
-#include "imapd/parser.h"
+#include "imapd/client_id.h"
 
 enum imap_login_verb {
     IMAP_LOGIN_CAPABILITY,
@@ -23,9 +23,8 @@ struct imap_login_command {
     enum imap_login_verb verb;
     struct slice name; /* of LOGIN; of AUTHENTICATE's mechanism */
     struct slice password;
-    struct slice initial;        /* AUTHENTICATE: initial response; .ptr NULL: none */
-    struct slice client_name;    /* ID: empty where it was not told */
-    struct slice client_version; /* the same */
+    struct slice initial;         /* AUTHENTICATE: initial response; .ptr NULL: none */
+    struct imap_client_id client; /* ID */
 };
 
 /* False: parser->expected says what was looked for; tag and verb are set as far as they were read.

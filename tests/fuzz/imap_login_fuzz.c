@@ -29,8 +29,8 @@ static void parse(struct slice text)
     touch(command.name);
     touch(command.password);
     touch(command.initial);
-    touch(command.client_name);
-    touch(command.client_version);
+    touch(command.client.name);
+    touch(command.client.version);
     imap_parser_init(&parser, text, NULL);
     imap_login_command_peek(&parser, &beginning);
     if (beginning.verb != command.verb || !slice_equal(beginning.tag, command.tag))

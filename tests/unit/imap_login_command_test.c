@@ -62,8 +62,8 @@ static void commands_are_parsed(void **state)
         if (!cases[i].valid) {
             assert_non_null(parser.expected);
         } else if (cases[i].verb == IMAP_LOGIN_ID) {
-            assert_slice_is(command.client_name, cases[i].name);
-            assert_slice_is(command.client_version, cases[i].password);
+            assert_slice_is(command.client.name, cases[i].name);
+            assert_slice_is(command.client.version, cases[i].password);
         } else {
             assert_slice_is(command.name, cases[i].name);
             assert_slice_is(cases[i].verb == IMAP_LOGIN_LOGIN ? command.password : command.initial,
