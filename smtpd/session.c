@@ -141,7 +141,9 @@ static void set_deadline(struct session *session)
 {
     const struct config_timeouts *timeouts = &session_config(session)->timeouts;
     uint64_t timeout_ms = timeouts->smtp_command_ms;
-    if (session->wait != SESSION_WAIT_NOTHING)
+    if (session->wait == SESSION_WAIT_READY)
+        timeout_ms = SESSION_READY_TIMEOUT_MS;
+    else if (session->wait != SESSION_WAIT_NOTHING)
         timeout_ms = SESSION_PEER_TIMEOUT_MS;
     else if (session->state == SESSION_HANDSHAKE)
         timeout_ms = timeouts->handshake_ms;
@@ -162,6 +164,7 @@ void session_end_wait(struct session *session)
 void session_lose_peer(struct session *session)
 {
     static void (*const losses[SESSION_WAITS])(struct session *) = {
+        [SESSION_WAIT_READY] = session_give_up_waiting,
         [SESSION_WAIT_PASSWORD] = session_lose_password,
         [SESSION_WAIT_SENDER] = session_lose_sender,
         [SESSION_WAIT_RECIPIENT] = session_lose_recipient,
@@ -196,6 +199,13 @@ static struct smtp_reply timeout_reply(const struct session *session)
     return SMTP_REPLY(421, "4.4.2", "The message stopped coming (timeouts.smtp-data)");
 }
 
+static void give_up_waiting(struct session *session)
+{
+    session_lose_peer(session);
+    set_deadline(session);
+    session_step(session);
+}
+
 static void on_deadline(struct stream *stream)
 {
     struct session *session = stream->owner;
@@ -203,6 +213,8 @@ static void on_deadline(struct stream *stream)
         session_break(session, "timeouts.handshake");
     else if (session->wait == SESSION_WAIT_COMMIT)
         session_break(session, "no answer from queue"); /* who knows what became of the message */
+    else if (session->wait == SESSION_WAIT_READY)
+        give_up_waiting(session);
     else
         session_close(session, timeout_reply(session), "timeout");
 }

@@ -28,6 +28,7 @@
 
 enum {
     SESSION_LINGER_MS = 2000,         /* after the last reply, for the client to read it */
+    SESSION_READY_TIMEOUT_MS = 1000,  /* a killed role is back in 0.1 s; MAIL waits, then 451 */
     SESSION_PEER_TIMEOUT_MS = 120000, /* auth, filter or queue without an answer: a fault of ours */
     SESSION_NAME_SIZE = 17,
 };
@@ -80,6 +81,7 @@ enum session_state {
 /* Whose answer is awaited; no command is read meanwhile. */
 enum session_wait {
     SESSION_WAIT_NOTHING,
+    SESSION_WAIT_READY,     /* no answer: MAIL came while a role is being started again */
     SESSION_WAIT_PASSWORD,  /* auth: AUTH_VERDICT */
     SESSION_WAIT_SENDER,    /* auth: AUTH_SENDER_ANSWER for the reverse-path */
     SESSION_WAIT_RECIPIENT, /* auth: AUTH_RECIPIENT_ANSWER */
@@ -202,8 +204,8 @@ uint64_t session_new_request(struct session *session);
 /* The next queue id; 0 if queue lent none. */
 uint64_t server_take_id(struct smtp_server *server);
 
-/* May mail be taken now? Queue is there and has lent ids. */
-bool server_takes_mail(const struct smtp_server *server);
+/* May mail be taken now? Auth, filter and queue are there, and queue has lent ids. */
+bool server_is_ready(const struct smtp_server *server);
 
 /* The session's stream is closed: gives up all it holds, frees it at the end of the turn. */
 void server_release_session(struct session *session);
@@ -274,6 +276,10 @@ void session_lose_password(struct session *session);
 
 void session_on_mail(struct session *session, struct smtp_command *command);
 void session_on_rcpt(struct session *session, struct smtp_command *command);
+
+/* What MAIL still needs once the server is ready; and what it gets if that takes too long. */
+void session_check_sender(struct session *session);
+void session_give_up_waiting(struct session *session);
 
 /* Asks auth whether the account may send as that address: reverse-path, or one of From. False: as
  * session_ask(). */

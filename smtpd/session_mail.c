@@ -74,8 +74,6 @@ static struct smtp_reply find_obstacle(const struct session *session, const stru
         return SMTP_REPLY(552, "5.3.4", "The message is too large (limits.message-size)");
     if (!session->server->space)
         return SMTP_REPLY(452, "4.3.1", "Not enough space (limits.free-space); try again later");
-    if (!server_takes_mail(session->server))
-        return SMTP_REPLY(451, "4.3.0", "The queue is not ready; try again soon");
     return (struct smtp_reply){.code = 0};
 }
 
@@ -148,13 +146,26 @@ void session_on_mail(struct session *session, struct smtp_command *command)
     if (obstacle.code != 0) {
         session_drop_transaction(session);
         session_reply(session, obstacle);
-    } else if (session_is_submission(session) && !address_is_null(&mail->reverse_path)) {
-        if (!session_ask_for_sender(session, SESSION_WAIT_SENDER,
-                                    session->transaction->reverse_path))
-            session_lose_sender(session);
+    } else if (server_is_ready(session->server)) {
+        session_check_sender(session);
     } else {
-        accept_sender(session);
+        session->wait = SESSION_WAIT_READY;
     }
+}
+
+void session_check_sender(struct session *session)
+{
+    struct slice reverse_path = session->transaction->reverse_path;
+    if (!session_is_submission(session) || reverse_path.len == 0)
+        accept_sender(session);
+    else if (!session_ask_for_sender(session, SESSION_WAIT_SENDER, reverse_path))
+        session_lose_sender(session);
+}
+
+void session_give_up_waiting(struct session *session)
+{
+    session_drop_transaction(session);
+    session_reply(session, SMTP_REPLY(451, "4.3.0", "The server is not ready; try again soon"));
 }
 
 void session_on_sender_answer(struct session *session, bool allowed)

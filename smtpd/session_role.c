@@ -239,18 +239,32 @@ uint64_t server_take_id(struct smtp_server *server)
     return server->ids.next++;
 }
 
-bool server_takes_mail(const struct smtp_server *server)
+bool server_is_ready(const struct smtp_server *server)
 {
-    return server->ids.left + server->more_ids.left > 0 && role_find_peer(server->role, ROLE_QUEUE);
+    return server->ids.left + server->more_ids.left > 0 && role_find_peer(server->role, ROLE_QUEUE)
+           && role_find_peer(server->role, ROLE_AUTH) && role_find_peer(server->role, ROLE_FILTER);
 }
 
-/* Who connects while the house starts waits for a moment instead of being sent away. */
+static void resume_sessions(struct smtp_server *server)
+{
+    for (uint32_t i = 0; i < server->slot_count; i++) {
+        struct session *session = server->sessions[i];
+        if (!session || session->wait != SESSION_WAIT_READY)
+            continue;
+        session_end_wait(session);
+        session_check_sender(session);
+        session_step(session);
+    }
+}
+
+/* Who connects while the house starts, or sends MAIL while a role is started again, waits for a
+ * moment instead of being sent away. */
 static void open_doors(struct smtp_server *server)
 {
-    bool ready = server_takes_mail(server) && role_find_peer(server->role, ROLE_AUTH)
-                 && role_find_peer(server->role, ROLE_FILTER)
-                 && (!server->tls.context || server->tls.keys.fd >= 0);
-    if (ready && server->acceptor.suspended)
+    if (!server_is_ready(server))
+        return;
+    resume_sessions(server);
+    if (server->acceptor.suspended && (!server->tls.context || server->tls.keys.fd >= 0))
         acceptor_resume(&server->acceptor);
 }
 
@@ -346,7 +360,8 @@ static void forget_queue(struct smtp_server *server)
     server->asked_for_ids = false;
     server->space = true;
     for (uint32_t i = 0; i < server->slot_count; i++)
-        if (server->sessions[i] && server->sessions[i]->transaction)
+        if (server->sessions[i] && server->sessions[i]->transaction
+            && server->sessions[i]->wait != SESSION_WAIT_READY)
             session_lose_queue(server->sessions[i]);
 }
 
