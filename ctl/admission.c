@@ -14,13 +14,6 @@
 #include "common/fd.h"
 #include "ctl/master.h"
 
-/* The texts behind a record of auth, held against its lengths. */
-struct named_home {
-    const struct master_home *facts;
-    struct slice account;
-    struct slice path;
-};
-
 /* A path of auth is relative and goes nowhere but down: it names what a user may have chosen. */
 static bool is_safe_path(struct slice path)
 {
@@ -36,8 +29,9 @@ static bool is_safe_path(struct slice path)
     return true;
 }
 
-static bool take_home(const struct ipc_packet *packet, size_t fixed,
-                      const struct master_home *facts, struct named_home *home, struct error *error)
+bool admission_take_home(const struct ipc_packet *packet, size_t fixed,
+                         const struct master_home *facts, struct named_home *home,
+                         struct error *error)
 {
     struct slice texts = ipc_packet_tail(packet, fixed);
     if (facts->account_octets == 0 || facts->account_octets > MASTER_ACCOUNT_MAX
@@ -47,8 +41,8 @@ static bool take_home(const struct ipc_packet *packet, size_t fixed,
     home->facts = facts;
     home->account = slice_range(texts, 0, facts->account_octets);
     home->path = slice_from(texts, facts->account_octets);
-    if (!is_safe_path(home->path))
-        return error_set(error, ERROR_PEER, "path of account");
+    if (slice_find_octet(home->account, '\0') < home->account.len || !is_safe_path(home->path))
+        return error_set(error, ERROR_PEER, "account or its path");
     return true;
 }
 
@@ -232,7 +226,7 @@ bool admission_on_admit(void *owner, struct ipc_packet *packet, struct error *er
     struct master *master = auth->master;
     const struct master_admit *admit = packet->record;
     struct named_home named;
-    if (!take_home(packet, sizeof(*admit), &admit->home, &named, error))
+    if (!admission_take_home(packet, sizeof(*admit), &admit->home, &named, error))
         return false;
     struct process *login = process_find(master, admit->login_kind, admit->login_number);
     if (!login)
@@ -301,7 +295,7 @@ bool admission_on_target(void *owner, struct ipc_packet *packet, struct error *e
     struct master *master = auth->master;
     const struct master_target *target = packet->record;
     struct named_home named;
-    if (!take_home(packet, sizeof(*target), &target->home, &named, error))
+    if (!admission_take_home(packet, sizeof(*target), &target->home, &named, error))
         return false;
     struct process *queue = NULL, *deliver = NULL, *process;
     DL_FOREACH (master->processes, process)

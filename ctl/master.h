@@ -161,6 +161,18 @@ void wiring_renew_journal(struct master *master); /* a new journal: a new line f
 bool listeners_open(struct house *house, const struct house *old, struct error *error);
 
 /* --- admission.c: handlers of auth's and the per-account roles' records */
+
+/* Whose mail it is, as a record of auth says; borrowed from it. */
+struct named_home {
+    const struct master_home *facts;
+    struct slice account;
+    struct slice path; /* relative, without "." and ".." */
+};
+/* The texts behind the `fixed` octets of the record. False, ERROR_PEER, where they are not what
+ * `facts` says or the path leads elsewhere than down. Pure. */
+bool admission_take_home(const struct ipc_packet *packet, size_t fixed,
+                         const struct master_home *facts, struct named_home *home,
+                         struct error *error);
 bool admission_on_admit(void *owner, struct ipc_packet *packet, struct error *error);
 bool admission_on_target(void *owner, struct ipc_packet *packet, struct error *error);
 bool admission_on_changed(void *owner, struct ipc_packet *packet, struct error *error);
