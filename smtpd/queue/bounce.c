@@ -5,6 +5,8 @@
 
 #define CRLF "\r\n"
 
+enum { LINE_MAX_OCTETS = 900 }; /* of a reply that is quoted: lines of mail have 998 */
+
 /* ---- small parts ---- */
 
 static bool is_ascii(const struct slice *pieces, size_t count)
@@ -39,38 +41,31 @@ static void append_clean(struct buffer *out, struct slice text, bool utf8)
     }
 }
 
-/* "5.2.2" of "5.2.2 words", RFC 3463 2; empty if the text begins otherwise. */
-static struct slice status_code(struct slice text)
-{
-    size_t end = slice_find_octet(text, ' ');
-    struct slice code = slice_range(text, 0, end);
-    size_t dots = 0;
-    for (size_t i = 0; i < code.len; i++) {
-        if (code.ptr[i] == '.')
-            dots++;
-        else if (!ascii_is_digit(code.ptr[i]))
-            return slice_of(NULL, 0);
-    }
-    return dots == 2 && code.len >= 5 && code.len <= 9 && code.ptr[1] == '.' ? code
-                                                                             : slice_of(NULL, 0);
-}
+/* What Action says (RFC 3464 2.3.3), the class of its Status, and what is put where nothing is
+ * known. */
+static const struct {
+    const char *name;
+    char class;
+    struct slice status, words;
+} actions[BOUNCE_ACTIONS] = {
+    [BOUNCE_FAILED] = {"failed", '5', SLICE("5.0.0"), SLICE("delivery failed")},
+    [BOUNCE_DELAYED] = {"delayed", '4', SLICE("4.0.0"), SLICE("not delivered yet")},
+    [BOUNCE_RELAYED] = {"relayed", '2', SLICE("2.0.0"), SLICE("handed on")},
+    [BOUNCE_DELIVERED] = {"delivered", '2', SLICE("2.0.0"), SLICE("delivered")},
+};
 
 static struct slice status_of(const struct bounce_recipient *recipient)
 {
-    bool delivered = recipient->action == BOUNCE_DELIVERED;
-    struct slice code = status_code(recipient->text);
-    if (code.len > 0 && code.ptr[0] == (delivered ? '2' : '5'))
-        return code;
-    return delivered ? SLICE("2.0.0") : SLICE("5.0.0");
+    struct slice code = outcome_text_status(recipient->text.words);
+    bool fits = code.len > 0 && code.ptr[0] == actions[recipient->action].class;
+    return fits ? code : actions[recipient->action].status;
 }
 
 static struct slice words_of(const struct bounce_recipient *recipient)
 {
-    struct slice code = status_code(recipient->text);
-    struct slice words = slice_trim(slice_from(recipient->text, code.len));
-    if (words.len > 0)
-        return words;
-    return recipient->action == BOUNCE_DELIVERED ? SLICE("delivered") : SLICE("delivery failed");
+    struct slice words = recipient->text.words;
+    words = slice_trim(slice_from(words, outcome_text_status(words).len));
+    return words.len > 0 ? words : actions[recipient->action].words;
 }
 
 static bool any_with(const struct bounce *bounce, enum bounce_action action)
@@ -96,11 +91,20 @@ static void begin_part(const struct bounce *bounce, struct buffer *out)
 
 static const char *subject_of(const struct bounce *bounce)
 {
-    if (!any_with(bounce, BOUNCE_FAILED))
-        return "Your message was delivered";
-    if (!any_with(bounce, BOUNCE_DELIVERED))
+    if (bounce->kind == BOUNCE_DOUBLE)
+        return "A report could not be delivered";
+    if (bounce->kind == BOUNCE_QUARANTINE)
+        return "A message is held in quarantine";
+    bool good = any_with(bounce, BOUNCE_DELIVERED) || any_with(bounce, BOUNCE_RELAYED);
+    bool bad = any_with(bounce, BOUNCE_FAILED);
+    if (bad && good)
+        return "Your message could not be delivered to everyone";
+    if (bad)
         return "Your message could not be delivered";
-    return "Your message could not be delivered to everyone";
+    if (any_with(bounce, BOUNCE_DELAYED))
+        return "Your message is delayed";
+    return any_with(bounce, BOUNCE_DELIVERED) ? "Your message was delivered"
+                                              : "Your message was handed on";
 }
 
 static void append_header(const struct bounce *bounce, struct buffer *out)
@@ -108,7 +112,7 @@ static void append_header(const struct bounce *bounce, struct buffer *out)
     buffer_append(out, SLICE("From: Mail Delivery System <MAILER-DAEMON@"));
     buffer_append(out, bounce->hostname);
     buffer_append(out, SLICE(">" CRLF "To: <"));
-    append_clean(out, bounce->sender, bounce->utf8);
+    append_clean(out, bounce->to, bounce->utf8);
     buffer_append_format(out, ">" CRLF "Subject: %s" CRLF, subject_of(bounce));
     append_date_field(out, "Date", bounce->now);
     buffer_append_format(out, "Message-ID: <%s@", bounce->id);
@@ -123,6 +127,29 @@ static void append_header(const struct bounce *bounce, struct buffer *out)
 
 /* ---- the part for people ---- */
 
+static struct slice take_reply_line(struct slice *reply)
+{
+    size_t end = slice_find_octet(*reply, OUTCOME_REPLY_BREAK);
+    struct slice line = slice_range(*reply, 0, end);
+    *reply = slice_from(*reply, end + 1);
+    return slice_range(line, 0, LINE_MAX_OCTETS);
+}
+
+static void append_reply(struct buffer *out, const struct outcome_text *text)
+{
+    struct slice reply = text->reply;
+    if (reply.len == 0)
+        return;
+    buffer_append(out, SLICE("    "));
+    append_clean(out, text->peer.len > 0 ? text->peer : SLICE("The other server"), true);
+    buffer_append(out, SLICE(" said:" CRLF));
+    while (reply.len > 0) {
+        buffer_append(out, SLICE("      "));
+        append_clean(out, take_reply_line(&reply), true);
+        buffer_append(out, SLICE(CRLF));
+    }
+}
+
 static void append_list(const struct bounce *bounce, struct buffer *out, enum bounce_action action)
 {
     for (size_t i = 0; i < bounce->recipient_count; i++) {
@@ -136,29 +163,82 @@ static void append_list(const struct bounce *bounce, struct buffer *out, enum bo
         buffer_append(out, SLICE(" ("));
         buffer_append(out, status_of(recipient));
         buffer_append(out, SLICE(")" CRLF));
+        if (action != BOUNCE_DELIVERED)
+            append_reply(out, &recipient->text);
+    }
+}
+
+static void append_introduction(const struct bounce *bounce, struct buffer *out)
+{
+    static const struct slice subjects[] = {
+        [BOUNCE_TO_SENDER] = SLICE("Your message of "),
+        [BOUNCE_DOUBLE] = SLICE("A report of this system, about a message that could not be"
+                                " delivered, could not" CRLF "be delivered itself. Nobody else is"
+                                " told. The report of "),
+        [BOUNCE_QUARANTINE] = SLICE("A message is held: each time it was to be sent, the process"
+                                    " that had it died." CRLF "It is tried again after `staffetta"
+                                    " queue release`. The message of "),
+    };
+    buffer_append(out, SLICE("This is the mail system at "));
+    buffer_append(out, bounce->hostname);
+    buffer_append(out, SLICE("." CRLF CRLF));
+    buffer_append(out, subjects[bounce->kind]);
+    append_date(out, bounce->arrival);
+    buffer_append(out, SLICE(CRLF));
+}
+
+static int64_t latest_retry(const struct bounce *bounce)
+{
+    int64_t latest = 0;
+    for (size_t i = 0; i < bounce->recipient_count; i++)
+        if (bounce->recipients[i].retry_until > latest)
+            latest = bounce->recipients[i].retry_until;
+    return latest;
+}
+
+static void append_waiting(const struct bounce *bounce, struct buffer *out)
+{
+    if (bounce->kind == BOUNCE_QUARANTINE) {
+        buffer_append(out, SLICE("is held for:" CRLF));
+        return;
+    }
+    buffer_append(out, SLICE("could not be delivered yet. You need not send it again: it will be"
+                             " tried until" CRLF));
+    append_date(out, latest_retry(bounce));
+    buffer_append(out, SLICE(". It waits for:" CRLF));
+}
+
+/* One paragraph for each action there is, "It" from the second on. */
+static void append_actions(const struct bounce *bounce, struct buffer *out)
+{
+    bool first = true;
+    for (enum bounce_action action = 0; action < BOUNCE_ACTIONS; action++) {
+        if (!any_with(bounce, action))
+            continue;
+        if (!first)
+            buffer_append(out, SLICE(CRLF "It "));
+        first = false;
+        if (action == BOUNCE_FAILED)
+            buffer_append(out,
+                          SLICE("could not be delivered, and will not be tried again, to:" CRLF));
+        else if (action == BOUNCE_DELAYED)
+            append_waiting(bounce, out);
+        else if (action == BOUNCE_RELAYED)
+            buffer_append(out, SLICE("was handed on to a server that will not tell us about its"
+                                     " delivery, to:" CRLF));
+        else
+            buffer_append(out, SLICE("was delivered, as you asked to be told, to:" CRLF));
+        append_list(bounce, out, action);
     }
 }
 
 static void append_words(const struct bounce *bounce, struct buffer *out)
 {
     begin_part(bounce, out);
-    buffer_append(out,
-                  SLICE("Content-Type: text/plain; charset=utf-8" CRLF
-                        "Content-Transfer-Encoding: 8bit" CRLF CRLF "This is the mail system at "));
-    buffer_append(out, bounce->hostname);
-    buffer_append(out, SLICE("." CRLF CRLF "Your message of "));
-    append_date(out, bounce->arrival);
-    buffer_append(out, SLICE(CRLF));
-    if (any_with(bounce, BOUNCE_FAILED)) {
-        buffer_append(out, SLICE("could not be delivered, and will not be tried again, to:" CRLF));
-        append_list(bounce, out, BOUNCE_FAILED);
-    }
-    if (any_with(bounce, BOUNCE_DELIVERED)) {
-        if (any_with(bounce, BOUNCE_FAILED))
-            buffer_append(out, SLICE(CRLF "It "));
-        buffer_append(out, SLICE("was delivered, as you asked to be told, to:" CRLF));
-        append_list(bounce, out, BOUNCE_DELIVERED);
-    }
+    buffer_append(out, SLICE("Content-Type: text/plain; charset=utf-8" CRLF
+                             "Content-Transfer-Encoding: 8bit" CRLF CRLF));
+    append_introduction(bounce, out);
+    append_actions(bounce, out);
     buffer_append_format(out, CRLF "Here it is known as %s. %s is attached." CRLF,
                          bounce->original_id, bounce->whole ? "The message" : "Its header");
 }
@@ -173,6 +253,32 @@ static void append_address(const struct bounce *bounce, struct buffer *out, cons
     buffer_append(out, SLICE(CRLF));
 }
 
+/* The reply as it came, in lines that continue the field; else our own words. */
+static void append_diagnostic(const struct bounce *bounce, struct buffer *out,
+                              const struct bounce_recipient *recipient)
+{
+    struct slice reply = recipient->text.reply, words = recipient->text.words;
+    buffer_append(out, reply.len > 0 ? SLICE("Diagnostic-Code: smtp; ")
+                                     : SLICE("Diagnostic-Code: x-staffetta; "));
+    if (reply.len == 0)
+        append_clean(out, words.len > 0 ? words : words_of(recipient), bounce->utf8);
+    while (reply.len > 0) {
+        append_clean(out, take_reply_line(&reply), bounce->utf8);
+        if (reply.len > 0)
+            buffer_append(out, SLICE(CRLF " "));
+    }
+    buffer_append(out, SLICE(CRLF));
+}
+
+static void append_peer(const struct bounce *bounce, struct buffer *out, struct slice peer)
+{
+    if (peer.len == 0)
+        return;
+    buffer_append(out, SLICE("Remote-MTA: dns; "));
+    append_clean(out, slice_range(peer, 0, slice_find_octet(peer, ' ')), bounce->utf8);
+    buffer_append(out, SLICE(CRLF));
+}
+
 static void append_recipient(const struct bounce *bounce, struct buffer *out,
                              const struct bounce_recipient *recipient)
 {
@@ -183,17 +289,16 @@ static void append_recipient(const struct bounce *bounce, struct buffer *out,
         buffer_append(out, SLICE(CRLF));
     }
     append_address(bounce, out, "Final-Recipient", recipient->address);
-    buffer_append_format(out, "Action: %s" CRLF "Status: ",
-                         recipient->action == BOUNCE_DELIVERED ? "delivered" : "failed");
+    buffer_append_format(out, "Action: %s" CRLF "Status: ", actions[recipient->action].name);
     buffer_append(out, status_of(recipient));
     buffer_append(out, SLICE(CRLF));
-    if (recipient->action == BOUNCE_FAILED) {
-        buffer_append(out, SLICE("Diagnostic-Code: x-staffetta; "));
-        append_clean(out, recipient->text.len > 0 ? recipient->text : words_of(recipient),
-                     bounce->utf8);
-        buffer_append(out, SLICE(CRLF));
-    }
+    append_peer(bounce, out, recipient->text.peer);
+    if (recipient->action == BOUNCE_FAILED || recipient->action == BOUNCE_DELAYED)
+        append_diagnostic(bounce, out, recipient);
     append_date_field(out, "Last-Attempt-Date", bounce->now);
+    buffer_append_format(out, "Final-Log-ID: %s" CRLF, bounce->original_id);
+    if (recipient->action == BOUNCE_DELAYED && recipient->retry_until > 0)
+        append_date_field(out, "Will-Retry-Until", recipient->retry_until);
 }
 
 static void append_status(const struct bounce *bounce, struct buffer *out)

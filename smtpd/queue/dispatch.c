@@ -1,544 +1,85 @@
-/*
- * Out of the queue; see dispatch.h.
- *
- * A destination is served only when its account's target is known, its deliver process is there and
- * has room. Otherwise it is blocked until that changes (targets.h).
- */
+/* What both ways out of the queue have in common; see dispatch.h. */
 #include "smtpd/queue/dispatch.h"
 
-#include <stdlib.h>
-#include <unistd.h>
-
-#include <utlist.h>
-
-#include "common/auth/auth_protocol.h"
 #include "common/fd.h"
-#include "common/hash_table.h"
-#include "common/size.h"
-#include "smtpd/deliver_protocol.h"
 #include "smtpd/queue/queue.h"
 #include "smtpd/queue/queue_id.h"
 #include "smtpd/queue/queue_protocol.h"
 
 enum {
-    RECORDS_PER_TURN = 64,   /* then others get their turn */
-    UNDER_WAY_MAX = 128,     /* messages with one deliver process */
-    LOOK_AHEAD = 256,        /* recipients looked at for one record */
-    FLUSH_AT_ONCE = 1024,    /* recipients unflushed that are not made to wait */
-    ATTEMPT_MS = 15 * 60000, /* unanswered: tried later, and looked for before */
-    LOST_ONCE_MS = 200,      /* the process died with it: again */
-    LOST_TWICE_MS = 5000,    /* then as any failure */
-    NO_TRY_MS = 1000,        /* nothing came of an attempt that never left this process */
-    FLUSH_FAILED_MS = 60000,
+    RECORDS_PER_TURN = 64, /* then others get their turn */
+    LOST_ONCE_MS = 200,
+    LOST_TWICE_MS = 5000,
+    NO_TRY_MS = 1000,
+    TEXTS_MAX = 256 << 10, /* of the recipients of one record; what is too long is not sent */
 };
 
-/* Deliveries that nobody waits for may gather before one syncfs: no client sees it. Ten times as
- * long as the last one took, so that the bodies that clients do wait for have the second thread and
- * the disk for the rest of the time. */
-#define FLUSH_DELAY_MIN_S 0.1
-#define FLUSH_DELAY_MAX_S 2.0
+/* ---- content ---- */
 
-/* One DELIVER_MESSAGE. */
-struct attempt {
-    UT_hash_handle hh;
-    uint64_t request;
-    uint64_t sent_ms;
-    struct deliver_peer *peer;
-    uint64_t id;
-    uint32_t count;
-    struct queued_recipient *recipients[DELIVER_RECIPIENTS_MAX];
-};
-
-/* A deliver process, and after its death what it left to be flushed. */
-struct deliver_peer {
-    struct deliver_peer *prev, *next;
-    struct queue *queue;
-    struct role_peer *role_peer; /* NULL: dead */
-    struct queue_target *blocked;
-    uint32_t under_way;
-    int sync_fd; /* -1: none yet */
-    bool trusted;
-    struct queued_recipient *unflushed;
-    uint32_t unflushed_count;
-    struct queued_recipient *flushing;
-    struct flusher_job flush;
-    uint64_t flush_ms; /* the last one took */
-    ev_timer flush_soon;
-};
-
-/* ---- attempts ---- */
-
-static void free_attempt(struct queue *queue, struct attempt *attempt)
+bool dispatch_open(struct queue *queue, uint64_t id, struct dispatch_content *content,
+                   struct error *error)
 {
-    HASH_DEL(queue->dispatch.attempts, attempt);
-    free(attempt);
-}
-
-/* Nothing is known of what became of it. */
-static void attempt_lost(struct queue *queue, struct attempt *attempt, struct slice text)
-{
-    for (uint32_t i = 0; i < attempt->count; i++) {
-        struct queued_recipient *recipient = attempt->recipients[i];
-        recipient->again = true;
-        if (recipient->lost_workers < UINT8_MAX)
-            recipient->lost_workers++;
-        uint64_t wait_ms = recipient->lost_workers == 1 ? LOST_ONCE_MS : LOST_TWICE_MS;
-        if (recipient->lost_workers <= 2)
-            queued_schedule(&queue->queued, recipient, queue_now_ms() + wait_ms);
-        else
-            settle_add(queue, recipient, OUTCOME_DEFERRED, text);
-    }
-    free_attempt(queue, attempt);
-}
-
-/* It never left this process. */
-static void attempt_undone(struct queue *queue, struct attempt *attempt)
-{
-    for (uint32_t i = 0; i < attempt->count; i++)
-        queued_schedule(&queue->queued, attempt->recipients[i], queue_now_ms() + NO_TRY_MS);
-    free_attempt(queue, attempt);
-}
-
-static void attempt_held(struct queue *queue, struct attempt *attempt, const struct error *error)
-{
-    char id[QUEUE_ID_SIZE];
-    LOG(&queue->role->log, LOG_ERROR, "held", log_id("queue_id", queue_id_format(attempt->id, id)),
-        log_failure(error));
-    for (uint32_t i = 0; i < attempt->count; i++)
-        settle_add(queue, attempt->recipients[i], OUTCOME_HELD,
-                   SLICE("4.3.0 the message cannot be read"));
-    free_attempt(queue, attempt);
-}
-
-static struct attempt *make_attempt(struct queue *queue, struct deliver_peer *peer, uint64_t id)
-{
-    struct attempt *attempt = calloc(1, sizeof(*attempt));
-    if (!attempt)
-        return NULL;
-    attempt->request = queue_next_request(queue);
-    attempt->sent_ms = queue_now_ms();
-    attempt->peer = peer;
-    attempt->id = id;
-    HASH_ADD(hh, queue->dispatch.attempts, request, sizeof(attempt->request), attempt);
-    if (hash_table_holds(&attempt->hh))
-        return attempt;
-    free(attempt);
-    return NULL;
-}
-
-static bool goes_to(const struct queue_target *target, const struct deliver_peer *peer)
-{
-    return target->state == TARGET_KNOWN && target->deliver_number == peer->role_peer->number;
-}
-
-/* What else of this message is ready for the same process goes with it, from this recipient on. */
-static void gather(struct queue *queue, struct attempt *attempt, struct queued_recipient *first)
-{
-    struct queued_recipient *recipient = first;
-    for (int looked = 0; recipient && looked < LOOK_AHEAD; looked++) {
-        bool fits = recipient == first
-                    || (recipient->entry.state == SCHEDULE_READY
-                        && goes_to(recipient->target, attempt->peer)
-                        && !recipient->target->destination.blocked);
-        if (fits) {
-            queued_enter(&queue->queued, recipient, QUEUED_UNDER_WAY);
-            attempt->recipients[attempt->count++] = recipient;
-        }
-        if (attempt->count == DELIVER_RECIPIENTS_MAX)
-            break;
-        recipient = recipient->next_of_message;
-    }
-}
-
-/* The part of the record that names them; addresses go into dispatch->addresses. False: one of them
- * has no readable row. */
-static bool describe_recipients(struct queue *queue, const struct attempt *attempt,
-                                struct deliver_recipient *described, struct error *error)
-{
-    struct dispatch *dispatch = &queue->dispatch;
-    buffer_reset(&dispatch->addresses);
-    for (uint32_t i = 0; i < attempt->count; i++) {
-        const struct queued_recipient *recipient = attempt->recipients[i];
-        struct stored_recipient row;
-        if (!queue_store_get_recipient(queue->store, attempt->id, recipient->number,
-                                       &dispatch->recipient, &row, error))
-            return false;
-        buffer_append(&dispatch->addresses, row.address);
-        described[i] = (struct deliver_recipient){.handle = recipient->target->handle,
-                                                  .number = recipient->number,
-                                                  .address_octets = (uint16_t)row.address.len,
-                                                  .again = recipient->again};
-    }
-    return !dispatch->addresses.failed || error_memory(error);
-}
-
-static bool send_message(struct queue *queue, const struct attempt *attempt,
-                         const struct stored_message *message, int body_fd, struct error *error)
-{
-    struct deliver_recipient described[DELIVER_RECIPIENTS_MAX];
-    struct filter_cut cuts[FILTER_CUTS_MAX];
-    char id[QUEUE_ID_SIZE];
-    if (!describe_recipients(queue, attempt, described, error))
+    struct stored_message *message = &content->message;
+    content->body_fd = -1;
+    if (!queue_store_get_message(queue->store, id, &queue->dispatch.message, message, error))
         return false;
     for (size_t i = 0; i < message->cut_count; i++)
-        cuts[i] = stored_cut(message, i);
-    struct deliver_message head = {
-        .header = {.type = body_fd >= 0 ? DELIVER_MESSAGE_FILE : DELIVER_MESSAGE,
-                   .request = attempt->request},
-        .id = attempt->id,
-        .arrival = message->arrival,
-        .recipients = (uint16_t)attempt->count,
-        .reverse_path_octets = (uint16_t)message->reverse_path.len,
-        .id_octets = QUEUE_ID_TEXT,
-        .cuts = (uint16_t)message->cut_count,
-        .prefix_octets = (uint32_t)message->prefix.len,
-        .body_octets = message->body_octets};
-    const struct slice tail[] = {slice_of(described, attempt->count * sizeof(described[0])),
-                                 buffer_slice(&queue->dispatch.addresses),
-                                 message->reverse_path,
-                                 slice_of_string(queue_id_format(attempt->id, id)),
-                                 message->prefix,
-                                 slice_of(cuts, message->cut_count * sizeof(cuts[0])),
-                                 message->body};
-    const struct ipc_message record = {.head = &head.header,
-                                       .head_octets = sizeof(head),
-                                       .tail = tail,
-                                       .tail_count = ARRAY_LENGTH(tail),
-                                       .descriptors = &body_fd,
-                                       .descriptor_count = body_fd >= 0 ? 1 : 0};
-    return ipc_send(&attempt->peer->role_peer->channel, &record, error);
+        content->cuts[i] = stored_cut(message, i);
+    if (!(message->flags & QUEUE_IN_SPOOL))
+        return true;
+    content->body_fd = spool_open_body(&queue->spool, id, message->body_octets, error);
+    return content->body_fd >= 0;
 }
 
-static bool read_and_send(struct queue *queue, const struct attempt *attempt, struct error *error)
+void dispatch_close(struct dispatch_content *content)
 {
-    struct stored_message message;
-    if (!queue_store_get_message(queue->store, attempt->id, &queue->dispatch.message, &message,
-                                 error))
-        return false;
-    int body_fd = -1;
-    if (message.flags & QUEUE_IN_SPOOL) {
-        body_fd = spool_open_body(&queue->spool, attempt->id, message.body_octets, error);
-        if (body_fd < 0)
-            return false;
-    }
-    bool sent = send_message(queue, attempt, &message, body_fd, error);
-    fd_discard(&body_fd);
-    return sent;
+    fd_discard(&content->body_fd);
 }
 
-static void deliver(struct queue *queue, struct deliver_peer *peer,
-                    struct queued_recipient *recipient)
+/* ---- attempts without an outcome ---- */
+
+void dispatch_undone(struct queue *queue, struct queued_recipient *recipient)
 {
-    struct error error = {0};
-    struct attempt *attempt = make_attempt(queue, peer, recipient->message->id);
-    if (!attempt) {
-        queued_enter(&queue->queued, recipient, QUEUED_UNDER_WAY);
-        queued_schedule(&queue->queued, recipient, queue_now_ms() + NO_TRY_MS);
+    queued_schedule(&queue->queued, recipient, queue_now_ms() + NO_TRY_MS);
+}
+
+void dispatch_lost(struct queue *queue, struct queued_recipient *recipient, bool first)
+{
+    uint64_t wait_ms = first ? LOST_ONCE_MS : LOST_TWICE_MS;
+    queued_schedule(&queue->queued, recipient, queue_now_ms() + wait_ms);
+}
+
+void dispatch_not_sent(struct queue *queue, struct queued_recipient *recipient,
+                       const struct error *error)
+{
+    queue_check_store(queue, error);
+    if (error->kind == ERROR_TEMPORARY) {
+        dispatch_undone(queue, recipient);
         return;
     }
-    gather(queue, attempt, recipient);
-    if (read_and_send(queue, attempt, &error)) {
-        peer->under_way++;
-        return;
-    }
-    queue_check_store(queue, &error);
-    if (error.kind == ERROR_TEMPORARY)
-        attempt_undone(queue, attempt);
-    else
-        attempt_held(queue, attempt, &error); /* a record or a body that is not there */
+    char id[QUEUE_ID_SIZE];
+    LOG(&queue->role->log, LOG_ERROR, "unreadable",
+        log_id("queue_id", queue_id_format(queued_message_of(recipient)->id, id)),
+        log_failure(error));
+    settle_add(queue, recipient, OUTCOME_HELD, SLICE("4.3.0 the message cannot be read"));
 }
 
-/* ---- flushing what was written ---- */
-
-static void free_peer_if_done(struct deliver_peer *peer)
-{
-    struct queue *queue = peer->queue;
-    if (peer->role_peer || peer->unflushed || peer->flush.under_way)
-        return;
-    ev_timer_stop(queue->role->loop, &peer->flush_soon);
-    fd_discard(&peer->sync_fd);
-    DL_DELETE(queue->dispatch.peers, peer);
-    free(peer);
-}
-
-static bool run_sync(struct flusher_job *job, struct error *error)
-{
-    struct deliver_peer *peer = job->owner;
-    uint64_t begun_ms = queue_now_ms();
-    if (syncfs(peer->sync_fd) != 0)
-        return error_errno(error, "flush the file system of the mail");
-    peer->flush_ms = queue_now_ms() - begun_ms;
-    return true;
-}
-
-static void flush_soon(struct deliver_peer *peer)
-{
-    double delay_s = (double)peer->flush_ms / 100.0;
-    if (delay_s < FLUSH_DELAY_MIN_S)
-        delay_s = FLUSH_DELAY_MIN_S;
-    peer->flush_soon.repeat = delay_s < FLUSH_DELAY_MAX_S ? delay_s : FLUSH_DELAY_MAX_S;
-    ev_timer_again(peer->queue->role->loop, &peer->flush_soon);
-}
-
-static void start_sync(struct deliver_peer *peer)
-{
-    if (peer->flush.under_way || !peer->unflushed)
-        return;
-    peer->flushing = peer->unflushed;
-    peer->unflushed = NULL;
-    peer->unflushed_count = 0;
-    flusher_submit(peer->queue->flusher, &peer->flush);
-}
-
-static void on_synced(struct flusher_job *job)
-{
-    struct deliver_peer *peer = job->owner;
-    struct queue *queue = peer->queue;
-    if (!job->succeeded)
-        LOG(&queue->role->log, LOG_ERROR, "mail_not_flushed", log_failure(&job->error));
-    while (peer->flushing) {
-        struct queued_recipient *recipient = peer->flushing;
-        DL_DELETE(peer->flushing, recipient);
-        if (job->succeeded)
-            settle_add(queue, recipient, OUTCOME_DELIVERED, slice_of(NULL, 0));
-        else
-            queued_schedule(&queue->queued, recipient, queue_now_ms() + FLUSH_FAILED_MS);
-    }
-    if (peer->unflushed_count >= FLUSH_AT_ONCE || !peer->role_peer)
-        start_sync(peer);
-    else if (peer->unflushed)
-        flush_soon(peer);
-    free_peer_if_done(peer);
-}
-
-static void on_flush_soon(struct ev_loop *loop, ev_timer *watcher, int events)
-{
-    (void)events;
-    ev_timer_stop(loop, watcher);
-    start_sync(watcher->data);
-}
-
-static void add_unflushed(struct deliver_peer *peer, struct queued_recipient *recipient)
-{
-    struct queue *queue = peer->queue;
-    recipient->again = true; /* whatever happens from now on, it may be there */
-    queued_enter(&queue->queued, recipient, QUEUED_UNFLUSHED);
-    DL_APPEND(peer->unflushed, recipient);
-    if (++peer->unflushed_count >= FLUSH_AT_ONCE)
-        start_sync(peer);
-    else if (!ev_is_active(&peer->flush_soon) && !peer->flush.under_way)
-        flush_soon(peer);
-}
-
-/* ---- answers of deliver ---- */
-
-static void tell_full(struct queue *queue, struct queue_target *target, bool is_full)
-{
-    struct role_peer *auth = role_find_peer(queue->role, ROLE_AUTH);
-    struct slice account = queue_target_account(target);
-    if (target->is_full == is_full || !auth)
-        return;
-    struct auth_full record = {
-        .header = {.type = AUTH_FULL}, .full = is_full, .account_octets = (uint32_t)account.len};
-    if (ipc_send_record(&auth->channel, &record.header, sizeof(record), account, NULL))
-        target->is_full = is_full;
-}
-
-static void take_outcome(struct deliver_peer *peer, struct queued_recipient *recipient,
-                         const struct deliver_outcome *outcome, struct slice text)
-{
-    struct queue *queue = peer->queue;
-    recipient->lost_workers = 0;
-    tell_full(queue, recipient->target, outcome->full != 0);
-    switch (outcome->status) {
-    case DELIVER_DONE:
-        if (outcome->flushed)
-            settle_add(queue, recipient, OUTCOME_DELIVERED, text);
-        else
-            add_unflushed(peer, recipient);
-        break;
-    case DELIVER_GONE:
-        settle_add(queue, recipient, OUTCOME_DELIVERED, text);
-        break;
-    case DELIVER_TEMPORARY:
-        settle_add(queue, recipient, OUTCOME_DEFERRED, text);
-        break;
-    default:
-        settle_add(queue, recipient, OUTCOME_FAILED, text);
-    }
-}
-
-static bool is_outcome(const struct deliver_peer *peer, const struct deliver_outcome *outcome)
-{
-    return outcome->status >= DELIVER_DONE && outcome->status <= DELIVER_PERMANENT
-           && (outcome->status != DELIVER_DONE || outcome->flushed || peer->trusted);
-}
-
-/* The structs, copied since nothing says that they are aligned; *texts is what follows them. */
-static bool parse_outcomes(const struct deliver_peer *peer, const struct ipc_packet *packet,
-                           struct deliver_outcome outcomes[DELIVER_RECIPIENTS_MAX],
-                           struct slice *texts)
-{
-    const struct deliver_result *record = packet->record;
-    struct slice tail = ipc_packet_tail(packet, sizeof(*record));
-    if (record->recipients == 0 || record->recipients > DELIVER_RECIPIENTS_MAX
-        || tail.len < record->recipients * sizeof(outcomes[0]))
-        return false;
-    memcpy(outcomes, tail.ptr, record->recipients * sizeof(outcomes[0]));
-    *texts = slice_from(tail, record->recipients * sizeof(outcomes[0]));
-    size_t text_octets = 0;
-    for (uint32_t i = 0; i < record->recipients; i++) {
-        if (!is_outcome(peer, &outcomes[i]))
-            return false;
-        text_octets += outcomes[i].text_octets;
-    }
-    return texts->len == text_octets;
-}
-
-static void under_way_ended(struct deliver_peer *peer)
-{
-    if (--peer->under_way <= UNDER_WAY_MAX / 2)
-        targets_let_go(peer->queue, &peer->blocked);
-}
-
-static bool on_result(void *owner, struct ipc_packet *packet, struct error *error)
-{
-    struct role_peer *role_peer = owner;
-    struct deliver_peer *peer = role_peer->data;
-    struct queue *queue = peer->queue;
-    const struct deliver_result *record = packet->record;
-    struct deliver_outcome outcomes[DELIVER_RECIPIENTS_MAX] = {0};
-    struct slice texts;
-    if (!parse_outcomes(peer, packet, outcomes, &texts))
-        return error_set(error, ERROR_PEER, "malformed result");
-    struct attempt *attempt;
-    HASH_FIND(hh, queue->dispatch.attempts, &record->header.request, sizeof(record->header.request),
-              attempt);
-    if (!attempt)
-        return true; /* given up before */
-    if (attempt->peer != peer || attempt->id != record->id || attempt->count != record->recipients)
-        return error_set(error, ERROR_PEER, "a result of another message");
-    for (uint32_t i = 0; i < attempt->count; i++) {
-        struct slice text = slice_range(texts, 0, outcomes[i].text_octets);
-        texts = slice_from(texts, text.len);
-        take_outcome(peer, attempt->recipients[i], &outcomes[i], text);
-    }
-    free_attempt(queue, attempt);
-    under_way_ended(peer);
-    queue_wake(queue);
-    return true;
-}
-
-static bool on_sync(void *owner, struct ipc_packet *packet, struct error *error)
-{
-    struct role_peer *role_peer = owner;
-    struct deliver_peer *peer = role_peer->data;
-    const struct deliver_sync *record = packet->record;
-    if (peer->sync_fd >= 0)
-        return error_set(error, ERROR_PEER, "a second DELIVER_SYNC");
-    peer->sync_fd = ipc_packet_take(packet, 0);
-    peer->trusted = record->trusted != 0;
-    return true;
-}
-
-const struct ipc_rule dispatch_deliver_rules[DISPATCH_DELIVER_RULES] = {
-    {DELIVER_RESULT, sizeof(struct deliver_result), IPC_RECORD_MAX, 0, on_result},
-    {DELIVER_SYNC, sizeof(struct deliver_sync), sizeof(struct deliver_sync), 1, on_sync},
-};
-
-/* ---- deliver processes come and go ---- */
-
-bool dispatch_deliver_up(struct queue *queue, struct role_peer *role_peer)
-{
-    struct deliver_peer *peer = calloc(1, sizeof(*peer));
-    role_peer->data = peer;
-    if (!peer)
-        return false;
-    peer->queue = queue;
-    peer->role_peer = role_peer;
-    peer->sync_fd = -1;
-    peer->flush = (struct flusher_job){.run = run_sync, .done = on_synced, .owner = peer};
-    ev_init(&peer->flush_soon, on_flush_soon);
-    peer->flush_soon.data = peer;
-    DL_APPEND(queue->dispatch.peers, peer);
-    queue_wake(queue);
-    return true;
-}
-
-/* What it wrote is in its Maildirs, and we still have the descriptor to flush it by. */
-void dispatch_deliver_down(struct queue *queue, struct role_peer *role_peer)
-{
-    struct deliver_peer *peer = role_peer->data;
-    if (!peer)
-        return;
-    role_peer->data = NULL;
-    peer->role_peer = NULL;
-    struct attempt *attempt, *next;
-    HASH_ITER (hh, queue->dispatch.attempts, attempt, next) {
-        if (attempt->peer == peer)
-            attempt_lost(queue, attempt, SLICE("4.3.0 the delivery process died"));
-    }
-    targets_let_go(queue, &peer->blocked);
-    start_sync(peer);
-    free_peer_if_done(peer);
-}
-
-/* ---- whose turn it is ---- */
-
-static struct deliver_peer *find_deliver(struct queue *queue, const struct queue_target *target)
-{
-    struct role_peer *peer =
-        role_find_peer_number(queue->role, ROLE_DELIVER, target->deliver_number);
-    return peer ? peer->data : NULL;
-}
-
-/* The process for this account, or NULL: the destination is blocked, and waits for something. */
-static struct deliver_peer *ready_peer(struct queue *queue, struct queue_target *target)
-{
-    bool fresh = target->state == TARGET_KNOWN && queue_now_ms() < target->known_until_ms;
-    struct deliver_peer *peer = fresh ? find_deliver(queue, target) : NULL;
-    if (!peer) {
-        targets_ask(queue, target);
-        return NULL;
-    }
-    if (peer->under_way < UNDER_WAY_MAX && !ipc_is_congested(&peer->role_peer->channel))
-        return peer;
-    targets_wait(queue, peer->under_way > 0 ? &peer->blocked : &queue->targets.paused, target);
-    return NULL;
-}
-
-static void serve_next(struct queue *queue, struct queue_target *target)
-{
-    if (target->account_octets == 0) {
-        targets_ask_address(queue, target);
-        return;
-    }
-    struct deliver_peer *peer = ready_peer(queue, target);
-    if (peer)
-        deliver(queue, peer, (struct queued_recipient *)schedule_take(&queue->queued.schedule));
-}
+/* ---- turns ---- */
 
 bool dispatch_run(struct queue *queue)
 {
-    struct schedule *schedule = &queue->queued.schedule;
-    schedule_advance(schedule, queue_now_ms());
-    struct schedule_destination *destination;
-    for (int i = 0; i < RECORDS_PER_TURN && (destination = schedule_next(schedule)); i++)
-        serve_next(queue, (struct queue_target *)destination);
-    return schedule_next(schedule) != NULL;
+    uint64_t now_ms = queue_now_ms();
+    for (size_t i = 0; i < QUEUED_SCHEDULES; i++)
+        schedule_advance(&queue->queued.schedules[i], now_ms);
+    bool more_here = dispatch_deliver_run(queue, RECORDS_PER_TURN);
+    bool more_elsewhere = dispatch_relay_run(queue, RECORDS_PER_TURN);
+    return more_here || more_elsewhere;
 }
 
 void dispatch_tick(struct queue *queue)
 {
-    uint64_t now_ms = queue_now_ms();
-    struct attempt *attempt, *next;
-    HASH_ITER (hh, queue->dispatch.attempts, attempt, next) {
-        if (now_ms - attempt->sent_ms < ATTEMPT_MS)
-            continue;
-        struct deliver_peer *peer = attempt->peer;
-        attempt_lost(queue, attempt, SLICE("4.3.0 the delivery took too long"));
-        under_way_ended(peer);
-    }
+    dispatch_deliver_tick(queue);
+    dispatch_relay_tick(queue);
 }
 
 void dispatch_init(struct queue *queue)
@@ -546,16 +87,10 @@ void dispatch_init(struct queue *queue)
     queue->dispatch = (struct dispatch){0};
     buffer_init(&queue->dispatch.message, STORED_MESSAGE_MAX);
     buffer_init(&queue->dispatch.recipient, STORED_RECIPIENT_MAX);
-    buffer_init(&queue->dispatch.addresses, DELIVER_RECIPIENTS_MAX * QUEUE_ADDRESS_MAX);
+    buffer_init(&queue->dispatch.texts, TEXTS_MAX);
 }
 
 bool dispatch_is_busy(const struct queue *queue)
 {
-    if (queue->dispatch.attempts)
-        return true;
-    const struct deliver_peer *peer;
-    DL_FOREACH (queue->dispatch.peers, peer)
-        if (peer->unflushed || peer->flush.under_way)
-            return true;
-    return false;
+    return dispatch_deliver_is_busy(queue) || dispatch_relay_is_busy(queue);
 }

@@ -1,6 +1,6 @@
 /*
- * Out of the queue: whose turn it is (schedule.h), where that account's mail goes (targets.h), the
- * record to `deliver`, its answer, and one syncfs for many deliveries.
+ * Out of the queue: whose turn it is (schedule.h), by one of two ways (dispatch_deliver.h,
+ * dispatch_relay.h), and what both have in common.
  *
  * A recipient leaves here in one of three ways: an outcome for settle.h; back into the schedule,
  * where nothing came of the attempt (a dead process); or with the syncfs that covers it.
@@ -9,25 +9,19 @@
 #define SMTPD_QUEUE_DISPATCH_H
 
 #include "common/buffer.h"
-#include "common/role.h"
+#include "smtpd/filter/filter_protocol.h"
+#include "smtpd/queue/record.h"
 
 struct queue;
+struct queued_recipient;
 
 struct dispatch {
-    struct question *questions; /* to auth or the master, by request */
-    struct attempt *attempts;   /* with a deliver process, by request */
-    struct deliver_peer *peers; /* those that died with work unflushed too */
-    struct buffer message;      /* the record that is being sent */
+    struct buffer message; /* the record that is being sent */
     struct buffer recipient;
-    struct buffer addresses;
+    struct buffer texts; /* of its recipients */
 };
 
-enum { DISPATCH_DELIVER_RULES = 2 };
-extern const struct ipc_rule dispatch_deliver_rules[DISPATCH_DELIVER_RULES];
-
 void dispatch_init(struct queue *queue);
-bool dispatch_deliver_up(struct queue *queue, struct role_peer *peer);
-void dispatch_deliver_down(struct queue *queue, struct role_peer *peer);
 
 /* Starts what is due, a bounded part of it; true if there is more. */
 bool dispatch_run(struct queue *queue);
@@ -35,7 +29,35 @@ bool dispatch_run(struct queue *queue);
 /* Once a second: attempts that were never answered. */
 void dispatch_tick(struct queue *queue);
 
-/* Whether a deliver process or the second thread has something. */
+/* Whether another process or the second thread has something. */
 bool dispatch_is_busy(const struct queue *queue);
+
+/* ---- for the two ways ---- */
+
+/* A message as it is on disk; the struct borrows from dispatch.message. */
+struct dispatch_content {
+    struct stored_message message;
+    struct filter_cut cuts[FILTER_CUTS_MAX];
+    int body_fd; /* of a long body; or -1 */
+};
+bool dispatch_open(struct queue *queue, uint64_t id, struct dispatch_content *content,
+                   struct error *error);
+void dispatch_close(struct dispatch_content *content);
+
+static inline struct slice dispatch_cuts(const struct dispatch_content *content)
+{
+    return slice_of(content->cuts, content->message.cut_count * sizeof(content->cuts[0]));
+}
+
+/* Nothing came of an attempt that never left this process: a little later again. */
+void dispatch_undone(struct queue *queue, struct queued_recipient *recipient);
+
+/* The process that had it died: soon again; less soon if that is not the first time. */
+void dispatch_lost(struct queue *queue, struct queued_recipient *recipient, bool first);
+
+/* It could not be read or sent: later again, or held where a record or a body is not there. Ends
+ * the process where the store cannot go on. */
+void dispatch_not_sent(struct queue *queue, struct queued_recipient *recipient,
+                       const struct error *error);
 
 #endif

@@ -18,6 +18,7 @@
 #include "common/fd.h"
 #include "common/hash_table.h"
 #include "common/size.h"
+#include "smtpd/queue/destination.h"
 #include "smtpd/queue/lent_ids.h"
 #include "smtpd/queue/queue.h"
 #include "smtpd/queue/queue_id.h"
@@ -45,6 +46,7 @@ struct intake_peer {
 struct wanted_recipient {
     UT_hash_handle hh; /* by account, or by foreign address: the same twice is one */
     struct recipient_texts texts;
+    struct slice destination; /* of a foreign address, from QUEUE_SUBMIT on */
 };
 
 struct submission {
@@ -62,6 +64,7 @@ struct submission {
     uint64_t id;
     struct stored_message message; /* prefix and body, and the cuts: until they are put */
     const struct filter_cut *cuts;
+    int64_t hold_until;            /* RFC 4865; 0: not at all */
     struct queued_message *queued; /* there, but not scheduled */
     bool flushed;                  /* by the second thread */
     struct error error;
@@ -381,25 +384,76 @@ static bool check_foreign(const struct role_peer *peer, const struct submission 
     return true;
 }
 
+/* Whose turns the message takes: the account's, or the reverse-path's. */
+static uint64_t sender_of(const struct stored_message *message)
+{
+    return queued_hash(message->account.len > 0 ? message->account : message->reverse_path);
+}
+
+/* Into the submission's arena. */
+static bool choose_destination(struct queue *queue, struct submission *submission,
+                               struct wanted_recipient *wanted, struct error *error)
+{
+    struct buffer destination = BUFFER_WITH_LIMIT(DESTINATION_MAX);
+    destination_append(&queue->role->config, wanted->texts.address,
+                       submission->message.reverse_path, &destination);
+    bool chosen = !destination.failed;
+    if (chosen)
+        wanted->destination = arena_copy(&submission->arena, buffer_slice(&destination));
+    buffer_clear(&destination);
+    return (chosen && wanted->destination.ptr) || error_memory(error);
+}
+
+static struct stored_recipient row_of(const struct submission *submission,
+                                      const struct wanted_recipient *wanted)
+{
+    const struct stored_message *message = &submission->message;
+    int64_t release = submission->hold_until;
+    return (struct stored_recipient){.state = STORED_WAITING,
+                                     .by_return = (message->flags & QUEUE_BY_RETURN) != 0,
+                                     .notify = wanted->texts.notify,
+                                     .arrival = message->arrival,
+                                     .due = release > 0 ? release : message->arrival,
+                                     .release = release,
+                                     .deliver_by = message->deliver_by,
+                                     .sender = sender_of(message),
+                                     .account = wanted->texts.account,
+                                     .destination = wanted->destination,
+                                     .address = wanted->texts.address,
+                                     .orcpt = wanted->texts.orcpt};
+}
+
+static bool enter_recipient(struct queue *queue, struct submission *submission,
+                            struct wanted_recipient *wanted, uint32_t number, struct error *error)
+{
+    bool is_local = wanted->texts.account.len > 0;
+    if (!is_local && !choose_destination(queue, submission, wanted, error))
+        return false;
+    struct queued_recipient *recipient = queued_add_recipient(
+        &queue->queued, submission->queued, number, is_local ? TARGET_ACCOUNT : TARGET_RELAY,
+        is_local ? wanted->texts.account : wanted->destination);
+    if (!recipient)
+        return error_memory(error);
+    recipient->notify = (uint8_t)wanted->texts.notify;
+    return true;
+}
+
 /* In memory before it is on disk: afterwards nothing may fail. */
 static bool enter_in_memory(struct queue *queue, struct submission *submission, struct error *error)
 {
-    uint64_t lifetime_ms = queue->role->config.queue.lifetime_ms;
-    struct queued *queued = &queue->queued;
     if (submission->no_room)
         return error_memory(error);
-    submission->queued = queued_add_message(queued, submission->id, queue_now_ms() + lifetime_ms);
+    submission->queued =
+        queued_add_message(&queue->queued, submission->id, sender_of(&submission->message));
     if (!submission->queued)
         return error_memory(error);
+    const struct stored_recipient first = row_of(submission, submission->wanted);
+    deadlines_begin(queue, submission->queued, &first);
     submission->queued->in_spool = submission->file.read_fd >= 0;
     uint32_t number = 0;
-    for (struct wanted_recipient *wanted = submission->wanted; wanted; wanted = wanted->hh.next) {
-        struct queued_recipient *recipient =
-            queued_add_recipient(queued, submission->queued, number++, wanted->texts.account);
-        if (!recipient)
-            return error_memory(error);
-        recipient->notify = (uint8_t)wanted->texts.notify;
-    }
+    for (struct wanted_recipient *wanted = submission->wanted; wanted; wanted = wanted->hh.next)
+        if (!enter_recipient(queue, submission, wanted, number++, error))
+            return false;
     return true;
 }
 
@@ -410,13 +464,7 @@ static bool put_rows(struct queue *queue, struct submission *submission, struct 
                                  submission->cuts, error))
         return false;
     for (struct wanted_recipient *wanted = submission->wanted; wanted; wanted = wanted->hh.next) {
-        const struct stored_recipient row = {.state = STORED_WAITING,
-                                             .notify = wanted->texts.notify,
-                                             .arrival = submission->message.arrival,
-                                             .due = submission->message.arrival,
-                                             .account = wanted->texts.account,
-                                             .address = wanted->texts.address,
-                                             .orcpt = wanted->texts.orcpt};
+        const struct stored_recipient row = row_of(submission, wanted);
         if (!queue_store_put_recipient(queue->store, submission->id, number++, &row, error))
             return false;
     }
@@ -565,7 +613,9 @@ static bool take_over(struct submission *submission, const struct submitted *sub
     struct stored_message *message = &submission->message;
     submission->id = submitted->id;
     submission->cuts = submitted->cuts;
+    submission->hold_until = submitted->hold_until;
     *message = submitted->message;
+    message->deliver_by = submitted->deliver_by;
     if (copy_text(arena, &message->reverse_path) && copy_text(arena, &message->envid)
         && copy_text(arena, &message->account))
         return true;
@@ -636,12 +686,11 @@ static void log_queued(struct queue *queue, const struct submission *submission)
         log_number("recipients", submission->queued->recipient_count));
 }
 
-static void schedule_all(struct queue *queue, struct queued_message *message)
+static void schedule_all(struct queue *queue, struct queued_message *message, uint64_t due_ms)
 {
     struct queued_recipient *recipient, *next;
-    uint64_t now_ms = queue_now_ms();
     DL_FOREACH_SAFE2(message->recipients, recipient, next, next_of_message)
-    queued_schedule(&queue->queued, recipient, now_ms);
+    queued_schedule(&queue->queued, recipient, due_ms);
 }
 
 static void acknowledge(struct queue *queue, struct submission *submission)
@@ -651,7 +700,7 @@ static void acknowledge(struct queue *queue, struct submission *submission)
         ipc_send_record(&submission->peer->role_peer->channel, &head, sizeof(head),
                         slice_of(NULL, 0), NULL);
     log_queued(queue, submission);
-    schedule_all(queue, submission->queued);
+    schedule_all(queue, submission->queued, deadlines_release_ms(submission->hold_until));
     spool_release(&submission->file);
     free_submission(queue, submission);
 }

@@ -168,33 +168,57 @@ static uint64_t longest_wait_ms(const struct config_durations *waits)
     return longest;
 }
 
+static enum target_kind kind_of(const struct stored_recipient *row)
+{
+    if (row->account.len > 0)
+        return TARGET_ACCOUNT;
+    return row->destination.len > 0 ? TARGET_RELAY : TARGET_ADDRESS;
+}
+
 /* Wall-clock times become steady ones. A clock that was wrong when they were written can make none
  * later than it could have been by a right one. */
+static uint64_t due_ms_of(const struct queue *queue, const struct stored_recipient *row)
+{
+    int64_t wall = queue_wall_now();
+    if (row->release > wall)
+        return deadlines_release_ms(row->release);
+    uint64_t most_ms = longest_wait_ms(&queue->role->config.queue.retry);
+    return queue_now_ms() + clamped_ms(row->due - wall, most_ms);
+}
+
+static struct queued_message *load_message(struct queue *queue, uint64_t id,
+                                           const struct stored_recipient *row)
+{
+    struct queued_message *message = queued_find_message(&queue->queued, id);
+    if (message)
+        return message;
+    message = queued_add_message(&queue->queued, id, row->sender);
+    if (message)
+        deadlines_begin(queue, message, row);
+    return message;
+}
+
 static bool load_recipient(void *context, uint64_t id, uint32_t number,
                            const struct stored_recipient *row, struct error *error)
 {
     struct queue *queue = context;
     struct queued *queued = &queue->queued;
-    const struct config_queue *config = &queue->role->config.queue;
-    uint64_t now_ms = queue_now_ms();
-    int64_t wall = queue_wall_now();
-    struct queued_message *message = queued_find_message(queued, id);
-    if (!message) {
-        int64_t left = row->arrival + (int64_t)(config->lifetime_ms / 1000) - wall;
-        message = queued_add_message(queued, id, now_ms + clamped_ms(left, config->lifetime_ms));
-    }
+    enum target_kind kind = kind_of(row);
+    struct slice name = kind == TARGET_ACCOUNT ? row->account : row->destination;
+    struct queued_message *message = load_message(queue, id, row);
     struct queued_recipient *recipient =
-        message ? queued_add_recipient(queued, message, number, row->account) : NULL;
+        message ? queued_add_recipient(queued, message, number, kind, name) : NULL;
     if (!recipient)
         return error_memory(error);
     recipient->notify = (uint8_t)row->notify;
     recipient->attempts = row->attempts;
+    recipient->purpose = (uint8_t)row->purpose;
+    recipient->warned = row->warned;
     recipient->again = true; /* an earlier life may have delivered it */
     if (row->state == STORED_HELD)
         queued_enter(queued, recipient, QUEUED_HELD);
     else
-        queued_schedule(queued, recipient,
-                        now_ms + clamped_ms(row->due - wall, longest_wait_ms(&config->retry)));
+        queued_schedule(queued, recipient, due_ms_of(queue, row));
     return true;
 }
 
@@ -270,12 +294,25 @@ static void stop(struct role *role)
 
 /* ---- the end of a turn ---- */
 
+static bool next_due(const struct queue *queue, uint64_t *due_ms)
+{
+    uint64_t at_ms;
+    *due_ms = QUEUED_NEVER;
+    for (size_t i = 0; i < QUEUED_SCHEDULES; i++)
+        if (schedule_next_due(&queue->queued.schedules[i], &at_ms) && at_ms < *due_ms)
+            *due_ms = at_ms;
+    const struct heap_node *deadline = queue->queued.deadlines.first;
+    if (deadline && deadline->key < *due_ms)
+        *due_ms = deadline->key;
+    return *due_ms != QUEUED_NEVER;
+}
+
 static void set_due_timer(struct queue *queue)
 {
     uint64_t due_ms, now_ms = queue_now_ms();
     struct ev_loop *loop = queue->role->loop;
     ev_timer_stop(loop, &queue->due);
-    if (!schedule_next_due(&queue->queued.schedule, &due_ms))
+    if (!next_due(queue, &due_ms))
         return;
     uint64_t wait_ms = due_ms > now_ms ? due_ms - now_ms : 0;
     ev_timer_set(&queue->due, (double)wait_ms / 1000.0 + 0.001, 0.0);
@@ -292,6 +329,8 @@ static void end_turn(struct queue *queue)
 {
     struct error error = {0};
     intake_commit(queue);
+    if (deadlines_run(queue))
+        queue_wake(queue);
     settle_run(queue);
     if (!refill_own_ids(queue, &error))
         queue_check_store(queue, &error);
@@ -441,6 +480,7 @@ static bool start(struct role *role, struct error *error)
     targets_init(queue);
     dispatch_init(queue);
     settle_init(queue);
+    reports_init(&queue->reports);
     if (!open_and_load(queue, error) || !flusher_start(role->loop, &queue->flusher, error))
         return false;
     start_turns(queue);
@@ -460,6 +500,8 @@ static void peer_up(struct role_peer *peer)
         targets_auth_up(queue);
     else if (peer->kind == ROLE_DELIVER)
         up = dispatch_deliver_up(queue, peer);
+    else if (peer->kind == ROLE_RELAY)
+        up = dispatch_relay_up(queue, peer);
     else
         up = intake_peer_up(queue, peer);
     if (!up)
@@ -473,6 +515,8 @@ static void peer_down(struct role_peer *peer)
         targets_auth_down(queue);
     else if (peer->kind == ROLE_DELIVER)
         dispatch_deliver_down(queue, peer);
+    else if (peer->kind == ROLE_RELAY)
+        dispatch_relay_down(queue, peer);
     else
         intake_peer_down(queue, peer);
 }
@@ -489,6 +533,7 @@ static const struct role_link links[] = {
     {ROLE_SUBMISSION, intake_rules, INTAKE_RULES},
     {ROLE_AUTH, targets_auth_rules, TARGETS_AUTH_RULES},
     {ROLE_DELIVER, dispatch_deliver_rules, DISPATCH_DELIVER_RULES},
+    {ROLE_RELAY, dispatch_relay_rules, DISPATCH_RELAY_RULES},
 };
 
 const struct role_spec queue_role = {

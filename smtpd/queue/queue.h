@@ -4,10 +4,11 @@
  *
  *   intake     sessions: ids, recipients, bodies, and one commit for all messages of a turn
  *   targets    auth and the master: where an account's mail goes, who is behind an address
- *   dispatch   deliver: who gets what next, and what came of it
- *   settle     outcomes into the store: dropped, tried again, held, returned to the sender
- *   queued     the messages in memory; schedule: what is due when
- *   store, spool, record, flusher, bounce: what these rest on
+ *   dispatch   whose turn it is: dispatch_deliver into Maildirs, dispatch_relay to other hosts
+ *   settle     outcomes into the store: dropped, tried again, held; report: who is told of them
+ *   deadlines  messages that wait for long
+ *   queued     the messages in memory; schedule: what is due when, and in which order
+ *   store, spool, record, flusher, bounce, heap: what these rest on
  *
  * Every turn of the loop that had something to do ends with end_turn() in queue.c, in this order:
  * commit what came in, write outcomes, lend ids, start what is due.
@@ -17,10 +18,14 @@
 
 #include "common/role.h"
 #include "common/turn.h"
+#include "smtpd/queue/deadlines.h"
 #include "smtpd/queue/dispatch.h"
+#include "smtpd/queue/dispatch_deliver.h"
+#include "smtpd/queue/dispatch_relay.h"
 #include "smtpd/queue/flusher.h"
 #include "smtpd/queue/intake.h"
 #include "smtpd/queue/queued.h"
+#include "smtpd/queue/report.h"
 #include "smtpd/queue/settle.h"
 #include "smtpd/queue/spool.h"
 #include "smtpd/queue/store.h"
@@ -51,7 +56,10 @@ struct queue {
     struct intake intake;
     struct targets targets;
     struct dispatch dispatch;
+    struct dispatch_deliver deliver;
+    struct dispatch_relay relay;
     struct settle settle;
+    struct reports reports;
 
     uint64_t own_id, own_ids; /* lent to ourselves, for reports: the next, how many are left */
     uint64_t last_request;
@@ -78,7 +86,7 @@ void queue_check_store(struct queue *queue, const struct error *error);
 /* An id for a message of our own. False: none left in this turn; there will be in the next. */
 bool queue_take_own_id(struct queue *queue, uint64_t *id);
 
-/* A number for the next question to auth, the master or deliver. */
+/* A number for the next question to auth, the master, deliver or relay. */
 uint64_t queue_next_request(struct queue *queue);
 
 /* Steady time, of the schedule, in milliseconds; the wall clock, of records, in seconds. */

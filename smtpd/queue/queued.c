@@ -6,47 +6,117 @@
 
 #include <utlist.h>
 
+#include "smtpd/queue/outcome_text.h"
+
 /* ---- targets ---- */
 
-struct queue_target *queued_find_target(const struct queued *queued, struct slice account)
+struct queue_target *queued_find_target(const struct queued *queued, enum target_kind kind,
+                                        struct slice name)
 {
     struct queue_target *target;
-    HASH_FIND(hh, queued->targets, account.ptr, account.len, target);
+    HASH_FIND(hh, queued->targets[kind], name.ptr, name.len, target);
     return target;
 }
 
-static struct queue_target *make_target(struct queued *queued, struct slice account)
+/* FNV-1a, 64 bits. */
+uint64_t queued_hash(struct slice name)
 {
-    struct queue_target *target = queued_find_target(queued, account);
-    if (target || account.len > UINT16_MAX)
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < name.len; i++)
+        hash = (hash ^ name.ptr[i]) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+static void begin_target(struct queued *queued, struct queue_target *target)
+{
+    bool outward = target->kind == TARGET_RELAY;
+    target->destination.schedule = &queued->schedules[outward ? QUEUED_OUTWARD : QUEUED_LOCAL];
+    target->destination.lane = outward ? SCHEDULE_UNPROVEN : SCHEDULE_PROVEN;
+    if (outward)
+        target->relay.hash = queued_hash(queue_target_name(target));
+}
+
+static struct queue_target *make_target(struct queued *queued, enum target_kind kind,
+                                        struct slice name)
+{
+    struct queue_target *target = queued_find_target(queued, kind, name);
+    if (target || name.len > UINT16_MAX)
         return target;
-    target = calloc(1, sizeof(*target) + account.len);
+    target = calloc(1, sizeof(*target) + name.len);
     if (!target)
         return NULL;
-    target->account_octets = (uint16_t)account.len;
-    if (account.len > 0)
-        memcpy(target->account, account.ptr, account.len);
-    HASH_ADD(hh, queued->targets, account, account.len, target);
-    if (hash_table_holds(&target->hh))
+    target->kind = kind;
+    target->name_octets = (uint16_t)name.len;
+    if (name.len > 0)
+        memcpy(target->name, name.ptr, name.len);
+    HASH_ADD(hh, queued->targets[kind], name, name.len, target);
+    if (hash_table_holds(&target->hh)) {
+        begin_target(queued, target);
         return target;
+    }
     free(target);
     return NULL;
 }
 
 static void free_target(struct queued *queued, struct queue_target *target)
 {
-    schedule_block(&queued->schedule, &target->destination); /* leaves the ring */
-    HASH_DEL(queued->targets, target);
+    schedule_forget(&target->destination);
+    if (target->kind == TARGET_RELAY)
+        free(target->relay.text);
+    HASH_DEL(queued->targets[target->kind], target);
     free(target);
+}
+
+static bool is_needed(const struct queue_target *target)
+{
+    if (target->groups > 0 || target->list)
+        return true;
+    if (target->kind == TARGET_ACCOUNT)
+        return target->deliver.state == TARGET_ASKED;
+    return target->kind == TARGET_RELAY
+           && (target->relay.under_way > 0 || target->destination.resting);
 }
 
 void queued_sweep_targets(struct queued *queued)
 {
     struct queue_target *target, *next;
-    HASH_ITER (hh, queued->targets, target, next) {
-        if (target->recipients == 0 && target->state != TARGET_ASKED && !target->list)
-            free_target(queued, target);
-    }
+    for (enum target_kind kind = 0; kind < TARGET_KINDS; kind++)
+        HASH_ITER (hh, queued->targets[kind], target, next) {
+            if (!is_needed(target))
+                free_target(queued, target);
+        }
+}
+
+/* ---- groups ---- */
+
+/* The recipients of a message come together, so that its group is the newest of the target. */
+static struct queued_group *make_group(struct queued_message *message, struct queue_target *target)
+{
+    struct queued_group *group = target->newest;
+    if (group && group->message == message)
+        return group;
+    group = calloc(1, sizeof(*group));
+    if (!group)
+        return NULL;
+    size_t which = target->kind == TARGET_RELAY ? QUEUED_OUTWARD : QUEUED_LOCAL;
+    group->turns.destination = &target->destination;
+    group->turns.message = &message->turns[which];
+    group->turns.sender = &message->sender->turns[which];
+    group->message = message;
+    group->target = target;
+    target->newest = group;
+    target->groups++;
+    return group;
+}
+
+static void leave_group(struct queued_group *group)
+{
+    if (--group->recipients > 0)
+        return;
+    if (group->target->newest == group)
+        group->target->newest = NULL;
+    group->target->groups--;
+    free(group);
 }
 
 /* ---- recipients ---- */
@@ -60,7 +130,7 @@ static bool is_step(enum queued_stage from, enum queued_stage to)
             1U << QUEUED_SCHEDULED | 1U << QUEUED_UNFLUSHED | 1U << QUEUED_SETTLING,
         [QUEUED_UNFLUSHED] = 1U << QUEUED_SCHEDULED | 1U << QUEUED_SETTLING,
         [QUEUED_SETTLING] = 1U << QUEUED_SCHEDULED | 1U << QUEUED_HELD,
-        [QUEUED_HELD] = 1U << QUEUED_SCHEDULED,
+        [QUEUED_HELD] = 1U << QUEUED_SCHEDULED | 1U << QUEUED_SETTLING,
     };
     return (allowed[from] & 1U << to) != 0;
 }
@@ -76,7 +146,7 @@ static void count_held(struct queued *queued, struct queued_message *message, bo
 void queued_enter(struct queued *queued, struct queued_recipient *recipient,
                   enum queued_stage stage)
 {
-    struct queued_message *message = recipient->message;
+    struct queued_message *message = queued_message_of(recipient);
     enum queued_stage before = recipient->stage;
     assert(is_step(before, stage));
     recipient->stage = stage;
@@ -85,40 +155,41 @@ void queued_enter(struct queued *queued, struct queued_recipient *recipient,
     if (stage == QUEUED_HELD)
         count_held(queued, message, true);
     if (before == QUEUED_SCHEDULED)
-        schedule_remove(&queued->schedule, &recipient->entry);
+        schedule_remove(&recipient->entry);
 }
 
 void queued_schedule(struct queued *queued, struct queued_recipient *recipient, uint64_t due_ms)
 {
     queued_enter(queued, recipient, QUEUED_SCHEDULED);
-    schedule_add(&queued->schedule, &recipient->entry, due_ms);
+    schedule_add(&recipient->entry, due_ms);
 }
 
-void queued_set_text(struct queued_recipient *recipient, struct slice text)
+void queued_set_text(char **kept, struct slice text)
 {
-    text = slice_range(text, 0, QUEUED_TEXT_MAX);
-    free(recipient->text);
-    recipient->text = text.len > 0 ? strndup((const char *)text.ptr, text.len) : NULL;
+    text = slice_range(text, 0, OUTCOME_TEXT_MAX);
+    free(*kept);
+    *kept = text.len > 0 ? strndup((const char *)text.ptr, text.len) : NULL;
 }
 
 struct queued_recipient *queued_add_recipient(struct queued *queued, struct queued_message *message,
-                                              uint32_t number, struct slice account)
+                                              uint32_t number, enum target_kind kind,
+                                              struct slice name)
 {
-    if (!schedule_reserve(&queued->schedule, queued->recipient_count + 1))
-        return NULL;
-    struct queue_target *target = make_target(queued, account);
+    struct queue_target *target = make_target(queued, kind, name);
     struct queued_recipient *recipient = target ? calloc(1, sizeof(*recipient)) : NULL;
-    if (!recipient)
+    struct queued_group *group = recipient ? make_group(message, target) : NULL;
+    if (!group) {
+        free(recipient);
         return NULL; /* a target without recipients is swept some time */
-    recipient->message = message;
-    recipient->target = target;
-    recipient->entry.destination = &target->destination;
+    }
+    recipient->group = group;
+    recipient->entry.group = &group->turns;
     recipient->number = number;
     DL_APPEND2(message->recipients, recipient, prev_of_message, next_of_message);
     message->recipient_count++;
     if (number >= message->next_number)
         message->next_number = number + 1;
-    target->recipients++;
+    group->recipients++;
     queued->recipient_count++;
     return recipient;
 }
@@ -126,23 +197,50 @@ struct queued_recipient *queued_add_recipient(struct queued *queued, struct queu
 static void free_recipient(struct queued *queued, struct queued_recipient *recipient)
 {
     if (recipient->stage == QUEUED_SCHEDULED)
-        schedule_remove(&queued->schedule, &recipient->entry);
+        schedule_remove(&recipient->entry);
     if (recipient->stage == QUEUED_HELD)
-        count_held(queued, recipient->message, false);
-    recipient->target->recipients--;
+        count_held(queued, queued_message_of(recipient), false);
+    leave_group(recipient->group);
     queued->recipient_count--;
     free(recipient->text);
-    free((void *)(uintptr_t)recipient->targets.ptr);
+    free((void *)(uintptr_t)recipient->resolved.ptr);
     free(recipient);
 }
 
 void queued_drop_recipient(struct queued *queued, struct queued_recipient *recipient)
 {
-    struct queued_message *message = recipient->message;
+    struct queued_message *message = queued_message_of(recipient);
     DL_DELETE2(message->recipients, recipient, prev_of_message, next_of_message);
     free_recipient(queued, recipient);
     if (--message->recipient_count == 0)
         queued_drop_message(queued, message);
+}
+
+/* ---- senders ---- */
+
+static struct queued_sender *make_sender(struct queued *queued, uint64_t key)
+{
+    struct queued_sender *sender;
+    HASH_FIND(hh, queued->senders, &key, sizeof(key), sender);
+    if (sender)
+        return sender;
+    sender = calloc(1, sizeof(*sender));
+    if (!sender)
+        return NULL;
+    sender->key = key;
+    HASH_ADD(hh, queued->senders, key, sizeof(sender->key), sender);
+    if (hash_table_holds(&sender->hh))
+        return sender;
+    free(sender);
+    return NULL;
+}
+
+static void leave_sender(struct queued *queued, struct queued_sender *sender)
+{
+    if (sender->messages > 0)
+        return;
+    HASH_DEL(queued->senders, sender);
+    free(sender);
 }
 
 /* ---- messages ---- */
@@ -154,20 +252,52 @@ struct queued_message *queued_find_message(const struct queued *queued, uint64_t
     return message;
 }
 
-struct queued_message *queued_add_message(struct queued *queued, uint64_t id, uint64_t expires_ms)
+struct queued_message *queued_add_message(struct queued *queued, uint64_t id, uint64_t sender_key)
 {
-    struct queued_message *message = calloc(1, sizeof(*message));
+    struct queued_sender *sender = make_sender(queued, sender_key);
+    struct queued_message *message = sender ? calloc(1, sizeof(*message)) : NULL;
     if (!message)
-        return NULL;
+        goto failed;
     message->id = id;
-    message->expires_ms = expires_ms;
+    message->sender = sender;
+    message->expires_ms = message->warn_ms = QUEUED_NEVER;
     HASH_ADD(hh, queued->messages, id, sizeof(message->id), message);
-    if (!hash_table_holds(&message->hh)) {
-        free(message);
-        return NULL;
-    }
+    if (!hash_table_holds(&message->hh))
+        goto failed;
+    sender->messages++;
     queued->message_count++;
     return message;
+failed:
+    free(message);
+    if (sender)
+        leave_sender(queued, sender);
+    return NULL;
+}
+
+static void disarm(struct queued *queued, struct queued_message *message)
+{
+    if (message->is_armed)
+        heap_remove(&queued->deadlines, &message->deadline);
+    message->is_armed = false;
+}
+
+void queued_set_deadline(struct queued *queued, struct queued_message *message, uint64_t at_ms)
+{
+    disarm(queued, message);
+    if (at_ms == QUEUED_NEVER)
+        return;
+    message->deadline.key = at_ms;
+    message->deadline.order = message->id;
+    message->is_armed = true;
+    heap_add(&queued->deadlines, &message->deadline);
+}
+
+void queued_set_times(struct queued *queued, struct queued_message *message, uint64_t expires_ms,
+                      uint64_t warn_ms)
+{
+    message->expires_ms = expires_ms;
+    message->warn_ms = warn_ms;
+    queued_set_deadline(queued, message, warn_ms < expires_ms ? warn_ms : expires_ms);
 }
 
 void queued_drop_message(struct queued *queued, struct queued_message *message)
@@ -177,8 +307,11 @@ void queued_drop_message(struct queued *queued, struct queued_message *message)
         next = recipient->next_of_message;
         free_recipient(queued, recipient);
     }
+    disarm(queued, message);
     HASH_DEL(queued->messages, message);
     queued->message_count--;
+    message->sender->messages--;
+    leave_sender(queued, message->sender);
     free(message);
 }
 
@@ -189,9 +322,9 @@ void queued_clear(struct queued *queued)
         queued_drop_message(queued, message);
     }
     struct queue_target *target, *next_target;
-    HASH_ITER (hh, queued->targets, target, next_target) {
-        free_target(queued, target);
-    }
-    schedule_clear(&queued->schedule);
+    for (enum target_kind kind = 0; kind < TARGET_KINDS; kind++)
+        HASH_ITER (hh, queued->targets[kind], target, next_target) {
+            free_target(queued, target);
+        }
     *queued = (struct queued){0};
 }

@@ -1,6 +1,6 @@
 /*
  * What the queue knows of its messages without looking on disk: who is to get which, and how far
- * each is. A few hundred octets a recipient; everything else is in the store. Memory only, the
+ * each is. Some hundred octets a recipient; everything else is in the store. Memory only, the
  * queue's loop only.
  *
  *                      accepted, loaded                     ┌──── deferred ────┐
@@ -13,6 +13,9 @@
  *                             └────────┴── an attempt that came to nothing
  *
  * queued_enter() is the only one that writes `stage`.
+ *
+ *   sender ──< message ──< group ──< recipient        a group: the recipients of one message
+ *                            >── target               that go to one target
  */
 #ifndef SMTPD_QUEUE_QUEUED_H
 #define SMTPD_QUEUE_QUEUED_H
@@ -26,97 +29,182 @@
 enum queued_stage {
     QUEUED_NEW,
     QUEUED_SCHEDULED, /* in the schedule, or its destination is being asked for */
-    QUEUED_UNDER_WAY, /* `deliver`, or `auth` for a recipient without an account, has it */
+    QUEUED_UNDER_WAY, /* deliver or relay has it, or `auth` the question who it is */
     QUEUED_UNFLUSHED, /* in the Maildir, the disk has yet to be told */
     QUEUED_SETTLING,  /* the outcome is known and on its way to the store */
-    QUEUED_HELD,      /* waits for an administrator or for the relay */
+    QUEUED_HELD,      /* waits for an administrator */
 };
 
 /* What became of an attempt: what QUEUED_SETTLING has to write. */
 enum queued_outcome {
     OUTCOME_NONE,
     OUTCOME_DELIVERED,
-    OUTCOME_DEFERRED, /* later again, or returned where its time is over */
-    OUTCOME_FAILED,   /* returned */
+    OUTCOME_RELAYED,      /* another host has it */
+    OUTCOME_RELAYED_TOLD, /* and will report success itself */
+    OUTCOME_DEFERRED,     /* later again, or returned where its time is over */
+    OUTCOME_FAILED,       /* returned */
+    OUTCOME_EXPIRED,      /* returned: its time is over, and its destination did not answer */
+    OUTCOME_WARNED,       /* waits on; its sender is told so */
     OUTCOME_HELD,
-    OUTCOME_RESOLVED, /* the targets behind its address are known: they take its place */
+    OUTCOME_QUARANTINED, /* held, and postmaster is told */
+    OUTCOME_RESOLVED,    /* who is behind its address is known: they take its place */
 };
 
-/* Where mail of one account goes. */
+/* Where a recipient's mail goes. */
+enum target_kind {
+    TARGET_ACCOUNT, /* deliver; the name is the account's */
+    TARGET_RELAY,   /* relay; the name is the destination's (relay_protocol.h) */
+    TARGET_ADDRESS, /* nobody knows yet: auth is asked who is behind the address; without a name */
+    TARGET_KINDS,
+};
+
 enum target_state {
     TARGET_UNKNOWN,
     TARGET_ASKED, /* auth or the master has the question */
     TARGET_KNOWN, /* handle and deliver_number are good until known_until_ms */
 };
 
-struct queue_target {
-    struct schedule_destination destination; /* first: entries lead to it */
-    UT_hash_handle hh;
-    struct queue_target *prev, *next; /* in `list` */
-    struct queue_target **list;       /* of those that wait for the same thing, blocked; or NULL */
+struct target_deliver {
     enum target_state state;
-    uint64_t request;
+    bool is_full; /* auth was told so */
+    uint32_t deliver_number;
     uint64_t handle;
     uint64_t known_until_ms;
     uint64_t asked_ms; /* when it was asked for last */
-    uint32_t deliver_number;
-    uint32_t recipients; /* that point here */
-    bool is_full;        /* auth was told so */
-    uint16_t account_octets;
-    uint8_t account[]; /* empty: whoever `auth` says is behind the address */
+};
+
+struct target_relay {
+    uint64_t hash;      /* of the name: which relay process */
+    uint32_t window;    /* messages that may be under way; 0: as one, nothing is known yet */
+    uint32_t under_way; /* messages */
+    uint32_t failures;  /* in a row, of the destination itself */
+    char *text;         /* of the last such failure, an outcome_text; NULL: none */
+};
+
+struct queue_target {
+    struct schedule_destination destination; /* first: the schedule hands it out */
+    UT_hash_handle hh;
+    struct queue_target *prev, *next; /* in `list` */
+    struct queue_target **list;       /* of those that wait for the same thing, blocked; or NULL */
+    struct queued_group *newest;      /* of its groups */
+    uint32_t groups;
+    enum target_kind kind;
+    union {
+        struct target_deliver deliver; /* TARGET_ACCOUNT */
+        struct target_relay relay;     /* TARGET_RELAY */
+    };
+    uint16_t name_octets;
+    uint8_t name[];
+};
+
+/* The recipients of one message with one target. */
+struct queued_group {
+    struct schedule_group turns; /* first */
+    struct queued_message *message;
+    struct queue_target *target;
+    uint32_t recipients;
 };
 
 struct queued_recipient {
     struct schedule_entry entry; /* first: the schedule hands it out */
-    struct queued_message *message;
-    struct queue_target *target;
+    struct queued_group *group;
     struct queued_recipient *prev_of_message, *next_of_message;
     struct queued_recipient *prev, *next; /* in the list of its stage */
     char *text;                           /* of the outcome; NULL: none, or no memory for it */
-    struct slice targets;                 /* OUTCOME_RESOLVED: a list of recipient_targets.h */
+    struct slice resolved; /* OUTCOME_RESOLVED: a list of recipient_targets.h; empty: the address
+                              is elsewhere */
     uint32_t number;
     uint32_t attempts; /* made and failed */
     enum queued_stage stage;
     enum queued_outcome outcome;
-    uint8_t notify;       /* enum queue_notify */
-    uint8_t lost_workers; /* attempts in a row whose process died */
-    bool again;           /* an attempt may have been written */
+    uint8_t notify;  /* enum queue_notify */
+    uint8_t deaths;  /* of processes that had it, see dispatch.h */
+    bool again;      /* an attempt may have been written */
+    bool warned;     /* the sender knows that it waits */
+    uint8_t purpose; /* enum stored_purpose */
+};
+
+enum { QUEUED_LOCAL, QUEUED_OUTWARD, QUEUED_SCHEDULES };
+
+/* Whom turns are shared among. */
+struct queued_sender {
+    UT_hash_handle hh;
+    uint64_t key;
+    uint32_t messages;
+    struct schedule_turn turns[QUEUED_SCHEDULES];
 };
 
 struct queued_message {
+    struct heap_node deadline; /* first: in `deadlines`, if is_armed */
     UT_hash_handle hh;
+    struct queued_sender *sender;
+    struct schedule_turn turns[QUEUED_SCHEDULES];
     struct queued_recipient *recipients;
     struct queued_recipient *settling;  /* outcomes to be written */
     struct queued_message *prev, *next; /* messages with some */
     uint64_t id;
     uint64_t expires_ms; /* steady time: what is deferred after that is returned */
+    uint64_t warn_ms;    /* steady time: then the sender is told that it waits; or QUEUED_NEVER */
     uint32_t recipient_count;
     uint32_t held;
     uint32_t next_number; /* for a recipient to be added */
     bool in_spool;
+    bool is_armed;
+    bool by_notice; /* DELIVERBY: at warn_ms its sender is told, whatever NOTIFY says of delays */
 };
 
-/* All of them, and their schedule. Zeroed it is empty. */
+#define QUEUED_NEVER UINT64_MAX
+
+/* All of them, and their schedules: of what is delivered here, and of what leaves. Zeroed it is
+ * empty. */
 struct queued {
-    struct queued_message *messages; /* by id */
-    struct queue_target *targets;    /* by account */
-    struct schedule schedule;
+    struct queued_message *messages;            /* by id */
+    struct queued_sender *senders;              /* by key */
+    struct queue_target *targets[TARGET_KINDS]; /* by name */
+    struct schedule schedules[QUEUED_SCHEDULES];
+    struct heap deadlines; /* of messages */
     uint64_t message_count;
     uint64_t held_count; /* messages with a held recipient */
     size_t recipient_count;
 };
 
+static inline struct queued_message *queued_message_of(const struct queued_recipient *recipient)
+{
+    return recipient->group->message;
+}
+
+static inline struct queue_target *queued_target_of(const struct queued_recipient *recipient)
+{
+    return recipient->group->target;
+}
+
+static inline struct slice queue_target_name(const struct queue_target *target)
+{
+    return slice_of(target->name, target->name_octets);
+}
+
+/* The same number for the same name in every life of the queue. */
+uint64_t queued_hash(struct slice name);
+
 /* Frees everything. May run twice. */
 void queued_clear(struct queued *queued);
 
-/* NULL: no memory. Not on disk, so in nobody's count until a recipient leaves QUEUED_NEW. */
-struct queued_message *queued_add_message(struct queued *queued, uint64_t id, uint64_t expires_ms);
+/* NULL: no memory. Not on disk, so in nobody's count until a recipient leaves QUEUED_NEW. `sender`
+ * is any number that messages of one sender share. */
+struct queued_message *queued_add_message(struct queued *queued, uint64_t id, uint64_t sender);
 struct queued_message *queued_find_message(const struct queued *queued, uint64_t id);
 
-/* A new recipient, with room for it in the schedule; the account is copied, and one target is
- * shared by all with the same. `number` is new in the message. NULL: no memory. */
+/* Sets both times; the message is in `deadlines` under the sooner. */
+void queued_set_times(struct queued *queued, struct queued_message *message, uint64_t expires_ms,
+                      uint64_t warn_ms);
+/* Out of the deadlines and back under another time. */
+void queued_set_deadline(struct queued *queued, struct queued_message *message, uint64_t at_ms);
+
+/* A new recipient; the name is copied, and one target is shared by all with the same. `number` is
+ * new in the message. NULL: no memory. */
 struct queued_recipient *queued_add_recipient(struct queued *queued, struct queued_message *message,
-                                              uint32_t number, struct slice account);
+                                              uint32_t number, enum target_kind kind,
+                                              struct slice name);
 
 /* Out of every list and of the schedule; frees a message with its last recipient's. */
 void queued_drop_recipient(struct queued *queued, struct queued_recipient *recipient);
@@ -127,18 +215,13 @@ void queued_enter(struct queued *queued, struct queued_recipient *recipient,
                   enum queued_stage stage);
 void queued_schedule(struct queued *queued, struct queued_recipient *recipient, uint64_t due_ms);
 
-/* Keeps a copy of the words, QUEUED_TEXT_MAX octets of them; out of memory it keeps none. */
-enum { QUEUED_TEXT_MAX = 400 };
-void queued_set_text(struct queued_recipient *recipient, struct slice text);
+/* Keeps a copy of an outcome_text, OUTCOME_TEXT_MAX octets of it; out of memory it keeps none. */
+void queued_set_text(char **kept, struct slice text);
 
-struct queue_target *queued_find_target(const struct queued *queued, struct slice account);
+struct queue_target *queued_find_target(const struct queued *queued, enum target_kind kind,
+                                        struct slice name);
 
-/* Frees the targets that nobody points to and that are not just being asked for. */
+/* Frees the targets that nobody points to and of which nothing has to be remembered. */
 void queued_sweep_targets(struct queued *queued);
-
-static inline struct slice queue_target_account(const struct queue_target *target)
-{
-    return slice_of(target->account, target->account_octets);
-}
 
 #endif

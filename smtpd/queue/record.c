@@ -4,7 +4,9 @@
 #include "common/cursor.h"
 #include "smtpd/queue/queue_protocol.h"
 
-enum { MESSAGE_VERSION = 1, RECIPIENT_VERSION = 1, CUT_OCTETS = 8 };
+enum { VERSION = 2, CUT_OCTETS = 8 };
+
+enum recipient_flags { IS_WARNED = 1, IS_BY_RETURN = 2 };
 
 _Static_assert(STORED_FLAGS_ALL
                    == (QUEUE_IN_SPOOL | QUEUE_SUBMITTED | QUEUE_UTF8 | QUEUE_8BITMIME
@@ -84,9 +86,13 @@ static bool take_text(struct cursor *in, struct slice *text)
     return take_number(in, 2, &octets) && take_octets(in, (size_t)octets, text);
 }
 
-static bool take_version(struct cursor *in, uint8_t version)
+static bool take_version(struct cursor *in, unsigned *version)
 {
-    return cursor_skip(in, version);
+    uint64_t value;
+    if (!take_number(in, 1, &value) || value < 1 || value > VERSION)
+        return false;
+    *version = (unsigned)value;
+    return true;
 }
 
 /* ---- cuts ---- */
@@ -132,9 +138,10 @@ static bool all_cuts_fit(const struct stored_message *message)
 void stored_message_format(const struct stored_message *message, const struct filter_cut *cuts,
                            struct buffer *out)
 {
-    buffer_append_octet(out, MESSAGE_VERSION);
+    buffer_append_octet(out, VERSION);
     put_number(out, message->flags, 4);
     put_number(out, (uint64_t)message->arrival, 8);
+    put_number(out, (uint64_t)message->deliver_by, 8);
     put_number(out, message->session, 8);
     put_text(out, message->reverse_path);
     put_text(out, message->envid);
@@ -174,13 +181,16 @@ bool stored_message_parse(struct slice record, struct stored_message *result, st
 {
     struct cursor in = cursor_of(record);
     struct stored_message message = {0};
-    if (!take_version(&in, MESSAGE_VERSION))
+    unsigned version;
+    if (!take_version(&in, &version))
         return error_set(error, ERROR_PERMANENT, "message record of an unknown version");
     if (!take_u32(&in, &message.flags) || (message.flags & ~STORED_FLAGS_ALL) != 0
-        || !take_time(&in, &message.arrival) || !take_number(&in, 8, &message.session)
-        || !take_text(&in, &message.reverse_path) || !take_text(&in, &message.envid)
-        || !take_text(&in, &message.account) || !take_text(&in, &message.prefix)
-        || !take_cuts(&in, &message) || !take_body(&in, &message) || !all_cuts_fit(&message))
+        || !take_time(&in, &message.arrival)
+        || (version > 1 && !take_time(&in, &message.deliver_by))
+        || !take_number(&in, 8, &message.session) || !take_text(&in, &message.reverse_path)
+        || !take_text(&in, &message.envid) || !take_text(&in, &message.account)
+        || !take_text(&in, &message.prefix) || !take_cuts(&in, &message)
+        || !take_body(&in, &message) || !all_cuts_fit(&message))
         return error_set(error, ERROR_PERMANENT, "message record is damaged");
     *result = message;
     return true;
@@ -190,16 +200,23 @@ bool stored_message_parse(struct slice record, struct stored_message *result, st
 
 void stored_recipient_format(const struct stored_recipient *recipient, struct buffer *out)
 {
-    buffer_append_octet(out, RECIPIENT_VERSION);
+    buffer_append_octet(out, VERSION);
     buffer_append_octet(out, (uint8_t)recipient->state);
+    buffer_append_octet(out, (uint8_t)recipient->purpose);
+    put_number(
+        out, (recipient->warned ? IS_WARNED : 0U) | (recipient->by_return ? IS_BY_RETURN : 0U), 1);
     put_number(out, recipient->notify, 4);
     put_number(out, recipient->attempts, 4);
     put_number(out, (uint64_t)recipient->arrival, 8);
     put_number(out, (uint64_t)recipient->due, 8);
+    put_number(out, (uint64_t)recipient->release, 8);
+    put_number(out, (uint64_t)recipient->deliver_by, 8);
+    put_number(out, recipient->sender, 8);
     put_text(out, recipient->account);
+    put_text(out, recipient->destination);
     put_text(out, recipient->address);
     put_text(out, recipient->orcpt);
-    put_text(out, slice_range(recipient->reply, 0, STORED_REPLY_MAX));
+    put_text(out, slice_range(recipient->reply, 0, OUTCOME_TEXT_MAX));
 }
 
 static bool take_state(struct cursor *in, enum stored_state *state)
@@ -211,19 +228,61 @@ static bool take_state(struct cursor *in, enum stored_state *state)
     return true;
 }
 
+static bool take_purpose(struct cursor *in, struct stored_recipient *recipient)
+{
+    uint64_t purpose, flags;
+    if (!take_number(in, 1, &purpose) || purpose > STORED_NOTICE || !take_number(in, 1, &flags)
+        || (flags & ~(uint64_t)(IS_WARNED | IS_BY_RETURN)) != 0)
+        return false;
+    recipient->purpose = (enum stored_purpose)purpose;
+    recipient->warned = (flags & IS_WARNED) != 0;
+    recipient->by_return = (flags & IS_BY_RETURN) != 0;
+    return true;
+}
+
+static bool take_counts(struct cursor *in, struct stored_recipient *recipient)
+{
+    return take_u32(in, &recipient->notify) && (recipient->notify & ~STORED_NOTIFY_ALL) == 0
+           && take_u32(in, &recipient->attempts) && take_time(in, &recipient->arrival)
+           && take_time(in, &recipient->due);
+}
+
+static bool take_recipient(struct cursor *in, struct stored_recipient *recipient)
+{
+    return take_state(in, &recipient->state) && take_purpose(in, recipient)
+           && take_counts(in, recipient) && take_time(in, &recipient->release)
+           && take_time(in, &recipient->deliver_by) && take_number(in, 8, &recipient->sender)
+           && take_text(in, &recipient->account) && take_text(in, &recipient->destination)
+           && take_text(in, &recipient->address) && take_text(in, &recipient->orcpt)
+           && take_text(in, &recipient->reply)
+           && (recipient->account.len == 0 || recipient->destination.len == 0);
+}
+
+/* When it was written nothing was relayed: what was to go elsewhere, reports for the most part, was
+ * held until something would be, and goes out now. */
+static bool take_recipient_1(struct cursor *in, struct stored_recipient *recipient)
+{
+    if (!take_state(in, &recipient->state) || !take_counts(in, recipient)
+        || !take_text(in, &recipient->account) || !take_text(in, &recipient->address)
+        || !take_text(in, &recipient->orcpt) || !take_text(in, &recipient->reply))
+        return false;
+    if (recipient->account.len > 0)
+        return true;
+    recipient->state = STORED_WAITING;
+    recipient->purpose = recipient->notify == QUEUE_NOTIFY_NEVER ? STORED_REPORT : STORED_MAIL;
+    return true;
+}
+
 bool stored_recipient_parse(struct slice record, struct stored_recipient *result,
                             struct error *error)
 {
     struct cursor in = cursor_of(record);
     struct stored_recipient recipient = {0};
-    if (!take_version(&in, RECIPIENT_VERSION))
+    unsigned version;
+    if (!take_version(&in, &version))
         return error_set(error, ERROR_PERMANENT, "recipient record of an unknown version");
-    if (!take_state(&in, &recipient.state) || !take_u32(&in, &recipient.notify)
-        || (recipient.notify & ~STORED_NOTIFY_ALL) != 0 || !take_u32(&in, &recipient.attempts)
-        || !take_time(&in, &recipient.arrival) || !take_time(&in, &recipient.due)
-        || !take_text(&in, &recipient.account) || !take_text(&in, &recipient.address)
-        || !take_text(&in, &recipient.orcpt) || !take_text(&in, &recipient.reply)
-        || !cursor_at_end(&in))
+    bool taken = version == 1 ? take_recipient_1(&in, &recipient) : take_recipient(&in, &recipient);
+    if (!taken || !cursor_at_end(&in))
         return error_set(error, ERROR_PERMANENT, "recipient record is damaged");
     *result = recipient;
     return true;

@@ -2,8 +2,8 @@
  * What stands on disk of a message and of each of its recipients: two structs as octets and back.
  * Pure: no I/O, results borrow from the record. The queue only.
  *
- * A record begins with the number of its version. A later version reads the earlier ones and writes
- * its own; version 1 stays readable for ever, since a queue outlives an upgrade.
+ * A record begins with the number of its version. What is written is version 2; version 1, without
+ * destinations, stays readable for ever, since a queue outlives an upgrade.
  */
 #ifndef SMTPD_QUEUE_RECORD_H
 #define SMTPD_QUEUE_RECORD_H
@@ -12,15 +12,15 @@
 #include "common/error.h"
 #include "common/slice.h"
 #include "smtpd/filter/filter_protocol.h"
+#include "smtpd/queue/outcome_text.h"
 
 enum {
     STORED_TEXT_MAX = 65535, /* octets of one text in a record */
-    STORED_REPLY_MAX = 120,  /* octets kept of the last reply; more is cut */
 
     /* Records never pass these, whatever is put in. */
     STORED_MESSAGE_MAX =
         64 + 3 * STORED_TEXT_MAX + 8 * FILTER_CUTS_MAX + FILTER_PREFIX_MAX + FILTER_INLINE_MAX,
-    STORED_RECIPIENT_MAX = 64 + 3 * STORED_TEXT_MAX + STORED_REPLY_MAX,
+    STORED_RECIPIENT_MAX = 64 + 4 * STORED_TEXT_MAX + OUTCOME_TEXT_MAX,
 };
 
 /* The bits that a record may have set: enum queue_submit_flags and enum queue_notify. */
@@ -30,6 +30,7 @@ enum {
 /* The body as it came, the recipe by which it is put together, the envelope. Its key is the id. */
 struct stored_message {
     int64_t arrival;           /* seconds since 1970, wall clock */
+    int64_t deliver_by;        /* RFC 2852, seconds since 1970; 0: none */
     uint64_t session;          /* of the log */
     uint32_t flags;            /* enum queue_submit_flags (queue_protocol.h) */
     struct slice reverse_path; /* empty: null */
@@ -44,21 +45,35 @@ struct stored_message {
 
 enum stored_state {
     STORED_WAITING = 1, /* tried when it is due */
-    STORED_HELD,        /* not tried until an administrator or the relay takes it up */
+    STORED_HELD,        /* not tried until an administrator takes it up */
+};
+
+/* What the message is, as far as it matters when it cannot be delivered. */
+enum stored_purpose {
+    STORED_MAIL,
+    STORED_REPORT, /* ours, to a sender: where it fails postmaster is told */
+    STORED_NOTICE, /* ours, to postmaster: where it fails nobody is told */
 };
 
 /* One recipient. Its key is the id and a number within the message. */
 struct stored_recipient {
     enum stored_state state;
-    uint32_t notify;      /* enum queue_notify (queue_protocol.h) */
-    uint32_t attempts;    /* made and failed */
-    int64_t arrival;      /* of the message */
-    int64_t due;          /* seconds since 1970, wall clock: the next attempt */
-    struct slice account; /* who gets it; empty: the address is foreign, or `auth` has yet to say
-                             who that is */
-    struct slice address; /* as given at RCPT, or where an alias led */
-    struct slice orcpt;   /* RFC 3461 4.2, decoded "type;address"; empty: none */
-    struct slice reply;   /* of the last attempt: "4.2.2 mailbox full"; empty: none yet */
+    enum stored_purpose purpose;
+    bool warned;              /* the sender knows that it waits */
+    bool by_return;           /* QUEUE_BY_RETURN: too late, it is returned */
+    uint32_t notify;          /* enum queue_notify (queue_protocol.h) */
+    uint32_t attempts;        /* made and failed */
+    int64_t arrival;          /* of the message */
+    int64_t release;          /* RFC 4865, wall clock: not tried before; 0: at once */
+    int64_t deliver_by;       /* RFC 2852, wall clock; 0: whenever */
+    int64_t due;              /* seconds since 1970, wall clock: the next attempt */
+    uint64_t sender;          /* a number that messages of one sender share; 0: not known */
+    struct slice account;     /* who gets it, here */
+    struct slice destination; /* or where it is sent (relay_protocol.h); neither: `auth` has yet to
+                                 say who is behind the address */
+    struct slice address;     /* here: as given at RCPT; sent: where to */
+    struct slice orcpt;       /* RFC 3461 4.2, decoded "type;address"; empty: none */
+    struct slice reply;       /* of the last attempt, an outcome_text; empty: none yet */
 };
 
 /* Appends the record. Failure is the buffer's: no memory, or a text too long. `cuts` of the struct

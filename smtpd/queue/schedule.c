@@ -1,174 +1,204 @@
-/* A binary heap by time and a ring of lines; see schedule.h. */
+/* Three levels of heaps and the numbers that order them; see schedule.h. */
 #include "smtpd/queue/schedule.h"
 
 #include <assert.h>
-#include <stdlib.h>
 
 #include <utlist.h>
 
-#include "common/size.h"
+enum { RECORDS_LIKE_A_MESSAGE = 64 };
 
-/* ---- the heap ---- */
+/* ---- whose turn ---- */
 
-static void set_place(struct schedule *schedule, size_t place, struct schedule_entry *entry)
+static uint64_t later(uint64_t a, uint64_t b)
 {
-    schedule->heap[place] = entry;
-    entry->place = place;
+    return a > b ? a : b;
 }
 
-static void sift_up(struct schedule *schedule, struct schedule_entry *entry, size_t place)
+/* The number of the message's next record. A message that has none ahead of the clock begins anew,
+ * behind the last that its sender began. */
+static uint64_t next_turn(const struct schedule *schedule, struct schedule_group *group)
 {
-    while (place > 0) {
-        size_t parent = (place - 1) / 2;
-        if (schedule->heap[parent]->due_ms <= entry->due_ms)
-            break;
-        set_place(schedule, place, schedule->heap[parent]);
-        place = parent;
+    struct schedule_turn *sender = group->sender, *message = group->message;
+    if (message->last <= schedule->clock) {
+        message->last = later(schedule->clock, sender->last);
+        sender->last = message->last + 1;
     }
-    set_place(schedule, place, entry);
+    if (++message->last % RECORDS_LIKE_A_MESSAGE == 0)
+        sender->last++;
+    return message->last;
 }
 
-static void sift_down(struct schedule *schedule, struct schedule_entry *entry, size_t place)
-{
-    for (;;) {
-        size_t child = 2 * place + 1;
-        if (child >= schedule->count)
-            break;
-        if (child + 1 < schedule->count
-            && schedule->heap[child + 1]->due_ms < schedule->heap[child]->due_ms)
-            child++;
-        if (entry->due_ms <= schedule->heap[child]->due_ms)
-            break;
-        set_place(schedule, place, schedule->heap[child]);
-        place = child;
-    }
-    set_place(schedule, place, entry);
-}
+/* ---- destinations ---- */
 
-static void remove_from_heap(struct schedule *schedule, struct schedule_entry *entry)
+/* In the heap it belongs to, under the number of its first group. */
+static void place(struct schedule_destination *destination)
 {
-    size_t place = entry->place;
-    struct schedule_entry *last = schedule->heap[--schedule->count];
-    if (last == entry)
+    struct heap *ready = &destination->schedule->ready[destination->lane];
+    const struct heap_node *first = destination->groups.first;
+    bool belongs = first && !destination->blocked && !destination->resting;
+    bool in_place = destination->in_ready && first && destination->node.key == first->key
+                    && destination->node.order == first->order;
+    if (belongs && in_place)
         return;
-    if (place > 0 && last->due_ms < schedule->heap[(place - 1) / 2]->due_ms)
-        sift_up(schedule, last, place);
-    else
-        sift_down(schedule, last, place);
-}
-
-void schedule_clear(struct schedule *schedule)
-{
-    free(schedule->heap);
-    *schedule = (struct schedule){0};
-}
-
-bool schedule_reserve(struct schedule *schedule, size_t entries)
-{
-    if (entries <= schedule->capacity)
-        return true;
-    size_t capacity = schedule->capacity ? schedule->capacity : 64, octets;
-    while (capacity < entries)
-        if (!size_mul(capacity, 2, &capacity))
-            return false;
-    if (!size_mul(capacity, sizeof(void *), &octets))
-        return false;
-    struct schedule_entry **grown = realloc(schedule->heap, octets);
-    if (!grown)
-        return false;
-    schedule->heap = grown;
-    schedule->capacity = capacity;
-    return true;
-}
-
-/* ---- the ring ---- */
-
-static void enter_ring(struct schedule *schedule, struct schedule_destination *destination)
-{
-    if (destination->in_ring || destination->blocked || !destination->line)
+    if (destination->in_ready)
+        heap_remove(ready, &destination->node);
+    destination->in_ready = belongs;
+    if (!belongs)
         return;
-    DL_APPEND(schedule->ring, destination);
-    destination->in_ring = true;
+    destination->node.key = first->key;
+    destination->node.order = first->order;
+    heap_add(ready, &destination->node);
 }
 
-static void leave_ring(struct schedule *schedule, struct schedule_destination *destination)
+void schedule_block(struct schedule_destination *destination)
 {
-    if (!destination->in_ring)
+    destination->blocked = true;
+    place(destination);
+}
+
+void schedule_unblock(struct schedule_destination *destination)
+{
+    destination->blocked = false;
+    place(destination);
+}
+
+void schedule_wake(struct schedule_destination *destination)
+{
+    if (!destination->resting)
         return;
-    DL_DELETE(schedule->ring, destination);
-    destination->in_ring = false;
+    heap_remove(&destination->schedule->resting, &destination->node);
+    destination->resting = false;
+    place(destination);
 }
 
-static void leave_line(struct schedule *schedule, struct schedule_entry *entry)
+void schedule_rest(struct schedule_destination *destination, uint64_t until_ms)
 {
-    struct schedule_destination *destination = entry->destination;
-    DL_DELETE(destination->line, entry);
-    if (!destination->line)
-        leave_ring(schedule, destination);
+    schedule_wake(destination);
+    destination->resting = true;
+    place(destination); /* out of ready: the node is free */
+    destination->node.key = until_ms;
+    heap_add(&destination->schedule->resting, &destination->node);
+}
+
+void schedule_set_lane(struct schedule_destination *destination, enum schedule_lane lane)
+{
+    if (destination->lane == lane)
+        return;
+    if (destination->in_ready)
+        heap_remove(&destination->schedule->ready[destination->lane], &destination->node);
+    destination->in_ready = false;
+    destination->lane = lane;
+    place(destination);
+}
+
+void schedule_forget(struct schedule_destination *destination)
+{
+    assert(!destination->groups.first);
+    schedule_wake(destination);
+}
+
+/* ---- groups ---- */
+
+static void enter_groups(struct schedule_group *group)
+{
+    struct schedule_destination *destination = group->destination;
+    struct schedule *schedule = destination->schedule;
+    group->node.key = next_turn(schedule, group);
+    group->node.order = schedule->order++;
+    heap_add(&destination->groups, &group->node);
+    place(destination);
+}
+
+static void leave_groups(struct schedule_group *group)
+{
+    heap_remove(&group->destination->groups, &group->node);
+    place(group->destination);
 }
 
 /* ---- entries ---- */
 
-void schedule_add(struct schedule *schedule, struct schedule_entry *entry, uint64_t due_ms)
+void schedule_add(struct schedule_entry *entry, uint64_t due_ms)
 {
-    assert(entry->state == SCHEDULE_IDLE && entry->destination);
-    assert(schedule->count < schedule->capacity);
-    entry->due_ms = due_ms;
+    assert(entry->state == SCHEDULE_IDLE);
+    entry->node.key = due_ms;
     entry->state = SCHEDULE_WAITING;
-    sift_up(schedule, entry, schedule->count++);
+    struct schedule *schedule = entry->group->destination->schedule;
+    entry->node.order = schedule->order++;
+    heap_add(&schedule->waiting, &entry->node);
 }
 
-void schedule_remove(struct schedule *schedule, struct schedule_entry *entry)
+static void leave_line(struct schedule_entry *entry)
+{
+    struct schedule_group *group = entry->group;
+    DL_DELETE(group->line, entry);
+    if (!group->line)
+        leave_groups(group);
+}
+
+void schedule_remove(struct schedule_entry *entry)
 {
     if (entry->state == SCHEDULE_WAITING)
-        remove_from_heap(schedule, entry);
+        heap_remove(&entry->group->destination->schedule->waiting, &entry->node);
     else if (entry->state == SCHEDULE_READY)
-        leave_line(schedule, entry);
+        leave_line(entry);
     entry->state = SCHEDULE_IDLE;
+}
+
+static void make_ready(struct schedule_entry *entry)
+{
+    struct schedule_group *group = entry->group;
+    bool first = !group->line;
+    entry->state = SCHEDULE_READY;
+    DL_APPEND(group->line, entry);
+    if (first)
+        enter_groups(group);
 }
 
 void schedule_advance(struct schedule *schedule, uint64_t now_ms)
 {
-    while (schedule->count > 0 && schedule->heap[0]->due_ms <= now_ms) {
-        struct schedule_entry *entry = schedule->heap[0];
-        remove_from_heap(schedule, entry);
-        entry->state = SCHEDULE_READY;
-        DL_APPEND(entry->destination->line, entry);
-        enter_ring(schedule, entry->destination);
+    while (schedule->resting.first && schedule->resting.first->key <= now_ms)
+        schedule_wake((struct schedule_destination *)schedule->resting.first);
+    while (schedule->waiting.first && schedule->waiting.first->key <= now_ms) {
+        struct schedule_entry *entry = (struct schedule_entry *)schedule->waiting.first;
+        heap_remove(&schedule->waiting, &entry->node);
+        make_ready(entry);
     }
 }
 
 bool schedule_next_due(const struct schedule *schedule, uint64_t *due_ms)
 {
-    if (schedule->count == 0)
+    const struct heap_node *waiting = schedule->waiting.first, *resting = schedule->resting.first;
+    if (!waiting && !resting)
         return false;
-    *due_ms = schedule->heap[0]->due_ms;
+    *due_ms = !waiting || (resting && resting->key < waiting->key) ? resting->key : waiting->key;
     return true;
 }
 
-struct schedule_entry *schedule_take(struct schedule *schedule)
+struct schedule_destination *schedule_next(const struct schedule *schedule, enum schedule_lane lane)
 {
-    struct schedule_destination *destination = schedule->ring;
+    return (struct schedule_destination *)schedule->ready[lane].first;
+}
+
+struct schedule_entry *schedule_first_of(const struct schedule_destination *destination)
+{
+    const struct schedule_group *group = (const struct schedule_group *)destination->groups.first;
+    return group ? group->line : NULL;
+}
+
+struct schedule_entry *schedule_take(struct schedule *schedule, enum schedule_lane lane)
+{
+    struct schedule_destination *destination = schedule_next(schedule, lane);
     if (!destination)
         return NULL;
-    struct schedule_entry *entry = destination->line;
-    leave_ring(schedule, destination);
-    DL_DELETE(destination->line, entry);
-    entry->state = SCHEDULE_IDLE;
-    enter_ring(schedule, destination);
+    struct schedule_group *group = (struct schedule_group *)destination->groups.first;
+    struct schedule_entry *entry = group->line;
+    schedule->clock = later(schedule->clock, group->node.key);
+    schedule_remove(entry);
+    if (group->line) {
+        leave_groups(group);
+        enter_groups(group);
+    }
     return entry;
-}
-
-void schedule_block(struct schedule *schedule, struct schedule_destination *destination)
-{
-    destination->blocked = true;
-    leave_ring(schedule, destination);
-}
-
-void schedule_unblock(struct schedule *schedule, struct schedule_destination *destination)
-{
-    destination->blocked = false;
-    enter_ring(schedule, destination);
 }
 
 /* ---- waits ---- */

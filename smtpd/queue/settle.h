@@ -1,9 +1,10 @@
 /*
  * What became of deliveries, written down: recipients are dropped, get their next attempt, are
- * held, or are returned to the sender by a report (RFC 3461 5.2, RFC 3464) that is queued in the
- * same transaction. All outcomes of a turn are one transaction; if it fails (a full disk), they
- * stay in memory and are tried again a second later: a delivery is never forgotten, at worst it is
- * looked for again after a crash.
+ * held, or are returned to the sender by a report (report.h) that is queued in the same
+ * transaction. All outcomes of a turn are one transaction; if it fails (a full disk), they stay in
+ * memory and are tried again a second later: a delivery is never forgotten, at worst it is looked
+ * for again after a crash. What another host took meanwhile would be sent there again: see
+ * docs/architecture.md.
  */
 #ifndef SMTPD_QUEUE_SETTLE_H
 #define SMTPD_QUEUE_SETTLE_H
@@ -17,21 +18,20 @@ struct queue;
 struct settle {
     struct queued_message *messages; /* with outcomes to write, oldest first */
     struct queued_message *batch;    /* those of the open transaction */
-    struct queued_message *reports;  /* made in it */
-    size_t report_count;
-    struct report_draft *draft;
-    struct buffer record;   /* of a recipient */
-    struct buffer original; /* record of the message a report is about */
-    struct buffer report;
-    bool waiting; /* the last try failed; the next is the next second's */
+    struct buffer record;            /* of a recipient */
+    bool waiting;                    /* the last try failed; the next is the next second's */
 };
 
 void settle_init(struct queue *queue);
 
-/* The recipient is under way or unflushed or scheduled, and done with. `text`: "4.2.2 words",
+/* The recipient is under way or unflushed or scheduled, and done with. `text`: an outcome_text,
  * copied; may be empty. */
 void settle_add(struct queue *queue, struct queued_recipient *recipient,
                 enum queued_outcome outcome, struct slice text);
+
+/* A record that is missing or damaged, which is logged: what depends on it is left out, since
+ * nothing will ever mend it and the outcomes of all others would wait for it. */
+bool settle_is_unreadable(struct queue *queue, uint64_t id, const struct error *error);
 
 /* At the end of the turn. */
 void settle_run(struct queue *queue);

@@ -27,9 +27,9 @@ struct question {
 
 /* ---- waiting for something ---- */
 
-void targets_wait(struct queue *queue, struct queue_target **list, struct queue_target *target)
+void targets_wait(struct queue_target **list, struct queue_target *target)
 {
-    schedule_block(&queue->queued.schedule, &target->destination);
+    schedule_block(&target->destination);
     target->list = list;
     DL_APPEND(*list, target);
 }
@@ -40,7 +40,7 @@ void targets_let_go(struct queue *queue, struct queue_target **list)
         struct queue_target *target = *list;
         DL_DELETE(*list, target);
         target->list = NULL;
-        schedule_unblock(&queue->queued.schedule, &target->destination);
+        schedule_unblock(&target->destination);
     }
     queue_wake(queue);
 }
@@ -79,32 +79,31 @@ static struct question *make_question(struct queue *queue, struct queue_target *
 
 static void ask_target(struct queue *queue, struct role_peer *auth, struct queue_target *target)
 {
-    struct slice account = queue_target_account(target);
+    struct slice account = queue_target_name(target);
     struct question *question = make_question(queue, target, NULL);
     if (!question) {
-        targets_wait(queue, &queue->targets.paused, target);
+        targets_wait(&queue->targets.paused, target);
         return;
     }
     struct auth_target record = {.header = {.type = AUTH_TARGET, .request = question->request},
                                  .account_octets = (uint32_t)account.len};
     if (!ipc_send_record(&auth->channel, &record.header, sizeof(record), account, NULL)) {
         free_question(queue, question);
-        targets_wait(queue, &queue->targets.paused, target);
+        targets_wait(&queue->targets.paused, target);
         return;
     }
-    target->state = TARGET_ASKED;
-    target->asked_ms = question->asked_ms;
-    schedule_block(&queue->queued.schedule, &target->destination);
+    target->deliver.state = TARGET_ASKED;
+    target->deliver.asked_ms = question->asked_ms;
+    schedule_block(&target->destination);
 }
 
 /* All that are ready for this account end the same way. */
 static void settle_line(struct queue *queue, struct queue_target *target,
                         enum queued_outcome outcome, struct slice text)
 {
-    while (target->destination.line) {
-        struct queued_recipient *recipient = (struct queued_recipient *)target->destination.line;
-        settle_add(queue, recipient, outcome, text);
-    }
+    struct schedule_entry *entry;
+    while ((entry = schedule_first_of(&target->destination)))
+        settle_add(queue, (struct queued_recipient *)entry, outcome, text);
 }
 
 static void target_failed(struct queue *queue, struct question *question,
@@ -112,9 +111,9 @@ static void target_failed(struct queue *queue, struct question *question,
 {
     struct queue_target *target = question->target;
     free_question(queue, question);
-    target->state = TARGET_UNKNOWN;
+    target->deliver.state = TARGET_UNKNOWN;
     settle_line(queue, target, outcome, text);
-    schedule_unblock(&queue->queued.schedule, &target->destination);
+    schedule_unblock(&target->destination);
     queue_wake(queue);
 }
 
@@ -146,11 +145,11 @@ static bool on_target(void *owner, struct ipc_packet *packet, struct error *erro
         return true;
     struct queue_target *target = question->target;
     free_question(queue, question);
-    target->state = TARGET_KNOWN;
-    target->handle = record->handle;
-    target->deliver_number = record->deliver_number;
-    target->known_until_ms = queue_now_ms() + TARGET_TTL_MS;
-    schedule_unblock(&queue->queued.schedule, &target->destination);
+    target->deliver.state = TARGET_KNOWN;
+    target->deliver.handle = record->handle;
+    target->deliver.deliver_number = record->deliver_number;
+    target->deliver.known_until_ms = queue_now_ms() + TARGET_TTL_MS;
+    schedule_unblock(&target->destination);
     queue_wake(queue);
     return true;
 }
@@ -194,11 +193,11 @@ const struct ipc_rule targets_orders[TARGETS_ORDERS] = {
 void targets_ask(struct queue *queue, struct queue_target *target)
 {
     struct role_peer *auth = role_find_peer(queue->role, ROLE_AUTH);
-    target->state = TARGET_UNKNOWN;
+    target->deliver.state = TARGET_UNKNOWN;
     if (!auth)
-        targets_wait(queue, &queue->targets.without_auth, target);
-    else if (queue_now_ms() - target->asked_ms < PAUSE_MS)
-        targets_wait(queue, &queue->targets.paused, target);
+        targets_wait(&queue->targets.without_auth, target);
+    else if (queue_now_ms() - target->deliver.asked_ms < PAUSE_MS)
+        targets_wait(&queue->targets.paused, target);
     else
         ask_target(queue, auth, target);
 }
@@ -211,8 +210,8 @@ static void ask_address(struct queue *queue, struct role_peer *auth,
     struct stored_recipient row;
     struct error error = {0};
     queued_enter(&queue->queued, recipient, QUEUED_UNDER_WAY);
-    if (!queue_store_get_recipient(queue->store, recipient->message->id, recipient->number,
-                                   &queue->targets.recipient, &row, &error)) {
+    if (!queue_store_get_recipient(queue->store, queued_message_of(recipient)->id,
+                                   recipient->number, &queue->targets.recipient, &row, &error)) {
         queue_check_store(queue, &error);
         settle_add(queue, recipient, OUTCOME_HELD, SLICE("4.3.0 its record cannot be read"));
         return;
@@ -232,10 +231,12 @@ static void ask_address(struct queue *queue, struct role_peer *auth,
 void targets_ask_address(struct queue *queue, struct queue_target *target)
 {
     struct role_peer *auth = role_find_peer(queue->role, ROLE_AUTH);
+    struct schedule *schedule = target->destination.schedule;
     if (auth)
-        ask_address(queue, auth, (struct queued_recipient *)schedule_take(&queue->queued.schedule));
+        ask_address(queue, auth,
+                    (struct queued_recipient *)schedule_take(schedule, SCHEDULE_PROVEN));
     else
-        targets_wait(queue, &queue->targets.without_auth, target);
+        targets_wait(&queue->targets.without_auth, target);
 }
 
 static const struct {
@@ -243,7 +244,7 @@ static const struct {
     struct slice text;
 } verdicts[] = {
     [AUTH_RECIPIENT_UNKNOWN] = {OUTCOME_FAILED, SLICE("5.1.1 no such address")},
-    [AUTH_RECIPIENT_FOREIGN] = {OUTCOME_HELD, SLICE("4.4.0 nothing is relayed yet")},
+    [AUTH_RECIPIENT_FOREIGN] = {OUTCOME_RESOLVED, SLICE("")}, /* it is its own target */
     [AUTH_RECIPIENT_LOOP] = {OUTCOME_FAILED, SLICE("5.4.6 aliases form a loop")},
     [AUTH_RECIPIENT_FULL] = {OUTCOME_DEFERRED, SLICE("4.2.2 mailbox full")},
     [AUTH_RECIPIENT_TEMPORARY] = {OUTCOME_DEFERRED, SLICE("4.3.0 cannot be looked up now")},
@@ -258,7 +259,7 @@ static void address_resolved(struct queue *queue, struct queued_recipient *recip
         return;
     }
     memcpy(copy, targets.ptr, targets.len);
-    recipient->targets = slice_of(copy, targets.len);
+    recipient->resolved = slice_of(copy, targets.len);
     settle_add(queue, recipient, OUTCOME_RESOLVED, slice_of(NULL, 0));
 }
 
@@ -306,9 +307,9 @@ void targets_auth_down(struct queue *queue)
     HASH_ITER (hh, queue->targets.questions, question, next) {
         struct queue_target *target = question->target;
         if (target) {
-            target->state = TARGET_UNKNOWN;
-            target->asked_ms = 0; /* its successor is asked at once */
-            targets_wait(queue, &queue->targets.without_auth, target);
+            target->deliver.state = TARGET_UNKNOWN;
+            target->deliver.asked_ms = 0; /* its successor is asked at once */
+            targets_wait(&queue->targets.without_auth, target);
         } else {
             queued_schedule(&queue->queued, question->recipient, queue_now_ms() + NO_TRY_MS);
         }

@@ -36,7 +36,7 @@ void targets_auth_up(struct queue *queue);
 void targets_auth_down(struct queue *queue);
 
 /* Blocks the destination until targets_let_go() of that list. */
-void targets_wait(struct queue *queue, struct queue_target **list, struct queue_target *target);
+void targets_wait(struct queue_target **list, struct queue_target *target);
 void targets_let_go(struct queue *queue, struct queue_target **list);
 
 /* Asks where the account's mail goes. The destination is blocked until there is an answer; where it

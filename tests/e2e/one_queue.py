@@ -17,6 +17,9 @@ VERDICT_TARGETS, VERDICT_UNKNOWN, VERDICT_FOREIGN = 1, 2, 3
 ROLE_TARGET, ROLE_NO_TARGET = 13, 14
 DELIVER_MESSAGE, DELIVER_MESSAGE_FILE, DELIVER_RESULT, DELIVER_SYNC = 1, 2, 101, 102
 DONE, GONE, TEMPORARY, PERMANENT = 1, 2, 3, 4
+RELAY_MESSAGE, RELAY_MESSAGE_FILE, RELAY_RESULT = 1, 2, 101
+RELAY_DONE, RELAY_TEMPORARY, RELAY_PERMANENT = 1, 2, 3
+PEER_SAID, KEEPS_DSN = 1, 2
 BODY = b"From: a@b.example\r\nSubject: s\r\n\r\nhello\r\n"
 CONFIG = 'queue { retry = "1s" lifetime = 1h } limits { free-space = 0 }'
 
@@ -70,6 +73,20 @@ class Session:
             self.channel.send(QUEUE_MORE_IDS)
         self.last_id = self.ids.pop(0)
         return self.last_id
+
+    def accept_foreign(self, addresses, orcpt="", notify=0, **options):
+        """The id of a message to other domains that an account submits; on the submission side."""
+        account, number = options.pop("account", "alice@test.example"), 9
+        self.request += 1
+        identity = self.next_id()
+        for address in addresses:
+            self.recipient(self.request, "", address, orcpt=orcpt, notify=notify)
+        options["flags"] = options.get("flags", 0) | SUBMITTED
+        options.setdefault("sender", account)
+        self.submit(self.request, identity, len(addresses), account=account, session=number,
+                    token=make_token(number, account), **options)
+        assert self.expect(QUEUE_COMMITTED)[0] == self.request
+        return identity
 
     def forget(self):
         self.channel.send(QUEUE_FORGET, request=self.request)
@@ -184,6 +201,80 @@ class Delivery:
         return [again for _, _, _, again in self.recipients]
 
 
+class Relayed:
+    """One RELAY_MESSAGE as relay sees it."""
+
+    FIXED = struct.Struct("=QqIHHHHHHIIQ")
+
+    def __init__(self, kind, request, body, fds):
+        self.request = request
+        (self.id, self.deliver_by, self.flags, count, destination, sender, envid, id_text, cuts,
+         prefix, _, self.octets) = self.FIXED.unpack_from(body)
+        at = self.FIXED.size
+        structs = [struct.unpack_from("=HHHH", body, at + 8 * i) for i in range(count)]
+        at += 8 * count
+        self.recipients, self.orcpts, self.notify = [], [], [notify for _, _, notify, _ in structs]
+        parts = []
+        for address, orcpt, _, _ in structs:
+            self.recipients.append(body[at : at + address].decode())
+            self.orcpts.append(body[at + address : at + address + orcpt].decode())
+            at += address + orcpt
+        for length in (destination, sender, envid, id_text, prefix, 8 * cuts):
+            parts.append(body[at : at + length])
+            at += length
+        texts = [part.decode() for part in parts[:4]]
+        self.destination, self.sender, self.envid, self.id_text = texts
+        self.prefix, self.cuts = parts[4], list(struct.iter_unpack("=II", parts[5]))
+        self.body = body[at:]
+        if kind == RELAY_MESSAGE_FILE:
+            assert self.body == b""
+            with os.fdopen(fds[0], "rb") as file:
+                self.body = file.read()
+        assert len(self.body) == self.octets
+
+
+class Relay:
+    """A relay process."""
+
+    def __init__(self, role):
+        self.channel = role.peer("smtpd-relay")
+        self.number = role.peers
+
+    def next(self, seconds=20):
+        got = self.channel.receive(seconds)
+        assert got is not None, "the role is gone"
+        kind, request, body, fds = got
+        assert kind in (RELAY_MESSAGE, RELAY_MESSAGE_FILE)
+        return Relayed(kind, request, body, fds)
+
+    def nothing_more(self, seconds=0.3):
+        try:
+            got = self.next(seconds)
+        except AssertionError as error:
+            assert "no record" in str(error)
+        else:
+            raise AssertionError(f"{got.destination} {got.recipients}")
+
+    def result(self, message, *outcomes, window=1, wait_ms=0):
+        """outcomes: (status, text) or (status, text, flags), one for each recipient."""
+        structs, texts = b"", b""
+        for status, text, *flags in outcomes:
+            structs += struct.pack("=HHHH", status, flags[0] if flags else 0, len(text.encode()), 0)
+            texts += text.encode()
+        self.channel.send(RELAY_RESULT,
+                          struct.pack("=QIIII", message.id, len(outcomes), window, wait_ms, 0)
+                          + structs + texts, message.request)
+
+    def answer(self, message, status=RELAY_DONE, text="2.0.0 sent\n250 ok\nmx.x [192.0.2.1]",
+               flags=0, **options):
+        """That outcome for all."""
+        self.result(message, *[(status, text, flags)] * len(message.recipients), **options)
+        return message
+
+    def one(self, *outcome, **options):
+        return self.answer(self.next(), *outcome, **options)
+
+
 class Queue:
     """The role with a session, auth and, once asked for, deliver."""
 
@@ -191,8 +282,10 @@ class Queue:
         self.role = Role("smtpd-queue", directory, config, purpose=DESCRIPTOR_DIRECTORY, **options)
         self.auth = self.role.peer("auth")
         self.session = Session(self.role)
+        self.submission = Session(self.role, "smtpd-submission")
         self.role.go()
         self.deliver = None
+        self.relays = []
         self.handles = {}
 
     def deliver_up(self, trusted=1, sync_fd=None):
@@ -201,6 +294,11 @@ class Queue:
         fd = os.open("/tmp", os.O_RDONLY) if sync_fd is None else sync_fd
         self.deliver.send(DELIVER_SYNC, struct.pack("=II", trusted, 0), fds=[fd])
         os.close(fd)
+
+    def relay(self):
+        """Another relay process."""
+        self.relays.append(Relay(self.role))
+        return self.relays[-1]
 
     def answer_target(self, account=None):
         """auth is asked where an account's mail goes, and the master answers."""
@@ -267,7 +365,8 @@ class Queue:
         return True
 
     def end(self):
-        for channel in (self.auth, self.session.channel, self.deliver):
+        channels = [self.auth, self.session.channel, self.submission.channel, self.deliver]
+        for channel in channels + [relay.channel for relay in self.relays]:
             if channel:
                 channel.close()
         self.role.kill()

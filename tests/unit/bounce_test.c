@@ -12,7 +12,7 @@ static const struct slice headers[] = {
 static const struct bounce_recipient full[] = {
     {.address = {(const uint8_t *)"bob@demo.test", 13},
      .orcpt = {(const uint8_t *)"rfc822;bob@demo.test", 20},
-     .text = {(const uint8_t *)"5.2.2 mailbox full", 18}},
+     .text = {.words = {(const uint8_t *)"5.2.2 mailbox full", 18}}},
 };
 
 static const struct bounce simple = {
@@ -20,7 +20,7 @@ static const struct bounce simple = {
     .id = "0001000000002",
     .original_id = "0001000000001",
     .boundary = "b0undary",
-    .sender = {(const uint8_t *)"alice@demo.test", 15},
+    .to = {(const uint8_t *)"alice@demo.test", 15},
     .envid = {(const uint8_t *)"QQ314", 5},
     .arrival = 1700000000,
     .now = 1700000100,
@@ -79,6 +79,7 @@ static void a_failure_word_for_word(void **state)
                     "Status: 5.2.2\r\n"
                     "Diagnostic-Code: x-staffetta; 5.2.2 mailbox full\r\n"
                     "Last-Attempt-Date: Tue, 14 Nov 2023 22:15:00 +0000\r\n"
+                    "Final-Log-ID: 0001000000001\r\n"
                     "\r\n--b0undary\r\n"
                     "Content-Type: text/rfc822-headers\r\n"
                     "\r\n"
@@ -143,7 +144,7 @@ static void texts_cannot_forge_lines(void **state)
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         const struct bounce_recipient recipient = {.address = SLICE("x@demo.test"),
-                                                   .text = slice_of_string(cases[i].text)};
+                                                   .text.words = slice_of_string(cases[i].text)};
         struct bounce bounce = simple;
         bounce.recipients = &recipient;
         struct buffer out = format(&bounce);
@@ -154,6 +155,73 @@ static void texts_cannot_forge_lines(void **state)
             fail_msg("%zu: %s", i, expected);
         buffer_clear(&out);
     }
+}
+
+/* What the other server said stands in it as it was said, for people and for programs. */
+static void the_reply_of_a_peer_is_quoted(void **state)
+{
+    (void)state;
+    const struct bounce_recipient recipients[] = {
+        {.address = SLICE("x@far.example"),
+         .text = {SLICE("5.1.1 far.example does not know this address"),
+                  SLICE("550-5.1.1 <x>\r550 5.1.1 not here"),
+                  SLICE("mx.far.example [192.0.2.1]")}}};
+    struct bounce bounce = simple;
+    bounce.recipients = recipients;
+    struct buffer out = format(&bounce);
+    assert_true(contains(&out, "  <x@far.example>\r\n"
+                               "    far.example does not know this address (5.1.1)\r\n"
+                               "    mx.far.example [192.0.2.1] said:\r\n"
+                               "      550-5.1.1 <x>\r\n"
+                               "      550 5.1.1 not here\r\n"));
+    assert_true(contains(&out, "Action: failed\r\nStatus: 5.1.1\r\n"
+                               "Remote-MTA: dns; mx.far.example\r\n"
+                               "Diagnostic-Code: smtp; 550-5.1.1 <x>\r\n 550 5.1.1 not here\r\n"));
+    buffer_clear(&out);
+}
+
+static void a_delay_says_until_when(void **state)
+{
+    (void)state;
+    const struct bounce_recipient recipients[] = {
+        {.action = BOUNCE_DELAYED,
+         .address = SLICE("x@far.example"),
+         .text = {SLICE("4.4.1 no answer"), SLICE(""), SLICE("mx.far.example [192.0.2.1]")},
+         .retry_until = 1700432000},
+        {.action = BOUNCE_RELAYED, .address = SLICE("y@far.example")}};
+    struct bounce bounce = simple;
+    bounce.recipients = recipients;
+    bounce.recipient_count = 2;
+    struct buffer out = format(&bounce);
+    assert_true(contains(&out, "Subject: Your message is delayed\r\n"));
+    assert_true(
+        contains(&out, "tried until\r\nSun, 19 Nov 2023 22:13:20 +0000. It waits for:\r\n"));
+    assert_true(contains(&out, "Action: delayed\r\nStatus: 4.4.1\r\n"));
+    assert_true(contains(&out, "Will-Retry-Until: Sun, 19 Nov 2023 22:13:20 +0000\r\n"));
+    assert_true(contains(&out, "It was handed on to a server that"));
+    assert_true(contains(&out, "Action: relayed\r\nStatus: 2.0.0\r\nLast-Attempt-Date"));
+    buffer_clear(&out);
+}
+
+static void postmaster_is_told_in_other_words(void **state)
+{
+    (void)state;
+    struct bounce bounce = simple;
+    bounce.kind = BOUNCE_DOUBLE;
+    bounce.to = SLICE("postmaster@demo.test");
+    struct buffer out = format(&bounce);
+    assert_true(contains(&out, "To: <postmaster@demo.test>\r\n"
+                               "Subject: A report could not be delivered\r\n"));
+    assert_true(contains(&out, "Nobody else is told. The report of Tue, 14 Nov 2023"));
+    buffer_clear(&out);
+    struct bounce_recipient held = full[0];
+    held.action = BOUNCE_DELAYED;
+    bounce.kind = BOUNCE_QUARANTINE;
+    bounce.recipients = &held;
+    out = format(&bounce);
+    assert_true(contains(&out, "Subject: A message is held in quarantine\r\n"));
+    assert_true(contains(&out, "is held for:\r\n"));
+    buffer_clear(&out);
 }
 
 static void header_sections_end_at_the_empty_line(void **state)
@@ -177,6 +245,9 @@ int main(void)
         cmocka_unit_test(both_outcomes_in_one_report),
         cmocka_unit_test(internationalized),
         cmocka_unit_test(texts_cannot_forge_lines),
+        cmocka_unit_test(the_reply_of_a_peer_is_quoted),
+        cmocka_unit_test(a_delay_says_until_when),
+        cmocka_unit_test(postmaster_is_told_in_other_words),
         cmocka_unit_test(header_sections_end_at_the_empty_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

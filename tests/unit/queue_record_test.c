@@ -9,6 +9,7 @@ static const struct filter_cut two_cuts[] = {{0, 5}, {7, 3}};
 static const struct stored_message inline_message = {
     .arrival = 1700000000,
     .session = UINT64_MAX,
+    .deliver_by = 1700000600,
     .flags = QUEUE_SUBMITTED | QUEUE_RET_HDRS,
     .reverse_path = {(const uint8_t *)"alice@demo.test", 15},
     .envid = {(const uint8_t *)"QQ314159", 8},
@@ -35,6 +36,7 @@ static void message_comes_back(void **state)
     struct stored_message message;
     assert_true(stored_message_parse(buffer_slice(&record), &message, NULL));
     assert_int_equal(message.arrival, inline_message.arrival);
+    assert_int_equal(message.deliver_by, inline_message.deliver_by);
     assert_int_equal(message.session, inline_message.session);
     assert_int_equal(message.flags, inline_message.flags);
     assert_slice_equal(message.reverse_path, inline_message.reverse_path);
@@ -105,10 +107,16 @@ static void cuts_ascend_apart_in_the_body(void **state)
 
 static const struct stored_recipient full_recipient = {
     .state = STORED_HELD,
+    .purpose = STORED_REPORT,
+    .warned = true,
+    .by_return = true,
     .notify = QUEUE_NOTIFY_SUCCESS | QUEUE_NOTIFY_DELAY,
     .attempts = 7,
     .arrival = 1700000000,
     .due = -1,
+    .release = 1700000300,
+    .deliver_by = 1700000600,
+    .sender = UINT64_MAX,
     .account = {(const uint8_t *)"bob@demo.test", 13},
     .address = {(const uint8_t *)"Bob+list@demo.test", 18},
     .orcpt = {(const uint8_t *)"rfc822;robert@demo.test", 23},
@@ -129,6 +137,12 @@ static void recipient_comes_back(void **state)
     assert_int_equal(recipient.attempts, 7);
     assert_int_equal(recipient.arrival, full_recipient.arrival);
     assert_int_equal(recipient.due, -1);
+    assert_int_equal(recipient.purpose, STORED_REPORT);
+    assert_true(recipient.warned && recipient.by_return);
+    assert_int_equal(recipient.release, full_recipient.release);
+    assert_int_equal(recipient.deliver_by, full_recipient.deliver_by);
+    assert_int_equal(recipient.sender, UINT64_MAX);
+    assert_int_equal(recipient.destination.len, 0);
     assert_slice_equal(recipient.account, full_recipient.account);
     assert_slice_equal(recipient.address, full_recipient.address);
     assert_slice_equal(recipient.orcpt, full_recipient.orcpt);
@@ -138,6 +152,73 @@ static void recipient_comes_back(void **state)
     record.ptr[1] = 3; /* no such state */
     assert_false(stored_recipient_parse(buffer_slice(&record), &recipient, NULL));
     buffer_clear(&record);
+}
+
+static void a_recipient_is_here_or_elsewhere(void **state)
+{
+    (void)state;
+    struct buffer record = BUFFER_WITH_LIMIT(STORED_RECIPIENT_MAX);
+    struct stored_recipient recipient = full_recipient, found;
+    recipient.destination = SLICE("example.org");
+    stored_recipient_format(&recipient, &record);
+    assert_false(stored_recipient_parse(buffer_slice(&record), &found, NULL));
+    buffer_reset(&record);
+    recipient.account = SLICE("");
+    stored_recipient_format(&recipient, &record);
+    assert_true(stored_recipient_parse(buffer_slice(&record), &found, NULL));
+    assert_slice_is(found.destination, "example.org");
+    buffer_clear(&record);
+}
+
+/* As the first version wrote them, octet by octet. */
+static const uint8_t message_1[] = "\1"
+                                   "\0\0\0\x22"
+                                   "\0\0\0\0\x65\x53\xf1\0"
+                                   "\0\0\0\0\0\0\0\7"
+                                   "\0\1a"
+                                   "\0\0"
+                                   "\0\1b"
+                                   "\0\1p"
+                                   "\0\0"
+                                   "\0\0\0\0\0\0\0\2"
+                                   "hi";
+static const uint8_t recipient_1[] = "\1"
+                                     "\2"
+                                     "\0\0\0\10"
+                                     "\0\0\0\3"
+                                     "\0\0\0\0\x65\x53\xf1\0"
+                                     "\0\0\0\0\x65\x53\xf1\1"
+                                     "\0\0"
+                                     "\0\3a@b"
+                                     "\0\0"
+                                     "\0\7"
+                                     "4.4.0 x";
+
+static void version_1_is_read(void **state)
+{
+    (void)state;
+    struct stored_message message;
+    assert_true(stored_message_parse(slice_of(message_1, sizeof(message_1) - 1), &message, NULL));
+    assert_int_equal(message.arrival, 1700000000);
+    assert_int_equal(message.deliver_by, 0);
+    assert_int_equal(message.flags, QUEUE_SUBMITTED | QUEUE_RET_HDRS);
+    assert_slice_is(message.body, "hi");
+
+    /* A report that was held since nothing was relayed: it goes out now. */
+    uint8_t octets[sizeof(recipient_1) - 1];
+    memcpy(octets, recipient_1, sizeof(octets));
+    struct stored_recipient recipient;
+    assert_true(stored_recipient_parse(slice_of(octets, sizeof(octets)), &recipient, NULL));
+    assert_int_equal(recipient.state, STORED_WAITING);
+    assert_int_equal(recipient.purpose, STORED_REPORT);
+    assert_int_equal(recipient.attempts, 3);
+    assert_slice_is(recipient.address, "a@b");
+    assert_slice_is(recipient.reply, "4.4.0 x");
+    octets[5] = QUEUE_NOTIFY_DELAY;
+    assert_true(stored_recipient_parse(slice_of(octets, sizeof(octets)), &recipient, NULL));
+    assert_int_equal(recipient.purpose, STORED_MAIL);
+    for (size_t length = 0; length < sizeof(octets); length++)
+        assert_false(stored_recipient_parse(slice_of(octets, length), &recipient, NULL));
 }
 
 static void texts_are_bounded(void **state)
@@ -155,7 +236,7 @@ static void texts_are_bounded(void **state)
     stored_recipient_format(&recipient, &record);
     assert_false(record.failed);
     assert_true(stored_recipient_parse(buffer_slice(&record), &recipient, NULL));
-    assert_int_equal(recipient.reply.len, STORED_REPLY_MAX);
+    assert_int_equal(recipient.reply.len, OUTCOME_TEXT_MAX);
     buffer_clear(&record);
 }
 
@@ -167,6 +248,8 @@ int main(void)
         cmocka_unit_test(every_shortened_message_is_damaged),
         cmocka_unit_test(cuts_ascend_apart_in_the_body),
         cmocka_unit_test(recipient_comes_back),
+        cmocka_unit_test(a_recipient_is_here_or_elsewhere),
+        cmocka_unit_test(version_1_is_read),
         cmocka_unit_test(texts_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,427 @@
+/* Reports of outcomes; see report.h. */
+#include "smtpd/queue/report.h"
+
+#include <stdlib.h>
+
+#include <utlist.h>
+
+#include "common/arena.h"
+#include "common/fd.h"
+#include "smtpd/queue/bounce.h"
+#include "smtpd/queue/queue.h"
+#include "smtpd/queue/queue_id.h"
+#include "smtpd/queue/queue_protocol.h"
+
+enum {
+    RECIPIENTS_PER_REPORT = 200,
+
+    /* A report is a short body: so much for its frame, for what it says of recipients, and the rest
+     * for what is sent back. Past the second it is sent, and another begun. */
+    REPORT_OCTETS_MAX = FILTER_INLINE_MAX,
+    FRAME_OCTETS = 4096,
+    DRAFT_OCTETS = 28672,
+    FIELD_OCTETS = 500, /* names of fields and dates, for each recipient */
+    ARENA_OCTETS = 256 << 10,
+    HEADER_OCTETS_MAX = 24576, /* of the original's header section */
+};
+
+/* What is to be told of one message. */
+struct report_draft {
+    struct arena arena; /* texts of the items */
+    struct bounce_recipient items[RECIPIENTS_PER_REPORT];
+    size_t count;
+    size_t octets; /* that the items take in the report, at most */
+    enum bounce_kind kind;
+};
+
+void reports_init(struct reports *reports)
+{
+    *reports = (struct reports){0};
+    buffer_init(&reports->original, STORED_MESSAGE_MAX);
+    buffer_init(&reports->text, REPORT_OCTETS_MAX);
+}
+
+/* ---- who is told what ---- */
+
+/* RFC 3461 4.1: of failures and delays unless NOTIFY names something else, of success only if it
+ * names that. Who relayed it to a server that reports leaves that to the server (5.2.2). */
+static enum report_to wanted_of_mail(const struct queued_recipient *recipient)
+{
+    unsigned notify = recipient->notify, wanted = 0;
+    switch (recipient->outcome) {
+    case OUTCOME_DELIVERED:
+    case OUTCOME_RELAYED:
+        wanted = notify & QUEUE_NOTIFY_SUCCESS;
+        break;
+    case OUTCOME_FAILED:
+        wanted = notify == 0 || (notify & QUEUE_NOTIFY_FAILURE);
+        break;
+    case OUTCOME_WARNED: /* deadlines.c looked at it */
+        wanted = true;
+        break;
+    default:
+        break;
+    }
+    return wanted ? REPORT_TO_SENDER : REPORT_TO_NOBODY;
+}
+
+enum report_to report_wanted(const struct queued_recipient *recipient)
+{
+    if (recipient->outcome == OUTCOME_QUARANTINED && recipient->purpose != STORED_NOTICE)
+        return REPORT_TO_POSTMASTER;
+    if (recipient->purpose == STORED_MAIL)
+        return wanted_of_mail(recipient);
+    bool is_double = recipient->purpose == STORED_REPORT && recipient->outcome == OUTCOME_FAILED;
+    return is_double ? REPORT_TO_POSTMASTER : REPORT_TO_NOBODY;
+}
+
+/* ---- drafts ---- */
+
+static struct report_draft *draft_for(struct reports *reports, enum report_to to)
+{
+    struct report_draft *draft = reports->drafts[to];
+    if (draft)
+        return draft;
+    draft = reports->drafts[to] = calloc(1, sizeof(*draft));
+    if (draft)
+        arena_init(&draft->arena, ARENA_OCTETS);
+    return draft;
+}
+
+static void empty_draft(struct report_draft *draft)
+{
+    draft->count = draft->octets = 0;
+    arena_reset(&draft->arena);
+}
+
+void report_forget_drafts(struct reports *reports)
+{
+    for (enum report_to to = 0; to < REPORT_DRAFTS; to++)
+        if (reports->drafts[to])
+            empty_draft(reports->drafts[to]);
+}
+
+static enum bounce_action action_of(const struct queued_recipient *recipient)
+{
+    switch (recipient->outcome) {
+    case OUTCOME_DELIVERED:
+        return BOUNCE_DELIVERED;
+    case OUTCOME_RELAYED:
+        return BOUNCE_RELAYED;
+    case OUTCOME_WARNED:
+    case OUTCOME_QUARANTINED:
+        return BOUNCE_DELAYED;
+    default:
+        return BOUNCE_FAILED;
+    }
+}
+
+/* A recipient that only waits has its last answer on disk, or its destination's. */
+static struct slice text_of(const struct queued_recipient *recipient,
+                            const struct stored_recipient *row)
+{
+    struct slice text = slice_of_string(recipient->text);
+    return recipient->outcome == OUTCOME_WARNED && text.len == 0 ? row->reply : text;
+}
+
+static bool draft_recipient(struct queue *queue, struct report_draft *draft,
+                            const struct queued_recipient *recipient,
+                            const struct stored_recipient *row)
+{
+    struct bounce_recipient *item = &draft->items[draft->count];
+    struct slice text = arena_copy(&draft->arena, text_of(recipient, row));
+    int64_t lifetime_s = (int64_t)(queue->role->config.queue.lifetime_ms / 1000);
+    int64_t begin = row->release > row->arrival ? row->release : row->arrival;
+    *item = (struct bounce_recipient){.action = action_of(recipient),
+                                      .address = arena_copy(&draft->arena, row->address),
+                                      .orcpt = arena_copy(&draft->arena, row->orcpt),
+                                      .text = outcome_text_parse(text),
+                                      .retry_until = begin + lifetime_s};
+    if (!item->address.ptr || !item->orcpt.ptr || !text.ptr)
+        return false;
+    draft->kind = recipient->outcome == OUTCOME_QUARANTINED ? BOUNCE_QUARANTINE
+                  : recipient->purpose == STORED_REPORT     ? BOUNCE_DOUBLE
+                                                            : BOUNCE_TO_SENDER;
+    draft->count++;
+    draft->octets += 2 * item->address.len + item->orcpt.len + 3 * text.len + FIELD_OCTETS;
+    return true;
+}
+
+/* Whatever comes next: an address, an ORCPT and a text of the greatest lengths fit no more. */
+static bool is_full(const struct report_draft *draft)
+{
+    return draft->count == RECIPIENTS_PER_REPORT
+           || draft->octets + 3 * QUEUE_ADDRESS_MAX + 3 * OUTCOME_TEXT_MAX + FIELD_OCTETS
+                  > DRAFT_OCTETS;
+}
+
+static bool any_failed(const struct report_draft *draft)
+{
+    for (size_t i = 0; i < draft->count; i++)
+        if (draft->items[i].action == BOUNCE_FAILED)
+            return true;
+    return false;
+}
+
+/* ---- the original, as far as it is sent back ---- */
+
+enum { PIECES_MAX = FILTER_CUTS_MAX + 2 };
+
+struct original {
+    struct slice pieces[PIECES_MAX];
+    size_t count;
+    bool whole;
+    uint8_t *read; /* of a long body; NULL: none */
+};
+
+static void add_piece(struct original *original, struct slice piece)
+{
+    if (piece.len > 0)
+        original->pieces[original->count++] = piece;
+}
+
+/* The body less the cuts. */
+static void add_body(struct original *original, const struct stored_message *message,
+                     struct slice body)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < message->cut_count; i++) {
+        struct filter_cut cut = stored_cut(message, i);
+        add_piece(original, slice_range(body, at, cut.offset));
+        at = (size_t)cut.offset + cut.octets;
+    }
+    add_piece(original, slice_from(body, at));
+}
+
+/* To at most so many octets, at the end of a line. */
+static void cut_down(struct original *original, size_t most)
+{
+    size_t octets = 0;
+    for (size_t i = 0; i < original->count; i++) {
+        struct slice *piece = &original->pieces[i];
+        if (octets + piece->len <= most) {
+            octets += piece->len;
+            continue;
+        }
+        size_t keep = most - octets;
+        while (keep > 0 && piece->ptr[keep - 1] != '\n')
+            keep--;
+        piece->len = keep;
+        original->count = i + 1;
+        return;
+    }
+}
+
+/* The beginning of a long body: its header section is there, or a part of it that is long enough.
+ */
+static struct slice read_beginning(struct queue *queue, uint64_t id,
+                                   const struct stored_message *message, struct original *original)
+{
+    size_t size = message->body_octets < HEADER_OCTETS_MAX ? (size_t)message->body_octets
+                                                           : (size_t)HEADER_OCTETS_MAX;
+    size_t got = 0;
+    int fd = spool_open_body(&queue->spool, id, message->body_octets, NULL);
+    original->read = fd >= 0 ? malloc(size) : NULL;
+    if (original->read && !fd_pread_full(fd, original->read, size, 0, &got, NULL))
+        got = 0;
+    fd_discard(&fd);
+    return slice_of(original->read, got);
+}
+
+/* RET=FULL is obeyed for messages that fit into a report (RFC 3461 4.3 lets us send back the header
+ * section alone); everything else, and what was delivered, comes as its header section. */
+static void collect_original(struct queue *queue, uint64_t id, const struct stored_message *message,
+                             const struct report_draft *draft, struct original *original)
+{
+    bool in_spool = (message->flags & QUEUE_IN_SPOOL) != 0;
+    struct slice body = in_spool ? read_beginning(queue, id, message, original) : message->body;
+    size_t room = REPORT_OCTETS_MAX - FRAME_OCTETS - draft->octets;
+    original->whole = any_failed(draft) && !in_spool && (message->flags & QUEUE_RET_FULL) != 0
+                      && body.len + message->prefix.len <= room;
+    add_piece(original, message->prefix);
+    if (original->whole) {
+        add_body(original, message, body);
+        return;
+    }
+    add_body(original, message, slice_range(body, 0, bounce_header_octets(body)));
+    cut_down(original, room < HEADER_OCTETS_MAX ? room : HEADER_OCTETS_MAX);
+}
+
+/* ---- reports ---- */
+
+static void random_boundary(char text[BOUNCE_BOUNDARY_MAX])
+{
+    static const char digits[] = "0123456789abcdef";
+    uint8_t octets[24];
+    arc4random_buf(octets, sizeof(octets));
+    for (size_t i = 0; i < sizeof(octets); i++) {
+        text[2 * i] = digits[octets[i] >> 4];
+        text[2 * i + 1] = digits[octets[i] & 15];
+    }
+    text[2 * sizeof(octets)] = '\0';
+}
+
+/* Into reports->text. False: no memory, or longer than a report may be. */
+static bool write_report(struct queue *queue, uint64_t report_id, uint64_t id,
+                         const struct stored_message *message, const struct report_draft *draft,
+                         struct slice to)
+{
+    char id_text[QUEUE_ID_SIZE], report_text[QUEUE_ID_SIZE], boundary[BOUNCE_BOUNDARY_MAX];
+    struct original original = {.count = 0};
+    random_boundary(boundary);
+    collect_original(queue, id, message, draft, &original);
+    const struct bounce bounce = {.kind = draft->kind,
+                                  .hostname = slice_of_string(queue->role->config.hostname),
+                                  .id = queue_id_format(report_id, report_text),
+                                  .original_id = queue_id_format(id, id_text),
+                                  .boundary = boundary,
+                                  .to = to,
+                                  .envid = message->envid,
+                                  .arrival = message->arrival,
+                                  .now = queue_wall_now(),
+                                  .utf8 = (message->flags & QUEUE_UTF8) != 0,
+                                  .recipients = draft->items,
+                                  .recipient_count = draft->count,
+                                  .original = original.pieces,
+                                  .original_count = original.count,
+                                  .whole = original.whole};
+    buffer_reset(&queue->reports.text);
+    bounce_format(&bounce, &queue->reports.text);
+    free(original.read);
+    return !queue->reports.text.failed;
+}
+
+static bool put_report(struct queue *queue, uint64_t report_id,
+                       const struct stored_message *original, enum stored_purpose purpose,
+                       struct slice to, struct error *error)
+{
+    struct slice body = buffer_slice(&queue->reports.text);
+    int64_t now = queue_wall_now();
+    const struct stored_message message = {.arrival = now,
+                                           .session = original->session,
+                                           .flags = QUEUE_8BITMIME | (original->flags & QUEUE_UTF8),
+                                           .body_octets = body.len,
+                                           .body = body};
+    const struct stored_recipient recipient = {.state = STORED_WAITING,
+                                               .purpose = purpose,
+                                               .notify = QUEUE_NOTIFY_NEVER,
+                                               .arrival = now,
+                                               .due = now,
+                                               .address = to};
+    return queue_store_put_message(queue->store, report_id, &message, NULL, error)
+           && queue_store_put_recipient(queue->store, report_id, 0, &recipient, error);
+}
+
+static bool enter_report(struct queue *queue, uint64_t report_id, enum stored_purpose purpose,
+                         struct error *error)
+{
+    struct queued *queued = &queue->queued;
+    struct queued_message *report = queued_add_message(queued, report_id, 0);
+    if (!report)
+        return error_memory(error);
+    const struct stored_recipient row = {.arrival = queue_wall_now()};
+    deadlines_begin(queue, report, &row);
+    DL_APPEND(queue->reports.made, report);
+    queue->reports.count++;
+    struct queued_recipient *recipient =
+        queued_add_recipient(queued, report, 0, TARGET_ADDRESS, slice_of(NULL, 0));
+    if (!recipient)
+        return error_memory(error);
+    recipient->notify = QUEUE_NOTIFY_NEVER;
+    recipient->purpose = (uint8_t)purpose;
+    return true;
+}
+
+static void log_report(struct queue *queue, uint64_t report_id, uint64_t id, struct slice to)
+{
+    char id_text[QUEUE_ID_SIZE], report_text[QUEUE_ID_SIZE];
+    LOG(&queue->role->log, LOG_INFO, "report", log_id("queue_id", queue_id_format(id, id_text)),
+        log_id("report", queue_id_format(report_id, report_text)), log_bytes("to", to));
+}
+
+/* Not about a message to nobody, which is what a null reverse-path means. */
+static bool send_report(struct queue *queue, uint64_t id, const struct stored_message *message,
+                        const struct report_draft *draft, struct error *error)
+{
+    struct buffer postmaster = BUFFER_WITH_LIMIT(QUEUE_ADDRESS_MAX);
+    buffer_append(&postmaster, SLICE("postmaster@"));
+    buffer_append_string(&postmaster, queue->role->config.domains[0].name);
+    bool to_sender = draft->kind == BOUNCE_TO_SENDER;
+    struct slice to = to_sender ? message->reverse_path : buffer_slice(&postmaster);
+    enum stored_purpose purpose = to_sender ? STORED_REPORT : STORED_NOTICE;
+    uint64_t report_id;
+    bool sent = false;
+    if (to_sender && to.len == 0)
+        sent = true;
+    else if (postmaster.failed)
+        error_memory(error);
+    else if (!queue_take_own_id(queue, &report_id))
+        error_set(error, ERROR_TEMPORARY, "no id for a report");
+    else if (!write_report(queue, report_id, id, message, draft, to))
+        error_memory(error);
+    else
+        sent = put_report(queue, report_id, message, purpose, to, error)
+               && enter_report(queue, report_id, purpose, error);
+    if (sent && to.len > 0)
+        log_report(queue, report_id, id, to);
+    buffer_clear(&postmaster);
+    return sent;
+}
+
+/* The draft is empty afterwards. What is told of a message that cannot be read is nothing. */
+static bool send_draft(struct queue *queue, uint64_t id, struct report_draft *draft,
+                       struct error *error)
+{
+    struct stored_message message = {0};
+    if (draft->count == 0)
+        return true;
+    if (queue_store_get_message(queue->store, id, &queue->reports.original, &message, error)) {
+        if (!send_report(queue, id, &message, draft, error))
+            return false;
+    } else if (!settle_is_unreadable(queue, id, error)) {
+        return false;
+    }
+    empty_draft(draft);
+    return true;
+}
+
+bool report_add(struct queue *queue, enum report_to to, const struct queued_recipient *recipient,
+                const struct stored_recipient *row, struct error *error)
+{
+    struct report_draft *draft = draft_for(&queue->reports, to);
+    if (!draft || !draft_recipient(queue, draft, recipient, row))
+        return error_memory(error);
+    return !is_full(draft) || send_draft(queue, queued_message_of(recipient)->id, draft, error);
+}
+
+bool report_send(struct queue *queue, uint64_t id, struct error *error)
+{
+    for (enum report_to to = 0; to < REPORT_DRAFTS; to++)
+        if (queue->reports.drafts[to] && !send_draft(queue, id, queue->reports.drafts[to], error))
+            return false;
+    return true;
+}
+
+/* ---- after the transaction ---- */
+
+void reports_schedule(struct queue *queue)
+{
+    struct reports *reports = &queue->reports;
+    while (reports->made) {
+        struct queued_message *report = reports->made;
+        DL_DELETE(reports->made, report);
+        queued_schedule(&queue->queued, report->recipients, queue_now_ms());
+    }
+    reports->count = 0;
+}
+
+void reports_undo(struct queue *queue)
+{
+    struct reports *reports = &queue->reports;
+    while (reports->made) {
+        struct queued_message *report = reports->made;
+        DL_DELETE(reports->made, report);
+        queued_drop_message(&queue->queued, report);
+    }
+    reports->count = 0;
+}
