@@ -329,6 +329,12 @@ static const int connect_calls[] = {
     SCMP_SYS(setsockopt), SCMP_SYS(getsockname), SCMP_SYS(getpeername),
 };
 
+static const int flush_calls[] = {
+    SCMP_SYS(io_submit),
+    SCMP_SYS(io_getevents),
+    SCMP_SYS(io_destroy),
+};
+
 static int trap_descriptor = -1; /* for the signal handler alone, written once */
 
 static void on_trap(int signal, siginfo_t *info, void *context)
@@ -395,6 +401,7 @@ static bool fill_filter(scmp_filter_ctx filter, const struct sandbox *sandbox)
         {(sandbox->calls & SANDBOX_FILES) != 0, file_calls, ARRAY_LENGTH(file_calls)},
         {(sandbox->calls & SANDBOX_THREAD) != 0, thread_calls, ARRAY_LENGTH(thread_calls)},
         {(sandbox->calls & SANDBOX_INOTIFY) != 0, inotify_calls, ARRAY_LENGTH(inotify_calls)},
+        {(sandbox->calls & SANDBOX_FLUSH) != 0, flush_calls, ARRAY_LENGTH(flush_calls)},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(groups); i++)
         if (groups[i].on && !allow_all(filter, groups[i].calls, groups[i].count))

@@ -20,6 +20,7 @@ enum sandbox_calls {
     SANDBOX_INOTIFY = 1 << 3, /* watch directories */
     SANDBOX_CONNECT = 1 << 5, /* sockets of the network, made by the role itself */
     SANDBOX_LEASE = 1 << 4,   /* nothing beyond fcntl today; kept apart for readers */
+    SANDBOX_FLUSH = 1 << 6,   /* common/flush_batch.h */
 };
 
 /* What a role may do below its directory (Landlock). */

@@ -522,9 +522,13 @@ static bool run_flush(struct flusher_job *job, struct error *error)
         submission->flushed =
             spool_link(&queue->spool, &submission->file, submission->id, &submission->error);
     DL_FOREACH (queue->intake.flushing, submission)
+        if (submission->flushed)
+            spool_flush_file(&queue->spool, &submission->file);
+    bool names_flushed = spool_flush(&queue->spool, error);
+    DL_FOREACH (queue->intake.flushing, submission)
         submission->flushed =
-            submission->flushed && spool_flush_file(&submission->file, &submission->error);
-    return spool_flush(&queue->spool, error);
+            submission->flushed && spool_flushed(&submission->file, &submission->error);
+    return names_flushed;
 }
 
 static void start_flush(struct queue *queue)

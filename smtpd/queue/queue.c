@@ -537,7 +537,7 @@ static const struct role_link links[] = {
 };
 
 const struct role_spec queue_role = {
-    .sandbox = {.calls = SANDBOX_FILES | SANDBOX_THREAD | SANDBOX_LEASE,
+    .sandbox = {.calls = SANDBOX_FILES | SANDBOX_THREAD | SANDBOX_LEASE | SANDBOX_FLUSH,
                 .files = SANDBOX_WRITE_FILES},
     .links = links,
     .link_count = ARRAY_LENGTH(links),

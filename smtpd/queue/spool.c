@@ -32,6 +32,7 @@ void spool_prepare(struct spool *spool)
 {
     *spool = (struct spool){.directory_fd = -1};
     spool->proc_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    flush_batch_open(&spool->flushes);
 }
 
 static bool open_directory(struct spool *spool, struct error *error)
@@ -126,6 +127,7 @@ void spool_close(struct spool *spool)
 {
     fd_discard(&spool->directory_fd);
     fd_discard(&spool->proc_fd);
+    flush_batch_close(&spool->flushes);
 }
 
 bool spool_set_aside(const char *target, struct error *error)
@@ -249,18 +251,24 @@ bool spool_link(struct spool *spool, struct spool_file *file, uint64_t id, struc
     return true;
 }
 
-bool spool_flush_file(const struct spool_file *file, struct error *error)
+void spool_flush_file(struct spool *spool, struct spool_file *file)
 {
-    if (fsync(file->read_fd) != 0)
-        return error_errno(error, "flush body %s", file->name);
-    return true;
+    flush_batch_add(&spool->flushes, file->read_fd, &file->flush_code);
 }
 
 bool spool_flush(struct spool *spool, struct error *error)
 {
-    if (fsync(spool->directory_fd) != 0)
-        return error_errno(error, "flush directory %s", directory_name);
-    return true;
+    int code;
+    flush_batch_add(&spool->flushes, spool->directory_fd, &code);
+    flush_batch_run(&spool->flushes);
+    errno = code;
+    return code == 0 || error_errno(error, "flush directory %s", directory_name);
+}
+
+bool spool_flushed(const struct spool_file *file, struct error *error)
+{
+    errno = file->flush_code;
+    return file->flush_code == 0 || error_errno(error, "flush body %s", file->name);
 }
 
 void spool_discard(struct spool *spool, struct spool_file *file)

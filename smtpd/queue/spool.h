@@ -5,8 +5,9 @@
  *   spool_create      an unlinked file (O_TMPFILE); a session gets the writable descriptor
  *   spool_seal        nobody can write to it any more: the kernel grants a read lease
  *   spool_link        it has its name, and its octets are on their way (second thread)
- *   spool_flush_file  its octets are on disk                           (second thread)
- *   spool_flush       the names of all are on disk too                 (second thread)
+ *   spool_flush_file  it is flushed with the next spool_flush          (second thread)
+ *   spool_flush       the octets and the names of all are on disk      (second thread)
+ *   spool_flushed     was this one's flush good?                       (second thread)
  *      ...the record is committed, the message acknowledged...
  *   spool_open_body   for each delivery
  *   spool_remove      once the record is gone
@@ -17,21 +18,24 @@
 #define SMTPD_QUEUE_SPOOL_H
 
 #include "common/error.h"
+#include "common/flush_batch.h"
 #include "common/slice.h"
 
 struct spool {
-    int directory_fd; /* -1: not open */
-    int proc_fd;      /* /proc/self/fd, from outside the chroot; -1: there is none */
-    bool unnamed;     /* the file system has O_TMPFILE and we have proc_fd to link by */
-    bool leases;      /* it has leases; else the octets are copied */
-    uint64_t created; /* numbers of named files */
+    int directory_fd;           /* -1: not open */
+    int proc_fd;                /* /proc/self/fd, from outside the chroot; -1: there is none */
+    bool unnamed;               /* the file system has O_TMPFILE and we have proc_fd to link by */
+    bool leases;                /* it has leases; else the octets are copied */
+    uint64_t created;           /* numbers of named files */
+    struct flush_batch flushes; /* the second thread's */
 };
 
 /* A body that has no record yet. */
 struct spool_file {
-    int read_fd;   /* -1: none */
-    char name[32]; /* where it has a name already: its own of a named file, or the id's once
-                      linked; else empty */
+    int read_fd;    /* -1: none */
+    char name[32];  /* where it has a name already: its own of a named file, or the id's once
+                       linked; else empty */
+    int flush_code; /* errno of its flush; 0 beforehand and if it was good */
 };
 
 #define SPOOL_FILE_NONE                                                                            \
@@ -39,7 +43,8 @@ struct spool_file {
         .read_fd = -1, .name = ""                                                                  \
     }
 
-/* Before the chroot: opens /proc/self/fd. Its absence is no failure. */
+/* Before the chroot: opens /proc/self/fd, and what flushes many files at once. The absence of
+ * either is no failure. */
 void spool_prepare(struct spool *spool);
 
 /* Opens (makes) the directory `spool` below the current directory, finds out what its file system
@@ -61,10 +66,16 @@ bool spool_seal(struct spool *spool, struct spool_file *file, uint64_t octets, s
 /* Starts to write it out, without waiting, and gives it the name of the id. (second thread) */
 bool spool_link(struct spool *spool, struct spool_file *file, uint64_t id, struct error *error);
 
-/* After a failure discard the file: the kernel may have dropped what it could not write. To link
- * many files before the first is flushed makes that half as fast again. (second thread) */
-bool spool_flush_file(const struct spool_file *file, struct error *error);
-bool spool_flush(struct spool *spool, struct error *error); /* (second thread) */
+/* All files that were named since the last time and the directory go to disk at once: then the
+ * kernel's journal and the disk's cache are flushed once for all. (second thread) */
+void spool_flush_file(struct spool *spool, struct spool_file *file);
+
+/* False: no name is sure to be on disk. (second thread) */
+bool spool_flush(struct spool *spool, struct error *error);
+
+/* After that. After a failure discard the file: the kernel may have dropped what it could not
+ * write. (second thread) */
+bool spool_flushed(const struct spool_file *file, struct error *error);
 
 /* Closes; removes the name where it has one. May run twice. */
 void spool_discard(struct spool *spool, struct spool_file *file);

@@ -133,7 +133,7 @@ def end(queue):
         queue.end()
 
 
-CALLS = {"fdatasync": 60, "pwrite64": 80, "write": 60, "fsync": 20, "linkat": 10, "openat": 60,
+CALLS = {"fdatasync": 60, "pwrite64": 80, "write": 60, "io_submit": 10, "io_getevents": 10, "linkat": 10, "openat": 60,
          "unlinkat": 8, "sendmsg": 80, "fcntl": 60}
 KILLS = [(call, at) for call, most in CALLS.items()
          for at in (range(1, most, 1) if TORTURE else {most // 4, most // 2})]
@@ -158,6 +158,7 @@ def test_killed_at_a_system_call(tmp_path, call, at):
 
 # The call, the error, whether the process goes on afterwards.
 FAILURES = [("fdatasync", errno.EIO, False), ("fsync", errno.EIO, True),
+            ("io_submit", errno.EAGAIN, True),
             ("linkat", errno.EIO, True), ("pwrite", errno.ENOSPC, True),
             ("pwrite", errno.EIO, True), ("syncfs", errno.EIO, True),
             ("unlinkat", errno.EIO, True), ("open", errno.EMFILE, True),

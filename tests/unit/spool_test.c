@@ -95,8 +95,9 @@ static void a_body_is_sealed_linked_and_read(void **state)
     close(write_fd);
     assert_true(spool_seal(&fixture->spool, &file, 4, NULL));
     assert_true(spool_link(&fixture->spool, &file, id, NULL));
-    assert_true(spool_flush_file(&file, NULL));
+    spool_flush_file(&fixture->spool, &file);
     assert_true(spool_flush(&fixture->spool, NULL));
+    assert_true(spool_flushed(&file, NULL));
     spool_release(&file);
     spool_discard(&fixture->spool, &file);
     assert_int_equal(count_entries(), 1);
@@ -251,7 +252,7 @@ static void the_spool_goes_aside_whole(void **state)
 /* What the real process is: chrooted where we may, Landlock, not dumpable, seccomp. */
 static int deliver_from_the_sandbox(struct fixture *fixture)
 {
-    static const struct sandbox walls = {.calls = SANDBOX_FILES | SANDBOX_LEASE,
+    static const struct sandbox walls = {.calls = SANDBOX_FILES | SANDBOX_LEASE | SANDBOX_FLUSH,
                                          .files = SANDBOX_WRITE_FILES};
     bool landlocked, unnamed = fixture->spool.unnamed;
     int directory = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -271,9 +272,11 @@ static int deliver_from_the_sandbox(struct fixture *fixture)
     close(write_fd);
     if (!spool_seal(&fixture->spool, &file, 4, NULL))
         return 3;
-    if (!spool_link(&fixture->spool, &file, id, NULL) || !spool_flush_file(&file, NULL)
-        || !spool_flush(&fixture->spool, NULL))
+    if (!spool_link(&fixture->spool, &file, id, NULL))
         return 4;
+    spool_flush_file(&fixture->spool, &file);
+    if (!spool_flush(&fixture->spool, NULL) || !spool_flushed(&file, NULL))
+        return 7;
     return spool_open_body(&fixture->spool, id, 4, NULL) >= 0 ? 0 : 5;
 }
 
