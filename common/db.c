@@ -49,6 +49,8 @@ enum {
     LONGEST_KEY = 1024,
     /* One batch of the queue is at most some thousand rows, each with its pages locked. */
     MOST_LOCKS = 40000,
+    /* Their hash table. The library would make it for MOST_LOCKS: 3 MiB, all of it written. */
+    LOCK_BUCKETS = 1021,
     /* One for each read, transaction and compaction at once, made in advance: where there is no
      * memory for one more, the library falls over its own feet. */
     LOCKERS = 256,
@@ -283,6 +285,8 @@ static int configure(struct db *db, const struct db_options *options)
         code = environment->set_lk_max_locks(environment, MOST_LOCKS);
     if (code == 0)
         code = environment->set_lk_max_objects(environment, MOST_LOCKS);
+    if (code == 0)
+        code = environment->set_lk_tablesize(environment, LOCK_BUCKETS);
     if (code == 0)
         code = environment->set_memory_init(environment, DB_MEM_LOCKER, LOCKERS);
     return code;
