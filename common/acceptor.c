@@ -122,9 +122,6 @@ static bool accept_one(struct acceptor_listener *listener)
             pause_accepting(listener->acceptor);
         return code == ECONNABORTED || code == EINTR;
     }
-    /* Replies are written whole; none should wait for the acknowledgement of the one before. */
-    int on = 1;
-    setsockopt(accepted.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     ip_address_from_sockaddr((struct sockaddr *)&name, &accepted.client, &accepted.client_port);
     hand_over(listener->acceptor, &accepted);
     return true;
@@ -151,6 +148,10 @@ static bool add_listener(struct acceptor *acceptor, size_t section, int fd, stru
     listener->listen = &acceptor->role->config.listens[section];
     listener->fd = fd;
     LL_PREPEND(acceptor->listeners, listener);
+    /* Replies are written whole; none should wait for the acknowledgement of the one before. What is
+     * accepted inherits it. */
+    int on = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     ev_io_init(&listener->readable, on_readable, fd, EV_READ);
     /* After a busy turn clients are heard before anyone is ended for being silent. */
     ev_set_priority(&listener->readable, EV_MINPRI);

@@ -119,12 +119,9 @@ static void end(struct ipc_channel *channel, const struct error *error)
         channel->closed(channel->owner, channel, error);
 }
 
-static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+/* `record` has IPC_RECORD_MAX octets. */
+static void hear(struct ipc_channel *channel, uint8_t *record)
 {
-    (void)loop;
-    (void)events;
-    struct ipc_channel *channel = watcher->data;
-    alignas(max_align_t) uint8_t record[IPC_RECORD_MAX];
     for (int i = 0; i < RECORDS_PER_TURN; i++) {
         struct ipc_packet packet;
         struct error error = {0};
@@ -142,6 +139,30 @@ static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
             return;
         }
     }
+}
+
+/* Within the handler of another channel's record, which is still needed. */
+static __attribute__((noinline)) void hear_within(struct ipc_channel *channel)
+{
+    alignas(max_align_t) uint8_t record[IPC_RECORD_MAX];
+    hear(channel, record);
+}
+
+/* One record for all channels of a process: on the stack every call would touch all of its pages
+ * (-fstack-clash-protection), and they would be the process's for ever. The loop's thread only. */
+static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    alignas(max_align_t) static uint8_t record[IPC_RECORD_MAX];
+    static bool in_use;
+    if (in_use) {
+        hear_within(watcher->data);
+        return;
+    }
+    in_use = true;
+    hear(watcher->data, record);
+    in_use = false;
 }
 
 /* --- Sending --------------------------------------------------------------------------------- */

@@ -20,11 +20,12 @@ struct record_head {
     uint8_t field_count;
 };
 
-enum { MAGIC = 0x6c6f6731, RECORD_MAX = 32768 };
+enum { MAGIC = 0x6c6f6731, USUAL_MAX = 1024, RECORD_MAX = 32768 };
 
 void log_init(struct log *log, int fd, const char *role)
 {
-    *log = (struct log){.fd = fd, .role = role, .threshold = LOG_INFO, .dropped = 0};
+    *log = (struct log){
+        .fd = fd, .role = role, .pid = (uint32_t)getpid(), .threshold = LOG_INFO, .dropped = 0};
 }
 
 static uint64_t now_us(void)
@@ -69,37 +70,64 @@ static void write_line(struct slice record)
     buffer_clear(&line);
 }
 
+/* False: there is no room for it. */
+static bool put_event(struct buffer *record, const struct log *log, const char *event,
+                      const struct record_head *head, const struct log_field *fields)
+{
+    buffer_append(record, slice_of(head, sizeof(*head)));
+    put_run(record, slice_of_string(log->role));
+    put_run(record, slice_of_string(event));
+    for (size_t i = 0; i < head->field_count; i++)
+        put_field(record, &fields[i]);
+    return !record->failed;
+}
+
+static void send_event(struct log *log, struct slice record)
+{
+    if (log->fd < 0)
+        write_line(record);
+    else if (send(log->fd, record.ptr, record.len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        log->dropped++;
+    else
+        log->dropped = 0;
+}
+
+/* Lives on the stack: an event must get out where there is no memory left. */
+#define STACK_RECORD(octets)                                                                       \
+    {                                                                                              \
+        .ptr = (octets), .capacity = sizeof(octets), .limit = sizeof(octets)                       \
+    }
+
+static __attribute__((noinline)) void send_long_event(struct log *log, const char *event,
+                                                      const struct record_head *head,
+                                                      const struct log_field *fields)
+{
+    uint8_t octets[RECORD_MAX];
+    struct buffer record = STACK_RECORD(octets);
+    put_event(&record, log, event, head, fields);
+    send_event(log, buffer_slice(&record));
+}
+
 void log_event(struct log *log, enum log_level level, const char *event,
                const struct log_field *fields, size_t count)
 {
     if (level < log->threshold)
         return;
-    if (count > LOG_FIELDS_MAX)
-        count = LOG_FIELDS_MAX;
-    uint8_t octets[RECORD_MAX];
-    /* Lives on the stack: an event must get out where there is no memory left. */
-    struct buffer record = {.ptr = octets, .capacity = sizeof(octets), .limit = sizeof(octets)};
+    int code = errno;
+    uint8_t octets[USUAL_MAX]; /* a larger one would touch pages that few events need */
+    struct buffer record = STACK_RECORD(octets);
     struct record_head head = {
         .magic = MAGIC,
-        .pid = (uint32_t)getpid(),
+        .pid = log->pid,
         .time_us = now_us(),
         .dropped = log->dropped,
         .level = (uint8_t)level,
-        .field_count = (uint8_t)count,
+        .field_count = (uint8_t)(count < LOG_FIELDS_MAX ? count : LOG_FIELDS_MAX),
     };
-    buffer_append(&record, slice_of(&head, sizeof(head)));
-    put_run(&record, slice_of_string(log->role));
-    put_run(&record, slice_of_string(event));
-    for (size_t i = 0; i < count; i++)
-        put_field(&record, &fields[i]);
-
-    int code = errno;
-    if (log->fd < 0)
-        write_line(buffer_slice(&record));
-    else if (send(log->fd, record.ptr, record.len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-        log->dropped++;
+    if (put_event(&record, log, event, &head, fields))
+        send_event(log, buffer_slice(&record));
     else
-        log->dropped = 0;
+        send_long_event(log, event, &head, fields);
     errno = code;
 }
 

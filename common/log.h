@@ -42,6 +42,7 @@ struct log_field {
 struct log {
     int fd; /* socket to journal; -1: lines go to standard error */
     const char *role;
+    uint32_t pid;
     enum log_level threshold; /* events below it are not sent */
     uint64_t dropped;         /* since the last event that got through */
 };

@@ -6,8 +6,6 @@
 
 #include <assert.h>
 #include <inttypes.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -514,8 +512,6 @@ static void on_accepted(void *owner, struct accepted *accepted)
     struct login_session *session = calloc(1, server->protocol->session_octets);
     if (!session)
         return; /* the acceptor closes it */
-    int on = 1;
-    setsockopt(accepted->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* slower without */
     init_session(session, server, accepted);
     bool implicit = config_service_is_implicit_tls(session->listen->service);
     session->state = implicit ? LOGIN_SECURING : LOGIN_TALKING;

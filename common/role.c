@@ -6,6 +6,7 @@
 #include "common/role.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdalign.h>
 #include <stdlib.h>
@@ -418,6 +419,7 @@ int role_run(const struct role_spec *spec, void *state)
         LOG(&role.log, LOG_ERROR, "no_start", log_failure(&error));
         return EXIT_FAILURE;
     }
+    malloc_trim(0); /* what only the start needed */
     ev_run(role.loop, 0);
     return EXIT_SUCCESS;
 }
