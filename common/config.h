@@ -198,9 +198,10 @@ struct config_relay {
     uint32_t per_destination;        /* connections to one destination at most */
     uint64_t idle_ms;                /* an unused connection is kept this long */
     uint64_t connect_ms;
-    uint64_t reply_ms;     /* of a command; of the final dot twice as long */
-    bool private_targets;  /* loopback and private addresses found in the DNS are used */
-    bool address_literals; /* user@[192.0.2.1] */
+    uint64_t reply_ms;              /* of a command; of the final dot twice as long */
+    bool private_targets;           /* loopback and private addresses found in the DNS are used */
+    bool address_literals;          /* user@[192.0.2.1] */
+    struct config_text authorities; /* file of certificates, PEM */
 };
 
 enum config_route_protocol { CONFIG_ROUTE_SMTP, CONFIG_ROUTE_LMTP };

@@ -213,6 +213,10 @@ static const struct config_key relay_keys[] = {
      .kind = CONFIG_KIND_BOOL,
      .offset = IN_CONFIG(relay.address_literals, bool),
      .fallback = "no"},
+    {.name = "authorities",
+     .kind = CONFIG_KIND_PATH,
+     .offset = IN_CONFIG(relay.authorities, struct config_text),
+     .fallback = "/etc/ssl/certs/ca-certificates.crt"},
 };
 
 static const struct config_key route_keys[] = {

@@ -60,6 +60,16 @@ static struct outcome outcome_of_reply(struct peer *peer, const struct peer_repl
     return outcome;
 }
 
+/* A yes to DATA, which asks for 354: the server has not seen the message, so it cannot have it. */
+static struct outcome outcome_of_odd_yes(struct peer *peer, const struct peer_reply *reply)
+{
+    buffer_reset(&peer->text);
+    peer_append_outcome(peer->settings, SLICE("4.5.0"), "the server did not ask for the message",
+                        reply->lines, &peer->text);
+    return (struct outcome){
+        .status = RELAY_TEMPORARY, .flags = RELAY_PEER_SAID, .text = buffer_slice(&peer->text)};
+}
+
 static struct outcome outcome_of_ours(struct peer *peer, enum relay_status status, const char *code,
                                       const char *words)
 {
@@ -415,9 +425,9 @@ static void on_data(struct peer *peer, const struct peer_reply *reply)
     }
     if (exchange->accepted > 0) {
         struct outcome outcome =
-            outcome_of_reply(peer, reply, "the server refused to take the message");
-        if (outcome.status == RELAY_DONE) /* 250 to DATA: it has not seen the message */
-            outcome.status = RELAY_TEMPORARY;
+            peer_reply_is(reply, 2)
+                ? outcome_of_odd_yes(peer, reply)
+                : outcome_of_reply(peer, reply, "the server refused to take the message");
         if (asks_for_less(reply))
             peer->handler->slowed(peer);
         settle_those(exchange, RECIPIENT_ACCEPTED, &outcome);

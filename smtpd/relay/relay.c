@@ -220,8 +220,7 @@ static bool read_passwords(struct relay *relay, struct error *error)
 /* Without a list of authorities nothing can be verified by name; all else goes on. */
 static bool open_tls(struct relay *relay, struct error *error)
 {
-    static const char authorities[] = "/etc/ssl/certs/ca-certificates.crt";
-    relay->tls = tls_client_new(authorities, error);
+    relay->tls = tls_client_new(relay->role->config.relay.authorities.text, error);
     if (relay->tls)
         return true;
     LOG(&relay->role->log, LOG_WARNING, "no_authorities", log_failure(error));

@@ -138,23 +138,29 @@ class Connection(threading.Thread):
         if not self.step("DATA", line, b"354 go on"):
             return
         data = self.data()
-        for _ in self.rcpts if self.sink.lmtp else [None]:
-            if self.step("DOT", line, b"250 2.0.0 taken as 4711"):
-                with self.sink.changed:
-                    message = Message(self.mail, self.rcpts, data, self)
-                    self.sink.messages.append(message)
-                    self.sink.changed.notify_all()
+        taken = [self.step("DOT", rcpt.encode(), b"250 2.0.0 taken as 4711")
+                 for rcpt in (self.rcpts if self.sink.lmtp else ["all"])]
+        if any(taken):
+            rcpts = [rcpt for rcpt, yes in zip(self.rcpts, taken) if yes] if self.sink.lmtp \
+                else self.rcpts
+            with self.sink.changed:
+                self.sink.messages.append(Message(self.mail, rcpts, data, self))
+                self.sink.changed.notify_all()
         self.mail, self.rcpts = None, []
 
     def data(self):
-        while b"\r\n.\r\n" not in b"\r\n" + self.input:
+        """Up to the dot, which is found without looking at anything twice: a body may have 30 MB."""
+        held = bytearray(b"\r\n" + self.input)
+        seen = 0
+        while (end := held.find(b"\r\n.\r\n", max(seen - 4, 0))) < 0:
+            seen = len(held)
             octets = self.sock.recv(1 << 20)
             if not octets:
                 raise Close
-            self.input += octets
-        data, self.input = (b"\r\n" + self.input).split(b"\r\n.\r\n", 1)
-        data = data[2:] + b"\r\n" if data else b""
-        return (b"\r\n" + data).replace(b"\r\n..", b"\r\n.")[2:]
+            held += octets
+        self.input = bytes(held[end + 5 :])
+        data = bytes(held[:end])
+        return (data.replace(b"\r\n..", b"\r\n.") + b"\r\n")[2:]
 
     def on_rset(self, line):
         self.mail, self.rcpts = None, []

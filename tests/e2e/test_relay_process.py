@@ -3,11 +3,13 @@ what each test wants of it (sink.py)."""
 
 import os
 import struct
+import threading
+import time
 
 import pytest
 
 from house import BUILD
-from one_role import DESCRIPTOR_DIRECTORY, Role
+from one_role import DESCRIPTOR_DIRECTORY, ROLE_STOP, Role
 from sink import CLOSE, STALL, Raw, Sink
 
 pytestmark = pytest.mark.skipif(not (BUILD / "libexec" / "smtpd-relay").exists(),
@@ -89,7 +91,7 @@ def start(tmp_path):
 
     def starter(sink=None, config=FAST, route=""):
         if sink:
-            config += f'route sink.example {{ host = "127.0.0.1" port = {sink.port} {route} }}\n'
+            config += f'\nroute sink.example {{ host = "127.0.0.1" port = {sink.port} {route} }}\n'
         relay = Relay(tmp_path, config)
         started.append(relay)
         return relay
@@ -110,7 +112,418 @@ def test_one_message(start):
         assert words.startswith("2.0.0 ") and reply == "250 2.0.0 taken as 4711"
         assert peer == "127.0.0.1 [127.0.0.1]"
         assert result.window > 1 and result.wait_ms == 0
-        (message,) = sink.messages
+        (message,) = sink.wait(1)
         assert message.mail == f"MAIL FROM:<a@b.example> SIZE={len(BODY)}"
         assert message.rcpts == ["RCPT TO:<x@sink.example>"]
         assert message.data == BODY and message.hello == "mail.test.example"
+
+
+@pytest.mark.parametrize("in_file", [False, True])
+def test_recipe(start, in_file):
+    """Prefix, body less the cuts, dots doubled on the way and single again at the other end."""
+    body = b"Bcc: hidden\r\nSubject: s\r\n\r\n.\r\n..\r\nx.\r\n.y\r\n"
+    with Sink() as sink:
+        relay = start(sink)
+        result = relay.one(body=body, prefix=b"Received: r\r\n", cuts=[(0, 13)], in_file=in_file)
+        assert result.statuses == [DONE]
+        assert sink.wait(1)[0].data == b"Received: r\r\n" + body[13:]
+        assert sink.messages[0].mail.endswith(f" SIZE={len(body)}")  # 13 less, 13 more
+
+
+@pytest.mark.parametrize("body, arrives", [
+    (b"no end", b"no end\r\n"),
+    (b"bare\nlf\n.\nMAIL FROM:<evil@x>\n", b"bare\r\nlf\r\n.\r\nMAIL FROM:<evil@x>\r\n"),
+    (b"bare\rcr\r.\r", b"bare\r\ncr\r\n.\r\n"),
+    (b"", b""),
+])
+def test_only_crlf_ends_lines(start, body, arrives):
+    with Sink() as sink:
+        assert start(sink).one(body=body).statuses == [DONE]
+        assert sink.wait(1)[0].data == arrives
+
+
+def test_large_body(start):
+    """30 MB from a file, to a server that reads it slowly at first."""
+    body = b"Subject: large\r\n\r\n" + b".0123456789abcdef\r\n" * 1700000
+    with Sink(extensions=["PIPELINING"]) as sink:
+        assert start(sink).one(body=body, in_file=True).statuses == [DONE]
+        assert sink.wait(1)[0].data == body
+
+
+def test_parameters(start):
+    with Sink(extensions=["DSN", "8BITMIME", "SIZE", "SMTPUTF8", "PIPELINING"]) as sink:
+        result = start(sink).one(flags=EIGHT_BIT | RET_HDRS, envid="a+b", notify=NOTIFY_SUCCESS | NOTIFY_FAILURE,
+                                 orcpt="rfc822;x y@sink.example")
+        assert result.outcomes[0][:2] == (DONE, PEER_SAID | KEEPS_DSN)
+        (message,) = sink.wait(1)
+        assert message.mail == f"MAIL FROM:<a@b.example> SIZE={len(BODY)} BODY=8BITMIME RET=HDRS ENVID=a+2Bb"
+        assert message.rcpts == ["RCPT TO:<x@sink.example> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;x+20y@sink.example"]
+
+
+def test_null_reverse_path_and_never(start):
+    with Sink(extensions=["DSN"]) as sink:
+        assert start(sink).one(reverse_path="", notify=NOTIFY_NEVER).statuses == [DONE]
+        (message,) = sink.wait(1)
+        assert message.mail == "MAIL FROM:<>"
+        assert message.rcpts == ["RCPT TO:<x@sink.example> NOTIFY=NEVER"]
+
+
+def test_nothing_is_said_that_was_not_offered(start):
+    with Sink(extensions=[]) as sink:
+        assert start(sink).one(flags=EIGHT_BIT | RET_FULL, envid="e", notify=NOTIFY_NEVER).statuses == [DONE]
+        (message,) = sink.wait(1)
+        assert message.mail == "MAIL FROM:<a@b.example>"
+        assert message.rcpts == ["RCPT TO:<x@sink.example>"]
+
+
+def test_old_server(start):
+    with Sink(answers={"EHLO": b"502 5.5.1 what?"}) as sink:
+        assert start(sink).one().statuses == [DONE]
+        assert sink.connections[0].lines[:3] == [b"EHLO mail.test.example", b"HELO mail.test.example",
+                                                 b"MAIL FROM:<a@b.example>"]
+
+
+def test_smtputf8(start):
+    with Sink(extensions=["SMTPUTF8", "8BITMIME"]) as sink:
+        relay = start(sink)
+        assert relay.one(recipients=["jürgen@sink.example"], flags=UTF8).statuses == [DONE]
+        assert sink.wait(1)[0].mail == "MAIL FROM:<a@b.example> SMTPUTF8"
+        assert relay.one(flags=UTF8).statuses == [DONE]  # nothing in it needs it
+        assert sink.wait(2)[1].mail == "MAIL FROM:<a@b.example>"
+
+
+def test_smtputf8_not_offered(start):
+    with Sink() as sink:
+        relay = start(sink)
+        result = relay.one(recipients=["jürgen@sink.example"], flags=UTF8)
+        assert result.outcomes[0][0] == PERMANENT and result.outcomes[0][2].startswith("5.6.7 ")
+        assert relay.one(flags=UTF8).statuses == [DONE]
+
+
+def test_too_large_for_the_server(start):
+    with Sink(extensions=["SIZE 20"]) as sink:
+        (outcome,) = start(sink).one().outcomes
+        assert outcome[0] == PERMANENT and outcome[1] == 0 and outcome[2].startswith("5.3.4 ")
+        assert not any(line.startswith(b"MAIL") for line in sink.connections[0].lines)
+
+
+# ---- answers for each recipient ----
+
+
+def rcpt_says(answers):
+    """By local part."""
+    return lambda connection, line: answers.get(line.split(b"<")[1].split(b"@")[0].decode())
+
+
+@pytest.mark.parametrize("extensions", [["PIPELINING"], []])
+def test_recipients_have_their_own_outcomes(start, extensions):
+    answers = {"no": b"550 5.1.1 no such user", "full": b"452 4.2.2 full", "late": b"450 try later"}
+    with Sink(extensions=extensions, answers={"RCPT": rcpt_says(answers)}) as sink:
+        result = start(sink).one(recipients=[f"{name}@sink.example" for name in ("no", "a", "full", "late", "b")])
+        assert result.statuses == [PERMANENT, DONE, TEMPORARY, TEMPORARY, DONE]
+        codes = [outcome[2].split()[0] for outcome in result.outcomes]
+        assert codes == ["5.1.1", "2.0.0", "4.2.2", "4.0.0", "2.0.0"]
+        assert result.outcomes[0][3] == "550 5.1.1 no such user"
+        assert len(sink.wait(1)[0].rcpts) == 2 and result.wait_ms == 0
+
+
+@pytest.mark.parametrize("extensions", [["PIPELINING"], []])
+@pytest.mark.parametrize("data", [None, b"354 go on"])
+def test_all_recipients_refused_then_another_message(start, extensions, data):
+    answers = {"no": b"550-5.1.1 no\r\n550 5.1.1 never"}
+    with Sink(extensions=extensions, answers={"RCPT": rcpt_says(answers), "DATA": None}) as sink:
+        if data:  # RFC 2920 3.1: some answer 354 all the same
+            sink.answers["DATA"] = lambda connection, line: None if connection.rcpts else lone_dot(connection)
+        relay = start(sink)
+        result = relay.one(recipients=["no@sink.example"] * 2)
+        assert result.statuses == [PERMANENT] * 2
+        assert result.outcomes[1][3] == "550-5.1.1 no\r550 5.1.1 never"
+        assert relay.one().statuses == [DONE]
+        assert len(sink.connections) == 1
+
+
+def lone_dot(connection):
+    connection.sock.sendall(b"354 go on\r\n")
+    assert connection.line() == b"."
+    return b"554 5.5.1 no recipients"
+
+
+def test_mail_refused(start):
+    with Sink(answers={"MAIL": [b"550 5.7.1 not you", None]}) as sink:
+        relay = start(sink)
+        result = relay.one(recipients=["a@sink.example", "b@sink.example"])
+        assert [outcome[2].split()[0] for outcome in result.outcomes] == ["5.7.1"] * 2
+        assert relay.one().statuses == [DONE] and len(sink.connections) == 1
+
+
+def test_data_refused(start):
+    with Sink(answers={"DATA": [b"451 4.3.0 not now", None]}) as sink:
+        relay = start(sink)
+        assert relay.one().statuses == [TEMPORARY]
+        assert relay.one().statuses == [DONE]
+        assert b"RSET" in sink.connections[0].lines  # the first transaction was still open
+
+
+@pytest.mark.parametrize("answer, status", [(b"554 5.7.1 spam", PERMANENT), (b"451 4.3.0 later", TEMPORARY)])
+def test_message_refused(start, answer, status):
+    with Sink(answers={"DOT": [answer, None]}) as sink:
+        relay = start(sink)
+        (outcome,) = relay.one().outcomes
+        assert outcome[0] == status and outcome[3] == answer.decode()
+        assert relay.one().statuses == [DONE] and len(sink.connections) == 1
+
+
+@pytest.mark.parametrize("extensions", [["PIPELINING"], []])
+def test_too_many_recipients(start, extensions):
+    """RFC 5321 4.5.3.1.10: what is beyond the server's limit goes in further transactions."""
+    def at_most_three(connection, line):
+        return b"452 4.5.3 too many" if len(connection.rcpts) >= 3 else None
+
+    with Sink(extensions=extensions, answers={"RCPT": at_most_three}) as sink:
+        result = start(sink).one(recipients=[f"r{i}@sink.example" for i in range(8)])
+        assert result.statuses == [DONE] * 8
+        assert [len(message.rcpts) for message in sink.wait(3)] == [3, 3, 2]
+
+
+def test_limits(start):
+    """RFC 9422: RCPTMAX and MAILMAX are kept before anything is refused."""
+    with Sink(extensions=["PIPELINING", "LIMITS RCPTMAX=2 MAILMAX=1"]) as sink:
+        result = start(sink).one(recipients=[f"r{i}@sink.example" for i in range(5)])
+        assert result.statuses == [DONE] * 5
+        assert [len(message.rcpts) for message in sink.wait(3)] == [2, 2, 1]
+        assert [message.connection for message in sink.messages] == [1, 2, 3]
+
+
+def test_hundred_recipients(start):
+    with Sink() as sink:
+        result = start(sink).one(recipients=[f"r{i}@sink.example" for i in range(100)])
+        assert result.statuses == [DONE] * 100 and len(sink.wait(1)[0].rcpts) == 100
+
+
+# ---- LMTP ----
+
+
+def test_lmtp(start):
+    answers = {"DOT": lambda connection, line: b"452 4.2.2 full" if b"full" in line else None}
+    with Sink(lmtp=True, answers=answers) as sink:
+        relay = start(sink, route="protocol = lmtp")
+        result = relay.one(recipients=["a@sink.example", "full@sink.example", "b@sink.example"])
+        assert result.statuses == [DONE, TEMPORARY, DONE]
+        assert sink.connections[0].lines[0] == b"LHLO mail.test.example"
+        assert relay.one().statuses == [DONE] and len(sink.connections) == 1
+
+
+# ---- connections ----
+
+
+def test_connection_is_reused_then_ended(start):
+    with Sink() as sink:
+        relay = start(sink)
+        for _ in range(5):
+            assert relay.one().statuses == [DONE]
+        assert len(sink.connections) == 1
+        sink.connections[0].join(5)
+        assert not sink.connections[0].is_alive() and sink.connections[0].lines[-1] == b"QUIT"
+
+
+def test_envelope_goes_behind_the_message(start):
+    """With one connection allowed, the next envelope does not wait for the answer to the message."""
+    seen = []
+
+    def slow(connection, line):
+        seen.append(connection.input)
+        return None
+
+    with Sink(answers={"DOT": slow}) as sink:
+        relay = start(sink, route="connections = 1")
+        relay.one()
+        for _ in range(3):
+            relay.send()
+        assert [relay.result().statuses for _ in range(3)] == [[DONE]] * 3
+        assert len(sink.connections) == 1 and any(octets.startswith(b"MAIL FROM") for octets in seen)
+
+
+def test_connections_grow_with_success(start):
+    with Sink() as sink:
+        relay = start(sink, route="connections = 4")
+        windows = [relay.one().window for _ in range(6)]
+        assert windows == sorted(windows) and windows[0] < windows[-1] == 8
+        for _ in range(8):
+            relay.send()
+        assert [relay.result().statuses for _ in range(8)] == [[DONE]] * 8
+        assert 1 < len(sink.connections) <= 4
+
+
+def test_server_that_takes_one_message_a_connection(start):
+    def once(connection, line):
+        return b"421 4.3.2 one is enough" if any(m.connection == connection.number for m in connection.sink.messages) \
+            else None
+
+    with Sink(answers={"MAIL": once}) as sink:
+        relay = start(sink)
+        for _ in range(4):
+            assert relay.one().statuses == [DONE]
+        assert len(sink.wait(4)) == 4 and len(sink.connections) == 4
+
+
+def test_server_closes_between_messages(start):
+    """A connection that was good before is no reason to give a message back."""
+    def gone(connection, line):
+        return CLOSE if any(m.connection == connection.number for m in connection.sink.messages) else None
+
+    with Sink(answers={"MAIL": gone}) as sink:
+        relay = start(sink)
+        for _ in range(3):
+            assert relay.one().statuses == [DONE]
+        assert len(sink.wait(3)) == 3
+
+
+def test_more_connections_are_refused(start):
+    """421 to the fourth: what waits goes over the three that stand."""
+    def three(connection, line):
+        alive = sum(1 for other in connection.sink.connections if other.is_alive())
+        return b"421 4.7.0 too many of you" if alive > 3 else None
+
+    with Sink(answers={"BANNER": three}) as sink:
+        relay = start(sink)
+        for _ in range(6):
+            relay.one()
+        for _ in range(20):
+            relay.send()
+        assert [relay.result().statuses for _ in range(20)] == [[DONE]] * 20
+
+
+def test_asked_for_less(start):
+    with Sink(answers={"MAIL": [None, None, None, b"450 4.7.1 slower, please", None]}) as sink:
+        relay = start(sink)
+        windows = [relay.one().window for _ in range(4)]
+        assert windows[3] < windows[2]
+
+
+def test_messages_per_minute(start):
+    with Sink() as sink:
+        relay = start(sink, route="messages-per-minute = 240")
+        began = time.monotonic()
+        for _ in range(9):
+            relay.send()
+        for _ in range(9):
+            assert relay.result().statuses == [DONE]
+        assert 1.2 < time.monotonic() - began < 4  # four a second, four at once
+
+
+# ---- servers that fail ----
+
+
+def only_failure(result):
+    (outcome,) = result.outcomes
+    return outcome
+
+
+@pytest.mark.parametrize("banner", [b"554 5.7.1 go away", b"421 4.3.2 closing", b"220-hello\r\n221 what"])
+def test_refused_at_once(start, banner):
+    with Sink(answers={"BANNER": banner}) as sink:
+        result = start(sink).one()
+        status, flags, words, reply, peer = only_failure(result)
+        assert status == TEMPORARY and words[:2] == "4." and result.wait_ms > 30000 and result.window == 1
+        assert reply == ("" if banner.startswith(b"220") else banner.decode())
+        assert peer == "127.0.0.1 [127.0.0.1]"
+
+
+def test_nobody_listens(start):
+    with Sink() as sink:
+        pass
+    result = start(sink).one()
+    status, flags, words, reply, peer = only_failure(result)
+    assert (status, flags, reply) == (TEMPORARY, 0, "") and words.startswith("4.4.1 ") and "refused" in words
+    assert result.wait_ms > 30000
+
+
+@pytest.mark.parametrize("step", ["BANNER", "EHLO", "MAIL", "RCPT", "DATA", "DOT"])
+@pytest.mark.parametrize("fault", [CLOSE, STALL, Raw(b"no reply at all\r\n"), Raw(b"\0\0\0\r\n"),
+                                   Raw(b"250-" + b"x" * 1000000 + b"\r\n"), Raw(b"250-endless\r\n" * 100000),
+                                   Raw(b"999 what\r\n"), b"299 odd", b"421 4.3.2 closing"],
+                         ids=["close", "stall", "nonsense", "nul", "long", "endless", "999", "299", "421"])
+def test_faults_at_each_step(start, step, fault):
+    """One clear outcome, in time, and the process goes on: a second destination is served."""
+    with Sink(answers={step: fault}) as bad, Sink() as good:
+        config = f'{FAST}\nroute good.example {{ host = "127.0.0.1" port = {good.port} }}'.replace("reply = 2s", "reply = 500ms")
+        relay = start(bad, config=config)
+        relay.send()
+        relay.send(destination="good.example", recipients=["x@good.example"])
+        results = {result.request: result for result in (relay.result(), relay.result())}
+        assert results[2].statuses == [DONE]
+        status, _, words, _, _ = only_failure(results[1])
+        if fault == b"299 odd" and step not in ("BANNER", "DATA"):
+            assert status == DONE
+        else:
+            assert status == TEMPORARY and words[:2] == "4."
+        assert not relay.role.hostile and relay.role.status is None
+
+
+def test_unknown_whether_taken(start):
+    """A server that dies behind the dot: temporary, and the sender's words say what is not known."""
+    with Sink(answers={"DOT": CLOSE}) as sink:
+        status, _, words, _, _ = only_failure(start(sink).one())
+        assert status == TEMPORARY and words.startswith("4.4.2 ") and "not known" in words
+
+
+def test_slow_octets_have_one_deadline(start):
+    """An octet each 100 ms does not put it off."""
+    def drip(connection, line):
+        for _ in range(100):
+            connection.sock.sendall(b"2")
+            time.sleep(0.1)
+        return CLOSE
+
+    with Sink(answers={"MAIL": drip}) as sink:
+        began = time.monotonic()
+        relay = start(sink, config=FAST.replace("reply = 2s", "reply = 1s"))
+        assert relay.one().statuses == [TEMPORARY]
+        assert time.monotonic() - began < 6  # three tries of a second
+
+
+def test_early_refusal(start):
+    """An answer before the dot, and the connection closed while the body is still being written."""
+    def refuse(connection, line):
+        connection.sock.sendall(b"354 go on\r\n552 5.3.4 too large\r\n")
+        return STALL
+
+    with Sink(["PIPELINING"], answers={"DATA": refuse}, stall_seconds=3) as sink:
+        body = b"x" * 70 + b"\r\n"
+        status, _, words, reply, _ = only_failure(start(sink).one(body=body * 300000, in_file=True))
+        assert status == PERMANENT and reply == "552 5.3.4 too large"
+
+
+def test_queue_dies(start):
+    """Its messages are dropped, connections that carry some are cut, the next queue is served."""
+    with Sink(answers={"RCPT": [STALL, None]}) as sink:
+        relay = start(sink, config=FAST.replace("reply = 2s", "reply = 1m"))
+        relay.send()
+        while not sink.connections or not sink.connections[0].lines[-1:] == [b"RCPT TO:<x@sink.example>"]:
+            pass
+        relay.queue.close()
+        relay.queue = relay.role.peer("smtpd-queue")
+        assert relay.one().request == 2
+
+
+def test_hostile_queue(start):
+    relay = start()
+    relay.queue.send(RELAY_MESSAGE, b"\xff" * 100, request=1)
+    assert relay.queue.receive() is None
+    relay.queue = relay.role.peer("smtpd-queue")
+    relay.role.counts()
+    assert relay.role.hostile == [(8, 1)]
+
+
+def test_stop_finishes(start):
+    """ROLE_STOP: what is under way is done, connections end with QUIT."""
+    arrived = threading.Event()
+    with Sink(answers={"DATA": lambda connection, line: arrived.set()}) as sink:
+        relay = start(sink)
+        relay.send()
+        arrived.wait(10)
+        relay.role.master.send(ROLE_STOP)
+        assert relay.result().statuses == [DONE]
+        assert relay.role.wait() == 0
+        sink.connections[0].join(5)
+        assert sink.connections[0].lines[-1] == b"QUIT"
