@@ -60,9 +60,12 @@ bool section_parse(struct cursor *in, struct section *section)
     return valid;
 }
 
+/* BODYSTRUCTURE cannot say that a multipart has no part (RFC 3501 9, body-type-mpart): structure.c
+ * says that it has an empty one, which is here. */
 static const struct mime_part *nth_child(const struct mime_part *part, uint32_t number)
 {
-    const struct mime_part *child = part->children;
+    static const struct mime_part empty = {.kind = MIME_LEAF};
+    const struct mime_part *child = part->children ? part->children : &empty;
     while (child && --number > 0)
         child = child->next;
     return child;

@@ -217,6 +217,33 @@ static void a_path_deeper_than_any_message_names_nothing(void **state)
     buffer_clear(&path);
 }
 
+/* What BODYSTRUCTURE says of it can be fetched. */
+static void a_multipart_without_parts_has_an_empty_one(void **state)
+{
+    (void)state;
+    static const struct {
+        struct slice name;
+        bool there;
+    } cases[] = {{SLICE("1"), true},
+                 {SLICE("1.MIME"), true},
+                 {SLICE("1.TEXT"), false},
+                 {SLICE("2"), false},
+                 {SLICE("1.1"), false}};
+    struct arena arena;
+    arena_init(&arena, mime_arena_limit(&limits));
+    const struct mime_part *root = scan_in_pieces(
+        SLICE("Content-Type: multipart/mixed; boundary=b\r\n\r\nno part\r\n"), 0, &arena);
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        struct cursor in = cursor_of(cases[i].name);
+        struct section section;
+        struct mime_span span = {.octets = 1};
+        assert_true(section_parse(&in, &section));
+        assert_int_equal(section_resolve(root, &section, &span), cases[i].there);
+        assert_int_equal(span.octets, cases[i].there ? 0 : 1);
+    }
+    arena_clear(&arena);
+}
+
 static void header_fields_are_filtered(void **state)
 {
     (void)state;
@@ -525,6 +552,7 @@ int main(void)
         cmocka_unit_test(own_messages_are_as_expected),
         cmocka_unit_test(every_cut_gives_the_same),
         cmocka_unit_test(sections_are_parsed_exactly),
+        cmocka_unit_test(a_multipart_without_parts_has_an_empty_one),
         cmocka_unit_test(a_path_deeper_than_any_message_names_nothing),
         cmocka_unit_test(header_fields_are_filtered),
         cmocka_unit_test(strings_take_the_form_they_need),
