@@ -51,7 +51,8 @@ extern const struct ipc_rule dns_client_rules[DNS_CLIENT_RULES];
 void dns_client_up(struct dns_client *client, struct role_peer *peer);
 void dns_client_down(struct dns_client *client, struct role_peer *peer);
 
-/* RDATA as text and struct. False: malformed. Names have no dot at their end; the root (null MX, RFC 7505) is "". */
+/* RDATA as text and struct. False: malformed. Names have no dot at their end; the root (null MX,
+ * RFC 7505) is "". */
 struct mx_record {
     uint16_t preference;
     char exchange[DNS_NAME_MAX + 1]; /* lower case */
