@@ -277,6 +277,8 @@ struct config {
     } submission;
     struct {
         struct config_text file; /* path; NULL: standard error */
+        uint64_t history_ms;     /* what happened to a message is kept so long; 0: not at all */
+        uint64_t history_octets; /* at most */
     } log;
 };
 

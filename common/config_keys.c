@@ -343,6 +343,8 @@ static const struct config_key processes_keys[] = {
 
 static const struct config_key log_keys[] = {
     {.name = "file", .kind = CONFIG_KIND_PATH, .offset = IN_CONFIG(log.file, struct config_text)},
+    DURATION("history", log.history_ms, "30d", 0, 3650 * DAY),
+    SIZE("history-size", log.history_octets, "1G", MEBI, TEBI),
 };
 
 #define KEYS(table) .keys = (table), .key_count = ARRAY_LENGTH(table)

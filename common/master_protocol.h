@@ -37,6 +37,7 @@ enum master_record {
     ROLE_CHANGED, /* to mailbox: a folder has new mail or lost some */
     ROLE_WATCHED, /* to deliver: whether somebody wants to hear of an account's new mail */
     ROLE_FEED,    /* to journal: the socket of one more role */
+    ROLE_CONTROL, /* to queue, journal: an administrator's command */
 
     MASTER_READY = 101,
     MASTER_TRAPPED, /* the SIGSYS handler's last words */
@@ -197,6 +198,14 @@ struct role_feed {
     struct ipc_header header;
     uint32_t kind;
     uint32_t number;
+};
+
+/* To queue and journal: a verb of `staffetta` that they answer (common/control.h). One descriptor:
+ * the client's socket, which may act as root. The words of the command follow, HTAB between them.
+ */
+enum { ROLE_CONTROL_LINE_MAX = 8192 };
+struct role_control {
+    struct ipc_header header;
 };
 
 /* Sent by the SIGSYS handler; the process is gone right after. */

@@ -126,6 +126,18 @@ static void send_place(struct process *process)
     send_opened(process, DESCRIPTOR_PLACE, process->place, path, O_RDONLY | O_DIRECTORY);
 }
 
+static int directory_of(const struct house *house, enum role_kind kind)
+{
+    switch (kind) {
+    case ROLE_QUEUE:
+        return house->queue_fd;
+    case ROLE_JOURNAL:
+        return house->journal_fd;
+    default:
+        return house->empty_fd;
+    }
+}
+
 void birth_send_files(struct process *process)
 {
     const struct house *house = &process->master->house;
@@ -133,8 +145,7 @@ void birth_send_files(struct process *process)
         send_place(process);
         return;
     }
-    send_file(process, DESCRIPTOR_DIRECTORY, 0,
-              process->kind == ROLE_QUEUE ? house->queue_fd : house->empty_fd);
+    send_file(process, DESCRIPTOR_DIRECTORY, 0, directory_of(house, process->kind));
     if (birth_is_network_role(process->kind))
         send_network_files(process);
     else if (process->kind == ROLE_AUTH)

@@ -52,9 +52,11 @@ enum command_status verb_check(const struct command *command);
 enum command_status verb_account(const struct command *command);
 enum command_status verb_alias(const struct command *command);
 
-/* verb_control.c: what the running master answers. */
+/* verb_control.c: what the running house answers. verb_ask_role: the role that knows (queue,
+ * journal) has the arguments and says what is wrong with them. */
 enum command_status verb_reload(const struct command *command);
 enum command_status verb_status(const struct command *command);
 enum command_status verb_stop(const struct command *command);
+enum command_status verb_ask_role(const struct command *command);
 
 #endif

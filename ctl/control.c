@@ -1,7 +1,9 @@
 /*
- * The control socket: what `staffetta status`, `reload` and `stop` speak with. A client sends one
- * line (a verb) and reads the answer until the end of the stream: "ok" or "error: ..." first, then
- * lines for people. Root and the user who started the house may connect; the kernel says who it is.
+ * The control socket: what the `staffetta` command speaks with. A client sends one line (a verb and
+ * its arguments, HTAB between them) and reads the answer until the end of the stream: "ok" or
+ * "error: ..." first, then lines for people. Root and the user who started the house may connect;
+ * the kernel says who it is. Verbs about mail are handed on, socket and all, to the role that
+ * knows.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +21,7 @@
 
 enum {
     CLIENTS_MAX = 16,
-    LINE_MAX_OCTETS = 64,
+    LINE_MAX_OCTETS = ROLE_CONTROL_LINE_MAX,
     ANSWER_MAX = 1 << 20,
 };
 
@@ -169,24 +171,50 @@ static void on_stop(struct control_client *client)
     master_stop(master);
 }
 
+static struct process *find_ready(struct master *master, enum role_kind kind)
+{
+    struct process *process;
+    DL_FOREACH (master->processes, process)
+        if (process->kind == kind && process->ready && !process->stopping)
+            return process;
+    return NULL;
+}
+
+/* The role answers, and closes it. */
+static void hand_on(struct control_client *client, enum role_kind kind, struct slice line)
+{
+    struct process *process = find_ready(client->master, kind);
+    struct role_control record = {.header = {.type = ROLE_CONTROL}};
+    if (process && process_send_with(process, &record.header, sizeof(record), line, client->fd))
+        end_client(client);
+    else
+        answer(client, SLICE("error: the process that knows is not there now; try again\n"));
+}
+
+/* Answered here, or by the role. */
 static const struct verb {
     const char *name;
     void (*handler)(struct control_client *client);
+    enum role_kind role;
 } verbs[] = {
-    {"status", on_status},
-    {"reload", on_reload},
-    {"stop", on_stop},
+    {"status", on_status, ROLE_MASTER}, {"reload", on_reload, ROLE_MASTER},
+    {"stop", on_stop, ROLE_MASTER},     {"queue", NULL, ROLE_QUEUE},
+    {"why", NULL, ROLE_JOURNAL},        {"statistics", NULL, ROLE_JOURNAL},
 };
 
 static void on_line(struct control_client *client, struct slice line)
 {
+    struct slice name = slice_range(line, 0, slice_find_octet(line, '\t'));
     client->wait = WAIT_NOTHING;
     ev_io_stop(client->master->loop, &client->readable);
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
-        if (slice_equal(line, slice_of_string(verbs[i].name))) {
+        if (!slice_equal(name, slice_of_string(verbs[i].name)))
+            continue;
+        if (verbs[i].handler)
             verbs[i].handler(client);
-            return;
-        }
+        else
+            hand_on(client, verbs[i].role, line);
+        return;
     }
     answer(client, SLICE("error: unknown verb\n"));
 }

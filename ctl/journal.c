@@ -9,13 +9,21 @@
 
 #include <utlist.h>
 
+#include "common/control.h"
 #include "common/fd.h"
+#include "ctl/history.h"
+#include "ctl/story.h"
 
 enum {
     RECORD_MAX = 65536,
     EVENTS_PER_TURN = 256, /* of one role, before the others have their turn */
     LINES_MAX = 4 << 20,
+    STORIES_MAX = 100, /* messages told in one answer */
+    REOPEN_S = 60,
+    PRUNE_S = 60,
 };
+
+static const double commit_delay_s = 0.2;
 
 struct journal_feed {
     struct journal_feed *prev, *next;
@@ -84,6 +92,155 @@ static void on_turn_end(struct ev_loop *loop, ev_prepare *watcher, int events)
     write_lines(watcher->data);
 }
 
+/* --- The history ----------------------------------------------------------------------------- */
+
+static void on_history_message(void *context, const char *message)
+{
+    const struct journal *journal = context;
+    LOG(&journal->role->log, LOG_WARNING, "history_store", log_text("message", message));
+}
+
+/* What cannot be kept is still in the log; mail never waits for the history. */
+static void lose_history(struct journal *journal, const struct error *error)
+{
+    LOG(&journal->role->log, LOG_ERROR, "history_lost", log_failure(error));
+    if (history_usable(journal->history))
+        return;
+    history_close(journal->history);
+    journal->history = NULL;
+}
+
+static void open_history(struct journal *journal)
+{
+    struct error error;
+    const struct config *config = &journal->role->config;
+    const struct history_options options = {.directory = ".",
+                                            .age_us = config->log.history_ms * 1000,
+                                            .octets_max = config->log.history_octets,
+                                            .on_message = on_history_message,
+                                            .context = journal};
+    if (config->log.history_ms > 0 && !history_open(&options, &journal->history, &error))
+        LOG(&journal->role->log, LOG_ERROR, "history_not_opened", log_failure(&error));
+}
+
+static void note(struct journal *journal, const struct journal_feed *feed, struct slice record,
+                 const struct log_entry *entry)
+{
+    struct error error;
+    if (!journal->history)
+        return;
+    if (!history_note(journal->history, feed->kind, record, entry, &error))
+        lose_history(journal, &error);
+    journal->noted = true;
+    if (!ev_is_active(&journal->commit)) {
+        ev_timer_set(&journal->commit, commit_delay_s, 0.0);
+        ev_timer_start(journal->role->loop, &journal->commit);
+    }
+}
+
+static void on_commit(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    struct error error;
+    struct journal *journal = watcher->data;
+    if (journal->history && !history_commit(journal->history, &error))
+        lose_history(journal, &error);
+}
+
+static void prune(struct journal *journal, uint64_t now_s)
+{
+    struct error error;
+    bool more = false;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    uint64_t now_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+    if (!history_prune(journal->history, now_us, &more, &error))
+        lose_history(journal, &error);
+    journal->next_prune_s = more ? now_s : now_s + PRUNE_S;
+}
+
+/* Upkeep waits for a second without events, so that no role's socket fills meanwhile; but not for
+ * ever. */
+static void on_second(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+    (void)events;
+    struct error error;
+    struct journal *journal = watcher->data;
+    uint64_t now_s = (uint64_t)ev_now(loop);
+    if (!journal->history && now_s >= journal->next_open_s) {
+        journal->next_open_s = now_s + REOPEN_S;
+        open_history(journal);
+    }
+    if (journal->history && !history_checkpoint(journal->history, !journal->noted, &error))
+        lose_history(journal, &error);
+    if (journal->history && now_s >= journal->next_prune_s)
+        prune(journal, now_s);
+    journal->noted = false;
+}
+
+/* --- `staffetta why` ------------------------------------------------------------------------- */
+
+static bool tell(void *context, unsigned role_kind, const struct log_entry *entry)
+{
+    struct buffer *answer = context;
+    story_format(role_kind, entry, answer);
+    return !answer->failed;
+}
+
+static bool tell_stories(struct journal *journal, char (*ids)[HISTORY_ID_MAX + 1], int count,
+                         struct buffer *answer, struct error *error)
+{
+    for (int i = 0; i < count; i++) {
+        buffer_append_format(answer, "%s%s\n", i > 0 ? "\n" : "", ids[i]);
+        if (!history_read(journal->history, slice_of_string(ids[i]), tell, answer, error))
+            return false;
+    }
+    return true;
+}
+
+/* By its id, else by whatever address or Message-ID it names. */
+static bool find_stories(struct journal *journal, struct slice what, struct buffer *answer,
+                         struct error *error)
+{
+    char ids[STORIES_MAX][HISTORY_ID_MAX + 1];
+    buffer_append(answer, SLICE("ok\n"));
+    size_t before = answer->len;
+    if (what.len <= HISTORY_ID_MAX && !history_read(journal->history, what, tell, answer, error))
+        return false;
+    if (answer->len > before)
+        return true;
+    int count = history_find(journal->history, what, STORIES_MAX, ids, error);
+    if (count == 0)
+        return error_set(
+            error, ERROR_NOT_FOUND,
+            "nothing is known of \"%.*s\": give a queue id, an address or a Message-ID",
+            SLICE_PRINTF(what));
+    return count > 0 && tell_stories(journal, ids, count, answer, error);
+}
+
+static bool on_control(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    struct role *role = owner;
+    struct journal *journal = role->state;
+    struct control_words words;
+    struct buffer answer = BUFFER_WITH_LIMIT(CONTROL_ANSWER_MAX);
+    if (!control_words_parse(packet, &words, error))
+        return false;
+    int fd = ipc_packet_take(packet, 0);
+    struct error why = {0};
+    if (words.count != 2)
+        control_refuse(role, fd, "write: staffetta why ID, or an address, or a Message-ID");
+    else if (!journal->history)
+        control_refuse(role, fd, "there is no history: see log.history, and the log");
+    else if (!find_stories(journal, words.words[1], &answer, &why))
+        control_refuse(role, fd, "%s", why.text);
+    else
+        control_answer(role, fd, &answer);
+    buffer_clear(&answer);
+    return true;
+}
+
 /* --- Feeds ----------------------------------------------------------------------------------- */
 
 static void end_feed(struct journal_feed *feed)
@@ -105,6 +262,7 @@ static bool take_event(struct journal_feed *feed, uint8_t *record, bool *more)
     if (got == 0 || !log_entry_parse(slice_of(record, (size_t)got), &entry, NULL))
         return false; /* who speaks nonsense is not heard any more */
     put_line(feed->journal, feed, &entry);
+    note(feed->journal, feed, slice_of(record, (size_t)got), &entry);
     return true;
 }
 
@@ -166,13 +324,28 @@ static bool prepare(struct role *role, struct error *error)
     journal->role = role;
     journal->fd = STDERR_FILENO;
     buffer_init(&journal->lines, LINES_MAX);
+    role->root_fd = role_take_file(role, DESCRIPTOR_DIRECTORY, 0);
+    if (role->root_fd < 0 || fchdir(role->root_fd) != 0)
+        return error_set(error, ERROR_PERMANENT, "no directory was given");
     return take_file(journal, error);
+}
+
+static void start_history(struct journal *journal)
+{
+    struct ev_loop *loop = journal->role->loop;
+    ev_init(&journal->commit, on_commit);
+    ev_timer_init(&journal->second, on_second, 1.0, 1.0);
+    journal->commit.data = journal->second.data = journal;
+    ev_timer_start(loop, &journal->second);
+    journal->next_open_s = (uint64_t)ev_now(loop) + REOPEN_S;
+    open_history(journal);
 }
 
 static bool start(struct role *role, struct error *error)
 {
     (void)error;
     struct journal *journal = role->state;
+    start_history(journal);
     fd_discard(&role->log.fd); /* its own events go to standard error: who else would hear them */
     ev_prepare_init(&journal->turn_end, on_turn_end);
     journal->turn_end.data = journal;
@@ -196,15 +369,19 @@ static void stop(struct role *role)
     DL_FOREACH_SAFE (journal->feeds, feed, next)
         on_readable(role->loop, &feed->readable, EV_READ);
     write_lines(journal);
+    history_close(journal->history);
+    journal->history = NULL;
     role_exit(role);
 }
 
 static const struct ipc_rule orders[] = {
     {ROLE_FEED, sizeof(struct role_feed), sizeof(struct role_feed), 1, on_feed},
+    {ROLE_CONTROL, sizeof(struct role_control) + 1,
+     sizeof(struct role_control) + ROLE_CONTROL_LINE_MAX, 1, on_control},
 };
 
 const struct role_spec journal_role = {
-    .sandbox = {.calls = SANDBOX_LOOP, .files = SANDBOX_NO_FILES},
+    .sandbox = {.calls = SANDBOX_LOOP | SANDBOX_FILES, .files = SANDBOX_WRITE_FILES},
     .orders = orders,
     .order_count = sizeof(orders) / sizeof(orders[0]),
     .prepare = prepare,

@@ -1,7 +1,8 @@
 /*
  * The journal: every event of every role arrives here, and becomes a line on standard error (for
- * systemd's journal) or in the log file. It reads from one socket a role, so that nobody can speak
- * in another's name. Role ROLE_JOURNAL; no network, no file but the log.
+ * systemd's journal) or in the log file; those about a message are kept besides (history.h), for
+ * `staffetta why`. It reads from one socket a role, so that nobody can speak in another's name.
+ * Role ROLE_JOURNAL; no network, no file but the log and its own directory.
  */
 #ifndef CTL_JOURNAL_H
 #define CTL_JOURNAL_H
@@ -9,6 +10,7 @@
 #include "common/role.h"
 
 struct journal_feed;
+struct history;
 
 struct journal {
     struct role *role;
@@ -16,7 +18,12 @@ struct journal {
     struct journal_feed *feeds;
     struct buffer lines; /* of this turn, written at its end with one call */
     ev_prepare turn_end;
-    uint64_t lost; /* lines that could not be written */
+    struct history *history; /* NULL: off, or it cannot be opened for now */
+    ev_timer commit;         /* soon after an event was noted */
+    ev_timer second;
+    uint64_t next_prune_s, next_open_s; /* on the loop's clock */
+    bool noted;                         /* since the last second */
+    uint64_t lost;                      /* lines that could not be written */
 };
 
 extern const struct role_spec journal_role;

@@ -23,6 +23,7 @@ static const struct verb {
     {"reload", verb_reload, "", "read configuration, accounts and certificates again"},
     {"status", verb_status, "", "processes, sessions and the queue"},
     {"stop", verb_stop, "", "end what runs"},
+    {"why", verb_ask_role, "ID|ADDRESS", "what became of a message, oldest first"},
     {"account", verb_account, "ACTION ...",
      "add, password, set, remove, show, list: virtual accounts"},
     {"alias", verb_alias, "ACTION ...", "add, remove, list: aliases"},

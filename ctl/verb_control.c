@@ -1,6 +1,6 @@
 /*
- * The verbs that the running master answers, over its control socket: one line goes there, the
- * answer comes until the end of the stream, "ok" or "error: ..." first.
+ * The verbs that the running house answers, over its control socket (ctl/control.c): one line goes
+ * there, the answer comes until the end of the stream, "ok" or "error: ..." first.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -11,9 +11,8 @@
 
 #include "common/buffer.h"
 #include "common/fd.h"
+#include "common/master_protocol.h"
 #include "ctl/command.h"
-
-enum { ANSWER_OCTETS_MAX = 1 << 20 };
 
 static int connect_to(const char *path, struct error *error)
 {
@@ -35,45 +34,66 @@ static int connect_to(const char *path, struct error *error)
     return -1;
 }
 
-static bool read_all(int fd, struct buffer *answer, struct error *error)
+/* The verb and its arguments, HTAB between them. */
+static bool send_line(const struct command *command, int fd, struct error *error)
 {
-    for (;;) {
-        if (!buffer_reserve(answer, 4096))
-            return error_memory(error);
-        ssize_t got = read(fd, answer->ptr + answer->len, 4096);
-        if (got == 0)
-            return true;
-        if (got < 0 && errno != EINTR)
-            return error_errno(error, "read the answer");
-        if (got > 0)
-            buffer_commit(answer, (size_t)got);
+    struct buffer line = BUFFER_WITH_LIMIT(ROLE_CONTROL_LINE_MAX);
+    buffer_append_string(&line, command->verb);
+    for (int i = 0; i < command->count; i++) {
+        struct slice word = slice_of_string(command->arguments[i]);
+        if (slice_find_octet(word, '\t') < word.len || slice_find_octet(word, '\n') < word.len)
+            line.failed = true;
+        buffer_append_octet(&line, '\t');
+        buffer_append(&line, word);
     }
+    buffer_append_octet(&line, '\n');
+    bool sent = line.failed ? error_set(error, ERROR_PERMANENT, "arguments nobody understands")
+                            : fd_write_all(fd, buffer_slice(&line), error);
+    buffer_clear(&line);
+    return sent;
 }
 
-/* Splits "ok" or "error: ..." from the lines for people. */
-static bool judge(struct slice *answer, struct error *error)
+/* "ok", or "error: ..." */
+static bool judge(struct slice verdict, struct error *error)
 {
-    size_t end = slice_find_octet(*answer, '\n');
-    struct slice verdict = slice_range(*answer, 0, end);
-    *answer = slice_from(*answer, end + 1);
     if (slice_equal(verdict, SLICE("ok")))
         return true;
     if (slice_starts_with(verdict, SLICE("error: ")))
         verdict = slice_from(verdict, 7);
-    if (verdict.len == 0)
-        return error_set(error, ERROR_TEMPORARY, "no answer: see the log");
     return error_set(error, ERROR_PERMANENT, "%.*s", SLICE_PRINTF(verdict));
 }
 
-static bool ask(const char *path, const char *verb, struct buffer *answer, struct error *error)
+/* The first line is the verdict, what follows goes to standard output as it comes. */
+static bool copy_answer(FILE *answer, struct error *error)
 {
-    char line[64];
-    int length = snprintf(line, sizeof(line), "%s\n", verb);
+    char octets[65536];
+    if (!fgets(octets, sizeof(octets), answer))
+        return error_set(error, ERROR_TEMPORARY, "no answer: see the log");
+    struct slice line = slice_of_string(octets);
+    if (!judge(slice_range(line, 0, slice_find_octet(line, '\n')), error))
+        return false;
+    size_t got;
+    while ((got = fread(octets, 1, sizeof(octets), answer)) > 0)
+        if (fwrite(octets, 1, got, stdout) != got)
+            return error_errno(error, "standard output");
+    if (ferror(answer))
+        return error_errno(error, "read the answer");
+    return fflush(stdout) == 0 || error_errno(error, "standard output");
+}
+
+static bool ask(const struct command *command, const char *path, struct error *error)
+{
     int fd = connect_to(path, error);
-    bool asked = fd >= 0 && fd_write_all(fd, slice_of(line, (size_t)length), error)
-                 && read_all(fd, answer, error);
-    fd_discard(&fd);
-    return asked;
+    if (fd < 0)
+        return false;
+    FILE *answer = send_line(command, fd, error) ? fdopen(fd, "r") : NULL;
+    if (!answer) {
+        fd_discard(&fd);
+        return false;
+    }
+    bool answered = copy_answer(answer, error);
+    fclose(answer);
+    return answered;
 }
 
 typedef bool config_reader(const struct command *command, struct config *config);
@@ -82,41 +102,37 @@ static enum command_status control(const struct command *command, config_reader 
 {
     struct config config;
     struct error error = {0};
-    struct buffer answer = BUFFER_WITH_LIMIT(ANSWER_OCTETS_MAX);
     enum command_status status = COMMAND_FAILED;
-    if (command->count != 0)
-        return command_usage(command, "");
     if (!read_config(command, &config))
         goto done;
-    struct slice text = {0};
-    bool good = ask(config.control_socket.text, command->verb, &answer, &error);
-    if (good) {
-        text = buffer_slice(&answer);
-        good = judge(&text, &error);
-    }
-    if (!good) {
-        command_fail(command, &error);
-        goto done;
-    }
-    if (fwrite(text.ptr, 1, text.len, stdout) == text.len && fflush(stdout) == 0)
-        status = COMMAND_DONE;
+    status = ask(command, config.control_socket.text, &error) ? COMMAND_DONE
+                                                              : command_fail(command, &error);
 done:
-    buffer_clear(&answer);
     config_clear(&config);
     return status;
 }
 
+static enum command_status control_alone(const struct command *command, config_reader *read_config)
+{
+    return command->count == 0 ? control(command, read_config) : command_usage(command, "");
+}
+
 enum command_status verb_reload(const struct command *command)
 {
-    return control(command, command_read_config);
+    return control_alone(command, command_read_config);
 }
 
 enum command_status verb_status(const struct command *command)
 {
-    return control(command, command_read_config_as_it_is);
+    return control_alone(command, command_read_config_as_it_is);
 }
 
 enum command_status verb_stop(const struct command *command)
+{
+    return control_alone(command, command_read_config_as_it_is);
+}
+
+enum command_status verb_ask_role(const struct command *command)
 {
     return control(command, command_read_config_as_it_is);
 }

@@ -1,6 +1,8 @@
 /* The role of filter.h. */
 #include "smtpd/filter/filter.h"
 
+#include <stdio.h>
+
 #include "common/fd.h"
 #include "common/size.h"
 #include "smtpd/filter/recipe.h"
@@ -90,6 +92,16 @@ static bool answer_refusal(struct role_peer *peer, uint64_t request,
     return ipc_send_record(&peer->channel, &record.header, sizeof(record), text, error);
 }
 
+/* What people know a message by. */
+static void log_message_id(struct role_peer *peer, const struct recipe_question *question,
+                           const struct recipe *recipe)
+{
+    char id[QUEUE_ID_SIZE];
+    snprintf(id, sizeof(id), "%.*s", SLICE_PRINTF(question->id));
+    LOG(&peer->role->log, LOG_INFO, "content", log_id("queue_id", id),
+        log_bytes("message_id", recipe->message_id));
+}
+
 static bool answer_question(struct role_peer *peer, uint64_t request,
                             struct recipe_question *question, struct error *error)
 {
@@ -101,9 +113,11 @@ static bool answer_question(struct role_peer *peer, uint64_t request,
     question->header_limit = config->limits.header_size_octets;
     question->received_limit = config->limits.received;
     recipe_init(&recipe);
-    bool answered = recipe_make(question, &recipe, &refusal)
-                        ? answer_recipe(peer, request, &recipe, error)
-                        : answer_refusal(peer, request, &refusal, error);
+    bool made = recipe_make(question, &recipe, &refusal);
+    bool answered = made ? answer_recipe(peer, request, &recipe, error)
+                         : answer_refusal(peer, request, &refusal, error);
+    if (made && recipe.message_id.len > 0)
+        log_message_id(peer, question, &recipe);
     recipe_clear(&recipe);
     return answered;
 }

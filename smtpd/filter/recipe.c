@@ -194,7 +194,9 @@ static bool on_date(struct walk *walk, const struct header_field *field)
 
 static bool on_message_id(struct walk *walk, const struct header_field *field)
 {
-    (void)field;
+    struct slice value = slice_trim(field->body);
+    if (!walk->found.message_id)
+        walk->recipe->message_id = slice_range(value, 0, slice_find_octet(value, '\r'));
     walk->found.message_id = true;
     return true;
 }
@@ -211,7 +213,7 @@ static const struct {
     {SLICE("From"), true, on_from},
     {SLICE("Sender"), true, on_sender},
     {SLICE("Date"), true, on_date},
-    {SLICE("Message-ID"), true, on_message_id},
+    {SLICE("Message-ID"), false, on_message_id},
 };
 
 static bool handle_field(struct walk *walk, const struct header_field *field)

@@ -32,6 +32,8 @@ struct recipe {
     uint16_t cut_count;
     struct buffer from; /* as in filter_recipe: each a length and an address */
     uint16_t from_count;
+    struct slice message_id; /* as the message's first such field has it, borrowed from the header;
+                                empty: none */
 };
 
 /* Why a message is not taken: the reply to the end of DATA. */

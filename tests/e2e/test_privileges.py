@@ -138,6 +138,7 @@ def test_root_directory(walk, role):
         "/": pathlib.Path("/"),
         "empty": house.directory / "state" / "empty",
         "queue": house.directory / "state" / "queue",
+        "journal": house.directory / "state" / "journal",
         "place": house.mail,
         "Maildir": house.maildir(account),
     }[ROLES[role]["root"]]
@@ -190,6 +191,7 @@ def is_empty(pid, number):
 def is_own_file(role, what, house, account):
     own = {
         "smtpd-queue": house.directory / "state" / "queue",
+        "journal": house.directory / "state" / "journal",
         "smtpd-deliver": house.mail,
         "imapd-mailbox": house.maildir(account),
         "pop3d-maildrop": house.maildir(account),

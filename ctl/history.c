@@ -1,0 +1,468 @@
+/* The tables of the history; see history.h. */
+#include "ctl/history.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "common/db.h"
+#include "common/size.h"
+
+enum {
+    PAGE_OCTETS = 8192,
+    CACHE_OCTETS = 512 << 10,
+    LOG_FILE_OCTETS = 4 << 20,
+    BULK_OCTETS = 64 << 10,
+    CHECKPOINT_OCTETS = 32 << 20,
+    VALUE_MAX = 65536,
+    ID_SMALLEST = 8, /* octets; what is shorter is no queue id */
+    KEY_MAX = HISTORY_NAME_MAX + HISTORY_ID_MAX + 32,
+    MESSAGES_PER_PRUNE = 50,
+    EVENTS_PER_MESSAGE = 2000, /* looked at in one prune; the rest in the next */
+    RECENT_NAMES = 8,          /* of the last events: not put a second time */
+};
+
+static const struct slice octets_key = {(const uint8_t *)"octets", 6};
+
+struct history {
+    struct db *db;
+    struct db_tree *events, *names, *state;
+    struct history_options options;
+    bool in_transaction;
+    uint64_t octets;
+    uint32_t number; /* tells events of one microsecond apart */
+    struct buffer value;
+    struct buffer prune_from; /* the id after which the next prune goes on */
+    uint64_t recent[RECENT_NAMES];
+    size_t next_recent;
+};
+
+/* ---- keys ---- */
+
+static void put_number(struct buffer *key, uint64_t number, unsigned octets)
+{
+    for (unsigned i = octets; i-- > 0;)
+        buffer_append_octet(key, (uint8_t)(number >> (8 * i)));
+}
+
+static uint64_t get_number(struct slice octets)
+{
+    uint64_t number = 0;
+    for (size_t i = 0; i < octets.len; i++)
+        number = number << 8 | octets.ptr[i];
+    return number;
+}
+
+/* Id, NUL, time, number. */
+enum { EVENT_TAIL = 1 + 8 + 4 };
+
+static struct slice id_of_event(struct slice key)
+{
+    return slice_range(key, 0, key.len >= EVENT_TAIL ? key.len - EVENT_TAIL : 0);
+}
+
+static uint64_t time_of_event(struct slice key)
+{
+    return get_number(slice_range(key, key.len - EVENT_TAIL + 1, key.len - 4));
+}
+
+/* A name in one case, at most HISTORY_NAME_MAX octets of it, NUL, id. */
+static void put_name_prefix(struct buffer *key, struct slice name)
+{
+    name = slice_range(name, 0, HISTORY_NAME_MAX);
+    if (slice_starts_with(name, SLICE("<")) && slice_ends_with(name, SLICE(">")))
+        name = slice_range(name, 1, name.len - 1);
+    for (size_t i = 0; i < name.len; i++)
+        buffer_append_octet(key, name.ptr[i] ? ascii_lower(name.ptr[i]) : ' ');
+    buffer_append_octet(key, 0);
+}
+
+/* ---- open and close ---- */
+
+static bool open_trees(struct history *history, struct error *error)
+{
+    return db_tree_open(history->db, "events.db", PAGE_OCTETS, &history->events, error)
+           && db_tree_open(history->db, "names.db", PAGE_OCTETS, &history->names, error)
+           && db_tree_open(history->db, "state.db", 4096, &history->state, error);
+}
+
+static bool read_octets(struct history *history, struct error *error)
+{
+    if (!db_get(history->state, octets_key, &history->value, error))
+        return error->kind == ERROR_NOT_FOUND;
+    history->octets = get_number(buffer_slice(&history->value));
+    return true;
+}
+
+static bool open_environment(struct history *history, struct error *error)
+{
+    const struct db_options options = {.directory = history->options.directory,
+                                       .cache_octets = CACHE_OCTETS,
+                                       .log_file_octets = LOG_FILE_OCTETS,
+                                       .on_message = history->options.on_message,
+                                       .context = history->options.context};
+    if (db_open(&options, &history->db, error) && open_trees(history, error)
+        && read_octets(history, error))
+        return true;
+    db_close(history->db);
+    history->db = NULL;
+    return false;
+}
+
+static bool begin_anew(struct history *history, struct error *error)
+{
+    char name[64];
+    snprintf(name, sizeof(name), "corrupt-%lld", (long long)time(NULL));
+    return db_set_aside(history->options.directory, name, error)
+           && open_environment(history, error);
+}
+
+bool history_open(const struct history_options *options, struct history **opened,
+                  struct error *error)
+{
+    struct history *history = calloc(1, sizeof(*history));
+    *opened = NULL;
+    if (!history)
+        return error_memory(error);
+    history->options = *options;
+    buffer_init(&history->value, VALUE_MAX);
+    buffer_init(&history->prune_from, KEY_MAX);
+    if (!open_environment(history, error)
+        && (error->kind != ERROR_PERMANENT || !begin_anew(history, error))) {
+        history_close(history);
+        return false;
+    }
+    *opened = history;
+    return true;
+}
+
+void history_close(struct history *history)
+{
+    if (!history)
+        return;
+    if (history->db && history->in_transaction)
+        history_commit(history, NULL);
+    db_close(history->db);
+    buffer_clear(&history->value);
+    buffer_clear(&history->prune_from);
+    free(history);
+}
+
+bool history_usable(const struct history *history)
+{
+    return db_usable(history->db);
+}
+
+/* ---- transactions ---- */
+
+static bool begin(struct history *history, struct error *error)
+{
+    if (!history->in_transaction)
+        history->in_transaction = db_begin(history->db, error);
+    return history->in_transaction;
+}
+
+/* What was noted since the last commit is lost, and so is what was counted. */
+static void give_up(struct history *history)
+{
+    db_abort(history->db);
+    history->in_transaction = false;
+    for (size_t i = 0; i < RECENT_NAMES; i++)
+        history->recent[i] = 0;
+    if (!read_octets(history, NULL))
+        history->octets = 0;
+}
+
+bool history_commit(struct history *history, struct error *error)
+{
+    uint8_t octets[8];
+    struct buffer number = {.ptr = octets, .capacity = sizeof(octets), .limit = sizeof(octets)};
+    if (!history->in_transaction)
+        return true;
+    put_number(&number, history->octets, 8);
+    if (!db_put(history->state, octets_key, buffer_slice(&number), error)) {
+        give_up(history);
+        return false;
+    }
+    history->in_transaction = false;
+    if (db_commit(history->db, error))
+        return true;
+    give_up(history);
+    return false;
+}
+
+bool history_checkpoint(struct history *history, bool at_leisure, struct error *error)
+{
+    uint64_t octets = db_log_octets(history->db);
+    if (octets < (at_leisure ? 1 : CHECKPOINT_OCTETS))
+        return true;
+    return history_commit(history, error) && db_checkpoint(history->db, false, error);
+}
+
+/* ---- what an event is kept by ---- */
+
+static bool find_id(const struct log_entry *entry, struct slice *id)
+{
+    for (size_t i = 0; i < entry->field_count; i++)
+        if (slice_equal(entry->keys[i], SLICE("queue_id"))) {
+            *id = entry->fields[i].bytes;
+            return id->len >= ID_SMALLEST && id->len <= HISTORY_ID_MAX;
+        }
+    return false;
+}
+
+static bool names_somebody(struct slice key)
+{
+    static const struct slice keys[] = {{(const uint8_t *)"to", 2},
+                                        {(const uint8_t *)"from", 4},
+                                        {(const uint8_t *)"recipient", 9},
+                                        {(const uint8_t *)"account", 7},
+                                        {(const uint8_t *)"message_id", 10}};
+    for (size_t i = 0; i < ARRAY_LENGTH(keys); i++)
+        if (slice_equal(key, keys[i]))
+            return true;
+    return false;
+}
+
+/* The events of one message come close together and name the same people. */
+static bool was_just_put(struct history *history, struct slice key)
+{
+    uint64_t hash = 14695981039346656037U; /* FNV-1a */
+    for (size_t i = 0; i < key.len; i++)
+        hash = (hash ^ key.ptr[i]) * 1099511628211U;
+    for (size_t i = 0; i < RECENT_NAMES; i++)
+        if (history->recent[i] == hash)
+            return true;
+    history->recent[history->next_recent++ % RECENT_NAMES] = hash;
+    return false;
+}
+
+static struct slice name_key(uint8_t octets[KEY_MAX], struct slice name, struct slice id)
+{
+    struct buffer key = {.ptr = octets, .capacity = KEY_MAX, .limit = KEY_MAX};
+    put_name_prefix(&key, name);
+    buffer_append(&key, id);
+    return buffer_slice(&key);
+}
+
+static bool put_names(struct history *history, struct slice id, const struct log_entry *entry,
+                      struct error *error)
+{
+    for (size_t i = 0; i < entry->field_count; i++) {
+        uint8_t octets[KEY_MAX];
+        struct slice name = entry->fields[i].bytes;
+        if (name.len == 0 || !names_somebody(entry->keys[i]))
+            continue;
+        struct slice key = name_key(octets, name, id);
+        if (was_just_put(history, key))
+            continue;
+        if (!db_put(history->names, key, SLICE(""), error))
+            return false;
+    }
+    return true;
+}
+
+static bool put_event(struct history *history, unsigned role_kind, struct slice id,
+                      struct slice record, const struct log_entry *entry, struct error *error)
+{
+    uint8_t octets[KEY_MAX];
+    struct buffer key = {.ptr = octets, .capacity = KEY_MAX, .limit = KEY_MAX};
+    buffer_append(&key, id);
+    buffer_append_octet(&key, 0);
+    put_number(&key, entry->time_us, 8);
+    put_number(&key, history->number++, 4);
+    buffer_reset(&history->value);
+    buffer_append_octet(&history->value, (uint8_t)role_kind);
+    buffer_append(&history->value, record);
+    if (history->value.failed)
+        return error_memory(error);
+    history->octets += key.len + history->value.len;
+    return db_put(history->events, buffer_slice(&key), buffer_slice(&history->value), error);
+}
+
+bool history_note(struct history *history, unsigned role_kind, struct slice record,
+                  const struct log_entry *entry, struct error *error)
+{
+    struct slice id;
+    if (!find_id(entry, &id))
+        return true;
+    if (!begin(history, error))
+        return false;
+    if (put_event(history, role_kind, id, record, entry, error)
+        && put_names(history, id, entry, error))
+        return true;
+    give_up(history);
+    return false;
+}
+
+/* ---- reading ---- */
+
+static bool parse_value(struct slice value, unsigned *role_kind, struct log_entry *entry)
+{
+    if (value.len == 0)
+        return false;
+    *role_kind = value.ptr[0];
+    return log_entry_parse(slice_from(value, 1), entry, NULL);
+}
+
+bool history_read(struct history *history, struct slice id, history_visit *visit, void *context,
+                  struct error *error)
+{
+    struct db_cursor cursor;
+    struct slice key, value;
+    struct log_entry entry;
+    unsigned role_kind;
+    if (!history_commit(history, error))
+        return false;
+    db_cursor_init(&cursor, history->events, id, BULK_OCTETS);
+    bool more = true, got = true;
+    while (more && (got = db_cursor_next(&cursor, &key, &value, error))
+           && slice_equal(id_of_event(key), id))
+        if (parse_value(value, &role_kind, &entry))
+            more = visit(context, role_kind, &entry);
+    db_cursor_clear(&cursor);
+    return got || error->kind == ERROR_NOT_FOUND;
+}
+
+static void keep_newest(char (*ids)[HISTORY_ID_MAX + 1], size_t *count, size_t most,
+                        struct slice id)
+{
+    if (*count == most)
+        --*count; /* the oldest of them */
+    for (size_t i = *count; i > 0; i--)
+        memcpy(ids[i], ids[i - 1], sizeof(ids[0]));
+    memcpy(ids[0], id.ptr, id.len);
+    ids[0][id.len] = '\0';
+    ++*count;
+}
+
+int history_find(struct history *history, struct slice name, size_t most,
+                 char (*ids)[HISTORY_ID_MAX + 1], struct error *error)
+{
+    struct db_cursor cursor;
+    struct slice key, value;
+    uint8_t octets[KEY_MAX];
+    struct slice prefix = name_key(octets, name, SLICE(""));
+    size_t count = 0;
+    if (!history_commit(history, error))
+        return -1;
+    db_cursor_init(&cursor, history->names, prefix, BULK_OCTETS);
+    bool got;
+    while ((got = db_cursor_next(&cursor, &key, &value, error)) && slice_starts_with(key, prefix)) {
+        struct slice id = slice_from(key, prefix.len);
+        if (id.len <= HISTORY_ID_MAX)
+            keep_newest(ids, &count, most, id); /* ids ascend with time */
+    }
+    db_cursor_clear(&cursor);
+    return got || error->kind == ERROR_NOT_FOUND ? (int)count : -1;
+}
+
+/* ---- pruning ---- */
+
+/* What prune looks at: one message. */
+struct group {
+    uint8_t id_octets[HISTORY_ID_MAX];
+    struct slice id;
+    uint64_t newest_us;
+    size_t events;
+};
+
+/* The first message behind that id. False with ERROR_NOT_FOUND: there is none. */
+static bool next_group(struct history *history, struct slice from, struct group *group,
+                       struct error *error)
+{
+    struct db_cursor cursor;
+    struct slice key, value;
+    *group = (struct group){.events = 0};
+    db_cursor_init(&cursor, history->events, from, BULK_OCTETS);
+    bool got;
+    while ((got = db_cursor_next(&cursor, &key, &value, error))
+           && group->events < EVENTS_PER_MESSAGE) {
+        struct slice id = id_of_event(key);
+        if (group->events == 0) {
+            memcpy(group->id_octets, id.ptr, id.len);
+            group->id = slice_of(group->id_octets, id.len);
+        } else if (!slice_equal(id, group->id)) {
+            break;
+        }
+        group->newest_us = time_of_event(key);
+        group->events++;
+    }
+    db_cursor_clear(&cursor);
+    return group->events > 0 && (got || error->kind == ERROR_NOT_FOUND);
+}
+
+static bool drop_names(struct history *history, struct slice id, struct slice value,
+                       struct error *error)
+{
+    struct log_entry entry;
+    unsigned role_kind;
+    if (!parse_value(value, &role_kind, &entry))
+        return true;
+    for (size_t i = 0; i < entry.field_count; i++) {
+        uint8_t octets[KEY_MAX];
+        if (entry.fields[i].bytes.len == 0 || !names_somebody(entry.keys[i]))
+            continue;
+        if (!db_delete(history->names, name_key(octets, entry.fields[i].bytes, id), error)
+            && error->kind != ERROR_NOT_FOUND)
+            return false;
+    }
+    return true;
+}
+
+static bool drop_group(struct history *history, const struct group *group, struct error *error)
+{
+    struct db_cursor cursor;
+    struct slice key, value;
+    db_cursor_init(&cursor, history->events, group->id, BULK_OCTETS);
+    bool good = true;
+    for (size_t i = 0; good && i < group->events; i++) {
+        good = db_cursor_next(&cursor, &key, &value, error)
+               && drop_names(history, group->id, value, error)
+               && db_delete(history->events, key, error);
+        uint64_t octets = good ? key.len + value.len : 0;
+        history->octets -= octets < history->octets ? octets : history->octets;
+    }
+    db_cursor_clear(&cursor);
+    return good;
+}
+
+/* All keys of that id are below it. */
+static void go_behind(struct history *history, struct slice id)
+{
+    buffer_reset(&history->prune_from);
+    buffer_append(&history->prune_from, id);
+    buffer_append_octet(&history->prune_from, 1);
+}
+
+static bool prune_next(struct history *history, uint64_t now_us, bool *more, struct error *error)
+{
+    struct group group;
+    bool too_much = history->octets > history->options.octets_max;
+    if (too_much)
+        buffer_reset(&history->prune_from);
+    if (!next_group(history, buffer_slice(&history->prune_from), &group, error)) {
+        buffer_reset(&history->prune_from); /* around the end, the next time */
+        *more = false;
+        return error->kind == ERROR_NOT_FOUND;
+    }
+    bool too_old = group.newest_us < now_us && now_us - group.newest_us > history->options.age_us;
+    if ((too_much || too_old) && !drop_group(history, &group, error))
+        return false;
+    if (!too_old && !too_much)
+        go_behind(history, group.id);
+    return true;
+}
+
+bool history_prune(struct history *history, uint64_t now_us, bool *more, struct error *error)
+{
+    *more = true;
+    if (!history_commit(history, error) || !begin(history, error))
+        return false;
+    for (int i = 0; *more && i < MESSAGES_PER_PRUNE; i++)
+        if (!prune_next(history, now_us, more, error)) {
+            give_up(history);
+            return false;
+        }
+    return history_commit(history, error);
+}

@@ -1,0 +1,108 @@
+/*
+ * Sentences for events; see story.h. A sentence names fields of its event in braces. An event
+ * without one is shown as it stands in the log.
+ */
+#include "ctl/story.h"
+
+#include <time.h>
+
+#include "common/role_kind.h"
+#include "common/size.h"
+
+static const struct sentence {
+    const char *event, *words;
+} sentences[] = {
+    {"recipient", "recipient <{to}> accepted, from <{from}>"},
+    {"message", "taken from {client}: from <{from}>, {octets} octets, {recipients} recipients; "
+                "250 was said"},
+    {"message_refused", "refused to {client}: {code} {enhanced} {text}"},
+    {"content", "its Message-ID is {message_id}"},
+    {"queued", "on disk: {octets} octets, {recipients} recipients"},
+    {"refused", "not stored: {error}"},
+    {"delivered", "delivered to {account} for <{to}>, {delay_s} s after it came"},
+    {"not_delivered", "not delivered to {account} for <{to}>: {result}"},
+    {"relayed", "sent to {host} for <{to}>, TLS {tls} (verified: {verified}): {reply}"},
+    {"not_relayed", "not sent to {host} for <{to}>: {result}; it said: {reply}"},
+    {"deferred", "waits for <{recipient}>, attempt {attempts}, next in {next_s} s: {reply}"},
+    {"failed", "given up for <{recipient}>: {reply}"},
+    {"held", "held for <{recipient}>: {reply}"},
+    {"released", "released for <{recipient}>"},
+    {"report", "its sender <{to}> is told, by message {report}"},
+    {"commit_unknown", "the queue died while it came; no reply was given"},
+    {"body_unreadable", "its content could not be read: {error}"},
+    {"unreadable", "its record cannot be read: {error}"},
+};
+
+static const struct log_field *find_field(const struct log_entry *entry, struct slice key)
+{
+    for (size_t i = 0; i < entry->field_count; i++)
+        if (slice_equal(entry->keys[i], key))
+            return &entry->fields[i];
+    return NULL;
+}
+
+/* What a peer sent may be any octets: printable ones and UTF-8 stay, in one line. */
+static void put_text(struct buffer *out, struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t octet = text.ptr[i];
+        if (octet == '\n' && i + 1 < text.len)
+            buffer_append(out, SLICE(" | "));
+        else if (octet >= ' ' && octet != 0x7f)
+            buffer_append_octet(out, octet);
+        else if (octet != '\r' && octet != '\n')
+            buffer_append_octet(out, '?');
+    }
+}
+
+static void put_field(struct buffer *out, const struct log_entry *entry, struct slice key)
+{
+    const struct log_field *field = find_field(entry, key);
+    if (!field)
+        buffer_append_octet(out, '-');
+    else if (field->type == LOG_FIELD_NUMBER)
+        buffer_append_format(out, "%lld", (long long)field->number);
+    else if (field->type == LOG_FIELD_HEX)
+        buffer_append_format(out, "%llx", (unsigned long long)field->number);
+    else
+        put_text(out, field->bytes);
+}
+
+static void put_sentence(struct buffer *out, const struct log_entry *entry, struct slice words)
+{
+    while (words.len > 0) {
+        size_t open = slice_find_octet(words, '{');
+        buffer_append(out, slice_range(words, 0, open));
+        words = slice_from(words, open);
+        if (words.len == 0)
+            return;
+        size_t close = slice_find_octet(words, '}');
+        put_field(out, entry, slice_range(words, 1, close));
+        words = slice_from(words, close + 1);
+    }
+}
+
+static void put_time(struct buffer *out, uint64_t time_us)
+{
+    char text[64];
+    struct tm parts;
+    time_t seconds = (time_t)(time_us / 1000000);
+    gmtime_r(&seconds, &parts);
+    size_t length = strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &parts);
+    buffer_append(out, slice_of(text, length));
+    buffer_append_format(out, ".%03uZ  ", (unsigned)(time_us % 1000000 / 1000));
+}
+
+void story_format(unsigned role_kind, const struct log_entry *entry, struct buffer *out)
+{
+    put_time(out, entry->time_us);
+    size_t i = 0;
+    while (i < ARRAY_LENGTH(sentences)
+           && !slice_equal(entry->event, slice_of_string(sentences[i].event)))
+        i++;
+    if (i < ARRAY_LENGTH(sentences))
+        put_sentence(out, entry, slice_of_string(sentences[i].words));
+    else
+        log_entry_format(entry, out);
+    buffer_append_format(out, "  [%s]\n", role_kind_name(role_kind));
+}

@@ -1,0 +1,74 @@
+"""`staffetta why`: the story of a message, by its id, by whoever it names and by its Message-ID."""
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+
+@pytest.fixture
+def alone(make_house):
+    made = make_house()
+    made.deaths_expected = True
+    return made
+
+
+def told(house, what, words, seconds=10):
+    """The answer, as soon as it has those words."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            text = house.command("why", what).stdout
+        except subprocess.CalledProcessError as error:
+            text = error.stderr
+        if words in text:
+            return text
+        assert time.monotonic() < deadline, text
+        time.sleep(0.1)
+
+
+def send(house, account, message_id):
+    """Its queue id."""
+    house.send(account, f"Message-ID: {message_id}\nSubject: s\n\nhello\n")
+    return house.wait_for_event("content", message_id=message_id)["queue_id"]
+
+
+def test_a_story_from_connection_to_maildir(alone):
+    account = alone.new_account()
+    identity = send(alone, account, "<One.2@Example.Org>")
+    lines = told(alone, identity, "delivered to").splitlines()
+    times = [line[:24] for line in lines]
+    assert times == sorted(times)
+    assert {line.split("  ")[-1] for line in lines} == {
+        "[smtpd-session]", "[smtpd-filter]", "[smtpd-queue]", "[smtpd-deliver]"}
+    story = "\n".join(lines)
+    assert f"recipient <{account}> accepted" in story and "taken from 127.0.0.1" in story
+    assert "its Message-ID is <One.2@Example.Org>" in story and f"delivered to {account}" in story
+    for name in (account, account.upper(), "<one.2@example.org>", "One.2@Example.Org"):
+        assert told(alone, name, "delivered to").splitlines()[0] == identity
+
+
+def test_the_newest_message_comes_first(alone):
+    account = alone.new_account()
+    identities = [send(alone, account, f"<{number}@x>") for number in range(3)]
+    told(alone, identities[-1], "delivered to")
+    text = told(alone, account, identities[0])
+    assert [line for line in text.splitlines() if line in identities] == identities[::-1]
+
+
+def test_what_nobody_knows(alone):
+    assert "nothing is known" in told(alone, "nobody@nowhere.example", "nothing")
+    assert "write: staffetta why" in alone.command("why", check=False).stderr
+
+
+def test_the_story_outlives_its_processes(alone):
+    account = alone.new_account()
+    identity = send(alone, account, "<kept@x>")
+    told(alone, identity, "delivered to")
+    os.kill(alone.pids("journal")[0], signal.SIGTERM)
+    told(alone, identity, "delivered to")
+    alone.stop()
+    alone.start()
+    assert "delivered to" in told(alone, "kept@x", identity)
