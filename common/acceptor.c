@@ -148,8 +148,8 @@ static bool add_listener(struct acceptor *acceptor, size_t section, int fd, stru
     listener->listen = &acceptor->role->config.listens[section];
     listener->fd = fd;
     LL_PREPEND(acceptor->listeners, listener);
-    /* Replies are written whole; none should wait for the acknowledgement of the one before. What is
-     * accepted inherits it. */
+    /* Replies are written whole; none should wait for the acknowledgement of the one before. What
+     * is accepted inherits it. */
     int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     ev_io_init(&listener->readable, on_readable, fd, EV_READ);

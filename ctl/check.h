@@ -13,9 +13,9 @@ enum check_when {
     CHECK_RUNNING, /* for a reload: the running house has them */
 };
 
-/* Adds what is wrong to the mistakes that config_parse found, sorted by line. Where there were some,
- * what was read is looked at all the same, but for what only a whole configuration tells. Run as
- * whoever will start the house: root, or an ordinary user whose uid all roles then have. */
+/* Adds what is wrong to the mistakes that config_parse found, sorted by line. Where there were
+ * some, what was read is looked at all the same, but for what only a whole configuration tells. Run
+ * as whoever will start the house: root, or an ordinary user whose uid all roles then have. */
 void check_house(const struct config *config, enum check_when when,
                  struct config_mistakes *mistakes);
 

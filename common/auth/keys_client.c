@@ -55,7 +55,8 @@ bool keys_client_sign(void *owner, uint32_t certificate, uint16_t scheme, struct
         return error_set(error, ERROR_PERMANENT, "too much to be signed");
     if (!ask(client, certificate, scheme, message, error))
         return error_prefix(error, "ask keys");
-    alignas(max_align_t) static uint8_t record[IPC_RECORD_MAX]; /* see on_readable of common/ipc.c */
+    /* See on_readable of common/ipc.c. */
+    alignas(max_align_t) static uint8_t record[IPC_RECORD_MAX];
     int64_t deadline = now_ms() + KEYS_TIMEOUT_MS;
     for (;;) {
         int64_t left = deadline - now_ms();

@@ -80,7 +80,7 @@ bool dns_answer_parse(struct slice packet, enum dns_type type, struct dns_record
         if (!append_rdata(&message, &record, type, out))
             return false;
         if (records->count++ == 0 && strlen(ns_rr_name(record)) <= DNS_NAME_MAX)
-            strcpy(records->name, ns_rr_name(record));
+            memcpy(records->name, ns_rr_name(record), strlen(ns_rr_name(record)) + 1);
     }
     if (records->ttl == UINT32_MAX)
         records->ttl = 0;
