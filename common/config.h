@@ -274,6 +274,7 @@ struct config {
     } smtp;
     struct {
         struct config_text sender_map; /* path: who may send as what beside his own addresses */
+        uint64_t future_release_ms;    /* so long a message may wait (RFC 4865); 0: not offered */
     } submission;
     struct {
         struct config_text file; /* path; NULL: standard error */

@@ -313,6 +313,7 @@ static const struct config_key submission_keys[] = {
     {.name = "sender-map",
      .kind = CONFIG_KIND_PATH,
      .offset = IN_CONFIG(submission.sender_map, struct config_text)},
+    DURATION("future-release", submission.future_release_ms, "30d", 0, 365 * DAY),
 };
 
 static const struct config_key pop3_keys[] = {

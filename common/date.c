@@ -246,7 +246,7 @@ static bool take_imap_month(struct cursor *in, struct calendar *calendar)
 }
 
 /* time = 2DIGIT ":" 2DIGIT ":" 2DIGIT */
-static bool take_imap_time(struct cursor *in, struct calendar *calendar)
+static bool take_fixed_time(struct cursor *in, struct calendar *calendar)
 {
     return take_digits(in, 2, 2, &calendar->hour) && cursor_skip(in, ':')
            && take_digits(in, 2, 2, &calendar->minute) && cursor_skip(in, ':')
@@ -260,8 +260,64 @@ bool date_parse_internal(struct slice text, struct date *date)
     struct calendar calendar;
     struct date parsed;
     if (!take_fixed_day(&in, &calendar.day) || !take_imap_month(&in, &calendar)
-        || !cursor_skip(&in, ' ') || !take_imap_time(&in, &calendar) || !cursor_skip(&in, ' ')
+        || !cursor_skip(&in, ' ') || !take_fixed_time(&in, &calendar) || !cursor_skip(&in, ' ')
         || !take_numeric_zone(&in, &parsed) || !cursor_at_end(&in) || !calendar_is_valid(&calendar))
+        return false;
+    parsed.seconds = calendar_seconds(&calendar) - parsed.zone_minutes * 60;
+    *date = parsed;
+    return true;
+}
+
+/* time-offset = "Z" / ( "+" / "-" ) time-hour ":" time-minute */
+static bool take_internet_zone(struct cursor *in, struct date *date)
+{
+    int hour;
+    int minute;
+    *date = (struct date){0};
+    if (cursor_skip_nocase(in, SLICE("Z")))
+        return true;
+    bool west = cursor_skip(in, '-');
+    if ((!west && !cursor_skip(in, '+')) || !take_digits(in, 2, 2, &hour) || !cursor_skip(in, ':')
+        || !take_digits(in, 2, 2, &minute) || hour > 23 || minute > 59)
+        return false;
+    int offset = hour * 60 + minute;
+    date->zone_minutes = (int16_t)(west ? -offset : offset);
+    date->zone_unknown = west && offset == 0; /* RFC 3339 4.3 */
+    return true;
+}
+
+/* full-date = 4DIGIT "-" 2DIGIT "-" 2DIGIT */
+static bool take_full_date(struct cursor *in, struct calendar *calendar)
+{
+    return take_digits(in, 4, 4, &calendar->year) && cursor_skip(in, '-')
+           && take_digits(in, 2, 2, &calendar->month) && cursor_skip(in, '-')
+           && take_digits(in, 2, 2, &calendar->day) && calendar->month >= 1
+           && calendar->month <= 12;
+}
+
+/* time-secfrac = "." 1*DIGIT */
+static bool skip_fraction(struct cursor *in)
+{
+    int digit;
+    if (!cursor_skip(in, '.'))
+        return true;
+    if (!take_digits(in, 1, 1, &digit))
+        return false;
+    while (take_digits(in, 1, 1, &digit))
+        ;
+    return true;
+}
+
+/* date-time = full-date "T" partial-time time-offset    RFC 3339 5.6 */
+bool date_parse_internet(struct slice text, struct date *date)
+{
+    struct cursor in = cursor_of(text);
+    struct calendar calendar;
+    struct date parsed;
+    if (!take_full_date(&in, &calendar) || !cursor_skip_nocase(&in, SLICE("T"))
+        || !take_fixed_time(&in, &calendar) || !skip_fraction(&in)
+        || !take_internet_zone(&in, &parsed) || !cursor_at_end(&in)
+        || !calendar_is_valid(&calendar))
         return false;
     parsed.seconds = calendar_seconds(&calendar) - parsed.zone_minutes * 60;
     *date = parsed;
@@ -338,5 +394,15 @@ size_t date_format_internal(const struct date *date, char text[DATE_TEXT_OCTETS]
     int length = snprintf(text, DATE_TEXT_OCTETS, "%2d-%s-%04d %02d:%02d:%02d %c%04d", at->day,
                           month_names[at->month - 1], at->year, at->hour, at->minute, at->second,
                           parts.sign, parts.zone);
+    return length > 0 ? (size_t)length : 0;
+}
+
+size_t date_format_internet(int64_t seconds, char text[DATE_TEXT_OCTETS])
+{
+    const struct date date = {.seconds = seconds};
+    struct written parts = write_parts(&date);
+    const struct calendar *at = &parts.calendar;
+    int length = snprintf(text, DATE_TEXT_OCTETS, "%04d-%02d-%02dT%02d:%02d:%02dZ", at->year,
+                          at->month, at->day, at->hour, at->minute, at->second);
     return length > 0 ? (size_t)length : 0;
 }

@@ -1,7 +1,8 @@
 /*
- * Dates of mail: the Date field (RFC 5322 3.3, obsolete forms of 4.3 too) and IMAP's INTERNALDATE
- * and search keys (RFC 3501 9, date-time and date). Days are those of the proleptic Gregorian
- * calendar; no time zone database, no locale, no leap seconds. Pure; any process.
+ * Dates of mail: the Date field (RFC 5322 3.3, obsolete forms of 4.3 too), IMAP's INTERNALDATE and
+ * search keys (RFC 3501 9, date-time and date) and the Internet date-time of RFC 3339. Days are
+ * those of the proleptic Gregorian calendar; no time zone database, no locale, no leap seconds.
+ * Pure; any process.
  */
 #ifndef COMMON_DATE_H
 #define COMMON_DATE_H
@@ -31,6 +32,14 @@ size_t date_format_internal(const struct date *date, char text[DATE_TEXT_OCTETS]
 /* The inverse: date-time of RFC 3501 without its quotes; the day may come without the space before
  * it. False, *date untouched, if it is none. */
 bool date_parse_internal(struct slice text, struct date *date);
+
+/* "2003-07-01T08:52:37Z", RFC 3339 5.6, in UTC. The length, without the NUL. */
+size_t date_format_internet(int64_t seconds, char text[DATE_TEXT_OCTETS]);
+
+/* The inverse, with any zone; parts of a second are left out. False, *date untouched, if it is
+ * none.
+ */
+bool date_parse_internet(struct slice text, struct date *date);
 
 /* IMAP's date of a search key, "1-Feb-1994", without quotes, as days since 1970-01-01. False, *day
  * untouched, if it is none. */

@@ -3,6 +3,7 @@
 
 #include <unistr.h>
 
+#include "common/date.h"
 #include "common/size.h"
 #include "smtpd/xtext.h"
 
@@ -14,6 +15,8 @@ enum {
     MECHANISM = 16, /* sasl-mech, RFC 4422 3.1, in any case */
 
     SIZE_DIGITS = 20,     /* RFC 1870 3 */
+    BY_DIGITS = 9,        /* RFC 2852 4 */
+    HOLD_DIGITS = 9,      /* RFC 4865 4 */
     ENVID_LIMIT = 100,    /* RFC 3461 4.4 */
     ORCPT_LIMIT = 500,    /* RFC 3461 4.2 */
     MECHANISM_LIMIT = 20, /* RFC 4422 3.1 */
@@ -71,6 +74,72 @@ static bool parse_smtputf8(struct slice value, struct smtp_command *command)
 {
     command->mail.utf8 = true;
     return !value.ptr;
+}
+
+static bool parse_requiretls(struct slice value, struct smtp_command *command)
+{
+    command->mail.requiretls = true;
+    return !value.ptr;
+}
+
+static bool take_few_digits(struct cursor *in, size_t most, uint64_t *number)
+{
+    struct cursor start = *in;
+    return cursor_take_number(in, number) && cursor_since(in, &start).len <= most;
+}
+
+/* by-mode [by-trace] = ( "N" / "R" ) [ "T" ] */
+static bool take_by_mode(struct cursor *in, struct smtp_by *by)
+{
+    if (cursor_skip_nocase(in, SLICE("R")))
+        by->mode = SMTP_BY_RETURN;
+    else if (cursor_skip_nocase(in, SLICE("N")))
+        by->mode = SMTP_BY_NOTIFY;
+    else
+        return false;
+    by->trace = cursor_skip_nocase(in, SLICE("T"));
+    return cursor_at_end(in);
+}
+
+/* by-value = by-time ";" by-mode [by-trace]; by-time = ["-" / "+"] 1*9DIGIT    RFC 2852 4 */
+static bool parse_by(struct slice value, struct smtp_command *command)
+{
+    struct cursor in = cursor_of(value);
+    struct smtp_by *by = &command->mail.by;
+    uint64_t number;
+    bool negative = cursor_skip(&in, '-');
+    if (!negative)
+        cursor_skip(&in, '+');
+    if (!take_few_digits(&in, BY_DIGITS, &number) || !cursor_skip(&in, ';')
+        || !take_by_mode(&in, by))
+        return false;
+    by->seconds = negative ? -(int32_t)number : (int32_t)number;
+    return by->mode != SMTP_BY_RETURN || by->seconds > 0;
+}
+
+/* Only one of HOLDFOR and HOLDUNTIL may stand there. */
+static bool note_hold(struct smtp_command *command, enum smtp_hold_kind kind, int64_t seconds)
+{
+    struct smtp_hold *hold = &command->mail.hold;
+    bool first = hold->kind == SMTP_HOLD_NONE;
+    *hold = (struct smtp_hold){.kind = kind, .seconds = seconds};
+    return first;
+}
+
+/* future-release-integer = %x31-39 *8DIGIT */
+static bool parse_hold_for(struct slice value, struct smtp_command *command)
+{
+    struct cursor in = cursor_of(value);
+    uint64_t number;
+    return value.len > 0 && value.ptr[0] != '0' && take_few_digits(&in, HOLD_DIGITS, &number)
+           && cursor_at_end(&in) && note_hold(command, SMTP_HOLD_FOR, (int64_t)number);
+}
+
+/* date-time of RFC 3339 5.6 */
+static bool parse_hold_until(struct slice value, struct smtp_command *command)
+{
+    struct date date;
+    return date_parse_internet(value, &date) && note_hold(command, SMTP_HOLD_UNTIL, date.seconds);
 }
 
 static bool parse_ret(struct slice value, struct smtp_command *command)
@@ -163,6 +232,19 @@ static const struct parameter mail_parameters[] = {
     {SLICE("AUTH"),
      parse_mail_auth,
      {501, SLICE("5.5.4"), SLICE("AUTH is an address in xtext, or <> (RFC 4954 5)")}},
+    {SLICE("REQUIRETLS"),
+     parse_requiretls,
+     {501, SLICE("5.5.4"), SLICE("REQUIRETLS has no value")}},
+    {SLICE("BY"),
+     parse_by,
+     {501, SLICE("5.5.4"), SLICE("BY is seconds;N or seconds;R, more than 0 with R (RFC 2852 4)")}},
+    {SLICE("HOLDFOR"),
+     parse_hold_for,
+     {501, SLICE("5.5.4"),
+      SLICE("HOLDFOR is a number of seconds, without HOLDUNTIL (RFC 4865 4)")}},
+    {SLICE("HOLDUNTIL"),
+     parse_hold_until,
+     {501, SLICE("5.5.4"), SLICE("HOLDUNTIL is like 2030-12-31T23:59:59Z, without HOLDFOR")}},
 };
 
 static const struct parameter rcpt_parameters[] = {

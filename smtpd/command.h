@@ -1,7 +1,7 @@
 /*
  * One line of SMTP as a struct: the commands of RFC 5321 4.1.1 with the parameters of SIZE (RFC
- * 1870), 8BITMIME (6152), SMTPUTF8 (6531), DSN (3461, 6533), AUTH (4954), BDAT (3030), STARTTLS
- * (3207). Pure; sessions.
+ * 1870), 8BITMIME (6152), SMTPUTF8 (6531), DSN (3461, 6533), DELIVERBY (2852), FUTURERELEASE
+ * (4865), REQUIRETLS (8689), AUTH (4954), BDAT (3030), STARTTLS (3207). Pure; sessions.
  *
  * Exact, but for what real clients need: a space behind "FROM:" and "TO:" (Outlook), white space at
  * the end of a line (RFC 5321 4.1.1), SMTPUTF8 without BODY=8BITMIME (iOS), and host names with an
@@ -45,11 +45,31 @@ enum smtp_notify {
     SMTP_NOTIFY_NEVER = 8, /* alone */
 };
 
+/* What is to be done about a message that is too late: by-mode of RFC 2852 4. */
+enum smtp_by_mode { SMTP_BY_NONE, SMTP_BY_NOTIFY, SMTP_BY_RETURN };
+
+struct smtp_by {
+    enum smtp_by_mode mode; /* SMTP_BY_NONE: BY= is not given */
+    bool trace;
+    int32_t seconds; /* from now; of SMTP_BY_RETURN more than 0 */
+};
+
+/* Which of both is given, RFC 4865 4: seconds from now, or since 1970. */
+enum smtp_hold_kind { SMTP_HOLD_NONE, SMTP_HOLD_FOR, SMTP_HOLD_UNTIL };
+
+struct smtp_hold {
+    enum smtp_hold_kind kind;
+    int64_t seconds;
+};
+
 struct smtp_mail {
     struct address reverse_path;
     uint64_t size;      /* 0: not given; more than fits is UINT64_MAX */
     bool body_8bitmime; /* BODY=8BITMIME */
     bool utf8;          /* SMTPUTF8 */
+    bool requiretls;    /* REQUIRETLS */
+    struct smtp_by by;
+    struct smtp_hold hold;
     enum smtp_ret ret;
     struct slice envid; /* xtext; empty: not given */
     struct slice auth;  /* xtext or "<>"; of no use to anyone here, RFC 4954 5 */

@@ -27,7 +27,9 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <time.h>
 
+#include "common/date.h"
 #include "common/size.h"
 #include "smtpd/session_internal.h"
 
@@ -291,15 +293,29 @@ static void append_auth_keyword(const struct session *session, struct buffer *te
         buffer_append(text, SLICE("\nAUTH PLAIN LOGIN"));
 }
 
+/* max-future-release-interval SP max-future-release-date-time    RFC 4865 3 */
+static void append_future_release(const struct session *session, struct buffer *text)
+{
+    int64_t seconds = (int64_t)(session_config(session)->submission.future_release_ms / 1000);
+    char latest[DATE_TEXT_OCTETS];
+    if (!session_is_submission(session) || seconds == 0)
+        return;
+    date_format_internet(time(NULL) + seconds, latest);
+    buffer_append_format(text, "\nFUTURERELEASE %" PRId64 " %s", seconds, latest);
+}
+
 static void append_keywords(const struct session *session, struct buffer *text)
 {
     const struct config_limits *limits = &session_config(session)->limits;
-    buffer_append(text, SLICE("\nPIPELINING\n8BITMIME\nSMTPUTF8\nCHUNKING\nDSN"
+    buffer_append(text, SLICE("\nPIPELINING\n8BITMIME\nSMTPUTF8\nCHUNKING\nDSN\nDELIVERBY"
                               "\nENHANCEDSTATUSCODES\nHELP\nSIZE "));
     buffer_append_number(text, limits->message_size_octets);
     buffer_append_format(text, "\nLIMITS MAILMAX=%u RCPTMAX=%u", limits->messages,
                          limits->recipients); /* RFC 9422 */
-    if (session->server->tls.context && !session->secured)
+    append_future_release(session, text);
+    if (session->secured)
+        buffer_append(text, SLICE("\nREQUIRETLS"));
+    else if (session->server->tls.context)
         buffer_append(text, SLICE("\nSTARTTLS"));
     append_auth_keyword(session, text);
 }

@@ -110,6 +110,11 @@ struct transaction {
     enum smtp_ret ret;
     bool utf8;
     bool body_8bitmime;
+    bool requiretls;
+    bool tls_optional; /* the message has TLS-Required: No */
+    struct smtp_by by;
+    int64_t deliver_by; /* seconds since 1970; 0: whenever */
+    int64_t hold_until; /* likewise; 0: at once */
 
     struct recipient *recipients;
     struct recipient **recipients_end;
@@ -323,9 +328,15 @@ void session_refuse_message(struct session *session, struct smtp_reply reply);
 /* The message is whole. */
 void session_submit(struct session *session);
 
-/* The recipe, already checked: prefix, cuts, From addresses (lengths and octets). */
-void session_on_recipe(struct session *session, struct slice prefix, struct slice cuts,
-                       struct slice from);
+/* The recipe, already checked: prefix, cuts, From addresses (lengths and octets), and what the
+ * filter found (enum filter_findings). */
+struct session_recipe {
+    struct slice prefix;
+    struct slice cuts;
+    struct slice from;
+    uint32_t findings;
+};
+void session_on_recipe(struct session *session, const struct session_recipe *recipe);
 void session_on_from_answer(struct session *session, bool allowed);
 void session_on_committed(struct session *session);
 

@@ -3,6 +3,7 @@
  * smtpd-session.
  */
 #include <stdlib.h>
+#include <time.h>
 
 #include "common/auth/auth_protocol.h"
 #include "common/auth/recipient_targets.h"
@@ -63,6 +64,28 @@ void session_drop_transaction(struct session *session)
 
 /* --- MAIL ------------------------------------------------------------------------------------- */
 
+/* When the message is to be sent, in seconds since 1970; 0: at once. */
+static int64_t hold_until(const struct smtp_hold *hold, int64_t now)
+{
+    return hold->kind == SMTP_HOLD_FOR ? now + hold->seconds : hold->seconds;
+}
+
+/* RFC 4865 4, 5: a time that has passed, or is too far away, is refused. */
+static struct smtp_reply find_hold_obstacle(const struct session *session,
+                                            const struct smtp_hold *hold)
+{
+    uint64_t most_ms = session_config(session)->submission.future_release_ms;
+    int64_t now = time(NULL);
+    if (hold->kind == SMTP_HOLD_NONE)
+        return (struct smtp_reply){.code = 0};
+    if (!session_is_submission(session) || most_ms == 0)
+        return SMTP_REPLY(555, "5.5.4", "Messages do not wait here: HOLDFOR and HOLDUNTIL");
+    if (hold_until(hold, now) < now || hold_until(hold, now) - now > (int64_t)(most_ms / 1000))
+        return SMTP_REPLY(501, "5.5.4",
+                          "That time has passed, or is too far away (submission.future-release)");
+    return (struct smtp_reply){.code = 0};
+}
+
 /* Why no transaction can begin; code 0: it can. */
 static struct smtp_reply find_obstacle(const struct session *session, const struct smtp_mail *mail)
 {
@@ -74,7 +97,9 @@ static struct smtp_reply find_obstacle(const struct session *session, const stru
         return SMTP_REPLY(552, "5.3.4", "The message is too large (limits.message-size)");
     if (!session->server->space)
         return SMTP_REPLY(452, "4.3.1", "Not enough space (limits.free-space); try again later");
-    return (struct smtp_reply){.code = 0};
+    if (mail->requiretls && !session->secured)
+        return SMTP_REPLY(555, "5.5.4", "REQUIRETLS needs TLS: say STARTTLS first (RFC 8689 2)");
+    return find_hold_obstacle(session, &mail->hold);
 }
 
 static struct slice copy_path(struct arena *arena, const struct address *address)
@@ -95,6 +120,16 @@ static struct slice copy_xtext(struct arena *arena, struct slice xtext)
     return copy;
 }
 
+static void note_times(struct transaction *transaction, const struct smtp_mail *mail)
+{
+    int64_t now = time(NULL);
+    transaction->by = mail->by;
+    if (mail->by.mode != SMTP_BY_NONE)
+        transaction->deliver_by = now + mail->by.seconds;
+    if (mail->hold.kind != SMTP_HOLD_NONE)
+        transaction->hold_until = hold_until(&mail->hold, now);
+}
+
 static bool begin_transaction(struct session *session, const struct smtp_mail *mail)
 {
     struct transaction *transaction = new_transaction(&session_config(session)->limits);
@@ -106,6 +141,8 @@ static bool begin_transaction(struct session *session, const struct smtp_mail *m
     transaction->ret = mail->ret;
     transaction->utf8 = mail->utf8;
     transaction->body_8bitmime = mail->body_8bitmime;
+    transaction->requiretls = mail->requiretls;
+    note_times(transaction, mail);
     return transaction->reverse_path.ptr && transaction->envid.ptr;
 }
 

@@ -182,8 +182,11 @@ static bool on_recipe(void *owner, struct ipc_packet *packet, struct error *erro
     struct session *session = take_waiting(owner, packet, FOR(FILTER));
     if (!session)
         return true;
-    session_on_recipe(session, slice_range(tail, 0, recipe->prefix_octets),
-                      slice_range(cuts, 0, cut_octets), from);
+    session_on_recipe(
+        session, &(struct session_recipe){.prefix = slice_range(tail, 0, recipe->prefix_octets),
+                                          .cuts = slice_range(cuts, 0, cut_octets),
+                                          .from = from,
+                                          .findings = recipe->findings});
     session_step(session);
     return true;
 }

@@ -141,13 +141,13 @@ static void check_next_from(struct session *session)
         session_lose_filter(session);
 }
 
-void session_on_recipe(struct session *session, struct slice prefix, struct slice cuts,
-                       struct slice from)
+void session_on_recipe(struct session *session, const struct session_recipe *recipe)
 {
     struct transaction *transaction = session->transaction;
-    transaction->prefix = arena_copy(&transaction->arena, prefix);
-    transaction->cuts = arena_copy(&transaction->arena, cuts);
-    transaction->from = arena_copy(&transaction->arena, from);
+    transaction->tls_optional = (recipe->findings & FILTER_TLS_OPTIONAL) != 0;
+    transaction->prefix = arena_copy(&transaction->arena, recipe->prefix);
+    transaction->cuts = arena_copy(&transaction->arena, recipe->cuts);
+    transaction->from = arena_copy(&transaction->arena, recipe->from);
     if (!transaction->prefix.ptr || !transaction->cuts.ptr || !transaction->from.ptr)
         session_lose_filter(session);
     else if (session_is_submission(session))
@@ -171,14 +171,27 @@ void session_on_from_answer(struct session *session, bool allowed)
 
 /* --- Queue ------------------------------------------------------------------------------------ */
 
+/* RFC 8689: with REQUIRETLS the field does not count. */
+static uint32_t tls_flags(const struct transaction *transaction)
+{
+    if (transaction->requiretls)
+        return QUEUE_REQUIRETLS;
+    return transaction->tls_optional ? QUEUE_TLS_OPTIONAL : 0U;
+}
+
+static uint32_t by_flags(const struct smtp_by *by)
+{
+    return (by->mode == SMTP_BY_RETURN ? QUEUE_BY_RETURN : 0U) | (by->trace ? QUEUE_BY_TRACE : 0U);
+}
+
 static uint32_t submit_flags(const struct session *session)
 {
     const struct transaction *transaction = session->transaction;
     return (transaction->spooled ? QUEUE_IN_SPOOL : 0U)
            | (session->account.len > 0 ? QUEUE_SUBMITTED : 0U)
            | (transaction->utf8 ? QUEUE_UTF8 : 0U)
-           | (transaction->body_8bitmime ? QUEUE_8BITMIME : 0U)
-           | (transaction->ret == SMTP_RET_FULL ? QUEUE_RET_FULL : 0U)
+           | (transaction->body_8bitmime ? QUEUE_8BITMIME : 0U) | tls_flags(transaction)
+           | by_flags(&transaction->by) | (transaction->ret == SMTP_RET_FULL ? QUEUE_RET_FULL : 0U)
            | (transaction->ret == SMTP_RET_HDRS ? QUEUE_RET_HDRS : 0U);
 }
 
@@ -233,6 +246,8 @@ static bool send_submit(struct session *session)
         .cuts = (uint16_t)(tail[4].len / sizeof(struct filter_cut)),
         .prefix_octets = (uint32_t)tail[3].len,
         .body_octets = transaction->octets,
+        .deliver_by = transaction->deliver_by,
+        .hold_until = transaction->hold_until,
     };
     return session_ask(session, &(struct session_question){.wait = SESSION_WAIT_COMMIT,
                                                            .peer = ROLE_QUEUE,

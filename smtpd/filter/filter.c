@@ -66,6 +66,7 @@ static bool answer_recipe(struct role_peer *peer, uint64_t request, const struct
         .prefix_octets = (uint32_t)recipe->prefix.len,
         .cuts = recipe->cut_count,
         .from_count = recipe->from_count,
+        .findings = recipe->findings,
     };
     const struct slice tail[] = {
         buffer_slice(&recipe->prefix),

@@ -47,6 +47,11 @@ struct filter_message {
     int64_t arrival;      /* seconds since 1970 */
 };
 
+/* What the header says that others have to know. */
+enum filter_findings {
+    FILTER_TLS_OPTIONAL = 1, /* TLS-Required: No, RFC 8689 3 */
+};
+
 /* Octets to leave out of the body: [offset, offset + octets), ascending, apart, in the header. */
 struct filter_cut {
     uint32_t offset;
@@ -62,6 +67,8 @@ struct filter_recipe {
     uint32_t prefix_octets;
     uint16_t cuts;
     uint16_t from_count;
+    uint32_t findings; /* enum filter_findings */
+    uint32_t reserved;
 };
 
 /* The reply to the end of DATA, without code: `code` 4yz or 5yz, "5.6.0" and words. */

@@ -201,6 +201,17 @@ static bool on_message_id(struct walk *walk, const struct header_field *field)
     return true;
 }
 
+/* tls-required-value = "No"    RFC 8689 3; any other is as if the field were not there */
+static bool on_tls_required(struct walk *walk, const struct header_field *field)
+{
+    struct buffer value = BUFFER_WITH_LIMIT(16);
+    header_unfold(field->body, &value);
+    if (!value.failed && slice_equal_nocase(buffer_slice(&value), SLICE("No")))
+        walk->recipe->findings |= FILTER_TLS_OPTIONAL;
+    buffer_clear(&value);
+    return true;
+}
+
 static const struct {
     struct slice name;
     bool of_submission; /* looked at there only */
@@ -208,6 +219,7 @@ static const struct {
 } handlers[] = {
     {SLICE("Received"), false, on_received},
     {SLICE("Return-Path"), false, cut},
+    {SLICE("TLS-Required"), false, on_tls_required},
     {SLICE("Bcc"), true, cut},
     {SLICE("Resent-Bcc"), true, cut},
     {SLICE("From"), true, on_from},

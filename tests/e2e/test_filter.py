@@ -32,8 +32,8 @@ class Session:
 
     def recipe(self):
         request, body, _ = self.channel.expect(FILTER_RECIPE)
-        prefix, cuts, from_count = struct.unpack_from("=IHH", body)
-        at = 8 + prefix
+        prefix, cuts, from_count = struct.unpack_from("=IHH", body)  # findings: recipe_test.c
+        at = 16 + prefix
         cut = [struct.unpack_from("=II", body, at + 8 * i) for i in range(cuts)]
         at += 8 * cuts
         addresses = []
@@ -42,7 +42,7 @@ class Session:
             addresses.append(body[at + 2 : at + 2 + octets].decode())
             at += 2 + octets
         assert at == len(body)
-        return request, body[8 : 8 + prefix].decode(), cut, addresses
+        return request, body[16 : 16 + prefix].decode(), cut, addresses
 
     def refusal(self):
         _, body, _ = self.channel.expect(FILTER_REFUSED)

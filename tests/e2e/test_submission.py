@@ -223,6 +223,30 @@ def test_what_clients_leave_out_is_completed(mail_house, submission, alice, bob)
     assert b"secret@" not in header
 
 
+def test_tls_may_be_required(mail_house, submissions, alice):
+    """RFC 8689 2: offered over TLS alone, taken there."""
+    submissions.talk(r"""
+        C: EHLO client.example
+        S: ...
+        S: 250-REQUIRETLS
+        S: 250 AUTH PLAIN LOGIN
+        C: AUTH PLAIN {secret}
+        S: 235 2.7.0 *
+        C: MAIL FROM:<{alice}> REQUIRETLS BY=600;N
+        S: 250 2.1.0 *
+        C: RCPT TO:<{alice}>
+        S: 250 2.1.5 *
+        C: DATA
+        S: 354 *
+        C: From: {alice}
+        C: Subject: required
+        C:
+        C: hi
+        C: .
+        S: 250 2.0.0 *""", alice=alice, secret=plain(alice))
+    newest(mail_house, alice, "required")
+
+
 def test_an_account_may_send_elsewhere(submission, alice):
     log_in(submission, alice)
     send(submission, alice, "x@elsewhere.example", f"From: {alice}\nSubject: out\n\nhi\n")

@@ -35,6 +35,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         must(length < sizeof(written) && date_parse_message(slice_of(written, length), &read));
         check_same(&date, &read);
     }
+    if (date_parse_internet(text, &date) && is_common(&date)) {
+        size_t length = date_format_internet(date.seconds, written);
+        must(length < sizeof(written) && date_parse_internet(slice_of(written, length), &read));
+        must(read.seconds == date.seconds && read.zone_minutes == 0);
+    }
     if (date_parse_internal(text, &date) && is_common(&date)) {
         size_t length = date_format_internal(&date, written);
         must(length < sizeof(written) && date_parse_internal(slice_of(written, length), &read));

@@ -101,6 +101,44 @@ static void what_is_written_is_read_back(void **state)
     }
 }
 
+static void internet_dates(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool valid;
+        int64_t seconds;
+        const char *again;
+    } cases[] = {
+        {"2003-07-01T08:52:37Z", true, 1057049557, "2003-07-01T08:52:37Z"},
+        {"2003-07-01t10:52:37+02:00", true, 1057049557, "2003-07-01T08:52:37Z"},
+        {"2003-07-01T08:52:37.000001-00:00", true, 1057049557, "2003-07-01T08:52:37Z"},
+        {"2024-02-29T00:00:00z", true, 1709164800, "2024-02-29T00:00:00Z"},
+        {"2023-02-29T00:00:00Z", false, 0, NULL},
+        {"2003-00-01T00:00:00Z", false, 0, NULL},
+        {"2003-13-01T00:00:00Z", false, 0, NULL},
+        {"2003-07-01T24:00:00Z", false, 0, NULL},
+        {"2003-07-01 08:52:37Z", false, 0, NULL},
+        {"2003-07-01T08:52:37", false, 0, NULL},
+        {"2003-07-01T08:52:37.Z", false, 0, NULL},
+        {"2003-07-01T08:52:37+2:00", false, 0, NULL},
+        {"2003-07-01T08:52:37+02:60", false, 0, NULL},
+        {"2003-07-01T08:52:37Z ", false, 0, NULL},
+        {"", false, 0, NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        struct date date;
+        char text[DATE_TEXT_OCTETS];
+        if (date_parse_internet(slice_of_string(cases[i].text), &date) != cases[i].valid)
+            fail_msg("%s", cases[i].text);
+        if (!cases[i].valid)
+            continue;
+        assert_int_equal(date.seconds, cases[i].seconds);
+        assert_int_equal(date_format_internet(date.seconds, text), strlen(cases[i].again));
+        assert_string_equal(text, cases[i].again);
+    }
+}
+
 static void internal_dates_are_exact(void **state)
 {
     (void)state;
@@ -153,6 +191,7 @@ int main(void)
         cmocka_unit_test(dates_are_written),
         cmocka_unit_test(what_is_written_is_read_back),
         cmocka_unit_test(internal_dates_are_exact),
+        cmocka_unit_test(internet_dates),
         cmocka_unit_test(days_are_compared_without_zone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -191,6 +191,35 @@ static void submissions_are_completed_and_held_to_their_author(void **state)
     }
 }
 
+/* RFC 8689 3 */
+static void tls_required_is_noticed(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *header;
+        bool optional;
+    } cases[] = {
+        {"TLS-Required: No\r\n\r\n", true},
+        {"Subject: x\r\ntls-required:\r\n\tNO \r\n\r\n", true},
+        {"TLS-Required: Yes\r\n\r\n", false},
+        {"TLS-Required: No way\r\n\r\n", false},
+        {"TLS-Required: No and so on and so on\r\n\r\n", false},
+        {"TLS-Required:\r\n\r\n", false},
+        {"Subject: x\r\n\r\nTLS-Required: No\r\n", false},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        struct recipe_question question = from_outside;
+        struct recipe recipe;
+        struct recipe_refusal refusal;
+        question.header = slice_of_string(cases[i].header);
+        recipe_init(&recipe);
+        assert_true(recipe_make(&question, &recipe, &refusal));
+        if ((recipe.findings == FILTER_TLS_OPTIONAL) != cases[i].optional)
+            fail_msg("%s", cases[i].header);
+        recipe_clear(&recipe);
+    }
+}
+
 static void an_account_without_domain_has_the_first(void **state)
 {
     (void)state;
@@ -342,6 +371,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(received_says_how_the_message_came),
         cmocka_unit_test(submissions_are_completed_and_held_to_their_author),
+        cmocka_unit_test(tls_required_is_noticed),
         cmocka_unit_test(an_account_without_domain_has_the_first),
         cmocka_unit_test(from_outside_only_trace_fields_change),
         cmocka_unit_test(limits_are_named_in_the_refusal),

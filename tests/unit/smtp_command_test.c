@@ -43,6 +43,29 @@ static const struct command_case command_cases[] = {
     {SLICE("MAIL FROM:<a@b> AUTH=e+3Dmc2@example.com"), SMTP_MAIL, 0, ""},
     {SLICE("MAIL FROM:<\303\274@b> SMTPUTF8"), SMTP_MAIL, 0, ""}, /* iOS: no BODY */
     {SLICE("MAIL FROM:<a@b> ENVID=" X100), SMTP_MAIL, 0, ""},
+    {SLICE("MAIL FROM:<a@b> REQUIRETLS"), SMTP_MAIL, 0, ""},
+    {SLICE("MAIL FROM:<a@b> REQUIRETLS=1"), SMTP_MAIL, 501, "5.5.4"},
+    {SLICE("MAIL FROM:<a@b> BY=120;R"), SMTP_MAIL, 0, ""},
+    {SLICE("MAIL FROM:<a@b> BY=+999999999;nt"), SMTP_MAIL, 0, ""},
+    {SLICE("MAIL FROM:<a@b> BY=-5;N"), SMTP_MAIL, 0, ""}, /* RFC 2852 4: late by now */
+    {SLICE("MAIL FROM:<a@b> BY=-5;R"), SMTP_MAIL, 501, "5.5.4"},
+    {SLICE("MAIL FROM:<a@b> BY=0;R"), SMTP_MAIL, 501, "5.5.4"},
+    {SLICE("MAIL FROM:<a@b> BY=1000000000;N"), SMTP_MAIL, 501, "5.5.4"},
+    {SLICE("MAIL FROM:<a@b> BY=1"), SMTP_MAIL, 501, "5.5.4"},
+    {SLICE("MAIL FROM:<a@b> BY=1;T"), SMTP_MAIL, 501, "5.5.4"},
+    {SLICE("MAIL FROM:<a@b> BY=1;NR"), SMTP_MAIL, 501, "5.5.4"},
+    {SLICE("MAIL FROM:<a@b> BY=-;N"), SMTP_MAIL, 501, "5.5.4"},
+    {SLICE("MAIL FROM:<a@b> BY"), SMTP_MAIL, 501, "5.5.4"},
+    {SLICE("MAIL FROM:<a@b> HOLDFOR=86400"), SMTP_MAIL, 0, ""},
+    {SLICE("MAIL FROM:<a@b> HOLDFOR=0"), SMTP_MAIL, 501, "5.5.4"},
+    {SLICE("MAIL FROM:<a@b> HOLDFOR=1234567890"), SMTP_MAIL, 501, "5.5.4"},
+    {SLICE("MAIL FROM:<a@b> HOLDFOR=1x"), SMTP_MAIL, 501, "5.5.4"},
+    {SLICE("MAIL FROM:<a@b> HOLDFOR"), SMTP_MAIL, 501, "5.5.4"},
+    {SLICE("MAIL FROM:<a@b> HOLDUNTIL=2030-01-02T03:04:05Z"), SMTP_MAIL, 0, ""},
+    {SLICE("MAIL FROM:<a@b> HOLDUNTIL=2030-01-02T03:04:05.25+01:00"), SMTP_MAIL, 0, ""},
+    {SLICE("MAIL FROM:<a@b> HOLDUNTIL=2030-13-02T03:04:05Z"), SMTP_MAIL, 501, "5.5.4"},
+    {SLICE("MAIL FROM:<a@b> HOLDUNTIL=2030-01-02"), SMTP_MAIL, 501, "5.5.4"},
+    {SLICE("MAIL FROM:<a@b> HOLDFOR=9 HOLDUNTIL=2030-01-02T03:04:05Z"), SMTP_MAIL, 501, "5.5.4"},
     {SLICE("MAIL"), SMTP_MAIL, 501, "5.5.4"},
     {SLICE("MAIL FROM"), SMTP_MAIL, 501, "5.5.4"},
     {SLICE("MAIL TO:<a@b>"), SMTP_MAIL, 501, "5.5.4"},
@@ -75,7 +98,6 @@ static const struct command_case command_cases[] = {
     {SLICE("MAIL FROM:<a@b> AUTH"), SMTP_MAIL, 501, "5.5.4"},
     {SLICE("MAIL FROM:<a@b> -X=1"), SMTP_MAIL, 501, "5.5.4"},
     {SLICE("MAIL FROM:<a@b> X=1=2"), SMTP_MAIL, 555, "5.5.4"},
-    {SLICE("MAIL FROM:<a@b> REQUIRETLS"), SMTP_MAIL, 555, "5.5.4"}, /* RFC 8689, not offered */
     {SLICE("MAIL FROM:<a@b> NOTIFY=NEVER"), SMTP_MAIL, 555, "5.5.4"},
     {SLICE("RCPT TO:<a@b.example>"), SMTP_RCPT, 0, ""},
     {SLICE("RCPT TO: <a@b.example> "), SMTP_RCPT, 0, ""},
@@ -189,6 +211,20 @@ static void mail_says_what_was_given(void **state)
     assert_true(mail.body_8bitmime && mail.utf8);
     assert_int_equal(mail.ret, SMTP_RET_HDRS);
     assert_slice_is(mail.envid, "a+2Bb");
+    assert_false(mail.requiretls);
+    assert_int_equal(mail.by.mode, SMTP_BY_NONE);
+    assert_int_equal(mail.hold.kind, SMTP_HOLD_NONE);
+    mail = parse("MAIL FROM:<a@b> REQUIRETLS BY=-120;NT HOLDFOR=86400").mail;
+    assert_true(mail.requiretls && mail.by.trace);
+    assert_int_equal(mail.by.mode, SMTP_BY_NOTIFY);
+    assert_int_equal(mail.by.seconds, -120);
+    assert_int_equal(mail.hold.kind, SMTP_HOLD_FOR);
+    assert_int_equal(mail.hold.seconds, 86400);
+    mail = parse("MAIL FROM:<a@b> BY=60;r HOLDUNTIL=2003-07-01T10:52:37+02:00").mail;
+    assert_int_equal(mail.by.mode, SMTP_BY_RETURN);
+    assert_int_equal(mail.by.seconds, 60);
+    assert_int_equal(mail.hold.kind, SMTP_HOLD_UNTIL);
+    assert_int_equal(mail.hold.seconds, 1057049557);
     mail = parse("MAIL FROM:<> SIZE=12 BODY=7BIT").mail;
     assert_true(address_is_null(&mail.reverse_path));
     assert_int_equal(mail.size, 12);

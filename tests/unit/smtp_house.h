@@ -170,6 +170,8 @@ static bool filter_answer(struct house *house, struct ipc_packet *packet, struct
     struct buffer tail = BUFFER_WITH_LIMIT(1000);
     struct filter_recipe record = {.header = {.type = FILTER_RECIPE},
                                    .prefix_octets = PREFIX_OCTETS};
+    if (slice_starts_with(body, SLICE("TLS-Required: No")))
+        record.findings = FILTER_TLS_OPTIONAL;
     buffer_append(&tail, SLICE("Received: x\n"));
     if (slice_starts_with(body, SLICE("From: "))) {
         struct slice from = slice_range(body, 6, slice_find_octet(body, '\r'));
@@ -570,7 +572,8 @@ static const struct {
     {SLICE("(hello)"), "S: 220 *\nC: HELO client.example\nS: 250 mail.demo.test\n"},
     {SLICE("(ehlo with auth)"),
      "S: 220 *\nC: EHLO c\nS: 250-mail.demo.test\nS: 250-*\nS: 250-*\nS: 250-*\nS: 250-*\n"
-     "S: 250-*\nS: 250-*\nS: 250-*\nS: 250-*\nS: 250-LIMITS *\nS: 250 AUTH PLAIN LOGIN\n"},
+     "S: 250-*\nS: 250-*\nS: 250-*\nS: 250-*\nS: 250-*\nS: 250-LIMITS *\n"
+     "S: 250-FUTURERELEASE 2592000 *\nS: 250 AUTH PLAIN LOGIN\n"},
     {SLICE("(mail)"), "C: MAIL FROM:<x@away.example>\nS: 250 2.1.0 Ok\n"},
     {SLICE("(rcpt)"), "C: RCPT TO:<alice@demo.test>\nS: 250 2.1.5 Ok\n"},
     {SLICE("(data)"), "C: DATA\nS: 354 *\n"},

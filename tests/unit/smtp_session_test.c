@@ -13,6 +13,7 @@ static void a_message_is_queued(void **state)
                 "S: 250-SMTPUTF8\n"
                 "S: 250-CHUNKING\n"
                 "S: 250-DSN\n"
+                "S: 250-DELIVERBY\n"
                 "S: 250-ENHANCEDSTATUSCODES\n"
                 "S: 250-HELP\n"
                 "S: 250-SIZE 204800\n"
@@ -166,6 +167,7 @@ static void on_port_25_auth_permits_other_domains(void **state)
                 "C: EHLO c\n"
                 "S: 250-mail.demo.test\n"
                 "S: 250-*\nS: 250-*\nS: 250-*\nS: 250-*\nS: 250-*\nS: 250-*\nS: 250-*\nS: 250-*\n"
+                "S: 250-*\n"
                 "S: 250 LIMITS *\n"
                 "(mail)\n"
                 "C: RCPT TO:<away@demo.test> ORCPT=rfc822;first@b.example\n"
@@ -184,6 +186,60 @@ static void on_port_25_auth_permits_other_domains(void **state)
     assert_int_equal(house->permit.session, house->submit.session);
     assert_int_equal(house->asked.session, house->submit.session);
     assert_int_equal(house->asked.client.family, IP_V4);
+    close_house(house);
+}
+
+static void what_the_sender_asks_for_goes_on(void **state)
+{
+    (void)state;
+    struct house *house = open_house("submission", ROLE_SUBMISSION);
+    int64_t before = time(NULL);
+    talk(house, "(ehlo with auth)\n"
+                "C: AUTH PLAIN AGFsaWNlAHNlY3JldA==\n"
+                "S: 235 2.7.0 *\n"
+                "C: MAIL FROM:<alice@demo.test> REQUIRETLS\n"
+                "S: 555 5.5.4 REQUIRETLS needs TLS*\n"
+                "C: MAIL FROM:<alice@demo.test> HOLDFOR=2592001\n"
+                "S: 501 5.5.4 That time has passed*\n"
+                "C: MAIL FROM:<alice@demo.test> HOLDUNTIL=2003-07-01T08:52:37Z\n"
+                "S: 501 5.5.4 That time has passed*\n"
+                "C: MAIL FROM:<alice@demo.test> BY=7200;RT HOLDFOR=3600\n"
+                "S: 250 2.1.0 Ok\n"
+                "(rcpt)\n"
+                "(data)\n"
+                "C: TLS-Required: No\n"
+                "C: .\n"
+                "(queued)\n"
+                "C: MAIL FROM:<alice@demo.test> BY=-60;N\n"
+                "S: 250 2.1.0 Ok\n"
+                "C: RSET\n"
+                "S: 250 *\n"
+                "(quit)\n");
+    int64_t took = time(NULL) - before;
+    assert_int_equal(house->submit.flags,
+                     QUEUE_SUBMITTED | QUEUE_BY_RETURN | QUEUE_BY_TRACE | QUEUE_TLS_OPTIONAL);
+    assert_in_range(house->submit.deliver_by, before + 7200, before + 7200 + took);
+    assert_in_range(house->submit.hold_until, before + 3600, before + 3600 + took);
+    close_house(house);
+}
+
+static void nothing_waits_on_port_25(void **state)
+{
+    (void)state;
+    struct house *house = open_house("smtp", ROLE_SMTP);
+    talk(house, "(hello)\n"
+                "C: MAIL FROM:<x@away.example> HOLDFOR=60\n"
+                "S: 555 5.5.4 *\n"
+                "C: MAIL FROM:<x@away.example> BY=60;N\n"
+                "S: 250 2.1.0 Ok\n"
+                "(rcpt)\n"
+                "(data)\n"
+                "C: .\n"
+                "(queued)\n"
+                "(quit)\n");
+    assert_int_equal(house->submit.flags, 0);
+    assert_true(house->submit.deliver_by > 0);
+    assert_int_equal(house->submit.hold_until, 0);
     close_house(house);
 }
 
@@ -236,6 +292,7 @@ static void pipelined_commands_are_answered_in_order(void **state)
     talk(house, "C: EHLO c\\r\\nMAIL FROM:<x@y>\\r\\nRCPT TO:<nobody@demo.test>\\r\\nRCPT "
                 "TO:<bob@demo.test>\\r\\nDATA\\r\\nhello\\r\\n.\\r\\nQUIT\n"
                 "(greeting)\n"
+                "S: 250-*\n"
                 "S: 250-*\n"
                 "S: 250-*\n"
                 "S: 250-*\n"
@@ -808,6 +865,8 @@ int main(void)
         cmocka_unit_test(recipients_are_judged),
         cmocka_unit_test(an_account_sends_to_other_domains),
         cmocka_unit_test(on_port_25_auth_permits_other_domains),
+        cmocka_unit_test(what_the_sender_asks_for_goes_on),
+        cmocka_unit_test(nothing_waits_on_port_25),
         cmocka_unit_test(too_many_recipients_and_messages_are_said),
         cmocka_unit_test(pipelined_commands_are_answered_in_order),
         cmocka_unit_test(bad_octets_are_refused_at_the_end),
