@@ -27,11 +27,11 @@ struct outgoing_recipient {
     size_t text_octets;
 };
 
-struct destination;
+struct outlet;
 
 struct outgoing {
     struct outgoing *prev, *next; /* whose list it is in: the destination's */
-    struct destination *destination;
+    struct outlet *outlet;
     uint32_t queue_number; /* which queue waits for it, see struct relay */
     uint64_t request;      /* of queue's record */
     uint64_t id;

@@ -1,7 +1,7 @@
 /*
  * One connection to a server, as an SMTP or LMTP client: greeting, TLS, login, then one transaction
  * after the other for as long as its owner has messages. It decides nothing about which server that
- * is, or what a failure means for others; see destination.h. relay.
+ * is, or what a failure means for others; see outlet.h. relay.
  *
  *   peer_open ─> CONNECTING ─> GREETING ─> HELLO ─┬──────────────────> READY ──> QUIT
  *                    └─ (implicit TLS) ─> SECURING │<─ STARTTLS <─┤      │ next() a message

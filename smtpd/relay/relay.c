@@ -39,12 +39,12 @@ static void log_outcome(struct relay *relay, const struct outgoing *message, siz
         log_number("ms", (int64_t)(turn_now_ms() - message->began_ms)));
 }
 
-static uint32_t wait_of(const struct destination *destination)
+static uint32_t wait_of(const struct outlet *outlet)
 {
     uint64_t now = turn_now_ms();
-    if (!destination || destination->wait_until_ms <= now)
+    if (!outlet || outlet->wait_until_ms <= now)
         return 0;
-    return (uint32_t)(destination->wait_until_ms - now);
+    return (uint32_t)(outlet->wait_until_ms - now);
 }
 
 static void send_result(struct relay *relay, const struct outgoing *message)
@@ -55,8 +55,8 @@ static void send_result(struct relay *relay, const struct outgoing *message)
         .header = {.type = RELAY_RESULT, .request = message->request},
         .id = message->id,
         .recipients = (uint32_t)message->recipient_count,
-        .window = destination_window(message->destination),
-        .wait_ms = wait_of(message->destination),
+        .window = outlet_window(message->outlet),
+        .wait_ms = wait_of(message->outlet),
     };
     outgoing_append_outcomes(message, &tail);
     bool sent = tail.failed ? error_memory(&error)
@@ -73,13 +73,13 @@ static void send_result(struct relay *relay, const struct outgoing *message)
 
 static void exit_if_done(struct relay *relay)
 {
-    struct destination *destination, *next;
+    struct outlet *outlet, *next;
     if (!relay->role->stopping || relay->messages > 0)
         return;
     if (relay->connections == 0)
         role_exit(relay->role);
-    HASH_ITER (hh, relay->destinations, destination, next)
-        destination_quit(destination);
+    HASH_ITER (hh, relay->outlets, outlet, next)
+        outlet_quit(outlet);
 }
 
 void relay_finish(struct relay *relay, struct outgoing *message, const struct peer *peer)
@@ -103,7 +103,7 @@ static void on_free_ended(struct deferred *deferred)
         (struct relay *)(void *)((uint8_t *)deferred - offsetof(struct relay, free_ended));
     struct line *lines = relay->ended;
     relay->ended = NULL;
-    destination_free_lines(lines);
+    outlet_free_lines(lines);
 }
 
 void relay_connection_ended(struct relay *relay)
@@ -111,7 +111,7 @@ void relay_connection_ended(struct relay *relay)
     relay->connections--;
     turn_defer(&relay->turn, &relay->free_ended);
     if (relay->starved)
-        destination_feed(relay->starved);
+        outlet_feed(relay->starved);
     exit_if_done(relay);
 }
 
@@ -119,9 +119,9 @@ bool relay_has_room(struct relay *relay)
 {
     if (relay->connections < relay->connections_max)
         return true;
-    struct destination *destination, *next;
-    HASH_ITER (hh, relay->destinations, destination, next)
-        if (destination->waiting_count == 0 && destination_give_up_idle(destination))
+    struct outlet *outlet, *next;
+    HASH_ITER (hh, relay->outlets, outlet, next)
+        if (outlet->waiting_count == 0 && outlet_give_up_idle(outlet))
             break;
     return false; /* but soon: relay_connection_ended() */
 }
@@ -138,7 +138,7 @@ static bool on_any_message(struct role_peer *queue, const struct ipc_packet *pac
         return false;
     message->queue_number = relay->queue_number;
     relay->messages++;
-    destination_take(relay, message);
+    outlet_take(relay, message);
     return true;
 }
 
@@ -155,11 +155,11 @@ static bool on_message_file(void *owner, struct ipc_packet *packet, struct error
 
 static void on_queue_down(struct relay *relay)
 {
-    struct destination *destination, *next;
+    struct outlet *outlet, *next;
     relay->queue = NULL;
     relay->queue_number++;
-    HASH_ITER (hh, relay->destinations, destination, next)
-        destination_forget_messages(destination);
+    HASH_ITER (hh, relay->outlets, outlet, next)
+        outlet_forget_messages(outlet);
 }
 
 /* ---- the rest ---- */
@@ -169,11 +169,11 @@ static void on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
     (void)loop;
     (void)events;
     struct relay *relay = timer->data;
-    struct destination *destination, *next;
+    struct outlet *outlet, *next;
     uint64_t now = turn_now_ms();
-    HASH_ITER (hh, relay->destinations, destination, next)
-        if (destination_is_forgettable(destination, now))
-            destination_free(destination);
+    HASH_ITER (hh, relay->outlets, outlet, next)
+        if (outlet_is_forgettable(outlet, now))
+            outlet_free(outlet);
 }
 
 /* ---- birth ---- */

@@ -3,7 +3,7 @@
  * hosts, speaks SMTP or LMTP to them, and says what became of each recipient. Several may run:
  * queue gives all of a destination to the same one.
  *
- *   queue ─ RELAY_MESSAGE ─> outgoing ─> destination ─ target (DNS) ─> peer ─> the world
+ *   queue ─ RELAY_MESSAGE ─> outgoing ─> outlet ─ target (DNS) ─> peer ─> the world
  *         <─ RELAY_RESULT ──────┘
  */
 #ifndef SMTPD_RELAY_RELAY_H
@@ -11,7 +11,7 @@
 
 #include "common/role.h"
 #include "common/turn.h"
-#include "smtpd/relay/destination.h"
+#include "smtpd/relay/outlet.h"
 
 struct relay {
     struct role *role;
@@ -23,9 +23,9 @@ struct relay {
     struct tls_client *tls;
     char **passwords; /* of each route; NULL: none, or unreadable */
     uint8_t *chunk;   /* OUTGOING_CHUNK octets */
-    struct destination *destinations;
-    struct destination *starved; /* want a connection, but there are too many; oldest first */
-    struct line *ended;          /* connections to be freed at the end of the turn */
+    struct outlet *outlets;
+    struct outlet *starved; /* want a connection, but there are too many; oldest first */
+    struct line *ended;     /* connections to be freed at the end of the turn */
     struct deferred free_ended;
     unsigned connections;
     unsigned connections_max;

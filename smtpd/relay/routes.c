@@ -31,10 +31,9 @@ static bool sender_fits(const struct config_route *route, struct slice reverse_p
 const struct config_route *routes_find(const struct config *config, struct slice destination,
                                        struct slice reverse_path)
 {
-    bool named = slice_starts_with(destination, SLICE("="));
     for (size_t i = 0; i < config->route_count; i++) {
         const struct config_route *route = &config->routes[i];
-        if (domain_fits(route, destination) && (named || sender_fits(route, reverse_path)))
+        if (domain_fits(route, destination) && sender_fits(route, reverse_path))
             return route;
     }
     return NULL;

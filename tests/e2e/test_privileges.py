@@ -12,7 +12,7 @@ from house import PASSWORD, ROOT, UID_BASE
 # Numbers of enum role_kind (common/role_kind.h); with uid-base they are the uids.
 KINDS = ["master", "journal", "auth", "check", "keys", "smtpd-session", "smtpd-submission",
          "smtpd-filter", "smtpd-queue", "smtpd-deliver", "imapd-login", "imapd-mailbox",
-         "pop3d-login", "pop3d-maildrop", "resolver"]
+         "pop3d-login", "pop3d-maildrop", "resolver", "smtpd-relay"]
 MAIL_UID = UID_BASE + 50
 LIBRARIES = {"link OpenSSL": "libcrypto.so", "link Berkeley DB": "libdb-5.3.so", "link PAM": "libpam.so"}
 

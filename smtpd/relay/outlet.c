@@ -1,5 +1,5 @@
-/* Messages and connections of one destination; see destination.h. relay. */
-#include "smtpd/relay/destination.h"
+/* Messages and connections of one outlet; see outlet.h. relay. */
+#include "smtpd/relay/outlet.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +25,7 @@ enum {
 struct line {
     struct peer peer; /* its owner is this line */
     struct line *prev, *next;
-    struct destination *destination;
+    struct outlet *outlet;
     struct target *target; /* a share */
     size_t place;
     uint64_t number; /* for the log */
@@ -36,67 +36,65 @@ struct line {
     struct peer_settings settings;
 };
 
-static void work_later(struct destination *destination)
+static void work_later(struct outlet *outlet)
 {
-    turn_defer(&destination->relay->turn, &destination->work);
+    turn_defer(&outlet->relay->turn, &outlet->work);
 }
 
 /* ---- what queue is told ---- */
 
-unsigned destination_window(const struct destination *destination)
+unsigned outlet_window(const struct outlet *outlet)
 {
-    if (!destination)
+    if (!outlet)
         return 1;
-    unsigned most = destination->allowed * (destination->pipelines ? AHEAD : 1);
+    unsigned most = outlet->allowed * (outlet->pipelines ? AHEAD : 1);
     return most < RELAY_WINDOW_MAX ? most : RELAY_WINDOW_MAX;
 }
 
 /* Of 60 s to 30 min, a fifth more or less: many destinations that failed together (the line was
  * down) are not tried again together. */
-static void wait_after_failure(struct destination *destination)
+static void wait_after_failure(struct outlet *outlet)
 {
-    unsigned doublings =
-        destination->failures < WAIT_DOUBLINGS ? destination->failures : WAIT_DOUBLINGS;
+    unsigned doublings = outlet->failures < WAIT_DOUBLINGS ? outlet->failures : WAIT_DOUBLINGS;
     uint64_t wait_ms = (uint64_t)WAIT_LEAST_MS << doublings;
     if (wait_ms > WAIT_MOST_MS)
         wait_ms = WAIT_MOST_MS;
     wait_ms = wait_ms * 4 / 5 + randombytes_uniform((uint32_t)wait_ms * 2 / 5);
-    destination->failures++;
-    destination->allowed = 1;
-    destination->wait_until_ms = turn_now_ms() + wait_ms;
+    outlet->failures++;
+    outlet->allowed = 1;
+    outlet->wait_until_ms = turn_now_ms() + wait_ms;
 }
 
-static void succeed(struct destination *destination)
+static void succeed(struct outlet *outlet)
 {
-    destination->failures = 0;
-    destination->wait_until_ms = 0;
-    if (destination->allowed < destination->most)
-        destination->allowed++;
+    outlet->failures = 0;
+    outlet->wait_until_ms = 0;
+    if (outlet->allowed < outlet->most)
+        outlet->allowed++;
 }
 
-static void finish(struct destination *destination, struct outgoing *message,
-                   const struct peer *peer)
+static void finish(struct outlet *outlet, struct outgoing *message, const struct peer *peer)
 {
-    destination->under_way--;
-    destination->unused_since_ms = turn_now_ms();
-    relay_finish(destination->relay, message, peer);
+    outlet->under_way--;
+    outlet->unused_since_ms = turn_now_ms();
+    relay_finish(outlet->relay, message, peer);
 }
 
-static void settle_and_finish(struct destination *destination, struct outgoing *message,
+static void settle_and_finish(struct outlet *outlet, struct outgoing *message,
                               const struct outcome *outcome)
 {
     outgoing_settle_rest(message, outcome);
-    finish(destination, message, NULL);
+    finish(outlet, message, NULL);
 }
 
 /* All that waits, since there is no connection and none to be had. */
-static void settle_waiting(struct destination *destination, const struct outcome *outcome)
+static void settle_waiting(struct outlet *outlet, const struct outcome *outcome)
 {
-    while (destination->waiting) {
-        struct outgoing *message = destination->waiting;
-        DL_DELETE(destination->waiting, message);
-        destination->waiting_count--;
-        settle_and_finish(destination, message, outcome);
+    while (outlet->waiting) {
+        struct outgoing *message = outlet->waiting;
+        DL_DELETE(outlet->waiting, message);
+        outlet->waiting_count--;
+        settle_and_finish(outlet, message, outcome);
     }
 }
 
@@ -107,12 +105,12 @@ static void format_failure(const char *code, const char *words, struct buffer *t
     outcome_text_format(&(struct outcome_text){.words = slice_of_string(line)}, text);
 }
 
-static void fail_waiting(struct destination *destination, enum relay_status status,
-                         const char *code, const char *words)
+static void fail_waiting(struct outlet *outlet, enum relay_status status, const char *code,
+                         const char *words)
 {
     struct buffer text = BUFFER_WITH_LIMIT(RELAY_TEXT_MAX);
     format_failure(code, words, &text);
-    settle_waiting(destination, &(struct outcome){.status = status, .text = buffer_slice(&text)});
+    settle_waiting(outlet, &(struct outcome){.status = status, .text = buffer_slice(&text)});
     buffer_clear(&text);
 }
 
@@ -142,7 +140,7 @@ static void read_tlsa(struct line *line, const struct target_host *host)
 static void choose_tls(struct line *line, const struct target_host *host)
 {
     struct peer_settings *settings = &line->settings;
-    const struct config_route *route = line->destination->route;
+    const struct config_route *route = line->outlet->route;
     enum config_route_tls wish = route ? route->tls : CONFIG_TLS_MAY;
     settings->implicit_tls = route && route->implicit_tls;
     settings->server.name = host->has_name ? host->name : NULL;
@@ -160,12 +158,12 @@ static void choose_tls(struct line *line, const struct target_host *host)
         settings->tls = PEER_TLS_NEVER;
 }
 
-static struct ip_address choose_source(struct destination *destination, uint8_t family)
+static struct ip_address choose_source(struct outlet *outlet, uint8_t family)
 {
-    const struct config_route *route = destination->route;
+    const struct config_route *route = outlet->route;
     for (size_t i = 0; route && i < route->source.count; i++) {
         const struct ip_address *source =
-            &route->source.items[destination->next_source++ % route->source.count];
+            &route->source.items[outlet->next_source++ % route->source.count];
         if (source->family == family)
             return *source;
     }
@@ -174,9 +172,9 @@ static struct ip_address choose_source(struct destination *destination, uint8_t 
 
 static void connect_line(struct line *line)
 {
-    struct destination *destination = line->destination;
-    struct relay *relay = destination->relay;
-    const struct config_route *route = destination->route;
+    struct outlet *outlet = line->outlet;
+    struct relay *relay = outlet->relay;
+    const struct config_route *route = outlet->route;
     const struct config *config = &relay->role->config;
     const struct target_place *place = &line->target->places[line->place];
     const struct target_host *host = &line->target->hosts[place->host];
@@ -184,7 +182,7 @@ static void connect_line(struct line *line)
         .host = host->name,
         .address = place->address,
         .port = route ? route->port : 25,
-        .source = choose_source(destination, place->address.family),
+        .source = choose_source(outlet, place->address.family),
         .helo = route && route->helo.text ? route->helo.text : config->hostname,
         .lmtp = route && route->protocol == CONFIG_ROUTE_LMTP,
         .tls_client = relay->tls,
@@ -200,19 +198,19 @@ static void connect_line(struct line *line)
     peer_open(&line->peer, &line->settings, &line_handler, &relay->turn, relay->chunk);
 }
 
-static bool open_line(struct destination *destination, size_t place, bool plain)
+static bool open_line(struct outlet *outlet, size_t place, bool plain)
 {
     struct line *line = calloc(1, sizeof(*line));
     if (!line)
         return false;
-    line->destination = destination;
-    line->target = target_share(destination->target);
+    line->outlet = outlet;
+    line->target = target_share(outlet->target);
     line->place = place;
     line->plain = plain;
-    DL_APPEND(destination->lines, line);
-    destination->line_count++;
-    destination->opening++;
-    destination->relay->connections++;
+    DL_APPEND(outlet->lines, line);
+    outlet->line_count++;
+    outlet->opening++;
+    outlet->relay->connections++;
     connect_line(line);
     return true;
 }
@@ -220,27 +218,27 @@ static bool open_line(struct destination *destination, size_t place, bool plain)
 /* The connection is no more; freed at the end of the turn. */
 static void end_line(struct line *line)
 {
-    struct destination *destination = line->destination;
-    struct relay *relay = destination->relay;
-    DL_DELETE(destination->lines, line);
-    destination->line_count -= !line->is_leaving;
-    destination->opening -= !line->is_ready;
-    destination->unused_since_ms = turn_now_ms();
-    line->destination = NULL;
+    struct outlet *outlet = line->outlet;
+    struct relay *relay = outlet->relay;
+    DL_DELETE(outlet->lines, line);
+    outlet->line_count -= !line->is_leaving;
+    outlet->opening -= !line->is_ready;
+    outlet->unused_since_ms = turn_now_ms();
+    line->outlet = NULL;
     DL_APPEND(relay->ended, line);
     relay_connection_ended(relay);
 }
 
 static void log_connection(const struct line *line, const struct peer_failure *why)
 {
-    const struct destination *destination = line->destination;
+    const struct outlet *outlet = line->outlet;
     const struct peer *peer = &line->peer;
     char address[IP_ADDRESS_TEXT_SIZE];
     ip_address_format(&line->settings.address, address);
     int64_t took_ms = (int64_t)(turn_now_ms() - peer->opened_ms);
     if (!why)
-        LOG(&destination->relay->role->log, LOG_INFO, "connected_to",
-            log_hex("connection", line->number), log_bytes("destination", destination->name),
+        LOG(&outlet->relay->role->log, LOG_INFO, "connected_to",
+            log_hex("connection", line->number), log_bytes("destination", outlet->name),
             log_text("host", line->settings.host), log_text("address", address),
             log_number("port", line->settings.port),
             log_text("tls", peer->tls_version ? peer->tls_version : "none"),
@@ -248,8 +246,8 @@ static void log_connection(const struct line *line, const struct peer_failure *w
             log_text("verified", peer->tls_verified ? peer->tls_verified : ""),
             log_number("ms", took_ms));
     else
-        LOG(&destination->relay->role->log, LOG_WARNING, "connection_failed",
-            log_hex("connection", line->number), log_bytes("destination", destination->name),
+        LOG(&outlet->relay->role->log, LOG_WARNING, "connection_failed",
+            log_hex("connection", line->number), log_bytes("destination", outlet->name),
             log_text("host", line->settings.host), log_text("address", address),
             log_number("port", line->settings.port), log_text("code", why->code),
             log_text("error", why->words), log_bytes("reply", buffer_slice(&why->reply)),
@@ -259,15 +257,15 @@ static void log_connection(const struct line *line, const struct peer_failure *w
 /* ---- failures of a connection ---- */
 
 /* Every place was tried by this line. What waits is settled, unless others carry it. */
-static void fail_destination(struct line *line, const struct peer_failure *why)
+static void fail_outlet(struct line *line, const struct peer_failure *why)
 {
-    struct destination *destination = line->destination;
-    if (destination->line_count > destination->opening) {
+    struct outlet *outlet = line->outlet;
+    if (outlet->line_count > outlet->opening) {
         /* The server lets us have those that stand, and no more. */
-        destination->allowed = destination->line_count - destination->opening;
+        outlet->allowed = outlet->line_count - outlet->opening;
         return;
     }
-    if (destination->opening > 1)
+    if (outlet->opening > 1)
         return; /* others are still being tried */
     struct buffer text = BUFFER_WITH_LIMIT(RELAY_TEXT_MAX);
     struct outcome outcome = {.status = RELAY_TEMPORARY};
@@ -276,17 +274,17 @@ static void fail_destination(struct line *line, const struct peer_failure *why)
     peer_append_outcome(&line->settings, slice_of_string(why->code), why->words,
                         buffer_slice(&why->reply), &text);
     outcome.text = buffer_slice(&text);
-    wait_after_failure(destination);
-    settle_waiting(destination, &outcome);
+    wait_after_failure(outlet);
+    settle_waiting(outlet, &outcome);
     buffer_clear(&text);
-    destination->best_place = 0;
+    outlet->best_place = 0;
 }
 
 /* Without TLS, where anything is allowed and the handshake was what failed; else the next place.
  * False: there is none. */
 static bool try_next(struct line *line, const struct peer_failure *why)
 {
-    if (line->destination->waiting_count == 0 || line->destination->relay->role->stopping)
+    if (line->outlet->waiting_count == 0 || line->outlet->relay->role->stopping)
         return false;
     if (why->kind == PEER_BAD_TLS && line->settings.tls == PEER_TLS_MAY) {
         line->plain = true;
@@ -294,23 +292,23 @@ static bool try_next(struct line *line, const struct peer_failure *why)
         line->plain = false;
         line->place++;
     }
-    return line->place < line->target->place_count && line->target == line->destination->target;
+    return line->place < line->target->place_count && line->target == line->outlet->target;
 }
 
 static void on_closed(struct peer *peer, const struct peer_failure *why)
 {
     struct line *line = peer->owner;
-    struct destination *destination = line->destination;
+    struct outlet *outlet = line->outlet;
     if (why)
         log_connection(line, why);
     bool goes_on = why && !line->is_ready && try_next(line, why)
-                   && open_line(destination, line->place, line->plain);
+                   && open_line(outlet, line->place, line->plain);
     if (why && !line->is_ready && !goes_on)
-        fail_destination(line, why);
+        fail_outlet(line, why);
     else if (why && line->is_ready && peer->transactions == 0)
-        destination->failures++;
+        outlet->failures++;
     end_line(line);
-    work_later(destination);
+    work_later(outlet);
 }
 
 /* ---- messages of a connection ---- */
@@ -318,78 +316,77 @@ static void on_closed(struct peer *peer, const struct peer_failure *why)
 static void on_ready(struct peer *peer)
 {
     struct line *line = peer->owner;
-    struct destination *destination = line->destination;
+    struct outlet *outlet = line->outlet;
     line->is_ready = true;
-    destination->opening--;
-    destination->relay->served++;
-    destination->pipelines = capabilities_offer(&peer->offers, OFFERS_PIPELINING);
-    if (line->target == destination->target)
-        destination->best_place = line->place;
+    outlet->opening--;
+    outlet->relay->served++;
+    outlet->pipelines = capabilities_offer(&peer->offers, OFFERS_PIPELINING);
+    if (line->target == outlet->target)
+        outlet->best_place = line->place;
     log_connection(line, NULL);
 }
 
-static bool can_open_more(const struct destination *destination)
+static bool can_open_more(const struct outlet *outlet)
 {
-    return destination->opening > 0 || destination->line_count < destination->allowed;
+    return outlet->opening > 0 || outlet->line_count < outlet->allowed;
 }
 
 /* messages-per-minute: a bucket of one second's worth, one at least. */
-static bool take_token(struct destination *destination)
+static bool take_token(struct outlet *outlet)
 {
-    if (!destination->route || destination->route->messages_per_minute == 0)
+    if (!outlet->route || outlet->route->messages_per_minute == 0)
         return true;
-    double per_ms = destination->route->messages_per_minute / 60000.0;
+    double per_ms = outlet->route->messages_per_minute / 60000.0;
     double most = per_ms * 1000.0 > 1.0 ? per_ms * 1000.0 : 1.0;
     uint64_t now = turn_now_ms();
-    destination->tokens += (double)(now - destination->tokens_at_ms) * per_ms;
-    destination->tokens_at_ms = now;
-    if (destination->tokens > most)
-        destination->tokens = most;
-    if (destination->tokens >= 1.0) {
-        destination->tokens -= 1.0;
+    outlet->tokens += (double)(now - outlet->tokens_at_ms) * per_ms;
+    outlet->tokens_at_ms = now;
+    if (outlet->tokens > most)
+        outlet->tokens = most;
+    if (outlet->tokens >= 1.0) {
+        outlet->tokens -= 1.0;
         return true;
     }
-    ev_timer_set(&destination->rate_timer, (1.0 - destination->tokens) / per_ms / 1000.0 + 0.001,
-                 0.0);
-    ev_timer_start(destination->relay->role->loop, &destination->rate_timer);
+    ev_timer_set(&outlet->rate_timer, (1.0 - outlet->tokens) / per_ms / 1000.0 + 0.001, 0.0);
+    ev_timer_start(outlet->relay->role->loop, &outlet->rate_timer);
     return false;
 }
 
 static struct outgoing *on_next(struct peer *peer, bool ahead)
 {
     struct line *line = peer->owner;
-    struct destination *destination = line->destination;
-    struct outgoing *message = destination->waiting;
-    if (!message || ev_is_active(&destination->rate_timer))
+    struct outlet *outlet = line->outlet;
+    struct outgoing *message = outlet->waiting;
+    if (!message || ev_is_active(&outlet->rate_timer))
         return NULL;
     /* Behind a message that is slow to be answered only if no connection could be free sooner. */
-    if (ahead && can_open_more(destination))
+    if (ahead && can_open_more(outlet))
         return NULL;
-    if (!take_token(destination))
+    if (!take_token(outlet))
         return NULL;
-    DL_DELETE(destination->waiting, message);
-    destination->waiting_count--;
+    DL_DELETE(outlet->waiting, message);
+    outlet->waiting_count--;
     return message;
 }
 
 static void on_settled(struct peer *peer, struct outgoing *message)
 {
     struct line *line = peer->owner;
-    struct destination *destination = line->destination;
-    if (destination->wait_until_ms <= turn_now_ms())
-        succeed(destination);
-    finish(destination, message, peer);
+    struct outlet *outlet = line->outlet;
+    if (outlet->wait_until_ms <= turn_now_ms())
+        succeed(outlet);
+    finish(outlet, message, peer);
 }
 
 static void on_returned(struct peer *peer, struct outgoing *message, const struct peer_failure *why)
 {
     struct line *line = peer->owner;
-    struct destination *destination = line->destination;
-    bool lost = message->queue_number != destination->relay->queue_number;
+    struct outlet *outlet = line->outlet;
+    bool lost = message->queue_number != outlet->relay->queue_number;
     message->tries += why != NULL;
     if (!lost && message->tries < TRIES_MAX && !(why && why->kind == PEER_LOCAL)) {
-        DL_PREPEND(destination->waiting, message);
-        destination->waiting_count++;
+        DL_PREPEND(outlet->waiting, message);
+        outlet->waiting_count++;
         return;
     }
     struct buffer text = BUFFER_WITH_LIMIT(RELAY_TEXT_MAX);
@@ -400,27 +397,27 @@ static void on_returned(struct peer *peer, struct outgoing *message, const struc
                          &(struct outcome){.status = RELAY_TEMPORARY, .text = buffer_slice(&text)});
     buffer_clear(&text);
     if (why && why->kind != PEER_LOCAL)
-        wait_after_failure(destination);
-    finish(destination, message, peer);
+        wait_after_failure(outlet);
+    finish(outlet, message, peer);
 }
 
 static void on_leaving(struct peer *peer)
 {
     struct line *line = peer->owner;
     line->is_leaving = true;
-    line->destination->line_count--;
-    if (line->destination->waiting_count > 0)
-        work_later(line->destination);
+    line->outlet->line_count--;
+    if (line->outlet->waiting_count > 0)
+        work_later(line->outlet);
 }
 
 static void on_slowed(struct peer *peer)
 {
     struct line *line = peer->owner;
-    struct destination *destination = line->destination;
-    if (destination->allowed > 1)
-        destination->allowed = destination->allowed / 2;
+    struct outlet *outlet = line->outlet;
+    if (outlet->allowed > 1)
+        outlet->allowed = outlet->allowed / 2;
     else
-        wait_after_failure(destination);
+        wait_after_failure(outlet);
 }
 
 static const struct peer_handler line_handler = {
@@ -433,7 +430,7 @@ static const struct peer_handler line_handler = {
     .closed = on_closed,
 };
 
-void destination_free_lines(struct line *lines)
+void outlet_free_lines(struct line *lines)
 {
     struct line *line, *next;
     DL_FOREACH_SAFE (lines, line, next) {
@@ -447,50 +444,48 @@ void destination_free_lines(struct line *lines)
 
 static void on_target(void *owner, struct target *target, const struct target_failure *why)
 {
-    struct destination *destination = owner;
-    destination->search = NULL;
+    struct outlet *outlet = owner;
+    outlet->search = NULL;
     if (target) {
-        target_release(destination->target);
-        destination->target = target;
-        destination->best_place = 0;
-        work_later(destination);
+        target_release(outlet->target);
+        outlet->target = target;
+        outlet->best_place = 0;
+        work_later(outlet);
         return;
     }
-    LOG(&destination->relay->role->log, LOG_WARNING, "no_target",
-        log_bytes("destination", destination->name), log_text("code", why->code),
-        log_text("error", why->words));
+    LOG(&outlet->relay->role->log, LOG_WARNING, "no_target", log_bytes("destination", outlet->name),
+        log_text("code", why->code), log_text("error", why->words));
     if (why->status == RELAY_TEMPORARY)
-        wait_after_failure(destination);
-    fail_waiting(destination, why->status, why->code, why->words);
+        wait_after_failure(outlet);
+    fail_waiting(outlet, why->status, why->code, why->words);
 }
 
-static bool has_target(const struct destination *destination)
+static bool has_target(const struct outlet *outlet)
 {
-    return destination->target && destination->target->good_until_ms > turn_now_ms();
+    return outlet->target && outlet->target->good_until_ms > turn_now_ms();
 }
 
-static void find_target(struct destination *destination)
+static void find_target(struct outlet *outlet)
 {
-    struct relay *relay = destination->relay;
-    if (destination->search)
+    struct relay *relay = outlet->relay;
+    if (outlet->search)
         return;
-    if (slice_starts_with(destination->name, SLICE("="))
-        && !(destination->route && destination->route->host.text)) {
-        fail_waiting(destination, RELAY_TEMPORARY, "4.3.5",
+    if (slice_starts_with(outlet->name, SLICE("="))
+        && !(outlet->route && outlet->route->host.text)) {
+        fail_waiting(outlet, RELAY_TEMPORARY, "4.3.5",
                      "the configuration has no route of that name with a host");
         return;
     }
-    destination->search = target_search(&relay->targets, destination->route, destination->name,
-                                        on_target, destination);
-    if (!destination->search)
-        fail_waiting(destination, RELAY_TEMPORARY, "4.3.0", "no memory");
+    outlet->search = target_search(&relay->targets, outlet->route, outlet->name, on_target, outlet);
+    if (!outlet->search)
+        fail_waiting(outlet, RELAY_TEMPORARY, "4.3.0", "no memory");
 }
 
-static unsigned poke_idle(struct destination *destination)
+static unsigned poke_idle(struct outlet *outlet)
 {
     unsigned idle = 0;
     struct line *line;
-    DL_FOREACH (destination->lines, line)
+    DL_FOREACH (outlet->lines, line)
         if (peer_is_idle(&line->peer)) {
             peer_poke(&line->peer);
             idle++;
@@ -498,45 +493,45 @@ static unsigned poke_idle(struct destination *destination)
     return idle;
 }
 
-static void poke_busy(struct destination *destination)
+static void poke_busy(struct outlet *outlet)
 {
     struct line *line;
-    DL_FOREACH (destination->lines, line)
+    DL_FOREACH (outlet->lines, line)
         if (line->is_ready)
             peer_poke(&line->peer);
 }
 
-static void starve(struct destination *destination)
+static void starve(struct outlet *outlet)
 {
-    if (destination->is_starved)
+    if (outlet->is_starved)
         return;
-    destination->is_starved = true;
-    DL_APPEND2(destination->relay->starved, destination, prev_starved, next_starved);
+    outlet->is_starved = true;
+    DL_APPEND2(outlet->relay->starved, outlet, prev_starved, next_starved);
 }
 
-static void stop_starving(struct destination *destination)
+static void stop_starving(struct outlet *outlet)
 {
-    if (!destination->is_starved)
+    if (!outlet->is_starved)
         return;
-    destination->is_starved = false;
-    DL_DELETE2(destination->relay->starved, destination, prev_starved, next_starved);
+    outlet->is_starved = false;
+    DL_DELETE2(outlet->relay->starved, outlet, prev_starved, next_starved);
 }
 
 /* As many connections as there are messages without one. */
-static void open_lines(struct destination *destination, size_t served)
+static void open_lines(struct outlet *outlet, size_t served)
 {
-    while (destination->waiting_count > served && destination->line_count < destination->allowed) {
-        if (!has_target(destination)) {
-            find_target(destination);
+    while (outlet->waiting_count > served && outlet->line_count < outlet->allowed) {
+        if (!has_target(outlet)) {
+            find_target(outlet);
             return;
         }
-        if (!relay_has_room(destination->relay)) {
-            starve(destination);
+        if (!relay_has_room(outlet->relay)) {
+            starve(outlet);
             return;
         }
-        if (!open_line(destination, destination->best_place, false)) {
-            if (destination->line_count == 0)
-                fail_waiting(destination, RELAY_TEMPORARY, "4.3.0", "no memory for a connection");
+        if (!open_line(outlet, outlet->best_place, false)) {
+            if (outlet->line_count == 0)
+                fail_waiting(outlet, RELAY_TEMPORARY, "4.3.0", "no memory for a connection");
             return;
         }
         served++;
@@ -545,14 +540,14 @@ static void open_lines(struct destination *destination, size_t served)
 
 static void on_work(struct deferred *deferred)
 {
-    struct destination *destination =
-        (struct destination *)(void *)((uint8_t *)deferred - offsetof(struct destination, work));
-    if (destination->waiting_count == 0)
+    struct outlet *outlet =
+        (struct outlet *)(void *)((uint8_t *)deferred - offsetof(struct outlet, work));
+    if (outlet->waiting_count == 0)
         return;
-    size_t served = poke_idle(destination) + destination->opening;
-    open_lines(destination, served);
-    if (!can_open_more(destination))
-        poke_busy(destination);
+    size_t served = poke_idle(outlet) + outlet->opening;
+    open_lines(outlet, served);
+    if (!can_open_more(outlet))
+        poke_busy(outlet);
 }
 
 static void on_rate_timer(struct ev_loop *loop, ev_timer *timer, int events)
@@ -581,32 +576,32 @@ static char *make_key(const struct relay *relay, const struct config_route *rout
     return key;
 }
 
-static struct destination *new_destination(struct relay *relay, const struct config_route *route,
-                                           char *key, size_t octets)
+static struct outlet *new_outlet(struct relay *relay, const struct config_route *route, char *key,
+                                 size_t octets)
 {
-    struct destination *destination = calloc(1, sizeof(*destination));
-    if (!destination)
+    struct outlet *outlet = calloc(1, sizeof(*outlet));
+    if (!outlet)
         return NULL;
-    destination->relay = relay;
-    destination->route = route;
-    destination->key = key;
-    destination->key_octets = octets;
-    destination->allowed = 1;
-    destination->most = route && route->connections ? route->connections
-                                                    : relay->role->config.relay.per_destination;
-    destination->tokens = 1.0;
-    destination->tokens_at_ms = destination->unused_since_ms = turn_now_ms();
-    destination->work = (struct deferred){.run = on_work};
-    ev_timer_init(&destination->rate_timer, on_rate_timer, 0.0, 0.0);
-    destination->rate_timer.data = destination;
-    HASH_ADD_KEYPTR(hh, relay->destinations, key, octets, destination);
-    if (hash_table_holds(&destination->hh))
-        return destination;
-    free(destination);
+    outlet->relay = relay;
+    outlet->route = route;
+    outlet->key = key;
+    outlet->key_octets = octets;
+    outlet->allowed = 1;
+    outlet->most = route && route->connections ? route->connections
+                                               : relay->role->config.relay.per_destination;
+    outlet->tokens = 1.0;
+    outlet->tokens_at_ms = outlet->unused_since_ms = turn_now_ms();
+    outlet->work = (struct deferred){.run = on_work};
+    ev_timer_init(&outlet->rate_timer, on_rate_timer, 0.0, 0.0);
+    outlet->rate_timer.data = outlet;
+    HASH_ADD_KEYPTR(hh, relay->outlets, key, octets, outlet);
+    if (hash_table_holds(&outlet->hh))
+        return outlet;
+    free(outlet);
     return NULL;
 }
 
-static struct destination *find_destination(struct relay *relay, const struct outgoing *message)
+static struct outlet *find_outlet(struct relay *relay, const struct outgoing *message)
 {
     const struct config_route *route =
         routes_find(&relay->role->config, message->destination_name, message->reverse_path);
@@ -614,65 +609,65 @@ static struct destination *find_destination(struct relay *relay, const struct ou
     char *key = make_key(relay, route, message->destination_name, &octets, &name_at);
     if (!key)
         return NULL;
-    struct destination *destination;
-    HASH_FIND(hh, relay->destinations, key, octets, destination);
-    if (!destination) {
-        destination = new_destination(relay, route, key, octets);
-        if (destination) {
-            destination->name = slice_of(key + name_at, octets - name_at);
-            return destination;
+    struct outlet *outlet;
+    HASH_FIND(hh, relay->outlets, key, octets, outlet);
+    if (!outlet) {
+        outlet = new_outlet(relay, route, key, octets);
+        if (outlet) {
+            outlet->name = slice_of(key + name_at, octets - name_at);
+            return outlet;
         }
     }
     free(key);
-    return destination;
+    return outlet;
 }
 
 /* ---- what the role calls ---- */
 
-void destination_take(struct relay *relay, struct outgoing *message)
+void outlet_take(struct relay *relay, struct outgoing *message)
 {
-    struct destination *destination = find_destination(relay, message);
-    message->destination = destination;
-    if (!destination) {
+    struct outlet *outlet = find_outlet(relay, message);
+    message->outlet = outlet;
+    if (!outlet) {
         struct outcome outcome = {.status = RELAY_TEMPORARY,
                                   .text = SLICE("4.3.0 no memory for a destination")};
         outgoing_settle_rest(message, &outcome);
         relay_finish(relay, message, NULL);
         return;
     }
-    DL_APPEND(destination->waiting, message);
-    destination->waiting_count++;
-    destination->under_way++;
-    work_later(destination);
+    DL_APPEND(outlet->waiting, message);
+    outlet->waiting_count++;
+    outlet->under_way++;
+    work_later(outlet);
 }
 
-void destination_forget_messages(struct destination *destination)
+void outlet_forget_messages(struct outlet *outlet)
 {
     struct line *line;
-    settle_waiting(destination, &(struct outcome){.status = RELAY_TEMPORARY});
-    DL_FOREACH (destination->lines, line)
+    settle_waiting(outlet, &(struct outcome){.status = RELAY_TEMPORARY});
+    DL_FOREACH (outlet->lines, line)
         if (!peer_is_idle(&line->peer))
             peer_abort(&line->peer, "the queue is gone");
 }
 
-void destination_quit(struct destination *destination)
+void outlet_quit(struct outlet *outlet)
 {
     struct line *line;
-    DL_FOREACH (destination->lines, line)
+    DL_FOREACH (outlet->lines, line)
         if (!line->is_leaving)
             peer_quit(&line->peer);
 }
 
-void destination_feed(struct destination *destination)
+void outlet_feed(struct outlet *outlet)
 {
-    stop_starving(destination);
-    work_later(destination);
+    stop_starving(outlet);
+    work_later(outlet);
 }
 
-bool destination_give_up_idle(struct destination *destination)
+bool outlet_give_up_idle(struct outlet *outlet)
 {
     struct line *line;
-    DL_FOREACH (destination->lines, line) {
+    DL_FOREACH (outlet->lines, line) {
         if (!peer_is_idle(&line->peer))
             continue;
         peer_quit(&line->peer);
@@ -681,21 +676,21 @@ bool destination_give_up_idle(struct destination *destination)
     return false;
 }
 
-bool destination_is_forgettable(const struct destination *destination, uint64_t now_ms)
+bool outlet_is_forgettable(const struct outlet *outlet, uint64_t now_ms)
 {
-    return destination->under_way == 0 && destination->line_count == 0 && !destination->search
-           && destination->unused_since_ms + REMEMBERED_MS < now_ms
-           && destination->wait_until_ms + REMEMBERED_MS < now_ms;
+    return outlet->under_way == 0 && outlet->line_count == 0 && !outlet->search
+           && outlet->unused_since_ms + REMEMBERED_MS < now_ms
+           && outlet->wait_until_ms + REMEMBERED_MS < now_ms;
 }
 
-void destination_free(struct destination *destination)
+void outlet_free(struct outlet *outlet)
 {
-    HASH_DEL(destination->relay->destinations, destination);
-    stop_starving(destination);
-    turn_cancel(&destination->work);
-    ev_timer_stop(destination->relay->role->loop, &destination->rate_timer);
-    target_search_drop(destination->search);
-    target_release(destination->target);
-    free(destination->key);
-    free(destination);
+    HASH_DEL(outlet->relay->outlets, outlet);
+    stop_starving(outlet);
+    turn_cancel(&outlet->work);
+    ev_timer_stop(outlet->relay->role->loop, &outlet->rate_timer);
+    target_search_drop(outlet->search);
+    target_release(outlet->target);
+    free(outlet->key);
+    free(outlet);
 }

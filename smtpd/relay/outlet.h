@@ -1,8 +1,8 @@
 /*
- * Everything that goes to one place: its messages under way, its connections, and how much it
- * takes. relay.
+ * The way out to one destination: its messages under way, its connections, and how much it takes.
+ * relay.
  *
- *   destination_take ─> waiting ──next()──> a peer ──settled()──> RELAY_RESULT
+ *   outlet_take ─> waiting ──next()──> a peer ──settled()──> RELAY_RESULT
  *                         ^  └─ the place cannot be reached: settled by what was the matter
  *                         └──returned()── the connection ended before the message was sent
  *
@@ -11,8 +11,8 @@
  * whole (no address, no connection, no TLS where it must be) says so with wait_ms, and what waits
  * is settled at once: queue has the schedule.
  */
-#ifndef SMTPD_RELAY_DESTINATION_H
-#define SMTPD_RELAY_DESTINATION_H
+#ifndef SMTPD_RELAY_OUTLET_H
+#define SMTPD_RELAY_OUTLET_H
 
 #include "common/hash_table.h"
 #include "smtpd/relay/outgoing.h"
@@ -22,7 +22,7 @@
 struct relay;
 struct line;
 
-struct destination {
+struct outlet {
     UT_hash_handle hh;
     struct relay *relay;
     const struct config_route *route; /* NULL: the DNS decides */
@@ -40,15 +40,15 @@ struct destination {
     unsigned allowed; /* connections at once, as of now */
     unsigned most;    /* the configuration's */
     unsigned next_source;
-    bool pipelines;                                  /* the last server that was reached */
-    struct destination *prev_starved, *next_starved; /* relay->starved */
+    bool pipelines;                             /* the last server that was reached */
+    struct outlet *prev_starved, *next_starved; /* relay->starved */
     bool is_starved;
 
     struct target *target;
     struct target_search *search;
     size_t best_place; /* of the target: where connections were possible */
 
-    unsigned failures;      /* of the whole destination, in succession */
+    unsigned failures;      /* of the whole outlet, in succession */
     uint64_t wait_until_ms; /* turn_now_ms() */
     uint64_t unused_since_ms;
     double tokens; /* messages-per-minute: messages that may begin now */
@@ -58,28 +58,28 @@ struct destination {
 };
 
 /* Takes the message. No memory for its destination: it is settled, temporarily. */
-void destination_take(struct relay *relay, struct outgoing *message);
+void outlet_take(struct relay *relay, struct outgoing *message);
 
 /* Messages that may be under way from now on; NULL is fine. */
-unsigned destination_window(const struct destination *destination);
+unsigned outlet_window(const struct outlet *outlet);
 
 /* queue is gone: its messages are dropped, connections that carry some are cut. */
-void destination_forget_messages(struct destination *destination);
+void outlet_forget_messages(struct outlet *outlet);
 
 /* All connections end; no message is under way. */
-void destination_quit(struct destination *destination);
+void outlet_quit(struct outlet *outlet);
 
 /* A connection may be opened that could not before. */
-void destination_feed(struct destination *destination);
+void outlet_feed(struct outlet *outlet);
 
 /* Ends one idle connection; false: there is none. */
-bool destination_give_up_idle(struct destination *destination);
+bool outlet_give_up_idle(struct outlet *outlet);
 
 /* Nothing is under way, and nothing worth remembering. */
-bool destination_is_forgettable(const struct destination *destination, uint64_t now_ms);
-void destination_free(struct destination *destination);
+bool outlet_is_forgettable(const struct outlet *outlet, uint64_t now_ms);
+void outlet_free(struct outlet *outlet);
 
 /* Those of relay->ended. */
-void destination_free_lines(struct line *lines);
+void outlet_free_lines(struct line *lines);
 
 #endif
