@@ -192,14 +192,24 @@ def memory_kib(server):
     return total
 
 
+def wait_for_users_to_go(server):
+    """Both keep a user's process for a while after his last connection."""
+    deadline = time.monotonic() + 90
+    while any(name in ("imap", "imapd-mailbox") for root in server.roots()
+              for name in children_of(root).values()):
+        if time.monotonic() > deadline:
+            raise RuntimeError("processes of users do not end")
+        time.sleep(0.2)
+
+
 def memory_per_idler_kib(server, tls):
+    wait_for_users_to_go(server)
     before = memory_kib(server)
     idlers = [Idler(server, ACCOUNTS[number % 20], tls) for number in range(200)]
     time.sleep(1)
     per_client = (memory_kib(server) - before) / len(idlers)
     for idler in idlers:
         idler.close()
-    time.sleep(1)
     return per_client
 
 

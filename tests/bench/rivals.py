@@ -77,6 +77,7 @@ mail_max_userip_connections = 1000
 default_client_limit = 10000
 service imap {{
   service_count = 1000
+  idle_kill = 10s
 }}
 service imap-login {{
   service_count = 0
