@@ -14,7 +14,8 @@ struct queue_target *queued_find_target(const struct queued *queued, enum target
                                         struct slice name)
 {
     struct queue_target *target;
-    HASH_FIND(hh, queued->targets[kind], name.ptr, name.len, target);
+    const void *key = name.len > 0 ? (const void *)name.ptr : ""; /* not even for 0 octets NULL */
+    HASH_FIND(hh, queued->targets[kind], key, name.len, target);
     return target;
 }
 

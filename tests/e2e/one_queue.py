@@ -10,6 +10,7 @@ from one_role import DESCRIPTOR_DIRECTORY, KINDS, Role
 QUEUE_RECIPIENT, QUEUE_SUBMIT, QUEUE_SPOOL, QUEUE_FORGET, QUEUE_MORE_IDS = 1, 2, 3, 4, 5
 QUEUE_IDS, QUEUE_SPOOLED, QUEUE_COMMITTED, QUEUE_REFUSED, QUEUE_SPACE = 101, 102, 103, 104, 105
 IN_SPOOL, SUBMITTED, UTF8, EIGHTBIT, RET_FULL, RET_HDRS = 1, 2, 4, 8, 16, 32
+REQUIRETLS, BY_RETURN = 64, 128
 NOTIFY_SUCCESS, NOTIFY_FAILURE, NOTIFY_DELAY, NOTIFY_NEVER = 1, 2, 4, 8
 AUTH_RECIPIENT, AUTH_TARGET, AUTH_FULL = 1, 4, 5
 AUTH_RECIPIENT_ANSWER, AUTH_NO_TARGET = 101, 104
@@ -271,8 +272,8 @@ class Relay:
         self.result(message, *[(status, text, flags)] * len(message.recipients), **options)
         return message
 
-    def one(self, *outcome, **options):
-        return self.answer(self.next(), *outcome, **options)
+    def one(self, *outcome, seconds=20, **options):
+        return self.answer(self.next(seconds), *outcome, **options)
 
 
 class Queue:
@@ -282,8 +283,8 @@ class Queue:
         self.role = Role("smtpd-queue", directory, config, purpose=DESCRIPTOR_DIRECTORY, **options)
         self.auth = self.role.peer("auth")
         self.session = Session(self.role)
-        self.submission = Session(self.role, "smtpd-submission")
         self.role.go()
+        self.lazy_submission = None
         self.deliver = None
         self.relays = []
         self.handles = {}
@@ -294,6 +295,12 @@ class Queue:
         fd = os.open("/tmp", os.O_RDONLY) if sync_fd is None else sync_fd
         self.deliver.send(DELIVER_SYNC, struct.pack("=II", trusted, 0), fds=[fd])
         os.close(fd)
+
+    @property
+    def submission(self):
+        if not self.lazy_submission:
+            self.lazy_submission = Session(self.role, "smtpd-submission")
+        return self.lazy_submission
 
     def relay(self):
         """Another relay process."""
@@ -364,8 +371,16 @@ class Queue:
             assert got[0] != QUEUE_COMMITTED
         return True
 
+    def stop(self):
+        """A stop as the master asks for it, once no session is left."""
+        self.session.channel.close()
+        if self.lazy_submission:
+            self.lazy_submission.channel.close()
+        self.role.stop()
+
     def end(self):
-        channels = [self.auth, self.session.channel, self.submission.channel, self.deliver]
+        channels = [self.auth, self.session.channel, self.deliver]
+        channels += [self.lazy_submission.channel] if self.lazy_submission else []
         for channel in channels + [relay.channel for relay in self.relays]:
             if channel:
                 channel.close()

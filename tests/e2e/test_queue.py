@@ -327,8 +327,7 @@ def test_session_dies_with_its_message(queue):
 
 def test_stop_ends_with_a_short_log(queue, tmp_path):
     queue.session.accept([BOB])
-    queue.session.channel.close()
-    queue.role.stop()
+    queue.stop()
     second = Queue(tmp_path)
     assert second.role.counts()[1] == 1
     second.end()
@@ -471,8 +470,7 @@ def test_corrupt_queue_is_set_aside(queue, tmp_path):
         queue.session.accept([BOB])
     queue.session.send_large([BOB], LARGE)
     queue.session.expect(QUEUE_COMMITTED)
-    queue.session.channel.close()
-    queue.role.stop()
+    queue.stop()
     old = (tmp_path / "recipients.db").read_bytes()
     (tmp_path / "recipients.db").write_bytes(b"\xa5" * len(old))
     second = Queue(tmp_path)
