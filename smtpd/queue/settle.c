@@ -354,10 +354,6 @@ static void apply(struct queue *queue, struct queued_recipient *recipient)
                     0);
         hold(queue, recipient);
         return;
-    case OUTCOME_RELAYED:
-    case OUTCOME_RELAYED_TOLD:
-        log_outcome(queue, "relayed", recipient, 0);
-        break;
     case OUTCOME_FAILED:
         log_outcome(queue, "failed", recipient, 0);
         break;
