@@ -75,8 +75,8 @@ class Session:
         self.last_id = self.ids.pop(0)
         return self.last_id
 
-    def accept_foreign(self, addresses, orcpt="", notify=0, **options):
-        """The id of a message to other domains that an account submits; on the submission side."""
+    def send_foreign(self, addresses, orcpt="", notify=0, **options):
+        """As send, to other domains, for an account; on the submission side."""
         account, number = options.pop("account", "alice@test.example"), 9
         self.request += 1
         identity = self.next_id()
@@ -86,7 +86,12 @@ class Session:
         options.setdefault("sender", account)
         self.submit(self.request, identity, len(addresses), account=account, session=number,
                     token=make_token(number, account), **options)
-        assert self.expect(QUEUE_COMMITTED)[0] == self.request
+        return self.request, identity
+
+    def accept_foreign(self, addresses, **options):
+        """The id of a message that was committed."""
+        request, identity = self.send_foreign(addresses, **options)
+        assert self.expect(QUEUE_COMMITTED)[0] == request
         return identity
 
     def forget(self):

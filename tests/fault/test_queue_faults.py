@@ -15,7 +15,8 @@ import time
 import pytest
 from house import BUILD
 from one_queue import (
-    BODY, CONFIG, DONE, QUEUE_COMMITTED, QUEUE_REFUSED, TEMPORARY, Queue, Refused)
+    BODY, CONFIG, DONE, QUEUE_COMMITTED, QUEUE_REFUSED, RELAY_DONE, RELAY_TEMPORARY, TEMPORARY,
+    Queue, Refused)
 
 pytestmark = [
     pytest.mark.skipif(not (BUILD / "libexec" / "smtpd-queue").exists(),
@@ -191,6 +192,110 @@ def test_a_call_fails_once(tmp_path, call, code, goes_on):
         verify(directory, client)
 
 
+class Courier(Client):
+    """The same to other domains: `sent` is what the relay said is done, `deferred` what is not."""
+
+    def __init__(self, queue):
+        super().__init__(queue)
+        self.relay = queue.relay()
+        self.sent, self.deferred, self.twice = set(), set(), set()
+
+    def submit(self, number):
+        body = BODY + b"x" * (number * 977 % 30000) + b"\r\n"
+        names = [f"{name}@d{number % 7}.example" for name in ("x", "y")]
+        request, identity = self.queue.submission.send_foreign(names, body=body)
+        self.waiting[request] = identity, body
+
+    def take_answer(self):
+        got = self.queue.submission.receive()
+        if got is None:
+            return False
+        kind, request, _, _ = got
+        identity, body = self.waiting.pop(request)
+        assert kind in (QUEUE_COMMITTED, QUEUE_REFUSED)
+        (self.acknowledged if kind == QUEUE_COMMITTED else self.refused)[identity] = body
+        return True
+
+    def deliver_what_came(self):
+        with contextlib.suppress(AssertionError):
+            while True:
+                self.take_one(self.relay.next(seconds=0.02))
+
+    def take_one(self, message):
+        assert message.body == self.acknowledged.get(message.id, message.body)
+        outcomes = []
+        for name in message.recipients:
+            key = message.id, name
+            if name[0] == "y" and key not in self.deferred:
+                self.deferred.add(key)
+                outcomes.append((RELAY_TEMPORARY, "4.2.2 later\n450 4.2.2 later\nmx"))
+                continue
+            outcomes.append((RELAY_DONE, "2.0.0 sent"))
+            (self.twice if key in self.sent else self.sent).add(key)
+        self.relay.result(message, *outcomes, window=4)
+
+    def finish(self, queue):
+        """In the next life: all of it goes out."""
+        self.queue, self.relay = queue, queue.relay()
+        deadline = time.monotonic() + 30
+        while queue.role.counts()[1] > 0:
+            assert time.monotonic() < deadline, f"{queue.role.counts()} left"
+            self.deliver_what_came()
+
+    def verify(self, directory):
+        """Both recipients of each message that was acknowledged got it; none of one refused did. One
+        that the relay had done may come again, no more often than there were deaths."""
+        queue = Queue(directory, CONFIG)
+        try:
+            self.finish(queue)
+            wanted = {(identity, name) for identity in self.acknowledged for name in "xy"}
+            got = {(identity, name[0]) for identity, name in self.sent}
+            assert not wanted - got, f"{len(wanted - got)} of {len(wanted)} lost"
+            assert not {identity for identity, _ in got} & set(self.refused)
+            return len(self.twice)
+        finally:
+            queue.end()
+
+
+RELAY_CALLS = {"fdatasync": 60, "pwrite64": 80, "sendmsg": 120, "recvmsg": 120}
+RELAY_KILLS = [(call, at) for call, most in RELAY_CALLS.items()
+               for at in (range(1, most, 1) if TORTURE else {most // 4, most // 2})]
+
+
+@pytest.mark.parametrize("call,at", RELAY_KILLS)
+def test_relaying_is_killed_at_a_system_call(tmp_path, call, at):
+    try:
+        queue = traced(tmp_path, f"{call}:signal=KILL:when={at}")
+    except (AssertionError, OSError):
+        Queue(tmp_path, CONFIG).end()  # before it was ready
+        return
+    courier = Courier(queue)
+    died = not courier.run(40)
+    end(queue)
+    twice = courier.verify(tmp_path)
+    assert twice <= 10 if died else twice == 0  # what was under way at the one death
+
+
+@pytest.mark.parametrize("call,code,goes_on", [
+    ("fdatasync", errno.EIO, False), ("pwrite", errno.ENOSPC, True), ("pwrite", errno.EIO, True),
+    ("sendmsg", errno.ENOBUFS, True), ("malloc", errno.ENOMEM, True)])
+def test_a_call_fails_once_while_relaying(tmp_path, call, code, goes_on):
+    library = BUILD / "fault" / "fail_call.so"
+    if not library.exists():
+        pytest.skip("fail_call.so is not built")
+    for at in range(1, 100) if TORTURE else (3, 9):
+        directory = tmp_path / f"{call}{at}"
+        directory.mkdir()
+        queue = Queue(directory, CONFIG, environment={
+            "LD_PRELOAD": str(library), "FAIL_CALL": f"{call}:{code}:{at}",
+            "ASAN_OPTIONS": "detect_leaks=0:symbolize=0:verify_asan_link_order=0"})
+        courier = Courier(queue)
+        alive = courier.run(12)
+        assert not goes_on or alive or queue.role.counts(), "only a peer may be without memory"
+        end(queue)
+        courier.verify(directory)
+
+
 @pytest.mark.parametrize("signal_number", [signal.SIGKILL])
 def test_killed_at_random(tmp_path, signal_number):
     """Many lives on one directory."""
@@ -288,6 +393,23 @@ def test_full_disk_at_start(small_disk):
     assert not [name for name in os.listdir(directory) if name.startswith("corrupt-")]
     (small_disk / "filler").unlink()
     verify(directory, client)
+
+
+def test_relayed_while_the_disk_is_full(small_disk):
+    """What came of it is written, or waits in memory until there is space; nothing goes twice."""
+    directory = small_disk / "queue"
+    queue = Queue(directory, CONFIG)
+    relay = queue.relay()
+    queue.submission.accept_foreign(["x@far.example", "y@far.example"])
+    message = relay.next()
+    fill(small_disk)
+    relay.result(message, (RELAY_DONE, "2.0.0"), (RELAY_TEMPORARY, "4.2.2 later"))
+    time.sleep(0.3)
+    assert queue.role.counts()[1] == 1
+    (small_disk / "filler").unlink()
+    assert relay.one().recipients == ["y@far.example"]
+    queue.wait_for_counts(0)
+    end(queue)
 
 
 def test_deferred_while_the_disk_is_full(small_disk):
