@@ -300,7 +300,8 @@ bool address_parse_reverse_path(struct cursor *in, struct address *address, stru
     struct cursor start = *in;
     struct address parsed = {.host = ADDRESS_HOST_NONE};
     if (!cursor_skip_nocase(in, SLICE("<>")) && !parse_path(in, &parsed))
-        return error_set(error, ERROR_PEER, "not an address in angle brackets");
+        return error_set(error, ERROR_PEER,
+                         "wanted is an address in angle brackets, <name@example.org>");
     return finish_path(in, start, &parsed, address, error);
 }
 
@@ -311,7 +312,8 @@ bool address_parse_forward_path(struct cursor *in, struct address *address, stru
     if (cursor_skip_nocase(in, SLICE("<postmaster>")))
         parsed.local_part = slice_range(cursor_since(in, &start), 1, strlen("<postmaster"));
     else if (!parse_path(in, &parsed))
-        return error_set(error, ERROR_PEER, "not an address in angle brackets");
+        return error_set(error, ERROR_PEER,
+                         "wanted is an address in angle brackets, <name@example.org>");
     return finish_path(in, start, &parsed, address, error);
 }
 
