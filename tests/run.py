@@ -85,11 +85,13 @@ def run_replays(build, tally, _options):
             print(f"--- {name}\n{output}")
 
 
-def workers():
-    """Tests wait more than they work. One file is one worker's, so that its tests share a house."""
+def workers(options):
+    """Tests wait more than they work. One file is one worker's, so that its tests share a house;
+    those of the fault loops have their own."""
     if not importlib.util.find_spec("xdist"):
         return []
-    return ["-n", str((os.cpu_count() or 1) + 1), "--dist=loadfile"]
+    return ["-n", str((os.cpu_count() or 1) + 1),
+            "--dist=load" if options.torture else "--dist=loadfile"]
 
 
 def run_pytest(name, paths, build, tally, options, parallel=True):
@@ -98,8 +100,9 @@ def run_pytest(name, paths, build, tally, options, parallel=True):
         if options.torture:
             environment["STAFFETTA_TORTURE"] = "1"
         status = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout=120",
-             *(workers() if parallel else []), "--durations=15", "--durations-min=5",
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
+             f"--timeout={1200 if options.torture else 120}",
+             *(workers(options) if parallel else []), "--durations=15", "--durations-min=5",
              "-c", ROOT / "tests/pytest.ini", f"--junitxml={report.name}",
              *(ROOT / path for path in paths)],
             cwd=ROOT, env=environment,

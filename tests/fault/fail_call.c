@@ -3,6 +3,12 @@
  *
  *     FAIL_CALL=fdatasync:5:3     the third fdatasync after the event loop began returns EIO
  *
+ * or ends the process there, as SIGKILL would:
+ *
+ *     FAIL_CALL=fsync:before:1    the first fsync is not made any more
+ *     FAIL_CALL=fsync:after:1     it is made, and nothing after it
+ *     FAIL_WHEN=/some/file        counting begins when that file is there
+ *
  * strace's error injection is no use here: it replaces the number of the system call, and the
  * role's own seccomp filter ends the process for it. For the same reason what fails is the function
  * of the C library. malloc and calloc fail for real, with NULL.
@@ -28,26 +34,43 @@
 #include <unistd.h>
 
 static char target[32];
+static char what[16]; /* an errno, or "before" or "after" */
 static int code;
 static long wanted;
+static const char *when; /* a file, or NULL */
 static atomic_long calls;
 static atomic_bool armed;
 
 static void __attribute__((constructor)) read_order(void)
 {
     const char *order = getenv("FAIL_CALL");
-    if (!order || sscanf(order, "%31[^:]:%d:%ld", target, &code, &wanted) != 3)
+    when = getenv("FAIL_WHEN");
+    if (!order || sscanf(order, "%31[^:]:%15[^:]:%ld", target, what, &wanted) != 3)
         target[0] = '\0';
+    code = atoi(what);
+}
+
+enum turn {
+    TURN_NONE,
+    TURN_FAILS,
+    TURN_ENDS, /* the process, when the call is made */
+};
+
+static enum turn turn_of(const char *name)
+{
+    struct stat status;
+    if (!atomic_load(&armed) || strcmp(name, target) != 0 || (when && stat(when, &status) != 0)
+        || atomic_fetch_add(&calls, 1) + 1 != wanted)
+        return TURN_NONE;
+    if (strcmp(what, "before") == 0)
+        _exit(1);
+    errno = code;
+    return code ? TURN_FAILS : TURN_ENDS;
 }
 
 static bool fails(const char *name)
 {
-    if (!atomic_load(&armed) || strcmp(name, target) != 0)
-        return false;
-    if (atomic_fetch_add(&calls, 1) + 1 != wanted)
-        return false;
-    errno = code;
-    return true;
+    return turn_of(name) == TURN_FAILS;
 }
 
 /* A function pointer from dlsym's object pointer, as POSIX means it. */
@@ -67,7 +90,11 @@ int epoll_wait(int fd, struct epoll_event *events, int most, int timeout)
     type name parameters                                                                           \
     {                                                                                              \
         REAL(name);                                                                                \
-        return fails(#name) ? failed : real(__VA_ARGS__);                                          \
+        enum turn turn = turn_of(#name);                                                           \
+        type result = turn == TURN_FAILS ? failed : real(__VA_ARGS__);                             \
+        if (turn == TURN_ENDS)                                                                     \
+            _exit(1);                                                                              \
+        return result;                                                                             \
     }
 
 INTERPOSE(int, fsync, -1, (int fd), fd)
@@ -127,7 +154,11 @@ ssize_t write(int fd, const void *octets, size_t count)
     type name parameters                                                                           \
     {                                                                                              \
         REAL(name);                                                                                \
-        return fails(as) ? failed : real(__VA_ARGS__);                                             \
+        enum turn turn = turn_of(as);                                                              \
+        type result = turn == TURN_FAILS ? failed : real(__VA_ARGS__);                             \
+        if (turn == TURN_ENDS)                                                                     \
+            _exit(1);                                                                              \
+        return result;                                                                             \
     }
 
 INTERPOSE_AS(ssize_t, pwrite, "pwrite", (write_too = true, -1),
