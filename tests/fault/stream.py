@@ -38,12 +38,12 @@ def judge(octets):
 
 class Stream:
     """Threads that send, with a pause of so many seconds behind each message; `with Stream(...)`
-    stops them at its end. While `believes_refusals` is false a refused message may be there: a
-    flush that failed may have reached the disk."""
+    stops them at its end. While `has_power` is false nothing that is said is believed: a
+    machine without power says nothing, and a flush that its end interrupts may return anything."""
 
     def __init__(self, house, accounts, senders=4, sizes=(500, 4000, 20000, 150000), pause=0):
         self.house, self.accounts, self.sizes, self.pause = house, accounts, sizes, pause
-        self.believes_refusals = True
+        self.has_power = True
         self.acknowledged = {}  # name: account
         self.unsure = {}  # name: account; the reply to the final dot never came
         self.refused = 0
@@ -93,9 +93,9 @@ class Stream:
             self.unsure[name] = account
         code, text = client.data(message)
         with self.lock:
-            if code == 250 or self.believes_refusals:
+            if self.has_power:
                 del self.unsure[name]
-            if code == 250:
+            if code == 250 and self.has_power:
                 self.acknowledged[name] = account
         if code != 250:
             self.refuse(code, text)
@@ -144,9 +144,9 @@ class Stream:
         twice = sorted(name for name, count in counts.items() if count > 1)
         back = sorted(set(removed) & set(counts))
         strangers = sorted(set(counts) - set(self.acknowledged) - set(self.unsure))
+        assert not broken, f"not whole: {broken[:5]}; lost: {lost[:5]}"
         assert not lost, f"{len(lost)} of {len(self.acknowledged)} lost: {lost[:5]}"
         assert not twice, f"more than once: {twice[:5]}"
-        assert not broken, f"not whole: {broken[:5]}"
         assert not back, f"expunged, and back: {back[:5]}"
         assert not strangers, f"refused, and delivered all the same: {strangers[:5]}"
         assert not self.wrong, f"permanent refusals: {self.wrong[:3]}"
@@ -159,6 +159,7 @@ class Removals:
     def __init__(self, house, account, pause=0.05):
         self.house, self.account, self.pause = house, account, pause
         self.removed, self.unsure = set(), set()
+        self.has_power = True  # as of Stream
         self.shown = {}  # (UIDVALIDITY, UID): name
         self.wrong = []  # what no client may see
         self.ending = threading.Event()
@@ -216,7 +217,7 @@ class Reader(Removals):
         self.unsure.add(name)
         stored, _ = client.uid("STORE", uid, "+FLAGS.SILENT", r"(\Deleted)")
         expunged, _ = client.expunge()
-        if (stored, expunged) == ("OK", "OK"):
+        if (stored, expunged) == ("OK", "OK") and self.has_power:
             self.removed.add(name)
             self.unsure.discard(name)
 
@@ -243,5 +244,6 @@ class PopReader(Removals):
             client.dele(number)
         self.unsure |= names
         client.quit()
-        self.removed |= names
-        self.unsure -= names
+        if self.has_power:
+            self.removed |= names
+            self.unsure -= names

@@ -101,15 +101,17 @@ def house_on(disk, make_house):
     return house
 
 
-def cut_power(disk, house, stream, chance):
+def cut_power(disk, house, speakers, chance):
     """Half of the time the daemons meet the dead disk before they die."""
-    stream.believes_refusals = False
+    for speaker in speakers:
+        speaker.has_power = False
     disk.cut()
     time.sleep(chance.choice([0, chance.uniform(0, 0.1)]))
     house.kill_everything()
     disk.come_back()
     house.start()
-    stream.believes_refusals = True
+    for speaker in speakers:
+        speaker.has_power = True
 
 
 def wait_until_busy(stream, clients, seconds=30):
@@ -142,7 +144,7 @@ def test_power_cut(disk, make_house):
         for _ in range(CUTS):
             wait_until_busy(stream, clients)
             time.sleep(chance.uniform(0.1, 1.0))
-            cut_power(disk, house, stream, chance)
+            cut_power(disk, house, [stream, *clients], chance)
         wait_until_busy(stream, clients)
     wait_until_empty(house)
     for client in clients:
