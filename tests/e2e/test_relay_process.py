@@ -1,21 +1,25 @@
 """smtpd-relay alone, with this process as master and queue (smtpd/relay/relay_protocol.h), against a server that does
 what each test wants of it (sink.py)."""
 
+import hashlib
 import os
+import socket
 import struct
+import subprocess
 import threading
 import time
 
 import pytest
 
-from house import BUILD
-from one_role import DESCRIPTOR_DIRECTORY, ROLE_STOP, Role
+from house import BUILD, make_certificate
+from one_role import DESCRIPTOR_DIRECTORY, ROLE_DESCRIPTOR, ROLE_STOP, Role
 from sink import CLOSE, STALL, Raw, Sink
 
 pytestmark = pytest.mark.skipif(not (BUILD / "libexec" / "smtpd-relay").exists(),
                                 reason="smtpd-relay is not built")
 
 RELAY_MESSAGE, RELAY_MESSAGE_FILE, RELAY_RESULT = 1, 2, 101
+DESCRIPTOR_PASSWORD = 10
 DONE, TEMPORARY, PERMANENT = 1, 2, 3
 PEER_SAID, KEEPS_DSN = 1, 2
 NOTIFY_SUCCESS, NOTIFY_FAILURE, NOTIFY_NEVER = 1, 2, 8
@@ -46,8 +50,10 @@ class Result:
 class Relay:
     """The role, routed to a sink: mail for sink.example goes there."""
 
-    def __init__(self, directory, config):
+    def __init__(self, directory, config, files=()):
         self.role = Role("smtpd-relay", directory, config, purpose=DESCRIPTOR_DIRECTORY)
+        for purpose, index, fd in files:
+            self.role.master.send(ROLE_DESCRIPTOR, struct.pack("=II", purpose, index), fds=[fd])
         self.queue = self.role.peer("smtpd-queue")
         self.role.go()
         self.requests = 0
@@ -527,3 +533,356 @@ def test_stop_finishes(start):
         assert relay.role.wait() == 0
         sink.connections[0].join(5)
         assert sink.connections[0].lines[-1] == b"QUIT"
+
+
+# ---- TLS ----
+
+TLS = ["PIPELINING", "STARTTLS"]
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    return make_certificate(tmp_path_factory.mktemp("certificate"), "mx.sink.example")
+
+
+def with_authority(certificate):
+    return FAST.replace("relay {", f'relay {{ authorities = "{certificate[0]}"')
+
+
+def test_starttls_where_it_is_offered(start, certificate):
+    """Any certificate: better than none."""
+    with Sink(TLS, certificate=certificate) as sink:
+        assert start(sink).one().statuses == [DONE]
+        assert sink.wait(1)[0].tls == "TLSv1.3"
+        verbs = [line.split()[0] for line in sink.connections[0].lines]
+        assert verbs[:4] == [b"EHLO", b"STARTTLS", b"EHLO", b"MAIL"]
+
+
+def test_never(start, certificate):
+    with Sink(TLS, certificate=certificate) as sink:
+        assert start(sink, route="tls = never").one().statuses == [DONE]
+        assert sink.wait(1)[0].tls is None
+
+
+def test_implicit_tls(start, certificate):
+    with Sink(certificate=certificate, implicit_tls=True) as sink:
+        assert start(sink, route="implicit-tls = yes").one().statuses == [DONE]
+        assert sink.wait(1)[0].tls == "TLSv1.3"
+
+
+@pytest.mark.parametrize("answers, how", [
+    ({"STARTTLS": b"454 4.7.0 not today"}, "refused"),
+    ({"STARTTLS": Raw(b"220 go ahead\r\n")}, "no handshake"),
+])
+@pytest.mark.parametrize("wish, tls", [("may", None), ("encrypt", "never sent")])
+def test_handshake_fails(start, certificate, answers, how, wish, tls):
+    """`may` goes on in the clear, on a new connection if need be; `encrypt` does not."""
+    with Sink(TLS, certificate=certificate, answers=answers) as sink:
+        result = start(sink, route=f"tls = {wish}").one()
+        if wish == "may":
+            assert result.statuses == [DONE] and sink.wait(1)[0].tls is None
+        else:
+            status, _, words, _, _ = only_failure(result)
+            assert status == TEMPORARY and words.startswith("4.7.") and not sink.messages
+
+
+def test_encrypt_without_an_offer(start):
+    with Sink(["PIPELINING"]) as sink:
+        status, _, words, _, _ = only_failure(start(sink, route="tls = encrypt").one())
+        assert status == TEMPORARY and words.startswith("4.7.4 ") and not sink.messages
+
+
+@pytest.mark.parametrize("host, known, status", [
+    ("mx.sink.example", True, DONE),
+    ("mx.sink.example", False, TEMPORARY),     # an authority that nobody knows
+    ("other.sink.example", True, TEMPORARY),   # somebody else's certificate
+])
+def test_verify(start, certificate, host, known, status):
+    with Sink(TLS, certificate=certificate) as sink:
+        config = with_authority(certificate) if known else FAST
+        config += f'\nroute sink.example {{ host = "{host}" port = {sink.port} tls = verify }}\n'
+        relay = start(config=config)
+        resolver = Resolver(relay, {(host, A): ["127.0.0.1"]})
+        relay.send()
+        resolver.serve(2)
+        result = relay.result()
+        assert result.statuses == [status]
+        if status == TEMPORARY:
+            assert result.outcomes[0][2].startswith("4.7.5 ") and not sink.messages
+
+
+def test_octets_behind_starttls(start, certificate):
+    """RFC 3207 6: what came in the clear is not what the server says protected. Nor is it a reason to do without."""
+    with Sink(TLS, certificate=certificate, answers={"STARTTLS": Raw(b"220 go ahead\r\n250 injected\r\n")}) as sink:
+        status, _, words, _, _ = only_failure(start(sink).one())
+        assert status == TEMPORARY and words.startswith("4.7.0 ") and "attack" in words
+        assert not sink.messages
+
+
+# ---- login ----
+
+
+@pytest.mark.parametrize("mechanisms, said", [
+    ("PLAIN LOGIN", "AUTH PLAIN AHVzZXIAc2VjcmV0"),
+    ("LOGIN", "AUTH LOGIN dXNlcg== c2VjcmV0"),
+])
+def test_login(tmp_path, certificate, mechanisms, said):
+    with Sink([*TLS, f"AUTH {mechanisms}"], certificate=certificate) as sink:
+        relay = logged_in_relay(tmp_path, sink)
+        assert relay.one().statuses == [DONE]
+        assert sink.wait(1)[0].user == said and sink.messages[0].tls
+        relay.role.kill()
+
+
+def test_login_refused(tmp_path, certificate):
+    """A wrong password is our fault: nothing bounces."""
+    with Sink([*TLS, "AUTH PLAIN"], certificate=certificate, answers={"AUTH": b"535 5.7.8 no"}) as sink:
+        relay = logged_in_relay(tmp_path, sink)
+        status, _, words, reply, _ = only_failure(relay.one())
+        assert (status, reply) == (TEMPORARY, "535 5.7.8 no") and words.startswith("4.7.8 ")
+        assert not any(b"secret" in event for event in relay.role.events())
+        relay.role.kill()
+
+
+def logged_in_relay(tmp_path, sink):
+    (tmp_path / "password").write_text("secret\nmore\n")
+    config = FAST + f"""
+        route sink.example {{ host = "127.0.0.1" port = {sink.port} tls = encrypt user = user
+                              password-file = "{tmp_path}/password" }}"""
+    with open(tmp_path / "password", "rb") as file:
+        return Relay(tmp_path, config, files=[(DESCRIPTOR_PASSWORD, 0, file.fileno())])
+
+
+# ---- where a domain takes its mail ----
+
+A, MX, AAAA, TLSA = 1, 15, 28, 52
+DNS_QUESTION, DNS_ANSWER = 1, 101
+FOUND, NO_DATA, NO_NAME, BOGUS, UNKNOWN = 1, 2, 3, 4, 5
+
+
+class Resolver:
+    """Plays the role resolver: records by (name, type); a status instead of records is that."""
+
+    def __init__(self, relay, records, secure=False):
+        self.channel = relay.role.peer("resolver")
+        self.records, self.secure, self.asked = records, secure, []
+
+    def rdata(self, kind, record):
+        if kind == MX:
+            preference, name = record
+            labels = b"".join(bytes([len(part)]) + part.encode() for part in name.split(".") if part)
+            return struct.pack(">H", preference) + labels + b"\0"
+        if kind == TLSA:
+            return record
+        return socket.inet_pton(socket.AF_INET if kind == A else socket.AF_INET6, record)
+
+    def serve(self, count):
+        for _ in range(count):
+            request, body, _ = self.channel.expect(DNS_QUESTION)
+            kind, octets, _ = struct.unpack_from("=HHI", body)
+            name = body[8 : 8 + octets].decode()
+            self.asked.append((name, kind))
+            found = self.records.get((name, kind), NO_DATA)
+            text = b"" if isinstance(found, list) else b"why not"
+            records = [self.rdata(kind, record) for record in found] if isinstance(found, list) else []
+            status = FOUND if records else found
+            if status in (FOUND, NO_DATA, NO_NAME):
+                text = name.encode()
+            answer = struct.pack("=HHHHII", status, self.secure, len(records), len(text), 300, 0)
+            answer += b"".join(struct.pack("=H", len(octets)) + octets for octets in records) + text
+            self.channel.send(DNS_ANSWER, answer, request=request)
+
+
+@pytest.fixture
+def resolved(start):
+    """One message to mx.example with those records, served by the sink's port: its result."""
+    def ask(sink, records, questions, extra="private-targets = yes", secure=False, tls="may"):
+        config = FAST.replace("relay {", f"relay {{ {extra}")
+        config += f"\nroute mx.example {{ port = {sink.port} tls = {tls} }}\n"
+        relay = start(config=config)
+        resolver = Resolver(relay, records, secure)
+        relay.send(destination="mx.example", recipients=["x@mx.example"])
+        resolver.serve(questions)
+        result = relay.result()
+        result.asked = resolver.asked
+        return result
+    return ask
+
+
+def test_mx(resolved):
+    with Sink() as sink:
+        result = resolved(sink, {("mx.example", MX): [(20, "b.example"), (10, "a.example")],
+                                 ("a.example", A): ["127.0.0.1"], ("b.example", A): ["127.0.0.2"]}, 5)
+        assert result.statuses == [DONE] and result.outcomes[0][4] == "a.example [127.0.0.1]"
+
+
+def test_next_host_where_the_first_fails(resolved):
+    """No connection, then a refusal, then a server that takes it."""
+    with Sink(address="127.0.0.3") as sink:
+        with Sink(address="127.0.0.2", port=sink.port, answers={"BANNER": b"554 5.3.2 no"}):
+            result = resolved(sink, {("mx.example", MX): [(1, "a.example"), (2, "b.example"), (3, "c.example")],
+                                     ("a.example", A): ["127.0.0.1"], ("b.example", A): ["127.0.0.2"],
+                                     ("c.example", A): ["127.0.0.3"]}, 7)
+        assert result.statuses == [DONE] and result.outcomes[0][4] == "c.example [127.0.0.3]"
+
+
+def test_equal_preference_is_shared(start):
+    """RFC 5321 5.1: by turns, not always the first."""
+    records = {("mx.example", MX): [(10, "a.example"), (10, "b.example")],
+               ("a.example", A): ["127.0.0.1"], ("b.example", A): ["127.0.0.2"]}
+    with Sink() as first, Sink(address="127.0.0.2", port=first.port):
+        seen = set()
+        for _ in range(20):
+            relay = start(config=FAST.replace("relay {", "relay { private-targets = yes") +
+                          f"\nroute mx.example {{ port = {first.port} }}")
+            resolver = Resolver(relay, records)
+            relay.send(destination="mx.example")
+            resolver.serve(5)
+            seen.add(relay.result().outcomes[0][4])
+            if len(seen) == 2:
+                return
+        raise AssertionError(seen)
+
+
+def test_implicit_mx(resolved):
+    with Sink() as sink:
+        result = resolved(sink, {("mx.example", A): ["127.0.0.1"]}, 3)
+        assert result.statuses == [DONE] and result.asked == [("mx.example", MX), ("mx.example", A),
+                                                              ("mx.example", AAAA)]
+
+
+def test_other_family(resolved):
+    """IPv6 first, where nobody listens; then IPv4."""
+    with Sink() as sink:
+        result = resolved(sink, {("mx.example", A): ["127.0.0.1"], ("mx.example", AAAA): ["::1"]}, 3)
+        assert result.statuses == [DONE] and result.outcomes[0][4] == "mx.example [127.0.0.1]"
+
+
+@pytest.mark.parametrize("records, questions, status, code, waits", [
+    ({("mx.example", MX): [(0, ".")]}, 1, PERMANENT, "5.1.10", False),   # RFC 7505
+    ({("mx.example", MX): NO_NAME}, 1, PERMANENT, "5.1.2", False),
+    ({("mx.example", MX): UNKNOWN}, 1, TEMPORARY, "4.4.3", True),
+    ({("mx.example", MX): BOGUS}, 1, TEMPORARY, "4.7.5", True),
+    ({}, 3, PERMANENT, "5.4.4", False),                                  # no address at all
+    ({("mx.example", MX): [(1, "a.example")], ("a.example", A): UNKNOWN}, 3, TEMPORARY, "4.4.3", True),
+    ({("mx.example", MX): [(1, "a.example")], ("a.example", A): BOGUS}, 3, TEMPORARY, "4.4.3", True),
+])
+def test_no_target(resolved, records, questions, status, code, waits):
+    with Sink() as sink:
+        result = resolved(sink, records, questions)
+        assert result.outcomes[0][:2] == (status, 0) and result.outcomes[0][2].startswith(code + " ")
+        assert result.outcomes[0][3:] == ("", "") and (result.wait_ms > 0) == waits and not sink.connections
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "10.1.2.3", "192.168.1.1", "169.254.1.1", "224.0.0.1", "0.0.0.0"])
+def test_private_targets_are_refused(resolved, address):
+    with Sink() as sink:
+        result = resolved(sink, {("mx.example", A): [address]}, 3, extra="")
+        assert result.outcomes[0][0] == PERMANENT and result.outcomes[0][2].startswith("5.4.4 ")
+        assert not sink.connections
+
+
+def test_never_to_ourselves(start):
+    """RFC 5321 5.1: we are the second of three: only the first is left; when it is we who are first, nobody is."""
+    for first, status, code in (("a.example", TEMPORARY, "4.4.1"), ("mail.test.example", PERMANENT, "5.4.6")):
+        relay = start(config=FAST.replace("relay {", "relay { private-targets = yes"))
+        mx = [(5, first), (10, "mail.test.example"), (20, "c.example")]
+        resolver = Resolver(relay, {("mx.example", MX): mx, ("a.example", A): ["127.9.9.9"],
+                                    ("c.example", A): ["127.9.9.8"]})
+        relay.send(destination="mx.example")
+        resolver.serve(5 if first == "a.example" else 3)
+        (outcome,) = relay.result().outcomes
+        assert outcome[0] == status and outcome[2].startswith(code)
+        assert "127.9.9.8" not in outcome[4]
+
+
+def test_own_address(start):
+    """Another name for this host is found out by its address."""
+    relay = start(config=FAST.replace("relay {", "relay { private-targets = yes"))
+    resolver = Resolver(relay, {("mx.example", A): ["127.0.0.1"]})
+    relay.send(destination="mx.example")
+    resolver.serve(3)
+    assert relay.result().outcomes[0][2].startswith("5.4.6 ")
+
+
+def test_address_literals(start):
+    with Sink() as sink:
+        relay = start(config=FAST)
+        result = relay.one(destination="[127.0.0.1]", recipients=["x@[127.0.0.1]"])
+        assert result.outcomes[0][0] == PERMANENT and result.outcomes[0][2].startswith("5.1.2 ")
+        config = FAST.replace("relay {", "relay { address-literals = yes private-targets = yes")
+        relay = start(config=config + f'\nroute "*" {{ port = {sink.port} }}')
+        assert relay.one(destination="[127.0.0.1]", recipients=["x@[127.0.0.1]"]).statuses == [DONE]
+
+
+def test_no_resolver(start):
+    """Nobody to ask: mail waits."""
+    (outcome,) = start(config=FAST).one(destination="mx.example").outcomes
+    assert outcome[0] == TEMPORARY and outcome[2].startswith("4.4.3 ")
+
+
+# ---- DANE, RFC 7672 ----
+
+
+def digest(certificate):
+    public = subprocess.run(["openssl", "x509", "-in", certificate[0], "-noout", "-pubkey"], check=True,
+                            capture_output=True).stdout
+    der = subprocess.run(["openssl", "pkey", "-pubin", "-outform", "DER"], input=public, check=True,
+                         capture_output=True).stdout
+    return hashlib.sha256(der).digest()
+
+
+def tlsa_name(sink):
+    return (f"_{sink.port}._tcp.mx.sink.example", TLSA)
+
+
+@pytest.mark.parametrize("secure, right, offered, status", [
+    (True, True, True, DONE),
+    (True, False, True, TEMPORARY),  # another key: nothing is sent
+    (True, True, False, TEMPORARY),  # STARTTLS was taken away
+    (False, False, True, DONE),      # nobody vouches for the records
+])
+def test_dane(resolved, certificate, secure, right, offered, status):
+    key = digest(certificate) if right else b"x" * 32
+    with Sink(TLS if offered else ["PIPELINING"], certificate=certificate) as sink:
+        records = {("mx.example", MX): [(1, "mx.sink.example")], ("mx.sink.example", A): ["127.0.0.1"],
+                   tlsa_name(sink): [b"\3\1\1" + key]}
+        result = resolved(sink, records, 4 if secure else 3, secure=secure)
+        assert result.statuses == [status]
+        assert len(sink.messages) == (status == DONE)
+        assert (tlsa_name(sink) in result.asked) == secure
+        if status == TEMPORARY:
+            assert result.outcomes[0][2].startswith("4.7.")
+
+
+def test_unusable_tlsa_asks_for_tls_alone(resolved, certificate):
+    """RFC 7672 2.2: only records that mean nothing here: encrypted, not verified."""
+    with Sink(TLS, certificate=certificate) as sink:
+        records = {("mx.example", MX): [(1, "mx.sink.example")], ("mx.sink.example", A): ["127.0.0.1"],
+                   tlsa_name(sink): [b"\0\1\1" + b"x" * 32, b"\3\1\7" + b"x"]}
+        result = resolved(sink, records, 4, secure=True)
+        assert result.statuses == [DONE] and sink.wait(1)[0].tls
+
+
+def test_tlsa_that_is_held_back(resolved, certificate):
+    """RFC 7672 2.1.1: no answer about TLSA is no permission to do without."""
+    with Sink(TLS, certificate=certificate) as sink:
+        records = {("mx.example", MX): [(1, "mx.sink.example")], ("mx.sink.example", A): ["127.0.0.1"],
+                   tlsa_name(sink): UNKNOWN}
+        result = resolved(sink, records, 4, secure=True)
+        assert result.statuses == [TEMPORARY] and not sink.connections
+
+
+# ---- bounds ----
+
+
+def test_no_more_connections_than_allowed(start):
+    """relay.connections: destinations wait for one another's places, and all are served."""
+    with Sink(["PIPELINING"]) as sink:
+        config = FAST.replace("relay {", "relay { connections = 10")
+        config += f'\nroute ".many.example" {{ host = "127.0.0.1" port = {sink.port} }}\n'
+        relay = start(config=config)
+        for i in range(60):
+            relay.send(destination=f"d{i}.many.example")
+        assert [relay.result().statuses for _ in range(60)] == [[DONE]] * 60
+        assert len(sink.wait(60)) == 60
