@@ -350,7 +350,7 @@ def test_envelope_goes_behind_the_message(start):
 
 
 def test_connections_grow_with_success(start):
-    with Sink() as sink:
+    with Sink(answers={"DOT": lambda connection, line: time.sleep(0.1)}) as sink:
         relay = start(sink, route="connections = 4")
         windows = [relay.one().window for _ in range(6)]
         assert windows == sorted(windows) and windows[0] < windows[-1] == 8

@@ -1,0 +1,66 @@
+/* A record of queue: parsed, its content read to the end, its envelope and its outcomes written. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "smtpd/relay/data_encoder.h"
+#include "smtpd/relay/envelope.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void collect(void *owner, struct slice octets)
+{
+    buffer_append(owner, octets);
+}
+
+/* Nothing but CRLF ends a line, and the dot that ends the message is the only one. */
+static void check_sent(struct slice sent)
+{
+    for (size_t i = 0; i < sent.len; i++) {
+        assert(sent.ptr[i] != '\n' || (i > 0 && sent.ptr[i - 1] == '\r'));
+        assert(sent.ptr[i] != '\r' || (i + 1 < sent.len && sent.ptr[i + 1] == '\n'));
+    }
+    size_t end = slice_find(sent, SLICE("\r\n.\r\n"));
+    assert(end + 5 == sent.len || slice_equal(sent, SLICE(".\r\n")));
+}
+
+static void check_message(struct outgoing *message)
+{
+    static uint8_t chunk[OUTGOING_CHUNK];
+    struct buffer out = BUFFER_WITH_LIMIT(1 << 20);
+    const struct capabilities offers = {.offered = ~0U};
+    envelope_append_mail(message, &offers, envelope_needs(message), &out);
+    for (size_t i = 0; i < message->recipient_count; i++)
+        envelope_append_rcpt(&message->recipients[i], &offers, &out);
+    size_t lines = 0;
+    for (size_t i = 0; i < out.len; i++)
+        lines += out.ptr[i] == '\n';
+    assert(lines == 1 + message->recipient_count);
+    buffer_reset(&out);
+    struct data_encoder encoder;
+    struct outgoing_cursor at = {.offset = 0};
+    struct slice octets;
+    uint64_t total = 0;
+    data_encoder_init(&encoder, collect, &out);
+    while (outgoing_read(message, &at, chunk, &octets, NULL) && octets.len > 0) {
+        total += octets.len;
+        data_encoder_write(&encoder, octets);
+    }
+    data_encoder_end(&encoder);
+    assert(total == outgoing_octets(message));
+    check_sent(buffer_slice(&out));
+    buffer_reset(&out);
+    outgoing_settle_rest(message, &(struct outcome){RELAY_DONE, 0, SLICE("2.0.0 done")});
+    assert(message->unsettled == 0);
+    outgoing_append_outcomes(message, &out);
+    buffer_clear(&out);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    int none = -1;
+    struct outgoing *message = outgoing_new(slice_of(data, size), &none, NULL);
+    if (message)
+        check_message(message);
+    outgoing_free(message);
+    return 0;
+}
