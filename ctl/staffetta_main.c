@@ -23,6 +23,8 @@ static const struct verb {
     {"reload", verb_reload, "", "read configuration, accounts and certificates again"},
     {"status", verb_status, "", "processes, sessions and the queue"},
     {"stop", verb_stop, "", "end what runs"},
+    {"queue", verb_ask_role, "[ACTION] ...",
+     "list or show what waits; retry, hold, release, remove, bounce it"},
     {"why", verb_ask_role, "ID|ADDRESS", "what became of a message, oldest first"},
     {"account", verb_account, "ACTION ...",
      "add, password, set, remove, show, list: virtual accounts"},

@@ -325,6 +325,16 @@ static void start_checkpoint(struct queue *queue)
         flusher_submit(queue->flusher, &queue->checkpoint);
 }
 
+/* What it changes is written before it answers. */
+static void run_admin(struct queue *queue)
+{
+    if (!admin_run(queue))
+        return;
+    settle_run(queue);
+    admin_answer(queue);
+    queue_wake(queue);
+}
+
 static void end_turn(struct queue *queue)
 {
     struct error error = {0};
@@ -332,6 +342,7 @@ static void end_turn(struct queue *queue)
     if (deadlines_run(queue))
         queue_wake(queue);
     settle_run(queue);
+    run_admin(queue);
     if (!refill_own_ids(queue, &error))
         queue_check_store(queue, &error);
     intake_lend_ids(queue);
@@ -536,13 +547,21 @@ static const struct role_link links[] = {
     {ROLE_RELAY, dispatch_relay_rules, DISPATCH_RELAY_RULES},
 };
 
+static const struct ipc_rule orders[] = {
+    {ROLE_TARGET, sizeof(struct role_target), sizeof(struct role_target), 0, targets_on_target},
+    {ROLE_NO_TARGET, sizeof(struct role_no_target), sizeof(struct role_no_target), 0,
+     targets_on_no_process},
+    {ROLE_CONTROL, sizeof(struct role_control) + 1,
+     sizeof(struct role_control) + ROLE_CONTROL_LINE_MAX, 1, admin_on_control},
+};
+
 const struct role_spec queue_role = {
     .sandbox = {.calls = SANDBOX_FILES | SANDBOX_THREAD | SANDBOX_LEASE | SANDBOX_FLUSH,
                 .files = SANDBOX_WRITE_FILES},
     .links = links,
     .link_count = ARRAY_LENGTH(links),
-    .orders = targets_orders,
-    .order_count = TARGETS_ORDERS,
+    .orders = orders,
+    .order_count = ARRAY_LENGTH(orders),
     .prepare = prepare,
     .start = start,
     .peer_up = peer_up,

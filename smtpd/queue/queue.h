@@ -7,6 +7,7 @@
  *   dispatch   whose turn it is: dispatch_deliver into Maildirs, dispatch_relay to other hosts
  *   settle     outcomes into the store: dropped, tried again, held; report: who is told of them
  *   deadlines  messages that wait for long
+ *   admin      what `staffetta queue` asks for
  *   queued     the messages in memory; schedule: what is due when, and in which order
  *   store, spool, record, flusher, bounce, heap: what these rest on
  *
@@ -18,6 +19,7 @@
 
 #include "common/role.h"
 #include "common/turn.h"
+#include "smtpd/queue/admin.h"
 #include "smtpd/queue/deadlines.h"
 #include "smtpd/queue/dispatch.h"
 #include "smtpd/queue/dispatch_deliver.h"
@@ -60,6 +62,7 @@ struct queue {
     struct dispatch_relay relay;
     struct settle settle;
     struct reports reports;
+    struct admin admin;
 
     uint64_t own_id, own_ids; /* lent to ourselves, for reports: the next, how many are left */
     uint64_t last_request;

@@ -47,6 +47,8 @@ enum queued_outcome {
     OUTCOME_WARNED,       /* waits on; its sender is told so */
     OUTCOME_HELD,
     OUTCOME_QUARANTINED, /* held, and postmaster is told */
+    OUTCOME_RELEASED,    /* from being held: tried at once */
+    OUTCOME_REMOVED,     /* nobody is told */
     OUTCOME_RESOLVED,    /* who is behind its address is known: they take its place */
 };
 

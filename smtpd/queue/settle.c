@@ -108,6 +108,7 @@ static bool is_over(const struct queued_recipient *recipient)
     case OUTCOME_RELAYED:
     case OUTCOME_RELAYED_TOLD:
     case OUTCOME_FAILED:
+    case OUTCOME_REMOVED:
         return true;
     default:
         return false;
@@ -168,7 +169,16 @@ static bool put_held(struct queue *queue, const struct queued_recipient *recipie
                      struct stored_recipient *row, struct error *error)
 {
     row->state = STORED_HELD;
-    row->reply = text_of(recipient);
+    if (recipient->text)
+        row->reply = text_of(recipient);
+    return put_row_back(queue, recipient, row, error);
+}
+
+static bool put_released(struct queue *queue, const struct queued_recipient *recipient,
+                         struct stored_recipient *row, struct error *error)
+{
+    row->state = STORED_WAITING;
+    row->due = queue_wall_now();
     return put_row_back(queue, recipient, row, error);
 }
 
@@ -259,6 +269,8 @@ static bool put_row(struct queue *queue, struct queued_recipient *recipient,
     case OUTCOME_HELD:
     case OUTCOME_QUARANTINED:
         return put_held(queue, recipient, row, error);
+    case OUTCOME_RELEASED:
+        return put_released(queue, recipient, row, error);
     case OUTCOME_RESOLVED:
         return put_resolved(queue, recipient, row, error);
     default:
@@ -354,6 +366,15 @@ static void apply(struct queue *queue, struct queued_recipient *recipient)
                     0);
         hold(queue, recipient);
         return;
+    case OUTCOME_RELEASED:
+        log_outcome(queue, "released", recipient, 0);
+        recipient->entry.node.key = queue_now_ms();
+        recipient->deaths = 0;
+        schedule_again(queue, recipient);
+        return;
+    case OUTCOME_REMOVED:
+        log_outcome(queue, "removed", recipient, 0);
+        break;
     case OUTCOME_FAILED:
         log_outcome(queue, "failed", recipient, 0);
         break;

@@ -24,7 +24,7 @@ struct settle {
 
 void settle_init(struct queue *queue);
 
-/* The recipient is under way or unflushed or scheduled, and done with. `text`: an outcome_text,
+/* The recipient is under way, unflushed, scheduled or held, and done with. `text`: an outcome_text,
  * copied; may be empty. */
 void settle_add(struct queue *queue, struct queued_recipient *recipient,
                 enum queued_outcome outcome, struct slice text);

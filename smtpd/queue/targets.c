@@ -134,7 +134,7 @@ static struct question *target_question(struct queue *queue, const struct ipc_pa
     return question && question->target ? question : NULL;
 }
 
-static bool on_target(void *owner, struct ipc_packet *packet, struct error *error)
+bool targets_on_target(void *owner, struct ipc_packet *packet, struct error *error)
 {
     (void)error;
     struct role *role = owner;
@@ -154,7 +154,7 @@ static bool on_target(void *owner, struct ipc_packet *packet, struct error *erro
     return true;
 }
 
-static bool on_no_process(void *owner, struct ipc_packet *packet, struct error *error)
+bool targets_on_no_process(void *owner, struct ipc_packet *packet, struct error *error)
 {
     (void)error;
     struct role *role = owner;
@@ -183,12 +183,6 @@ static bool on_no_target(void *owner, struct ipc_packet *packet, struct error *e
                       SLICE("4.3.0 the account cannot be looked up now"));
     return true;
 }
-
-const struct ipc_rule targets_orders[TARGETS_ORDERS] = {
-    {ROLE_TARGET, sizeof(struct role_target), sizeof(struct role_target), 0, on_target},
-    {ROLE_NO_TARGET, sizeof(struct role_no_target), sizeof(struct role_no_target), 0,
-     on_no_process},
-};
 
 void targets_ask(struct queue *queue, struct queue_target *target)
 {

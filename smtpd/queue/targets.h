@@ -27,9 +27,11 @@ struct targets {
     struct buffer recipient;
 };
 
-enum { TARGETS_AUTH_RULES = 2, TARGETS_ORDERS = 2 };
+enum { TARGETS_AUTH_RULES = 2 };
 extern const struct ipc_rule targets_auth_rules[TARGETS_AUTH_RULES];
-extern const struct ipc_rule targets_orders[TARGETS_ORDERS]; /* of the master */
+
+/* ROLE_TARGET and ROLE_NO_TARGET of the master; owner: struct role. */
+ipc_handler targets_on_target, targets_on_no_process;
 
 void targets_init(struct queue *queue);
 void targets_auth_up(struct queue *queue);

@@ -283,7 +283,7 @@ def test_a_call_fails_once_while_relaying(tmp_path, call, code, goes_on):
     library = BUILD / "fault" / "fail_call.so"
     if not library.exists():
         pytest.skip("fail_call.so is not built")
-    for at in range(1, 100) if TORTURE else (3, 9):
+    for at in range(1, 100) if TORTURE else (9, 30):
         directory = tmp_path / f"{call}{at}"
         directory.mkdir()
         queue = Queue(directory, CONFIG, environment={
@@ -291,7 +291,8 @@ def test_a_call_fails_once_while_relaying(tmp_path, call, code, goes_on):
             "ASAN_OPTIONS": "detect_leaks=0:symbolize=0:verify_asan_link_order=0"})
         courier = Courier(queue)
         alive = courier.run(12)
-        assert not goes_on or alive or queue.role.counts(), "only a peer may be without memory"
+        # Without memory for a new peer a role ends; here they come before the first message.
+        assert not goes_on or alive or not courier.acknowledged, f"{call} number {at} ended it"
         end(queue)
         courier.verify(directory)
 

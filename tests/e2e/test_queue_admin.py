@@ -1,0 +1,201 @@
+"""`staffetta queue`: what the administrator sees of the queue and does to it, while it runs."""
+
+import json
+import socket
+import subprocess
+import time
+
+import pytest
+from house import BUILD
+from one_queue import (
+    QUEUE_COMMITTED, RELAY_TEMPORARY, ROLE_CONTROL, Queue)
+
+pytestmark = pytest.mark.skipif(not (BUILD / "libexec" / "smtpd-queue").exists(),
+                                reason="smtpd-queue is not built")
+SLOW = 'queue { retry = "1h" } limits { free-space = 0 }'
+
+
+@pytest.fixture
+def queue(tmp_path):
+    made = Queue(tmp_path, SLOW)
+    made.relay()
+    yield made
+    made.end()
+
+
+def text_of(queue, identity):
+    """A queue id as people write it."""
+    digits = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+    high, low = identity >> 44, identity & (1 << 44) - 1
+    return ("".join(digits[high >> 5 * i & 31] for i in reversed(range(4)))
+            + "".join(digits[low >> 5 * i & 31] for i in reversed(range(9))))
+
+
+def ask(queue, *words):
+    """The answer without its "ok"; raises ValueError with the words of a refusal."""
+    ours, its = socket.socketpair()
+    with ours, its:
+        queue.role.master.send(ROLE_CONTROL, "\t".join(("queue", *words)).encode(),
+                               fds=[its.fileno()])
+        its.close()
+        ours.settimeout(20)
+        octets = b""
+        while got := ours.recv(65536):
+            octets += got
+    verdict, _, rest = octets.decode().partition("\n")
+    if verdict != "ok":
+        raise ValueError(verdict)
+    return rest
+
+
+def listed(queue, *words):
+    return json.loads(ask(queue, "--json", *words))
+
+
+def defer_three(queue):
+    """Three messages that wait, with ids as text."""
+    ids = []
+    for name in ("a", "b", "c"):
+        ids.append(text_of(queue, queue.submission.accept_foreign(
+            [f"{name}@{name}.example"], sender=f"{name}@test.example")))
+        queue.relays[0].one(RELAY_TEMPORARY, f"4.2.2 {name} is full\n452-no\r452 4.2.2 full\nmx.{name}")
+    return ids
+
+
+def test_list_and_show(queue):
+    ids = defer_three(queue)
+    text = ask(queue)
+    assert [line.split()[0] for line in text.splitlines() if not line.startswith(" ")][:3] == ids
+    assert "<b@b.example>  deferred, attempts: 1, next in 3" in text and "4.2.2 b is full" in text
+    assert text.endswith("3 messages, 3 recipients\n")
+    shown = ask(queue, "show", ids[1].lower())
+    assert "submitted by: alice@test.example" in shown and "server: mx.b" in shown
+    assert "      452-no\n      452 4.2.2 full\n" in shown and "a@a.example" not in shown
+    (message,) = listed(queue, ids[1])
+    assert message["sender"] == "b@test.example" and message["octets"] > 10
+    (recipient,) = message["recipients"]
+    assert recipient["state"] == "deferred" and recipient["attempts"] == 1
+    assert recipient["reply"] == "452-no\r452 4.2.2 full" and recipient["server"] == "mx.b"
+    assert 3000 < recipient["next_s"] < 4000
+
+
+def test_selections(queue):
+    ids = defer_three(queue)
+    chosen = lambda *words: [ids.index(message["id"]) for message in listed(queue, *words)]
+    assert chosen("--destination", "B.example") == [1]
+    assert chosen("--sender", "c@test.example") == [2]
+    assert chosen("--sender", "test.example") == [0, 1, 2]
+    assert chosen("--error", "a is full") == [0]
+    assert chosen("--error", "is full", "--sender", "b@test.example") == [1]
+    assert chosen(ids[2], ids[0]) == [2, 0]
+    assert chosen("--held") == [] and chosen("--all") == [0, 1, 2]
+
+
+def test_retry(queue):
+    ids = defer_three(queue)
+    assert ask(queue, "retry", "--destination", "b.example").startswith("1 of 1 recipients")
+    assert queue.relays[0].one().destination == "b.example"
+    queue.wait_for_counts(2)
+    ask(queue, "retry", ids[0], ids[2])
+    assert {queue.relays[0].one().destination for _ in range(2)} == {"a.example", "c.example"}
+    queue.wait_for_counts(0)
+
+
+def test_retry_wakes_a_destination_that_rests(queue):
+    queue.submission.accept_foreign(["x@dead.example"])
+    queue.submission.accept_foreign(["y@dead.example"])
+    queue.relays[0].one(RELAY_TEMPORARY, "4.4.1 no answer", wait_ms=100)
+    entries = [recipient for message in listed(queue) for recipient in message["recipients"]]
+    assert [entry["result"] for entry in entries] == ["4.4.1 no answer"] * 2
+    assert all(entry["next_s"] > 3000 for entry in entries)
+    ask(queue, "retry", "--all")
+    for _ in range(2):
+        queue.relays[0].one(window=5)
+    queue.wait_for_counts(0)
+
+
+def test_hold_and_release_over_a_restart(queue, tmp_path):
+    ids = defer_three(queue)
+    assert ask(queue, "hold", ids[0], ids[1]).startswith("2 of 2")
+    assert ask(queue, "hold", ids[0]).startswith("0 of 1")
+    assert queue.role.counts()[1:] == (3, 2)
+    queue.end()
+    second = Queue(tmp_path, SLOW)
+    assert [message["id"] for message in listed(second, "--held")] == ids[:2]
+    assert listed(second, ids[0])[0]["recipients"][0]["result"] == "4.2.2 a is full"
+    ask(second, "release", ids[1])
+    assert second.relay().one().destination == "b.example"
+    second.wait_for_counts(2, 1)
+    second.end()
+    third = Queue(tmp_path, SLOW)
+    assert third.role.counts()[1:] == (2, 1)
+    third.end()
+
+
+def test_remove_and_bounce(queue):
+    ids = defer_three(queue)
+    ask(queue, "hold", ids[2])
+    assert ask(queue, "remove", ids[0], ids[2]).startswith("2 of 2")
+    queue.wait_for_counts(1)
+    ask(queue, "bounce", "--all")
+    assert queue.answer_address(["alice@test.example"]) == "b@test.example"
+    queue.answer_target()
+    assert b"given up by the administrator" in queue.deliver_one().body
+    queue.wait_for_counts(0)
+
+
+def test_what_is_under_way_is_left_alone(queue):
+    identity = text_of(queue, queue.submission.accept_foreign(["x@far.example"]))
+    message = queue.relays[0].next()
+    assert ask(queue, "remove", identity).startswith("0 of 1 recipients")
+    assert listed(queue)[0]["recipients"][0]["state"] == "under way"
+    queue.relays[0].answer(message)
+    queue.wait_for_counts(0)
+
+
+@pytest.mark.parametrize("words", [
+    ("nonsense",), ("show",), ("show", "--all"), ("retry",), ("remove", "--json"), ("hold", "xyz"),
+    ("--sender",), ("list", "--nothing"), ("0001000000000",), ("show", "0001000000000"),
+    ["0001000000000"] * 70, ("show", "\x01")])
+def test_what_is_refused(queue, words):
+    with pytest.raises(ValueError, match="error: (usage|no such message|too many words)"):
+        ask(queue, *words)
+    queue.submission.accept_foreign(["x@far.example"])
+
+
+def test_mail_goes_on_while_much_is_listed(queue):
+    for number in range(2000):
+        queue.submission.send_foreign([f"u{number}@dead.example"], body=b"x" * 20000)
+    for number in range(2000):
+        queue.submission.expect(QUEUE_COMMITTED)
+    message = queue.relays[0].next()
+    ours, its = socket.socketpair()
+    queue.role.master.send(ROLE_CONTROL, b"queue", fds=[its.fileno()])
+    its.close()
+    start = time.monotonic()
+    queue.submission.accept_foreign(["x@living.example"])
+    assert queue.relays[0].one().destination == "living.example"
+    assert time.monotonic() - start < 1
+    with ours:
+        octets = b""
+        while got := ours.recv(1 << 20):
+            octets += got
+    assert octets.count(b"under way") == 1 and octets.count(b"ready") >= 1999
+    queue.relays[0].answer(message)
+
+
+def test_a_client_that_does_not_listen_stops_nothing(queue):
+    defer_three(queue)
+    ours, its = socket.socketpair()
+    queue.role.master.send(ROLE_CONTROL, b"queue", fds=[its.fileno()])
+    its.close()
+    ours.close()
+    assert ask(queue).endswith("3 messages, 3 recipients\n")
+
+
+def test_the_command(make_house):
+    house = make_house()
+    assert house.command("queue").stdout == "0 messages, 0 recipients\n"
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        house.command("queue", "retry")
+    assert "usage" in failed.value.stderr
