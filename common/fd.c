@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/statvfs.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -88,6 +89,17 @@ bool fd_read_all(int fd, struct buffer *octets, struct error *error)
         buffer_commit(octets, got);
     }
     return true;
+}
+
+bool fd_sync_filesystem(int fd, struct error *error)
+{
+    struct statvfs status;
+    if (syncfs(fd) != 0 || fsync(fd) != 0 || fstatvfs(fd, &status) != 0)
+        return error_errno(error, "flush the file system");
+    if ((status.f_flag & ST_RDONLY) == 0)
+        return true;
+    errno = EROFS;
+    return error_errno(error, "flush the file system");
 }
 
 bool fd_close(int *fd, struct error *error)

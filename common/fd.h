@@ -22,6 +22,11 @@ bool fd_pread_full(int fd, void *octets, size_t size, uint64_t offset, size_t *g
  * limit. */
 bool fd_read_all(int fd, struct buffer *octets, struct error *error);
 
+/* Everything that was written to the file system of that file is on its disk, or false. syncfs()
+ * alone says so too of one that the kernel made read-only after an error, and of an ext4 that was
+ * shut down: nothing was flushed there. */
+bool fd_sync_filesystem(int fd, struct error *error);
+
 /* Closes and sets *fd to -1; an error of close (a delayed write failed) is an error. */
 bool fd_close(int *fd, struct error *error);
 

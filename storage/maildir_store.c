@@ -125,8 +125,9 @@ static bool flush_files(const struct maildir_flush *flush, const struct maildir 
 {
     if (flush->young == 0 || !flush->fs->syncfs)
         return true;
-    bool flushed = flush->young == 1 ? fsync(flush->young_fd) == 0 : syncfs(box->fd) == 0;
-    return flushed || error_errno(error, "flush messages");
+    if (flush->young > 1)
+        return fd_sync_filesystem(box->fd, error);
+    return fsync(flush->young_fd) == 0 || error_errno(error, "flush messages");
 }
 
 static bool flush_directories(const struct maildir *box, const struct maildir *from,

@@ -234,8 +234,8 @@ static bool run_sync(struct flusher_job *job, struct error *error)
 {
     struct deliver_peer *peer = job->owner;
     uint64_t begun_ms = queue_now_ms();
-    if (syncfs(peer->sync_fd) != 0)
-        return error_errno(error, "flush the file system of the mail");
+    if (!fd_sync_filesystem(peer->sync_fd, error))
+        return error_prefix(error, "mail");
     peer->flush_ms = queue_now_ms() - begun_ms;
     return true;
 }
