@@ -61,6 +61,7 @@ struct role_start {
     uint32_t is_root; /* 1: started by root, chroot is to be done; 0: single-user mode */
     uint32_t reserved;
     uint8_t token_key[MASTER_SECRET_OCTETS]; /* auth, queue, keys; zero for all others */
+    uint8_t srs_key[MASTER_SECRET_OCTETS];   /* auth, queue; the same in all lives of the house */
 };
 
 /* What the descriptor of a ROLE_DESCRIPTOR is. */

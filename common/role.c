@@ -304,6 +304,7 @@ static bool take_start(struct role *role, const struct ipc_packet *packet, struc
     role->number = start->number;
     role->is_root = start->is_root != 0;
     memcpy(role->token_key, start->token_key, sizeof(role->token_key));
+    memcpy(role->srs_key, start->srs_key, sizeof(role->srs_key));
     role->log.role = role_kind_name(role->kind);
     return read_config(role, packet->descriptors[0], error);
 }

@@ -90,6 +90,7 @@ struct role {
                                    */
     size_t readable_count;
     uint8_t token_key[MASTER_SECRET_OCTETS];
+    uint8_t srs_key[MASTER_SECRET_OCTETS];
     struct role_file files[ROLE_FILES_MAX];
     size_t file_count;
     struct ipc_channel master;

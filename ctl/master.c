@@ -16,6 +16,7 @@
 
 #include "common/fd.h"
 #include "common/sandbox.h"
+#include "ctl/secret.h"
 
 static const double late_wave_s = 2.0;
 
@@ -142,6 +143,7 @@ static bool open_all(struct master *master, struct error *error)
         != (ssize_t)sizeof(master->token_key))
         return error_errno(error, "random octets");
     return open_libexec(master, error) && house_open(&master->house, master, NULL, error)
+           && secret_load(master->house.state_fd, "srs-key", master->srs_key, error)
            && control_open(master, error);
 }
 

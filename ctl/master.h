@@ -102,6 +102,7 @@ struct master {
     bool missed_landlock; /* that the kernel has none */
     ev_tstamp started;
     uint8_t token_key[MASTER_SECRET_OCTETS];
+    uint8_t srs_key[MASTER_SECRET_OCTETS];
     uint32_t next_number;
     uint64_t next_handle;
     struct house house;

@@ -99,6 +99,7 @@ struct recipient {
     struct slice address; /* as given at RCPT, or where an alias led */
     struct slice orcpt;   /* decoded; empty: none */
     struct token permit;  /* of a foreign address, from auth */
+    bool forwarded;       /* an alias led to that */
     unsigned notify;      /* of enum smtp_notify */
 };
 

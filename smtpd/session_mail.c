@@ -333,6 +333,7 @@ static bool add_target(struct transaction *transaction, const struct recipient_t
     /* RFC 3461 5.2.7.1: what the sender asked for goes on with the message. */
     if (fresh.orcpt.len == 0)
         fresh.orcpt = make_orcpt(transaction);
+    fresh.forwarded = true;
     fresh.address = arena_copy(&transaction->arena, target->name);
     return fresh.orcpt.ptr && fresh.address.ptr && add_recipient(transaction, fresh);
 }

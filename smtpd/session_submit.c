@@ -210,6 +210,7 @@ static bool send_recipients(struct session *session)
             .orcpt_octets = (uint16_t)each->orcpt.len,
             .notify = (uint16_t)each->notify,
             .permit = each->permit,
+            .flags = each->forwarded ? QUEUE_FORWARDED : 0U,
         };
         const struct ipc_message message = {.head = &record.header,
                                             .head_octets = sizeof(record),

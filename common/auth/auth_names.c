@@ -1,10 +1,13 @@
 /* Questions about names: answered from memory at once, save for system users not yet known. */
 #include <stdlib.h>
+#include <time.h>
 
 #include "common/auth/auth_internal.h"
+#include "common/auth/canonical.h"
 #include "common/auth/recipient_targets.h"
 #include "common/auth/record_texts.h"
 #include "common/auth/resolve.h"
+#include "common/auth/srs.h"
 #include "common/size.h"
 
 enum {
@@ -158,13 +161,8 @@ static void log_doubts(struct auth *auth, struct slice address, const struct res
             log_failure(&resolution->text));
 }
 
-/* A client of relay.networks may send to other domains without AUTH. */
-static void permit_relay(struct auth *auth, const struct auth_recipient *question,
-                         struct slice address, struct resolution *resolution)
+static void become_foreign(struct auth *auth, struct slice address, struct resolution *resolution)
 {
-    if (resolution->verdict != RESOLVE_FOREIGN
-        || !config_networks_have(&auth->role->config.relay.networks, &question->client))
-        return;
     resolution->targets = arena_alloc(&auth->arena, sizeof(*resolution->targets));
     if (!resolution->targets) {
         resolution->verdict = RESOLVE_TEMPORARY;
@@ -173,6 +171,48 @@ static void permit_relay(struct auth *auth, const struct auth_recipient *questio
     resolution->targets[0] = (struct resolve_target){.is_foreign = true, .name = address};
     resolution->count = 1;
     resolution->verdict = RESOLVE_TARGETS;
+}
+
+/* A client of relay.networks may send to other domains without AUTH. */
+static void permit_relay(struct auth *auth, const struct auth_recipient *question,
+                         struct slice address, struct resolution *resolution)
+{
+    if (resolution->verdict != RESOLVE_FOREIGN
+        || !config_networks_have(&auth->role->config.relay.networks, &question->client))
+        return;
+    become_foreign(auth, address, resolution);
+}
+
+/* A sender that was rewritten here when its mail was sent on: what comes back goes to the one
+ * behind it, which *address becomes, in the arena. Any other stays as it is. */
+static void unfold_sender(struct auth *auth, struct slice *address)
+{
+    struct buffer text = BUFFER_WITH_LIMIT(AUTH_ADDRESS_MAX);
+    struct error reason = {0};
+    struct srs_key key;
+    if (!srs_is_claimed(canonical_local_part(*address))
+        || !config_find_domain(&auth->role->config, canonical_domain(*address)))
+        return;
+    memcpy(key.octets, auth->role->srs_key, sizeof(key.octets));
+    if (srs_reverse(&key, *address, time(NULL), &text, &reason)) {
+        struct slice copy = arena_copy(&auth->arena, buffer_slice(&text));
+        *address = copy.ptr ? copy : *address;
+    } else {
+        LOG(&auth->role->log, LOG_INFO, "return_refused", log_bytes("address", *address),
+            log_failure(&reason));
+    }
+    buffer_clear(&text);
+}
+
+/* Who gets it in the end. What comes back to a rewritten sender goes out by a permit, as if an
+ * alias led there. */
+static void resolve_returned(struct auth *auth, struct slice given, struct slice address,
+                             struct resolution *resolution)
+{
+    resolve_recipient(&auth->directory, address, AUTH_TARGETS_MAX, turn_now_ms(), &auth->arena,
+                      resolution);
+    if (resolution->verdict == RESOLVE_FOREIGN && !slice_equal(given, address))
+        become_foreign(auth, address, resolution);
 }
 
 /* The number of a session says which process it lives in (smtpd/session_role.c), so none asks for
@@ -195,8 +235,9 @@ bool auth_on_recipient(void *owner, struct ipc_packet *packet, struct error *err
     if (!is_session_of(peer, record->session))
         return error_set(error, ERROR_PEER, "a session of another process");
     auth_begin_request(auth);
-    resolve_recipient(&auth->directory, address, AUTH_TARGETS_MAX, turn_now_ms(), &auth->arena,
-                      &resolution);
+    struct slice given = address;
+    unfold_sender(auth, &address);
+    resolve_returned(auth, given, address, &resolution);
     if (resolution.verdict == RESOLVE_TEMPORARY && auth_park(peer, packet, auth_on_recipient))
         return true;
     permit_relay(auth, record, address, &resolution);

@@ -88,6 +88,7 @@ void dispatch_init(struct queue *queue)
     buffer_init(&queue->dispatch.message, STORED_MESSAGE_MAX);
     buffer_init(&queue->dispatch.recipient, STORED_RECIPIENT_MAX);
     buffer_init(&queue->dispatch.texts, TEXTS_MAX);
+    buffer_init(&queue->dispatch.reverse_path, QUEUE_ADDRESS_MAX);
 }
 
 bool dispatch_is_busy(const struct queue *queue)

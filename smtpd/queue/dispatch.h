@@ -18,7 +18,8 @@ struct queued_recipient;
 struct dispatch {
     struct buffer message; /* the record that is being sent */
     struct buffer recipient;
-    struct buffer texts; /* of its recipients */
+    struct buffer texts;        /* of its recipients */
+    struct buffer reverse_path; /* where it is rewritten */
 };
 
 void dispatch_init(struct queue *queue);

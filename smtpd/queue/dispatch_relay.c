@@ -5,6 +5,8 @@
 
 #include <utlist.h>
 
+#include "common/auth/canonical.h"
+#include "common/auth/srs.h"
 #include "common/hash_table.h"
 #include "common/size.h"
 #include "smtpd/queue/queue.h"
@@ -38,6 +40,7 @@ struct relay_attempt {
     size_t octets;
     enum schedule_lane lane;
     bool is_suspect;
+    bool is_forwarded;
     uint32_t count;
     struct queued_recipient *recipients[RELAY_RECIPIENTS_MAX];
 };
@@ -84,6 +87,7 @@ static struct relay_attempt *make_attempt(struct queue *queue, struct relay_peer
     attempt->id = queued_message_of(first)->id;
     attempt->lane = attempt->target->destination.lane;
     attempt->is_suspect = first->deaths > 0;
+    attempt->is_forwarded = first->forwarded;
     HASH_ADD(hh, queue->relay.attempts, request, sizeof(attempt->request), attempt);
     if (hash_table_holds(&attempt->hh))
         return attempt;
@@ -174,8 +178,9 @@ static struct queued_recipient *next_of_group(const struct relay_attempt *attemp
                                               const struct queued_group *group)
 {
     struct queued_recipient *next = (struct queued_recipient *)group->turns.line;
-    bool fits =
-        next && attempt->count < RELAY_RECIPIENTS_MAX && (next->deaths > 0) == attempt->is_suspect;
+    bool fits = next && attempt->count < RELAY_RECIPIENTS_MAX
+                && (next->deaths > 0) == attempt->is_suspect
+                && next->forwarded == attempt->is_forwarded; /* one reverse-path for all */
     return fits ? next : NULL;
 }
 
@@ -200,6 +205,22 @@ static void gather(struct queue *queue, struct relay_attempt *attempt,
             dispatch_not_sent(queue, recipient, &error);
         recipient = next_of_group(attempt, group);
     }
+}
+
+/* Mail of a foreign sender that an alias sends on leaves in our name. One that does not fit keeps
+ * its own: some receivers will take it all the same. */
+static void rewrite_sender(struct queue *queue, struct dispatch_content *content)
+{
+    struct buffer *path = &queue->dispatch.reverse_path;
+    const struct config *config = &queue->role->config;
+    struct slice sender = content->message.reverse_path;
+    struct srs_key key;
+    if (sender.len == 0 || config_find_domain(config, canonical_domain(sender)))
+        return;
+    memcpy(key.octets, queue->role->srs_key, sizeof(key.octets));
+    buffer_reset(path);
+    if (srs_forward(&key, sender, config->domains[0].name, queue_wall_now(), path) && !path->failed)
+        content->message.reverse_path = buffer_slice(path);
 }
 
 static size_t octets_of(const struct queue_target *target, const struct dispatch_content *content)
@@ -271,6 +292,8 @@ static void relay(struct queue *queue, struct relay_peer *peer, struct queued_re
     struct dispatch_content content;
     struct relay_attempt *attempt = make_attempt(queue, peer, first);
     if (attempt && dispatch_open(queue, attempt->id, &content, &error)) {
+        if (attempt->is_forwarded)
+            rewrite_sender(queue, &content);
         relay_with(queue, attempt, first, &content);
         dispatch_close(&content);
         return;

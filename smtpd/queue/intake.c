@@ -217,7 +217,8 @@ static bool keep_recipient(struct submission *submission, const struct recipient
                                              .address = arena_copy(arena, texts->address),
                                              .orcpt = arena_copy(arena, texts->orcpt),
                                              .notify = texts->notify,
-                                             .permit = texts->permit};
+                                             .permit = texts->permit,
+                                             .forwarded = texts->forwarded};
     const struct slice *key =
         texts->account.len > 0 ? &wanted->texts.account : &wanted->texts.address;
     if (!wanted->texts.account.ptr || !wanted->texts.address.ptr || !wanted->texts.orcpt.ptr)
@@ -411,6 +412,7 @@ static struct stored_recipient row_of(const struct submission *submission,
     int64_t release = submission->hold_until;
     return (struct stored_recipient){.state = STORED_WAITING,
                                      .by_return = (message->flags & QUEUE_BY_RETURN) != 0,
+                                     .forwarded = wanted->texts.forwarded,
                                      .notify = wanted->texts.notify,
                                      .arrival = message->arrival,
                                      .due = release > 0 ? release : message->arrival,
@@ -435,6 +437,7 @@ static bool enter_recipient(struct queue *queue, struct submission *submission,
     if (!recipient)
         return error_memory(error);
     recipient->notify = (uint8_t)wanted->texts.notify;
+    recipient->forwarded = wanted->texts.forwarded;
     return true;
 }
 

@@ -214,6 +214,7 @@ static bool load_recipient(void *context, uint64_t id, uint32_t number,
     recipient->attempts = row->attempts;
     recipient->purpose = (uint8_t)row->purpose;
     recipient->warned = row->warned;
+    recipient->forwarded = row->forwarded;
     recipient->again = true; /* an earlier life may have delivered it */
     if (row->state == STORED_HELD)
         queued_enter(queued, recipient, QUEUED_HELD);

@@ -56,6 +56,11 @@ enum queue_notify {
     QUEUE_NOTIFY_NEVER = 8,
 };
 
+enum queue_recipient_flags {
+    QUEUE_FORWARDED = 1, /* an alias led to this foreign address: a foreign sender is rewritten
+                            (common/auth/srs.h) */
+};
+
 /* One account or foreign address that gets the message. The account, the address, then ORCPT
  * (decoded "type;address", may be empty) follow. With an account the address is the recipient as
  * given at RCPT (for Delivered-To and reports); without one (account_octets 0) it is where the
@@ -69,6 +74,8 @@ struct queue_recipient {
     uint16_t notify;     /* of enum queue_notify; 0: not given */
     struct token permit; /* a foreign address, from a session on port 25: from auth, for this
                             address. With QUEUE_SUBMITTED the account's token permits all */
+    uint32_t flags;
+    uint32_t reserved;
 };
 
 enum queue_submit_flags {

@@ -123,6 +123,7 @@ struct queued_recipient {
     uint8_t deaths;  /* of processes that had it, see dispatch.h */
     bool again;      /* an attempt may have been written */
     bool warned;     /* the sender knows that it waits */
+    bool forwarded;  /* leaves with a reverse-path of ours */
     uint8_t purpose; /* enum stored_purpose */
 };
 

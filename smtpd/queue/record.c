@@ -6,7 +6,7 @@
 
 enum { VERSION = 2, CUT_OCTETS = 8 };
 
-enum recipient_flags { IS_WARNED = 1, IS_BY_RETURN = 2 };
+enum recipient_flags { IS_WARNED = 1, IS_BY_RETURN = 2, IS_FORWARDED = 4 };
 
 _Static_assert(STORED_FLAGS_ALL
                    == (QUEUE_IN_SPOOL | QUEUE_SUBMITTED | QUEUE_UTF8 | QUEUE_8BITMIME
@@ -198,13 +198,18 @@ bool stored_message_parse(struct slice record, struct stored_message *result, st
 
 /* ---- recipients ---- */
 
+static uint64_t flags_of(const struct stored_recipient *recipient)
+{
+    return (recipient->warned ? IS_WARNED : 0U) | (recipient->by_return ? IS_BY_RETURN : 0U)
+           | (recipient->forwarded ? IS_FORWARDED : 0U);
+}
+
 void stored_recipient_format(const struct stored_recipient *recipient, struct buffer *out)
 {
     buffer_append_octet(out, VERSION);
     buffer_append_octet(out, (uint8_t)recipient->state);
     buffer_append_octet(out, (uint8_t)recipient->purpose);
-    put_number(
-        out, (recipient->warned ? IS_WARNED : 0U) | (recipient->by_return ? IS_BY_RETURN : 0U), 1);
+    put_number(out, flags_of(recipient), 1);
     put_number(out, recipient->notify, 4);
     put_number(out, recipient->attempts, 4);
     put_number(out, (uint64_t)recipient->arrival, 8);
@@ -232,11 +237,12 @@ static bool take_purpose(struct cursor *in, struct stored_recipient *recipient)
 {
     uint64_t purpose, flags;
     if (!take_number(in, 1, &purpose) || purpose > STORED_NOTICE || !take_number(in, 1, &flags)
-        || (flags & ~(uint64_t)(IS_WARNED | IS_BY_RETURN)) != 0)
+        || (flags & ~(uint64_t)(IS_WARNED | IS_BY_RETURN | IS_FORWARDED)) != 0)
         return false;
     recipient->purpose = (enum stored_purpose)purpose;
     recipient->warned = (flags & IS_WARNED) != 0;
     recipient->by_return = (flags & IS_BY_RETURN) != 0;
+    recipient->forwarded = (flags & IS_FORWARDED) != 0;
     return true;
 }
 

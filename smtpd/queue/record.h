@@ -61,6 +61,7 @@ struct stored_recipient {
     enum stored_purpose purpose;
     bool warned;              /* the sender knows that it waits */
     bool by_return;           /* QUEUE_BY_RETURN: too late, it is returned */
+    bool forwarded;           /* QUEUE_FORWARDED: leaves with a reverse-path of ours */
     uint32_t notify;          /* enum queue_notify (queue_protocol.h) */
     uint32_t attempts;        /* made and failed */
     int64_t arrival;          /* of the message */

@@ -31,11 +31,14 @@ bool recipient_record_parse(struct slice record, struct recipient_texts *result,
 {
     const struct queue_recipient *fixed = (const void *)record.ptr;
     struct slice tail = slice_from(record, sizeof(*fixed));
-    struct recipient_texts texts = {.notify = fixed->notify, .permit = fixed->permit};
+    struct recipient_texts texts = {.notify = fixed->notify,
+                                    .permit = fixed->permit,
+                                    .forwarded = (fixed->flags & QUEUE_FORWARDED) != 0};
     if (!take_text(&tail, fixed->account_octets, MASTER_ACCOUNT_MAX, &texts.account)
         || !take_text(&tail, fixed->address_octets, QUEUE_ADDRESS_MAX, &texts.address)
         || !take_text(&tail, fixed->orcpt_octets, QUEUE_ADDRESS_MAX, &texts.orcpt) || tail.len > 0
-        || texts.address.len == 0 || (texts.notify & ~STORED_NOTIFY_ALL) != 0)
+        || texts.address.len == 0 || (texts.notify & ~STORED_NOTIFY_ALL) != 0
+        || (fixed->flags & ~(uint32_t)QUEUE_FORWARDED) != 0)
         return error_set(error, ERROR_PEER, "malformed recipient");
     *result = texts;
     return true;

@@ -17,6 +17,7 @@ struct recipient_texts {
     struct slice orcpt;
     uint16_t notify;
     struct token permit; /* as it came: nobody has looked at it */
+    bool forwarded;
 };
 
 /* QUEUE_SUBMIT. Texts are one line each; the cuts fit the body; the body is whole, or empty with

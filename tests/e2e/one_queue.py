@@ -97,9 +97,10 @@ class Session:
     def forget(self):
         self.channel.send(QUEUE_FORGET, request=self.request)
 
-    def recipient(self, request, account, address=None, orcpt="", notify=0, permit=bytes(48)):
+    def recipient(self, request, account, address=None, orcpt="", notify=0, permit=bytes(48),
+                  flags=0):
         texts = [account.encode(), (address or account).encode(), orcpt.encode()]
-        body = struct.pack("=HHHH48s", *map(len, texts), notify, permit) + b"".join(texts)
+        body = struct.pack("=HHHH48sII", *map(len, texts), notify, permit, flags, 0) + b"".join(texts)
         self.channel.send(QUEUE_RECIPIENT, body, request)
 
     def submit(self, request, identity, recipients, body=BODY, flags=0, sender="x@y.example",

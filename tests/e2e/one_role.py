@@ -113,7 +113,7 @@ class Role:
         with os.fdopen(os.memfd_create("config"), "w") as file:
             file.write(config)
             file.flush()
-            body = struct.pack("=IIII32s", KINDS[self.name], 1, 0, 0, b"")
+            body = struct.pack("=IIII32s32s", KINDS[self.name], 1, 0, 0, b"", b"")
             self.master.send(ROLE_START, body, fds=[file.fileno()])
         directory = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
         self.master.send(ROLE_DESCRIPTOR, struct.pack("=II", purpose, place_index),

@@ -247,7 +247,7 @@ class Thief:
         """'' if that ended us, 'silence' or an answer if it did not."""
         identity = struct.unpack_from("=Q", self.send(QUEUE, QUEUE_MORE_IDS, b""))[0]
         self.send(QUEUE, QUEUE_RECIPIENT,
-                  struct.pack("=HHHH48s", 0, len(address), 0, 0, permit) + address)
+                  struct.pack("=HHHH48s8x", 0, len(address), 0, 0, permit) + address)
         return self.send(QUEUE, QUEUE_SUBMIT,
                          struct.pack("=QQq48xIIHHHHIIQqq", identity, session or self.session,
                                      int(time.time()), 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))

@@ -389,7 +389,7 @@ def test_malformed_messages_end_the_session(queue, options):
 ])
 def test_malformed_recipients_end_the_session(queue, numbers, tail):
     queue.session.next_id()
-    body = struct.pack("=HHHH", *numbers) + bytes(48) + tail
+    body = struct.pack("=HHHH", *numbers) + bytes(56) + tail
     queue.session.channel.send(QUEUE_RECIPIENT, body, 1)
     assert queue.is_ended(queue.session.channel)
 

@@ -44,7 +44,8 @@ struct house {
     int spool_fd; /* what it lent, to read */
     unsigned spooled;
     unsigned forgotten;
-    struct token permit; /* of the last foreign address */
+    struct token permit; /* of the last foreign address, and its flags */
+    uint32_t recipient_flags;
     /* What auth was asked last. */
     struct auth_recipient asked;
     /* What filter got last. */
@@ -216,6 +217,7 @@ static bool queue_on_recipient(void *owner, struct ipc_packet *packet, struct er
     assert_int_equal(tail.len, address_end + record->orcpt_octets);
     if (record->account_octets == 0)
         house->permit = record->permit;
+    house->recipient_flags = record->flags;
     buffer_append(&house->recipients, slice_range(tail, 0, record->account_octets));
     buffer_append_octet(&house->recipients, ' ');
     buffer_append(&house->recipients, slice_range(tail, record->account_octets, address_end));
