@@ -34,7 +34,7 @@ struct recipe {
     uint16_t from_count;
     struct slice message_id; /* as the message's first such field has it, borrowed from the header;
                                 empty: none */
-    uint32_t findings; /* enum filter_findings */
+    uint32_t findings;       /* enum filter_findings */
 };
 
 /* Why a message is not taken: the reply to the end of DATA. */
