@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "common/db.h"
+#include "common/role_kind.h"
 #include "common/size.h"
 
 enum {
@@ -35,6 +36,7 @@ struct history {
     struct buffer prune_from; /* the id after which the next prune goes on */
     uint64_t recent[RECENT_NAMES];
     size_t next_recent;
+    struct statistics *statistics;
 };
 
 /* ---- keys ---- */
@@ -79,11 +81,14 @@ static void put_name_prefix(struct buffer *key, struct slice name)
 
 /* ---- open and close ---- */
 
+static bool find_origin(void *context, struct slice id, struct statistics_origin *origin);
+
 static bool open_trees(struct history *history, struct error *error)
 {
     return db_tree_open(history->db, "events.db", PAGE_OCTETS, &history->events, error)
            && db_tree_open(history->db, "names.db", PAGE_OCTETS, &history->names, error)
-           && db_tree_open(history->db, "state.db", 4096, &history->state, error);
+           && db_tree_open(history->db, "state.db", 4096, &history->state, error)
+           && statistics_open(history->db, find_origin, history, &history->statistics, error);
 }
 
 static bool read_octets(struct history *history, struct error *error)
@@ -92,6 +97,14 @@ static bool read_octets(struct history *history, struct error *error)
         return error->kind == ERROR_NOT_FOUND;
     history->octets = get_number(buffer_slice(&history->value));
     return true;
+}
+
+static void close_environment(struct history *history)
+{
+    statistics_free(history->statistics);
+    db_close(history->db);
+    history->statistics = NULL;
+    history->db = NULL;
 }
 
 static bool open_environment(struct history *history, struct error *error)
@@ -104,8 +117,7 @@ static bool open_environment(struct history *history, struct error *error)
     if (db_open(&options, &history->db, error) && open_trees(history, error)
         && read_octets(history, error))
         return true;
-    db_close(history->db);
-    history->db = NULL;
+    close_environment(history);
     return false;
 }
 
@@ -138,11 +150,12 @@ bool history_open(const struct history_options *options, struct history **opened
 
 void history_close(struct history *history)
 {
+    struct error error;
     if (!history)
         return;
-    if (history->db && history->in_transaction)
-        history_commit(history, NULL);
-    db_close(history->db);
+    if (history->db && history_commit(history, &error))
+        history_commit(history, &error); /* what waited for its origin waits no longer */
+    close_environment(history);
     buffer_clear(&history->value);
     buffer_clear(&history->prune_from);
     free(history);
@@ -162,33 +175,43 @@ static bool begin(struct history *history, struct error *error)
     return history->in_transaction;
 }
 
-/* What was noted since the last commit is lost, and so is what was counted. */
+/* What was noted since the last commit is lost; what was counted for the statistics waits on. */
 static void give_up(struct history *history)
 {
+    struct error error;
+    statistics_settle(history->statistics, false);
     db_abort(history->db);
     history->in_transaction = false;
     for (size_t i = 0; i < RECENT_NAMES; i++)
         history->recent[i] = 0;
-    if (!read_octets(history, NULL))
+    if (!read_octets(history, &error))
         history->octets = 0;
+}
+
+static bool write_octets(struct history *history, struct error *error)
+{
+    uint8_t octets[8];
+    struct buffer number = {.ptr = octets, .capacity = sizeof(octets), .limit = sizeof(octets)};
+    put_number(&number, history->octets, 8);
+    return db_put(history->state, octets_key, buffer_slice(&number), error);
 }
 
 bool history_commit(struct history *history, struct error *error)
 {
-    uint8_t octets[8];
-    struct buffer number = {.ptr = octets, .capacity = sizeof(octets), .limit = sizeof(octets)};
-    if (!history->in_transaction)
+    if (!history->in_transaction && !statistics_is_waiting(history->statistics))
         return true;
-    put_number(&number, history->octets, 8);
-    if (!db_put(history->state, octets_key, buffer_slice(&number), error)) {
+    if (!begin(history, error)) {
+        statistics_settle(history->statistics, false);
+        return false;
+    }
+    if (!write_octets(history, error) || !statistics_write(history->statistics, error)
+        || !db_commit(history->db, error)) {
         give_up(history);
         return false;
     }
     history->in_transaction = false;
-    if (db_commit(history->db, error))
-        return true;
-    give_up(history);
-    return false;
+    statistics_settle(history->statistics, true);
+    return true;
 }
 
 bool history_checkpoint(struct history *history, bool at_leisure, struct error *error)
@@ -280,10 +303,22 @@ static bool put_event(struct history *history, unsigned role_kind, struct slice 
     return db_put(history->events, buffer_slice(&key), buffer_slice(&history->value), error);
 }
 
+static bool count(struct history *history, unsigned role_kind, struct slice record,
+                  const struct log_entry *entry, struct error *error)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    uint64_t now_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+    return statistics_note(history->statistics, role_kind, record, entry, now_us, error)
+           && (!statistics_is_full(history->statistics) || history_commit(history, error));
+}
+
 bool history_note(struct history *history, unsigned role_kind, struct slice record,
                   const struct log_entry *entry, struct error *error)
 {
     struct slice id;
+    if (!count(history, role_kind, record, entry, error))
+        return false;
     if (!find_id(entry, &id))
         return true;
     if (!begin(history, error))
@@ -324,6 +359,31 @@ bool history_read(struct history *history, struct slice id, history_visit *visit
     return got || error->kind == ERROR_NOT_FOUND;
 }
 
+/* The first of a message's events comes before all that became of it. */
+static bool find_origin(void *context, struct slice id, struct statistics_origin *origin)
+{
+    struct history *history = context;
+    struct db_cursor cursor;
+    struct slice key, value, told;
+    struct log_entry entry;
+    struct error error;
+    unsigned role_kind;
+    bool found = false;
+    db_cursor_init(&cursor, history->events, id, PAGE_OCTETS);
+    while (!found && db_cursor_next(&cursor, &key, &value, &error)
+           && slice_equal(id_of_event(key), id))
+        found = parse_value(value, &role_kind, &entry)
+                && statistics_tells_origin(role_kind, &entry, &told, origin)
+                && slice_equal(told, id);
+    db_cursor_clear(&cursor);
+    return found;
+}
+
+struct statistics *history_statistics(struct history *history)
+{
+    return history->statistics;
+}
+
 static void keep_newest(char (*ids)[HISTORY_ID_MAX + 1], size_t *count, size_t most,
                         struct slice id)
 {
@@ -350,7 +410,7 @@ int history_find(struct history *history, struct slice name, size_t most,
     bool got;
     while ((got = db_cursor_next(&cursor, &key, &value, error)) && slice_starts_with(key, prefix)) {
         struct slice id = slice_from(key, prefix.len);
-        if (id.len <= HISTORY_ID_MAX)
+        if (id.len > 0 && id.len <= HISTORY_ID_MAX)
             keep_newest(ids, &count, most, id); /* ids ascend with time */
     }
     db_cursor_clear(&cursor);
@@ -464,5 +524,9 @@ bool history_prune(struct history *history, uint64_t now_us, bool *more, struct 
             give_up(history);
             return false;
         }
+    if (!statistics_prune(history->statistics, now_us, history->options.age_us, error)) {
+        give_up(history);
+        return false;
+    }
     return history_commit(history, error);
 }

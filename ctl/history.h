@@ -6,6 +6,7 @@
  *   events.db   id, time, number  -> kind of role, the record as it came (common/log.h)
  *   names.db    name, 0, id       -> nothing
  *   state.db    "octets"          -> of all the above
+ *   statistics.db                    see ctl/statistics.h
  *
  * The history is worth less than the log: a commit is not flushed, and a power cut takes the last
  * seconds. Where the disk is full or broken, events are lost from it and mail goes on. The journal
@@ -17,6 +18,7 @@
 #include "common/buffer.h"
 #include "common/error.h"
 #include "common/log.h"
+#include "ctl/statistics.h"
 
 struct history;
 
@@ -35,11 +37,15 @@ bool history_open(const struct history_options *options, struct history **histor
                   struct error *error);
 void history_close(struct history *history); /* commits; NULL is fine */
 
-/* Keeps the event if it bears a queue id: `record` is the one that `entry` was parsed from. In a
- * transaction that history_commit() ends. False: it is lost, and all since the last commit. */
+/* Counts the event, and keeps it if it bears a queue id: `record` is the one that `entry` was
+ * parsed from. In a transaction that history_commit() ends. False: it is lost, and all since the
+ * last commit. */
 bool history_note(struct history *history, unsigned role_kind, struct slice record,
                   const struct log_entry *entry, struct error *error);
 bool history_commit(struct history *history, struct error *error);
+
+/* Borrowed, to be read after a commit. */
+struct statistics *history_statistics(struct history *history);
 
 /* Makes recovery short and the database's log small: at leisure, or, where there is none, once the
  * log is long. */

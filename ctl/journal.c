@@ -11,7 +11,9 @@
 
 #include "common/control.h"
 #include "common/fd.h"
+#include "common/size.h"
 #include "ctl/history.h"
+#include "ctl/statistics_report.h"
 #include "ctl/story.h"
 
 enum {
@@ -172,6 +174,8 @@ static void on_second(struct ev_loop *loop, ev_timer *watcher, int events)
         journal->next_open_s = now_s + REOPEN_S;
         open_history(journal);
     }
+    if (journal->history && !history_commit(journal->history, &error)) /* of what waited longer */
+        lose_history(journal, &error);
     if (journal->history && !history_checkpoint(journal->history, !journal->noted, &error))
         lose_history(journal, &error);
     if (journal->history && now_s >= journal->next_prune_s)
@@ -219,24 +223,67 @@ static bool find_stories(struct journal *journal, struct slice what, struct buff
     return count > 0 && tell_stories(journal, ids, count, answer, error);
 }
 
+static bool answer_why(struct journal *journal, const struct control_words *words,
+                       struct buffer *answer, struct error *error)
+{
+    if (words->count != 2)
+        return error_set(error, ERROR_PERMANENT,
+                         "write: staffetta why ID, or an address, or a Message-ID");
+    return find_stories(journal, words->words[1], answer, error);
+}
+
+/* --- `staffetta statistics` ------------------------------------------------------------------ */
+
+static bool answer_statistics(struct journal *journal, const struct control_words *words,
+                              struct buffer *answer, struct error *error)
+{
+    struct statistics_question question;
+    if (!statistics_question_parse(words->words + 1, words->count - 1, &question))
+        return error_set(error, ERROR_PERMANENT,
+                         "write: staffetta statistics [--days N] [--json|--csv]");
+    buffer_append(answer, SLICE("ok\n"));
+    uint32_t today = (uint32_t)(time(NULL) / 86400);
+    return history_commit(journal->history, error)
+           && statistics_report(history_statistics(journal->history), &question, today, answer,
+                                error);
+}
+
+/* --- What administrators ask ----------------------------------------------------------------- */
+
+static const struct question {
+    const char *verb;
+    bool (*answer)(struct journal *journal, const struct control_words *words,
+                   struct buffer *answer, struct error *error);
+} questions[] = {
+    {"why", answer_why},
+    {"statistics", answer_statistics},
+};
+
+static bool answer_question(struct journal *journal, const struct control_words *words,
+                            struct buffer *answer, struct error *error)
+{
+    if (!journal->history)
+        return error_set(error, ERROR_TEMPORARY,
+                         "there is no history: see log.history, and the log");
+    for (size_t i = 0; i < ARRAY_LENGTH(questions); i++)
+        if (slice_equal(words->words[0], slice_of_string(questions[i].verb)))
+            return questions[i].answer(journal, words, answer, error);
+    return error_set(error, ERROR_PERMANENT, "unknown verb");
+}
+
 static bool on_control(void *owner, struct ipc_packet *packet, struct error *error)
 {
     struct role *role = owner;
-    struct journal *journal = role->state;
     struct control_words words;
     struct buffer answer = BUFFER_WITH_LIMIT(CONTROL_ANSWER_MAX);
+    struct error why = {0};
     if (!control_words_parse(packet, &words, error))
         return false;
     int fd = ipc_packet_take(packet, 0);
-    struct error why = {0};
-    if (words.count != 2)
-        control_refuse(role, fd, "write: staffetta why ID, or an address, or a Message-ID");
-    else if (!journal->history)
-        control_refuse(role, fd, "there is no history: see log.history, and the log");
-    else if (!find_stories(journal, words.words[1], &answer, &why))
-        control_refuse(role, fd, "%s", why.text);
-    else
+    if (answer_question(role->state, &words, &answer, &why))
         control_answer(role, fd, &answer);
+    else
+        control_refuse(role, fd, "%s", why.text);
     buffer_clear(&answer);
     return true;
 }

@@ -26,6 +26,7 @@ static const struct verb {
     {"queue", verb_ask_role, "[ACTION] ...",
      "list or show what waits; retry, hold, release, remove, bounce it"},
     {"why", verb_ask_role, "ID|ADDRESS", "what became of a message, oldest first"},
+    {"statistics", verb_ask_role, "[OPTIONS]", "mail of the last days: [--days N] [--json|--csv]"},
     {"account", verb_account, "ACTION ...",
      "add, password, set, remove, show, list: virtual accounts"},
     {"alias", verb_alias, "ACTION ...", "add, remove, list: aliases"},
@@ -38,7 +39,7 @@ static enum command_status verb_help(const struct command *command)
     (void)command;
     printf("usage: staffetta [-c FILE] VERB [ARGUMENTS]\n\n");
     for (size_t i = 0; i < ARRAY_LENGTH(verbs); i++)
-        printf("  %-8s %-12s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].does);
+        printf("  %-10s %-12s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].does);
     printf("\n  -c FILE   the configuration; without it %s\n", DEFAULT_CONFIG);
     return COMMAND_DONE;
 }

@@ -1,0 +1,108 @@
+"""`staffetta statistics`: how much mail came and went, and what was refused."""
+
+import csv
+import datetime
+import io
+import json
+import os
+import signal
+import smtplib
+import time
+
+import pytest
+
+
+@pytest.fixture
+def alone(make_house):
+    made = make_house()
+    made.deaths_expected = True
+    return made
+
+
+def counted(house, complete, seconds=10):
+    """What --json says, as soon as `complete` likes it."""
+    deadline = time.monotonic() + seconds
+    while not complete(found := json.loads(house.command("statistics", "--json").stdout)):
+        assert time.monotonic() < deadline, found
+        time.sleep(0.1)
+    return found
+
+
+def by_name(table):
+    return {line.pop("name"): line for line in [dict(line) for line in table]}
+
+
+def delivered(count):
+    return lambda found: sum(day["delivered"] for day in found["days"]) == count
+
+
+def test_mail_is_counted_by_day_domain_and_sender(alone):
+    account = alone.new_account()
+    for number in range(3):
+        alone.send(account, f"Subject: {number}\n\nhello\n", sender=f"S{number % 2}@Out.example")
+    found = counted(alone, delivered(3))
+    today = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
+    assert by_name(found["days"]) == {today: dict(
+        accepted=3, delivered=3, relayed=0, deferred=0, bounced=0, refused=0)}
+    domain = account.split("@")[1]
+    assert by_name(found["domains"]) == {domain: dict(
+        accepted=3, delivered=3, relayed=0, deferred=0, bounced=0)}
+    assert {name: line["delivered"] for name, line in by_name(found["senders"]).items()} == {
+        "s0@out.example": 2, "s1@out.example": 1}
+    delay = found["delay_ms"]["delivered"]
+    assert delay["count"] == 3 and 0 <= delay["p50"] <= delay["p90"] <= delay["p99"] < 60000
+
+
+def test_refusals_by_class(alone):
+    account = alone.new_account()
+    with smtplib.SMTP("127.0.0.1", alone.ports["smtp"], timeout=20) as client:
+        client.ehlo()
+        client.mail("x@out.example")
+        assert client.rcpt("nobody@test.example")[0] == 550
+        assert client.rcpt("who@elsewhere.example")[0] == 550
+        assert client.rcpt(account)[0] == 250
+        client.data(b"Subject: ok\r\n\r\nok\r\n")
+    found = counted(alone, delivered(1))
+    assert by_name(found["refusals"]) == {
+        "unknown user": dict(by_us=1, by_others=0), "policy": dict(by_us=1, by_others=0)}
+    assert found["days"][0]["refused"] == 2
+    assert "nobody" not in json.dumps(found) and "elsewhere" not in json.dumps(found)
+
+
+def test_for_people_and_as_csv(alone):
+    account = alone.new_account()
+    alone.send(account, "Subject: s\n\nhello\n")
+    counted(alone, delivered(1))
+    text = alone.command("statistics").stdout
+    assert "receiver domain" in text and "outside@elsewhere.example" in text and "p99" in text
+    rows = list(csv.DictReader(io.StringIO(alone.command("statistics", "--csv").stdout)))
+    assert {(row["table"], row["name"], row["what"]): row["count"] for row in rows}[
+        "senders", "outside@elsewhere.example", "delivered"] == "1"
+
+
+def test_what_means_nothing_is_said(alone):
+    for words in (["--days"], ["--days", "0"], ["--days", "4000"], ["yesterday"]):
+        answer = alone.command("statistics", *words, check=False)
+        assert answer.returncode == 1 and "write: staffetta statistics" in answer.stderr
+
+
+def test_counts_outlive_processes(alone):
+    account = alone.new_account()
+    alone.send(account, "Subject: s\n\nhello\n")
+    counted(alone, delivered(1))
+    os.kill(alone.pids("journal")[0], signal.SIGTERM)
+    deadline = time.monotonic() + 10
+    while alone.command("statistics", check=False).returncode != 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    alone.send(account, "Subject: s\n\nhello\n")
+    counted(alone, delivered(2))
+    alone.stop()
+    alone.start()
+    found = counted(alone, delivered(2))
+    assert by_name(found["senders"])["outside@elsewhere.example"]["accepted"] == 2
+
+
+def test_without_a_history_there_are_none(make_house):
+    house = make_house(settings={"log": {"history": "0s"}})
+    assert "log.history" in house.command("statistics", check=False).stderr
