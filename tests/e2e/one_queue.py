@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import select
 import struct
 import time
 
@@ -318,12 +319,15 @@ class Queue:
         request, body, _ = self.auth.expect(AUTH_TARGET)
         asked = body[8:].decode()
         assert account in (None, asked)
+        self.send_target(request, asked)
+        return asked
+
+    def send_target(self, request, account):
         if not self.deliver:
             self.deliver_up()
-        handle = self.handles.setdefault(asked, len(self.handles) + 1)
+        handle = self.handles.setdefault(account, len(self.handles) + 1)
         self.role.master.send(ROLE_TARGET, struct.pack("=QII", handle, self.deliver_number, 0),
                               request)
-        return asked
 
     def refuse_target(self, permanent):
         request, _, _ = self.auth.expect(AUTH_TARGET)
@@ -334,12 +338,32 @@ class Queue:
         request, body, _ = self.auth.expect(AUTH_RECIPIENT)
         session, client, octets = struct.unpack_from("=Q17s3xI", body)
         assert (session, client, octets) == (0, bytes(17), len(body) - 32)
+        self.send_targets(request, accounts, verdict, addresses)
+        return body[32:].decode()
+
+    def send_targets(self, request, accounts=(), verdict=VERDICT_TARGETS, addresses=()):
         targets = [struct.pack("=HH", 1, len(name)) + name.encode() for name in accounts]
         targets += [struct.pack("=HH48x", 2, len(name)) + name.encode() for name in addresses]
         self.auth.send(AUTH_RECIPIENT_ANSWER,
                        struct.pack("=IIII", verdict, len(targets), 0, 0) + b"".join(targets),
                        request)
-        return body[32:].decode()
+
+    def deliveries_to(self, account, count):
+        """So many, each done; whatever auth is asked meanwhile, it says: that account."""
+        found = []
+        while len(found) < count:
+            channels = [self.auth.sock] + ([self.deliver.sock] if self.deliver else [])
+            ready, _, _ = select.select(channels, [], [], 20)
+            assert ready, f"{len(found)} deliveries"
+            if ready[0] is not self.auth.sock:
+                found.append(self.deliver_one())
+                continue
+            kind, request, _, _ = self.auth.receive()
+            if kind == AUTH_RECIPIENT:
+                self.send_targets(request, [account])
+            elif kind == AUTH_TARGET:
+                self.send_target(request, account)
+        return found
 
     def next_delivery(self, seconds=20):
         got = self.deliver.receive(seconds)
