@@ -177,6 +177,8 @@ install: all ## install to PREFIX (/usr/local) below DESTDIR; configuration that
 	install -m 755 $(BUILD)/staffetta $(installed)/staffetta
 	install -m 755 $(filter $(BUILD)/libexec/%,$(program_paths)) $(installed)/libexec/
 	ln -sf ../lib/staffetta/staffetta $(DESTDIR)$(PREFIX)/sbin/staffetta
+	test -e $(DESTDIR)$(PREFIX)/sbin/sendmail \
+		|| ln -s ../lib/staffetta/staffetta $(DESTDIR)$(PREFIX)/sbin/sendmail
 	install -d $(DESTDIR)$(PREFIX)/share/doc/staffetta
 	install -m 644 README.md docs/*.md conf/staffetta.conf $(DESTDIR)$(PREFIX)/share/doc/staffetta/
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/lib/sysusers.d

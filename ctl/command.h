@@ -59,4 +59,8 @@ enum command_status verb_status(const struct command *command);
 enum command_status verb_stop(const struct command *command);
 enum command_status verb_ask_role(const struct command *command);
 
+/* verb_sendmail.c: for programs that look for sendmail; its exit status is of sysexits.h. The word
+ * before the first argument is there too. */
+int verb_sendmail(const struct command *command);
+
 #endif

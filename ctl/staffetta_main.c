@@ -11,6 +11,7 @@
 
 static enum command_status verb_help(const struct command *command);
 static enum command_status verb_version(const struct command *command);
+static enum command_status verb_as_sendmail(const struct command *command);
 
 static const struct verb {
     const char *name;
@@ -30,6 +31,8 @@ static const struct verb {
     {"account", verb_account, "ACTION ...",
      "add, password, set, remove, show, list: virtual accounts"},
     {"alias", verb_alias, "ACTION ...", "add, remove, list: aliases"},
+    {"sendmail", verb_as_sendmail, "[OPTIONS] ...",
+     "take a message on standard input, as other sendmails do"},
     {"help", verb_help, "", "print this"},
     {"version", verb_version, "", "print the version"},
 };
@@ -49,6 +52,12 @@ static enum command_status verb_version(const struct command *command)
     (void)command;
     puts("staffetta " VERSION);
     return COMMAND_DONE;
+}
+
+/* Its statuses are those of sysexits.h, and go out as they are. */
+static enum command_status verb_as_sendmail(const struct command *command)
+{
+    return (enum command_status)verb_sendmail(command);
 }
 
 static enum command_status refuse(const char *what)
@@ -88,7 +97,21 @@ static enum command_status run_arguments(int argc, char **argv)
     return status;
 }
 
+/* Called by that name it has no verb and no -c of ours. */
+static bool is_sendmail(const char *called)
+{
+    const char *slash = strrchr(called, '/');
+    return strcmp(slash ? slash + 1 : called, "sendmail") == 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc > 0 && is_sendmail(argv[0])) {
+        const struct command command = {.config_path = DEFAULT_CONFIG,
+                                        .verb = "sendmail",
+                                        .count = argc - 1,
+                                        .arguments = argv + 1};
+        return verb_sendmail(&command);
+    }
     return (int)run_arguments(argc, argv);
 }
