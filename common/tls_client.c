@@ -146,7 +146,10 @@ SSL *tls_client_connection(struct tls_client *client, int fd,
 
 const char *tls_client_verified(const SSL *ssl)
 {
+    SSL *connection = (SSL *)(uintptr_t)ssl; /* OpenSSL 3.0 wants to write where it only reads */
     if (SSL_get_verify_result(ssl) != X509_V_OK)
         return "no";
-    return SSL_get0_dane_authority((SSL *)(uintptr_t)ssl, NULL, NULL) >= 0 ? "dane" : "name";
+    if (SSL_get0_dane_authority(connection, NULL, NULL) >= 0)
+        return "dane";
+    return SSL_get0_peername(connection) ? "name" : "no";
 }

@@ -32,6 +32,8 @@ unsigned envelope_needs(const struct outgoing *message)
     if ((message->flags & QUEUE_UTF8) != 0
         && !(addresses_are_ascii(message) && header_is_ascii(message)))
         needs |= NEEDS_SMTPUTF8;
+    if ((message->flags & QUEUE_REQUIRETLS) != 0)
+        needs |= NEEDS_REQUIRETLS;
     return needs;
 }
 
@@ -62,6 +64,8 @@ void envelope_append_mail(const struct outgoing *message, const struct capabilit
         buffer_append(commands, SLICE(" BODY=8BITMIME"));
     if ((needs & NEEDS_SMTPUTF8) != 0)
         buffer_append(commands, SLICE(" SMTPUTF8"));
+    if ((needs & NEEDS_REQUIRETLS) != 0)
+        buffer_append(commands, SLICE(" REQUIRETLS"));
     if (capabilities_offer(offers, OFFERS_DSN))
         append_report_wishes(message, commands);
     buffer_append(commands, SLICE("\r\n"));

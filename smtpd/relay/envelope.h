@@ -11,13 +11,15 @@
 enum envelope_needs {
     NEEDS_8BITMIME = 1,
     NEEDS_SMTPUTF8 = 2,
+    NEEDS_REQUIRETLS = 4,
 };
 
 /* Looks through the header section where SMTPUTF8 was asked for: what turns out to be ASCII needs
  * none of it. A body in a file is taken at its word. */
 unsigned envelope_needs(const struct outgoing *message);
 
-/* MAIL FROM:<...> with SIZE, BODY, SMTPUTF8, RET and ENVID, and CRLF. Failure is the buffer's. */
+/* MAIL FROM:<...> with SIZE, BODY, SMTPUTF8, REQUIRETLS, RET and ENVID, and CRLF. Failure is the
+ * buffer's. */
 void envelope_append_mail(const struct outgoing *message, const struct capabilities *offers,
                           unsigned needs, struct buffer *commands);
 

@@ -184,6 +184,7 @@ static void connect_line(struct line *line)
         .port = route ? route->port : 25,
         .source = choose_source(outlet, place->address.family),
         .helo = route && route->helo.text ? route->helo.text : config->hostname,
+        .name_is_proved = host->is_proved,
         .lmtp = route && route->protocol == CONFIG_ROUTE_LMTP,
         .tls_client = relay->tls,
         .user = route ? route->user.text : NULL,
@@ -481,16 +482,20 @@ static void find_target(struct outlet *outlet)
         fail_waiting(outlet, RELAY_TEMPORARY, "4.3.0", "no memory");
 }
 
-static unsigned poke_idle(struct outlet *outlet)
+/* As many as there are messages, always the same first: those that are not needed end. */
+static size_t poke_idle(struct outlet *outlet)
 {
-    unsigned idle = 0;
+    size_t poked = 0;
     struct line *line;
-    DL_FOREACH (outlet->lines, line)
+    DL_FOREACH (outlet->lines, line) {
+        if (poked == outlet->waiting_count)
+            break;
         if (peer_is_idle(&line->peer)) {
             peer_poke(&line->peer);
-            idle++;
+            poked++;
         }
-    return idle;
+    }
+    return poked;
 }
 
 static void poke_busy(struct outlet *outlet)

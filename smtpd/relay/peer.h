@@ -32,6 +32,7 @@ struct peer_settings {
     uint16_t port;
     struct ip_address source; /* IP_NONE: the kernel's choice */
     const char *helo;         /* our name */
+    bool name_is_proved;      /* that this host is to have the mail: by DNSSEC or by a route */
     bool lmtp;
     bool implicit_tls;
     enum peer_tls tls;

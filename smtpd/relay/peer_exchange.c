@@ -162,6 +162,26 @@ static void send_commands(struct peer *peer, struct exchange *exchange)
 
 /* ---- the beginning ---- */
 
+/* RFC 8689 4.2.1: the name of the host is proved, its certificate proves that it is that host, and
+ * it promises to pass the demand on. Without TLS, which may be back later, the message waits. */
+static bool keeps_requiretls(struct peer *peer, struct outcome *outcome)
+{
+    if (!peer->tls_version)
+        *outcome = outcome_of_ours(peer, RELAY_TEMPORARY, "4.7.10",
+                                   "the message demands REQUIRETLS, but there is no TLS");
+    else if (!peer->settings->name_is_proved || strcmp(peer->tls_verified, "no") == 0)
+        *outcome = outcome_of_ours(peer, RELAY_PERMANENT, "5.7.10",
+                                   "the message demands REQUIRETLS, but nothing proves that this "
+                                   "server is the right one");
+    else if (!capabilities_offer(&peer->offers, OFFERS_REQUIRETLS))
+        *outcome = outcome_of_ours(peer, RELAY_PERMANENT, "5.7.30",
+                                   "the message demands REQUIRETLS, which this server does not "
+                                   "offer");
+    else
+        return true;
+    return false;
+}
+
 /* What the server has said beforehand that it would refuse: true, and all are settled. */
 static bool is_refused_beforehand(struct peer *peer, struct outgoing *message, unsigned needs)
 {
@@ -178,7 +198,7 @@ static bool is_refused_beforehand(struct peer *peer, struct outgoing *message, u
         outcome = outcome_of_ours(peer, RELAY_PERMANENT, "5.6.7",
                                   "the message has international addresses or header fields, which "
                                   "this server does not take");
-    } else {
+    } else if ((needs & NEEDS_REQUIRETLS) == 0 || keeps_requiretls(peer, &outcome)) {
         return false;
     }
     outgoing_settle_rest(message, &outcome);

@@ -150,6 +150,7 @@ static struct target *make_target(struct target_search *search)
         struct target_host *host = &hosts[target->host_count];
         memcpy(host->name, from->name, sizeof(host->name));
         host->has_name = from->has_name;
+        host->is_proved = search->may_be_secure;
         host->has_tlsa = from->has_tlsa;
         host->tlsa = from->tlsa;
         from->tlsa = (struct buffer)BUFFER_WITH_LIMIT(0);

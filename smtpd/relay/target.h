@@ -26,6 +26,7 @@ enum {
 struct target_host {
     char name[DNS_NAME_MAX + 1]; /* of an address alone: that as text */
     bool has_name;               /* false: an address alone */
+    bool is_proved;              /* by DNSSEC or the configuration: it is to have the mail */
     bool has_tlsa;               /* records that DNSSEC vouches for: TLS is a must */
     struct buffer tlsa;          /* their RDATA, as in dns_result */
 };

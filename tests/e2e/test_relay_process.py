@@ -23,7 +23,7 @@ DESCRIPTOR_PASSWORD = 10
 DONE, TEMPORARY, PERMANENT = 1, 2, 3
 PEER_SAID, KEEPS_DSN = 1, 2
 NOTIFY_SUCCESS, NOTIFY_FAILURE, NOTIFY_NEVER = 1, 2, 8
-UTF8, EIGHT_BIT, RET_FULL, RET_HDRS = 4, 8, 16, 32
+UTF8, EIGHT_BIT, RET_FULL, RET_HDRS, REQUIRETLS = 4, 8, 16, 32, 64
 BODY = b"From: a@b.example\r\nSubject: s\r\n\r\nhello\r\n"
 FAST = "relay { idle = 300ms connect = 2s reply = 2s }"
 
@@ -696,12 +696,12 @@ class Resolver:
 @pytest.fixture
 def resolved(start):
     """One message to mx.example with those records, served by the sink's port: its result."""
-    def ask(sink, records, questions, extra="private-targets = yes", secure=False, tls="may"):
+    def ask(sink, records, questions, extra="private-targets = yes", secure=False, tls="may", **message):
         config = FAST.replace("relay {", f"relay {{ {extra}")
         config += f"\nroute mx.example {{ port = {sink.port} tls = {tls} }}\n"
         relay = start(config=config)
         resolver = Resolver(relay, records, secure)
-        relay.send(destination="mx.example", recipients=["x@mx.example"])
+        relay.send(destination="mx.example", recipients=["x@mx.example"], **message)
         resolver.serve(questions)
         result = relay.result()
         result.asked = resolver.asked
@@ -871,6 +871,25 @@ def test_tlsa_that_is_held_back(resolved, certificate):
                    tlsa_name(sink): UNKNOWN}
         result = resolved(sink, records, 4, secure=True)
         assert result.statuses == [TEMPORARY] and not sink.connections
+
+
+@pytest.mark.parametrize("secure, right, offers, code", [
+    (True, True, "REQUIRETLS", "2.0.0"),
+    (True, True, "DSN", "5.7.30"),
+    (False, True, "REQUIRETLS", "5.7.10"),  # who says that this is the host?
+    (True, False, "REQUIRETLS", "5.7.10"),  # who says that this is it?
+])
+def test_requiretls(resolved, certificate, secure, right, offers, code):
+    """RFC 8689 4.2.1"""
+    with Sink([*TLS, offers], certificate=certificate) as sink:
+        records = {("mx.example", MX): [(1, "mx.sink.example")], ("mx.sink.example", A): ["127.0.0.1"]}
+        if right:
+            records[tlsa_name(sink)] = [b"\3\1\1" + digest(certificate)]
+        result = resolved(sink, records, 4 if secure else 3, secure=secure, flags=REQUIRETLS)
+        assert result.outcomes[0][2].startswith(code + " ")
+        assert len(sink.messages) == (code == "2.0.0")
+        if sink.messages:
+            assert sink.messages[0].mail.endswith(" REQUIRETLS")
 
 
 # ---- bounds ----
