@@ -26,8 +26,8 @@ static bool header_is_ascii(const struct outgoing *message)
 unsigned envelope_needs(const struct outgoing *message)
 {
     unsigned needs = 0;
-    if ((message->flags & QUEUE_8BITMIME) != 0
-        || (message->body_fd < 0 && !slice_is_ascii(message->body)))
+    if ((message->flags & QUEUE_8BITMIME) != 0 || message->body_fd >= 0
+        || !slice_is_ascii(message->body))
         needs |= NEEDS_8BITMIME;
     if ((message->flags & QUEUE_UTF8) != 0
         && !(addresses_are_ascii(message) && header_is_ascii(message)))

@@ -15,7 +15,7 @@ enum envelope_needs {
 };
 
 /* Looks through the header section where SMTPUTF8 was asked for: what turns out to be ASCII needs
- * none of it. A body in a file is taken at its word. */
+ * none of it. A body in a file is not looked at: it may have anything. */
 unsigned envelope_needs(const struct outgoing *message);
 
 /* MAIL FROM:<...> with SIZE, BODY, SMTPUTF8, REQUIRETLS, RET and ENVID, and CRLF. Failure is the

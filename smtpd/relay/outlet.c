@@ -189,6 +189,7 @@ static void connect_line(struct line *line)
         .tls_client = relay->tls,
         .user = route ? route->user.text : NULL,
         .password = route ? relay->passwords[route - config->routes] : NULL,
+        .mime_limits = {.depth = config->limits.mime_depth, .parts = config->limits.mime_parts},
         .connect_ms = (unsigned)config->relay.connect_ms,
         .reply_ms = (unsigned)config->relay.reply_ms,
         .idle_ms = (unsigned)config->relay.idle_ms,

@@ -21,6 +21,7 @@
 #include "common/tls_client.h"
 #include "smtpd/relay/capabilities.h"
 #include "smtpd/relay/data_encoder.h"
+#include "smtpd/relay/downgrade.h"
 #include "smtpd/relay/outgoing.h"
 
 enum peer_tls { PEER_TLS_NEVER, PEER_TLS_MAY, PEER_TLS_MUST };
@@ -40,6 +41,7 @@ struct peer_settings {
     struct tls_client *tls_client;
     const char *user; /* AUTH; NULL: none */
     const char *password;
+    struct mime_limits mime_limits; /* for a server without 8BITMIME */
     unsigned connect_ms, reply_ms, idle_ms;
 };
 
@@ -107,8 +109,8 @@ struct exchange {
     bool mail_refused;
     bool sending; /* DATA was answered with 354 */
     bool written; /* the final dot is in the output */
-    unsigned lmtp_answers;
     struct outgoing_cursor at;
+    struct downgrade *downgrade; /* instead of `at`; NULL: the message goes as it is */
     struct data_encoder encoder;
 };
 

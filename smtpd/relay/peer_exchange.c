@@ -296,13 +296,21 @@ static void end_content(struct peer *peer)
         take_message(peer, &peer->ahead);
 }
 
+static bool read_content(struct peer *peer, struct slice *octets, struct error *error)
+{
+    struct exchange *exchange = &peer->current;
+    if (exchange->downgrade)
+        return downgrade_read(exchange->downgrade, octets, error);
+    return outgoing_read(exchange->message, &exchange->at, peer->chunk, octets, error);
+}
+
 void peer_write_content(struct peer *peer)
 {
     struct exchange *exchange = &peer->current;
     while (exchange->sending && !exchange->written && !stream_output_full(&peer->stream)) {
         struct slice octets;
         struct error error;
-        if (!outgoing_read(exchange->message, &exchange->at, peer->chunk, &octets, &error)) {
+        if (!read_content(peer, &octets, &error)) {
             peer_fail(peer, &(struct peer_end){PEER_LOCAL, "4.3.0", error.text, NULL});
             return;
         }
@@ -313,12 +321,28 @@ void peer_write_content(struct peer *peer)
     }
 }
 
+/* RFC 6152 3: octets above 127 go to no server that did not offer to take them. */
+static bool prepare_content(struct peer *peer)
+{
+    struct exchange *exchange = &peer->current;
+    struct error error;
+    if ((exchange->needs & NEEDS_8BITMIME) == 0
+        || capabilities_offer(&peer->offers, OFFERS_8BITMIME))
+        return true;
+    exchange->downgrade = downgrade_new(exchange->message, &peer->settings->mime_limits, &error);
+    if (!exchange->downgrade)
+        peer_fail(peer, &(struct peer_end){PEER_LOCAL, "4.3.0", error.text, NULL});
+    return exchange->downgrade != NULL;
+}
+
 static void begin_content(struct peer *peer)
 {
     struct exchange *exchange = &peer->current;
     exchange->sending = true;
     data_encoder_init(&exchange->encoder, emit, &peer->stream);
     if (exchange->accepted > 0) {
+        if (!prepare_content(peer))
+            return;
         stream_set_deadline_ms(&peer->stream, 0); /* the stream's stalled_ms bounds the writing */
         peer_write_content(peer);
         return;
@@ -346,6 +370,7 @@ static void finish(struct peer *peer, bool dirty)
     bool last = is_last_transaction(peer);
     peer->dirty = dirty;
     peer->transactions++;
+    downgrade_free(peer->current.downgrade);
     peer->current = (struct exchange){.message = NULL};
     if (message->unsettled == 0) {
         peer->handler->settled(peer, message);
@@ -387,6 +412,7 @@ void peer_end_exchanges(struct peer *peer, const struct peer_failure *why)
         put_back(current);
     if (behind)
         put_back(ahead);
+    downgrade_free(current->downgrade);
     *current = *ahead = (struct exchange){.message = NULL};
     if (message && message->unsettled == 0)
         peer->handler->settled(peer, message);

@@ -1,8 +1,10 @@
-/* A record of queue: parsed, its content read to the end, its envelope and its outcomes written. */
+/* A record of queue: parsed, its content read to the end, also for a server without 8BITMIME, its
+ * envelope and its outcomes written. */
 #include <assert.h>
 #include <stdlib.h>
 
 #include "smtpd/relay/data_encoder.h"
+#include "smtpd/relay/downgrade.h"
 #include "smtpd/relay/envelope.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -23,6 +25,20 @@ static void check_sent(struct slice sent)
     assert(end + 5 == sent.len || slice_equal(sent, SLICE(".\r\n")));
 }
 
+/* Ends, and adds no octet above 127. */
+static void check_downgrade(const struct outgoing *message, size_t high_octets)
+{
+    const struct mime_limits limits = {.depth = 10, .parts = 100};
+    struct downgrade *downgrade = downgrade_new(message, &limits, NULL);
+    struct slice octets;
+    size_t high = 0;
+    while (downgrade && downgrade_read(downgrade, &octets, NULL) && octets.len > 0)
+        for (size_t i = 0; i < octets.len; i++)
+            high += octets.ptr[i] > 127;
+    assert(high <= high_octets);
+    downgrade_free(downgrade);
+}
+
 static void check_message(struct outgoing *message)
 {
     static uint8_t chunk[OUTGOING_CHUNK];
@@ -40,14 +56,18 @@ static void check_message(struct outgoing *message)
     struct outgoing_cursor at = {.offset = 0};
     struct slice octets;
     uint64_t total = 0;
+    size_t high = 0;
     data_encoder_init(&encoder, collect, &out);
     while (outgoing_read(message, &at, chunk, &octets, NULL) && octets.len > 0) {
         total += octets.len;
+        for (size_t i = 0; i < octets.len; i++)
+            high += octets.ptr[i] > 127;
         data_encoder_write(&encoder, octets);
     }
     data_encoder_end(&encoder);
     assert(total == outgoing_octets(message));
     check_sent(buffer_slice(&out));
+    check_downgrade(message, high);
     buffer_reset(&out);
     outgoing_settle_rest(message, &(struct outcome){RELAY_DONE, 0, SLICE("2.0.0 done")});
     assert(message->unsettled == 0);

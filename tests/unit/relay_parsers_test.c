@@ -8,6 +8,7 @@
 #include "smtpd/relay/envelope.h"
 #include "smtpd/relay/peer_reply.h"
 #include "smtpd/relay/routes.h"
+#include "smtpd/relay/transfer_encoder.h"
 
 /* ---- replies ---- */
 
@@ -236,6 +237,43 @@ static void parameters_are_those_offered(void **state)
     buffer_clear(&line);
 }
 
+/* ---- bodies for servers without 8BITMIME ---- */
+
+static void bodies_are_encoded_however_they_are_split(void **state)
+{
+    (void)state;
+    static const struct {
+        enum transfer_encoding encoding;
+        struct slice body;
+        const char *text;
+    } cases[] = {
+        {TRANSFER_QUOTED_PRINTABLE, SLICE("a=b\xc3\xbc\r\n"), "a=3Db=C3=BC\r\n"},
+        {TRANSFER_QUOTED_PRINTABLE, SLICE("a \r\n\tb\t\r\n"), "a=20\r\n\tb=09\r\n"},
+        {TRANSFER_QUOTED_PRINTABLE, SLICE("a  \r\n"), "a =20\r\n"},
+        {TRANSFER_QUOTED_PRINTABLE, SLICE("a \rb\r\r\n"), "a =0Db=0D\r\n"},
+        {TRANSFER_QUOTED_PRINTABLE, SLICE("a\nb "), "a\r\nb=20"},
+        {TRANSFER_QUOTED_PRINTABLE, SLICE("\0\x7f\r"), "=00=7F=0D"},
+        {TRANSFER_QUOTED_PRINTABLE,
+         SLICE("123456789012345678901234567890123456789012345678901234567890123456789012345678"),
+         "123456789012345678901234567890123456789012345678901234567890123456789012345=\r\n678"},
+        {TRANSFER_BASE64, SLICE(""), ""},
+        {TRANSFER_BASE64, SLICE("a"), "YQ==\r\n"},
+        {TRANSFER_BASE64, SLICE("abc"), "YWJj\r\n"},
+        {TRANSFER_BASE64, SLICE("123456789012345678901234567890123456789012345678901234567"),
+         "MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3\r\n"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++)
+        for (size_t first = 0; first <= cases[i].body.len; first++) {
+            struct transfer_encoder encoder = {.encoding = cases[i].encoding};
+            struct buffer text = BUFFER_WITH_LIMIT(1000);
+            transfer_encode(&encoder, slice_range(cases[i].body, 0, first), &text);
+            transfer_encode(&encoder, slice_from(cases[i].body, first), &text);
+            transfer_end(&encoder, &text);
+            assert_slice_is(buffer_slice(&text), cases[i].text);
+            buffer_clear(&text);
+        }
+}
+
 /* ---- routes ---- */
 
 static void the_first_route_that_fits_is_taken(void **state)
@@ -283,6 +321,7 @@ int main(void)
         cmocka_unit_test(capabilities_are_known),
         cmocka_unit_test(messages_are_encoded_however_they_are_split),
         cmocka_unit_test(parameters_are_those_offered),
+        cmocka_unit_test(bodies_are_encoded_however_they_are_split),
         cmocka_unit_test(the_first_route_that_fits_is_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

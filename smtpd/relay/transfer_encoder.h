@@ -1,0 +1,27 @@
+/*
+ * Bodies as quoted-printable and base64, RFC 2045 6.7 and 6.8, in pieces of any length: the text is
+ * the same however the input is split. Pure; relay.
+ */
+#ifndef SMTPD_RELAY_TRANSFER_ENCODER_H
+#define SMTPD_RELAY_TRANSFER_ENCODER_H
+
+#include "common/buffer.h"
+
+enum transfer_encoding { TRANSFER_QUOTED_PRINTABLE, TRANSFER_BASE64 };
+
+/* Zeroed at the beginning of a body, but for the encoding. */
+struct transfer_encoder {
+    enum transfer_encoding encoding;
+    unsigned column; /* of the line that is being written */
+    uint8_t held[3]; /* octets that wait for what follows: a space, a CR; up to two of base64 */
+    unsigned held_count;
+};
+
+/* At most so many octets of text for each of the body. */
+enum { TRANSFER_GROWTH = 4 };
+
+/* Failure is the buffer's. */
+void transfer_encode(struct transfer_encoder *encoder, struct slice octets, struct buffer *text);
+void transfer_end(struct transfer_encoder *encoder, struct buffer *text);
+
+#endif
