@@ -9,9 +9,6 @@
 #include "common/turn.h"
 #include "smtpd/queue/queue_protocol.h"
 
-_Static_assert(sizeof(struct relay_message) % _Alignof(struct relay_recipient) == 0,
-               "recipients follow aligned");
-
 /* ---- the record ---- */
 
 static bool take(struct cursor *in, size_t octets, struct slice *taken)
@@ -39,14 +36,14 @@ static bool take_recipients(struct cursor *in, struct outgoing *message)
     struct slice structs;
     if (!take(in, message->recipient_count * sizeof(struct relay_recipient), &structs))
         return false;
-    const struct relay_recipient *records = (const void *)structs.ptr;
     for (size_t i = 0; i < message->recipient_count; i++) {
         struct outgoing_recipient *recipient = &message->recipients[i];
-        if (records[i].address_octets == 0
-            || !take_text(in, records[i].address_octets, &recipient->address)
-            || !take_text(in, records[i].orcpt_octets, &recipient->orcpt))
+        struct relay_recipient record;
+        memcpy(&record, structs.ptr + i * sizeof(record), sizeof(record));
+        if (record.address_octets == 0 || !take_text(in, record.address_octets, &recipient->address)
+            || !take_text(in, record.orcpt_octets, &recipient->orcpt))
             return false;
-        recipient->notify = records[i].notify;
+        recipient->notify = record.notify;
     }
     return true;
 }
