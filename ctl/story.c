@@ -9,6 +9,8 @@
 #include "common/role_kind.h"
 #include "common/size.h"
 
+#define FOR_WHOM " for recipient {recipient}[ ({account})][ ({destination})]"
+
 static const struct sentence {
     const char *event, *words;
 } sentences[] = {
@@ -21,12 +23,15 @@ static const struct sentence {
     {"refused", "not stored: {error}"},
     {"delivered", "delivered to {account} for <{to}>, {delay_s} s after it came"},
     {"not_delivered", "not delivered to {account} for <{to}>: {result}"},
-    {"relayed", "sent to {host} for <{to}>, TLS {tls} (verified: {verified}): {reply}"},
-    {"not_relayed", "not sent to {host} for <{to}>: {result}; it said: {reply}"},
-    {"deferred", "waits for <{recipient}>, attempt {attempts}, next in {next_s} s: {reply}"},
-    {"failed", "given up for <{recipient}>: {reply}"},
-    {"held", "held for <{recipient}>: {reply}"},
-    {"released", "released for <{recipient}>"},
+    {"relayed", "sent to {host} for <{to}>[, {tls}, certificate verified: {verified}]: {reply}"},
+    {"not_relayed", "not sent[ to {host}] for <{to}>: {result}[; it said: {reply}]"},
+    {"deferred", "next attempt" FOR_WHOM " in {next_s} s, after {attempts}: {reply}"},
+    {"delayed", "its sender is warned that it waits" FOR_WHOM ": {reply}"},
+    {"failed", "given up" FOR_WHOM ": {reply}"},
+    {"held", "held" FOR_WHOM ": {reply}"},
+    {"quarantined", "held, since its delivery kills processes," FOR_WHOM ": {reply}"},
+    {"released", "released" FOR_WHOM},
+    {"removed", "removed by an administrator" FOR_WHOM},
     {"report", "its sender <{to}> is told, by message {report}"},
     {"commit_unknown", "the queue died while it came; no reply was given"},
     {"body_unreadable", "its content could not be read: {error}"},
@@ -68,17 +73,47 @@ static void put_field(struct buffer *out, const struct log_entry *entry, struct 
         put_text(out, field->bytes);
 }
 
-static void put_sentence(struct buffer *out, const struct log_entry *entry, struct slice words)
+static bool is_empty(const struct log_entry *entry, struct slice key)
+{
+    const struct log_field *field = find_field(entry, key);
+    return !field || field->bytes.len == 0;
+}
+
+/* Words with fields in braces, none in brackets. */
+static void put_words(struct buffer *out, const struct log_entry *entry, struct slice words)
 {
     while (words.len > 0) {
         size_t open = slice_find_octet(words, '{');
-        buffer_append(out, slice_range(words, 0, open));
-        words = slice_from(words, open);
-        if (words.len == 0)
-            return;
         size_t close = slice_find_octet(words, '}');
-        put_field(out, entry, slice_range(words, 1, close));
+        buffer_append(out, slice_range(words, 0, open));
+        if (open < words.len)
+            put_field(out, entry, slice_range(words, open + 1, close));
+        words = slice_from(words, open < words.len ? close + 1 : open);
+    }
+}
+
+static bool lacks_a_field(const struct log_entry *entry, struct slice words)
+{
+    size_t open;
+    while ((open = slice_find_octet(words, '{')) < words.len) {
+        size_t close = slice_find_octet(words, '}');
+        if (is_empty(entry, slice_range(words, open + 1, close)))
+            return true;
         words = slice_from(words, close + 1);
+    }
+    return false;
+}
+
+static void put_sentence(struct buffer *out, const struct log_entry *entry, struct slice words)
+{
+    while (words.len > 0) {
+        size_t open = slice_find_octet(words, '[');
+        size_t close = slice_find_octet(words, ']');
+        put_words(out, entry, slice_range(words, 0, open));
+        struct slice inner = slice_range(words, open + 1, close);
+        if (open < words.len && !lacks_a_field(entry, inner))
+            put_words(out, entry, inner);
+        words = slice_from(words, open < words.len ? close + 1 : open);
     }
 }
 

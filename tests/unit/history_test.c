@@ -220,8 +220,9 @@ static void speaks_plainly(void **state)
         .field_count = 2};
     struct buffer out = BUFFER_WITH_LIMIT(1000);
     story_format(ROLE_QUEUE, &entry, &out);
-    assert_slice_is(buffer_slice(&out), "2023-11-14 22:13:20.123Z  given up for <a@b>: 5.1.1 no? | "
-                                        "such  [smtpd-queue]\n");
+    assert_slice_is(buffer_slice(&out),
+                    "2023-11-14 22:13:20.123Z  given up for recipient a@b: 5.1.1 no? | "
+                    "such  [smtpd-queue]\n");
     buffer_reset(&out);
     entry.event = SLICE("unheard-of");
     entry.field_count = 1;
