@@ -9,14 +9,6 @@ enum { LINE_MAX_OCTETS = 900 }; /* of a reply that is quoted: lines of mail have
 
 /* ---- small parts ---- */
 
-static bool is_ascii(const struct slice *pieces, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (!slice_is_ascii(pieces[i]))
-            return false;
-    return true;
-}
-
 static void append_date(struct buffer *out, int64_t seconds)
 {
     const struct date date = {.seconds = seconds};
@@ -329,24 +321,41 @@ static const char *original_type(const struct bounce *bounce)
     return bounce->utf8 ? "message/global-headers" : "text/rfc822-headers";
 }
 
-static void append_original(const struct bounce *bounce, struct buffer *out, bool ascii)
+static bool is_ascii(const struct slice *pieces, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!slice_is_ascii(pieces[i]))
+            return false;
+    return count > 0;
+}
+
+static void begin_original(const struct bounce *bounce, struct buffer *out)
 {
     begin_part(bounce, out);
     buffer_append_format(out, "Content-Type: %s" CRLF, original_type(bounce));
-    append_encoding(out, ascii);
+    append_encoding(out, is_ascii(bounce->original, bounce->original_count));
     buffer_append(out, SLICE(CRLF));
-    for (size_t i = 0; i < bounce->original_count; i++)
-        buffer_append(out, bounce->original[i]);
-    buffer_append_format(out, CRLF "--%s--" CRLF, bounce->boundary);
+}
+
+void bounce_append_begin(const struct bounce *bounce, struct buffer *out)
+{
+    append_header(bounce, out);
+    append_words(bounce, out);
+    append_status(bounce, out);
+    begin_original(bounce, out);
+}
+
+void bounce_append_end(const char *boundary, struct buffer *out)
+{
+    buffer_append_format(out, CRLF "--%s--" CRLF, boundary);
 }
 
 void bounce_format(const struct bounce *bounce, struct buffer *out)
 {
-    bool ascii = is_ascii(bounce->original, bounce->original_count);
-    append_header(bounce, out);
-    append_words(bounce, out);
-    append_status(bounce, out);
-    append_original(bounce, out, ascii);
+    bounce_append_begin(bounce, out);
+    for (size_t i = 0; i < bounce->original_count; i++)
+        buffer_append(out, bounce->original[i]);
+    bounce_append_end(bounce->boundary, out);
 }
 
 size_t bounce_header_octets(struct slice text)

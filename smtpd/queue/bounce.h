@@ -56,6 +56,11 @@ struct bounce {
 /* Appends the report. Failure is the buffer's. */
 void bounce_format(const struct bounce *bounce, struct buffer *out);
 
+/* What stands before the original, which comes from elsewhere (original_count is 0), and what after
+ * it. */
+void bounce_append_begin(const struct bounce *bounce, struct buffer *out);
+void bounce_append_end(const char *boundary, struct buffer *out);
+
 /* How many octets of a text are its header section, the empty line not counted; all, if there is no
  * empty line. For the last piece of `original`. */
 size_t bounce_header_octets(struct slice text);

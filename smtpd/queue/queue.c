@@ -271,7 +271,7 @@ static bool has_sessions(const struct queue *queue)
 static bool is_busy(const struct queue *queue)
 {
     return has_sessions(queue) || intake_is_busy(queue) || dispatch_is_busy(queue)
-           || settle_is_busy(&queue->settle);
+           || settle_is_busy(&queue->settle) || queue->reports.bodies;
 }
 
 /* Everything that was acknowledged is on disk all along: the checkpoint only makes the next start

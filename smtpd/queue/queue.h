@@ -28,6 +28,7 @@
 #include "smtpd/queue/intake.h"
 #include "smtpd/queue/queued.h"
 #include "smtpd/queue/report.h"
+#include "smtpd/queue/report_body.h"
 #include "smtpd/queue/settle.h"
 #include "smtpd/queue/spool.h"
 #include "smtpd/queue/store.h"

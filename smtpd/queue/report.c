@@ -19,6 +19,7 @@ enum {
      * for what is sent back. Past the second it is sent, and another begun. */
     REPORT_OCTETS_MAX = FILTER_INLINE_MAX,
     FRAME_OCTETS = 4096,
+    LONG_DRAFT_OCTETS = FILTER_PREFIX_MAX - FRAME_OCTETS, /* before a body that is a file */
     DRAFT_OCTETS = 28672,
     FIELD_OCTETS = 500, /* names of fields and dates, for each recipient */
     ARENA_OCTETS = 256 << 10,
@@ -148,11 +149,11 @@ static bool draft_recipient(struct queue *queue, struct report_draft *draft,
 }
 
 /* Whatever comes next: an address, an ORCPT and a text of the greatest lengths fit no more. */
-static bool is_full(const struct report_draft *draft)
+static bool is_full(const struct report_draft *draft, bool is_long)
 {
+    size_t most = is_long ? LONG_DRAFT_OCTETS : DRAFT_OCTETS;
     return draft->count == RECIPIENTS_PER_REPORT
-           || draft->octets + 3 * QUEUE_ADDRESS_MAX + 3 * OUTCOME_TEXT_MAX + FIELD_OCTETS
-                  > DRAFT_OCTETS;
+           || draft->octets + 3 * QUEUE_ADDRESS_MAX + 3 * OUTCOME_TEXT_MAX + FIELD_OCTETS > most;
 }
 
 static bool any_failed(const struct report_draft *draft)
@@ -249,7 +250,7 @@ static void collect_original(struct queue *queue, uint64_t id, const struct stor
 
 /* ---- reports ---- */
 
-static void random_boundary(char text[BOUNCE_BOUNDARY_MAX])
+void report_random_boundary(char text[BOUNCE_BOUNDARY_MAX])
 {
     static const char digits[] = "0123456789abcdef";
     uint8_t octets[24];
@@ -261,64 +262,87 @@ static void random_boundary(char text[BOUNCE_BOUNDARY_MAX])
     text[2 * sizeof(octets)] = '\0';
 }
 
-/* Into reports->text. False: no memory, or longer than a report may be. */
-static bool write_report(struct queue *queue, uint64_t report_id, uint64_t id,
-                         const struct stored_message *message, const struct report_draft *draft,
-                         struct slice to)
+/* What is sent back is collected by the caller. */
+static struct bounce describe(const struct queue *queue, const struct stored_message *message,
+                              const struct report_draft *draft, struct slice to)
+{
+    return (struct bounce){.kind = draft->kind,
+                           .hostname = slice_of_string(queue->role->config.hostname),
+                           .to = to,
+                           .envid = message->envid,
+                           .arrival = message->arrival,
+                           .now = queue_wall_now(),
+                           .utf8 = (message->flags & QUEUE_UTF8) != 0,
+                           .recipients = draft->items,
+                           .recipient_count = draft->count};
+}
+
+/* A report, as far as it is one record. */
+struct report {
+    uint64_t id;
+    enum stored_purpose purpose;
+    struct slice to;
+    struct report_body *body; /* NULL: all of it is in reports.text; else that is its prefix */
+};
+
+/* Into reports->text. False: no memory, or longer than it may be. */
+static bool write_report(struct queue *queue, const struct report *report, uint64_t id,
+                         const struct stored_message *message, const struct report_draft *draft)
 {
     char id_text[QUEUE_ID_SIZE], report_text[QUEUE_ID_SIZE], boundary[BOUNCE_BOUNDARY_MAX];
     struct original original = {.count = 0};
-    random_boundary(boundary);
+    struct buffer *text = &queue->reports.text;
+    struct bounce bounce = describe(queue, message, draft, report->to);
+    bounce.id = queue_id_format(report->id, report_text);
+    bounce.original_id = queue_id_format(id, id_text);
+    buffer_reset(text);
+    if (report->body) {
+        bounce.boundary = report->body->boundary;
+        bounce.whole = true;
+        bounce_append_begin(&bounce, text);
+        return !text->failed;
+    }
+    report_random_boundary(boundary);
+    bounce.boundary = boundary;
     collect_original(queue, id, message, draft, &original);
-    const struct bounce bounce = {.kind = draft->kind,
-                                  .hostname = slice_of_string(queue->role->config.hostname),
-                                  .id = queue_id_format(report_id, report_text),
-                                  .original_id = queue_id_format(id, id_text),
-                                  .boundary = boundary,
-                                  .to = to,
-                                  .envid = message->envid,
-                                  .arrival = message->arrival,
-                                  .now = queue_wall_now(),
-                                  .utf8 = (message->flags & QUEUE_UTF8) != 0,
-                                  .recipients = draft->items,
-                                  .recipient_count = draft->count,
-                                  .original = original.pieces,
-                                  .original_count = original.count,
-                                  .whole = original.whole};
-    buffer_reset(&queue->reports.text);
-    bounce_format(&bounce, &queue->reports.text);
+    bounce.original = original.pieces;
+    bounce.original_count = original.count;
+    bounce.whole = original.whole;
+    bounce_format(&bounce, text);
     free(original.read);
-    return !queue->reports.text.failed;
+    return !text->failed;
 }
 
-static bool put_report(struct queue *queue, uint64_t report_id,
-                       const struct stored_message *original, enum stored_purpose purpose,
-                       struct slice to, struct error *error)
+static bool put_report(struct queue *queue, const struct report *report,
+                       const struct stored_message *original, struct error *error)
 {
-    struct slice body = buffer_slice(&queue->reports.text);
+    struct slice text = buffer_slice(&queue->reports.text), none = slice_of(NULL, 0);
     int64_t now = queue_wall_now();
+    const struct report_body *body = report->body;
     const struct stored_message message = {.arrival = now,
                                            .session = original->session,
-                                           .flags = QUEUE_8BITMIME | (original->flags & QUEUE_UTF8),
-                                           .body_octets = body.len,
-                                           .body = body};
+                                           .flags = QUEUE_8BITMIME | (original->flags & QUEUE_UTF8)
+                                                    | (body ? QUEUE_IN_SPOOL : 0U),
+                                           .prefix = body ? text : none,
+                                           .body_octets = body ? body->octets : text.len,
+                                           .body = body ? none : text};
     const struct stored_recipient recipient = {.state = STORED_WAITING,
-                                               .purpose = purpose,
+                                               .purpose = report->purpose,
                                                .notify = QUEUE_NOTIFY_NEVER,
                                                .arrival = now,
                                                .due = now,
-                                               .address = to};
-    return queue_store_put_message(queue->store, report_id, &message, NULL, error)
-           && queue_store_put_recipient(queue->store, report_id, 0, &recipient, error);
+                                               .address = report->to};
+    return queue_store_put_message(queue->store, report->id, &message, NULL, error)
+           && queue_store_put_recipient(queue->store, report->id, 0, &recipient, error);
 }
 
-static bool enter_report(struct queue *queue, uint64_t report_id, enum stored_purpose purpose,
-                         struct error *error)
+static bool enter_report(struct queue *queue, const struct report *made, struct error *error)
 {
     struct queued *queued = &queue->queued;
-    struct queued_message *report = queued_add_message(queued, report_id, 0);
+    struct queued_message *report = queued_add_message(queued, made->id, 0);
     if (!report)
         return error_memory(error);
+    report->in_spool = made->body != NULL;
     const struct stored_recipient row = {.arrival = queue_wall_now()};
     deadlines_begin(queue, report, &row);
     DL_APPEND(queue->reports.made, report);
@@ -328,7 +352,7 @@ static bool enter_report(struct queue *queue, uint64_t report_id, enum stored_pu
     if (!recipient)
         return error_memory(error);
     recipient->notify = QUEUE_NOTIFY_NEVER;
-    recipient->purpose = (uint8_t)purpose;
+    recipient->purpose = (uint8_t)made->purpose;
     return true;
 }
 
@@ -339,31 +363,49 @@ static void log_report(struct queue *queue, uint64_t report_id, uint64_t id, str
         log_id("report", queue_id_format(report_id, report_text)), log_bytes("to", to));
 }
 
-/* Not about a message to nobody, which is what a null reverse-path means. */
+/* A copy of the message has the report's id already; the first report of the message gets it. */
+static bool begin_report(struct queue *queue, struct report *report, uint64_t id,
+                         struct error *error)
+{
+    if (report->purpose == STORED_REPORT)
+        report->body = report_body_ready(queue, id);
+    if (report->body)
+        report->id = report->body->report_id;
+    else if (!queue_take_own_id(queue, &report->id))
+        return error_set(error, ERROR_TEMPORARY, "no id for a report");
+    return true;
+}
+
+static bool make_report(struct queue *queue, struct report *report, uint64_t id,
+                        const struct stored_message *message, const struct report_draft *draft,
+                        struct error *error)
+{
+    if (!begin_report(queue, report, id, error))
+        return false;
+    if (!write_report(queue, report, id, message, draft))
+        return error_memory(error);
+    if (!put_report(queue, report, message, error) || !enter_report(queue, report, error))
+        return false;
+    if (report->body)
+        report->body->state = REPORT_BODY_USED;
+    log_report(queue, report->id, id, report->to);
+    return true;
+}
+
+/* Nobody is told of a message from nobody, which is what a null reverse-path means. */
 static bool send_report(struct queue *queue, uint64_t id, const struct stored_message *message,
                         const struct report_draft *draft, struct error *error)
 {
+    if (draft->kind == BOUNCE_TO_SENDER) {
+        struct report report = {.purpose = STORED_REPORT, .to = message->reverse_path};
+        return report.to.len == 0 || make_report(queue, &report, id, message, draft, error);
+    }
     struct buffer postmaster = BUFFER_WITH_LIMIT(QUEUE_ADDRESS_MAX);
     buffer_append(&postmaster, SLICE("postmaster@"));
     buffer_append_string(&postmaster, queue->role->config.domains[0].name);
-    bool to_sender = draft->kind == BOUNCE_TO_SENDER;
-    struct slice to = to_sender ? message->reverse_path : buffer_slice(&postmaster);
-    enum stored_purpose purpose = to_sender ? STORED_REPORT : STORED_NOTICE;
-    uint64_t report_id;
-    bool sent = false;
-    if (to_sender && to.len == 0)
-        sent = true;
-    else if (postmaster.failed)
-        error_memory(error);
-    else if (!queue_take_own_id(queue, &report_id))
-        error_set(error, ERROR_TEMPORARY, "no id for a report");
-    else if (!write_report(queue, report_id, id, message, draft, to))
-        error_memory(error);
-    else
-        sent = put_report(queue, report_id, message, purpose, to, error)
-               && enter_report(queue, report_id, purpose, error);
-    if (sent && to.len > 0)
-        log_report(queue, report_id, id, to);
+    struct report report = {.purpose = STORED_NOTICE, .to = buffer_slice(&postmaster)};
+    bool sent = postmaster.failed ? error_memory(error)
+                                  : make_report(queue, &report, id, message, draft, error);
     buffer_clear(&postmaster);
     return sent;
 }
@@ -388,10 +430,12 @@ static bool send_draft(struct queue *queue, uint64_t id, struct report_draft *dr
 bool report_add(struct queue *queue, enum report_to to, const struct queued_recipient *recipient,
                 const struct stored_recipient *row, struct error *error)
 {
+    uint64_t id = queued_message_of(recipient)->id;
+    bool is_long = to == REPORT_TO_SENDER && report_body_ready(queue, id);
     struct report_draft *draft = draft_for(&queue->reports, to);
     if (!draft || !draft_recipient(queue, draft, recipient, row))
         return error_memory(error);
-    return !is_full(draft) || send_draft(queue, queued_message_of(recipient)->id, draft, error);
+    return !is_full(draft, is_long) || send_draft(queue, id, draft, error);
 }
 
 bool report_send(struct queue *queue, uint64_t id, struct error *error)

@@ -11,6 +11,7 @@
 #define SMTPD_QUEUE_REPORT_H
 
 #include "common/buffer.h"
+#include "smtpd/queue/bounce.h"
 #include "smtpd/queue/queued.h"
 #include "smtpd/queue/record.h"
 
@@ -23,10 +24,13 @@ struct reports {
     size_t count;
     struct report_draft *drafts[REPORT_DRAFTS]; /* of the message that is looked at */
     struct buffer original;                     /* record of that message */
+    struct report_body *bodies;                 /* long ones, by id of the message they are about */
     struct buffer text;
 };
 
 void reports_init(struct reports *reports);
+
+void report_random_boundary(char text[BOUNCE_BOUNDARY_MAX]);
 
 /* Whom the recipient's outcome has to be told to. */
 enum report_to report_wanted(const struct queued_recipient *recipient);

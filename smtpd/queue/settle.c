@@ -32,10 +32,15 @@ void settle_init(struct queue *queue)
 void settle_add(struct queue *queue, struct queued_recipient *recipient,
                 enum queued_outcome outcome, struct slice text)
 {
-    struct queued_message *message = queued_message_of(recipient);
     queued_enter(&queue->queued, recipient, QUEUED_SETTLING);
     recipient->outcome = outcome;
     queued_set_text(&recipient->text, text);
+    settle_again(queue, recipient);
+}
+
+void settle_again(struct queue *queue, struct queued_recipient *recipient)
+{
+    struct queued_message *message = queued_message_of(recipient);
     if (!message->settling)
         DL_APPEND(queue->settle.messages, message);
     DL_APPEND(message->settling, recipient);
@@ -283,8 +288,6 @@ static bool put_outcome(struct queue *queue, struct queued_recipient *recipient,
 {
     struct stored_recipient row = {0};
     bool readable = true;
-    if (has_expired(recipient))
-        expire(recipient);
     enum report_to to = report_wanted(recipient);
     bool needs_row = to != REPORT_TO_NOBODY || !is_over(recipient);
     if (needs_row && !read_row(queue, recipient, &row, &readable, error))
@@ -320,6 +323,17 @@ static bool put_outcomes(struct queue *queue, struct queued_message *message, st
     return count_over(message) < message->recipient_count
            || queue_store_drop_message(queue->store, message->id, error)
            || error->kind == ERROR_NOT_FOUND;
+}
+
+/* What is known without the store. False: nothing of it can be written yet. */
+static bool conclude(struct queue *queue, struct queued_message *message)
+{
+    struct queued_recipient *recipient;
+    DL_FOREACH (message->settling, recipient)
+        if (has_expired(recipient))
+            expire(recipient);
+    report_body_keep_back(queue, message);
+    return message->settling != NULL;
 }
 
 static bool put_message(struct queue *queue, struct queued_message *message, struct error *error)
@@ -399,6 +413,7 @@ static void apply_message(struct queue *queue, struct queued_message *message)
     bool ends = count_over(message) == message->recipient_count, in_spool = message->in_spool;
     struct queued_recipient *settling = message->settling;
     message->settling = NULL;
+    report_body_settled(queue, id);
     schedule_new(queue, message);
     while (settling) { /* the last of them may free the message */
         struct queued_recipient *recipient = settling;
@@ -413,6 +428,7 @@ static void apply_message(struct queue *queue, struct queued_message *message)
 
 static void undo_message(struct queue *queue, struct queued_message *message)
 {
+    report_body_undone(queue, message->id);
     struct queued_recipient *recipient, *next;
     DL_FOREACH_SAFE2(message->recipients, recipient, next, next_of_message)
     if (recipient->stage == QUEUED_NEW)
@@ -441,6 +457,8 @@ static bool write_batch(struct queue *queue, struct error *error)
            && queue->reports.count < REPORTS_PER_COMMIT) {
         struct queued_message *message = settle->messages;
         DL_DELETE(settle->messages, message);
+        if (!conclude(queue, message))
+            continue;
         DL_APPEND(settle->batch, message);
         if (!put_message(queue, message, error)) {
             queue_store_abort(queue->store);

@@ -29,6 +29,9 @@ void settle_init(struct queue *queue);
 void settle_add(struct queue *queue, struct queued_recipient *recipient,
                 enum queued_outcome outcome, struct slice text);
 
+/* An outcome that was kept back (report_body.h): its recipient is in no list. */
+void settle_again(struct queue *queue, struct queued_recipient *recipient);
+
 /* A record that is missing or damaged, which is logged: what depends on it is left out, since
  * nothing will ever mend it and the outcomes of all others would wait for it. */
 bool settle_is_unreadable(struct queue *queue, uint64_t id, const struct error *error);

@@ -44,18 +44,8 @@ def test_from_session_to_relay(queue):
 
 
 def test_large_body(queue):
-    relay = queue.relay()
-    submission = queue.submission
-    submission.request = 1
-    write_fd, read_fd = submission.lend_file(1)
-    os.write(write_fd, LARGE)
-    os.close(write_fd)
-    os.close(read_fd)
-    submission.recipient(1, "", "x@far.example")
-    submission.submit(1, submission.next_id(), 1, b"", IN_SPOOL | SUBMITTED, sender=ALICE,
-                      account=ALICE, session=9, token=make_token(9, ALICE), body_octets=len(LARGE))
-    submission.expect(QUEUE_COMMITTED)
-    assert relay.one().body == LARGE
+    send_large(queue, ["x@far.example"])
+    assert queue.relay().one().body == LARGE
     queue.wait_for_counts(0)
 
 
@@ -274,6 +264,64 @@ def test_failure_is_returned_with_the_reply(queue):
     assert fields[1]["Diagnostic-Code"] == "smtp; 550-5.1.1 <x>: who? 550 5.1.1 ask postmaster"
     assert fields[1]["Final-Log-ID"] == message.id_text
     queue.wait_for_counts(0)
+
+
+def send_large(queue, names, **options):
+    submission = queue.submission
+    submission.request += 1
+    request, identity = submission.request, submission.next_id()
+    write_fd, read_fd = submission.lend_file(request)
+    os.write(write_fd, LARGE)
+    os.close(write_fd)
+    os.close(read_fd)
+    for name in names:
+        submission.recipient(request, "", name)
+    flags = IN_SPOOL | SUBMITTED | options.pop("flags", 0)
+    submission.submit(request, identity, len(names), b"", flags, sender=ALICE, account=ALICE,
+                      session=9, token=make_token(9, ALICE), body_octets=len(LARGE), **options)
+    submission.expect(QUEUE_COMMITTED)
+    return identity
+
+
+def test_a_large_message_comes_back_whole(queue, tmp_path):
+    """RET=FULL beyond what a record holds; once, in one piece, and over a restart."""
+    relay = queue.relay()
+    send_large(queue, ["x@far.example", "y@far.example", "z@near.example"], flags=RET_FULL,
+               cuts=[(0, 16)])
+    for _ in range(2):
+        message = relay.next()
+        if message.destination == "far.example":
+            relay.answer(message, RELAY_PERMANENT, REFUSAL)
+        else:
+            relay.answer(message)
+    assert queue.answer_address([ALICE]) == ALICE
+    assert len(os.listdir(tmp_path / "spool")) == 1  # the report's: the message is gone
+    queue.end()
+    second = Queue(tmp_path)
+    (delivery,) = second.deliveries_to(ALICE, 1)
+    octets = delivery.prefix + delivery.body
+    report = email.message_from_bytes(octets, policy=email.policy.default)
+    words, status, original = report.iter_parts()
+    assert "The message is attached" in words.get_content() and not report.defects
+    assert [dict(part.items()).get("Final-Recipient") for part in status.get_payload()][1:] == [
+        "rfc822;x@far.example", "rfc822;y@far.example"]
+    boundary = report.get_boundary().encode()
+    whole = octets.split(b"Content-Type: message/rfc822\r\n")[1].split(b"\r\n\r\n", 1)[1]
+    assert whole == b"Received: r\r\n" + LARGE[16:] + b"\r\n--" + boundary + b"--\r\n"
+    assert original.get_content_type() == "message/rfc822"
+    second.wait_for_counts(0)
+    assert os.listdir(tmp_path / "spool") == []
+    second.end()
+
+
+def test_a_large_message_without_ret_full_comes_back_as_its_header(queue, tmp_path):
+    send_large(queue, ["x@far.example"])
+    queue.relay().one(RELAY_PERMANENT, REFUSAL)
+    _, words, _, original = report_to_alice(queue)
+    assert "Its header is attached" in words
+    assert original.get_content_type() == "text/rfc822-headers"
+    queue.wait_for_counts(0)
+    assert os.listdir(tmp_path / "spool") == []
 
 
 def test_success_is_told_unless_the_peer_does(queue):
