@@ -34,7 +34,8 @@ static bool take_text(struct cursor *in, size_t octets, struct slice *taken)
 static bool take_recipients(struct cursor *in, struct outgoing *message)
 {
     struct slice structs;
-    if (!take(in, message->recipient_count * sizeof(struct relay_recipient), &structs))
+    if (!take(in, message->recipient_count * sizeof(struct relay_recipient), &structs)
+        || !structs.ptr)
         return false;
     for (size_t i = 0; i < message->recipient_count; i++) {
         struct outgoing_recipient *recipient = &message->recipients[i];
