@@ -144,7 +144,7 @@ static bool open_all(struct master *master, struct error *error)
         return error_errno(error, "random octets");
     return open_libexec(master, error) && house_open(&master->house, master, NULL, error)
            && secret_load(master->house.state_fd, "srs-key", master->srs_key, error)
-           && control_open(master, error);
+           && drop_open(&master->drop, master, error) && control_open(master, error);
 }
 
 static void init(struct master *master, const char *config_path)

@@ -18,6 +18,7 @@
 #ifndef CTL_MASTER_H
 #define CTL_MASTER_H
 
+#include <dirent.h>
 #include <sys/types.h>
 
 #include "common/config.h"
@@ -91,6 +92,16 @@ struct house {
     size_t listener_count;
 };
 
+/* drop.c: the round through the mail that programs left while the house did not run. */
+struct drop {
+    struct master *master;
+    ev_timer timer;
+    DIR *entries; /* of the round under way; NULL: there is none */
+    ev_child child;
+    char name[64]; /* of the file that it has */
+    int64_t since; /* when that was written, seconds since 1970 */
+};
+
 struct master {
     struct ev_loop *loop;
     struct log log;
@@ -113,6 +124,7 @@ struct master {
     int control_fd;
     ev_io control_readable;
     struct control_client *control_clients;
+    struct drop drop;
     ev_child check; /* of a reload under way; active while it runs */
 };
 
@@ -125,6 +137,9 @@ void master_count_wanted(struct master *master); /* from the configuration in fo
 bool house_open(struct house *house, const struct master *master, const struct house *old,
                 struct error *error);
 void house_close(struct house *house);
+
+/* --- drop.c: begins to look for such mail; the directory is made. */
+bool drop_open(struct drop *drop, struct master *master, struct error *error);
 
 /* --- process.c */
 struct process_owner { /* of a per-account process */

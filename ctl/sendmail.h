@@ -6,6 +6,7 @@
  *   verb_sendmail.c    options, standard input, exit status
  *   sendmail_text.c    the message: line ends, recipients, fields that are missing; pure
  *   sendmail_send.c    the conversation with the house
+ *   sendmail_drop.c    a file for later, where the house does not run or takes nothing now
  */
 #ifndef CTL_SENDMAIL_H
 #define CTL_SENDMAIL_H
@@ -48,6 +49,17 @@ bool sendmail_set_sender(struct sendmail *mail, struct slice address, struct err
  * `unique`: for the Message-ID. */
 bool sendmail_make_text(struct sendmail *mail, struct slice input, int64_t now, uint64_t unique,
                         struct error *error);
+
+/* --- sendmail_drop.c -------------------------------------------------------------------------- */
+
+#define SENDMAIL_DROP "drop" /* below the state directory */
+
+/* Writes the message down, for the master to have it sent. ERROR_TEMPORARY or ERROR_PERMANENT: it
+ * is not there. */
+bool sendmail_drop(const struct sendmail *mail, const char *state, struct error *error);
+
+/* The same back from the octets of such a file. ERROR_PERMANENT: it is none. */
+bool sendmail_read_drop(struct sendmail *mail, struct slice file, struct error *error);
 
 /* --- sendmail_send.c ---------------------------------------------------------------------------
  */

@@ -16,7 +16,7 @@
 enum { ARENA_MAX = 64 << 20 };
 
 /* What is to be done, -b. */
-enum mode { MODE_MESSAGE, MODE_SMTP, MODE_QUEUE, MODE_ALIASES };
+enum mode { MODE_MESSAGE, MODE_SMTP, MODE_QUEUE, MODE_ALIASES, MODE_DROPPED };
 
 struct options {
     enum mode mode;
@@ -26,11 +26,14 @@ struct options {
     bool dot_ends;
 };
 
-/* -bm, -bs, -bp, -bi */
+/* -bm, -bs, -bp, -bi; -bd is the master's: a file that was dropped is on standard input. */
 static bool take_mode(struct options *options, const char *value)
 {
-    static const char letters[] = {
-        [MODE_MESSAGE] = 'm', [MODE_SMTP] = 's', [MODE_QUEUE] = 'p', [MODE_ALIASES] = 'i'};
+    static const char letters[] = {[MODE_MESSAGE] = 'm',
+                                   [MODE_SMTP] = 's',
+                                   [MODE_QUEUE] = 'p',
+                                   [MODE_ALIASES] = 'i',
+                                   [MODE_DROPPED] = 'd'};
     const char *at = memchr(letters, value[0], sizeof(letters));
     if (!at || value[1] != '\0')
         return false;
@@ -123,6 +126,25 @@ static enum sendmail_status make_mail(struct sendmail *mail, const struct option
     return SENDMAIL_USAGE;
 }
 
+static enum sendmail_status read_mail(struct sendmail *mail, struct error *error)
+{
+    struct buffer input = BUFFER_WITH_LIMIT(mail->text.limit + ARENA_MAX); /* and its envelope */
+    bool read = read_input(&input, error) && sendmail_read_drop(mail, buffer_slice(&input), error);
+    buffer_clear(&input);
+    return read ? SENDMAIL_DONE : SENDMAIL_DATA;
+}
+
+/* What the house does not take now is written down; a second time that is of no use. */
+static enum sendmail_status hand_over(const struct config *config, const struct options *options,
+                                      const struct sendmail *mail, struct error *error)
+{
+    int fd = sendmail_connect(config, error);
+    enum sendmail_status status = fd >= 0 ? sendmail_send(mail, fd, error) : SENDMAIL_TRY_AGAIN;
+    if (status != SENDMAIL_TRY_AGAIN || options->mode == MODE_DROPPED)
+        return status;
+    return sendmail_drop(mail, config->state.text, error) ? SENDMAIL_DONE : SENDMAIL_TRY_AGAIN;
+}
+
 static enum sendmail_status send_message(const struct config *config, const struct options *options,
                                          char **recipients)
 {
@@ -133,11 +155,11 @@ static enum sendmail_status send_message(const struct config *config, const stru
                             .dot_ends = options->dot_ends};
     arena_init(&mail.arena, ARENA_MAX);
     buffer_init(&mail.text, (size_t)config->limits.message_size_octets);
-    enum sendmail_status status = make_mail(&mail, options, recipients, &error);
-    if (status == SENDMAIL_DONE) {
-        int fd = sendmail_connect(config, &error);
-        status = fd >= 0 ? sendmail_send(&mail, fd, &error) : SENDMAIL_TRY_AGAIN;
-    }
+    enum sendmail_status status = options->mode == MODE_DROPPED
+                                      ? read_mail(&mail, &error)
+                                      : make_mail(&mail, options, recipients, &error);
+    if (status == SENDMAIL_DONE)
+        status = hand_over(config, options, &mail, &error);
     buffer_clear(&mail.text);
     arena_clear(&mail.arena);
     return status == SENDMAIL_DONE ? status : fail(status, &error);
@@ -177,8 +199,8 @@ int verb_sendmail(const struct command *command)
         return list_queue(command);
     enum sendmail_status status = SENDMAIL_CONFIG;
     /* In silence: what check has to say is not for cron. */
-    if (command_read_config_as_it_is(command, &config) && config.hostname
-        && config.domain_count > 0)
+    if (command_read_config_as_it_is(command, &config) && config.hostname && config.domain_count > 0
+        && config.state.text)
         status = options.mode == MODE_SMTP ? talk(&config)
                                            : send_message(&config, &options, words + optind);
     config_clear(&config);

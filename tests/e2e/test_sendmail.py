@@ -4,6 +4,7 @@ import getpass
 import os
 import re
 import subprocess
+import time
 
 import pytest
 
@@ -97,11 +98,64 @@ def test_exit_status(mail_house, alice, status, arguments, text, words):
     assert set(mail_house.messages(ALICE)) == alice.before  # all recipients or none
 
 
-def test_while_the_house_does_not_run(make_house):
+def dropped(house):
+    return sorted(file.name[0] for file in (house.directory / "state" / "drop").iterdir())
+
+
+def test_mail_waits_while_the_house_does_not_run(make_house):
+    house = make_house(services=("smtp",))
+    house.add_account(ALICE)
+    house.stop()
+    assert sendmail(house, "alice", text="waited\n").returncode == 0
+    assert sendmail(house, "nobody").returncode == 0
+    (house.directory / "state" / "drop" / "m.garbage").write_text("no\nmail")
+    os.mkfifo(house.directory / "state" / "drop" / "m.fifo")
+    assert dropped(house) == ["m"] * 4
+    house.start()
+    file, = house.wait_for_messages(ALICE, 1)
+    assert file.read_bytes().endswith(b"\r\n\r\nwaited\r\n")
+    for _ in range(100):
+        if dropped(house) == ["m", "r", "r"]:  # the pipe, the unknown recipient, the garbage
+            break
+        time.sleep(0.1)
+    assert dropped(house) == ["m", "r", "r"]
+    assert {event["status"] for event in house.events("drop_refused")} == {"65", "67"}
+    assert len(house.messages(ALICE)) == 1
+
+
+def test_mail_waits_while_nothing_is_taken(make_house):
+    house = make_house(services=("smtp",), settings={"limits": {"free-space": "1T"}})
+    house.add_account(ALICE)
+    assert sendmail(house, "alice").returncode == 0
+    assert house.wait_for_event("drop_waits")["status"] == "75"
+    assert dropped(house) == ["m"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="for root: another user's mail")
+def test_users_see_nothing_of_each_other(make_house):
+    house = make_house(services=("smtp",))
+    house.add_account(ALICE)
+    house.stop()
+    drop = house.directory / "state" / "drop"
+    assert drop.stat().st_mode & 0o7777 == 0o1733
+    house.config.chmod(0o644)
+    done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+                           BUILD / "staffetta", "-c", house.config, "sendmail", ALICE],
+                          input=b"from nobody\n", capture_output=True, env=ENVIRONMENT)
+    assert done.returncode == 0, done.stderr
+    file, = drop.iterdir()
+    assert (file.stat().st_uid, file.stat().st_mode & 0o777) == (65534, 0o600)
+    house.start()
+    message, = house.wait_for_messages(ALICE, 1)
+    assert message.read_bytes().startswith(f"Return-Path: <nobody@{DOMAIN}>".encode())
+
+
+def test_nothing_can_be_done(make_house):
     house = make_house(services=("smtp",))
     house.stop()
+    (house.directory / "state" / "drop").rmdir()
     done = sendmail(house, "alice")
-    assert done.returncode == TRY_AGAIN and b"does not run" in done.stderr
+    assert done.returncode == TRY_AGAIN and b"drop/t." in done.stderr
     house.config.unlink()
     assert sendmail(house, "alice").returncode == CONFIG
 
