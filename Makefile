@@ -180,7 +180,7 @@ install: all ## install to PREFIX (/usr/local) below DESTDIR; configuration that
 	test -e $(DESTDIR)$(PREFIX)/sbin/sendmail \
 		|| ln -s ../lib/staffetta/staffetta $(DESTDIR)$(PREFIX)/sbin/sendmail
 	install -d $(DESTDIR)$(PREFIX)/share/doc/staffetta
-	install -m 644 README.md docs/*.md conf/staffetta.conf $(DESTDIR)$(PREFIX)/share/doc/staffetta/
+	install -m 644 README.md $(filter-out docs/README.md,$(wildcard docs/*.md)) conf/staffetta.conf $(DESTDIR)$(PREFIX)/share/doc/staffetta/
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/lib/sysusers.d
 	$(with_prefix) conf/staffetta.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/staffetta.service
 	install -m 644 conf/staffetta.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/staffetta.conf
