@@ -73,8 +73,17 @@ class Connection(threading.Thread):
         return answer(self, line) if callable(answer) else answer
 
     def step(self, step, line, usual):
-        """Sends the scripted answer, or the usual one; true if that was the one."""
+        """Sends the scripted answer, or the usual one; true if it is a yes."""
         answer = self.answer_for(step, line)
+        self.give(answer, usual)
+        return self.is_yes(answer)
+
+    @staticmethod
+    def is_yes(answer):
+        return answer is None or (isinstance(answer, bytes) and not isinstance(answer, Raw)
+                                  and answer[:1] in b"23")
+
+    def give(self, answer, usual):
         if answer is CLOSE:
             raise Close
         if answer is STALL:
@@ -82,9 +91,8 @@ class Connection(threading.Thread):
             raise Close
         if isinstance(answer, Raw):
             self.sock.sendall(answer)
-            return False
+            return
         self.sock.sendall((answer if answer is not None else usual) + b"\r\n")
-        return answer is None or answer[:1] in b"23"
 
     def secure(self):
         self.sock = self.sink.context.wrap_socket(self.sock, server_side=True)
@@ -139,14 +147,17 @@ class Connection(threading.Thread):
         if not self.step("DATA", line, b"354 go on"):
             return
         data = self.data()
-        taken = [self.step("DOT", rcpt.encode(), b"250 2.0.0 taken as 4711")
-                 for rcpt in (self.rcpts if self.sink.lmtp else ["all"])]
-        if any(taken):
+        answers = [self.answer_for("DOT", rcpt.encode())
+                   for rcpt in (self.rcpts if self.sink.lmtp else ["all"])]
+        taken = [self.is_yes(answer) for answer in answers]
+        if any(taken):  # it is there before anybody hears of it
             rcpts = [rcpt for rcpt, yes in zip(self.rcpts, taken) if yes] if self.sink.lmtp \
                 else self.rcpts
             with self.sink.changed:
                 self.sink.messages.append(Message(self.mail, rcpts, data, self))
                 self.sink.changed.notify_all()
+        for answer in answers:
+            self.give(answer, b"250 2.0.0 taken as 4711")
         self.mail, self.rcpts = None, []
 
     def data(self):
@@ -210,6 +221,7 @@ class Sink:
         return self.messages
 
     def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)  # the thread in accept() would keep it listening
         self.listener.close()
         for connection in self.connections:
             try:
