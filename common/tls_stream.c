@@ -41,12 +41,26 @@ static void forget_errors(void)
     errno = 0;
 }
 
+/* Why the peer's certificate was not believed: a person can do something about that. */
+static bool is_distrusted(SSL *ssl, struct error *error)
+{
+    unsigned long code = ERR_peek_last_error();
+    long result = SSL_get_verify_result(ssl);
+    if (ERR_GET_LIB(code) != ERR_LIB_SSL || ERR_GET_REASON(code) != SSL_R_CERTIFICATE_VERIFY_FAILED
+        || result == X509_V_OK)
+        return false;
+    return !error_set(error, ERROR_PEER, "TLS handshake: the certificate is not to be trusted: %s",
+                      X509_verify_cert_error_string(result));
+}
+
 static enum transport_result tls_handshake(struct stream *stream, struct error *error)
 {
     forget_errors();
     int code = SSL_do_handshake(stream->state);
     if (code == 1)
         return TRANSPORT_DONE;
+    if (is_distrusted(stream->state, error))
+        return TRANSPORT_FAILED;
     enum transport_result result = failure(stream->state, code, "TLS handshake", error);
     if (result != TRANSPORT_END)
         return result;

@@ -297,6 +297,16 @@ static bool try_next(struct line *line, const struct peer_failure *why)
     return line->place < line->target->place_count && line->target == line->outlet->target;
 }
 
+/* A server that greets and then takes nothing is no better than one that does not answer: whoever
+ * is tried next begins with the place behind it, where there is one. */
+static void leave_place(const struct line *line)
+{
+    struct outlet *outlet = line->outlet;
+    outlet->failures++;
+    if (line->target == outlet->target && outlet->best_place == line->place)
+        outlet->best_place = (line->place + 1) % outlet->target->place_count;
+}
+
 static void on_closed(struct peer *peer, const struct peer_failure *why)
 {
     struct line *line = peer->owner;
@@ -308,7 +318,7 @@ static void on_closed(struct peer *peer, const struct peer_failure *why)
     if (why && !line->is_ready && !goes_on)
         fail_outlet(line, why);
     else if (why && line->is_ready && peer->transactions == 0)
-        outlet->failures++;
+        leave_place(line);
     end_line(line);
     work_later(outlet);
 }
@@ -386,6 +396,8 @@ static void on_returned(struct peer *peer, struct outgoing *message, const struc
     struct outlet *outlet = line->outlet;
     bool lost = message->queue_number != outlet->relay->queue_number;
     message->tries += why != NULL;
+    if (why && peer->transactions == 0 && line->place + 1 >= line->target->place_count)
+        message->tries = TRIES_MAX; /* a new connection, and no other server to turn to */
     if (!lost && message->tries < TRIES_MAX && !(why && why->kind == PEER_LOCAL)) {
         DL_PREPEND(outlet->waiting, message);
         outlet->waiting_count++;
@@ -398,7 +410,7 @@ static void on_returned(struct peer *peer, struct outgoing *message, const struc
     outgoing_settle_rest(message,
                          &(struct outcome){.status = RELAY_TEMPORARY, .text = buffer_slice(&text)});
     buffer_clear(&text);
-    if (why && why->kind != PEER_LOCAL)
+    if (why && why->kind != PEER_LOCAL && outlet->wait_until_ms <= turn_now_ms())
         wait_after_failure(outlet);
     finish(outlet, message, peer);
 }

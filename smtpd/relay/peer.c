@@ -38,10 +38,14 @@ static const char *const awaited[] = {
     [PEER_HELLO] = "the answer to EHLO",
     [PEER_STARTTLS] = "the answer to STARTTLS",
     [PEER_LOGIN] = "the answer to AUTH",
-    [PEER_READY] = "the answer to a message",
     [PEER_QUIT] = "the end",
     [PEER_OVER] = "nothing",
 };
+
+static const char *awaited_by(const struct peer *peer)
+{
+    return peer->state == PEER_READY ? peer_exchange_awaits(peer) : awaited[peer->state];
+}
 
 /* The only place that writes `state`. */
 static void enter(struct peer *peer, enum peer_state state)
@@ -254,7 +258,7 @@ static void on_reply(struct peer *peer, const struct peer_reply *reply)
 static void fail_lost(struct peer *peer, const char *what)
 {
     char words[200];
-    snprintf(words, sizeof(words), "%s while %s was awaited", what, awaited[peer->state]);
+    snprintf(words, sizeof(words), "%s while %s was awaited", what, awaited_by(peer));
     peer_fail(peer, &(struct peer_end){PEER_LOST, "4.4.2", words, NULL});
 }
 
@@ -325,7 +329,7 @@ static void on_deadline(struct stream *stream)
         return;
     }
     char words[200];
-    snprintf(words, sizeof(words), "timed out while %s was awaited", awaited[peer->state]);
+    snprintf(words, sizeof(words), "timed out while %s was awaited", awaited_by(peer));
     peer_fail(peer, &(struct peer_end){PEER_TIMEOUT, "4.4.2", words, NULL});
 }
 

@@ -160,6 +160,21 @@ static void send_commands(struct peer *peer, struct exchange *exchange)
     peer_await_reply(peer);
 }
 
+const char *peer_exchange_awaits(const struct peer *peer)
+{
+    static const char *const answers[] = {
+        [COMMAND_RSET] = "the answer to RSET",
+        [COMMAND_MAIL] = "the answer to MAIL",
+        [COMMAND_RCPT] = "the answer to RCPT",
+        [COMMAND_DATA] = "the answer to DATA",
+    };
+    const struct exchange *exchange = &peer->current;
+    unsigned recipient;
+    if (!exchange->message || exchange->sending)
+        return "the answer to the message";
+    return answers[command_at(exchange, exchange->answered, &recipient)];
+}
+
 /* ---- the beginning ---- */
 
 /* RFC 8689 4.2.1: the name of the host is proved, its certificate proves that it is that host, and
@@ -407,6 +422,7 @@ void peer_end_exchanges(struct peer *peer, const struct peer_failure *why)
             peer, RELAY_TEMPORARY, "4.4.2",
             "the connection broke behind the message: whether it was taken is not known");
         settle_those(current, RECIPIENT_ACCEPTED, &outcome);
+        peer->handler->slowed(peer);
     }
     if (message)
         put_back(current);

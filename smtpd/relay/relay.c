@@ -27,7 +27,7 @@ static void log_outcome(struct relay *relay, const struct outgoing *message, siz
     const struct outgoing_recipient *recipient = &message->recipients[place];
     struct outcome_text text = outcome_text_parse(outgoing_text(message, place));
     bool done = recipient->status == RELAY_DONE;
-    const char *tls = peer && peer->tls_version ? peer->tls_version : "";
+    const char *tls = peer && peer->tls_version ? peer->tls_version : "none";
     const char *cipher = peer && peer->tls_cipher ? peer->tls_cipher : "";
     const char *verified = peer && peer->tls_verified ? peer->tls_verified : "";
     struct log_field id = {.key = "queue_id", .type = LOG_FIELD_ID, .bytes = message->id_text};

@@ -468,10 +468,24 @@ def test_faults_at_each_step(start, step, fault):
 
 
 def test_unknown_whether_taken(start):
-    """A server that dies behind the dot: temporary, and the sender's words say what is not known."""
+    """A server that dies behind the dot: temporary, the sender's words say what is not known, and
+    no more is sent to it for a while."""
     with Sink(answers={"DOT": CLOSE}) as sink:
-        status, _, words, _, _ = only_failure(start(sink).one())
+        result = start(sink).one()
+        status, _, words, _, _ = only_failure(result)
         assert status == TEMPORARY and words.startswith("4.4.2 ") and "not known" in words
+        assert result.wait_ms > 30000
+
+
+@pytest.mark.parametrize("step, what", [("MAIL", "the answer to MAIL"), ("RCPT", "the answer to RCPT"),
+                                        ("DATA", "the answer to DATA")])
+@pytest.mark.parametrize("extensions", [["PIPELINING"], []])
+def test_one_attempt_names_its_step(start, step, what, extensions):
+    """A new connection that breaks, and no other server: the message waits, none is tried at once."""
+    with Sink(extensions, answers={step: CLOSE}) as sink:
+        status, _, words, _, _ = only_failure(start(sink).one())
+        assert status == TEMPORARY and words.startswith("4.4.2 ") and what in words
+        assert len(sink.connections) == 1
 
 
 def test_slow_octets_have_one_deadline(start):
@@ -609,7 +623,10 @@ def test_verify(start, certificate, host, known, status):
         result = relay.result()
         assert result.statuses == [status]
         if status == TEMPORARY:
-            assert result.outcomes[0][2].startswith("4.7.5 ") and not sink.messages
+            words = result.outcomes[0][2]
+            assert words.startswith("4.7.5 TLS handshake: the certificate is not to be trusted: ")
+            assert ("self-signed" if not known else "ostname mismatch") in words
+            assert not sink.messages
 
 
 def test_octets_behind_starttls(start, certificate):
@@ -725,6 +742,18 @@ def test_next_host_where_the_first_fails(resolved):
                                      ("a.example", A): ["127.0.0.1"], ("b.example", A): ["127.0.0.2"],
                                      ("c.example", A): ["127.0.0.3"]}, 7)
         assert result.statuses == [DONE] and result.outcomes[0][4] == "c.example [127.0.0.3]"
+
+
+@pytest.mark.parametrize("step", ["MAIL", "RCPT", "DATA"])
+@pytest.mark.parametrize("fault", [CLOSE, STALL, b"421 4.3.2 closing", Raw(b"what\r\n")],
+                         ids=["close", "stall", "421", "nonsense"])
+def test_next_host_where_the_first_takes_nothing(resolved, step, fault):
+    """It greets, and breaks off before it has the message."""
+    with Sink(address="127.0.0.2") as sink, Sink(port=sink.port, answers={step: fault}) as first:
+        result = resolved(sink, {("mx.example", MX): [(1, "a.example"), (2, "b.example")],
+                                 ("a.example", A): ["127.0.0.1"], ("b.example", A): ["127.0.0.2"]}, 5)
+        assert result.statuses == [DONE] and result.outcomes[0][4] == "b.example [127.0.0.2]"
+        assert (len(first.connections), len(sink.messages)) == (1, 1)
 
 
 def test_equal_preference_is_shared(start):
