@@ -77,6 +77,13 @@ static void check_route(const struct config_route *route, struct config_mistakes
                             "route %.100s: LMTP is not for hosts of the DNS (RFC 2033 5): write "
                             "host = NAME too",
                             route->domain);
+    struct ip_address address;
+    if (route->tls == CONFIG_TLS_VERIFY && route->host.text
+        && ip_address_parse(slice_of_string(route->host.text), &address))
+        config_mistakes_add(mistakes, CONFIG_MISTAKE, route->line,
+                            "route %.100s: tls = verify asks for a certificate with the host's "
+                            "name: write host = NAME instead of %.100s",
+                            route->domain, route->host.text);
     if (route->implicit_tls && route->tls == CONFIG_TLS_NEVER)
         config_mistakes_add(mistakes, CONFIG_MISTAKE, route->line,
                             "route %.100s: implicit-tls and tls = never: write one of them",
