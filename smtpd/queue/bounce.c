@@ -130,8 +130,14 @@ static struct slice take_reply_line(struct slice *reply)
 static void append_reply(struct buffer *out, const struct outcome_text *text)
 {
     struct slice reply = text->reply;
-    if (reply.len == 0)
+    if (reply.len == 0 && text->peer.len == 0)
         return;
+    if (reply.len == 0) {
+        buffer_append(out, SLICE("    at "));
+        append_clean(out, text->peer, true);
+        buffer_append(out, SLICE(CRLF));
+        return;
+    }
     buffer_append(out, SLICE("    "));
     append_clean(out, text->peer.len > 0 ? text->peer : SLICE("The other server"), true);
     buffer_append(out, SLICE(" said:" CRLF));

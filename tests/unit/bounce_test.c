@@ -196,6 +196,7 @@ static void a_delay_says_until_when(void **state)
     assert_true(contains(&out, "Subject: Your message is delayed\r\n"));
     assert_true(
         contains(&out, "tried until\r\nSun, 19 Nov 2023 22:13:20 +0000. It waits for:\r\n"));
+    assert_true(contains(&out, "    no answer (4.4.1)\r\n    at mx.far.example [192.0.2.1]\r\n"));
     assert_true(contains(&out, "Action: delayed\r\nStatus: 4.4.1\r\n"));
     assert_true(contains(&out, "Will-Retry-Until: Sun, 19 Nov 2023 22:13:20 +0000\r\n"));
     assert_true(contains(&out, "It was handed on to a server that"));
