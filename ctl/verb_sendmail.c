@@ -196,7 +196,7 @@ int verb_sendmail(const struct command *command)
     if (options.mode == MODE_ALIASES)
         return SENDMAIL_DONE; /* alias files are read as they change */
     if (options.mode == MODE_QUEUE)
-        return list_queue(command);
+        return (int)list_queue(command);
     enum sendmail_status status = SENDMAIL_CONFIG;
     /* In silence: what check has to say is not for cron. */
     if (command_read_config_as_it_is(command, &config) && config.hostname && config.domain_count > 0
@@ -204,5 +204,5 @@ int verb_sendmail(const struct command *command)
         status = options.mode == MODE_SMTP ? talk(&config)
                                            : send_message(&config, &options, words + optind);
     config_clear(&config);
-    return status;
+    return (int)status;
 }
