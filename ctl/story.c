@@ -50,9 +50,11 @@ static const struct log_field *find_field(const struct log_entry *entry, struct 
 static void put_text(struct buffer *out, struct slice text)
 {
     for (size_t i = 0; i < text.len; i++) {
-        uint8_t octet = text.ptr[i];
-        if (octet == '\n' && i + 1 < text.len)
+        uint8_t octet = text.ptr[i], next = i + 1 < text.len ? text.ptr[i + 1] : '\n';
+        if (octet == '\n' && next != '\n')
             buffer_append(out, SLICE(" | "));
+        else if (octet == '\r' && next != '\n') /* between the lines of a server's reply */
+            buffer_append(out, SLICE(" / "));
         else if (octet >= ' ' && octet != 0x7f)
             buffer_append_octet(out, octet);
         else if (octet != '\r' && octet != '\n')
