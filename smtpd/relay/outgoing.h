@@ -32,7 +32,7 @@ struct outlet;
 struct outgoing {
     struct outgoing *prev, *next; /* whose list it is in: the destination's */
     struct outlet *outlet;
-    uint32_t queue_number; /* which queue waits for it, see struct relay */
+    uint32_t queue_number; /* of the queue that waits for it, among its kind */
     uint64_t request;      /* of queue's record */
     uint64_t id;
     uint8_t *record; /* what the slices borrow from */

@@ -25,11 +25,13 @@ enum {
 struct line {
     struct peer peer; /* its owner is this line */
     struct line *prev, *next;
+    struct line *prev_idle, *next_idle; /* relay->idle */
     struct outlet *outlet;
     struct target *target; /* a share */
     size_t place;
     uint64_t number; /* for the log */
     bool is_ready;
+    bool is_idle; /* in relay->idle: had nothing to do when it last asked */
     bool is_leaving;
     bool plain; /* the handshake failed before: without TLS this time */
     struct tls_client_tlsa tlsa[TLSA_MAX];
@@ -217,11 +219,24 @@ static bool open_line(struct outlet *outlet, size_t place, bool plain)
     return true;
 }
 
+static void note_idle(struct line *line, bool is_idle)
+{
+    struct relay *relay = line->outlet->relay;
+    if (line->is_idle == is_idle)
+        return;
+    line->is_idle = is_idle;
+    if (is_idle)
+        DL_APPEND2(relay->idle, line, prev_idle, next_idle);
+    else
+        DL_DELETE2(relay->idle, line, prev_idle, next_idle);
+}
+
 /* The connection is no more; freed at the end of the turn. */
 static void end_line(struct line *line)
 {
     struct outlet *outlet = line->outlet;
     struct relay *relay = outlet->relay;
+    note_idle(line, false);
     DL_DELETE(outlet->lines, line);
     outlet->line_count -= !line->is_leaving;
     outlet->opening -= !line->is_ready;
@@ -364,10 +379,8 @@ static bool take_token(struct outlet *outlet)
     return false;
 }
 
-static struct outgoing *on_next(struct peer *peer, bool ahead)
+static struct outgoing *take_waiting(struct outlet *outlet, bool ahead)
 {
-    struct line *line = peer->owner;
-    struct outlet *outlet = line->outlet;
     struct outgoing *message = outlet->waiting;
     if (!message || ev_is_active(&outlet->rate_timer))
         return NULL;
@@ -378,6 +391,15 @@ static struct outgoing *on_next(struct peer *peer, bool ahead)
         return NULL;
     DL_DELETE(outlet->waiting, message);
     outlet->waiting_count--;
+    return message;
+}
+
+static struct outgoing *on_next(struct peer *peer, bool ahead)
+{
+    struct line *line = peer->owner;
+    struct outgoing *message = take_waiting(line->outlet, ahead);
+    if (!ahead)
+        note_idle(line, !message);
     return message;
 }
 
@@ -394,7 +416,7 @@ static void on_returned(struct peer *peer, struct outgoing *message, const struc
 {
     struct line *line = peer->owner;
     struct outlet *outlet = line->outlet;
-    bool lost = message->queue_number != outlet->relay->queue_number;
+    bool lost = !relay_queue_of(outlet->relay, message);
     message->tries += why != NULL;
     if (why && peer->transactions == 0 && line->place + 1 >= line->target->place_count)
         message->tries = TRIES_MAX; /* a new connection, and no other server to turn to */
@@ -419,6 +441,7 @@ static void on_leaving(struct peer *peer)
 {
     struct line *line = peer->owner;
     line->is_leaving = true;
+    note_idle(line, false);
     line->outlet->line_count--;
     if (line->outlet->waiting_count > 0)
         work_later(line->outlet);
@@ -556,16 +579,25 @@ static void open_lines(struct outlet *outlet, size_t served)
     }
 }
 
-static void on_work(struct deferred *deferred)
+static void carry_on(struct outlet *outlet)
 {
-    struct outlet *outlet =
-        (struct outlet *)(void *)((uint8_t *)deferred - offsetof(struct outlet, work));
     if (outlet->waiting_count == 0)
         return;
     size_t served = poke_idle(outlet) + outlet->opening;
     open_lines(outlet, served);
     if (!can_open_more(outlet))
         poke_busy(outlet);
+}
+
+static void on_work(struct deferred *deferred)
+{
+    struct outlet *outlet =
+        (struct outlet *)(void *)((uint8_t *)deferred - offsetof(struct outlet, work));
+    struct relay *relay = outlet->relay;
+    carry_on(outlet);
+    /* The place that a starved one was offered may not be needed there any more. */
+    if (relay->starved && relay->connections < relay->connections_max)
+        outlet_feed(relay->starved);
 }
 
 static void on_rate_timer(struct ev_loop *loop, ev_timer *timer, int events)
@@ -659,12 +691,25 @@ void outlet_take(struct relay *relay, struct outgoing *message)
     work_later(outlet);
 }
 
-void outlet_forget_messages(struct outlet *outlet)
+static bool is_of_queue(const struct outgoing *message, uint32_t queue_number)
 {
+    return message && message->queue_number == queue_number;
+}
+
+void outlet_forget_messages(struct outlet *outlet, uint32_t queue_number)
+{
+    struct outgoing *message, *next;
     struct line *line;
-    settle_waiting(outlet, &(struct outcome){.status = RELAY_TEMPORARY});
+    DL_FOREACH_SAFE (outlet->waiting, message, next) {
+        if (!is_of_queue(message, queue_number))
+            continue;
+        DL_DELETE(outlet->waiting, message);
+        outlet->waiting_count--;
+        settle_and_finish(outlet, message, &(struct outcome){.status = RELAY_TEMPORARY});
+    }
     DL_FOREACH (outlet->lines, line)
-        if (!peer_is_idle(&line->peer))
+        if (is_of_queue(line->peer.current.message, queue_number)
+            || is_of_queue(line->peer.ahead.message, queue_number))
             peer_abort(&line->peer, "the queue is gone");
 }
 
@@ -682,16 +727,14 @@ void outlet_feed(struct outlet *outlet)
     work_later(outlet);
 }
 
-bool outlet_give_up_idle(struct outlet *outlet)
+void outlet_end_an_idle_connection(struct relay *relay)
 {
     struct line *line;
-    DL_FOREACH (outlet->lines, line) {
-        if (!peer_is_idle(&line->peer))
-            continue;
+    DL_FOREACH2(relay->idle, line, next_idle)
+    if (peer_is_idle(&line->peer) && line->outlet->waiting_count == 0) {
         peer_quit(&line->peer);
-        return true;
+        return;
     }
-    return false;
 }
 
 bool outlet_is_forgettable(const struct outlet *outlet, uint64_t now_ms)

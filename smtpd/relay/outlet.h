@@ -63,8 +63,8 @@ void outlet_take(struct relay *relay, struct outgoing *message);
 /* Messages that may be under way from now on; NULL is fine. */
 unsigned outlet_window(const struct outlet *outlet);
 
-/* queue is gone: its messages are dropped, connections that carry some are cut. */
-void outlet_forget_messages(struct outlet *outlet);
+/* That queue is gone: its messages are dropped, connections that carry some are cut. */
+void outlet_forget_messages(struct outlet *outlet, uint32_t queue_number);
 
 /* All connections end; no message is under way. */
 void outlet_quit(struct outlet *outlet);
@@ -72,8 +72,8 @@ void outlet_quit(struct outlet *outlet);
 /* A connection may be opened that could not before. */
 void outlet_feed(struct outlet *outlet);
 
-/* Ends one idle connection; false: there is none. */
-bool outlet_give_up_idle(struct outlet *outlet);
+/* Of the whole process: the one that has been idle longest, if there is one. */
+void outlet_end_an_idle_connection(struct relay *relay);
 
 /* Nothing is under way, and nothing worth remembering. */
 bool outlet_is_forgettable(const struct outlet *outlet, uint64_t now_ms);

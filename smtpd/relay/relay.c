@@ -47,7 +47,8 @@ static uint32_t wait_of(const struct outlet *outlet)
     return (uint32_t)(outlet->wait_until_ms - now);
 }
 
-static void send_result(struct relay *relay, const struct outgoing *message)
+static void send_result(struct relay *relay, struct role_peer *queue,
+                        const struct outgoing *message)
 {
     struct buffer tail = BUFFER_WITH_LIMIT(OUTGOING_RESULT_MAX);
     struct error error;
@@ -60,8 +61,8 @@ static void send_result(struct relay *relay, const struct outgoing *message)
     };
     outgoing_append_outcomes(message, &tail);
     bool sent = tail.failed ? error_memory(&error)
-                            : ipc_send_record(&relay->queue->channel, &result.header,
-                                              sizeof(result), buffer_slice(&tail), &error);
+                            : ipc_send_record(&queue->channel, &result.header, sizeof(result),
+                                              buffer_slice(&tail), &error);
     if (!sent) {
         /* queue would wait for ever: a new channel is a new beginning. */
         LOG(&relay->role->log, LOG_ERROR, "result_not_sent",
@@ -82,14 +83,18 @@ static void exit_if_done(struct relay *relay)
         outlet_quit(outlet);
 }
 
+struct role_peer *relay_queue_of(struct relay *relay, const struct outgoing *message)
+{
+    return role_find_peer_number(relay->role, ROLE_QUEUE, message->queue_number);
+}
+
 void relay_finish(struct relay *relay, struct outgoing *message, const struct peer *peer)
 {
-    bool is_awaited = relay->queue && message->queue_number == relay->queue_number;
-    if (is_awaited) {
-        for (size_t i = 0; i < message->recipient_count; i++)
-            log_outcome(relay, message, i, peer);
-        send_result(relay, message);
-    }
+    struct role_peer *queue = relay_queue_of(relay, message);
+    for (size_t i = 0; queue && i < message->recipient_count; i++)
+        log_outcome(relay, message, i, peer);
+    if (queue)
+        send_result(relay, queue, message);
     relay->messages--;
     outgoing_free(message);
     exit_if_done(relay);
@@ -119,10 +124,7 @@ bool relay_has_room(struct relay *relay)
 {
     if (relay->connections < relay->connections_max)
         return true;
-    struct outlet *outlet, *next;
-    HASH_ITER (hh, relay->outlets, outlet, next)
-        if (outlet->waiting_count == 0 && outlet_give_up_idle(outlet))
-            break;
+    outlet_end_an_idle_connection(relay);
     return false; /* but soon: relay_connection_ended() */
 }
 
@@ -136,7 +138,7 @@ static bool on_any_message(struct role_peer *queue, const struct ipc_packet *pac
         outgoing_new(slice_of(packet->record, packet->length), body_fd, error);
     if (!message)
         return false;
-    message->queue_number = relay->queue_number;
+    message->queue_number = queue->number;
     relay->messages++;
     outlet_take(relay, message);
     return true;
@@ -153,13 +155,12 @@ static bool on_message_file(void *owner, struct ipc_packet *packet, struct error
     return on_any_message(owner, packet, &packet->descriptors[0], error);
 }
 
-static void on_queue_down(struct relay *relay)
+/* A new one may be there already: the two have no order among each other. */
+static void on_queue_down(struct relay *relay, uint32_t number)
 {
     struct outlet *outlet, *next;
-    relay->queue = NULL;
-    relay->queue_number++;
     HASH_ITER (hh, relay->outlets, outlet, next)
-        outlet_forget_messages(outlet);
+        outlet_forget_messages(outlet, number);
 }
 
 /* ---- the rest ---- */
@@ -280,8 +281,6 @@ static void peer_up(struct role_peer *peer)
     struct relay *relay = peer->role->state;
     if (peer->kind == ROLE_RESOLVER)
         dns_client_up(&relay->dns, peer);
-    else
-        relay->queue = peer;
 }
 
 static void peer_down(struct role_peer *peer)
@@ -289,8 +288,8 @@ static void peer_down(struct role_peer *peer)
     struct relay *relay = peer->role->state;
     if (peer->kind == ROLE_RESOLVER)
         dns_client_down(&relay->dns, peer);
-    else if (relay->queue == peer)
-        on_queue_down(relay);
+    else
+        on_queue_down(relay, peer->number);
 }
 
 static void stop(struct role *role)

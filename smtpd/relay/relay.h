@@ -16,8 +16,6 @@
 struct relay {
     struct role *role;
     struct turn turn;
-    struct role_peer *queue; /* NULL: none */
-    uint32_t queue_number;   /* changes with each queue: results go to the one that asked */
     struct dns_client dns;
     struct target_context targets;
     struct tls_client *tls;
@@ -25,6 +23,7 @@ struct relay {
     uint8_t *chunk;   /* OUTGOING_CHUNK octets */
     struct outlet *outlets;
     struct outlet *starved; /* want a connection, but there are too many; oldest first */
+    struct line *idle;      /* connections without a message; the longest idle first */
     struct line *ended;     /* connections to be freed at the end of the turn */
     struct deferred free_ended;
     unsigned connections;
@@ -36,6 +35,9 @@ struct relay {
 };
 
 extern const struct role_spec relay_role; /* state: struct relay, zeroed */
+
+/* The queue that waits for the message; NULL: it is gone, and nobody does. */
+struct role_peer *relay_queue_of(struct relay *relay, const struct outgoing *message);
 
 /* All recipients are settled: tells queue, writes the log, frees the message. peer: which carried
  * it; NULL: none. */

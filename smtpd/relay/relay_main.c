@@ -3,6 +3,6 @@
 
 int main(void)
 {
-    struct relay relay = {.queue = NULL};
+    struct relay relay = {.role = NULL};
     return role_run(&relay_role, &relay);
 }

@@ -993,3 +993,18 @@ def test_what_is_ascii_is_left_alone(start):
     with Sink(["PIPELINING"]) as sink:
         assert start(sink).one(body=body, flags=EIGHT_BIT, in_file=True).statuses == [DONE]
         assert sink.wait(1)[0].data == body
+
+
+def test_dead_destinations_hold_up_nobody(start):
+    """A hundred that never answer fill all places of the process; the living one still gets its share."""
+    with Sink(["PIPELINING"]) as sink, Sink(answers={"BANNER": STALL}) as dead:
+        config = FAST.replace("relay {", "relay { connections = 10").replace("reply = 2s", "reply = 300ms")
+        config += f'\nroute ".dead.example" {{ host = "127.0.0.1" port = {dead.port} }}'
+        config += f'\nroute sink.example {{ host = "127.0.0.1" port = {sink.port} }}'
+        relay = start(config=config)
+        for i in range(100):
+            relay.send(destination=f"d{i}.dead.example")
+        living = [relay.send() for _ in range(5)]
+        results = {result.request: result for result in (relay.result() for _ in range(105))}
+        assert [results[request].statuses for request in living] == [[DONE]] * 5
+        assert sum(result.statuses == [TEMPORARY] for result in results.values()) == 100
