@@ -42,6 +42,11 @@ enum command_status command_fail(const struct command *command, const struct err
 /* "usage: staffetta VERB ARGUMENTS" on standard error; COMMAND_USAGE. */
 enum command_status command_usage(const struct command *command, const char *arguments);
 
+/* Sends the verb and its arguments to the house that answers on that socket; what it says goes to
+ * standard output. ERROR_NOT_FOUND: nobody answers. (verb_control.c, as the next.) */
+bool command_ask(const struct command *command, const char *path, struct error *error);
+bool command_house_runs(const char *path);
+
 /* verb_run.c: checks, then becomes the master. */
 enum command_status verb_run(const struct command *command);
 
@@ -51,6 +56,10 @@ enum command_status verb_check(const struct command *command);
 /* verb_account.c, verb_alias.c: the passwd-file and the alias files. */
 enum command_status verb_account(const struct command *command);
 enum command_status verb_alias(const struct command *command);
+
+/* verb_backup.c: a copy of queue, history and files in a directory, and back. */
+enum command_status verb_backup(const struct command *command);
+enum command_status verb_restore(const struct command *command);
 
 /* verb_control.c: what the running house answers. verb_ask_role: the role that knows (queue,
  * journal) has the arguments and says what is wrong with them. */

@@ -200,6 +200,7 @@ static const struct verb {
     {"status", on_status, ROLE_MASTER}, {"reload", on_reload, ROLE_MASTER},
     {"stop", on_stop, ROLE_MASTER},     {"queue", NULL, ROLE_QUEUE},
     {"why", NULL, ROLE_JOURNAL},        {"statistics", NULL, ROLE_JOURNAL},
+    {"backup-queue", NULL, ROLE_QUEUE}, {"backup-journal", NULL, ROLE_JOURNAL},
 };
 
 static void on_line(struct control_client *client, struct slice line)

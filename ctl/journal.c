@@ -110,6 +110,7 @@ static void lose_history(struct journal *journal, const struct error *error)
         return;
     history_close(journal->history);
     journal->history = NULL;
+    journal_backup_give_up(journal, error);
 }
 
 static void open_history(struct journal *journal)
@@ -176,7 +177,8 @@ static void on_second(struct ev_loop *loop, ev_timer *watcher, int events)
     }
     if (journal->history && !history_commit(journal->history, &error)) /* of what waited longer */
         lose_history(journal, &error);
-    if (journal->history && !history_checkpoint(journal->history, !journal->noted, &error))
+    if (journal->history && !journal_backup_is_under_way(&journal->backup)
+        && !history_checkpoint(journal->history, !journal->noted, &error))
         lose_history(journal, &error);
     if (journal->history && now_s >= journal->next_prune_s)
         prune(journal, now_s);
@@ -280,6 +282,10 @@ static bool on_control(void *owner, struct ipc_packet *packet, struct error *err
     if (!control_words_parse(packet, &words, error))
         return false;
     int fd = ipc_packet_take(packet, 0);
+    if (slice_equal(words.words[0], SLICE("backup-journal"))) {
+        journal_backup_on_control(role->state, &words, fd);
+        return true;
+    }
     if (answer_question(role->state, &words, &answer, &why))
         control_answer(role, fd, &answer);
     else
@@ -385,6 +391,7 @@ static void start_history(struct journal *journal)
     journal->commit.data = journal->second.data = journal;
     ev_timer_start(loop, &journal->second);
     journal->next_open_s = (uint64_t)ev_now(loop) + REOPEN_S;
+    journal_backup_init(journal);
     open_history(journal);
 }
 

@@ -8,6 +8,7 @@
 #define CTL_JOURNAL_H
 
 #include "common/role.h"
+#include "ctl/journal_backup.h"
 
 struct journal_feed;
 struct history;
@@ -24,6 +25,7 @@ struct journal {
     uint64_t next_prune_s, next_open_s; /* on the loop's clock */
     bool noted;                         /* since the last second */
     uint64_t lost;                      /* lines that could not be written */
+    struct journal_backup backup;
 };
 
 extern const struct role_spec journal_role;

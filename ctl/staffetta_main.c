@@ -28,6 +28,8 @@ static const struct verb {
      "list or show what waits; retry, hold, release, remove, bounce it"},
     {"why", verb_ask_role, "ID|ADDRESS", "what became of a message, oldest first"},
     {"statistics", verb_ask_role, "[OPTIONS]", "mail of the last days: [--days N] [--json|--csv]"},
+    {"backup", verb_backup, "DIRECTORY", "copy queue, history, configuration and accounts"},
+    {"restore", verb_restore, "DIRECTORY", "put that back, while nothing runs"},
     {"account", verb_account, "ACTION ...",
      "add, password, set, remove, show, list: virtual accounts"},
     {"alias", verb_alias, "ACTION ...", "add, remove, list: aliases"},

@@ -81,7 +81,7 @@ static bool copy_answer(FILE *answer, struct error *error)
     return fflush(stdout) == 0 || error_errno(error, "standard output");
 }
 
-static bool ask(const struct command *command, const char *path, struct error *error)
+bool command_ask(const struct command *command, const char *path, struct error *error)
 {
     int fd = connect_to(path, error);
     if (fd < 0)
@@ -96,6 +96,14 @@ static bool ask(const struct command *command, const char *path, struct error *e
     return answered;
 }
 
+bool command_house_runs(const char *path)
+{
+    int fd = connect_to(path, NULL);
+    bool runs = fd >= 0;
+    fd_discard(&fd);
+    return runs;
+}
+
 typedef bool config_reader(const struct command *command, struct config *config);
 
 static enum command_status control(const struct command *command, config_reader *read_config)
@@ -105,8 +113,9 @@ static enum command_status control(const struct command *command, config_reader 
     enum command_status status = COMMAND_FAILED;
     if (!read_config(command, &config))
         goto done;
-    status = ask(command, config.control_socket.text, &error) ? COMMAND_DONE
-                                                              : command_fail(command, &error);
+    status = command_ask(command, config.control_socket.text, &error)
+                 ? COMMAND_DONE
+                 : command_fail(command, &error);
 done:
     config_clear(&config);
     return status;

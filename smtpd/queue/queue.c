@@ -23,6 +23,7 @@
 
 #include <utlist.h>
 
+#include "common/control.h"
 #include "common/fd.h"
 #include "common/size.h"
 #include "smtpd/queue/queue_id.h"
@@ -322,7 +323,7 @@ static void set_due_timer(struct queue *queue)
 
 static void start_checkpoint(struct queue *queue)
 {
-    if (!queue->checkpoint.under_way)
+    if (!queue->checkpoint.under_way && !backup_is_under_way(&queue->backup))
         flusher_submit(queue->flusher, &queue->checkpoint);
 }
 
@@ -344,6 +345,7 @@ static void end_turn(struct queue *queue)
         queue_wake(queue);
     settle_run(queue);
     run_admin(queue);
+    backup_run(queue);
     if (!refill_own_ids(queue, &error))
         queue_check_store(queue, &error);
     intake_lend_ids(queue);
@@ -436,7 +438,8 @@ static bool is_long_file(const char *name)
 static void look_at_emptiness(struct queue *queue)
 {
     uint64_t now_ms = queue_now_ms();
-    if (queue->queued.message_count > NEARLY_EMPTY || queue->compaction.under_way) {
+    if (queue->queued.message_count > NEARLY_EMPTY || queue->compaction.under_way
+        || backup_is_under_way(&queue->backup)) {
         queue->empty_since_ms = now_ms;
         return;
     }
@@ -493,6 +496,7 @@ static bool start(struct role *role, struct error *error)
     dispatch_init(queue);
     settle_init(queue);
     reports_init(&queue->reports);
+    backup_init(queue);
     if (!open_and_load(queue, error) || !flusher_start(role->loop, &queue->flusher, error))
         return false;
     start_turns(queue);
@@ -548,12 +552,24 @@ static const struct role_link links[] = {
     {ROLE_RELAY, dispatch_relay_rules, DISPATCH_RELAY_RULES},
 };
 
+static bool on_control(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    struct role *role = owner;
+    struct control_words words;
+    if (control_words_parse(packet, &words, NULL)
+        && slice_equal(words.words[0], SLICE("backup-queue"))) {
+        backup_on_control(role->state, &words, ipc_packet_take(packet, 0));
+        return true;
+    }
+    return admin_on_control(owner, packet, error);
+}
+
 static const struct ipc_rule orders[] = {
     {ROLE_TARGET, sizeof(struct role_target), sizeof(struct role_target), 0, targets_on_target},
     {ROLE_NO_TARGET, sizeof(struct role_no_target), sizeof(struct role_no_target), 0,
      targets_on_no_process},
     {ROLE_CONTROL, sizeof(struct role_control) + 1,
-     sizeof(struct role_control) + ROLE_CONTROL_LINE_MAX, 1, admin_on_control},
+     sizeof(struct role_control) + ROLE_CONTROL_LINE_MAX, 1, on_control},
 };
 
 const struct role_spec queue_role = {

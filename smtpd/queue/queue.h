@@ -7,7 +7,7 @@
  *   dispatch   whose turn it is: dispatch_deliver into Maildirs, dispatch_relay to other hosts
  *   settle     outcomes into the store: dropped, tried again, held; report: who is told of them
  *   deadlines  messages that wait for long
- *   admin      what `staffetta queue` asks for
+ *   admin      what `staffetta queue` asks for; backup: a copy of store and spool meanwhile
  *   queued     the messages in memory; schedule: what is due when, and in which order
  *   store, spool, record, flusher, bounce, heap: what these rest on
  *
@@ -20,6 +20,7 @@
 #include "common/role.h"
 #include "common/turn.h"
 #include "smtpd/queue/admin.h"
+#include "smtpd/queue/backup.h"
 #include "smtpd/queue/deadlines.h"
 #include "smtpd/queue/dispatch.h"
 #include "smtpd/queue/dispatch_deliver.h"
@@ -64,6 +65,7 @@ struct queue {
     struct settle settle;
     struct reports reports;
     struct admin admin;
+    struct backup backup;
 
     uint64_t own_id, own_ids; /* lent to ourselves, for reports: the next, how many are left */
     uint64_t last_request;

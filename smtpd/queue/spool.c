@@ -24,7 +24,10 @@
 static const char directory_name[] = "spool";
 static const char unfinished[] = "new-"; /* followed by a number: a named file without a record */
 
-enum { FILE_MODE = 0400 };
+enum {
+    FILE_MODE = 0400,
+    KEPT_MAX = 64 << 20, /* octets of ids */
+};
 
 /* ---- the directory ---- */
 
@@ -305,10 +308,48 @@ int spool_open_body(const struct spool *spool, uint64_t id, uint64_t octets, str
     return -1;
 }
 
-bool spool_remove(const struct spool *spool, uint64_t id, struct error *error)
+bool spool_remove(struct spool *spool, uint64_t id, struct error *error)
 {
     char name[QUEUE_ID_SIZE];
-    return remove_entry(spool, queue_id_format(id, name), error);
+    if (!spool->keeps)
+        return remove_entry(spool, queue_id_format(id, name), error);
+    buffer_append(&spool->kept, slice_of(&id, sizeof(id)));
+    return true;
+}
+
+/* ---- copies ---- */
+
+void spool_keep(struct spool *spool)
+{
+    if (!spool->keeps)
+        buffer_init(&spool->kept, KEPT_MAX);
+    spool->keeps = true;
+}
+
+void spool_let_go(struct spool *spool)
+{
+    uint64_t id;
+    spool->keeps = false;
+    for (size_t at = 0; at + sizeof(id) <= spool->kept.len; at += sizeof(id)) {
+        memcpy(&id, spool->kept.ptr + at, sizeof(id));
+        spool_remove(spool, id, NULL);
+    }
+    buffer_clear(&spool->kept);
+}
+
+static bool link_entry(struct spool *spool, const char *name, void *context, struct error *error)
+{
+    const int *target_fd = context;
+    uint64_t id;
+    if (!queue_id_parse(slice_of_string(name), &id))
+        return true;
+    return linkat(spool->directory_fd, name, *target_fd, name, 0) == 0 || errno == ENOENT
+           || error_errno(error, "link %s/%s", directory_name, name);
+}
+
+bool spool_link_all(struct spool *spool, int target_fd, struct error *error)
+{
+    return for_each_entry(spool, link_entry, &target_fd, error);
 }
 
 struct sweep {

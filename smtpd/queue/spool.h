@@ -17,6 +17,7 @@
 #ifndef SMTPD_QUEUE_SPOOL_H
 #define SMTPD_QUEUE_SPOOL_H
 
+#include "common/buffer.h"
 #include "common/error.h"
 #include "common/flush_batch.h"
 #include "common/slice.h"
@@ -27,6 +28,8 @@ struct spool {
     bool unnamed;               /* the file system has O_TMPFILE and we have proc_fd to link by */
     bool leases;                /* it has leases; else the octets are copied */
     uint64_t created;           /* numbers of named files */
+    bool keeps;                 /* see spool_keep */
+    struct buffer kept;         /* ids of bodies to be removed then */
     struct flush_batch flushes; /* the second thread's */
 };
 
@@ -88,7 +91,16 @@ void spool_release(struct spool_file *file);
 int spool_open_body(const struct spool *spool, uint64_t id, uint64_t octets, struct error *error);
 
 /* That it is not there is no failure. */
-bool spool_remove(const struct spool *spool, uint64_t id, struct error *error);
+bool spool_remove(struct spool *spool, uint64_t id, struct error *error);
+
+/* From now on what is to be removed stays, so that a copy of the database finds its bodies; until
+ * spool_let_go(), which removes it. What it cannot remove, or found no memory for, the next start
+ * removes. */
+void spool_keep(struct spool *spool);
+void spool_let_go(struct spool *spool);
+
+/* A second name for every body, in the directory `target_fd`. */
+bool spool_link_all(struct spool *spool, int target_fd, struct error *error);
 
 /* Removes every body of which `wanted` says no. It may fail with *error filled: then so does this.
  */

@@ -3,9 +3,11 @@
 #include "smtpd/queue/store.h"
 
 #include <assert.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "common/db.h"
 #include "smtpd/queue/queue_id.h"
@@ -124,6 +126,26 @@ static bool raise_watermark(struct queue_store *store, struct error *error)
     return true;
 }
 
+/* The ids that were given after the backup was made are not known to it. `staffetta restore` says
+ * so by an empty file, which goes once the watermark is above them. */
+static bool leave_ids_behind(struct queue_store *store, const char *directory, struct error *error)
+{
+    int directory_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (directory_fd < 0)
+        return error_errno(error, "open directory %s", directory);
+    bool left = true;
+    if (faccessat(directory_fd, QUEUE_STORE_RESTORED, F_OK, 0) == 0) {
+        uint64_t now = count_of_now();
+        store->watermark = now > store->watermark ? now : store->watermark;
+        store->next = store->watermark;
+        left = raise_watermark(store, error)
+               && (unlinkat(directory_fd, QUEUE_STORE_RESTORED, 0) == 0
+                   || error_errno(error, "remove %s", QUEUE_STORE_RESTORED));
+    }
+    close(directory_fd);
+    return left;
+}
+
 bool queue_store_lend_ids(struct queue_store *store, uint32_t count, uint64_t *first,
                           struct error *error)
 {
@@ -168,7 +190,8 @@ bool queue_store_open(const struct queue_store_options *options, struct queue_st
     };
     /* The checkpoint is what makes a failed flush of the last owner harmless: see queue.c. */
     if (!db_open(&db_options, &store->db, error) || !open_trees(store, error)
-        || !read_watermark(store, error) || !db_checkpoint(store->db, true, error)) {
+        || !read_watermark(store, error) || !leave_ids_behind(store, options->directory, error)
+        || !db_checkpoint(store->db, true, error)) {
         queue_store_close(store);
         return error_prefix(error, "queue");
     }

@@ -26,6 +26,9 @@ struct queue_store_options {
     void *context;
 };
 
+/* A file of that name in the directory: it was put back from a backup. Opening removes it. */
+#define QUEUE_STORE_RESTORED "restored"
+
 /* Opens and recovers; what is found is flushed before it returns, whatever happened to the last
  * owner. ERROR_PERMANENT: corrupt; see queue_store_set_aside(). */
 bool queue_store_open(const struct queue_store_options *options, struct queue_store **store,
