@@ -144,7 +144,7 @@ $(BUILD)/bench/load: $(BUILD)/obj/tests/bench/load.o
 	$(call run,LD) $(CC) $(LDFLAGS) -o $@ $^ -lssl -lcrypto
 
 .PHONY: lint
-lint: deps-lint ## format, includes, forbidden calls, clang-tidy
+lint: deps-lint ## format, includes, forbidden calls, man pages, clang-tidy
 	$(PYTHON) tests/lint.py
 
 # Debian packages; see packages.mk.
@@ -167,12 +167,23 @@ demo: demo-build ## build and run a demo domain on ports from PORT_BASE (10000);
 demo-build: deps-demo
 	+@$(MAKE) -j$(JOBS) all
 
+# Man pages. The keys of staffetta.conf(5) are those of docs/configuration.md, written once.
+man_sources := $(wildcard docs/man/*.8)
+man_configuration := $(BUILD)/man/staffetta.conf.5
+.PHONY: man
+man: $(man_configuration)
+$(man_configuration): docs/configuration.md $(wildcard docs/man/staffetta.conf.5.*) docs/man/markdown.awk
+	@mkdir -p $(@D)
+	$(call run,MAN) cat docs/man/staffetta.conf.5.head >$@.new \
+		&& awk -f docs/man/markdown.awk docs/configuration.md >>$@.new \
+		&& cat docs/man/staffetta.conf.5.tail >>$@.new && mv $@.new $@
+
 # The programs find each other by their place: lib/staffetta is build/ again.
 SYSCONFDIR ?= /etc
 installed = $(DESTDIR)$(PREFIX)/lib/staffetta
 with_prefix = sed 's|@PREFIX@|$(PREFIX)|g'
 .PHONY: install
-install: all ## install to PREFIX (/usr/local) below DESTDIR; configuration that is there stays
+install: all man ## install to PREFIX (/usr/local) below DESTDIR; configuration that is there stays
 	install -d $(installed)/libexec $(DESTDIR)$(PREFIX)/sbin
 	install -m 755 $(BUILD)/staffetta $(installed)/staffetta
 	install -m 755 $(filter $(BUILD)/libexec/%,$(program_paths)) $(installed)/libexec/
@@ -181,6 +192,9 @@ install: all ## install to PREFIX (/usr/local) below DESTDIR; configuration that
 		|| ln -s ../lib/staffetta/staffetta $(DESTDIR)$(PREFIX)/sbin/sendmail
 	install -d $(DESTDIR)$(PREFIX)/share/doc/staffetta
 	install -m 644 README.md $(filter-out docs/README.md,$(wildcard docs/*.md)) conf/staffetta.conf $(DESTDIR)$(PREFIX)/share/doc/staffetta/
+	install -d $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 644 $(man_configuration) $(DESTDIR)$(PREFIX)/share/man/man5/
+	install -m 644 $(man_sources) $(DESTDIR)$(PREFIX)/share/man/man8/
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/lib/sysusers.d
 	$(with_prefix) conf/staffetta.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/staffetta.service
 	install -m 644 conf/staffetta.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/staffetta.conf

@@ -1,12 +1,13 @@
 #!/usr/bin/python3
 """make lint: what a compiler does not say.
 
-    tests/lint.py [--only format,includes,calls,keys,python,tidy]
+    tests/lint.py [--only format,includes,calls,keys,pages,python,tidy]
 
 format    clang-format would change nothing
 includes  common <- storage <- daemons, never sideways; name_internal.h only in its folder
 calls     functions that docs forbid: strcpy, sprintf and their like
 keys      every key of the configuration is used by somebody
+pages     man pages: no warnings of man or mandoc, where they are; every verb and key has its place
 python    every test compiles
 tidy      clang-tidy with .clang-tidy
 """
@@ -17,6 +18,7 @@ import concurrent.futures
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -116,11 +118,46 @@ def check_python():
             yield f"{name}:{error.lineno}: {error.msg}"
 
 
+def page_warnings(page):
+    formatters = (["man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8"],
+                  ["mandoc", "-Tlint", "-Wwarning"])
+    environment = {**os.environ, "LC_ALL": "C.UTF-8"}
+    for formatter in formatters:
+        if not shutil.which(formatter[0]):
+            continue
+        # man warns on standard error, mandoc on standard output, where man has the page.
+        done = subprocess.run([*formatter, page], cwd=ROOT, capture_output=True, text=True,
+                              env=environment)
+        said = done.stdout if formatter[0] == "mandoc" else done.stderr
+        yield from (f"{page}: {line}" for line in said.splitlines())
+
+
+def check_pages():
+    status, output = run(["make", "-s", "man"])
+    if status:
+        yield from output.splitlines()
+        return
+    configuration = "build/man/staffetta.conf.5"
+    for page in [*sources("docs/man/*.8"), configuration]:
+        yield from page_warnings(page)
+    table = re.search(r"verbs\[\] = \{(.*?)\n\};", (ROOT / "ctl/staffetta_main.c").read_text(), re.S)
+    text = (ROOT / "docs/man/staffetta.8").read_text()
+    for verb in re.findall(r'\{"(\w+)", verb_', table.group(1)):
+        if verb not in ("help", "version") and not re.search(rf'^\.B[RI]? "?{verb}\b', text, re.M):
+            yield f"docs/man/staffetta.8: says nothing of {verb}"
+    keys = re.findall(r"^\| `([\w-]+)` \|", (ROOT / "docs/configuration.md").read_text(), re.M)
+    made = (ROOT / configuration).read_text().replace("\\-", "-")
+    for key in keys:
+        if f"\n\\fB{key}\\fR\n" not in made:
+            yield f"{configuration}: says nothing of {key}"
+
+
 CHECKS = {
     "format": check_format,
     "includes": check_includes,
     "calls": check_calls,
     "keys": check_keys,
+    "pages": check_pages,
     "python": check_python,
     "tidy": check_tidy,
 }

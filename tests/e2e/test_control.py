@@ -133,6 +133,7 @@ def test_what_is_installed_runs(tmp_path):
                           capture_output=True, text=True, env=ENVIRONMENT)
     assert done.stdout.startswith("staffetta ")
     for name in ("lib/systemd/system/staffetta.service", "lib/sysusers.d/staffetta.conf",
-                 "lib/staffetta/libexec/master"):
+                 "lib/staffetta/libexec/master", "share/man/man8/staffetta.8",
+                 "share/man/man5/staffetta.conf.5"):
         assert (tmp_path / "usr/local" / name).is_file()
     assert (tmp_path / "etc/pam.d/staffetta").is_file()
