@@ -37,7 +37,7 @@ static void append_clean(struct buffer *out, struct slice text, bool utf8)
  * known. */
 static const struct {
     const char *name;
-    char class;
+    uint8_t class;
     struct slice status, words;
 } actions[BOUNCE_ACTIONS] = {
     [BOUNCE_FAILED] = {"failed", '5', SLICE("5.0.0"), SLICE("delivery failed")},

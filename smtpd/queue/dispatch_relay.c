@@ -115,16 +115,17 @@ static void attempt_begins(struct queue *queue, struct relay_attempt *attempt)
 static void attempt_ends(struct queue *queue, struct relay_attempt *attempt)
 {
     struct relay_peer *peer = attempt->peer;
+    bool was_suspect = attempt->is_suspect;
     queue->relay.under_way[attempt->lane]--;
     queue->relay.octets -= attempt->octets;
     peer->under_way--;
     attempt->target->relay.under_way--;
     look_at_window(attempt->target);
-    if (attempt->is_suspect) {
-        peer->has_suspect = false;
-        targets_let_go(queue, &peer->suspects);
-    }
     free_attempt(queue, attempt);
+    if (!was_suspect)
+        return;
+    peer->has_suspect = false;
+    targets_let_go(queue, &peer->suspects);
 }
 
 /* Nothing is known of what became of it. */

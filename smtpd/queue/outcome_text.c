@@ -90,6 +90,7 @@ struct slice outcome_text_status(struct slice words)
             return slice_of(NULL, 0);
         }
     }
-    bool known_class = code.len > 1 && code.ptr[1] == '.' && memchr("245", code.ptr[0], 3) != NULL;
+    uint8_t class = code.len > 1 && code.ptr[1] == '.' ? code.ptr[0] : 0;
+    bool known_class = class == '2' || class == '4' || class == '5';
     return dots == 2 && digits > 0 && known_class ? code : slice_of(NULL, 0);
 }

@@ -59,12 +59,12 @@ static struct queue_target *make_target(struct queued *queued, enum target_kind 
     return NULL;
 }
 
-static void free_target(struct queued *queued, struct queue_target *target)
+/* Out of the table already. */
+static void free_target(struct queue_target *target)
 {
     schedule_forget(&target->destination);
     if (target->kind == TARGET_RELAY)
         free(target->relay.text);
-    HASH_DEL(queued->targets[target->kind], target);
     free(target);
 }
 
@@ -78,14 +78,23 @@ static bool is_needed(const struct queue_target *target)
            && (target->relay.under_way > 0 || target->destination.resting);
 }
 
+static void sweep_kind(struct queued *queued, enum target_kind kind)
+{
+    struct queue_target *unneeded = NULL, *target, *next;
+    HASH_ITER (hh, queued->targets[kind], target, next) {
+        if (is_needed(target))
+            continue;
+        HASH_DEL(queued->targets[kind], target);
+        DL_APPEND(unneeded, target);
+    }
+    DL_FOREACH_SAFE (unneeded, target, next)
+        free_target(target);
+}
+
 void queued_sweep_targets(struct queued *queued)
 {
-    struct queue_target *target, *next;
     for (enum target_kind kind = 0; kind < TARGET_KINDS; kind++)
-        HASH_ITER (hh, queued->targets[kind], target, next) {
-            if (!is_needed(target))
-                free_target(queued, target);
-        }
+        sweep_kind(queued, kind);
 }
 
 /* ---- groups ---- */
@@ -301,7 +310,8 @@ void queued_set_times(struct queued *queued, struct queued_message *message, uin
     queued_set_deadline(queued, message, warn_ms < expires_ms ? warn_ms : expires_ms);
 }
 
-void queued_drop_message(struct queued *queued, struct queued_message *message)
+/* Out of the table already. */
+static void free_message(struct queued *queued, struct queued_message *message)
 {
     struct queued_recipient *recipient = message->recipients, *next;
     for (; recipient; recipient = next) {
@@ -309,23 +319,42 @@ void queued_drop_message(struct queued *queued, struct queued_message *message)
         free_recipient(queued, recipient);
     }
     disarm(queued, message);
-    HASH_DEL(queued->messages, message);
     queued->message_count--;
     message->sender->messages--;
     leave_sender(queued, message->sender);
     free(message);
 }
 
+void queued_drop_message(struct queued *queued, struct queued_message *message)
+{
+    HASH_DEL(queued->messages, message);
+    free_message(queued, message);
+}
+
+static void clear_messages(struct queued *queued)
+{
+    struct queued_message *message = queued->messages, *next;
+    HASH_CLEAR(hh, queued->messages);
+    for (; message; message = next) {
+        next = message->hh.next;
+        free_message(queued, message);
+    }
+}
+
+static void clear_targets(struct queued *queued, enum target_kind kind)
+{
+    struct queue_target *target = queued->targets[kind], *next;
+    HASH_CLEAR(hh, queued->targets[kind]);
+    for (; target; target = next) {
+        next = target->hh.next;
+        free_target(target);
+    }
+}
+
 void queued_clear(struct queued *queued)
 {
-    struct queued_message *message, *next_message;
-    HASH_ITER (hh, queued->messages, message, next_message) {
-        queued_drop_message(queued, message);
-    }
-    struct queue_target *target, *next_target;
+    clear_messages(queued);
     for (enum target_kind kind = 0; kind < TARGET_KINDS; kind++)
-        HASH_ITER (hh, queued->targets[kind], target, next_target) {
-            free_target(queued, target);
-        }
+        clear_targets(queued, kind);
     *queued = (struct queued){0};
 }

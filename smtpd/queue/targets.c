@@ -247,7 +247,7 @@ static const struct {
 static void address_resolved(struct queue *queue, struct queued_recipient *recipient,
                              struct slice targets)
 {
-    uint8_t *copy = malloc(targets.len);
+    uint8_t *copy = targets.len > 0 ? malloc(targets.len) : NULL;
     if (!copy) {
         settle_add(queue, recipient, OUTCOME_DEFERRED, SLICE("4.3.0 out of memory"));
         return;
