@@ -16,6 +16,7 @@ from one_queue import (
 pytestmark = pytest.mark.skipif(not (BUILD / "libexec" / "smtpd-queue").exists(),
                                 reason="smtpd-queue is not built")
 ALICE, BOB = "alice@test.example", "bob@test.example"
+TORTURE = bool(os.environ.get("STAFFETTA_TORTURE"))
 LARGE = b"Subject: large\r\n\r\n" + b"0123456789abcdef\r\n" * 10000
 
 
@@ -134,6 +135,50 @@ def test_bulk_delays_no_other_message(tmp_path):
     assert place["single@d499.example"] < 10 and place["other@elsewhere.example"] < 10
     assert place["own@d498.example"] < 70
     queue.end()
+
+
+def private_memory(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return next(int(line.split()[1]) * 1024 for line in file if line.startswith("RssAnon"))
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        return sum(map(int, file.read().rpartition(")")[2].split()[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_long_queue_of_which_a_tenth_is_dead(tmp_path):
+    """It loads in seconds with bounded memory, costs nothing while it waits, and the living ones are
+    served though the dead never answer."""
+    messages, domains = (100000, 10000) if TORTURE else (3000, 300)
+    queue = Queue(tmp_path, CONFIG)
+    for number in range(messages):
+        queue.submission.send_foreign([f"u{number}@d{number % domains}.example"])
+        if number % 100 == 99:
+            for _ in range(100):
+                queue.submission.expect(QUEUE_COMMITTED)
+    queue.end()
+    start = time.monotonic()
+    second = Queue(tmp_path, CONFIG + " relay { connections = 2000 }")  # the dead never give theirs back
+    assert second.role.counts()[1] == messages
+    assert time.monotonic() - start < 10
+    if "check" not in os.environ.get("STAFFETTA_BUILD", ""):
+        assert private_memory(second.role.pid) < (20 << 20) + 1024 * messages
+    before = cpu_seconds(second.role.pid)
+    time.sleep(1)
+    assert cpu_seconds(second.role.pid) - before < 0.2
+    relay = second.relay()
+    done, dead = 0, set()
+    while done < messages - messages // 10:
+        message = relay.next()
+        if int(message.destination[1:].partition(".")[0]) % 10 == 0:
+            assert message.destination not in dead  # one place each
+            dead.add(message.destination)
+        else:
+            relay.answer(message, window=5)
+            done += 1
+    assert len(dead) <= domains // 10
+    second.end()
 
 
 def test_a_destination_has_one_process(queue):
