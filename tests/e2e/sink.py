@@ -13,6 +13,8 @@ import ssl
 import threading
 import time
 
+from house import free_ports
+
 CLOSE = object()  # close the connection, without an answer
 STALL = object()  # say nothing more
 PLAIN = ("PIPELINING", "8BITMIME", "SIZE 10000000", "ENHANCEDSTATUSCODES")
@@ -199,8 +201,9 @@ class Sink:
         self.messages, self.connections = [], []
         self.changed = threading.Condition()
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        self.listener = socket.create_server((address, port), family=family, backlog=256)
-        self.port = self.listener.getsockname()[1]
+        # Not one of those that the kernel gives to clients: another address may want it too.
+        self.port = port or free_ports(1)[0]
+        self.listener = socket.create_server((address, self.port), family=family, backlog=256)
         threading.Thread(target=self.accept, daemon=True).start()
 
     def accept(self):
