@@ -1,6 +1,7 @@
-/* MAIL and RCPT; see envelope.h. Pure; relay. */
+/* MAIL and RCPT; see envelope.h. relay. */
 #include "smtpd/relay/envelope.h"
 
+#include "common/fd.h"
 #include "common/size.h"
 #include "smtpd/queue/queue_protocol.h"
 #include "smtpd/xtext.h"
@@ -10,27 +11,42 @@ static bool addresses_are_ascii(const struct outgoing *message)
     if (!slice_is_ascii(message->reverse_path))
         return false;
     for (size_t i = 0; i < message->recipient_count; i++)
-        if (!slice_is_ascii(message->recipients[i].address))
+        if (message->recipients[i].state != RECIPIENT_SETTLED
+            && !slice_is_ascii(message->recipients[i].address))
             return false;
     return true;
 }
 
-static bool header_is_ascii(const struct outgoing *message)
+/* Of a body in a file, as much as a chunk holds. */
+static struct slice beginning(const struct outgoing *message, uint8_t chunk[OUTGOING_CHUNK])
 {
-    if (message->body_fd >= 0 || !slice_is_ascii(message->prefix))
-        return false;
-    size_t end = slice_find(message->body, SLICE("\r\n\r\n"));
-    return slice_is_ascii(slice_range(message->body, 0, end));
+    size_t size = message->body_octets < OUTGOING_CHUNK ? (size_t)message->body_octets
+                                                        : (size_t)OUTGOING_CHUNK;
+    size_t got = 0;
+    if (message->body_fd < 0)
+        return message->body;
+    if (!fd_pread_full(message->body_fd, chunk, size, 0, &got, NULL))
+        got = 0; /* whoever sends it will say so */
+    return slice_of(chunk, got);
 }
 
-unsigned envelope_needs(const struct outgoing *message)
+static bool header_is_ascii(const struct outgoing *message, uint8_t chunk[OUTGOING_CHUNK])
+{
+    if (!slice_is_ascii(message->prefix))
+        return false;
+    struct slice text = beginning(message, chunk);
+    size_t end = slice_find(text, SLICE("\r\n\r\n"));
+    return (end < text.len || message->body_fd < 0) && slice_is_ascii(slice_range(text, 0, end));
+}
+
+unsigned envelope_needs(const struct outgoing *message, uint8_t chunk[OUTGOING_CHUNK])
 {
     unsigned needs = 0;
     if ((message->flags & QUEUE_8BITMIME) != 0 || message->body_fd >= 0
         || !slice_is_ascii(message->body))
         needs |= NEEDS_8BITMIME;
     if ((message->flags & QUEUE_UTF8) != 0
-        && !(addresses_are_ascii(message) && header_is_ascii(message)))
+        && !(addresses_are_ascii(message) && header_is_ascii(message, chunk)))
         needs |= NEEDS_SMTPUTF8;
     if ((message->flags & QUEUE_REQUIRETLS) != 0)
         needs |= NEEDS_REQUIRETLS;

@@ -1,5 +1,5 @@
 /*
- * MAIL and RCPT with the parameters that the server offered, RFC 5321 4.1.1. Pure; relay.
+ * MAIL and RCPT with the parameters that the server offered, RFC 5321 4.1.1. relay.
  */
 #ifndef SMTPD_RELAY_ENVELOPE_H
 #define SMTPD_RELAY_ENVELOPE_H
@@ -15,8 +15,9 @@ enum envelope_needs {
 };
 
 /* Looks through the header section where SMTPUTF8 was asked for: what turns out to be ASCII needs
- * none of it. A body in a file is not looked at: it may have anything. */
-unsigned envelope_needs(const struct outgoing *message);
+ * none of it, nor does the address of a recipient that is settled. Of a body in a file the
+ * beginning is read into `chunk`; the rest is taken for anything. */
+unsigned envelope_needs(const struct outgoing *message, uint8_t chunk[OUTGOING_CHUNK]);
 
 /* MAIL FROM:<...> with SIZE, BODY, SMTPUTF8, REQUIRETLS, RET and ENVID, and CRLF. Failure is the
  * buffer's. */

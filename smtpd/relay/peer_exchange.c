@@ -197,9 +197,30 @@ static bool keeps_requiretls(struct peer *peer, struct outcome *outcome)
     return false;
 }
 
-/* What the server has said beforehand that it would refuse: true, and all are settled. */
-static bool is_refused_beforehand(struct peer *peer, struct outgoing *message, unsigned needs)
+/* RFC 6531 3.2: what is international cannot go to this server. Where that is some recipients'
+ * addresses alone, the others get the message: true if nobody is left. */
+static bool refuse_international(struct peer *peer, struct outgoing *message, unsigned *needs)
 {
+    struct outcome outcome = outcome_of_ours(peer, RELAY_PERMANENT, "5.6.7",
+                                             "the message has international addresses or header "
+                                             "fields, which this server does not take");
+    for (size_t i = 0; i < message->recipient_count; i++)
+        if (message->recipients[i].state != RECIPIENT_SETTLED
+            && !slice_is_ascii(message->recipients[i].address))
+            outgoing_settle(message, i, &outcome);
+    *needs = envelope_needs(message, peer->chunk);
+    if ((*needs & NEEDS_SMTPUTF8) != 0)
+        outgoing_settle_rest(message, &outcome);
+    return message->unsettled == 0;
+}
+
+/* What the server has said beforehand that it would refuse: true, and all are settled. */
+static bool is_refused_beforehand(struct peer *peer, struct outgoing *message, unsigned *needs)
+{
+    if ((*needs & NEEDS_SMTPUTF8) != 0 && !capabilities_offer(&peer->offers, OFFERS_SMTPUTF8)
+        && refuse_international(peer, message, needs))
+        return true;
+
     uint64_t octets = outgoing_octets(message);
     char words[160];
     struct outcome outcome;
@@ -208,12 +229,7 @@ static bool is_refused_beforehand(struct peer *peer, struct outgoing *message, u
                  "the message has %llu octets, this server takes no more than %llu",
                  (unsigned long long)octets, (unsigned long long)peer->offers.size);
         outcome = outcome_of_ours(peer, RELAY_PERMANENT, "5.3.4", words);
-    } else if ((needs & NEEDS_SMTPUTF8) != 0
-               && !capabilities_offer(&peer->offers, OFFERS_SMTPUTF8)) {
-        outcome = outcome_of_ours(peer, RELAY_PERMANENT, "5.6.7",
-                                  "the message has international addresses or header fields, which "
-                                  "this server does not take");
-    } else if ((needs & NEEDS_REQUIRETLS) == 0 || keeps_requiretls(peer, &outcome)) {
+    } else if ((*needs & NEEDS_REQUIRETLS) == 0 || keeps_requiretls(peer, &outcome)) {
         return false;
     }
     outgoing_settle_rest(message, &outcome);
@@ -249,8 +265,8 @@ static bool take_message(struct peer *peer, struct exchange *exchange)
 {
     struct outgoing *message;
     while ((message = peer->handler->next(peer, exchange == &peer->ahead)) != NULL) {
-        unsigned needs = envelope_needs(message);
-        if (!is_refused_beforehand(peer, message, needs)) {
+        unsigned needs = envelope_needs(message, peer->chunk);
+        if (!is_refused_beforehand(peer, message, &needs)) {
             begin(peer, exchange, message, needs);
             return true;
         }
@@ -390,7 +406,7 @@ static void finish(struct peer *peer, bool dirty)
     if (message->unsettled == 0) {
         peer->handler->settled(peer, message);
     } else if (!last && !peer->ahead.message) {
-        begin(peer, &peer->current, message, envelope_needs(message));
+        begin(peer, &peer->current, message, envelope_needs(message, peer->chunk));
         return;
     } else {
         peer->handler->returned(peer, message, NULL);

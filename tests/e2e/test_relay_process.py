@@ -205,6 +205,19 @@ def test_smtputf8_not_offered(start):
         result = relay.one(recipients=["jürgen@sink.example"], flags=UTF8)
         assert result.outcomes[0][0] == PERMANENT and result.outcomes[0][2].startswith("5.6.7 ")
         assert relay.one(flags=UTF8).statuses == [DONE]
+        large = BODY + b"x" * 70 + b"\r\n"
+        assert relay.one(flags=UTF8, body=large, in_file=True).statuses == [DONE]
+        result = relay.one(flags=UTF8, body=b"Subject: \xc3\xbc\r\n" + large, in_file=True)
+        assert result.statuses == [PERMANENT]
+
+
+def test_smtputf8_for_some(start):
+    """Those whose addresses are ASCII are not to suffer for the others."""
+    with Sink() as sink:
+        result = start(sink).one(recipients=["jürgen@sink.example", "x@sink.example"], flags=UTF8)
+        assert result.statuses == [PERMANENT, DONE] and result.outcomes[0][2].startswith("5.6.7 ")
+        (message,) = sink.wait(1)
+        assert (message.mail.split()[1], message.rcpts) == ("FROM:<a@b.example>", ["RCPT TO:<x@sink.example>"])
 
 
 def test_too_large_for_the_server(start):
