@@ -24,7 +24,7 @@ SANITISE ?=
 CPPFLAGS += -I. -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I$(BUILD)/generated
 CFLAGS   += -std=gnu11 $(WARNINGS) $(OPTIMISE) $(HARDENING) $(SANITISE) -MMD -MP
 LDFLAGS  += -pie -Wl,-z,relro -Wl,-z,now -Wl,--as-needed $(SANITISE)
-LIBRARIES := -lev -lsodium -lssl -lcrypto -ldb-5.3 -lpam -lseccomp -lconfuse -lidn2 -lidn -lunistring -lunbound -lresolv
+LIBRARIES := -lev -lsodium -lssl -lcrypto -ldb-5.3 -lpam -lseccomp -lconfuse -lidn2 -lidn -lunistring -lunbound -lcurl -lresolv
 
 FOLDERS  := common storage smtpd imapd pop3d ctl
 sources   = $(sort $(shell find $(1) -name '*.c' ! -name '*_main.c'))
@@ -44,6 +44,7 @@ PROGRAMS := \
 	libexec/smtpd-queue:smtpd/queue/queue_main.c:smtpd,storage,common \
 	libexec/smtpd-deliver:smtpd/deliver_main.c:smtpd,storage,common \
 	libexec/smtpd-relay:smtpd/relay/relay_main.c:smtpd,common \
+	libexec/fetch:smtpd/fetch/fetch_main.c:smtpd,common \
 	libexec/imapd-login:imapd/login_main.c:imapd,storage,common \
 	libexec/imapd-mailbox:imapd/mailbox_main.c:imapd,storage,common \
 	libexec/pop3d-login:pop3d/login_main.c:pop3d,storage,common \

@@ -200,6 +200,7 @@ struct config_relay {
     uint64_t connect_ms;
     uint64_t reply_ms;              /* of a command; of the final dot twice as long */
     bool private_targets;           /* loopback and private addresses found in the DNS are used */
+    bool mta_sts;                   /* policies of other domains are asked for */
     bool address_literals;          /* user@[192.0.2.1] */
     struct config_text authorities; /* file of certificates, PEM */
 };

@@ -77,6 +77,7 @@ enum descriptor_purpose {
     DESCRIPTOR_LOG_FILE,     /* for journal: the log file, for appending */
     DESCRIPTOR_PASSWORD,     /* for relay; index: of the `route` section; its password file */
     DESCRIPTOR_TRUST_ANCHOR, /* for resolver: readable file */
+    DESCRIPTOR_AUTHORITIES,  /* for fetch: readable file of certificates, PEM */
 };
 
 /* One descriptor. */
@@ -103,7 +104,8 @@ struct role_peer_record {
  * no more than that, it answers ROLE_STOP and gives it nothing more. */
 
 /* One descriptor: the new configuration. ROLE_DESCRIPTOR records follow for all that replaces what
- * came at birth, then ROLE_GO. Only to roles that live through a reload (auth, queue, journal). */
+ * came at birth, then ROLE_GO. Only to roles that live through a reload (auth, queue, journal,
+ * fetch). */
 struct role_reload {
     struct ipc_header header;
 };

@@ -18,6 +18,7 @@ static const char *const names[ROLE_KINDS] = {
     [ROLE_MAILDROP] = "pop3d-maildrop",
     [ROLE_RESOLVER] = "resolver",
     [ROLE_RELAY] = "smtpd-relay",
+    [ROLE_FETCH] = "fetch",
 };
 
 const char *role_kind_name(enum role_kind kind)

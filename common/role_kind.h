@@ -23,6 +23,7 @@ enum role_kind {
     ROLE_MAILDROP, /* one for each POP3 session */
     ROLE_RESOLVER,
     ROLE_RELAY,
+    ROLE_FETCH,
     ROLE_KINDS,
 };
 

@@ -78,9 +78,11 @@ bool tls_client_tlsa_is_usable(const struct tls_client_tlsa *record)
                                  : record->data.len == digest_octets[record->matching];
 }
 
+/* RFC 8461 4.2, RFC 9525: the name is a DNS-ID; the common name of a certificate says nothing. */
 static bool check_name(SSL *ssl, const struct tls_client_server *server)
 {
-    SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    SSL_set_hostflags(ssl,
+                      X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
     SSL_set_verify(ssl, SSL_VERIFY_PEER, NULL);
     return server->name && SSL_set1_host(ssl, server->name) == 1;
 }

@@ -133,6 +133,8 @@ static int directory_of(const struct house *house, enum role_kind kind)
         return house->queue_fd;
     case ROLE_JOURNAL:
         return house->journal_fd;
+    case ROLE_FETCH:
+        return house->fetch_fd;
     default:
         return house->empty_fd;
     }
@@ -156,6 +158,9 @@ void birth_send_files(struct process *process)
         send_log_file(process);
     else if (process->kind == ROLE_RELAY)
         send_passwords(process);
+    else if (process->kind == ROLE_FETCH)
+        send_opened(process, DESCRIPTOR_AUTHORITIES, 0,
+                    process->master->house.config.relay.authorities.text, O_RDONLY);
     else if (process->kind == ROLE_RESOLVER)
         send_opened(process, DESCRIPTOR_TRUST_ANCHOR, 0,
                     process->master->house.config.resolver.trust_anchor.text, O_RDONLY);

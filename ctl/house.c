@@ -42,9 +42,10 @@ static bool give_directory(int fd, const struct role_user *user, mode_t mode, st
 static bool open_state(struct house *house, bool is_root, struct error *error)
 {
     const char *path = house->config.state.text;
-    struct role_user queue, journal;
+    struct role_user queue, journal, fetch;
     if (!role_user_find(&house->config, ROLE_QUEUE, is_root, &queue, error)
-        || !role_user_find(&house->config, ROLE_JOURNAL, is_root, &journal, error))
+        || !role_user_find(&house->config, ROLE_JOURNAL, is_root, &journal, error)
+        || !role_user_find(&house->config, ROLE_FETCH, is_root, &fetch, error))
         return false;
     if (!make_directory(AT_FDCWD, path, 0755, error))
         return false;
@@ -53,14 +54,17 @@ static bool open_state(struct house *house, bool is_root, struct error *error)
         return false;
     if (!make_directory(house->state_fd, "empty", 0555, error)
         || !make_directory(house->state_fd, "queue", 0700, error)
-        || !make_directory(house->state_fd, "journal", 0700, error))
+        || !make_directory(house->state_fd, "journal", 0700, error)
+        || !make_directory(house->state_fd, "fetch", 0700, error))
         return error_prefix(error, "%s", path);
     house->empty_fd = open_directory(house->state_fd, "empty", error);
     house->queue_fd = open_directory(house->state_fd, "queue", error);
     house->journal_fd = open_directory(house->state_fd, "journal", error);
-    if (house->empty_fd < 0 || house->queue_fd < 0 || house->journal_fd < 0
+    house->fetch_fd = open_directory(house->state_fd, "fetch", error);
+    if (house->empty_fd < 0 || house->queue_fd < 0 || house->journal_fd < 0 || house->fetch_fd < 0
         || !give_directory(house->queue_fd, &queue, 0700, error)
-        || !give_directory(house->journal_fd, &journal, 0700, error))
+        || !give_directory(house->journal_fd, &journal, 0700, error)
+        || !give_directory(house->fetch_fd, &fetch, 0700, error))
         return error_prefix(error, "%s", path);
     return true;
 }
@@ -106,7 +110,13 @@ bool house_open(struct house *house, const struct master *master, const struct h
                 struct error *error)
 {
     *house = (struct house){
-        .config_fd = -1, .state_fd = -1, .empty_fd = -1, .queue_fd = -1, .journal_fd = -1};
+        .config_fd = -1,
+        .state_fd = -1,
+        .empty_fd = -1,
+        .queue_fd = -1,
+        .journal_fd = -1,
+        .fetch_fd = -1,
+    };
     return read_config(house, master->config_path, error)
            && open_state(house, master->is_root, error)
            && make_mail_trees(house, master->is_root, error) && listeners_open(house, old, error);
@@ -122,5 +132,6 @@ void house_close(struct house *house)
     fd_discard(&house->empty_fd);
     fd_discard(&house->queue_fd);
     fd_discard(&house->journal_fd);
+    fd_discard(&house->fetch_fd);
     config_clear(&house->config);
 }

@@ -46,6 +46,7 @@ void master_count_wanted(struct master *master)
         [ROLE_FILTER] = smtp || submission ? processes->filter : 0,
         [ROLE_RESOLVER] = smtp || submission,
         [ROLE_RELAY] = smtp || submission ? processes->relay : 0,
+        [ROLE_FETCH] = (smtp || submission) && master->house.config.relay.mta_sts,
         [ROLE_IMAP_LOGIN] = imap ? processes->imap_login : 0,
         [ROLE_POP3_LOGIN] = pop3 ? processes->pop3_login : 0,
     };

@@ -88,6 +88,7 @@ struct house {
     int empty_fd; /* an empty directory: the root of those who need no file */
     int queue_fd;
     int journal_fd;
+    int fetch_fd;
     struct listener listeners[LISTENERS_MAX];
     size_t listener_count;
 };

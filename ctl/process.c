@@ -57,6 +57,7 @@ static const struct nature natures[ROLE_KINDS] = {
     [ROLE_MAILDROP] = {"pop3d-maildrop", STOP_CLIENTS, true, true, false},
     [ROLE_RESOLVER] = {"resolver", STOP_HELPERS, false, true, false},
     [ROLE_RELAY] = {"smtpd-relay", STOP_HELPERS, false, true, false},
+    [ROLE_FETCH] = {"fetch", STOP_HELPERS, false, true, false},
 };
 
 bool process_is_per_account(enum role_kind kind)
@@ -332,6 +333,8 @@ static bool may_accuse(enum role_kind accuser, enum role_kind accused)
     case ROLE_QUEUE:
         return birth_is_network_role(accused) || accused == ROLE_DELIVER || accused == ROLE_RELAY;
     case ROLE_RESOLVER:
+        return accused == ROLE_RELAY || accused == ROLE_FETCH;
+    case ROLE_FETCH:
         return accused == ROLE_RELAY;
     default:
         return false;

@@ -3,7 +3,8 @@
  * child, so that neither OpenSSL nor other people's files come into the master; where it finds a
  * mistake all stays as it was. Then:
  *
- *   auth, queue, journal      are told (ROLE_RELOAD) and live on
+ *   auth, queue, journal,     are told (ROLE_RELOAD) and live on
+ *   fetch
  *   keys, filter, sessions,   new ones are started; the old ones take nothing new and end when
  *   logins, resolver, relay   their last connection does
  *   deliver, mailbox,         live on; the next one started has the new configuration
@@ -37,7 +38,7 @@ static bool is_replaced(enum role_kind kind)
 
 static bool is_told(enum role_kind kind)
 {
-    return kind == ROLE_AUTH || kind == ROLE_QUEUE || kind == ROLE_JOURNAL;
+    return kind == ROLE_AUTH || kind == ROLE_QUEUE || kind == ROLE_JOURNAL || kind == ROLE_FETCH;
 }
 
 static void tell(struct process *process)
@@ -54,15 +55,16 @@ static void tell(struct process *process)
 static void replace_roles(struct master *master)
 {
     struct process *process, *next;
+    master_count_wanted(master);
     DL_FOREACH_SAFE (master->processes, process, next) {
         if (process->stopping)
             continue;
-        if (is_replaced(process->kind))
+        bool is_wanted = master->standing[process->kind].wanted > 0;
+        if (is_replaced(process->kind) || (is_told(process->kind) && !is_wanted))
             process_ask_to_stop(process);
         else if (is_told(process->kind))
             tell(process);
     }
-    master_count_wanted(master);
     process_fill_all(master);
 }
 

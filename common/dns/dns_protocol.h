@@ -3,8 +3,8 @@
  * DNSSEC. It chases CNAMEs, keeps one cache for all who ask, and interprets no record: what an MX
  * or a TLSA means is its asker's.
  *
- *   relay, filter ── DNS_QUESTION ──> resolver
- *   relay, filter <─ DNS_ANSWER ───── resolver
+ *   relay, fetch ── DNS_QUESTION ──> resolver
+ *   relay, fetch <─ DNS_ANSWER ───── resolver
  */
 #ifndef COMMON_DNS_DNS_PROTOCOL_H
 #define COMMON_DNS_DNS_PROTOCOL_H

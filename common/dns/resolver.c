@@ -275,12 +275,14 @@ static const struct ipc_rule questions[] = {
 
 static const struct role_link links[] = {
     {ROLE_RELAY, questions, ARRAY_LENGTH(questions)},
+    {ROLE_FETCH, questions, ARRAY_LENGTH(questions)},
 };
 
-/* A relay that was replaced by a reload still has questions. */
+/* A relay that was replaced by a reload still has questions; fetch goes on with the next resolver.
+ */
 static void stop(struct role *role)
 {
-    if (!role->peers)
+    if (!role_find_peer(role, ROLE_RELAY))
         role_exit(role);
 }
 

@@ -138,7 +138,18 @@ static void read_tlsa(struct line *line, const struct target_host *host)
     line->settings.server.tlsa_count = count;
 }
 
-/* The strongest that is known: DANE, the route's wish, else whatever the server offers. */
+/* RFC 8461 4.2; where the host has TLSA records nothing was asked. */
+static void apply_policy(struct peer_settings *settings, const struct target_host *host)
+{
+    if (host->policy != TARGET_POLICY_ENFORCE)
+        return;
+    settings->tls = PEER_TLS_MUST;
+    settings->server.check = TLS_CHECK_NAME;
+    settings->demanded_by = "mta-sts";
+}
+
+/* The strongest that is known: DANE, the domain's policy, the route's wish, else whatever the
+ * server offers. */
 static void choose_tls(struct line *line, const struct target_host *host)
 {
     struct peer_settings *settings = &line->settings;
@@ -152,8 +163,11 @@ static void choose_tls(struct line *line, const struct target_host *host)
     if (settings->implicit_tls)
         settings->tls = PEER_TLS_MUST;
     settings->server.check = wish == CONFIG_TLS_VERIFY ? TLS_CHECK_NAME : TLS_CHECK_NOTHING;
+    settings->demanded_by = settings->tls == PEER_TLS_MUST ? "route" : "";
+    apply_policy(settings, host);
     if (host->has_tlsa && wish != CONFIG_TLS_NEVER) {
         settings->tls = PEER_TLS_MUST;
+        settings->demanded_by = "dane";
         read_tlsa(line, host);
     }
     if (line->plain)
@@ -253,6 +267,8 @@ static void log_connection(const struct line *line, const struct peer_failure *w
     char address[IP_ADDRESS_TEXT_SIZE];
     ip_address_format(&line->settings.address, address);
     int64_t took_ms = (int64_t)(turn_now_ms() - peer->opened_ms);
+    const struct target_place *place = &line->target->places[line->place];
+    const char *policy = target_policy_name(line->target->hosts[place->host].policy);
     if (!why)
         LOG(&outlet->relay->role->log, LOG_INFO, "connected_to",
             log_hex("connection", line->number), log_bytes("destination", outlet->name),
@@ -261,17 +277,37 @@ static void log_connection(const struct line *line, const struct peer_failure *w
             log_text("tls", peer->tls_version ? peer->tls_version : "none"),
             log_text("cipher", peer->tls_cipher ? peer->tls_cipher : ""),
             log_text("verified", peer->tls_verified ? peer->tls_verified : ""),
+            log_text("demanded_by", line->settings.demanded_by), log_text("mta_sts", policy),
             log_number("ms", took_ms));
     else
         LOG(&outlet->relay->role->log, LOG_WARNING, "connection_failed",
             log_hex("connection", line->number), log_bytes("destination", outlet->name),
             log_text("host", line->settings.host), log_text("address", address),
-            log_number("port", line->settings.port), log_text("code", why->code),
-            log_text("error", why->words), log_bytes("reply", buffer_slice(&why->reply)),
+            log_number("port", line->settings.port),
+            log_text("demanded_by", line->settings.demanded_by), log_text("mta_sts", policy),
+            log_text("code", why->code), log_text("error", why->words),
+            log_bytes("reply", buffer_slice(&why->reply)),
             log_number("messages", peer->transactions), log_number("ms", took_ms));
 }
 
 /* ---- failures of a connection ---- */
+
+/* What went wrong, and where TLS did, who wants it. */
+static void tell_why(const struct line *line, const struct peer_failure *why,
+                     struct outcome *outcome, struct buffer *text)
+{
+    char words[sizeof(why->words) + 100];
+    bool is_policy = slice_equal(slice_of_string(line->settings.demanded_by), SLICE("mta-sts"));
+    snprintf(words, sizeof(words), "%s%s", why->words,
+             why->kind == PEER_BAD_TLS && is_policy
+                 ? " (the domain's MTA-STS policy demands TLS with a certificate for that host)"
+                 : "");
+    if (why->reply.len > 0)
+        outcome->flags = RELAY_PEER_SAID;
+    peer_append_outcome(&line->settings, slice_of_string(why->code), words,
+                        buffer_slice(&why->reply), text);
+    outcome->text = buffer_slice(text);
+}
 
 /* Every place was tried by this line. What waits is settled, unless others carry it. */
 static void fail_outlet(struct line *line, const struct peer_failure *why)
@@ -286,11 +322,7 @@ static void fail_outlet(struct line *line, const struct peer_failure *why)
         return; /* others are still being tried */
     struct buffer text = BUFFER_WITH_LIMIT(RELAY_TEXT_MAX);
     struct outcome outcome = {.status = RELAY_TEMPORARY};
-    if (why->reply.len > 0)
-        outcome.flags = RELAY_PEER_SAID;
-    peer_append_outcome(&line->settings, slice_of_string(why->code), why->words,
-                        buffer_slice(&why->reply), &text);
-    outcome.text = buffer_slice(&text);
+    tell_why(line, why, &outcome, &text);
     wait_after_failure(outlet);
     settle_waiting(outlet, &outcome);
     buffer_clear(&text);

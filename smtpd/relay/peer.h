@@ -37,6 +37,7 @@ struct peer_settings {
     bool lmtp;
     bool implicit_tls;
     enum peer_tls tls;
+    const char *demanded_by; /* what makes TLS a must, for the log; empty: nothing. Static */
     struct tls_client_server server; /* with tls other than NEVER */
     struct tls_client *tls_client;
     const char *user; /* AUTH; NULL: none */

@@ -36,6 +36,7 @@ static void log_outcome(struct relay *relay, const struct outgoing *message, siz
         log_bytes("result", text.words), log_bytes("reply", text.reply),
         log_bytes("host", text.peer), log_text("tls", tls), log_text("cipher", cipher),
         log_text("verified", verified),
+        log_text("demanded_by", peer ? peer->settings->demanded_by : ""),
         log_number("ms", (int64_t)(turn_now_ms() - message->began_ms)));
 }
 
@@ -266,8 +267,10 @@ static bool start(struct role *role, struct error *error)
     struct relay *relay = role->state;
     turn_init(&relay->turn, role->loop);
     dns_client_init(&relay->dns, role);
+    sts_client_init(&relay->sts, role);
     relay->targets.config = &role->config;
     relay->targets.dns = &relay->dns;
+    relay->targets.sts = &relay->sts;
     relay->targets.turn = &relay->turn;
     relay->free_ended = (struct deferred){.run = on_free_ended};
     ev_timer_init(&relay->sweep, on_sweep, sweep_seconds, sweep_seconds);
@@ -281,6 +284,8 @@ static void peer_up(struct role_peer *peer)
     struct relay *relay = peer->role->state;
     if (peer->kind == ROLE_RESOLVER)
         dns_client_up(&relay->dns, peer);
+    else if (peer->kind == ROLE_FETCH)
+        sts_client_up(&relay->sts, peer);
 }
 
 static void peer_down(struct role_peer *peer)
@@ -288,6 +293,8 @@ static void peer_down(struct role_peer *peer)
     struct relay *relay = peer->role->state;
     if (peer->kind == ROLE_RESOLVER)
         dns_client_down(&relay->dns, peer);
+    else if (peer->kind == ROLE_FETCH)
+        sts_client_down(&relay->sts, peer);
     else
         on_queue_down(relay, peer->number);
 }
@@ -312,6 +319,7 @@ static const struct ipc_rule from_queue[] = {
 static const struct role_link links[] = {
     {ROLE_QUEUE, from_queue, sizeof(from_queue) / sizeof(from_queue[0])},
     {ROLE_RESOLVER, dns_client_rules, DNS_CLIENT_RULES},
+    {ROLE_FETCH, sts_client_rules, STS_CLIENT_RULES},
 };
 
 const struct role_spec relay_role = {

@@ -1,7 +1,9 @@
 /*
  * From a domain to addresses; see target.h. relay.
  *
- *   begin ─> MX ─> hosts, sorted ─> A and AAAA of all at once ─> TLSA of the validated ─> conclude
+ *   begin ─> MX ─> hosts, sorted ─> A and AAAA of all at once ─> TLSA of the validated
+ *                                                                 └─> policy of the domain ─>
+ * conclude
  *
  * `pending` counts the questions under way; the last answer of a step begins the next one.
  */
@@ -35,6 +37,8 @@ struct candidate {
     bool is_ourselves;
     bool has_private; /* an address was left out */
     bool has_tlsa;
+    bool is_unlisted; /* the domain's policy forbids it */
+    enum target_policy policy;
     uint16_t preference;
     uint32_t order; /* among equals */
     struct dns_inquiry *inquiries[QUESTIONS];
@@ -50,6 +54,9 @@ struct target_search {
     uint16_t port;
     char domain[DNS_NAME_MAX + 1];
     struct dns_inquiry *mx;
+    struct sts_inquiry *policy;
+    bool wants_policy;  /* the hosts are those of the DNS, and TLS is not forbidden */
+    bool is_never_tls;  /* says the route */
     bool may_be_secure; /* the names of the hosts are as good as DNSSEC's, or the configuration's */
     bool asked_tlsa;
     unsigned pending;
@@ -102,6 +109,8 @@ void target_search_drop(struct target_search *search)
     turn_cancel(&search->conclude);
     if (search->mx)
         dns_cancel(search->context->dns, search->mx);
+    if (search->policy)
+        sts_cancel(search->context->sts, search->policy);
     for (size_t i = 0; i < search->count; i++) {
         for (size_t j = 0; j < QUESTIONS; j++)
             if (search->candidates[i].inquiries[j])
@@ -152,6 +161,7 @@ static struct target *make_target(struct target_search *search)
         host->has_name = from->has_name;
         host->is_proved = search->may_be_secure;
         host->has_tlsa = from->has_tlsa;
+        host->policy = from->policy;
         host->tlsa = from->tlsa;
         from->tlsa = (struct buffer)BUFFER_WITH_LIMIT(0);
         add_places(target, from, (unsigned)target->host_count++);
@@ -162,16 +172,22 @@ static struct target *make_target(struct target_search *search)
 /* No host is left: which of the reasons says most? */
 static void explain(struct target_search *search)
 {
-    bool doubtful = false, ourselves = false, private = false;
+    bool doubtful = false, ourselves = false, private = false, unlisted = false;
     for (size_t i = 0; i < search->count; i++) {
         doubtful = doubtful || search->candidates[i].is_doubtful;
         ourselves = ourselves || search->candidates[i].is_ourselves;
         private = private || search->candidates[i].has_private;
+        unlisted = unlisted || search->candidates[i].is_unlisted;
     }
     if (doubtful)
         set_failure(search, RELAY_TEMPORARY, "4.4.3",
                     "the DNS does not say where %s takes its mail: %s", search->domain,
                     search->doubt.text);
+    else if (unlisted)
+        set_failure(search, RELAY_TEMPORARY, "4.7.5",
+                    "the MTA-STS policy of %s names none of the hosts that the DNS says take its "
+                    "mail",
+                    search->domain);
     else if (ourselves)
         set_failure(search, RELAY_PERMANENT, "5.4.6",
                     "mail for %s would come back to this host, which does not serve that domain",
@@ -232,12 +248,89 @@ static bool ask(struct candidate *candidate, enum question question, enum dns_ty
     return true;
 }
 
-/* ---- TLSA ---- */
-
 static void drop_addresses(struct candidate *candidate)
 {
     candidate->v4_count = candidate->v6_count = 0;
 }
+
+static bool has_addresses(const struct candidate *candidate)
+{
+    return candidate->v4_count + candidate->v6_count > 0;
+}
+
+/* ---- MTA-STS ---- */
+
+const char *target_policy_name(enum target_policy policy)
+{
+    static const char *const names[] = {
+        [TARGET_POLICY_NONE] = "none",
+        [TARGET_POLICY_TESTING] = "testing",
+        [TARGET_POLICY_TESTING_UNLISTED] = "testing, and does not name this host",
+        [TARGET_POLICY_ENFORCE] = "enforce",
+    };
+    return names[policy];
+}
+
+static bool may_need_policy(const struct candidate *candidate)
+{
+    return has_addresses(candidate) && !candidate->has_tlsa;
+}
+
+static void apply_policy(struct candidate *candidate, const struct sts_policy *policy)
+{
+    bool is_listed = sts_policy_allows(policy, slice_of_string(candidate->name));
+    if (policy->mode == STS_MODE_TESTING) {
+        candidate->policy = is_listed ? TARGET_POLICY_TESTING : TARGET_POLICY_TESTING_UNLISTED;
+    } else if (is_listed) {
+        candidate->policy = TARGET_POLICY_ENFORCE;
+    } else {
+        candidate->is_unlisted = true;
+        drop_addresses(candidate);
+    }
+}
+
+static void on_policy(void *owner, enum fetch_status status, struct slice text)
+{
+    struct target_search *search = owner;
+    struct sts_policy policy = {.mode = STS_MODE_NONE};
+    search->policy = NULL;
+    if (status == FETCH_FOUND && !sts_policy_parse(text, &policy)) {
+        status = FETCH_UNKNOWN;
+        text = SLICE("it is malformed");
+    }
+    /* RFC 8461 5: sent without what the policy may demand, the mail could be anybody's. */
+    if (status == FETCH_UNKNOWN)
+        set_failure(search, RELAY_TEMPORARY, "4.7.5",
+                    "whether %s has an MTA-STS policy could not be found out: %.*s", search->domain,
+                    SLICE_PRINTF(text));
+    for (size_t i = 0; i < search->count && policy.mode != STS_MODE_NONE; i++)
+        if (may_need_policy(&search->candidates[i]))
+            apply_policy(&search->candidates[i], &policy);
+    conclude(search);
+}
+
+static bool wants_policy(const struct target_search *search)
+{
+    for (size_t i = 0; i < search->count; i++)
+        if (may_need_policy(&search->candidates[i]))
+            return search->wants_policy;
+    return false;
+}
+
+static void ask_policy(struct target_search *search)
+{
+    if (!wants_policy(search)) {
+        conclude(search);
+        return;
+    }
+    search->policy = sts_ask(search->context->sts, search->domain, on_policy, search);
+    if (search->policy)
+        return;
+    set_failure(search, RELAY_TEMPORARY, "4.3.0", "no memory for a question about TLS");
+    conclude(search);
+}
+
+/* ---- TLSA ---- */
 
 static void on_tlsa(void *owner, const struct dns_result *answer)
 {
@@ -266,12 +359,7 @@ static void on_tlsa(void *owner, const struct dns_result *answer)
         break;
     }
     if (--search->pending == 0)
-        conclude(search);
-}
-
-static bool has_addresses(const struct candidate *candidate)
-{
-    return candidate->v4_count + candidate->v6_count > 0;
+        ask_policy(search);
 }
 
 static void ask_tlsa(struct target_search *search)
@@ -286,7 +374,7 @@ static void ask_tlsa(struct target_search *search)
             drop_addresses(candidate);
     }
     if (search->pending == 0)
-        conclude(search);
+        ask_policy(search);
 }
 
 /* ---- addresses ---- */
@@ -552,6 +640,7 @@ static void begin_domain(struct target_search *search, struct slice domain)
         return;
     }
     snprintf(search->domain, sizeof(search->domain), "%.*s", SLICE_PRINTF(buffer_slice(&name)));
+    search->wants_policy = search->context->config->relay.mta_sts && !search->is_never_tls;
     search->mx = dns_ask(search->context->dns, DNS_MX, buffer_slice(&name), on_mx, search);
     buffer_clear(&name);
     if (search->mx)
@@ -571,6 +660,7 @@ struct target_search *target_search(const struct target_context *context,
     search->found = found;
     search->owner = owner;
     search->port = route ? route->port : 25;
+    search->is_never_tls = route && route->tls == CONFIG_TLS_NEVER;
     search->ttl = TARGET_GOOD_MOST_S;
     search->conclude = (struct deferred){.run = on_conclude};
     if (route && route->host.text)

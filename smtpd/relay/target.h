@@ -3,11 +3,12 @@
  * tried, and what the DNS says of their certificates. relay.
  *
  *   route's host ──────────────┐
- *   domain ── MX, RFC 5321 5.1 ┴─> hosts ── A, AAAA ──> addresses ── TLSA, RFC 7672 ──> target
+ *   domain ── MX, RFC 5321 5.1 ┴─> hosts ── A, AAAA ──> addresses ── TLSA, RFC 7672 ─┬─> target
+ *                                                   a domain's MTA-STS, RFC 8461 ──┘
  *
  * Never among them: this host itself and what is behind it in preference; addresses that belong to
  * no public host, unless the configuration says so; hosts of whose TLSA records nothing can be
- * known.
+ * known; hosts without such records that the domain's policy does not name.
  */
 #ifndef SMTPD_RELAY_TARGET_H
 #define SMTPD_RELAY_TARGET_H
@@ -15,6 +16,7 @@
 #include "common/config.h"
 #include "common/dns/dns_client.h"
 #include "common/turn.h"
+#include "smtpd/fetch/sts_client.h"
 #include "smtpd/relay/relay_protocol.h"
 
 enum {
@@ -23,12 +25,23 @@ enum {
     TARGET_OF_A_HOST = 4,   /* addresses of each family */
 };
 
+/* What the domain's MTA-STS policy says about a host. DANE goes before it (RFC 8461 2): of a host
+ * with TLSA records nothing is asked. */
+enum target_policy {
+    TARGET_POLICY_NONE,
+    TARGET_POLICY_TESTING,
+    TARGET_POLICY_TESTING_UNLISTED, /* enforced, it would get no mail */
+    TARGET_POLICY_ENFORCE,          /* TLS, with a certificate for its name */
+};
+const char *target_policy_name(enum target_policy policy); /* for the log; static */
+
 struct target_host {
     char name[DNS_NAME_MAX + 1]; /* of an address alone: that as text */
     bool has_name;               /* false: an address alone */
     bool is_proved;              /* by DNSSEC or the configuration: it is to have the mail */
     bool has_tlsa;               /* records that DNSSEC vouches for: TLS is a must */
     struct buffer tlsa;          /* their RDATA, as in dns_result */
+    enum target_policy policy;
 };
 
 struct target_place {
@@ -71,6 +84,7 @@ struct target_failure {
 struct target_context {
     const struct config *config;
     struct dns_client *dns;
+    struct sts_client *sts;
     struct turn *turn;
     struct target_own own;
 };

@@ -99,6 +99,33 @@ def make_certificate(directory, name="mail.test.example"):
     return chain, key
 
 
+class Authority:
+    """A certificate authority of our own: `file` is what is to be believed."""
+
+    def __init__(self, directory, name="authority"):
+        self.directory, self.file, self.key = directory, directory / f"{name}.pem", directory / f"{name}.key"
+        self.serial = 0
+        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
+                "-subj", f"/CN={name}", "-keyout", self.key, "-out", self.file)
+
+    def issue(self, *names, common_name="host", days=30):
+        """A certificate for those DNS names; (chain, key). days < 0: it is over."""
+        self.serial += 1
+        chain, key, request, extensions = (self.directory / f"{self.file.stem}-{self.serial}.{suffix}"
+                                           for suffix in ("pem", "key", "request", "extensions"))
+        openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={common_name}",
+                "-keyout", key, "-out", request)
+        extensions.write_text("subjectAltName=" + ",".join(f"DNS:{name}" for name in names) if names else
+                              "basicConstraints=CA:FALSE")
+        openssl("x509", "-req", "-in", request, "-CA", self.file, "-CAkey", self.key, "-set_serial", str(self.serial),
+                "-days", str(days), "-extfile", extensions, "-out", chain)
+        return chain, key
+
+
+def openssl(*arguments):
+    subprocess.run(["openssl", *arguments], check=True, capture_output=True)
+
+
 def children_of(pid):
     """All processes below pid, as {pid: command name}."""
     parents, names = {}, {}

@@ -24,7 +24,7 @@ DESCRIPTOR_DIRECTORY, DESCRIPTOR_PLACE = 4, 5
 PLACE_FILESYSTEM = 0xFFFF  # a place: "/", for the homes of system users
 KINDS = {"auth": 2, "smtpd-session": 5, "smtpd-submission": 6, "smtpd-filter": 7, "smtpd-queue": 8,
          "smtpd-deliver": 9, "imapd-mailbox": 11, "pop3d-maildrop": 13, "resolver": 14,
-         "smtpd-relay": 15}
+         "smtpd-relay": 15, "fetch": 16}
 
 CONFIG = """
 hostname = mail.test.example

@@ -12,7 +12,7 @@ from house import PASSWORD, ROOT, UID_BASE
 # Numbers of enum role_kind (common/role_kind.h); with uid-base they are the uids.
 KINDS = ["master", "journal", "auth", "check", "keys", "smtpd-session", "smtpd-submission",
          "smtpd-filter", "smtpd-queue", "smtpd-deliver", "imapd-login", "imapd-mailbox",
-         "pop3d-login", "pop3d-maildrop", "resolver", "smtpd-relay"]
+         "pop3d-login", "pop3d-maildrop", "resolver", "smtpd-relay", "fetch"]
 MAIL_UID = UID_BASE + 50
 LIBRARIES = {"link OpenSSL": "libcrypto.so", "link Berkeley DB": "libdb-5.3.so", "link PAM": "libpam.so"}
 
@@ -139,6 +139,7 @@ def test_root_directory(walk, role):
         "empty": house.directory / "state" / "empty",
         "queue": house.directory / "state" / "queue",
         "journal": house.directory / "state" / "journal",
+        "fetch": house.directory / "state" / "fetch",
         "place": house.mail,
         "Maildir": house.maildir(account),
     }[ROLES[role]["root"]]
@@ -192,6 +193,7 @@ def is_own_file(role, what, house, account):
     own = {
         "smtpd-queue": house.directory / "state" / "queue",
         "journal": house.directory / "state" / "journal",
+        "fetch": house.directory / "state" / "fetch",
         "smtpd-deliver": house.mail,
         "imapd-mailbox": house.maildir(account),
         "pop3d-maildrop": house.maildir(account),

@@ -1,0 +1,596 @@
+/* The role `fetch`; see fetch.h. Reads relay's questions, the DNS, and what policy hosts say. */
+#include "smtpd/fetch/fetch.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/dns/answer.h"
+#include "common/fd.h"
+#include "common/hash_table.h"
+#include "common/turn.h"
+#include "smtpd/fetch/fetch_protocol.h"
+#include "smtpd/relay/target.h"
+
+enum {
+    INQUIRIES_MAX = 4096,
+    TRANSFERS_MAX = 100, /* each has a socket and TLS */
+    FAILED_MAX = 1000,
+    FAILED_MS = 300 * 1000, /* RFC 8461 3.3: not tried again sooner */
+    REFRESH_S = 86400,      /* RFC 8461 3.3, 10.2: looked at again once a day */
+    PRUNE_S = 3600,
+    AUTHORITIES_MAX = 8 << 20,
+};
+
+static const double upkeep_seconds = 60.0;
+
+/* Somebody who waits for the answer; he may be gone when it comes. */
+struct asker {
+    struct asker *next;
+    uint32_t number; /* of the relay */
+    uint64_t request;
+};
+
+enum question { QUESTION_TXT, QUESTION_A, QUESTION_AAAA, QUESTIONS };
+
+/* A domain whose policy is looked for. Freed when all have their answer and nothing is under way.
+ */
+struct inquiry {
+    UT_hash_handle hh;
+    struct fetch *fetch;
+    char domain[DNS_NAME_MAX + 1];
+    char host[DNS_NAME_MAX + 16];
+    char id[STS_ID_MAX + 1]; /* of the record that is there now */
+    struct asker *askers;
+    struct dns_inquiry *questions[QUESTIONS];
+    unsigned pending; /* addresses */
+    struct ip_address addresses[POLICY_ADDRESSES_MAX];
+    size_t address_count;
+    bool has_private; /* an address was left out */
+    bool asked_again; /* for the record */
+    bool is_cached;   /* and counts */
+    bool is_renewal;  /* all have the cached policy already */
+    bool is_transfer; /* counted in fetch->transfers */
+    struct cached_policy cached;
+};
+
+/* A policy of that id could not be had. */
+struct failed_fetch {
+    UT_hash_handle hh;
+    uint64_t until_ms;
+    char id[STS_ID_MAX + 1];
+    char domain[DNS_NAME_MAX + 1];
+};
+
+static uint64_t now_s(void)
+{
+    time_t now = time(NULL);
+    return now > 0 ? (uint64_t)now : 0;
+}
+
+/* ---- answers ---- */
+
+static void send_answer(struct fetch *fetch, const struct asker *asker, enum fetch_status status,
+                        struct slice text)
+{
+    struct error error;
+    struct role_peer *relay = role_find_peer_number(fetch->role, ROLE_RELAY, asker->number);
+    struct fetch_answer answer = {
+        .header = {.type = FETCH_ANSWER, .request = asker->request},
+        .status = (uint16_t)status,
+        .octets = (uint32_t)text.len,
+    };
+    if (relay && !ipc_send_record(&relay->channel, &answer.header, sizeof(answer), text, &error))
+        LOG(&fetch->role->log, LOG_WARNING, "not_answered",
+            log_text("peer", role_kind_name(ROLE_RELAY)), log_failure(&error));
+}
+
+static void answer(struct inquiry *inquiry, enum fetch_status status, struct slice text)
+{
+    while (inquiry->askers) {
+        struct asker *asker = inquiry->askers;
+        inquiry->askers = asker->next;
+        send_answer(inquiry->fetch, asker, status, text);
+        free(asker);
+    }
+}
+
+static void answer_cached(struct inquiry *inquiry)
+{
+    answer(inquiry, FETCH_FOUND, buffer_slice(&inquiry->cached.text));
+}
+
+static void end_inquiry(struct inquiry *inquiry)
+{
+    struct fetch *fetch = inquiry->fetch;
+    for (size_t i = 0; i < QUESTIONS; i++)
+        if (inquiry->questions[i])
+            dns_cancel(&fetch->dns, inquiry->questions[i]);
+    HASH_DEL(fetch->inquiries, inquiry);
+    fetch->inquiry_count--;
+    fetch->transfer_count -= inquiry->is_transfer;
+    buffer_clear(&inquiry->cached.text);
+    free(inquiry);
+}
+
+/* Without a new policy: the cached one counts on (RFC 8461 3.3, 5.1), else there is none. */
+static void conclude(struct inquiry *inquiry, const char *why)
+{
+    if (inquiry->is_cached)
+        answer_cached(inquiry);
+    else
+        answer(inquiry, FETCH_NONE, slice_of_string(why));
+    end_inquiry(inquiry);
+}
+
+static void give_up(struct inquiry *inquiry, const struct error *error)
+{
+    answer(inquiry, FETCH_UNKNOWN, slice_of_string(error->text));
+    end_inquiry(inquiry);
+}
+
+/* ---- the cache ---- */
+
+static void on_cache_message(void *context, const char *message)
+{
+    const struct fetch *fetch = context;
+    LOG(&fetch->role->log, LOG_WARNING, "policy_store", log_text("message", message));
+}
+
+static void open_cache(struct fetch *fetch)
+{
+    struct error error;
+    if (!policy_cache_open(on_cache_message, fetch, &fetch->cache, &error))
+        LOG(&fetch->role->log, LOG_ERROR, "policy_store_not_opened", log_failure(&error));
+}
+
+/* What cannot be kept is fetched again; mail goes on. */
+static void lose_cache(struct fetch *fetch, const struct error *error)
+{
+    LOG(&fetch->role->log, LOG_ERROR, "policy_not_kept", log_failure(error));
+    if (policy_cache_usable(fetch->cache))
+        return;
+    policy_cache_close(fetch->cache);
+    fetch->cache = NULL;
+}
+
+static void look_into_cache(struct inquiry *inquiry)
+{
+    struct error error;
+    struct fetch *fetch = inquiry->fetch;
+    struct cached_policy *cached = &inquiry->cached;
+    struct sts_policy policy;
+    if (!fetch->cache)
+        return;
+    if (policy_cache_get(fetch->cache, slice_of_string(inquiry->domain), cached, &error))
+        inquiry->is_cached =
+            cached->expires_s > now_s() && sts_policy_parse(buffer_slice(&cached->text), &policy);
+    else if (error.kind != ERROR_NOT_FOUND)
+        lose_cache(fetch, &error);
+}
+
+/* In the middle of its life, after a day at the latest; and if the clock was set back. */
+static bool is_to_be_renewed(const struct cached_policy *cached)
+{
+    uint64_t now = now_s();
+    uint64_t half = (cached->expires_s - cached->fetched_s) / 2;
+    return now < cached->fetched_s
+           || now - cached->fetched_s > (half < REFRESH_S ? half : REFRESH_S);
+}
+
+static void keep(struct inquiry *inquiry, const struct sts_policy *policy)
+{
+    struct error error;
+    struct fetch *fetch = inquiry->fetch;
+    struct cached_policy *cached = &inquiry->cached;
+    snprintf(cached->id, sizeof(cached->id), "%s", inquiry->id);
+    cached->fetched_s = now_s();
+    cached->expires_s = cached->fetched_s + policy->max_age_s;
+    if (fetch->cache
+        && !policy_cache_put(fetch->cache, slice_of_string(inquiry->domain), cached, &error))
+        lose_cache(fetch, &error);
+}
+
+/* ---- failures ---- */
+
+static struct failed_fetch *find_failed(struct fetch *fetch, const char *domain)
+{
+    struct failed_fetch *failed;
+    HASH_FIND_STR(fetch->failed, domain, failed);
+    return failed;
+}
+
+static void forget_failed(struct fetch *fetch, struct failed_fetch *failed)
+{
+    HASH_DEL(fetch->failed, failed);
+    free(failed);
+}
+
+static void remember_failed(struct inquiry *inquiry)
+{
+    struct fetch *fetch = inquiry->fetch;
+    struct failed_fetch *failed = find_failed(fetch, inquiry->domain);
+    if (!failed) {
+        if (HASH_COUNT(fetch->failed) >= FAILED_MAX)
+            forget_failed(fetch, fetch->failed); /* the oldest */
+        failed = calloc(1, sizeof(*failed));
+        if (!failed)
+            return;
+        memcpy(failed->domain, inquiry->domain, sizeof(failed->domain));
+        HASH_ADD_STR(fetch->failed, domain, failed);
+        if (!hash_table_holds(&failed->hh)) {
+            free(failed);
+            return;
+        }
+    }
+    memcpy(failed->id, inquiry->id, sizeof(failed->id));
+    failed->until_ms = turn_now_ms() + FAILED_MS;
+}
+
+static bool failed_just_now(const struct inquiry *inquiry)
+{
+    const struct failed_fetch *failed = find_failed(inquiry->fetch, inquiry->domain);
+    return failed && failed->until_ms > turn_now_ms()
+           && slice_equal(slice_of_string(failed->id), slice_of_string(inquiry->id));
+}
+
+static void fail_fetch(struct inquiry *inquiry, const struct error *error)
+{
+    LOG(&inquiry->fetch->role->log, LOG_WARNING, "policy_not_fetched",
+        log_text("domain", inquiry->domain), log_text("id", inquiry->id),
+        log_text("instead", inquiry->is_cached ? "cached" : "none"), log_failure(error));
+    remember_failed(inquiry);
+    conclude(inquiry, error->text);
+}
+
+/* ---- the policy ---- */
+
+static void on_requested(void *owner, struct slice text, const struct error *failure)
+{
+    struct inquiry *inquiry = owner;
+    struct fetch *fetch = inquiry->fetch;
+    struct error error;
+    struct sts_policy policy;
+    if (failure) {
+        fail_fetch(inquiry, failure);
+        return;
+    }
+    if (!sts_policy_parse(text, &policy)) {
+        error_set(&error, ERROR_PEER, "the policy is malformed");
+        fail_fetch(inquiry, &error);
+        return;
+    }
+    LOG(&fetch->role->log, LOG_INFO, "policy_fetched", log_text("domain", inquiry->domain),
+        log_text("id", inquiry->id), log_text("mode", sts_mode_name(policy.mode)),
+        log_number("max_age_s", policy.max_age_s));
+    buffer_reset(&inquiry->cached.text);
+    buffer_append(&inquiry->cached.text, text);
+    keep(inquiry, &policy);
+    answer(inquiry, FETCH_FOUND, text);
+    end_inquiry(inquiry);
+}
+
+static void request_policy(struct inquiry *inquiry)
+{
+    struct error error;
+    if (inquiry->address_count == 0) {
+        error_set(&error, ERROR_PEER, "%.100s has no %saddress", inquiry->host,
+                  inquiry->has_private ? "public " : "");
+        fail_fetch(inquiry, &error);
+    } else if (!policy_request_begin(inquiry->fetch->requests, inquiry->host, inquiry->addresses,
+                                     inquiry->address_count, on_requested, inquiry, &error)) {
+        give_up(inquiry, &error);
+    }
+}
+
+/* ---- addresses of the policy host ---- */
+
+static void read_addresses(struct inquiry *inquiry, const struct dns_result *result,
+                           enum ip_family family)
+{
+    struct slice rest = result->rdata, rdata;
+    size_t octets = family == IP_V4 ? 4 : 16;
+    while (inquiry->address_count < POLICY_ADDRESSES_MAX && dns_result_next(&rest, &rdata)) {
+        struct ip_address address = {.family = (uint8_t)family};
+        if (rdata.len != octets)
+            continue;
+        memcpy(address.octets, rdata.ptr, octets);
+        if (inquiry->fetch->role->config.relay.private_targets
+            || !target_address_is_private(&address))
+            inquiry->addresses[inquiry->address_count++] = address;
+        else
+            inquiry->has_private = true;
+    }
+}
+
+static void on_addresses(struct inquiry *inquiry, const struct dns_result *result,
+                         enum ip_family family)
+{
+    if (result->status == DNS_FOUND)
+        read_addresses(inquiry, result, family);
+    if (--inquiry->pending == 0)
+        request_policy(inquiry);
+}
+
+static void on_a(void *owner, const struct dns_result *result)
+{
+    struct inquiry *inquiry = owner;
+    inquiry->questions[QUESTION_A] = NULL;
+    on_addresses(inquiry, result, IP_V4);
+}
+
+static void on_aaaa(void *owner, const struct dns_result *result)
+{
+    struct inquiry *inquiry = owner;
+    inquiry->questions[QUESTION_AAAA] = NULL;
+    on_addresses(inquiry, result, IP_V6);
+}
+
+static bool ask(struct inquiry *inquiry, enum question question, enum dns_type type,
+                const char *name, dns_answered *answered)
+{
+    inquiry->questions[question] =
+        dns_ask(&inquiry->fetch->dns, type, slice_of_string(name), answered, inquiry);
+    return inquiry->questions[question] != NULL;
+}
+
+static void find_host(struct inquiry *inquiry)
+{
+    struct error error;
+    inquiry->pending = 2;
+    inquiry->is_transfer = true;
+    if (++inquiry->fetch->transfer_count > TRANSFERS_MAX) {
+        error_set(&error, ERROR_TEMPORARY, "too many policies are being looked for");
+        give_up(inquiry, &error);
+    } else if (!ask(inquiry, QUESTION_A, DNS_A, inquiry->host, on_a)
+               || !ask(inquiry, QUESTION_AAAA, DNS_AAAA, inquiry->host, on_aaaa)) {
+        error_memory(&error);
+        give_up(inquiry, &error);
+    }
+}
+
+/* ---- the record ---- */
+
+static void on_txt(void *owner, const struct dns_result *result);
+
+static bool ask_txt(struct inquiry *inquiry)
+{
+    char name[DNS_NAME_MAX + 16];
+    snprintf(name, sizeof(name), "_mta-sts.%s", inquiry->domain);
+    return ask(inquiry, QUESTION_TXT, DNS_TXT, name, on_txt);
+}
+
+/* The resolver that was asked may have been replaced meanwhile. Without any nothing is known: that
+ * is not the same as a domain without a policy. */
+static void ask_txt_again(struct inquiry *inquiry)
+{
+    struct error error;
+    inquiry->asked_again = true;
+    error_set(&error, ERROR_TEMPORARY, "no resolver is there");
+    if (!role_find_peer(inquiry->fetch->role, ROLE_RESOLVER) || !ask_txt(inquiry))
+        give_up(inquiry, &error);
+}
+
+static void on_txt(void *owner, const struct dns_result *result)
+{
+    struct inquiry *inquiry = owner;
+    inquiry->questions[QUESTION_TXT] = NULL;
+    if (result->status == DNS_TEMPORARY && !inquiry->asked_again) {
+        ask_txt_again(inquiry);
+        return;
+    }
+    if (result->status != DNS_FOUND || !sts_find_id(result->rdata, inquiry->id)) {
+        conclude(inquiry, "no MTA-STS record");
+        return;
+    }
+    bool is_same =
+        inquiry->is_cached
+        && slice_equal(slice_of_string(inquiry->id), slice_of_string(inquiry->cached.id));
+    if ((is_same && !is_to_be_renewed(&inquiry->cached)) || failed_just_now(inquiry)) {
+        conclude(inquiry, "the policy could not be fetched a moment ago");
+        return;
+    }
+    if (is_same) {
+        inquiry->is_renewal = true; /* nobody waits for it */
+        answer_cached(inquiry);
+    }
+    find_host(inquiry);
+}
+
+/* ---- questions ---- */
+
+static bool add_asker(struct inquiry *inquiry, uint32_t number, uint64_t request)
+{
+    struct asker *asker = calloc(1, sizeof(*asker));
+    if (!asker)
+        return false;
+    *asker = (struct asker){.next = inquiry->askers, .number = number, .request = request};
+    inquiry->askers = asker;
+    return true;
+}
+
+static struct inquiry *new_inquiry(struct fetch *fetch, const char *domain)
+{
+    struct inquiry *inquiry = calloc(1, sizeof(*inquiry));
+    if (!inquiry)
+        return NULL;
+    inquiry->fetch = fetch;
+    inquiry->cached = (struct cached_policy)CACHED_POLICY_INIT;
+    snprintf(inquiry->domain, sizeof(inquiry->domain), "%s", domain);
+    snprintf(inquiry->host, sizeof(inquiry->host), "mta-sts.%s", domain);
+    HASH_ADD_STR(fetch->inquiries, domain, inquiry);
+    if (!hash_table_holds(&inquiry->hh)) {
+        free(inquiry);
+        return NULL;
+    }
+    fetch->inquiry_count++;
+    return inquiry;
+}
+
+static struct inquiry *begin_inquiry(struct fetch *fetch, const char *domain)
+{
+    struct inquiry *inquiry =
+        fetch->inquiry_count < INQUIRIES_MAX ? new_inquiry(fetch, domain) : NULL;
+    if (!inquiry)
+        return NULL;
+    look_into_cache(inquiry);
+    if (ask_txt(inquiry))
+        return inquiry;
+    end_inquiry(inquiry);
+    return NULL;
+}
+
+static void look_for(struct role_peer *peer, const char *domain, uint64_t request)
+{
+    struct fetch *fetch = peer->role->state;
+    const struct asker asker = {.number = peer->number, .request = request};
+    struct inquiry *inquiry;
+    HASH_FIND_STR(fetch->inquiries, domain, inquiry);
+    if (!inquiry)
+        inquiry = begin_inquiry(fetch, domain);
+    if (inquiry && inquiry->is_renewal)
+        send_answer(fetch, &asker, FETCH_FOUND, buffer_slice(&inquiry->cached.text));
+    else if (!inquiry || !add_asker(inquiry, peer->number, request))
+        send_answer(fetch, &asker, FETCH_UNKNOWN, SLICE("too many policies are being looked for"));
+}
+
+static bool on_question(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    struct role_peer *peer = owner;
+    const struct fetch_policy *record = packet->record;
+    struct slice domain = ipc_packet_tail(packet, sizeof(*record));
+    char text[DNS_NAME_MAX + 1];
+    if (domain.len != record->domain_octets || !dns_name_is_valid(domain))
+        return error_set(error, ERROR_PEER, "malformed question");
+    for (size_t i = 0; i < domain.len; i++)
+        text[i] = (char)ascii_lower(domain.ptr[i]);
+    text[domain.len] = '\0';
+    look_for(peer, text, record->header.request);
+    return true;
+}
+
+/* ---- upkeep ---- */
+
+static void prune_failed(struct fetch *fetch)
+{
+    struct failed_fetch *failed, *next;
+    HASH_ITER (hh, fetch->failed, failed, next)
+        if (failed->until_ms <= turn_now_ms())
+            forget_failed(fetch, failed);
+}
+
+static void on_upkeep(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    struct error error;
+    struct fetch *fetch = timer->data;
+    prune_failed(fetch);
+    if (!fetch->cache)
+        open_cache(fetch);
+    if (!fetch->cache || (fetch->prune_at_s > now_s() && fetch->prune_at_s < now_s() + 2 * PRUNE_S))
+        return;
+    fetch->prune_at_s = now_s() + PRUNE_S;
+    if (!policy_cache_prune(fetch->cache, now_s(), &error))
+        lose_cache(fetch, &error);
+}
+
+/* ---- what role.h wants ---- */
+
+/* Without authorities no policy can be fetched; what is cached counts all the same. */
+static void take_authorities(struct fetch *fetch)
+{
+    struct error error = {.text = "it has no certificate"};
+    struct buffer pem = BUFFER_WITH_LIMIT(AUTHORITIES_MAX);
+    int fd = role_take_file(fetch->role, DESCRIPTOR_AUTHORITIES, 0);
+    if (fd < 0 || !fd_read_all(fd, &pem, &error)
+        || policy_requests_trust(fetch->requests, buffer_slice(&pem)) == 0)
+        LOG(&fetch->role->log, LOG_ERROR, "no_authorities",
+            log_text("error", fd < 0 ? "the file could not be opened" : error.text));
+    fd_discard(&fd);
+    buffer_clear(&pem);
+}
+
+static bool prepare(struct role *role, struct error *error)
+{
+    struct fetch *fetch = role->state;
+    fetch->role = role;
+    role->root_fd = role_take_file(role, DESCRIPTOR_DIRECTORY, 0);
+    if (role->root_fd < 0 || fchdir(role->root_fd) != 0)
+        return error_set(error, ERROR_PERMANENT, "no directory was given");
+    fetch->requests = policy_requests_new(role->loop, error);
+    if (!fetch->requests)
+        return false;
+    take_authorities(fetch);
+    return true;
+}
+
+static bool start(struct role *role, struct error *error)
+{
+    (void)error;
+    struct fetch *fetch = role->state;
+    dns_client_init(&fetch->dns, role);
+    ev_timer_init(&fetch->upkeep, on_upkeep, upkeep_seconds, upkeep_seconds);
+    fetch->upkeep.data = fetch;
+    ev_timer_start(role->loop, &fetch->upkeep);
+    open_cache(fetch);
+    return true;
+}
+
+static void finish(struct fetch *fetch)
+{
+    policy_cache_close(fetch->cache);
+    fetch->cache = NULL;
+    role_exit(fetch->role);
+}
+
+/* A relay that ends may still have messages to send. */
+static void stop(struct role *role)
+{
+    if (!role_find_peer(role, ROLE_RELAY))
+        finish(role->state);
+}
+
+static void peer_up(struct role_peer *peer)
+{
+    struct fetch *fetch = peer->role->state;
+    if (peer->kind == ROLE_RESOLVER)
+        dns_client_up(&fetch->dns, peer);
+}
+
+static void peer_down(struct role_peer *peer)
+{
+    struct fetch *fetch = peer->role->state;
+    if (peer->kind == ROLE_RESOLVER)
+        dns_client_down(&fetch->dns, peer);
+    else if (peer->role->stopping)
+        stop(peer->role);
+}
+
+static void reload(struct role *role)
+{
+    take_authorities(role->state);
+}
+
+static const struct ipc_rule questions[] = {
+    {FETCH_POLICY, sizeof(struct fetch_policy) + 1, sizeof(struct fetch_policy) + DNS_NAME_MAX, 0,
+     on_question},
+};
+
+static const struct role_link links[] = {
+    {ROLE_RELAY, questions, sizeof(questions) / sizeof(questions[0])},
+    {ROLE_RESOLVER, dns_client_rules, DNS_CLIENT_RULES},
+};
+
+const struct role_spec fetch_role = {
+    .sandbox = {.calls = SANDBOX_CONNECT | SANDBOX_FILES, .files = SANDBOX_WRITE_FILES},
+    .links = links,
+    .link_count = sizeof(links) / sizeof(links[0]),
+    .prepare = prepare,
+    .start = start,
+    .peer_up = peer_up,
+    .peer_down = peer_down,
+    .reload = reload,
+    .stop = stop,
+};

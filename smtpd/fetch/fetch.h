@@ -1,0 +1,38 @@
+/*
+ * The role `fetch`: the MTA-STS policies of domains that mail goes to (RFC 8461). It asks
+ * `resolver` for the record that names a policy's version and for the addresses of its host,
+ * fetches the policy by HTTPS, and keeps it as long as it says, in a Berkeley DB environment of its
+ * own. It runs as the user `fetch`, with that directory as its root.
+ *
+ *   relay ─ FETCH_POLICY ─> inquiry ─ TXT ─┬─ id known ──────────> cached policy ──> FETCH_ANSWER
+ *                                          ├─ no record ─────────> cached one, or none
+ *                                          └─ new id ─ A, AAAA ─> policy_request ─> cache
+ *                                                        └─ fails: the cached one, or none
+ */
+#ifndef SMTPD_FETCH_FETCH_H
+#define SMTPD_FETCH_FETCH_H
+
+#include "common/dns/dns_client.h"
+#include "common/role.h"
+#include "smtpd/fetch/policy_cache.h"
+#include "smtpd/fetch/policy_request.h"
+
+struct inquiry;
+struct failed_fetch;
+
+struct fetch {
+    struct role *role;
+    struct dns_client dns;
+    struct policy_requests *requests;
+    struct policy_cache *cache; /* NULL: it could not be opened; nothing is kept */
+    struct inquiry *inquiries;  /* by domain */
+    size_t inquiry_count;
+    size_t transfer_count;
+    struct failed_fetch *failed; /* by domain: not to be tried again for a while */
+    uint64_t prune_at_s;
+    ev_timer upkeep;
+};
+
+extern const struct role_spec fetch_role; /* state: struct fetch, zeroed */
+
+#endif

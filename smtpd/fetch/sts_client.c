@@ -1,0 +1,155 @@
+/* Questions to `fetch` under way; see sts_client.h. */
+#include "smtpd/fetch/sts_client.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <utlist.h>
+
+#include "common/turn.h"
+
+enum {
+    TRIES_MAX = 2,     /* what ends fetch twice does not come a third time */
+    RETURN_MS = 10000, /* so long a fetch that died may take to come back */
+};
+
+struct sts_inquiry {
+    struct sts_inquiry *prev, *next;
+    uint64_t request;
+    uint64_t by_ms; /* then it is answered without an answer */
+    uint32_t peer;  /* of the fetch that has it; 0: none */
+    unsigned tries; /* times that it was sent */
+    char domain[DNS_NAME_MAX + 1];
+    sts_answered *answered;
+    void *owner;
+};
+
+static void answer(struct sts_client *client, struct sts_inquiry *inquiry, enum fetch_status status,
+                   struct slice text)
+{
+    DL_DELETE(client->questions, inquiry);
+    inquiry->answered(inquiry->owner, status, text);
+    free(inquiry);
+}
+
+/* An owner that is told may ask and cancel, so each round begins at the front. */
+static void on_timer(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+    (void)events;
+    struct sts_client *client = watcher->data;
+    uint64_t now_ms = turn_now_ms(), next_ms = UINT64_MAX;
+    struct sts_inquiry *inquiry = client->questions;
+    while (inquiry) {
+        if (inquiry->by_ms <= now_ms) {
+            answer(client, inquiry, FETCH_UNKNOWN, SLICE("the role fetch does not answer"));
+            inquiry = client->questions;
+            next_ms = UINT64_MAX;
+            continue;
+        }
+        next_ms = inquiry->by_ms < next_ms ? inquiry->by_ms : next_ms;
+        inquiry = inquiry->next;
+    }
+    ev_timer_stop(loop, watcher);
+    if (next_ms == UINT64_MAX)
+        return;
+    ev_timer_set(watcher, (double)(next_ms - now_ms) / 1000.0 + 0.001, 0.0);
+    ev_timer_start(loop, watcher);
+}
+
+static void look_at_once(struct sts_client *client)
+{
+    ev_timer_stop(client->role->loop, &client->timer);
+    ev_timer_set(&client->timer, 0.0, 0.0);
+    ev_timer_start(client->role->loop, &client->timer);
+}
+
+void sts_client_init(struct sts_client *client, struct role *role)
+{
+    *client = (struct sts_client){.role = role};
+    ev_init(&client->timer, on_timer);
+    client->timer.data = client;
+}
+
+/* To that fetch; where there is none, or it does not take it, the next one has a short time to
+ * come.
+ */
+static void send_question(struct sts_inquiry *inquiry, struct role_peer *fetch)
+{
+    struct slice domain = slice_of_string(inquiry->domain);
+    struct fetch_policy question = {
+        .header = {.type = FETCH_POLICY, .request = inquiry->request},
+        .domain_octets = (uint16_t)domain.len,
+    };
+    if (fetch
+        && ipc_send_record(&fetch->channel, &question.header, sizeof(question), domain, NULL)) {
+        inquiry->by_ms = turn_now_ms() + STS_WAIT_MS;
+        inquiry->peer = fetch->number;
+        inquiry->tries++;
+    } else {
+        inquiry->by_ms = turn_now_ms() + RETURN_MS;
+    }
+}
+
+struct sts_inquiry *sts_ask(struct sts_client *client, const char *domain, sts_answered *answered,
+                            void *owner)
+{
+    struct sts_inquiry *inquiry = calloc(1, sizeof(*inquiry));
+    if (!inquiry)
+        return NULL;
+    inquiry->request = ++client->last_request;
+    snprintf(inquiry->domain, sizeof(inquiry->domain), "%s", domain);
+    inquiry->answered = answered;
+    inquiry->owner = owner;
+    DL_APPEND(client->questions, inquiry);
+    send_question(inquiry, role_find_peer(client->role, ROLE_FETCH));
+    look_at_once(client);
+    return inquiry;
+}
+
+void sts_cancel(struct sts_client *client, struct sts_inquiry *inquiry)
+{
+    DL_DELETE(client->questions, inquiry);
+    free(inquiry);
+}
+
+static bool on_answer(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    struct role_peer *peer = owner;
+    struct sts_client *client = peer->data;
+    const struct fetch_answer *record = packet->record;
+    struct slice text = ipc_packet_tail(packet, sizeof(*record));
+    if (!client || text.len != record->octets || record->status < FETCH_FOUND
+        || record->status > FETCH_UNKNOWN)
+        return error_set(error, ERROR_PEER, "malformed answer");
+    struct sts_inquiry *inquiry;
+    DL_SEARCH_SCALAR(client->questions, inquiry, request, record->header.request);
+    if (inquiry) /* else cancelled, or given up */
+        answer(client, inquiry, record->status, text);
+    return true;
+}
+
+const struct ipc_rule sts_client_rules[STS_CLIENT_RULES] = {
+    {FETCH_ANSWER, sizeof(struct fetch_answer), FETCH_ANSWER_MAX, 0, on_answer},
+};
+
+void sts_client_up(struct sts_client *client, struct role_peer *peer)
+{
+    struct sts_inquiry *inquiry;
+    peer->data = client;
+    DL_FOREACH (client->questions, inquiry)
+        if (inquiry->peer == 0)
+            send_question(inquiry, peer);
+}
+
+void sts_client_down(struct sts_client *client, struct role_peer *peer)
+{
+    struct sts_inquiry *inquiry;
+    peer->data = NULL;
+    DL_FOREACH (client->questions, inquiry)
+        if (inquiry->peer == peer->number) {
+            inquiry->peer = 0;
+            inquiry->by_ms = inquiry->tries < TRIES_MAX ? turn_now_ms() + RETURN_MS : 0;
+        }
+    if (client->questions)
+        look_at_once(client);
+}
