@@ -78,7 +78,9 @@ static struct name operator_name(struct slice host)
     host = slice_range(host, 0, slice_find_octet(host, ' '));
     if (host.len > 0 && host.ptr[host.len - 1] == '.')
         host.len--;
-    if (slice_starts_with(host, SLICE("[")))
+    bool is_address =
+        host.len > 0 && (host.ptr[0] == '[' || ascii_is_digit(host.ptr[host.len - 1]));
+    if (is_address)
         return clean_name(host);
     struct slice two = last_labels(host, 2);
     size_t dot = slice_find_octet(two, '.');

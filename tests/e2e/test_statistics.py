@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from sink import Sink
 
 @pytest.fixture
 def alone(make_house):
@@ -67,6 +68,38 @@ def test_refusals_by_class(alone):
         "unknown user": dict(by_us=1, by_others=0), "policy": dict(by_us=1, by_others=0)}
     assert found["days"][0]["refused"] == 2
     assert "nobody" not in json.dumps(found) and "elsewhere" not in json.dumps(found)
+
+
+def by_local_part(connection, line):
+    """unknown@ is refused, later@ is welcome the second time."""
+    if b"<unknown@" in line:
+        return b"550 5.1.1 who?"
+    if b"<later@" in line and not getattr(connection.sink, "seen", False):
+        connection.sink.seen = True
+        return b"450 4.2.1 busy"
+    return None
+
+
+def test_what_leaves_is_counted_too(make_house, certificate):
+    sink = Sink(certificate=certificate, answers={"RCPT": by_local_part})
+    house = make_house(settings={"relay": {"networks": "{ 127.0.0.0/8 }"}, "queue": {"retry": "300ms"}},
+                       extra=f"route far.example {{ host = 127.0.0.1 port = {sink.port} }}")
+    account = house.new_account()
+    try:
+        house.send([f"{who}@far.example" for who in ("here", "unknown", "later")], "Subject: s\n\nx\n",
+                   sender=account)
+        found = counted(house, lambda found: found["days"] and found["days"][0]["relayed"] == 2
+                        and found["days"][0]["delivered"] == 1, seconds=20)
+    finally:
+        sink.close()
+    sums = dict(accepted=3, delivered=0, relayed=2, deferred=1, bounced=1)
+    assert by_name(found["domains"])["far.example"] == sums
+    assert by_name(found["senders"])[account] == {**sums, "accepted": 1}
+    assert by_name(found["senders"])["<>"]["delivered"] == 1  # the report
+    assert by_name(found["operators"]) == {"127.0.0.1": dict(relayed=2, refused=2)}
+    assert by_name(found["refusals"]) == {
+        "unknown user": dict(by_us=0, by_others=1), "rate": dict(by_us=0, by_others=1)}
+    assert found["delay_ms"]["relayed"]["count"] == 2
 
 
 def test_for_people_and_as_csv(alone):

@@ -85,6 +85,8 @@ static void counts_each_event_where_it_belongs(void **state)
         {{ROLE_RELAY, "not_relayed", {"result", "host"}, {"4.4.1 no way", ""}}, "5:network:1 "},
         {{ROLE_RELAY, "not_relayed", {"result", "host"}, {"5.7.1 no", "[192.0.2.1]"}},
          "5:policy:1 4:[192.0.2.1]:5 "},
+        {{ROLE_RELAY, "not_relayed", {"result", "host"}, {"5.7.1 no", "192.0.2.1 [192.0.2.1]"}},
+         "5:policy:1 4:192.0.2.1:5 "},
         {{ROLE_QUEUE, "deferred", {"destination"}, {"y.test"}},
          "1::3 2:y.test:3 3:bob@here.test:3 "},
         {{ROLE_QUEUE, "failed", {"account"}, {"carol@y.test"}},
