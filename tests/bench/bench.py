@@ -15,7 +15,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "e2e"))
 
 from house import BUILD, House, children_of  # noqa: E402
-from rivals import Rivals, available  # noqa: E402
+from rivals import SINK_DOMAIN, Rivals, Sink, available  # noqa: E402
 
 LOAD = pathlib.Path(os.environ.get("STAFFETTA_LOAD", BUILD / "bench" / "load"))
 SCALE = float(os.environ.get("BENCH_SCALE", "1"))
@@ -34,14 +34,26 @@ SMTP_CASES = [
     ("same, 10 sessions, a connection each", 10, 3000, 4096, 1, 5),
 ]
 
+# The same to a server elsewhere: name, sessions, messages, recipients of each
+RELAY_CASES = [
+    ("SMTP to another server, 1 session, 4 KiB", 1, 1500, 1),
+    ("same, 10 sessions", 10, 5000, 1),
+    ("same, 40 sessions", 40, 5000, 1),
+    ("same, 10 sessions, 10 recipients", 10, 2000, 10),
+]
+
 
 class Staffetta(House):
     """The server itself, without a sanitizer, with the durability it always has."""
 
     DOMAIN = "bench.example"
 
-    def __init__(self):
+    def __init__(self, sink):
         super().__init__(
+            extra=f"""
+route "{SINK_DOMAIN}" {{ host = "127.0.0.1"  port = {sink.port}  tls = never }}
+relay {{ networks = {{ 127.0.0.0/8 }}  private-targets = yes }}
+""",
             services=("smtp", "imap", "imaps", "pop3"),
             settings={"limits": {"free-space": "1M", "connections-per-network": "5000",
                                  "unauthenticated-per-network": "1000",
@@ -105,6 +117,23 @@ def smtp_rate(server, sessions, messages, octets, per_connection):
     while sum(count_messages(server.maildir(a)) for a in ACCOUNTS) < before + messages:
         if time.monotonic() - start > DELIVERY_SECONDS:
             raise RuntimeError("not all messages were delivered")
+        time.sleep(0.01)
+    seconds = time.monotonic() - start
+    return messages / seconds, (cpu_seconds(server) - cpu) * 1000 / messages
+
+
+def relay_rate(server, sink, sessions, messages, recipients):
+    """Messages a second from the first connection until the last one has arrived elsewhere."""
+    messages = max(sessions, int(messages * SCALE))
+    before = sink.messages()
+    cpu = cpu_seconds(server)
+    start = time.monotonic()
+    words = [",".join(f"user{word}-{number}@{SINK_DOMAIN}" for number in range(recipients))
+             for word in range(40)]
+    load("smtp", server.ports["smtp"], sessions, messages, 4096, 0, *words)
+    while sink.messages() < before + messages:
+        if time.monotonic() - start > DELIVERY_SECONDS:
+            raise RuntimeError("not all messages were sent")
         time.sleep(0.01)
     seconds = time.monotonic() - start
     return messages / seconds, (cpu_seconds(server) - cpu) * 1000 / messages
@@ -216,12 +245,15 @@ def memory_per_idler_kib(server, tls):
 # --- The table
 
 
-def measures():
+def measures(sink):
     """(group, name, unit, function of a server, goal, whether less is better)"""
     rows = [("memory", "memory at rest", "KiB", memory_kib, 1, True)]
     for name, sessions, messages, octets, per_connection, goal in SMTP_CASES:
         rows.append(("smtp", name, "msg/s", lambda server, s=sessions, m=messages, o=octets,
                      p=per_connection: smtp_rate(server, s, m, o, p), goal, False))
+    for name, sessions, messages, recipients in RELAY_CASES if sink.process else []:
+        rows.append(("relay", name, "msg/s", lambda server, s=sessions, m=messages, r=recipients:
+                     relay_rate(server, sink, s, m, r), 3 if sessions > 1 else 1, False))
     rows += [
         ("pop3", "POP3 RETR + DELE", "msg/s", pop3_rate, 2, False),
         ("login", "IMAP login", "1/s", lambda server: login_rate(server, False), 2, False),
@@ -261,23 +293,25 @@ def measure_rival(rivals, measure):
 
 
 def main():
-    rivals = Rivals(ACCOUNTS) if available() else None
+    sink = Sink()
+    rivals = Rivals(ACCOUNTS, sink) if available() else None
     if not rivals:
         print("Postfix and Dovecot are not both installed, or this is not root: staffetta alone.")
-    staffetta = Staffetta()
+    staffetta = Staffetta(sink)
     servers = [staffetta] + ([rivals] if rivals else [])
     try:
         for server in servers:
             server.start()
         time.sleep(1)
         print(f"{'':42} {'staffetta':>22} {'Postfix, Dovecot':>22} {'better':>11} {'goal':>5}")
-        for _, name, unit, measure, goal, less_is_better in measures():
+        for _, name, unit, measure, goal, less_is_better in measures(sink):
             values = [measure(staffetta), measure_rival(rivals, measure) if rivals else None]
             print(f"{name + ' [' + unit + ']':42} {show(values[0]):>22} {show(values[1]):>22} "
                   f"{ratio(values[0], values[1], less_is_better):>11} {goal:>5}", flush=True)
     finally:
         for server in servers:
             server.stop()
+        sink.stop()
 
 
 if __name__ == "__main__":

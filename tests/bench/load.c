@@ -7,7 +7,8 @@
  *   load imap  PORT SESSIONS LOGINS PASSWORD USER...     (PORT with a leading "tls:" for TLS)
  *
  * MESSAGES and LOGINS are in all. PER_CONNECTION 0: one connection for all messages of a session.
- * Sessions take the recipients and users in turn. An unexpected answer ends it with status 1.
+ * Sessions take the recipients and users in turn; a recipient may be several, with ',' between
+ * them. An unexpected answer ends it with status 1.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -168,13 +169,23 @@ static void smtp_quit(struct client *client)
     client_close(client);
 }
 
+static void smtp_recipients(struct client *client, const char *recipients)
+{
+    while (*recipients) {
+        char line[512];
+        int octets = (int)strcspn(recipients, ",");
+        snprintf(line, sizeof(line), "RCPT TO:<%.*s>\r\n", octets, recipients);
+        put_text(client, line);
+        expect_reply(client, '2');
+        recipients += octets + (recipients[octets] == ',');
+    }
+}
+
 static void smtp_session(const char *port, long messages, size_t octets, long per_connection,
-                         const char *recipient)
+                         const char *recipients)
 {
     static struct client client;
     char *message = make_message(octets);
-    char envelope[512];
-    snprintf(envelope, sizeof(envelope), "RCPT TO:<%s>\r\n", recipient);
     for (long i = 0; i < messages; i++) {
         if (i == 0 || (per_connection && i % per_connection == 0)) {
             if (i > 0)
@@ -183,8 +194,7 @@ static void smtp_session(const char *port, long messages, size_t octets, long pe
         }
         put_text(&client, "MAIL FROM:<bench@elsewhere.example>\r\n");
         expect_reply(&client, '2');
-        put_text(&client, envelope);
-        expect_reply(&client, '2');
+        smtp_recipients(&client, recipients);
         put_text(&client, "DATA\r\n");
         expect_reply(&client, '3');
         put_text(&client, message);

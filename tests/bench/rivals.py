@@ -7,6 +7,7 @@ Dovecot runs as its manual advises where speed counts: login processes serve man
 import os
 import pathlib
 import pwd
+import re
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import time
 from house import children_of, free_ports, make_certificate
 
 MAIL_UID = 70099
+SINK_DOMAIN = "sink.example"
 MASTER_CF = """
 {port} inet n - n - 200 smtpd
 cleanup unix n - n - 0 cleanup
@@ -27,6 +29,7 @@ trace unix - - n - 0 bounce
 flush unix n - n 1000? 0 flush
 proxymap unix - - n - - proxymap
 virtual unix - n n - - virtual
+smtp unix - - n - - smtp
 error unix - - n - - error
 retry unix - - n - - error
 anvil unix - - n - 1 anvil
@@ -50,6 +53,9 @@ virtual_mailbox_maps = texthash:{here}/mailboxes
 virtual_uid_maps = static:{uid}
 virtual_gid_maps = static:{uid}
 virtual_minimum_uid = 100
+relay_domains = {sink_domain}
+transport_maps = texthash:{here}/transport
+mynetworks = 127.0.0.0/8
 smtpd_client_connection_count_limit = 0
 smtpd_client_connection_rate_limit = 0
 """
@@ -103,6 +109,32 @@ service pop3-login {{
 """
 
 
+class Sink:
+    """Postfix's smtp-sink: takes all mail and counts it. Without it `process` is None."""
+
+    def __init__(self):
+        self.port = free_ports(1)[0]
+        program = shutil.which("smtp-sink")
+        self.process = None
+        self.counts = tempfile.TemporaryFile()
+        if program and os.geteuid() == 0:
+            self.process = subprocess.Popen(
+                [program, "-c", "-u", "nobody", f"127.0.0.1:{self.port}", "1000"],
+                stdin=subprocess.DEVNULL, stdout=self.counts)
+
+    def messages(self):
+        octets = os.fstat(self.counts.fileno()).st_size
+        tail = os.pread(self.counts.fileno(), 200, max(0, octets - 200))
+        found = re.findall(rb"mesg=(\d+)", tail)
+        return int(found[-1]) if found else 0
+
+    def stop(self):
+        if self.process:
+            self.process.terminate()
+            self.process.wait()
+        self.counts.close()
+
+
 def available():
     return os.geteuid() == 0 and bool(shutil.which("postfix") and shutil.which("dovecot"))
 
@@ -110,7 +142,7 @@ def available():
 class Rivals:
     """Postfix takes mail on ports["smtp"] into the Maildirs that Dovecot serves."""
 
-    def __init__(self, accounts):
+    def __init__(self, accounts, sink):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="staffetta-rivals-"))
         self.directory.chmod(0o755)
         self.mail = self.directory / "mail"
@@ -120,10 +152,10 @@ class Rivals:
         self.ports = dict(zip(names, free_ports(len(names))))
         self.postfix = self.directory / "postfix"
         self.dovecot = self.directory / "dovecot"
-        self.write_postfix(accounts)
+        self.write_postfix(accounts, sink)
         self.write_dovecot()
 
-    def write_postfix(self, accounts):
+    def write_postfix(self, accounts, sink):
         here = self.postfix
         (here / "spool").mkdir(parents=True)
         (here / "data").mkdir()
@@ -136,7 +168,9 @@ class Rivals:
             home.mkdir(parents=True)
             os.chown(home.parent, MAIL_UID, MAIL_UID)
             os.chown(home, MAIL_UID, MAIL_UID)
-        (here / "main.cf").write_text(MAIN_CF.format(here=here, mail=self.mail, uid=MAIL_UID))
+        (here / "transport").write_text(f"{SINK_DOMAIN} smtp:[127.0.0.1]:{sink.port}\n")
+        (here / "main.cf").write_text(MAIN_CF.format(here=here, mail=self.mail, uid=MAIL_UID,
+                                                     sink_domain=SINK_DOMAIN))
         (here / "master.cf").write_text(MASTER_CF.format(port=f"127.0.0.1:{self.ports['smtp']}"))
 
     def write_dovecot(self):
