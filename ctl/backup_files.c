@@ -71,11 +71,22 @@ static bool save_text(int files_fd, const struct config_text *path, struct error
     return !path->text || path->text[0] != '/' || save_file(files_fd, path->text, error);
 }
 
+/* Without it bounces to senders that were rewritten before find nobody (common/auth/srs.h). */
+static bool save_srs_key(const struct config *config, int files_fd, struct error *error)
+{
+    char path[PATH_MAX];
+    int length = snprintf(path, sizeof(path), "%s/srs-key", config->state.text);
+    if (length < 0 || (size_t)length >= sizeof(path))
+        return error_set(error, ERROR_PERMANENT, "%s is too long", config->state.text);
+    return save_file(files_fd, path, error);
+}
+
 bool backup_files_save(const struct config *config, const char *config_path, int files_fd,
                        struct error *error)
 {
     bool saved = save_file(files_fd, config_path, error)
-                 && save_text(files_fd, &config->submission.sender_map, error);
+                 && save_text(files_fd, &config->submission.sender_map, error)
+                 && save_srs_key(config, files_fd, error);
     for (size_t i = 0; saved && i < config->domain_count; i++)
         saved = save_text(files_fd, &config->domains[i].aliases, error);
     for (size_t i = 0; saved && i < config->accounts_count; i++)

@@ -3,7 +3,7 @@
  *
  *   queue/     the queue's directory: database and long bodies
  *   journal/   the history's; missing where none is kept
- *   files/     configuration, accounts, aliases: each under its own path
+ *   files/     configuration, accounts, aliases, the key of rewritten senders: each under its path
  *
  * Who owns a database copies it, below its own directory (smtpd/queue/backup.h,
  * ctl/journal_backup.h), and the command takes it from there: nobody has more rights for it than he

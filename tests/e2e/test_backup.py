@@ -66,6 +66,7 @@ def test_what_waited_is_there_again(house):
     assert not (house.directory / "state/queue/backup").exists()
     assert not (house.directory / "state/journal/backup").exists()
     told(house, 4)
+    key = (house.directory / "state/srs-key").read_bytes()
     identity = house.events("queued")[0]["queue_id"]
     wipe(house)
     place.unlink()
@@ -75,6 +76,7 @@ def test_what_waited_is_there_again(house):
     assert subjects(house, account) == ["large", "small 0", "small 1", "small 2"]
     assert "hello" not in house.command("account", "list").stdout
     assert "taken from 127.0.0.1" in house.command("why", identity).stdout
+    assert (house.directory / "state/srs-key").read_bytes() == key
     # Numbers that were given after the backup are not given again.
     send(house, account, "new")
     house.wait_for_messages(account, 5)
