@@ -15,8 +15,7 @@
 
 enum {
     INQUIRIES_MAX = 4096,
-    TRANSFERS_MAX = 100, /* each has a socket and TLS */
-    FAILED_MAX = 1000,
+    TRANSFERS_MAX = 100,    /* each has a socket and TLS */
     FAILED_MS = 300 * 1000, /* RFC 8461 3.3: not tried again sooner */
     REFRESH_S = 86400,      /* RFC 8461 3.3, 10.2: looked at again once a day */
     PRUNE_S = 3600,
@@ -53,14 +52,6 @@ struct inquiry {
     bool is_renewal;  /* all have the cached policy already */
     bool is_transfer; /* counted in fetch->transfers */
     struct cached_policy cached;
-};
-
-/* A policy of that id could not be had. */
-struct failed_fetch {
-    UT_hash_handle hh;
-    uint64_t until_ms;
-    char id[STS_ID_MAX + 1];
-    char domain[DNS_NAME_MAX + 1];
 };
 
 static uint64_t now_s(void)
@@ -196,34 +187,27 @@ static void keep(struct inquiry *inquiry, const struct sts_policy *policy)
 
 static struct failed_fetch *find_failed(struct fetch *fetch, const char *domain)
 {
-    struct failed_fetch *failed;
-    HASH_FIND_STR(fetch->failed, domain, failed);
-    return failed;
+    for (size_t i = 0; i < FETCH_FAILED_MAX; i++)
+        if (slice_equal(slice_of_string(fetch->failed[i].domain), slice_of_string(domain)))
+            return &fetch->failed[i];
+    return NULL;
 }
 
-static void forget_failed(struct fetch *fetch, struct failed_fetch *failed)
+static struct failed_fetch *oldest_failed(struct fetch *fetch)
 {
-    HASH_DEL(fetch->failed, failed);
-    free(failed);
+    struct failed_fetch *oldest = &fetch->failed[0];
+    for (size_t i = 1; i < FETCH_FAILED_MAX; i++)
+        if (fetch->failed[i].until_ms < oldest->until_ms)
+            oldest = &fetch->failed[i];
+    return oldest;
 }
 
 static void remember_failed(struct inquiry *inquiry)
 {
-    struct fetch *fetch = inquiry->fetch;
-    struct failed_fetch *failed = find_failed(fetch, inquiry->domain);
-    if (!failed) {
-        if (HASH_COUNT(fetch->failed) >= FAILED_MAX)
-            forget_failed(fetch, fetch->failed); /* the oldest */
-        failed = calloc(1, sizeof(*failed));
-        if (!failed)
-            return;
-        memcpy(failed->domain, inquiry->domain, sizeof(failed->domain));
-        HASH_ADD_STR(fetch->failed, domain, failed);
-        if (!hash_table_holds(&failed->hh)) {
-            free(failed);
-            return;
-        }
-    }
+    struct failed_fetch *failed = find_failed(inquiry->fetch, inquiry->domain);
+    if (!failed)
+        failed = oldest_failed(inquiry->fetch);
+    memcpy(failed->domain, inquiry->domain, sizeof(failed->domain));
     memcpy(failed->id, inquiry->id, sizeof(failed->id));
     failed->until_ms = turn_now_ms() + FAILED_MS;
 }
@@ -460,25 +444,16 @@ static bool on_question(void *owner, struct ipc_packet *packet, struct error *er
     struct role_peer *peer = owner;
     const struct fetch_policy *record = packet->record;
     struct slice domain = ipc_packet_tail(packet, sizeof(*record));
-    char text[DNS_NAME_MAX + 1];
+    char text[DNS_NAME_MAX + 1] = "";
     if (domain.len != record->domain_octets || !dns_name_is_valid(domain))
         return error_set(error, ERROR_PEER, "malformed question");
     for (size_t i = 0; i < domain.len; i++)
         text[i] = (char)ascii_lower(domain.ptr[i]);
-    text[domain.len] = '\0';
     look_for(peer, text, record->header.request);
     return true;
 }
 
 /* ---- upkeep ---- */
-
-static void prune_failed(struct fetch *fetch)
-{
-    struct failed_fetch *failed, *next;
-    HASH_ITER (hh, fetch->failed, failed, next)
-        if (failed->until_ms <= turn_now_ms())
-            forget_failed(fetch, failed);
-}
 
 static void on_upkeep(struct ev_loop *loop, ev_timer *timer, int events)
 {
@@ -486,7 +461,6 @@ static void on_upkeep(struct ev_loop *loop, ev_timer *timer, int events)
     (void)events;
     struct error error;
     struct fetch *fetch = timer->data;
-    prune_failed(fetch);
     if (!fetch->cache)
         open_cache(fetch);
     if (!fetch->cache || (fetch->prune_at_s > now_s() && fetch->prune_at_s < now_s() + 2 * PRUNE_S))

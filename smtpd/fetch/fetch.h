@@ -18,7 +18,15 @@
 #include "smtpd/fetch/policy_request.h"
 
 struct inquiry;
-struct failed_fetch;
+
+/* A policy of that id could not be had. */
+struct failed_fetch {
+    uint64_t until_ms; /* not to be tried again sooner; turn_now_ms() */
+    char id[STS_ID_MAX + 1];
+    char domain[DNS_NAME_MAX + 1]; /* empty: a free place */
+};
+
+enum { FETCH_FAILED_MAX = 256 }; /* then the oldest is forgotten */
 
 struct fetch {
     struct role *role;
@@ -28,7 +36,7 @@ struct fetch {
     struct inquiry *inquiries;  /* by domain */
     size_t inquiry_count;
     size_t transfer_count;
-    struct failed_fetch *failed; /* by domain: not to be tried again for a while */
+    struct failed_fetch failed[FETCH_FAILED_MAX];
     uint64_t prune_at_s;
     ev_timer upkeep;
 };

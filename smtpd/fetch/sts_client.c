@@ -4,8 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <utlist.h>
-
+#include "common/hash_table.h"
 #include "common/turn.h"
 
 enum {
@@ -14,7 +13,7 @@ enum {
 };
 
 struct sts_inquiry {
-    struct sts_inquiry *prev, *next;
+    UT_hash_handle hh;
     uint64_t request;
     uint64_t by_ms; /* then it is answered without an answer */
     uint32_t peer;  /* of the fetch that has it; 0: none */
@@ -27,32 +26,35 @@ struct sts_inquiry {
 static void answer(struct sts_client *client, struct sts_inquiry *inquiry, enum fetch_status status,
                    struct slice text)
 {
-    DL_DELETE(client->questions, inquiry);
+    HASH_DEL(client->questions, inquiry);
     inquiry->answered(inquiry->owner, status, text);
     free(inquiry);
 }
 
-/* An owner that is told may ask and cancel, so each round begins at the front. */
+static struct sts_inquiry *find_first_due(const struct sts_client *client)
+{
+    struct sts_inquiry *first = client->questions;
+    for (struct sts_inquiry *at = first; at; at = at->hh.next)
+        if (at->by_ms < first->by_ms)
+            first = at;
+    return first;
+}
+
+/* One a turn of the loop: an owner that is told may ask and cancel. */
 static void on_timer(struct ev_loop *loop, ev_timer *watcher, int events)
 {
     (void)events;
     struct sts_client *client = watcher->data;
-    uint64_t now_ms = turn_now_ms(), next_ms = UINT64_MAX;
-    struct sts_inquiry *inquiry = client->questions;
-    while (inquiry) {
-        if (inquiry->by_ms <= now_ms) {
-            answer(client, inquiry, FETCH_UNKNOWN, SLICE("the role fetch does not answer"));
-            inquiry = client->questions;
-            next_ms = UINT64_MAX;
-            continue;
-        }
-        next_ms = inquiry->by_ms < next_ms ? inquiry->by_ms : next_ms;
-        inquiry = inquiry->next;
-    }
-    ev_timer_stop(loop, watcher);
-    if (next_ms == UINT64_MAX)
+    struct sts_inquiry *first = find_first_due(client);
+    uint64_t now_ms = turn_now_ms();
+    if (!first)
         return;
-    ev_timer_set(watcher, (double)(next_ms - now_ms) / 1000.0 + 0.001, 0.0);
+    bool is_due = first->by_ms <= now_ms;
+    double wait_s = is_due ? 0.0 : (double)(first->by_ms - now_ms) / 1000.0 + 0.001;
+    if (is_due)
+        answer(client, first, FETCH_UNKNOWN, SLICE("the role fetch does not answer"));
+    ev_timer_stop(loop, watcher); /* who asked meanwhile started it */
+    ev_timer_set(watcher, wait_s, 0.0);
     ev_timer_start(loop, watcher);
 }
 
@@ -100,7 +102,11 @@ struct sts_inquiry *sts_ask(struct sts_client *client, const char *domain, sts_a
     snprintf(inquiry->domain, sizeof(inquiry->domain), "%s", domain);
     inquiry->answered = answered;
     inquiry->owner = owner;
-    DL_APPEND(client->questions, inquiry);
+    HASH_ADD(hh, client->questions, request, sizeof(inquiry->request), inquiry);
+    if (!hash_table_holds(&inquiry->hh)) {
+        free(inquiry);
+        return NULL;
+    }
     send_question(inquiry, role_find_peer(client->role, ROLE_FETCH));
     look_at_once(client);
     return inquiry;
@@ -108,7 +114,7 @@ struct sts_inquiry *sts_ask(struct sts_client *client, const char *domain, sts_a
 
 void sts_cancel(struct sts_client *client, struct sts_inquiry *inquiry)
 {
-    DL_DELETE(client->questions, inquiry);
+    HASH_DEL(client->questions, inquiry);
     free(inquiry);
 }
 
@@ -122,7 +128,8 @@ static bool on_answer(void *owner, struct ipc_packet *packet, struct error *erro
         || record->status > FETCH_UNKNOWN)
         return error_set(error, ERROR_PEER, "malformed answer");
     struct sts_inquiry *inquiry;
-    DL_SEARCH_SCALAR(client->questions, inquiry, request, record->header.request);
+    HASH_FIND(hh, client->questions, &record->header.request, sizeof(record->header.request),
+              inquiry);
     if (inquiry) /* else cancelled, or given up */
         answer(client, inquiry, record->status, text);
     return true;
@@ -136,7 +143,7 @@ void sts_client_up(struct sts_client *client, struct role_peer *peer)
 {
     struct sts_inquiry *inquiry;
     peer->data = client;
-    DL_FOREACH (client->questions, inquiry)
+    for (inquiry = client->questions; inquiry; inquiry = inquiry->hh.next)
         if (inquiry->peer == 0)
             send_question(inquiry, peer);
 }
@@ -145,7 +152,7 @@ void sts_client_down(struct sts_client *client, struct role_peer *peer)
 {
     struct sts_inquiry *inquiry;
     peer->data = NULL;
-    DL_FOREACH (client->questions, inquiry)
+    for (inquiry = client->questions; inquiry; inquiry = inquiry->hh.next)
         if (inquiry->peer == peer->number) {
             inquiry->peer = 0;
             inquiry->by_ms = inquiry->tries < TRIES_MAX ? turn_now_ms() + RETURN_MS : 0;

@@ -12,7 +12,7 @@ struct sts_inquiry;
 
 struct sts_client {
     struct role *role;
-    struct sts_inquiry *questions; /* under way, oldest first */
+    struct sts_inquiry *questions; /* under way, by request */
     uint64_t last_request;
     ev_timer timer;
 };

@@ -112,6 +112,23 @@ def test_nothing_can_be_known(relayed, status, text):
         assert result.wait_ms > 0 and not sink.connections
 
 
+def test_fetch_dies(tmp_path):
+    """The next one is asked once more; what ends that too waits."""
+    with Sink(["PIPELINING"]) as sink:
+        config = FAST.replace("relay {", "relay { private-targets = yes").replace("mta-sts = no", "mta-sts = yes")
+        relay = Relay(tmp_path, config + f"\nroute mx.example {{ port = {sink.port} }}\n")
+        resolver, fetch = Resolver(relay, RECORDS), relay.role.peer("fetch")
+        relay.send(destination="mx.example", recipients=["x@mx.example"])
+        resolver.serve(5)
+        for _ in range(2):
+            fetch.expect(FETCH_POLICY)
+            fetch.close()
+            fetch = relay.role.peer("fetch")
+        status, _, words, _, _ = relay.result().outcomes[0]
+        assert status == TEMPORARY and words.startswith("4.7.5 ") and "fetch does not answer" in words
+        relay.role.kill()
+
+
 def test_dane_goes_before(relayed, certificate):
     """RFC 8461 2: hosts with TLSA records are not asked about, and no policy makes up for a wrong one."""
     with Sink(TLS, certificate=certificate) as sink:
