@@ -139,23 +139,31 @@ const struct ipc_rule sts_client_rules[STS_CLIENT_RULES] = {
     {FETCH_ANSWER, sizeof(struct fetch_answer), FETCH_ANSWER_MAX, 0, on_answer},
 };
 
-void sts_client_up(struct sts_client *client, struct role_peer *peer)
+static void send_again(struct sts_inquiry *inquiry, struct role_peer *fetch)
 {
-    struct sts_inquiry *inquiry;
-    peer->data = client;
-    for (inquiry = client->questions; inquiry; inquiry = inquiry->hh.next)
-        if (inquiry->peer == 0)
-            send_question(inquiry, peer);
+    if (inquiry->tries < TRIES_MAX)
+        send_question(inquiry, fetch);
+    else
+        inquiry->by_ms = 0;
 }
 
+void sts_client_up(struct sts_client *client, struct role_peer *peer)
+{
+    peer->data = client;
+    for (struct sts_inquiry *at = client->questions; at; at = at->hh.next)
+        if (at->peer == 0)
+            send_again(at, peer);
+}
+
+/* The next one may be here before this one's end is seen. */
 void sts_client_down(struct sts_client *client, struct role_peer *peer)
 {
-    struct sts_inquiry *inquiry;
+    struct role_peer *other = role_find_peer(client->role, ROLE_FETCH);
     peer->data = NULL;
-    for (inquiry = client->questions; inquiry; inquiry = inquiry->hh.next)
-        if (inquiry->peer == peer->number) {
-            inquiry->peer = 0;
-            inquiry->by_ms = inquiry->tries < TRIES_MAX ? turn_now_ms() + RETURN_MS : 0;
+    for (struct sts_inquiry *at = client->questions; at; at = at->hh.next)
+        if (at->peer == peer->number) {
+            at->peer = 0;
+            send_again(at, other);
         }
     if (client->questions)
         look_at_once(client);
