@@ -2,6 +2,7 @@
 #include "smtpd/queue/bounce.h"
 
 #include "common/date.h"
+#include "common/ip_address.h"
 
 #define CRLF "\r\n"
 
@@ -272,9 +273,12 @@ static void append_peer(const struct bounce *bounce, struct buffer *out, struct 
 {
     if (peer.len == 0)
         return;
-    buffer_append(out, SLICE("Remote-MTA: dns; "));
-    append_clean(out, slice_range(peer, 0, slice_find_octet(peer, ' ')), bounce->utf8);
-    buffer_append(out, SLICE(CRLF));
+    struct slice name = slice_range(peer, 0, slice_find_octet(peer, ' '));
+    struct ip_address address;
+    bool is_address = ip_address_parse(name, &address); /* RFC 3464 2.1.2: in brackets then */
+    buffer_append_format(out, "Remote-MTA: dns; %s", is_address ? "[" : "");
+    append_clean(out, name, bounce->utf8);
+    buffer_append_format(out, "%s" CRLF, is_address ? "]" : "");
 }
 
 static void append_recipient(const struct bounce *bounce, struct buffer *out,

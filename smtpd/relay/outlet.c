@@ -12,9 +12,8 @@
 #include "smtpd/relay/routes.h"
 
 enum {
-    TRIES_MAX = 3,             /* of a message, by connections that break before it is sent */
-    WAIT_LEAST_MS = 60 * 1000, /* after a failure; doubled with each more */
-    WAIT_MOST_MS = 1800 * 1000,
+    TRIES_MAX = 3,              /* of a message, by connections that break before it is sent */
+    WAIT_MOST_MS = 1800 * 1000, /* after failures */
     WAIT_DOUBLINGS = 5,
     REMEMBERED_MS = 600 * 1000, /* without mail */
     AHEAD = 2,                  /* messages for each connection with PIPELINING */
@@ -53,12 +52,13 @@ unsigned outlet_window(const struct outlet *outlet)
     return most < RELAY_WINDOW_MAX ? most : RELAY_WINDOW_MAX;
 }
 
-/* Of 60 s to 30 min, a fifth more or less: many destinations that failed together (the line was
- * down) are not tried again together. */
+/* The first wait of queue.retry, doubled with each failure more, up to 30 min, a fifth more or
+ * less: many destinations that failed together (the line was down) are not tried again together. */
 static void wait_after_failure(struct outlet *outlet)
 {
     unsigned doublings = outlet->failures < WAIT_DOUBLINGS ? outlet->failures : WAIT_DOUBLINGS;
-    uint64_t wait_ms = (uint64_t)WAIT_LEAST_MS << doublings;
+    uint64_t first_ms = outlet->relay->role->config.queue.retry.items_ms[0];
+    uint64_t wait_ms = (first_ms < WAIT_MOST_MS ? first_ms : WAIT_MOST_MS) << doublings;
     if (wait_ms > WAIT_MOST_MS)
         wait_ms = WAIT_MOST_MS;
     wait_ms = wait_ms * 4 / 5 + randombytes_uniform((uint32_t)wait_ms * 2 / 5);

@@ -180,6 +180,19 @@ static void the_reply_of_a_peer_is_quoted(void **state)
     buffer_clear(&out);
 }
 
+static void a_peer_without_a_name_stands_in_brackets(void **state)
+{
+    (void)state;
+    const struct bounce_recipient recipients[] = {
+        {.address = SLICE("x@far.example"),
+         .text = {SLICE("5.1.1 unknown"), SLICE("550 no"), SLICE("192.0.2.1 [192.0.2.1]")}}};
+    struct bounce bounce = simple;
+    bounce.recipients = recipients;
+    struct buffer out = format(&bounce);
+    assert_true(contains(&out, "Remote-MTA: dns; [192.0.2.1]\r\n"));
+    buffer_clear(&out);
+}
+
 static void a_delay_says_until_when(void **state)
 {
     (void)state;
@@ -247,6 +260,7 @@ int main(void)
         cmocka_unit_test(internationalized),
         cmocka_unit_test(texts_cannot_forge_lines),
         cmocka_unit_test(the_reply_of_a_peer_is_quoted),
+        cmocka_unit_test(a_peer_without_a_name_stands_in_brackets),
         cmocka_unit_test(a_delay_says_until_when),
         cmocka_unit_test(postmaster_is_told_in_other_words),
         cmocka_unit_test(header_sections_end_at_the_empty_line),
