@@ -89,8 +89,11 @@ static void stop_connecting(struct peer *peer)
     fd_discard(&peer->fd);
 }
 
+/* Once: a stream that breaks while QUIT is written says so before that returns. */
 static void close_quietly(struct peer *peer)
 {
+    if (peer->state == PEER_OVER)
+        return;
     enter(peer, PEER_OVER);
     peer->handler->closed(peer, NULL);
 }
@@ -122,8 +125,10 @@ void peer_end_politely(struct peer *peer)
 {
     enter(peer, PEER_QUIT);
     stream_write(&peer->stream, SLICE("QUIT\r\n"));
-    stream_finish(&peer->stream, QUIT_LINGER_MS);
-    peer->handler->leaving(peer);
+    if (peer->state != PEER_OVER)
+        stream_finish(&peer->stream, QUIT_LINGER_MS);
+    if (peer->state != PEER_OVER)
+        peer->handler->leaving(peer);
 }
 
 /* ---- EHLO, STARTTLS ---- */

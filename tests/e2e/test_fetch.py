@@ -146,11 +146,11 @@ def test_policy_that_is_over_does_not_count(start, certificate):
 
 def test_renewed_in_the_middle_of_its_life(start, certificate):
     """Who asks then has the cached one at once."""
-    with PolicyHost(certificate, policy("mx.sts.example", max_age=4)) as host:
+    with PolicyHost(certificate, policy("mx.sts.example", max_age=10)) as host:
         fetch = start(host.address)
         fetch.ask()
         first, host.text = host.text, policy("mx2.sts.example")
-        time.sleep(3.1)  # half of max_age, and a second
+        time.sleep(6.1)  # half of max_age, and a second
         assert fetch.ask() == (FOUND, first)
         while len(host.asked) < 2:
             if select.select([fetch.resolver.sock], [], [], 0.05)[0]:

@@ -14,7 +14,7 @@ import pytest
 
 from house import BUILD, make_certificate
 from one_role import DESCRIPTOR_DIRECTORY, ROLE_DESCRIPTOR, ROLE_STOP, Role
-from sink import CLOSE, STALL, Raw, Sink
+from sink import CLOSE, STALL, Close, Raw, Sink
 
 pytestmark = pytest.mark.skipif(not (BUILD / "libexec" / "smtpd-relay").exists(),
                                 reason="smtpd-relay is not built")
@@ -1021,3 +1021,19 @@ def test_dead_destinations_hold_up_nobody(start):
         results = {result.request: result for result in (relay.result() for _ in range(105))}
         assert [results[request].statuses for request in living] == [[DONE]] * 5
         assert sum(result.statuses == [TEMPORARY] for result in results.values()) == 100
+
+
+def test_an_idle_connection_is_reset_while_it_ends(start):
+    """Whichever comes first, our QUIT or their reset: it ends once, and the role as it should."""
+    def reset(connection, _):
+        connection.sock.sendall(b"250 2.0.0 taken\r\n421 4.3.2 closing\r\n")
+        connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        raise Close
+
+    for pause in (0, 0, 0, 0.001, 0.002, 0.005):
+        with Sink(answers={"DOT": reset}) as sink:
+            relay = start(sink)
+            relay.one()
+            time.sleep(pause)
+            relay.role.master.send(ROLE_STOP)
+            assert relay.role.wait() == 0
