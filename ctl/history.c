@@ -20,7 +20,7 @@ enum {
     KEY_MAX = HISTORY_NAME_MAX + HISTORY_ID_MAX + 32,
     MESSAGES_PER_PRUNE = 50,
     EVENTS_PER_MESSAGE = 2000, /* looked at in one prune; the rest in the next */
-    RECENT_NAMES = 8,          /* of the last events: not put a second time */
+    RECENT_NAMES = 64,         /* of the last events: not put a second time */
 };
 
 static const struct slice octets_key = {(const uint8_t *)"octets", 6};

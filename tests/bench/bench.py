@@ -36,7 +36,7 @@ SMTP_CASES = [
 
 # The same to a server elsewhere: name, sessions, messages, recipients of each
 RELAY_CASES = [
-    ("SMTP to another server, 1 session, 4 KiB", 1, 1500, 1),
+    ("SMTP to a sink, 1 session, 4 KiB", 1, 1500, 1),
     ("same, 10 sessions", 10, 5000, 1),
     ("same, 40 sessions", 40, 5000, 1),
     ("same, 10 sessions, 10 recipients", 10, 2000, 10),
