@@ -91,6 +91,21 @@ bool db_delete(struct db_tree *tree, struct slice key, struct error *error);
 /* Whether there is any key. */
 bool db_is_empty(struct db_tree *tree, bool *empty, struct error *error);
 
+/* Numbers as keys are ordered: the highest octet first, `octets` of them, at most 8. */
+static inline void db_append_number(struct buffer *key, uint64_t number, unsigned octets)
+{
+    for (unsigned i = octets; i-- > 0;)
+        buffer_append_octet(key, (uint8_t)(number >> (8 * i)));
+}
+
+static inline uint64_t db_parse_number(struct slice octets)
+{
+    uint64_t number = 0;
+    for (size_t i = 0; i < octets.len; i++)
+        number = number << 8 | octets.ptr[i];
+    return number;
+}
+
 /* Gives pages that are free back to the file system; for a tree that is nearly empty. Any thread;
  * the owner's transactions go first. */
 bool db_tree_compact(struct db_tree *tree, struct error *error);

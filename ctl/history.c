@@ -41,20 +41,6 @@ struct history {
 
 /* ---- keys ---- */
 
-static void put_number(struct buffer *key, uint64_t number, unsigned octets)
-{
-    for (unsigned i = octets; i-- > 0;)
-        buffer_append_octet(key, (uint8_t)(number >> (8 * i)));
-}
-
-static uint64_t get_number(struct slice octets)
-{
-    uint64_t number = 0;
-    for (size_t i = 0; i < octets.len; i++)
-        number = number << 8 | octets.ptr[i];
-    return number;
-}
-
 /* Id, NUL, time, number. */
 enum { EVENT_TAIL = 1 + 8 + 4 };
 
@@ -65,7 +51,7 @@ static struct slice id_of_event(struct slice key)
 
 static uint64_t time_of_event(struct slice key)
 {
-    return get_number(slice_range(key, key.len - EVENT_TAIL + 1, key.len - 4));
+    return db_parse_number(slice_range(key, key.len - EVENT_TAIL + 1, key.len - 4));
 }
 
 /* A name in one case, at most HISTORY_NAME_MAX octets of it, NUL, id. */
@@ -95,7 +81,7 @@ static bool read_octets(struct history *history, struct error *error)
 {
     if (!db_get(history->state, octets_key, &history->value, error))
         return error->kind == ERROR_NOT_FOUND;
-    history->octets = get_number(buffer_slice(&history->value));
+    history->octets = db_parse_number(buffer_slice(&history->value));
     return true;
 }
 
@@ -192,7 +178,7 @@ static bool write_octets(struct history *history, struct error *error)
 {
     uint8_t octets[8];
     struct buffer number = {.ptr = octets, .capacity = sizeof(octets), .limit = sizeof(octets)};
-    put_number(&number, history->octets, 8);
+    db_append_number(&number, history->octets, 8);
     return db_put(history->state, octets_key, buffer_slice(&number), error);
 }
 
@@ -292,8 +278,8 @@ static bool put_event(struct history *history, unsigned role_kind, struct slice 
     struct buffer key = {.ptr = octets, .capacity = KEY_MAX, .limit = KEY_MAX};
     buffer_append(&key, id);
     buffer_append_octet(&key, 0);
-    put_number(&key, entry->time_us, 8);
-    put_number(&key, history->number++, 4);
+    db_append_number(&key, entry->time_us, 8);
+    db_append_number(&key, history->number++, 4);
     buffer_reset(&history->value);
     buffer_append_octet(&history->value, (uint8_t)role_kind);
     buffer_append(&history->value, record);

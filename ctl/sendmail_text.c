@@ -5,40 +5,11 @@
 #include "common/date.h"
 #include "common/mime/header.h"
 #include "common/mime/header_address.h"
-#include "common/mime/token.h"
 #include "ctl/sendmail.h"
 
 enum { RECIPIENTS_MAX = 10000 };
 
 /* --- Addresses -------------------------------------------------------------------------------- */
-
-static bool is_dot_string(struct slice local_part)
-{
-    bool after_atext = false;
-    for (size_t i = 0; i < local_part.len; i++) {
-        bool atext = token_is(local_part.ptr[i], TOKEN_ATEXT);
-        if (!atext && (local_part.ptr[i] != '.' || !after_atext))
-            return false;
-        after_atext = atext;
-    }
-    return after_atext;
-}
-
-/* As SMTP writes it: the header's quotes are gone, and come back where needed. */
-static void append_local_part(struct buffer *text, struct slice local_part)
-{
-    if (is_dot_string(local_part)) {
-        buffer_append(text, local_part);
-        return;
-    }
-    buffer_append_octet(text, '"');
-    for (size_t i = 0; i < local_part.len; i++) {
-        if (local_part.ptr[i] == '"' || local_part.ptr[i] == '\\')
-            buffer_append_octet(text, '\\');
-        buffer_append_octet(text, local_part.ptr[i]);
-    }
-    buffer_append_octet(text, '"');
-}
 
 /* The address in the arena. A name without a domain is of ours, and no mistake here. */
 static bool complete(struct sendmail *mail, const struct header_address *written,
@@ -46,14 +17,14 @@ static bool complete(struct sendmail *mail, const struct header_address *written
 {
     struct buffer text = BUFFER_WITH_LIMIT(ADDRESS_LIMIT);
     struct address parsed;
-    append_local_part(&text, written->local_part);
+    header_address_append_local_part(&text, written->local_part);
     buffer_append_octet(&text, '@');
     if (written->domain.len > 0)
         buffer_append(&text, written->domain);
     else
         buffer_append_string(&text, mail->domain);
     /* To the reader of headers a name alone is malformed. */
-    bool is_name = written->domain.len == 0 && is_dot_string(written->local_part);
+    bool is_name = written->domain.len == 0 && header_address_is_dot_string(written->local_part);
     bool valid = !text.failed && (!written->malformed || is_name)
                  && address_parse_mailbox(buffer_slice(&text), &parsed, NULL);
     *address = valid ? arena_copy(&mail->arena, buffer_slice(&text)) : slice_of(NULL, 0);
@@ -143,7 +114,8 @@ static void append_from(const struct sendmail *mail, struct buffer *text)
 {
     buffer_append_string(text, "From: ");
     if (mail->name.len > 0) {
-        append_local_part(text, mail->name); /* quoted, as a local part is, where it must be */
+        header_address_append_local_part(
+            text, mail->name); /* quoted, as a local part is, where it must be */
         buffer_append_octet(text, ' ');
     }
     buffer_append_octet(text, '<');

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "common/db.h"
 #include "common/hash_table.h"
 #include "common/size.h"
 
@@ -63,24 +64,10 @@ struct statistics {
 
 /* ---- keys and values ---- */
 
-static void put_number(struct buffer *out, uint64_t number, unsigned octets)
-{
-    for (unsigned i = octets; i-- > 0;)
-        buffer_append_octet(out, (uint8_t)(number >> (8 * i)));
-}
-
-static uint64_t get_number(struct slice octets)
-{
-    uint64_t number = 0;
-    for (size_t i = 0; i < octets.len; i++)
-        number = number << 8 | octets.ptr[i];
-    return number;
-}
-
 static size_t format_key(uint8_t key[KEY_MAX], const struct statistics_row *row)
 {
     struct buffer out = {.ptr = key, .capacity = KEY_MAX, .limit = KEY_MAX};
-    put_number(&out, row->day, DAY_OCTETS);
+    db_append_number(&out, row->day, DAY_OCTETS);
     buffer_append_octet(&out, (uint8_t)row->table);
     buffer_append(&out, slice_range(row->name, 0, STATISTICS_NAME_MAX));
     buffer_append_octet(&out, 0);
@@ -92,11 +79,11 @@ static bool parse_row(struct slice key, struct slice value, struct statistics_ro
 {
     if (key.len < KEY_SMALLEST || value.len != 8)
         return false;
-    row->day = (uint32_t)get_number(slice_range(key, 0, DAY_OCTETS));
+    row->day = (uint32_t)db_parse_number(slice_range(key, 0, DAY_OCTETS));
     row->table = key.ptr[DAY_OCTETS];
     row->name = slice_range(key, DAY_OCTETS + 1, key.len - 2);
     row->index = key.ptr[key.len - 1];
-    row->count = get_number(value);
+    row->count = db_parse_number(value);
     return row->table < STATISTICS_TABLES;
 }
 
@@ -351,7 +338,7 @@ static bool read_counter(struct statistics *statistics, struct slice key, uint64
     *count = 0;
     if (!db_get(statistics->tree, key, &statistics->value, error))
         return error->kind == ERROR_NOT_FOUND;
-    *count = get_number(buffer_slice(&statistics->value));
+    *count = db_parse_number(buffer_slice(&statistics->value));
     return true;
 }
 
@@ -369,7 +356,7 @@ static bool write_counter(struct statistics *statistics, const struct statistics
         return true;
     if (before == 0)
         statistics->day_rows.rows[row->table]++;
-    put_number(&value, before + row->count, 8);
+    db_append_number(&value, before + row->count, 8);
     return db_put(statistics->tree, key, buffer_slice(&value), error);
 }
 
@@ -427,7 +414,7 @@ bool statistics_prune(struct statistics *statistics, uint64_t now_us, uint64_t a
             good = error->kind == ERROR_NOT_FOUND;
             break;
         }
-        if (get_number(slice_range(key, 0, DAY_OCTETS)) >= first_kept)
+        if (db_parse_number(slice_range(key, 0, DAY_OCTETS)) >= first_kept)
             break;
         good = db_delete(statistics->tree, key, error);
     }
@@ -445,7 +432,7 @@ bool statistics_read(struct statistics *statistics, uint32_t first_day, statisti
     struct statistics_row row;
     uint8_t from[DAY_OCTETS];
     struct buffer first = {.ptr = from, .capacity = DAY_OCTETS, .limit = DAY_OCTETS};
-    put_number(&first, first_day, DAY_OCTETS);
+    db_append_number(&first, first_day, DAY_OCTETS);
     db_cursor_init(&cursor, statistics->tree, buffer_slice(&first), BULK_OCTETS);
     bool more = true, got = true;
     while (more && (got = db_cursor_next(&cursor, &key, &value, error)))

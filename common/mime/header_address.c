@@ -310,3 +310,30 @@ bool header_address_next(struct header_address_reader *reader, struct header_add
     };
     return !reader->text.failed;
 }
+
+bool header_address_is_dot_string(struct slice local_part)
+{
+    bool after_atext = false;
+    for (size_t i = 0; i < local_part.len; i++) {
+        bool atext = token_is(local_part.ptr[i], TOKEN_ATEXT);
+        if (!atext && (local_part.ptr[i] != '.' || !after_atext))
+            return false;
+        after_atext = atext;
+    }
+    return after_atext;
+}
+
+void header_address_append_local_part(struct buffer *text, struct slice local_part)
+{
+    if (header_address_is_dot_string(local_part)) {
+        buffer_append(text, local_part);
+        return;
+    }
+    buffer_append_octet(text, '"');
+    for (size_t i = 0; i < local_part.len; i++) {
+        if (local_part.ptr[i] == '"' || local_part.ptr[i] == '\\')
+            buffer_append_octet(text, '\\');
+        buffer_append_octet(text, local_part.ptr[i]);
+    }
+    buffer_append_octet(text, '"');
+}

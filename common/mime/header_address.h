@@ -54,4 +54,10 @@ static inline bool header_address_reader_failed(const struct header_address_read
     return reader->text.failed;
 }
 
+/* RFC 5321 4.1.2: atoms with dots between, which need no quotes. */
+bool header_address_is_dot_string(struct slice local_part);
+
+/* The local part as SMTP writes it: the header's quotes are gone, and come back where needed. */
+void header_address_append_local_part(struct buffer *text, struct slice local_part);
+
 #endif

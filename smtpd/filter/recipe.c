@@ -12,7 +12,6 @@
 #include "common/ip_address.h"
 #include "common/mime/header.h"
 #include "common/mime/header_address.h"
-#include "common/mime/token.h"
 #include "common/size.h"
 
 /* What the walk found. */
@@ -88,41 +87,13 @@ static bool cut(struct walk *walk, const struct header_field *field)
 
 /* --- From and Sender of a submission --- */
 
-static bool is_dot_string(struct slice local_part)
-{
-    bool after_atext = false;
-    for (size_t i = 0; i < local_part.len; i++) {
-        bool atext = token_is(local_part.ptr[i], TOKEN_ATEXT);
-        if (!atext && (local_part.ptr[i] != '.' || !after_atext))
-            return false;
-        after_atext = atext;
-    }
-    return after_atext;
-}
-
-/* The local part as SMTP writes it: the header's quotes are gone, and come back where needed. */
-static void append_local_part(struct buffer *text, struct slice local_part)
-{
-    if (is_dot_string(local_part)) {
-        buffer_append(text, local_part);
-        return;
-    }
-    buffer_append_octet(text, '"');
-    for (size_t i = 0; i < local_part.len; i++) {
-        if (local_part.ptr[i] == '"' || local_part.ptr[i] == '\\')
-            buffer_append_octet(text, '\\');
-        buffer_append_octet(text, local_part.ptr[i]);
-    }
-    buffer_append_octet(text, '"');
-}
-
 static bool report_address(struct walk *walk, const struct header_address *from, const char *name)
 {
     struct recipe *recipe = walk->recipe;
     struct buffer text = BUFFER_WITH_LIMIT(ADDRESS_LIMIT);
     struct address address;
     bool reported = false;
-    append_local_part(&text, from->local_part);
+    header_address_append_local_part(&text, from->local_part);
     buffer_append_octet(&text, '@');
     buffer_append(&text, from->domain);
     uint16_t octets = (uint16_t)text.len;

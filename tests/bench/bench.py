@@ -235,7 +235,7 @@ def memory_per_idler_kib(server, tls):
     wait_for_users_to_go(server)
     before = memory_kib(server)
     idlers = [Idler(server, ACCOUNTS[number % 20], tls) for number in range(200)]
-    time.sleep(1)
+    time.sleep(1)  # until both have given back what the logins took
     per_client = (memory_kib(server) - before) / len(idlers)
     for idler in idlers:
         idler.close()
@@ -302,7 +302,7 @@ def main():
     try:
         for server in servers:
             server.start()
-        time.sleep(1)
+        time.sleep(1)  # what a start costs is not measured
         print(f"{'':42} {'staffetta':>22} {'Postfix, Dovecot':>22} {'better':>11} {'goal':>5}")
         for _, name, unit, measure, goal, less_is_better in measures(sink):
             values = [measure(staffetta), measure_rival(rivals, measure) if rivals else None]

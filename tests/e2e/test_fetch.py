@@ -139,7 +139,7 @@ def test_policy_that_is_over_does_not_count(start, certificate):
     with PolicyHost(certificate, policy("mx.sts.example", max_age=1)) as host:
         fetch = start(host.address)
         assert fetch.ask()[0] == FOUND
-        time.sleep(2.1)
+        time.sleep(2.1)  # its life of a second is over, by whole seconds
         host.status = 404
         assert fetch.ask() == (NONE, "the policy host answers with status 404")
 

@@ -296,7 +296,7 @@ def test_who_is_silent_makes_room(make_house, service):
         "limits": {"unauthenticated-connections": 50, "unauthenticated-per-network": 5}})
     source = "127.0.5.1"
     held = [connect(house, service, source) for _ in range(5)]
-    time.sleep(1.1)
+    time.sleep(1.1)  # only who was silent for a second makes room
     with house.connect(service, source=source) as newcomer, \
             house.connect(service, source=source) as another:
         if service in PLAIN:
@@ -315,7 +315,7 @@ def test_a_thousand_idle_connections(stage, service):
     """First all from one network, which has a tenth of the places; then nearly all of those."""
     with unharmed(stage, growth=1000 * 24576) as watch:
         held = [connect(stage, service) for _ in range(1000)]
-        time.sleep(1.1)
+        time.sleep(1.1)  # only who was silent for a second makes room
         for _ in range(10):
             stage.connect(service).close()
         close_all(held)
@@ -561,7 +561,7 @@ def test_slow_writers(stage):
             for each in secret:
                 each.send(bytes([octet]))
             watch.look()
-            time.sleep(1)
+            time.sleep(1)  # an octet a second: what makes them slow
         watch.wait()
         assert sum(map(has_ended, plain + secret)) == 0
 
