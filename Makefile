@@ -24,7 +24,7 @@ SANITISE ?=
 CPPFLAGS += -I. -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I$(BUILD)/generated
 CFLAGS   += -std=gnu11 $(WARNINGS) $(OPTIMISE) $(HARDENING) $(SANITISE) -MMD -MP
 LDFLAGS  += -pie -Wl,-z,relro -Wl,-z,now -Wl,--as-needed $(SANITISE)
-LIBRARIES := -lev -lsodium -lssl -lcrypto -ldb-5.3 -lpam -lseccomp -lconfuse -lidn2 -lidn -lunistring -lunbound -lcurl -lresolv
+LIBRARIES := -lev -lsodium -lssl -lcrypto -ldb-5.3 -lpam -lseccomp -lconfuse -lidn2 -lidn -lunistring -lunbound -lcurl -lmicrohttpd -lresolv
 
 FOLDERS  := common storage smtpd imapd pop3d ctl
 sources   = $(sort $(shell find $(1) -name '*.c' ! -name '*_main.c'))
@@ -35,6 +35,7 @@ archive   = $(BUILD)/lib/lib$(1).a
 PROGRAMS := \
 	libexec/master:ctl/master_main.c:ctl,common \
 	libexec/journal:ctl/journal_main.c:ctl,common \
+	libexec/http:ctl/http_main.c:ctl,common \
 	libexec/auth:common/auth/auth_main.c:common \
 	libexec/check:common/auth/check_main.c:common \
 	libexec/keys:common/auth/keys_main.c:common \

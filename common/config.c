@@ -48,12 +48,13 @@ static const char *const service_names[CONFIG_SERVICES] = {
     [CONFIG_IMAPS] = "imaps",
     [CONFIG_POP3] = "pop3",
     [CONFIG_POP3S] = "pop3s",
+    [CONFIG_HTTP] = "http",
 };
 
 static const uint16_t service_ports[CONFIG_SERVICES] = {
     [CONFIG_SMTP] = 25,   [CONFIG_SUBMISSION] = 587, [CONFIG_SUBMISSIONS] = 465,
     [CONFIG_IMAP] = 143,  [CONFIG_IMAPS] = 993,      [CONFIG_POP3] = 110,
-    [CONFIG_POP3S] = 995,
+    [CONFIG_POP3S] = 995, [CONFIG_HTTP] = 9725,
 };
 
 const char *config_service_name(enum config_service service)
@@ -180,17 +181,30 @@ static const char *take_name(struct reader *reader, const cfg_t *cfg, size_t wil
     return copy;
 }
 
+/* What the house counts is for its own machine, if nothing else is written. */
+static void stay_on_loopback(struct reader *reader, struct config_addresses *addresses)
+{
+    struct ip_address *items = arena_alloc_array(&reader->config->arena, 2, sizeof(*items));
+    *addresses = (struct config_addresses){.items = items, .count = items ? 2 : 0};
+    if (!items)
+        return;
+    ip_address_parse(SLICE("127.0.0.1"), &items[0]);
+    ip_address_parse(SLICE("::1"), &items[1]);
+}
+
 static void take_service(struct reader *reader, const cfg_t *cfg, struct config_listen *listen)
 {
     for (unsigned i = 0; i < CONFIG_SERVICES; i++)
         if (strcmp(cfg->title, service_names[i]) == 0) {
             listen->service = i;
             listen->port = service_ports[i];
+            if (i == CONFIG_HTTP)
+                stay_on_loopback(reader, &listen->addresses);
             return;
         }
     config_mistakes_add(reader->mistakes, CONFIG_MISTAKE, line_of(cfg),
-                        "listen \"%.60s\": write smtp, submission, submissions, imap, imaps, pop3 "
-                        "or pop3s instead",
+                        "listen \"%.60s\": write smtp, submission, submissions, imap, imaps, "
+                        "pop3, pop3s or http instead",
                         cfg->title);
 }
 

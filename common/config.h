@@ -33,6 +33,7 @@ enum config_service {
     CONFIG_IMAPS,       /* 993 */
     CONFIG_POP3,        /* 110 */
     CONFIG_POP3S,       /* 995 */
+    CONFIG_HTTP,        /* 9725, what the house counts; on loopback alone */
     CONFIG_SERVICES,    /* how many there are */
 };
 

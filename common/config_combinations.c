@@ -68,6 +68,21 @@ static void check_certificates(const struct config *config, struct config_mistak
                 config->hostname ? config->hostname : "mail.example.org");
 }
 
+static void check_http(const struct config *config, struct config_mistakes *mistakes)
+{
+    for (size_t i = 0; i < config->listen_count; i++) {
+        const struct config_listen *listen = &config->listens[i];
+        for (size_t j = 0; listen->service == CONFIG_HTTP && j < listen->addresses.count; j++) {
+            char text[IP_ADDRESS_TEXT_SIZE];
+            if (!ip_address_is_loopback(&listen->addresses.items[j]))
+                config_mistakes_add(mistakes, CONFIG_MISTAKE, listen->line,
+                                    "listen http: %s is open to others, and http asks nobody who "
+                                    "he is: write 127.0.0.1 or ::1",
+                                    ip_address_format(&listen->addresses.items[j], text));
+        }
+    }
+}
+
 struct number {
     enum config_section_id section;
     const char *key;
@@ -156,6 +171,7 @@ void config_check_combinations(const struct config *config, const struct config_
     check_names_once(config, mistakes);
     check_ports_once(config, mistakes);
     check_certificates(config, mistakes);
+    check_http(config, mistakes);
     check_limits(&config->limits, lines, mistakes);
     check_throttle(&config->throttle, lines, mistakes);
     check_pop3(&config->pop3, lines, mistakes);

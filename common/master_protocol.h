@@ -38,6 +38,7 @@ enum master_record {
     ROLE_WATCHED, /* to deliver: whether somebody wants to hear of an account's new mail */
     ROLE_FEED,    /* to journal: the socket of one more role */
     ROLE_CONTROL, /* to queue, journal: an administrator's command */
+    ROLE_CENSUS,  /* to http: how many processes there are, and how they fare */
 
     MASTER_READY = 101,
     MASTER_TRAPPED, /* the SIGSYS handler's last words */
@@ -209,6 +210,21 @@ struct role_feed {
 enum { ROLE_CONTROL_LINE_MAX = 8192 };
 struct role_control {
     struct ipc_header header;
+};
+
+/* To http, every few seconds: what the master knows. `sessions` and the queue's counts are as of the
+ * last MASTER_COUNTS of each process. */
+struct role_census {
+    struct ipc_header header;
+    uint64_t started_s; /* the house, since 1970 */
+    uint64_t queued, held;
+    struct role_census_kind {
+        uint32_t wanted; /* processes that should stand; 0 for those of accounts */
+        uint32_t ready;
+        uint32_t restarts; /* since the start of the house */
+        uint32_t reserved;
+        uint64_t sessions;
+    } kinds[ROLE_KINDS]; /* by enum role_kind */
 };
 
 /* Sent by the SIGSYS handler; the process is gone right after. */

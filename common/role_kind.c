@@ -19,6 +19,7 @@ static const char *const names[ROLE_KINDS] = {
     [ROLE_RESOLVER] = "resolver",
     [ROLE_RELAY] = "smtpd-relay",
     [ROLE_FETCH] = "fetch",
+    [ROLE_HTTP] = "http",
 };
 
 const char *role_kind_name(enum role_kind kind)

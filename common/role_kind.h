@@ -24,6 +24,7 @@ enum role_kind {
     ROLE_RESOLVER,
     ROLE_RELAY,
     ROLE_FETCH,
+    ROLE_HTTP,
     ROLE_KINDS,
 };
 

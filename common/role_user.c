@@ -11,7 +11,7 @@ static const char *const suffixes[ROLE_KINDS] = {
     [ROLE_KEYS] = "keys",       [ROLE_SMTP] = "smtp",         [ROLE_SUBMISSION] = "submission",
     [ROLE_FILTER] = "filter",   [ROLE_QUEUE] = "queue",       [ROLE_IMAP_LOGIN] = "imap",
     [ROLE_POP3_LOGIN] = "pop3", [ROLE_RESOLVER] = "resolver", [ROLE_RELAY] = "relay",
-    [ROLE_FETCH] = "fetch",
+    [ROLE_FETCH] = "fetch",     [ROLE_HTTP] = "http",
 };
 
 const char *role_user_suffix(enum role_kind kind)

@@ -57,6 +57,8 @@ static bool takes_service(enum role_kind kind, enum config_service service)
     case CONFIG_POP3:
     case CONFIG_POP3S:
         return kind == ROLE_POP3_LOGIN;
+    case CONFIG_HTTP:
+        return kind == ROLE_HTTP;
     case CONFIG_SERVICES:
         break;
     }
@@ -69,16 +71,22 @@ bool birth_is_network_role(enum role_kind kind)
            || kind == ROLE_POP3_LOGIN;
 }
 
+static void send_listeners(struct process *process)
+{
+    const struct house *house = &process->master->house;
+    for (size_t i = 0; i < house->listener_count; i++)
+        if (takes_service(process->kind, house->listeners[i].section->service))
+            send_file(process, DESCRIPTOR_LISTENER, house->listeners[i].index,
+                      house->listeners[i].fd);
+}
+
 static void send_network_files(struct process *process)
 {
     const struct house *house = &process->master->house;
     for (size_t i = 0; i < house->config.certificate_count; i++)
         send_opened(process, DESCRIPTOR_CHAIN, (uint32_t)i,
                     house->config.certificates[i].chain.text, O_RDONLY);
-    for (size_t i = 0; i < house->listener_count; i++)
-        if (takes_service(process->kind, house->listeners[i].section->service))
-            send_file(process, DESCRIPTOR_LISTENER, house->listeners[i].index,
-                      house->listeners[i].fd);
+    send_listeners(process);
 }
 
 static void send_auth_files(struct process *process)
@@ -156,6 +164,8 @@ void birth_send_files(struct process *process)
         send_keys(process);
     else if (process->kind == ROLE_JOURNAL)
         send_log_file(process);
+    else if (process->kind == ROLE_HTTP)
+        send_listeners(process);
     else if (process->kind == ROLE_RELAY)
         send_passwords(process);
     else if (process->kind == ROLE_FETCH)

@@ -15,6 +15,8 @@ static void check_role_users(const struct config *config, struct config_mistakes
     for (unsigned kind = 0; kind < ROLE_KINDS; kind++) {
         struct role_user user;
         const char *suffix = role_user_suffix(kind);
+        if (kind == ROLE_HTTP && !config_has_service(config, CONFIG_HTTP))
+            continue; /* the users of an older version do as long as nothing new is asked for */
         if (*suffix && !role_user_find(config, kind, true, &user, NULL)) {
             first = first ? first : suffix;
             missing++;

@@ -136,15 +136,6 @@ void control_on_counts(struct master *master)
             answer_status(client);
 }
 
-static void ask_counts(struct master *master)
-{
-    struct process *process;
-    struct ipc_header question = {.type = ROLE_COUNT};
-    DL_FOREACH (master->processes, process)
-        if (process->ready && !process->asked)
-            process->asked = process_send(process, &question, sizeof(question), slice_of(NULL, 0));
-}
-
 /* --- The verbs ------------------------------------------------------------------------------- */
 
 static void on_status(struct control_client *client)
@@ -153,7 +144,7 @@ static void on_status(struct control_client *client)
     ev_timer_stop(client->master->loop, &client->patience);
     ev_timer_set(&client->patience, role_patience_s, 0);
     ev_timer_start(client->master->loop, &client->patience);
-    ask_counts(client->master);
+    process_ask_counts(client->master);
     control_on_counts(client->master);
 }
 

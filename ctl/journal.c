@@ -122,16 +122,23 @@ static void open_history(struct journal *journal)
                                             .octets_max = config->log.history_octets,
                                             .on_message = on_history_message,
                                             .context = journal};
-    if (config->log.history_ms > 0 && !history_open(&options, &journal->history, &error))
+    if (config->log.history_ms == 0)
+        return;
+    if (history_open(&options, &journal->history, &error))
+        statistics_tell(history_statistics(journal->history), metrics_add, &journal->metrics);
+    else
         LOG(&journal->role->log, LOG_ERROR, "history_not_opened", log_failure(&error));
 }
 
 static void note(struct journal *journal, const struct journal_feed *feed, struct slice record,
                  const struct log_entry *entry)
 {
+    static const struct statistics_origin nothing = {0};
     struct error error;
-    if (!journal->history)
+    if (!journal->history) {
+        statistics_count(feed->kind, entry, &nothing, metrics_add, &journal->metrics);
         return;
+    }
     if (!history_note(journal->history, feed->kind, record, entry, &error))
         lose_history(journal, &error);
     journal->noted = true;
@@ -183,6 +190,7 @@ static void on_second(struct ev_loop *loop, ev_timer *watcher, int events)
     if (journal->history && now_s >= journal->next_prune_s)
         prune(journal, now_s);
     journal->noted = false;
+    metrics_send(&journal->metrics, journal->role);
 }
 
 /* --- `staffetta why` ------------------------------------------------------------------------- */
@@ -315,6 +323,7 @@ static bool take_event(struct journal_feed *feed, uint8_t *record, bool *more)
     if (got == 0 || !log_entry_parse(slice_of(record, (size_t)got), &entry, NULL))
         return false; /* who speaks nonsense is not heard any more */
     put_line(feed->journal, feed, &entry);
+    metrics_hear(&feed->journal->metrics, &entry);
     note(feed->journal, feed, slice_of(record, (size_t)got), &entry);
     return true;
 }
@@ -434,8 +443,21 @@ static const struct ipc_rule orders[] = {
      sizeof(struct role_control) + ROLE_CONTROL_LINE_MAX, 1, on_control},
 };
 
+/* http hears and says nothing. */
+static const struct role_link links[] = {{ROLE_HTTP, NULL, 0}};
+
+static void peer_up(struct role_peer *peer)
+{
+    struct journal *journal = peer->role->state;
+    journal->metrics.changed = true; /* for this one all of it is new */
+    metrics_send(&journal->metrics, peer->role);
+}
+
 const struct role_spec journal_role = {
     .sandbox = {.calls = SANDBOX_LOOP | SANDBOX_FILES, .files = SANDBOX_WRITE_FILES},
+    .links = links,
+    .link_count = ARRAY_LENGTH(links),
+    .peer_up = peer_up,
     .orders = orders,
     .order_count = sizeof(orders) / sizeof(orders[0]),
     .prepare = prepare,

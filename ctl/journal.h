@@ -9,6 +9,7 @@
 
 #include "common/role.h"
 #include "ctl/journal_backup.h"
+#include "ctl/metrics_count.h"
 
 struct journal_feed;
 struct history;
@@ -24,7 +25,8 @@ struct journal {
     ev_timer second;
     uint64_t next_prune_s, next_open_s; /* on the loop's clock */
     bool noted;                         /* since the last second */
-    uint64_t lost;                      /* lines that could not be written */
+    struct metrics metrics;
+    uint64_t lost; /* lines that could not be written */
     struct journal_backup backup;
 };
 

@@ -49,6 +49,7 @@ void master_count_wanted(struct master *master)
         [ROLE_FETCH] = (smtp || submission) && master->house.config.relay.mta_sts,
         [ROLE_IMAP_LOGIN] = imap ? processes->imap_login : 0,
         [ROLE_POP3_LOGIN] = pop3 ? processes->pop3_login : 0,
+        [ROLE_HTTP] = has_service(master, CONFIG_HTTP, CONFIG_HTTP),
     };
     for (unsigned kind = 0; kind < ROLE_KINDS; kind++)
         master->standing[kind].wanted = wanted[kind];
@@ -178,6 +179,7 @@ int master_run(const char *config_path)
     watch_signals(&master);
     master_count_wanted(&master);
     process_fill_all(&master);
+    census_start(&master);
     ev_run(master.loop, 0);
     control_close(&master);
     house_close(&master.house);

@@ -10,6 +10,7 @@
  *   wiring.c      who is connected with whom
  *   listeners.c   listening sockets
  *   admission.c   per-account processes: deliver, mailbox, maildrop
+ *   census.c      what http is told of all of them
  *   control.c     the control socket of `staffetta status`, `reload`, `stop`
  *   reload.c      a new configuration: checked by a child, then taken or refused
  *
@@ -126,6 +127,7 @@ struct master {
     ev_io control_readable;
     struct control_client *control_clients;
     struct drop drop;
+    ev_timer census;
     ev_child check; /* of a reload under way; active while it runs */
 };
 
@@ -161,6 +163,7 @@ bool process_send_with(struct process *process, struct ipc_header *head, size_t 
 struct process *process_find(struct master *master, enum role_kind kind, uint32_t number);
 void process_fill(struct master *master, enum role_kind kind); /* starts what is missing */
 void process_fill_all(struct master *master);
+void process_ask_counts(struct master *master); /* all that are ready; see `asked` */
 void process_ask_to_stop(struct process *process);
 void process_stop_next(struct master *master); /* the next wave, or the end of the loop */
 
@@ -196,6 +199,9 @@ bool admission_on_target(void *owner, struct ipc_packet *packet, struct error *e
 bool admission_on_changed(void *owner, struct ipc_packet *packet, struct error *error);
 bool admission_on_idle(void *owner, struct ipc_packet *packet, struct error *error);
 void admission_forget(struct process *process); /* it is dead */
+
+/* --- census.c */
+void census_start(struct master *master);
 
 /* --- control.c */
 bool control_open(struct master *master, struct error *error);

@@ -58,6 +58,7 @@ static const struct nature natures[ROLE_KINDS] = {
     [ROLE_RESOLVER] = {"resolver", STOP_HELPERS, false, true, false},
     [ROLE_RELAY] = {"smtpd-relay", STOP_HELPERS, false, true, false},
     [ROLE_FETCH] = {"fetch", STOP_HELPERS, false, true, false},
+    [ROLE_HTTP] = {"http", STOP_CLIENTS, false, true, false},
 };
 
 bool process_is_per_account(enum role_kind kind)
@@ -519,6 +520,15 @@ struct process *process_start(struct master *master, enum role_kind kind,
     LOG(&master->log, LOG_DEBUG, "role_started", log_text("role", role_kind_name(kind)),
         log_number("number", process->number), log_number("pid", process->pid));
     return process;
+}
+
+void process_ask_counts(struct master *master)
+{
+    struct process *process;
+    struct ipc_header question = {.type = ROLE_COUNT};
+    DL_FOREACH (master->processes, process)
+        if (process->ready && !process->asked)
+            process->asked = process_send(process, &question, sizeof(question), slice_of(NULL, 0));
 }
 
 void process_ask_to_stop(struct process *process)

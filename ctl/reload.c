@@ -6,7 +6,8 @@
  *   auth, queue, journal,     are told (ROLE_RELOAD) and live on
  *   fetch
  *   keys, filter, sessions,   new ones are started; the old ones take nothing new and end when
- *   logins, resolver, relay   their last connection does
+ *   logins, resolver, relay,  their last connection does
+ *   http
  *   deliver, mailbox,         live on; the next one started has the new configuration
  *   maildrop, check
  */
@@ -30,6 +31,7 @@ static bool is_replaced(enum role_kind kind)
     case ROLE_POP3_LOGIN:
     case ROLE_RESOLVER:
     case ROLE_RELAY:
+    case ROLE_HTTP:
         return true;
     default:
         return false;

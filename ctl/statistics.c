@@ -54,6 +54,8 @@ struct statistics {
     struct db_tree *tree;
     statistics_find_origin *find_origin;
     void *context;
+    statistics_emit *also;
+    void *also_context;
     struct counter *waiting;
     struct orphan *orphans;
     size_t orphan_count;
@@ -105,6 +107,12 @@ bool statistics_open(struct db *db, statistics_find_origin *find_origin, void *c
     }
     *opened = statistics;
     return true;
+}
+
+void statistics_tell(struct statistics *statistics, statistics_emit *also, void *also_context)
+{
+    statistics->also = also;
+    statistics->also_context = also_context;
 }
 
 static void forget_waiting(struct statistics *statistics)
@@ -220,7 +228,8 @@ static bool add(void *context, enum statistics_table table, struct slice name, u
         }
     }
     counter->count++;
-    return true;
+    const struct statistics *statistics = noting->statistics;
+    return !statistics->also || statistics->also(statistics->also_context, table, name, index);
 }
 
 static uint32_t day_of(uint64_t time_us, uint64_t now_us)

@@ -27,6 +27,9 @@ typedef bool statistics_find_origin(void *context, struct slice id,
 
 bool statistics_open(struct db *db, statistics_find_origin *find_origin, void *context,
                      struct statistics **statistics, struct error *error);
+
+/* From now on `also` is called, too, for whatever is counted. */
+void statistics_tell(struct statistics *statistics, statistics_emit *also, void *also_context);
 void statistics_free(struct statistics *statistics); /* before its db; NULL is fine */
 
 /* Counts the event, if it is of those that count: `record` is the one that `entry` was parsed from.

@@ -90,6 +90,9 @@ static struct name operator_name(struct slice host)
 
 /* ---- classes of refusals ---- */
 
+const char *const statistics_classes[STATISTICS_CLASSES] = {
+    "unknown user", "full", "policy", "authentication", "rate", "network", "other"};
+
 struct status {
     uint8_t kind; /* '4' or '5'; 0: none */
     uint64_t subject, detail;

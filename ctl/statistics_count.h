@@ -31,6 +31,10 @@ enum statistics_counter {
 
 enum statistics_refuser { STATISTICS_BY_US, STATISTICS_BY_OTHERS, STATISTICS_REFUSERS };
 
+/* The classes of refusals. */
+enum { STATISTICS_CLASSES = 7 };
+extern const char *const statistics_classes[STATISTICS_CLASSES];
+
 enum {
     STATISTICS_NAME_MAX = 128, /* octets; the rest of a longer name is cut */
     STATISTICS_SPANS = 128,
@@ -61,7 +65,7 @@ bool statistics_tells_origin(unsigned role_kind, const struct log_entry *entry, 
 bool statistics_count(unsigned role_kind, const struct log_entry *entry,
                       const struct statistics_origin *origin, statistics_emit *emit, void *context);
 
-/* "unknown user" and so on, by the enhanced status code (RFC 3463, RFC 7372, RFC 7505) that the
+/* One of statistics_classes, by the enhanced status code (RFC 3463, RFC 7372, RFC 7505) that the
  * text begins with; "other" where there is none. Static. */
 const char *statistics_refusal_class(struct slice text);
 

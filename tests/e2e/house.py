@@ -29,7 +29,7 @@ SERVICES = {
     "imaps": True,
     "pop3": False,
     "pop3s": True,
-}  # name: TLS from the first octet
+}  # name: TLS from the first octet; "http" is there only where a test names it
 UID_BASE = 70000
 START_SECONDS = 30
 STOP_SECONDS = 20
@@ -366,7 +366,7 @@ class House:
     def connect(self, service, **options):
         """A Conversation; TLS from the first octet where the service has it."""
         options.setdefault("server_name", "mail.test.example")
-        if SERVICES[service]:
+        if SERVICES.get(service):
             options.setdefault("tls", client_context())
         return Conversation("127.0.0.1", self.ports[service], **options)
 

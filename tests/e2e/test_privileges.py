@@ -7,12 +7,13 @@ import re
 import stat
 
 import pytest
-from house import PASSWORD, ROOT, UID_BASE
+from house import PASSWORD, ROOT, SERVICES, UID_BASE
 
 # Numbers of enum role_kind (common/role_kind.h); with uid-base they are the uids.
 KINDS = ["master", "journal", "auth", "check", "keys", "smtpd-session", "smtpd-submission",
          "smtpd-filter", "smtpd-queue", "smtpd-deliver", "imapd-login", "imapd-mailbox",
-         "pop3d-login", "pop3d-maildrop", "resolver", "smtpd-relay", "fetch"]
+         "pop3d-login", "pop3d-maildrop", "resolver", "smtpd-relay", "fetch",
+         "http"]
 MAIL_UID = UID_BASE + 50
 LIBRARIES = {"link OpenSSL": "libcrypto.so", "link Berkeley DB": "libdb-5.3.so", "link PAM": "libpam.so"}
 
@@ -42,8 +43,9 @@ def status(pid):
 
 
 @pytest.fixture(scope="module")
-def walk(house):
+def walk(make_module_house):
     """{role: pid} of a house in which every role is there, and that house."""
+    house = make_module_house(services=(*SERVICES, "http"))
     account = house.new_account()
     house.send(account, "Subject: walk\n\nhello\n")
     house.wait_for_messages(account, 1)
