@@ -5,6 +5,7 @@
 #ifndef CTL_COMMAND_H
 #define CTL_COMMAND_H
 
+#include <limits.h>
 #include <stdbool.h>
 
 #include "common/config.h"
@@ -47,7 +48,9 @@ enum command_status command_usage(const struct command *command, const char *arg
 bool command_ask(const struct command *command, const char *path, struct error *error);
 bool command_house_runs(const char *path);
 
-/* verb_run.c: checks, then becomes the master. */
+/* verb_run.c: checks, then becomes the master. Its path is
+ * "<directory of this executable>/libexec/master". */
+bool command_find_master(char path[PATH_MAX], struct error *error);
 enum command_status verb_run(const struct command *command);
 
 /* verb_check.c: [--running] the house runs, so its ports are taken. */
@@ -66,6 +69,7 @@ enum command_status verb_restore(const struct command *command);
 enum command_status verb_reload(const struct command *command);
 enum command_status verb_status(const struct command *command);
 enum command_status verb_stop(const struct command *command);
+enum command_status verb_upgrade(const struct command *command); /* to the version it is of */
 enum command_status verb_ask_role(const struct command *command);
 
 /* verb_sendmail.c: for programs that look for sendmail; its exit status is of sysexits.h. The word

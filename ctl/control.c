@@ -155,6 +155,17 @@ static void on_reload(struct control_client *client)
     reload_begin(client->master);
 }
 
+/* It is answered when the new version serves; its descriptor goes along. */
+static void on_upgrade(struct control_client *client)
+{
+    struct slice line = slice_of(client->line, client->line_octets);
+    struct slice path = slice_from(line, slice_find_octet(line, '\t') + 1);
+    int fd = client->fd;
+    client->fd = -1;
+    upgrade_begin(&client->master->upgrade, slice_range(path, 0, slice_find_octet(path, '\n')), fd);
+    end_client(client);
+}
+
 static void on_stop(struct control_client *client)
 {
     struct master *master = client->master;
@@ -188,10 +199,15 @@ static const struct verb {
     void (*handler)(struct control_client *client);
     enum role_kind role;
 } verbs[] = {
-    {"status", on_status, ROLE_MASTER}, {"reload", on_reload, ROLE_MASTER},
-    {"stop", on_stop, ROLE_MASTER},     {"queue", NULL, ROLE_QUEUE},
-    {"why", NULL, ROLE_JOURNAL},        {"statistics", NULL, ROLE_JOURNAL},
-    {"backup-queue", NULL, ROLE_QUEUE}, {"backup-journal", NULL, ROLE_JOURNAL},
+    {"status", on_status, ROLE_MASTER},
+    {"reload", on_reload, ROLE_MASTER},
+    {"stop", on_stop, ROLE_MASTER},
+    {"upgrade", on_upgrade, ROLE_MASTER},
+    {"queue", NULL, ROLE_QUEUE},
+    {"why", NULL, ROLE_JOURNAL},
+    {"statistics", NULL, ROLE_JOURNAL},
+    {"backup-queue", NULL, ROLE_QUEUE},
+    {"backup-journal", NULL, ROLE_JOURNAL},
 };
 
 static void on_line(struct control_client *client, struct slice line)
@@ -332,7 +348,29 @@ static bool make_parent(const char *path, struct error *error)
     return true;
 }
 
-bool control_open(struct master *master, struct error *error)
+static bool is_bound_to(int fd, const char *path)
+{
+    struct sockaddr_un name = {0};
+    socklen_t length = sizeof(name) - 1;
+    return getsockname(fd, (struct sockaddr *)&name, &length) == 0
+           && strcmp(name.sun_path, path) == 0;
+}
+
+static bool bind_socket(struct master *master, const struct sockaddr_un *address,
+                        struct error *error)
+{
+    const char *path = address->sun_path;
+    if (!make_parent(path, error) || !remove_stale(address, error))
+        return false;
+    master->control_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (master->control_fd < 0
+        || bind(master->control_fd, (const struct sockaddr *)address, sizeof(*address)) != 0
+        || chmod(path, 0600) != 0 || listen(master->control_fd, CLIENTS_MAX) != 0)
+        return error_errno(error, "control socket %s", path);
+    return true;
+}
+
+bool control_open(struct master *master, int inherited, struct error *error)
 {
     const char *path = master->house.config.control_socket.text;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -341,13 +379,13 @@ bool control_open(struct master *master, struct error *error)
         return error_set(error, ERROR_PERMANENT, "control socket: path is longer than %zu octets",
                          sizeof(address.sun_path) - 1);
     memcpy(address.sun_path, path, strlen(path));
-    if (!make_parent(path, error) || !remove_stale(&address, error))
+    if (inherited >= 0 && is_bound_to(inherited, path)) {
+        master->control_fd = fcntl(inherited, F_DUPFD_CLOEXEC, 0);
+        if (master->control_fd < 0)
+            return error_errno(error, "keep control socket");
+    } else if (!bind_socket(master, &address, error)) {
         return false;
-    master->control_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (master->control_fd < 0
-        || bind(master->control_fd, (struct sockaddr *)&address, sizeof(address)) != 0
-        || chmod(path, 0600) != 0 || listen(master->control_fd, CLIENTS_MAX) != 0)
-        return error_errno(error, "control socket %s", path);
+    }
     ev_io_init(&master->control_readable, on_connection, master->control_fd, EV_READ);
     master->control_readable.data = master;
     ev_io_start(master->loop, &master->control_readable);

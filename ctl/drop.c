@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -169,6 +170,15 @@ static void on_time(struct ev_loop *loop, ev_timer *watcher, int events)
         next(drop);
     else
         fd_discard(&fd);
+}
+
+/* What is not known to have been sent is sent by the next master. */
+void drop_end(struct drop *drop)
+{
+    if (ev_is_active(&drop->child))
+        kill(drop->child.pid, SIGKILL);
+    while (ev_is_active(&drop->child))
+        ev_run(drop->master->loop, EVRUN_ONCE);
 }
 
 bool drop_open(struct drop *drop, struct master *master, struct error *error)

@@ -106,7 +106,7 @@ static bool read_config(struct house *house, const char *path, struct error *err
     return parsed;
 }
 
-bool house_open(struct house *house, const struct master *master, const struct house *old,
+bool house_open(struct house *house, const struct master *master, const struct open_sockets *open,
                 struct error *error)
 {
     *house = (struct house){
@@ -119,7 +119,7 @@ bool house_open(struct house *house, const struct master *master, const struct h
     };
     return read_config(house, master->config_path, error)
            && open_state(house, master->is_root, error)
-           && make_mail_trees(house, master->is_root, error) && listeners_open(house, old, error);
+           && make_mail_trees(house, master->is_root, error) && listeners_open(house, open, error);
 }
 
 void house_close(struct house *house)

@@ -1,6 +1,6 @@
 /*
- * Listening sockets. They are bound once and live through reloads: an address that the new
- * configuration still has keeps its socket, so no connection is ever refused meanwhile.
+ * Listening sockets. They are bound once and live through reloads and upgrades: an address that the
+ * new configuration still has keeps its socket, so no connection is ever refused meanwhile.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,13 +13,32 @@
 
 enum { BACKLOG = 1024 };
 
-static const struct listener *find_old(const struct house *old, const struct listener *wanted)
+static bool is_bound_to(int fd, const struct listener *wanted)
 {
-    for (size_t i = 0; old && i < old->listener_count; i++)
-        if (old->listeners[i].section->port == wanted->section->port
-            && ip_address_equal(old->listeners[i].address, wanted->address))
-            return &old->listeners[i];
-    return NULL;
+    struct sockaddr_storage name;
+    socklen_t length = sizeof(name);
+    struct ip_address address;
+    uint16_t port;
+    if (getsockname(fd, (struct sockaddr *)&name, &length) != 0)
+        return false;
+    ip_address_from_sockaddr((struct sockaddr *)&name, &address, &port);
+    return port == wanted->section->port && ip_address_equal(&address, wanted->address);
+}
+
+static int find_open(const struct open_sockets *sockets, const struct listener *wanted)
+{
+    for (size_t i = 0; i < sockets->count; i++)
+        if (is_bound_to(sockets->fds[i], wanted))
+            return sockets->fds[i];
+    return -1;
+}
+
+struct open_sockets listeners_of(const struct house *house)
+{
+    struct open_sockets sockets = {.count = house->listener_count};
+    for (size_t i = 0; i < house->listener_count; i++)
+        sockets.fds[i] = house->listeners[i].fd;
+    return sockets;
 }
 
 static bool bind_socket(int fd, const struct listener *listener)
@@ -36,11 +55,12 @@ static bool bind_socket(int fd, const struct listener *listener)
     return bind(fd, (struct sockaddr *)&address, length) == 0 && listen(fd, BACKLOG) == 0;
 }
 
-static bool open_listener(struct listener *listener, const struct house *old, struct error *error)
+static bool open_listener(struct listener *listener, const struct open_sockets *open,
+                          struct error *error)
 {
-    const struct listener *kept = find_old(old, listener);
-    if (kept) {
-        listener->fd = fcntl(kept->fd, F_DUPFD_CLOEXEC, 0);
+    int kept = find_open(open, listener);
+    if (kept >= 0) {
+        listener->fd = fcntl(kept, F_DUPFD_CLOEXEC, 0);
         return listener->fd >= 0 || error_errno(error, "keep listening socket");
     }
     bool ipv4 = listener->address->family == IP_V4;
@@ -61,7 +81,7 @@ static bool is_absent_ipv6(const struct listener *listener, const struct error *
            && (error->code == EAFNOSUPPORT || error->code == EADDRNOTAVAIL);
 }
 
-bool listeners_open(struct house *house, const struct house *old, struct error *error)
+bool listeners_open(struct house *house, const struct open_sockets *open, struct error *error)
 {
     for (size_t i = 0; i < house->config.listen_count; i++) {
         const struct config_listen *section = &house->config.listens[i];
@@ -74,7 +94,7 @@ bool listeners_open(struct house *house, const struct house *old, struct error *
                                           .address = &section->addresses.items[j],
                                           .index = (uint32_t)i,
                                           .fd = -1};
-            if (open_listener(listener, old, error))
+            if (open_listener(listener, open, error))
                 continue;
             fd_discard(&listener->fd);
             if (!is_absent_ipv6(listener, error))

@@ -3,12 +3,14 @@
  *
  *   open (configuration, state, ports, control socket) ─> start all roles ─> loop
  *     SIGHUP, reload ─> reload.c         SIGTERM, SIGINT, stop ─> all roles finish ─> end
+ *                                        upgrade ─> all roles finish ─> upgrade.c
  */
 #include "ctl/master.h"
 
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -80,6 +82,8 @@ static void on_stop_deadline(struct ev_loop *loop, ev_timer *timer, int events)
 
 void master_stop(struct master *master)
 {
+    if (upgrade_forget(&master->upgrade)) /* they finish already, for good now */
+        return;
     if (master->stopping) { /* asked twice: somebody is in a hurry */
         kill_all(master, SIGKILL);
         return;
@@ -123,30 +127,19 @@ static void watch_signals(struct master *master)
 
 /* --- Start ----------------------------------------------------------------------------------- */
 
-/* The executables stand beside our own. */
-static bool open_libexec(struct master *master, struct error *error)
+static bool open_all(struct master *master, const struct inheritance *inheritance,
+                     struct error *error)
 {
-    char path[4096];
-    ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
-    if (length < 0)
-        return error_errno(error, "/proc/self/exe");
-    path[length] = '\0';
-    char *end = strrchr(path, '/');
-    if (!end)
-        return error_set(error, ERROR_PERMANENT, "no directory in %s", path);
-    *end = '\0';
-    master->libexec_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return master->libexec_fd >= 0 || error_errno(error, "open %s", path);
-}
-
-static bool open_all(struct master *master, struct error *error)
-{
+    struct open_sockets open = {.count = inheritance->listener_count};
+    memcpy(open.fds, inheritance->listeners, sizeof(open.fds));
     if (getrandom(master->token_key, sizeof(master->token_key), 0)
         != (ssize_t)sizeof(master->token_key))
         return error_errno(error, "random octets");
-    return open_libexec(master, error) && house_open(&master->house, master, NULL, error)
+    master->libexec_fd = process_open_libexec(error);
+    return master->libexec_fd >= 0 && house_open(&master->house, master, &open, error)
            && secret_load(master->house.state_fd, "srs-key", master->srs_key, error)
-           && drop_open(&master->drop, master, error) && control_open(master, error);
+           && drop_open(&master->drop, master, error)
+           && control_open(master, inheritance->control_fd, error);
 }
 
 static void init(struct master *master, const char *config_path)
@@ -157,30 +150,63 @@ static void init(struct master *master, const char *config_path)
                               .is_root = geteuid() == 0,
                               .loop = ev_default_loop(EVFLAG_NOENV | EVBACKEND_EPOLL)};
     log_init(&master->log, -1, "master");
+    upgrade_init(&master->upgrade, master);
     for (unsigned kind = 0; kind < ROLE_KINDS; kind++) {
         master->standing[kind].master = master;
         master->standing[kind].kind = kind;
     }
 }
 
-int master_run(const char *config_path)
+/* All is ready to be served from. */
+static void serve(struct master *master)
+{
+    master->stopping = master->announced = false;
+    master_count_wanted(master);
+    process_fill_all(master);
+    ev_run(master->loop, 0);
+}
+
+/* The roles are gone, so that a new version can take our place; where it cannot, we go on. */
+static void make_way(struct master *master)
+{
+    ev_timer_stop(master->loop, &master->stop_deadline);
+    drop_end(&master->drop);
+    fd_discard(&master->log.fd); /* nobody listens: to standard error */
+    upgrade_become(&master->upgrade);
+    master->upgrade.under_way = false;
+}
+
+static int fail(struct master *master, const struct inheritance *inheritance,
+                const struct error *error)
+{
+    LOG(&master->log, LOG_ERROR, "no_start", log_failure(error));
+    if (inheritance->control_fd < 0)
+        control_close(master);
+    upgrade_go_back(master->config_path, inheritance, error->text);
+    house_close(&master->house);
+    return EXIT_FAILURE;
+}
+
+int master_run(const char *config_path, struct inheritance *inheritance)
 {
     static struct master master; /* large, and one */
     struct error error = {0};
     init(&master, config_path);
-    if (!master.loop || !open_all(&master, &error)) {
-        LOG(&master.log, LOG_ERROR, "no_start",
-            log_text("error", master.loop ? error.text : "no event loop"));
-        control_close(&master);
-        house_close(&master.house);
-        return EXIT_FAILURE;
-    }
+    if (!master.loop)
+        error_set(&error, ERROR_TEMPORARY, "no event loop");
+    if (!master.loop || !open_all(&master, inheritance, &error))
+        return fail(&master, inheritance, &error);
+    master.upgrade.client_fd = inheritance->client_fd;
+    inheritance->client_fd = -1;
+    inheritance_clear(inheritance);
     master.started = ev_now(master.loop);
     watch_signals(&master);
-    master_count_wanted(&master);
-    process_fill_all(&master);
     census_start(&master);
-    ev_run(master.loop, 0);
+    serve(&master);
+    while (master.upgrade.under_way) {
+        make_way(&master);
+        serve(&master);
+    }
     control_close(&master);
     house_close(&master.house);
     return EXIT_SUCCESS;

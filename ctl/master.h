@@ -12,6 +12,7 @@
  *   admission.c   per-account processes: deliver, mailbox, maildrop
  *   census.c      what http is told of all of them
  *   control.c     the control socket of `staffetta status`, `reload`, `stop`
+ *   upgrade.c     a new version in our place: upgrade.h
  *   reload.c      a new configuration: checked by a child, then taken or refused
  *
  * This header is for those files. All state hangs on struct master; one libev loop.
@@ -27,6 +28,7 @@
 #include "common/log.h"
 #include "common/master_protocol.h"
 #include "common/role_user.h"
+#include "ctl/upgrade.h"
 
 struct master;
 struct control_client;
@@ -79,7 +81,7 @@ struct listener {
     int fd;
 };
 
-enum { LISTENERS_MAX = 64 };
+enum { LISTENERS_MAX = INHERITED_MAX };
 
 /* The configuration in force and what was opened for it. Replaced as a whole by a reload. */
 struct house {
@@ -128,21 +130,31 @@ struct master {
     struct control_client *control_clients;
     struct drop drop;
     ev_timer census;
+    struct upgrade upgrade;
     ev_child check; /* of a reload under way; active while it runs */
 };
 
 /* --- master.c: main() of libexec/master; the result is its exit status */
-int master_run(const char *config_path);
+int master_run(const char *config_path, struct inheritance *inheritance);
 void master_stop(struct master *master);         /* all roles finish, then the loop ends */
 void master_count_wanted(struct master *master); /* from the configuration in force */
 
+/* Listening sockets that are open already: those of the house before. Borrowed. */
+struct open_sockets {
+    int fds[LISTENERS_MAX];
+    size_t count;
+};
+
 /* --- house.c: opens and closes what a configuration names. Errors name the file. */
-bool house_open(struct house *house, const struct master *master, const struct house *old,
+bool house_open(struct house *house, const struct master *master, const struct open_sockets *open,
                 struct error *error);
 void house_close(struct house *house);
 
-/* --- drop.c: begins to look for such mail; the directory is made. */
+/* --- drop.c: begins to look for such mail; the directory is made. drop_end: ends what is under
+ * way.
+ */
 bool drop_open(struct drop *drop, struct master *master, struct error *error);
+void drop_end(struct drop *drop);
 
 /* --- process.c */
 struct process_owner { /* of a per-account process */
@@ -165,7 +177,9 @@ void process_fill(struct master *master, enum role_kind kind); /* starts what is
 void process_fill_all(struct master *master);
 void process_ask_counts(struct master *master); /* all that are ready; see `asked` */
 void process_ask_to_stop(struct process *process);
-void process_stop_next(struct master *master); /* the next wave, or the end of the loop */
+int process_open_libexec(struct error *error);      /* the directory of executables, or -1 */
+bool process_find_executables(struct error *error); /* beside our own: all that may be needed */
+void process_stop_next(struct master *master);      /* the next wave, or the end of the loop */
 
 /* --- birth.c */
 void birth_send_start(struct process *process); /* ROLE_START and all files */
@@ -179,7 +193,8 @@ int wiring_open_feed(struct master *master, struct process *process); /* line to
 void wiring_renew_journal(struct master *master); /* a new journal: a new line for everybody */
 
 /* --- listeners.c */
-bool listeners_open(struct house *house, const struct house *old, struct error *error);
+bool listeners_open(struct house *house, const struct open_sockets *open, struct error *error);
+struct open_sockets listeners_of(const struct house *house);
 
 /* --- admission.c: handlers of auth's and the per-account roles' records */
 
@@ -204,7 +219,8 @@ void admission_forget(struct process *process); /* it is dead */
 void census_start(struct master *master);
 
 /* --- control.c */
-bool control_open(struct master *master, struct error *error);
+/* `inherited`: a control socket that may be the configuration's, else it is left alone; or -1. */
+bool control_open(struct master *master, int inherited, struct error *error);
 void control_close(struct master *master);
 void control_on_counts(struct master *master); /* a role answered ROLE_COUNT */
 void control_answer_reload(struct master *master, const char *text); /* NULL: taken */

@@ -61,6 +61,40 @@ static const struct nature natures[ROLE_KINDS] = {
     [ROLE_HTTP] = {"http", STOP_CLIENTS, false, true, false},
 };
 
+/* They stand beside our own. */
+int process_open_libexec(struct error *error)
+{
+    char path[4096];
+    ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
+    if (length < 0) {
+        error_errno(error, "/proc/self/exe");
+        return -1;
+    }
+    path[length] = '\0';
+    char *end = strrchr(path, '/');
+    if (!end) {
+        error_set(error, ERROR_PERMANENT, "no directory in %s", path);
+        return -1;
+    }
+    *end = '\0';
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        error_errno(error, "open %s", path);
+    return fd;
+}
+
+bool process_find_executables(struct error *error)
+{
+    int directory = process_open_libexec(error);
+    bool found = directory >= 0;
+    for (unsigned kind = 0; found && kind < ROLE_KINDS; kind++)
+        if (natures[kind].executable
+            && faccessat(directory, natures[kind].executable, X_OK, 0) != 0)
+            found = error_errno(error, "libexec/%s", natures[kind].executable);
+    fd_discard(&directory);
+    return found;
+}
+
 bool process_is_per_account(enum role_kind kind)
 {
     return natures[kind].per_account;
@@ -291,6 +325,7 @@ static void announce(struct master *master)
     if (master->announced)
         return;
     master->announced = true;
+    upgrade_answer(&master->upgrade, NULL);
     LOG(&master->log, LOG_INFO, "ready", log_number("pid", getpid()),
         log_text("hostname", master->house.config.hostname));
 }

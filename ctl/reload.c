@@ -74,7 +74,8 @@ static void take(struct master *master)
 {
     struct house fresh;
     struct error error = {0};
-    if (!house_open(&fresh, master, &master->house, &error)) {
+    const struct open_sockets open = listeners_of(&master->house);
+    if (!house_open(&fresh, master, &open, &error)) {
         house_close(&fresh);
         LOG(&master->log, LOG_ERROR, "reload_refused", log_failure(&error));
         control_answer_reload(master, error.text);
@@ -118,6 +119,10 @@ static int run_check(const struct master *master)
 
 void reload_begin(struct master *master)
 {
+    if (ev_is_active(&master->upgrade.child) || master->upgrade.under_way) {
+        control_answer_reload(master, "an upgrade is under way");
+        return;
+    }
     if (ev_is_active(&master->check))
         return; /* its answer will do for this request too */
     pid_t pid = fork();

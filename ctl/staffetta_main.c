@@ -24,6 +24,7 @@ static const struct verb {
     {"reload", verb_reload, "", "read configuration, accounts and certificates again"},
     {"status", verb_status, "", "processes, sessions and the queue"},
     {"stop", verb_stop, "", "end what runs"},
+    {"upgrade", verb_upgrade, "", "let this version take the place of the one that runs"},
     {"queue", verb_ask_role, "[ACTION] ...",
      "list or show what waits; retry, hold, release, remove, bounce it"},
     {"why", verb_ask_role, "ID|ADDRESS", "what became of a message, oldest first"},

@@ -141,6 +141,21 @@ enum command_status verb_stop(const struct command *command)
     return control_alone(command, command_read_config_as_it_is);
 }
 
+enum command_status verb_upgrade(const struct command *command)
+{
+    char master[PATH_MAX];
+    char *arguments[] = {master};
+    struct command with_path = *command;
+    struct error error = {0};
+    if (command->count != 0)
+        return command_usage(command, "");
+    if (!command_find_master(master, &error))
+        return command_fail(command, &error);
+    with_path.count = 1;
+    with_path.arguments = arguments;
+    return control(&with_path, command_read_config_as_it_is);
+}
+
 enum command_status verb_ask_role(const struct command *command)
 {
     return control(command, command_read_config_as_it_is);

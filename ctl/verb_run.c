@@ -7,8 +7,7 @@
 
 #include "ctl/command.h"
 
-/* "<directory of this executable>/libexec/master" */
-static bool find_master(char path[PATH_MAX], struct error *error)
+bool command_find_master(char path[PATH_MAX], struct error *error)
 {
     static const char master[] = "/libexec/master";
     ssize_t length = readlink("/proc/self/exe", path, PATH_MAX - 1);
@@ -30,7 +29,7 @@ enum command_status verb_run(const struct command *command)
         return command_usage(command, "");
     if (!command_check(command, CHECK_STOPPED))
         return COMMAND_FAILED;
-    if (!find_master(master, &error))
+    if (!command_find_master(master, &error))
         return command_fail(command, &error);
     /* execv takes what it does not write as writable. */
     execv(master, (char *const[]){master, (char *)(uintptr_t)command->config_path, NULL});
