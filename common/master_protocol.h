@@ -49,6 +49,7 @@ enum master_record {
     MASTER_ADMIT,   /* from auth */
     MASTER_TARGET,  /* from auth */
     MASTER_CHANGED, /* from deliver, maildrop */
+    MASTER_WANTED,  /* from relay: fetch is to be there */
 };
 
 enum { MASTER_SECRET_OCTETS = 32, MASTER_ACCOUNT_MAX = 320, MASTER_PATH_MAX = 1024 };
@@ -95,14 +96,16 @@ struct role_peer_record {
     uint32_t number;
 };
 
-/* ROLE_GO, ROLE_STOP, ROLE_COUNT, MASTER_READY, MASTER_IDLE: the header alone. MASTER_READY's
- * request is 1 where Landlock stands, 0 where the kernel has none. ROLE_JOURNAL_LINE:
- * the header and one descriptor.
+/* ROLE_GO, ROLE_STOP, ROLE_COUNT, MASTER_READY, MASTER_IDLE, MASTER_WANTED: the header alone.
+ * MASTER_READY's request is 1 where Landlock stands, 0 where the kernel has none.
+ * ROLE_JOURNAL_LINE: the header and one descriptor.
  *
  * ROLE_STOP asks to finish: accept nothing new, end when what is under way is done. A per-account
  * role that has had nothing to do for a while says MASTER_IDLE, with the number of ROLE_SESSION
  * records (deliver: ROLE_HOME records) that it got so far as header.request; where the master sent
- * no more than that, it answers ROLE_STOP and gives it nothing more. */
+ * no more than that, it answers ROLE_STOP and gives it nothing more. To fetch, which is started at
+ * the first MASTER_WANTED, MASTER_IDLE is always answered so; a question of relay that crosses it
+ * is asked again, of the next one. */
 
 /* One descriptor: the new configuration. ROLE_DESCRIPTOR records follow for all that replaces what
  * came at birth, then ROLE_GO. Only to roles that live through a reload (auth, queue, journal,

@@ -29,7 +29,7 @@ static bool has_service(const struct master *master, enum config_service a, enum
 }
 
 /* A daemon without a `listen` line is not started; the queue and what it needs always is: it may
- * hold mail. */
+ * hold mail. Fetch is started when relay first asks for it. */
 void master_count_wanted(struct master *master)
 {
     const struct config_processes *processes = &master->house.config.processes;
@@ -37,6 +37,7 @@ void master_count_wanted(struct master *master)
     bool submission = has_service(master, CONFIG_SUBMISSION, CONFIG_SUBMISSIONS);
     bool imap = has_service(master, CONFIG_IMAP, CONFIG_IMAPS);
     bool pop3 = has_service(master, CONFIG_POP3, CONFIG_POP3S);
+    bool fetch = (smtp || submission) && master->house.config.relay.mta_sts;
     const uint32_t wanted[ROLE_KINDS] = {
         [ROLE_JOURNAL] = 1,
         [ROLE_AUTH] = 1,
@@ -48,7 +49,7 @@ void master_count_wanted(struct master *master)
         [ROLE_FILTER] = smtp || submission ? processes->filter : 0,
         [ROLE_RESOLVER] = smtp || submission,
         [ROLE_RELAY] = smtp || submission ? processes->relay : 0,
-        [ROLE_FETCH] = (smtp || submission) && master->house.config.relay.mta_sts,
+        [ROLE_FETCH] = fetch ? master->standing[ROLE_FETCH].wanted : 0,
         [ROLE_IMAP_LOGIN] = imap ? processes->imap_login : 0,
         [ROLE_POP3_LOGIN] = pop3 ? processes->pop3_login : 0,
         [ROLE_HTTP] = has_service(master, CONFIG_HTTP, CONFIG_HTTP),

@@ -6,7 +6,8 @@
  * on_death
  *
  * A standing role is started again at once; from its second death within 10 s it waits, 100 ms
- * first and twice as long each time, up to 5 s. A per-account process is started when it is needed.
+ * first and twice as long each time, up to 5 s. A per-account process is started when it is needed,
+ * and so is fetch, which then stands until it says that it is idle.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -294,11 +295,14 @@ static void on_death(struct ev_loop *loop, ev_child *watcher, int events)
     struct process *process = watcher->data;
     struct master *master = process->master;
     enum role_kind kind = process->kind;
-    bool standing = !natures[kind].per_account && !process->stopping;
+    bool standing = !natures[kind].per_account;
+    bool leaves = process->stopping;
     log_death(process, watcher->rstatus);
     admission_forget(process);
     free_process(process);
-    if (standing && !master->stopping)
+    if (standing && leaves)
+        process_fill(master, kind); /* fetch, wanted again before it was gone */
+    else if (standing && !master->stopping)
         mourn(master, kind);
     control_on_counts(master); /* one that is dead will not answer */
     if (master->stopping)
@@ -416,6 +420,35 @@ static bool on_checks(void *owner, struct ipc_packet *packet, struct error *erro
     return true;
 }
 
+/* One that died is started again as any other. While the one that was idle still ends, its database
+ * is not free: on_death goes on. */
+static bool on_wanted(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    (void)packet;
+    (void)error;
+    struct process *relay = owner, *fetch;
+    struct master *master = relay->master;
+    uint32_t *wanted = &master->standing[ROLE_FETCH].wanted;
+    if (*wanted > 0 || !master->house.config.relay.mta_sts)
+        return true;
+    *wanted = 1;
+    DL_FOREACH (master->processes, fetch)
+        if (fetch->kind == ROLE_FETCH)
+            return true;
+    process_fill(master, ROLE_FETCH);
+    return true;
+}
+
+static bool on_fetch_idle(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    (void)packet;
+    (void)error;
+    struct process *fetch = owner;
+    fetch->master->standing[ROLE_FETCH].wanted = 0;
+    process_ask_to_stop(fetch);
+    return true;
+}
+
 enum { HEADER = sizeof(struct ipc_header) };
 
 static const struct ipc_rule common_rules[] = {
@@ -443,13 +476,18 @@ static const struct ipc_rule account_rules[] = {
     {MASTER_CHANGED, CHANGED, CHANGED + MASTER_PATH_MAX, 0, admission_on_changed},
 };
 
-static const struct rule_set {
+static const struct ipc_rule relay_rules[] = {
+    {MASTER_WANTED, HEADER, HEADER, 0, on_wanted},
+};
+
+static const struct ipc_rule fetch_rules[] = {
+    {MASTER_IDLE, HEADER, HEADER, 0, on_fetch_idle},
+};
+
+/* What a kind may say beside the common records. */
+struct rule_set {
     const struct ipc_rule *rules;
     size_t count;
-} rule_sets[] = {
-    {common_rules, ARRAY_LENGTH(common_rules)},
-    {auth_rules, ARRAY_LENGTH(auth_rules)},
-    {account_rules, ARRAY_LENGTH(account_rules)},
 };
 
 static void on_channel_closed(void *owner, struct ipc_channel *channel, const struct error *error)
@@ -488,29 +526,36 @@ static struct process *new_process(struct master *master, enum role_kind kind,
     return process;
 }
 
-/* What this kind may say: the common records, and those of its own. */
-static const struct rule_set *own_rules(enum role_kind kind)
+static struct rule_set own_rules(enum role_kind kind)
 {
-    if (kind == ROLE_AUTH)
-        return &rule_sets[1];
-    return natures[kind].per_account ? &rule_sets[2] : NULL;
+    if (natures[kind].per_account)
+        return (struct rule_set){account_rules, ARRAY_LENGTH(account_rules)};
+    switch (kind) {
+    case ROLE_AUTH:
+        return (struct rule_set){auth_rules, ARRAY_LENGTH(auth_rules)};
+    case ROLE_RELAY:
+        return (struct rule_set){relay_rules, ARRAY_LENGTH(relay_rules)};
+    case ROLE_FETCH:
+        return (struct rule_set){fetch_rules, ARRAY_LENGTH(fetch_rules)};
+    default:
+        return (struct rule_set){NULL, 0};
+    }
 }
 
 static bool open_channel(struct process *process, int fd, struct error *error)
 {
-    const struct rule_set *own = own_rules(process->kind);
-    size_t own_count = own ? own->count : 0;
-    process->rules = calloc(ARRAY_LENGTH(common_rules) + own_count, sizeof(struct ipc_rule));
+    struct rule_set own = own_rules(process->kind);
+    process->rules = calloc(ARRAY_LENGTH(common_rules) + own.count, sizeof(struct ipc_rule));
     if (!process->rules) {
         fd_discard(&fd);
         return error_memory(error);
     }
     memcpy(process->rules, common_rules, sizeof(common_rules));
-    if (own)
-        memcpy(process->rules + ARRAY_LENGTH(common_rules), own->rules,
-               own_count * sizeof(struct ipc_rule));
+    if (own.count > 0)
+        memcpy(process->rules + ARRAY_LENGTH(common_rules), own.rules,
+               own.count * sizeof(struct ipc_rule));
     ipc_open(&process->channel, process->master->loop, fd);
-    ipc_set_rules(&process->channel, process->rules, ARRAY_LENGTH(common_rules) + own_count);
+    ipc_set_rules(&process->channel, process->rules, ARRAY_LENGTH(common_rules) + own.count);
     ipc_set_owner(&process->channel, process, on_channel_closed);
     /* A maildrop that is done says so before its client hears it; the client's next login, which
      * comes by auth, must not be heard first. */

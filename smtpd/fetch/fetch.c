@@ -430,6 +430,7 @@ static void look_for(struct role_peer *peer, const char *domain, uint64_t reques
     struct fetch *fetch = peer->role->state;
     const struct asker asker = {.number = peer->number, .request = request};
     struct inquiry *inquiry;
+    ev_timer_again(fetch->role->loop, &fetch->idle);
     HASH_FIND_STR(fetch->inquiries, domain, inquiry);
     if (!inquiry)
         inquiry = begin_inquiry(fetch, domain);
@@ -470,6 +471,26 @@ static void on_upkeep(struct ev_loop *loop, ev_timer *timer, int events)
         lose_cache(fetch, &error);
 }
 
+static bool remembers_failed(const struct fetch *fetch)
+{
+    uint64_t now_ms = turn_now_ms();
+    for (size_t i = 0; i < FETCH_FAILED_MAX; i++)
+        if (fetch->failed[i].until_ms > now_ms)
+            return true;
+    return false;
+}
+
+/* What failed a moment ago the next process would not know: RFC 8461 3.3 wants it to wait. */
+static void on_idle(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    struct fetch *fetch = timer->data;
+    struct ipc_header idle = {.type = MASTER_IDLE};
+    if (fetch->inquiry_count == 0 && !remembers_failed(fetch) && !fetch->idle_told)
+        fetch->idle_told = role_tell_master(fetch->role, &idle, sizeof(idle), SLICE(""));
+}
+
 /* ---- what role.h wants ---- */
 
 /* Without authorities no policy can be fetched; what is cached counts all the same. */
@@ -504,10 +525,13 @@ static bool start(struct role *role, struct error *error)
 {
     (void)error;
     struct fetch *fetch = role->state;
+    double linger_s = (double)role->config.timeouts.linger_ms / 1000.0;
     dns_client_init(&fetch->dns, role);
     ev_timer_init(&fetch->upkeep, on_upkeep, upkeep_seconds, upkeep_seconds);
-    fetch->upkeep.data = fetch;
+    ev_timer_init(&fetch->idle, on_idle, linger_s, linger_s);
+    fetch->upkeep.data = fetch->idle.data = fetch;
     ev_timer_start(role->loop, &fetch->upkeep);
+    ev_timer_start(role->loop, &fetch->idle);
     open_cache(fetch);
     return true;
 }
@@ -519,11 +543,13 @@ static void finish(struct fetch *fetch)
     role_exit(fetch->role);
 }
 
-/* A relay that ends may still have messages to send. */
+/* A relay that ends may still have messages to send. One whose question crossed our MASTER_IDLE
+ * asks the next fetch. */
 static void stop(struct role *role)
 {
-    if (!role_find_peer(role, ROLE_RELAY))
-        finish(role->state);
+    struct fetch *fetch = role->state;
+    if (fetch->idle_told || !role_find_peer(role, ROLE_RELAY))
+        finish(fetch);
 }
 
 static void peer_up(struct role_peer *peer)

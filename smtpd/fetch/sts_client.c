@@ -9,7 +9,7 @@
 
 enum {
     TRIES_MAX = 2,     /* what ends fetch twice does not come a third time */
-    RETURN_MS = 10000, /* so long a fetch that died may take to come back */
+    RETURN_MS = 10000, /* so long a fetch may take to come, or to come back */
 };
 
 struct sts_inquiry {
@@ -72,10 +72,18 @@ void sts_client_init(struct sts_client *client, struct role *role)
     client->timer.data = client;
 }
 
+static void call_fetch(struct sts_client *client)
+{
+    struct ipc_header wanted = {.type = MASTER_WANTED};
+    if (!client->called)
+        client->called = role_tell_master(client->role, &wanted, sizeof(wanted), SLICE(""));
+}
+
 /* To that fetch; where there is none, or it does not take it, the next one has a short time to
  * come.
  */
-static void send_question(struct sts_inquiry *inquiry, struct role_peer *fetch)
+static void send_question(struct sts_client *client, struct sts_inquiry *inquiry,
+                          struct role_peer *fetch)
 {
     struct slice domain = slice_of_string(inquiry->domain);
     struct fetch_policy question = {
@@ -89,6 +97,7 @@ static void send_question(struct sts_inquiry *inquiry, struct role_peer *fetch)
         inquiry->tries++;
     } else {
         inquiry->by_ms = turn_now_ms() + RETURN_MS;
+        call_fetch(client);
     }
 }
 
@@ -107,7 +116,7 @@ struct sts_inquiry *sts_ask(struct sts_client *client, const char *domain, sts_a
         free(inquiry);
         return NULL;
     }
-    send_question(inquiry, role_find_peer(client->role, ROLE_FETCH));
+    send_question(client, inquiry, role_find_peer(client->role, ROLE_FETCH));
     look_at_once(client);
     return inquiry;
 }
@@ -139,10 +148,11 @@ const struct ipc_rule sts_client_rules[STS_CLIENT_RULES] = {
     {FETCH_ANSWER, sizeof(struct fetch_answer), FETCH_ANSWER_MAX, 0, on_answer},
 };
 
-static void send_again(struct sts_inquiry *inquiry, struct role_peer *fetch)
+static void send_again(struct sts_client *client, struct sts_inquiry *inquiry,
+                       struct role_peer *fetch)
 {
     if (inquiry->tries < TRIES_MAX)
-        send_question(inquiry, fetch);
+        send_question(client, inquiry, fetch);
     else
         inquiry->by_ms = 0;
 }
@@ -150,9 +160,10 @@ static void send_again(struct sts_inquiry *inquiry, struct role_peer *fetch)
 void sts_client_up(struct sts_client *client, struct role_peer *peer)
 {
     peer->data = client;
+    client->called = false;
     for (struct sts_inquiry *at = client->questions; at; at = at->hh.next)
         if (at->peer == 0)
-            send_again(at, peer);
+            send_again(client, at, peer);
 }
 
 /* The next one may be here before this one's end is seen. */
@@ -163,7 +174,7 @@ void sts_client_down(struct sts_client *client, struct role_peer *peer)
     for (struct sts_inquiry *at = client->questions; at; at = at->hh.next)
         if (at->peer == peer->number) {
             at->peer = 0;
-            send_again(at, other);
+            send_again(client, at, other);
         }
     if (client->questions)
         look_at_once(client);

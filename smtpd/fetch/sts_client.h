@@ -1,6 +1,7 @@
 /*
  * Asking `fetch` from the loop of relay: questions under way, their answers, and what becomes of
- * them when it dies or does not answer. As common/dns/dns_client.h.
+ * them when it dies or does not answer. As common/dns/dns_client.h, but for this: it runs only
+ * while it is asked, so where it is not there the master has it started.
  */
 #ifndef SMTPD_FETCH_STS_CLIENT_H
 #define SMTPD_FETCH_STS_CLIENT_H
@@ -14,6 +15,7 @@ struct sts_client {
     struct role *role;
     struct sts_inquiry *questions; /* under way, by request */
     uint64_t last_request;
+    bool called; /* the master was told that fetch is wanted; none has come since */
     ev_timer timer;
 };
 

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from house import BUILD, Authority
-from one_role import DESCRIPTOR_DIRECTORY, MASTER_HOSTILE, ROLE_DESCRIPTOR, Role
+from one_role import DESCRIPTOR_DIRECTORY, MASTER_HOSTILE, MASTER_IDLE, ROLE_DESCRIPTOR, Role
 from policy_host import PATH, PolicyHost, can_serve, policy
 
 pytestmark = [
@@ -249,3 +249,24 @@ def test_no_resolver(start):
     fetch.role.settle()
     fetch.send()
     assert fetch.relay.expect(FETCH_ANSWER)[1][8:] == b"no resolver is there"
+
+
+LINGER = "relay { private-targets = yes }\ntimeouts { linger = 1s }"
+
+
+def test_goes_when_nobody_asks(start, certificate):
+    """Though a relay is there."""
+    with PolicyHost(certificate, policy("mx.sts.example")) as host:
+        fetch = start(host.address, config=LINGER)
+        assert fetch.ask() == (FOUND, host.text)
+        fetch.role.master.expect(MASTER_IDLE)
+        fetch.role.stop()
+
+
+def test_stays_while_a_failure_is_fresh(start, certificate):
+    """RFC 8461 3.3: the next process would not know that it is too soon to try again."""
+    with PolicyHost(certificate) as host:
+        address = host.address
+    fetch = start(address, config=LINGER)  # where nobody listens any more
+    assert fetch.ask()[0] == NONE
+    assert not select.select([fetch.role.master.sock], [], [], 2.5)[0]

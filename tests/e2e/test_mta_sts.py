@@ -13,6 +13,7 @@ import pytest
 
 from house import BUILD, Authority
 from name_server import KNOTD, NameServer
+from one_role import MASTER_WANTED
 from policy_host import PolicyHost, can_serve, policy
 from sink import Sink
 from test_fetch import FETCH_ANSWER, FETCH_POLICY, FOUND, NONE, UNKNOWN
@@ -110,6 +111,26 @@ def test_nothing_can_be_known(relayed, status, text):
         result = relayed(sink, status, text)
         assert result.outcomes[0][0] == TEMPORARY and result.outcomes[0][2].startswith("4.7.5 ")
         assert result.wait_ms > 0 and not sink.connections
+
+
+def test_fetch_is_called(tmp_path):
+    """It runs only while it is asked; one that went, idle, as the question came is called again, and asked again."""
+    with Sink(["PIPELINING"]) as sink:
+        config = FAST.replace("relay {", "relay { private-targets = yes").replace("mta-sts = no", "mta-sts = yes")
+        relay = Relay(tmp_path, config + f"\nroute mx.example {{ port = {sink.port} }}\n")
+        resolver = Resolver(relay, RECORDS)
+        relay.send(destination="mx.example", recipients=["x@mx.example"])
+        resolver.serve(5)
+        relay.role.master.expect(MASTER_WANTED)
+        fetch = relay.role.peer("fetch")
+        fetch.expect(FETCH_POLICY)
+        fetch.close()
+        relay.role.master.expect(MASTER_WANTED)
+        fetch = relay.role.peer("fetch")
+        request, _, _ = fetch.expect(FETCH_POLICY)
+        fetch.send(FETCH_ANSWER, struct.pack("=HHI", NONE, 0, 0), request=request)
+        assert relay.result().statuses == [DONE]
+        relay.role.kill()
 
 
 def test_fetch_dies(tmp_path):

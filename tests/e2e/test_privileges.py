@@ -5,9 +5,11 @@ import os
 import pathlib
 import re
 import stat
+import time
 
 import pytest
-from house import PASSWORD, ROOT, SERVICES, UID_BASE
+from house import PASSWORD, ROOT, SERVICES, UID_BASE, free_ports
+from name_server import NameServer
 
 # Numbers of enum role_kind (common/role_kind.h); with uid-base they are the uids.
 KINDS = ["master", "journal", "auth", "check", "keys", "smtpd-session", "smtpd-submission",
@@ -43,11 +45,33 @@ def status(pid):
 
 
 @pytest.fixture(scope="module")
-def walk(make_module_house):
+def full_house(make_module_house, tmp_path_factory):
+    """One that resolves a domain of its own, and lets nobody go who has nothing to do."""
+    directory = tmp_path_factory.mktemp("zone")
+    anchors = directory / "anchors"
+    anchors.write_text("; nothing is signed\n")
+    server = NameServer(directory, {"elsewhere.test": "@ 60 MX 10 mx\nmx 60 A 127.0.0.1\n"})
+    yield make_module_house(
+        services=(*SERVICES, "http"),
+        settings={"relay": {"networks": "127.0.0.0/8", "private-targets": "yes"}, "timeouts": {"linger": "1h"},
+                  "resolver": {"servers": "127.0.0.1", "port": server.port, "trust-anchor": f'"{anchors}"'}},
+        extra=f"route elsewhere.test {{ port = {free_ports(1)[0]} }}")
+    server.stop()
+
+
+def roles_of(house):
+    rows = [line.split() for line in house.command("status").stdout.splitlines()]
+    return {words[0]: int(words[1]) for words in rows if words and words[0] in KINDS}
+
+
+@pytest.fixture(scope="module")
+def walk(full_house):
     """{role: pid} of a house in which every role is there, and that house."""
-    house = make_module_house(services=(*SERVICES, "http"))
+    house = full_house
+    assert "fetch" not in roles_of(house)
     account = house.new_account()
     house.send(account, "Subject: walk\n\nhello\n")
+    house.send("somebody@elsewhere.test", "Subject: walk\n\nhello\n")
     house.wait_for_messages(account, 1)
     connections = []
     for service, first in (("imap", f"a LOGIN {account} {PASSWORD}"), ("pop3", f"USER {account}")):
@@ -57,12 +81,12 @@ def walk(make_module_house):
         conversation.read_line()
     connections[1].send(f"PASS {PASSWORD}\r\n".encode())
     connections[1].read_line()
-    pids = {"master": house.process.pid}
-    for line in house.command("status").stdout.splitlines():
-        words = line.split()
-        if words and words[0] in KINDS:
-            pids[words[0]] = int(words[1])
-    yield pids, house, account
+    deadline = time.monotonic() + 20
+    while "fetch" not in (roles := roles_of(house)):
+        assert time.monotonic() < deadline, house.log_text()
+        time.sleep(0.02)
+    house.wait_for_event("not_relayed")  # connected with nobody any more
+    yield {"master": house.process.pid, **roles}, house, account
     for conversation in connections:
         conversation.close()
 
