@@ -68,6 +68,15 @@ void tls_client_free(struct tls_client *client)
 
 /* ---- checks ---- */
 
+bool tls_client_tlsa_parse(struct slice rdata, struct tls_client_tlsa *record)
+{
+    if (rdata.len < 3)
+        return false;
+    *record =
+        (struct tls_client_tlsa){rdata.ptr[0], rdata.ptr[1], rdata.ptr[2], slice_from(rdata, 3)};
+    return true;
+}
+
 /* RFC 6698 7.2 to 7.4: selectors Cert and SPKI; Full, SHA2-256, SHA2-512. */
 bool tls_client_tlsa_is_usable(const struct tls_client_tlsa *record)
 {

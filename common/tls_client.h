@@ -40,8 +40,11 @@ struct tls_client_server {
     size_t tlsa_count;
 };
 
+/* RDATA as it comes. False: too short to be a record. */
+bool tls_client_tlsa_parse(struct slice rdata, struct tls_client_tlsa *record);
+
 /* RFC 7672 3.1: only DANE-TA(2) and DANE-EE(3), with parameters we know, can be used. If there are
- * records but none can be, the server is to be spoken to with TLS, its certificate not judged. */
+ * records but none can be, the server is to be spoken to with TLS all the same (2.2). */
 bool tls_client_tlsa_is_usable(const struct tls_client_tlsa *record);
 
 /* A connection for tls_stream_connect, or NULL. */

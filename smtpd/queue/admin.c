@@ -177,6 +177,16 @@ static bool is_of(struct slice name, struct slice wanted)
            && slice_equal_nocase(slice_from(name, domain), wanted);
 }
 
+/* As is_of; of "=route/sender" the route too, and "~" before either does not matter. */
+static bool is_to(struct slice name, struct slice wanted)
+{
+    name = slice_from(name, slice_starts_with(name, SLICE("~")));
+    if (!slice_starts_with(name, SLICE("=")))
+        return is_of(name, wanted);
+    return slice_equal_nocase(name, wanted)
+           || slice_equal_nocase(slice_range(name, 0, slice_find_octet(name, '/')), wanted);
+}
+
 static bool fits_message(const struct admin_job *job, const struct stored_message *message)
 {
     return job->sender.len == 0 || is_of(message->reverse_path, job->sender)
@@ -198,7 +208,7 @@ static bool fits_recipient(const struct admin_job *job, const struct queued_reci
     if (job->only_held && recipient->stage != QUEUED_HELD)
         return false;
     if (job->destination.len > 0
-        && !is_of(queue_target_name(queued_target_of(recipient)), job->destination))
+        && !is_to(queue_target_name(queued_target_of(recipient)), job->destination))
         return false;
     struct slice reply = admin_reply_of(recipient, row);
     return job->error.len == 0 || slice_find(reply, job->error) < reply.len;

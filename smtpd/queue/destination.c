@@ -2,6 +2,9 @@
 #include "smtpd/queue/destination.h"
 
 #include "common/address.h"
+#include "smtpd/queue/queue_protocol.h"
+
+enum { DOMAIN_MAX = 255 };
 
 static struct slice domain_of(struct slice address)
 {
@@ -18,7 +21,7 @@ static void append_domain(struct slice address, struct buffer *out)
     if (address_parse_mailbox(address, &parsed, NULL)
         && address_canonicalise_domain(&parsed, out, NULL))
         return;
-    struct slice domain = slice_range(domain_of(address), 0, DESTINATION_MAX - 1);
+    struct slice domain = slice_range(domain_of(address), 0, DOMAIN_MAX);
     for (size_t i = 0; i < domain.len; i++)
         buffer_append_octet(out, ascii_lower(domain.ptr[i]));
 }
@@ -55,9 +58,11 @@ static const struct config_route *find_route(const struct config *config, struct
     return NULL;
 }
 
-void destination_append(const struct config *config, struct slice address,
+void destination_append(const struct config *config, uint32_t flags, struct slice address,
                         struct slice reverse_path, struct buffer *out)
 {
+    if ((flags & QUEUE_TLS_OPTIONAL) != 0)
+        buffer_append(out, SLICE("~"));
     size_t before = out->len;
     append_domain(address, out);
     if (out->failed)
@@ -69,4 +74,6 @@ void destination_append(const struct config *config, struct slice address,
     buffer_truncate(out, before);
     buffer_append(out, SLICE("="));
     buffer_append_string(out, route->domain);
+    buffer_append(out, SLICE("/"));
+    buffer_append_string(out, route->sender.text);
 }

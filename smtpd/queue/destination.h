@@ -8,13 +8,14 @@
 #include "common/buffer.h"
 #include "common/config.h"
 
-enum { DESTINATION_MAX = 1 + 255 };
+enum { DESTINATION_MAX = 2 + 255 + 1 + 512 };
 
 /* Appends the domain in lower case as A-labels, an address literal with its brackets; or, where the
  * first route that fits address and reverse-path (empty: null) was made for senders and leads to a
- * host, '=' and the route's name: so all that takes it shares its connections. Failure is the
- * buffer's. */
-void destination_append(const struct config *config, struct slice address,
+ * host, '=', the route's name, '/' and its sender: so all that takes it shares its connections.
+ * flags: of the message, enum queue_submit_flags; with QUEUE_TLS_OPTIONAL a '~' stands before it,
+ * since what fails for others must not hold it up. Failure is the buffer's. */
+void destination_append(const struct config *config, uint32_t flags, struct slice address,
                         struct slice reverse_path, struct buffer *out);
 
 #endif

@@ -396,7 +396,7 @@ static bool choose_destination(struct queue *queue, struct submission *submissio
                                struct wanted_recipient *wanted, struct error *error)
 {
     struct buffer destination = BUFFER_WITH_LIMIT(DESTINATION_MAX);
-    destination_append(&queue->role->config, wanted->texts.address,
+    destination_append(&queue->role->config, submission->message.flags, wanted->texts.address,
                        submission->message.reverse_path, &destination);
     bool chosen = !destination.failed;
     if (chosen)

@@ -212,7 +212,8 @@ static void redirect(struct queue *queue, struct stored_recipient *row,
     }
     row->address = target->name;
     buffer_reset(&made->destination);
-    destination_append(&queue->role->config, row->address, slice_of(NULL, 0), &made->destination);
+    destination_append(&queue->role->config, 0, row->address, slice_of(NULL, 0),
+                       &made->destination);
     row->destination = buffer_slice(&made->destination);
 }
 

@@ -73,6 +73,15 @@ static bool cuts_are_in_order(const struct outgoing *message)
     return end <= message->body_octets;
 }
 
+static bool take_destination(struct cursor *in, size_t octets, struct outgoing *message)
+{
+    if (!take_text(in, octets, &message->destination_name))
+        return false;
+    message->tls_is_optional = slice_starts_with(message->destination_name, SLICE("~"));
+    message->destination_name = slice_from(message->destination_name, message->tls_is_optional);
+    return message->destination_name.len > 0;
+}
+
 static bool parse(struct outgoing *message, const struct relay_message *record, struct cursor *in,
                   bool body_in_file)
 {
@@ -81,17 +90,15 @@ static bool parse(struct outgoing *message, const struct relay_message *record, 
     message->flags = record->flags;
     message->deliver_by = record->deliver_by;
     message->body_octets = record->body_octets;
-    bool valid = take_recipients(in, message)
-                 && take_text(in, record->destination_octets, &message->destination_name)
-                 && message->destination_name.len > 0
-                 && take_text(in, record->reverse_path_octets, &message->reverse_path)
-                 && take_text(in, record->envid_octets, &message->envid)
-                 && take_text(in, record->id_octets, &message->id_text)
-                 && record->prefix_octets <= FILTER_PREFIX_MAX
-                 && take(in, record->prefix_octets, &message->prefix)
-                 && record->cuts <= FILTER_CUTS_MAX
-                 && take(in, record->cuts * sizeof(struct filter_cut), &message->cuts)
-                 && cuts_are_in_order(message);
+    bool valid =
+        take_recipients(in, message) && take_destination(in, record->destination_octets, message)
+        && take_text(in, record->reverse_path_octets, &message->reverse_path)
+        && take_text(in, record->envid_octets, &message->envid)
+        && take_text(in, record->id_octets, &message->id_text)
+        && record->prefix_octets <= FILTER_PREFIX_MAX
+        && take(in, record->prefix_octets, &message->prefix) && record->cuts <= FILTER_CUTS_MAX
+        && take(in, record->cuts * sizeof(struct filter_cut), &message->cuts)
+        && cuts_are_in_order(message);
     if (valid && !body_in_file)
         valid = record->body_octets <= FILTER_INLINE_MAX
                 && take(in, (size_t)record->body_octets, &message->body);

@@ -35,8 +35,9 @@ struct outgoing {
     uint32_t queue_number; /* of the queue that waits for it, among its kind */
     uint64_t request;      /* of queue's record */
     uint64_t id;
-    uint8_t *record; /* what the slices borrow from */
-    struct slice destination_name;
+    uint8_t *record;               /* what the slices borrow from */
+    struct slice destination_name; /* without the '~' */
+    bool tls_is_optional;          /* it had one */
     struct slice reverse_path;
     struct slice envid;
     struct slice id_text;

@@ -10,6 +10,7 @@
 #include "smtpd/queue/outcome_text.h"
 #include "smtpd/relay/relay.h"
 #include "smtpd/relay/routes.h"
+#include "smtpd/relay/tls_choice.h"
 
 enum {
     TRIES_MAX = 3,              /* of a message, by connections that break before it is sent */
@@ -17,7 +18,6 @@ enum {
     WAIT_DOUBLINGS = 5,
     REMEMBERED_MS = 600 * 1000, /* without mail */
     AHEAD = 2,                  /* messages for each connection with PIPELINING */
-    TLSA_MAX = 32,
 };
 
 /* A connection and what it is made of. */
@@ -32,8 +32,9 @@ struct line {
     bool is_ready;
     bool is_idle; /* in relay->idle: had nothing to do when it last asked */
     bool is_leaving;
-    bool plain; /* the handshake failed before: without TLS this time */
-    struct tls_client_tlsa tlsa[TLSA_MAX];
+    char broken_tls[200]; /* why the handshake failed before: without TLS this time; empty: it did
+                             not */
+    struct tls_client_tlsa tlsa[TLS_CHOICE_TLSA_MAX];
     struct peer_settings settings;
 };
 
@@ -120,60 +121,6 @@ static void fail_waiting(struct outlet *outlet, enum relay_status status, const 
 
 static const struct peer_handler line_handler;
 
-static void read_tlsa(struct line *line, const struct target_host *host)
-{
-    struct slice rest = buffer_slice(&host->tlsa), rdata;
-    size_t count = 0;
-    line->settings.server.check = TLS_CHECK_NOTHING;
-    while (count < TLSA_MAX && dns_result_next(&rest, &rdata)) {
-        if (rdata.len < 3)
-            continue;
-        struct tls_client_tlsa *record = &line->tlsa[count++];
-        *record = (struct tls_client_tlsa){rdata.ptr[0], rdata.ptr[1], rdata.ptr[2],
-                                           slice_from(rdata, 3)};
-        if (tls_client_tlsa_is_usable(record))
-            line->settings.server.check = TLS_CHECK_DANE;
-    }
-    line->settings.server.tlsa = line->tlsa;
-    line->settings.server.tlsa_count = count;
-}
-
-/* RFC 8461 4.2; where the host has TLSA records nothing was asked. */
-static void apply_policy(struct peer_settings *settings, const struct target_host *host)
-{
-    if (host->policy != TARGET_POLICY_ENFORCE)
-        return;
-    settings->tls = PEER_TLS_MUST;
-    settings->server.check = TLS_CHECK_NAME;
-    settings->demanded_by = "mta-sts";
-}
-
-/* The strongest that is known: DANE, the domain's policy, the route's wish, else whatever the
- * server offers. */
-static void choose_tls(struct line *line, const struct target_host *host)
-{
-    struct peer_settings *settings = &line->settings;
-    const struct config_route *route = line->outlet->route;
-    enum config_route_tls wish = route ? route->tls : CONFIG_TLS_MAY;
-    settings->implicit_tls = route && route->implicit_tls;
-    settings->server.name = host->has_name ? host->name : NULL;
-    settings->tls = wish == CONFIG_TLS_NEVER ? PEER_TLS_NEVER
-                    : wish == CONFIG_TLS_MAY ? PEER_TLS_MAY
-                                             : PEER_TLS_MUST;
-    if (settings->implicit_tls)
-        settings->tls = PEER_TLS_MUST;
-    settings->server.check = wish == CONFIG_TLS_VERIFY ? TLS_CHECK_NAME : TLS_CHECK_NOTHING;
-    settings->demanded_by = settings->tls == PEER_TLS_MUST ? "route" : "";
-    apply_policy(settings, host);
-    if (host->has_tlsa && wish != CONFIG_TLS_NEVER) {
-        settings->tls = PEER_TLS_MUST;
-        settings->demanded_by = "dane";
-        read_tlsa(line, host);
-    }
-    if (line->plain)
-        settings->tls = PEER_TLS_NEVER;
-}
-
 static struct ip_address choose_source(struct outlet *outlet, uint8_t family)
 {
     const struct config_route *route = outlet->route;
@@ -210,13 +157,18 @@ static void connect_line(struct line *line)
         .reply_ms = (unsigned)config->relay.reply_ms,
         .idle_ms = (unsigned)config->relay.idle_ms,
     };
-    choose_tls(line, host);
+    tls_choice_make(route, host, line->tlsa, &line->settings);
+    if (line->broken_tls[0] != '\0') {
+        line->settings.tls = PEER_TLS_NEVER;
+        line->settings.broken_tls = line->broken_tls;
+    }
     line->peer.owner = line;
     line->number = ++relay->last_connection;
     peer_open(&line->peer, &line->settings, &line_handler, &relay->turn, relay->chunk);
 }
 
-static bool open_line(struct outlet *outlet, size_t place, bool plain)
+/* broken_tls: why there is to be no TLS; empty: there may be. */
+static bool open_line(struct outlet *outlet, size_t place, const char *broken_tls)
 {
     struct line *line = calloc(1, sizeof(*line));
     if (!line)
@@ -224,7 +176,7 @@ static bool open_line(struct outlet *outlet, size_t place, bool plain)
     line->outlet = outlet;
     line->target = target_share(outlet->target);
     line->place = place;
-    line->plain = plain;
+    snprintf(line->broken_tls, sizeof(line->broken_tls), "%s", broken_tls);
     DL_APPEND(outlet->lines, line);
     outlet->line_count++;
     outlet->opening++;
@@ -277,7 +229,8 @@ static void log_connection(const struct line *line, const struct peer_failure *w
             log_text("tls", peer->tls_version ? peer->tls_version : "none"),
             log_text("cipher", peer->tls_cipher ? peer->tls_cipher : ""),
             log_text("verified", peer->tls_verified ? peer->tls_verified : ""),
-            log_text("demanded_by", line->settings.demanded_by), log_text("mta_sts", policy),
+            log_text("demanded_by", line->settings.demanded_by),
+            log_text("broken_tls", line->broken_tls), log_text("mta_sts", policy),
             log_number("ms", took_ms));
     else
         LOG(&outlet->relay->role->log, LOG_WARNING, "connection_failed",
@@ -329,19 +282,18 @@ static void fail_outlet(struct line *line, const struct peer_failure *why)
     outlet->best_place = 0;
 }
 
-/* Without TLS, where anything is allowed and the handshake was what failed; else the next place.
- * False: there is none. */
-static bool try_next(struct line *line, const struct peer_failure *why)
+/* Where anything is allowed and TLS was what failed, the same place in the clear (RFC 7435 3: some
+ * protection where it can be had, and mail where it cannot); else the next place. False: there is
+ * none. */
+static bool try_next(const struct line *line, const struct peer_failure *why)
 {
-    if (line->outlet->waiting_count == 0 || line->outlet->relay->role->stopping)
+    struct outlet *outlet = line->outlet;
+    if (outlet->waiting_count == 0 || outlet->relay->role->stopping
+        || line->target != outlet->target)
         return false;
-    if (why->kind == PEER_BAD_TLS && line->settings.tls == PEER_TLS_MAY) {
-        line->plain = true;
-    } else {
-        line->plain = false;
-        line->place++;
-    }
-    return line->place < line->target->place_count && line->target == line->outlet->target;
+    if (why->kind == PEER_BAD_TLS && line->settings.tls == PEER_TLS_MAY)
+        return open_line(outlet, line->place, why->words);
+    return line->place + 1 < line->target->place_count && open_line(outlet, line->place + 1, "");
 }
 
 /* A server that greets and then takes nothing is no better than one that does not answer: whoever
@@ -360,8 +312,7 @@ static void on_closed(struct peer *peer, const struct peer_failure *why)
     struct outlet *outlet = line->outlet;
     if (why)
         log_connection(line, why);
-    bool goes_on = why && !line->is_ready && try_next(line, why)
-                   && open_line(outlet, line->place, line->plain);
+    bool goes_on = why && !line->is_ready && try_next(line, why);
     if (why && !line->is_ready && !goes_on)
         fail_outlet(line, why);
     else if (why && line->is_ready && peer->transactions == 0)
@@ -545,7 +496,10 @@ static void find_target(struct outlet *outlet)
                      "the configuration has no route of that name with a host");
         return;
     }
-    outlet->search = target_search(&relay->targets, outlet->route, outlet->name, on_target, outlet);
+    const struct target_wish wish = {.route = outlet->route,
+                                     .domain = outlet->name,
+                                     .ignores_policies = outlet->tls_is_optional};
+    outlet->search = target_search(&relay->targets, &wish, on_target, outlet);
     if (!outlet->search)
         fail_waiting(outlet, RELAY_TEMPORARY, "4.3.0", "no memory");
 }
@@ -602,7 +556,7 @@ static void open_lines(struct outlet *outlet, size_t served)
             starve(outlet);
             return;
         }
-        if (!open_line(outlet, outlet->best_place, false)) {
+        if (!open_line(outlet, outlet->best_place, "")) {
             if (outlet->line_count == 0)
                 fail_waiting(outlet, RELAY_TEMPORARY, "4.3.0", "no memory for a connection");
             return;
@@ -642,10 +596,11 @@ static void on_rate_timer(struct ev_loop *loop, ev_timer *timer, int events)
 /* ---- the table ---- */
 
 static char *make_key(const struct relay *relay, const struct config_route *route,
-                      struct slice name, size_t *octets, size_t *name_at)
+                      const struct outgoing *message, size_t *octets, size_t *name_at)
 {
     char number[24];
-    int digits = snprintf(number, sizeof(number), "%td ",
+    struct slice name = message->destination_name;
+    int digits = snprintf(number, sizeof(number), "%s%td ", message->tls_is_optional ? "~" : "",
                           route ? route - relay->role->config.routes : (ptrdiff_t)-1);
     *name_at = (size_t)digits;
     *octets = *name_at + name.len;
@@ -688,7 +643,7 @@ static struct outlet *find_outlet(struct relay *relay, const struct outgoing *me
     const struct config_route *route =
         routes_find(&relay->role->config, message->destination_name, message->reverse_path);
     size_t octets, name_at;
-    char *key = make_key(relay, route, message->destination_name, &octets, &name_at);
+    char *key = make_key(relay, route, message, &octets, &name_at);
     if (!key)
         return NULL;
     struct outlet *outlet;
@@ -697,6 +652,7 @@ static struct outlet *find_outlet(struct relay *relay, const struct outgoing *me
         outlet = new_outlet(relay, route, key, octets);
         if (outlet) {
             outlet->name = slice_of(key + name_at, octets - name_at);
+            outlet->tls_is_optional = message->tls_is_optional;
             return outlet;
         }
     }

@@ -26,9 +26,11 @@ struct outlet {
     UT_hash_handle hh;
     struct relay *relay;
     const struct config_route *route; /* NULL: the DNS decides */
-    char *key;                        /* the route's number, ' ', the name */
+    bool tls_is_optional; /* its connections carry nothing else: what the receiver's policies ask
+                             for was not looked at */
+    char *key;            /* '~' if it is, the route's number, ' ', the name */
     size_t key_octets;
-    struct slice name; /* in key: as queue names it */
+    struct slice name; /* in key: as queue names it, without the '~' */
 
     struct outgoing *waiting; /* a list, oldest first */
     size_t waiting_count;

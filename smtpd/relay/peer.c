@@ -260,11 +260,25 @@ static void on_reply(struct peer *peer, const struct peer_reply *reply)
         handlers[peer->state](peer, reply);
 }
 
+static void fail_tls(struct peer *peer, const char *words)
+{
+    peer_fail(peer, &(struct peer_end){PEER_BAD_TLS, "4.7.5", words, NULL});
+}
+
+/* With TLS 1.3 the server's last word on the handshake comes behind ours (RFC 8446 4.4.4). */
+static bool is_right_behind_handshake(const struct peer *peer)
+{
+    return peer->tls_version && (peer->state == PEER_HELLO || peer->state == PEER_GREETING);
+}
+
 static void fail_lost(struct peer *peer, const char *what)
 {
     char words[200];
     snprintf(words, sizeof(words), "%s while %s was awaited", what, awaited_by(peer));
-    peer_fail(peer, &(struct peer_end){PEER_LOST, "4.4.2", words, NULL});
+    if (is_right_behind_handshake(peer))
+        fail_tls(peer, words);
+    else
+        peer_fail(peer, &(struct peer_end){PEER_LOST, "4.4.2", words, NULL});
 }
 
 static bool read_reply(struct peer *peer)
@@ -335,7 +349,10 @@ static void on_deadline(struct stream *stream)
     }
     char words[200];
     snprintf(words, sizeof(words), "timed out while %s was awaited", awaited_by(peer));
-    peer_fail(peer, &(struct peer_end){PEER_TIMEOUT, "4.4.2", words, NULL});
+    if (peer->state == PEER_SECURING)
+        fail_tls(peer, words);
+    else
+        peer_fail(peer, &(struct peer_end){PEER_TIMEOUT, "4.4.2", words, NULL});
 }
 
 static void on_closed(struct stream *stream, const struct error *why)
@@ -344,7 +361,7 @@ static void on_closed(struct stream *stream, const struct error *why)
     if (!why || peer->state == PEER_QUIT || peer_is_idle(peer))
         close_quietly(peer);
     else if (peer->state == PEER_SECURING)
-        peer_fail(peer, &(struct peer_end){PEER_BAD_TLS, "4.7.5", why->text, NULL});
+        fail_tls(peer, why->text);
     else
         fail_lost(peer, why->text);
 }

@@ -38,6 +38,7 @@ struct peer_settings {
     bool implicit_tls;
     enum peer_tls tls;
     const char *demanded_by; /* what makes TLS a must, for the log; empty: nothing. Static */
+    const char *broken_tls; /* tls is NEVER since a handshake failed: why, for the log; else NULL */
     struct tls_client_server server; /* with tls other than NEVER */
     struct tls_client *tls_client;
     const char *user; /* AUTH; NULL: none */
@@ -49,7 +50,8 @@ struct peer_settings {
 enum peer_failure_kind {
     PEER_UNREACHABLE, /* no connection */
     PEER_REFUSED,     /* the server said so, before it took a message */
-    PEER_BAD_TLS,     /* the handshake failed, or there is no TLS and there must be */
+    PEER_BAD_TLS,     /* the handshake failed or TLS broke right behind it, or there is none and
+                         there must be */
     PEER_LOST,        /* the connection broke or was closed */
     PEER_TIMEOUT,
     PEER_MALFORMED, /* what it says is no SMTP */

@@ -37,6 +37,7 @@ static void log_outcome(struct relay *relay, const struct outgoing *message, siz
         log_bytes("host", text.peer), log_text("tls", tls), log_text("cipher", cipher),
         log_text("verified", verified),
         log_text("demanded_by", peer ? peer->settings->demanded_by : ""),
+        log_text("broken_tls", peer ? peer->settings->broken_tls : NULL),
         log_number("ms", (int64_t)(turn_now_ms() - message->began_ms)));
 }
 

@@ -5,8 +5,6 @@
 static bool domain_fits(const struct config_route *route, struct slice destination)
 {
     struct slice domain = slice_of_string(route->domain);
-    if (slice_starts_with(destination, SLICE("=")))
-        return slice_equal_nocase(slice_from(destination, 1), domain);
     if (slice_equal(domain, SLICE("*")))
         return true;
     if (!slice_starts_with(domain, SLICE(".")))
@@ -28,12 +26,27 @@ static bool sender_fits(const struct config_route *route, struct slice reverse_p
            && slice_equal_nocase(slice_from(reverse_path, domain), sender);
 }
 
+/* "=route/sender"; older rows of the queue have "=route". */
+static bool is_named(const struct config_route *route, struct slice destination,
+                     struct slice reverse_path)
+{
+    struct slice name = slice_from(destination, 1);
+    size_t slash = slice_find_octet(name, '/');
+    if (!slice_equal_nocase(slice_range(name, 0, slash), slice_of_string(route->domain)))
+        return false;
+    return slash == name.len ? sender_fits(route, reverse_path)
+                             : slice_equal_nocase(slice_from(name, slash + 1),
+                                                  slice_of_string(route->sender.text));
+}
+
 const struct config_route *routes_find(const struct config *config, struct slice destination,
                                        struct slice reverse_path)
 {
+    bool is_name = slice_starts_with(destination, SLICE("="));
     for (size_t i = 0; i < config->route_count; i++) {
         const struct config_route *route = &config->routes[i];
-        if (domain_fits(route, destination) && sender_fits(route, reverse_path))
+        if (is_name ? is_named(route, destination, reverse_path)
+                    : domain_fits(route, destination) && sender_fits(route, reverse_path))
             return route;
     }
     return NULL;

@@ -17,6 +17,7 @@
 #include <sodium.h>
 
 #include "common/address.h"
+#include "common/tls_client.h"
 
 enum {
     TARGET_GOOD_MOST_S = 600, /* longer than this no answer is believed */
@@ -36,7 +37,7 @@ struct candidate {
     bool is_doubtful; /* something about it could not be found out */
     bool is_ourselves;
     bool has_private; /* an address was left out */
-    bool has_tlsa;
+    enum target_tlsa tlsa_use;
     bool is_unlisted; /* the domain's policy forbids it */
     enum target_policy policy;
     uint16_t preference;
@@ -55,8 +56,8 @@ struct target_search {
     char domain[DNS_NAME_MAX + 1];
     struct dns_inquiry *mx;
     struct sts_inquiry *policy;
-    bool wants_policy;  /* the hosts are those of the DNS, and TLS is not forbidden */
-    bool is_never_tls;  /* says the route */
+    bool ignores_policies; /* says the route or the message */
+    bool wants_policy;     /* they count, and the hosts are those of the DNS */
     bool may_be_secure; /* the names of the hosts are as good as DNSSEC's, or the configuration's */
     bool asked_tlsa;
     unsigned pending;
@@ -160,7 +161,7 @@ static struct target *make_target(struct target_search *search)
         memcpy(host->name, from->name, sizeof(host->name));
         host->has_name = from->has_name;
         host->is_proved = search->may_be_secure;
-        host->has_tlsa = from->has_tlsa;
+        host->tlsa_use = from->tlsa_use;
         host->policy = from->policy;
         host->tlsa = from->tlsa;
         from->tlsa = (struct buffer)BUFFER_WITH_LIMIT(0);
@@ -273,7 +274,7 @@ const char *target_policy_name(enum target_policy policy)
 
 static bool may_need_policy(const struct candidate *candidate)
 {
-    return has_addresses(candidate) && !candidate->has_tlsa;
+    return has_addresses(candidate) && candidate->tlsa_use != TARGET_TLSA_USABLE;
 }
 
 static void apply_policy(struct candidate *candidate, const struct sts_policy *policy)
@@ -332,6 +333,21 @@ static void ask_policy(struct target_search *search)
 
 /* ---- TLSA ---- */
 
+static void take_tlsa(struct candidate *candidate, const struct dns_result *answer)
+{
+    struct slice rest = answer->rdata, rdata;
+    struct tls_client_tlsa record;
+    candidate->tlsa_use = TARGET_TLSA_UNUSABLE;
+    while (dns_result_next(&rest, &rdata))
+        if (tls_client_tlsa_parse(rdata, &record) && tls_client_tlsa_is_usable(&record))
+            candidate->tlsa_use = TARGET_TLSA_USABLE;
+    buffer_append(&candidate->tlsa, answer->rdata);
+    if (!candidate->tlsa.failed)
+        return;
+    candidate->is_doubtful = true;
+    drop_addresses(candidate);
+}
+
 static void on_tlsa(void *owner, const struct dns_result *answer)
 {
     struct candidate *candidate = owner;
@@ -340,13 +356,8 @@ static void on_tlsa(void *owner, const struct dns_result *answer)
     switch (answer->status) {
     case DNS_FOUND:
         note_ttl(search, answer);
-        candidate->has_tlsa = answer->secure;
         if (answer->secure)
-            buffer_append(&candidate->tlsa, answer->rdata);
-        if (!candidate->tlsa.failed)
-            break;
-        candidate->is_doubtful = true;
-        drop_addresses(candidate);
+            take_tlsa(candidate, answer);
         break;
     case DNS_NO_DATA:
     case DNS_NO_NAME:
@@ -367,7 +378,8 @@ static void ask_tlsa(struct target_search *search)
     for (size_t i = 0; i < search->count; i++) {
         struct candidate *candidate = &search->candidates[i];
         char name[DNS_NAME_MAX + 16];
-        if (!candidate->has_name || !candidate->is_secure || !has_addresses(candidate))
+        if (search->ignores_policies || !candidate->has_name || !candidate->is_secure
+            || !has_addresses(candidate))
             continue;
         snprintf(name, sizeof(name), "_%u._tcp.%s", search->port, candidate->name);
         if (!ask(candidate, QUESTION_TLSA, DNS_TLSA, name, on_tlsa))
@@ -640,7 +652,7 @@ static void begin_domain(struct target_search *search, struct slice domain)
         return;
     }
     snprintf(search->domain, sizeof(search->domain), "%.*s", SLICE_PRINTF(buffer_slice(&name)));
-    search->wants_policy = search->context->config->relay.mta_sts && !search->is_never_tls;
+    search->wants_policy = search->context->config->relay.mta_sts && !search->ignores_policies;
     search->mx = dns_ask(search->context->dns, DNS_MX, buffer_slice(&name), on_mx, search);
     buffer_clear(&name);
     if (search->mx)
@@ -650,9 +662,10 @@ static void begin_domain(struct target_search *search, struct slice domain)
 }
 
 struct target_search *target_search(const struct target_context *context,
-                                    const struct config_route *route, struct slice domain,
-                                    target_found *found, void *owner)
+                                    const struct target_wish *wish, target_found *found,
+                                    void *owner)
 {
+    const struct config_route *route = wish->route;
     struct target_search *search = calloc(1, sizeof(*search));
     if (!search)
         return NULL;
@@ -660,12 +673,12 @@ struct target_search *target_search(const struct target_context *context,
     search->found = found;
     search->owner = owner;
     search->port = route ? route->port : 25;
-    search->is_never_tls = route && route->tls == CONFIG_TLS_NEVER;
+    search->ignores_policies = wish->ignores_policies || (route && route->tls == CONFIG_TLS_NEVER);
     search->ttl = TARGET_GOOD_MOST_S;
     search->conclude = (struct deferred){.run = on_conclude};
     if (route && route->host.text)
         begin_host(search, route->host.text);
     else
-        begin_domain(search, domain);
+        begin_domain(search, wish->domain);
     return search;
 }

@@ -8,7 +8,7 @@
  *
  * Never among them: this host itself and what is behind it in preference; addresses that belong to
  * no public host, unless the configuration says so; hosts of whose TLSA records nothing can be
- * known; hosts without such records that the domain's policy does not name.
+ * known; hosts without such records of use that the domain's policy does not name.
  */
 #ifndef SMTPD_RELAY_TARGET_H
 #define SMTPD_RELAY_TARGET_H
@@ -25,8 +25,15 @@ enum {
     TARGET_OF_A_HOST = 4,   /* addresses of each family */
 };
 
+/* TLSA records that DNSSEC vouches for. */
+enum target_tlsa {
+    TARGET_TLSA_NONE,
+    TARGET_TLSA_UNUSABLE, /* but none that we could check: TLS all the same (RFC 7672 2.2) */
+    TARGET_TLSA_USABLE,
+};
+
 /* What the domain's MTA-STS policy says about a host. DANE goes before it (RFC 8461 2): of a host
- * with TLSA records nothing is asked. */
+ * with TLSA records that can be checked nothing is asked. */
 enum target_policy {
     TARGET_POLICY_NONE,
     TARGET_POLICY_TESTING,
@@ -39,8 +46,8 @@ struct target_host {
     char name[DNS_NAME_MAX + 1]; /* of an address alone: that as text */
     bool has_name;               /* false: an address alone */
     bool is_proved;              /* by DNSSEC or the configuration: it is to have the mail */
-    bool has_tlsa;               /* records that DNSSEC vouches for: TLS is a must */
-    struct buffer tlsa;          /* their RDATA, as in dns_result */
+    enum target_tlsa tlsa_use;
+    struct buffer tlsa; /* their RDATA, as in dns_result */
     enum target_policy policy;
 };
 
@@ -94,11 +101,17 @@ typedef void target_found(void *owner, struct target *target, const struct targe
 
 struct target_search;
 
-/* `found` is called once, never before this returns, unless the search is dropped before. domain:
- * what follows the '@', or whatever where the route has a host. NULL: no memory. */
+struct target_wish {
+    const struct config_route *route; /* NULL: none */
+    struct slice domain;              /* behind the '@'; whatever where the route has a host */
+    bool ignores_policies;            /* DANE and MTA-STS are not asked for (RFC 8689 5) */
+};
+
+/* `found` is called once, never before this returns, unless the search is dropped before. NULL: no
+ * memory. */
 struct target_search *target_search(const struct target_context *context,
-                                    const struct config_route *route, struct slice domain,
-                                    target_found *found, void *owner);
+                                    const struct target_wish *wish, target_found *found,
+                                    void *owner);
 void target_search_drop(struct target_search *search); /* NULL is fine; not after found */
 
 #endif

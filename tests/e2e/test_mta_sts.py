@@ -159,6 +159,16 @@ def test_dane_goes_before(relayed, certificate):
         assert result.statuses == [DONE] and b"dane" in result.events
 
 
+@pytest.mark.parametrize("name, status", [("a.example", DONE), ("b.example", TEMPORARY)])
+def test_unusable_tlsa_leaves_the_policy_its_say(relayed, authority, name, status):
+    """RFC 7672 2.2: records that nothing can be checked by are not DANE: the policy asks for the name."""
+    with Sink(TLS, certificate=authority.issue(name)) as sink:
+        records = {("mx.example", MX): [(10, "a.example")], ("a.example", A): ["127.0.0.1"],
+                   (f"_{sink.port}._tcp.a.example", TLSA): [b"\0\1\1" + b"x" * 32]}
+        result = relayed(sink, FOUND, policy("a.example"), questions=4, records=records, secure=True)
+        assert result.statuses == [status] and len(sink.messages) == (status == DONE)
+
+
 def test_never_tls_never_asks(relayed):
     with Sink(["PIPELINING"]) as sink:
         assert relayed(sink, None, tls="never").statuses == [DONE]

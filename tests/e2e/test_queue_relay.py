@@ -11,7 +11,7 @@ from house import BUILD
 from one_queue import (
     BODY, BY_RETURN, CONFIG, IN_SPOOL, KEEPS_DSN, NOTIFY_DELAY, NOTIFY_FAILURE, NOTIFY_NEVER,
     NOTIFY_SUCCESS, PEER_SAID, PERMANENT, QUEUE_COMMITTED, RELAY_DONE, RELAY_PERMANENT,
-    RELAY_TEMPORARY, REQUIRETLS, RET_FULL, SUBMITTED, VERDICT_FOREIGN, Queue, make_token)
+    RELAY_TEMPORARY, REQUIRETLS, RET_FULL, SUBMITTED, TLS_OPTIONAL, VERDICT_FOREIGN, Queue, make_token)
 
 pytestmark = pytest.mark.skipif(not (BUILD / "libexec" / "smtpd-queue").exists(),
                                 reason="smtpd-queue is not built")
@@ -209,10 +209,30 @@ def test_a_route_of_a_sender_gathers(tmp_path):
     relay = queue.relay()
     queue.submission.accept_foreign(["x@far.example", "y@near.example"])
     message = relay.one()
-    assert message.destination == "=*" and len(message.recipients) == 2
+    assert message.destination == "=*/test.example" and len(message.recipients) == 2
     queue.submission.accept_foreign(["x@own.example"], sender="")
     assert relay.one().destination == "own.example"
     queue.end()
+
+
+def test_routes_of_senders_are_apart(tmp_path):
+    """What one of them takes says nothing about the other, though both are for all domains."""
+    queue = Queue(tmp_path, CONFIG + """
+        route "*" { sender = "news.example" host = "192.0.2.7" }
+        route "*" { sender = "bulk@test.example" host = "192.0.2.8" }""")
+    relay = queue.relay()
+    for sender in ("a@news.example", "bulk@test.example"):  # the first waits for nobody
+        queue.submission.accept_foreign(["x@far.example"], sender=sender)
+    assert {relay.one().destination for _ in range(2)} == {"=*/news.example", "=*/bulk@test.example"}
+    queue.end()
+
+
+def test_tls_that_is_optional_has_its_own_destination(queue):
+    """RFC 8689 5: what others wait for, since the receiver's TLS is broken, must not hold it up."""
+    relay = queue.relay()
+    queue.submission.accept_foreign(["x@far.example"])
+    queue.submission.accept_foreign(["x@far.example"], flags=TLS_OPTIONAL)
+    assert {relay.one().destination for _ in range(2)} == {"far.example", "~far.example"}
 
 
 def test_without_a_relay_it_waits(queue):
@@ -258,6 +278,18 @@ def test_a_destination_that_fails_rests(tmp_path):
     for _ in range(4):
         relay.one(window=10)
     queue.wait_for_counts(0)
+    queue.end()
+
+
+def test_optional_tls_is_not_held_up_by_what_fails(tmp_path):
+    """The destination rests, since its TLS cannot be had; what says TLS-Required: No goes all the same."""
+    queue = Queue(tmp_path, CONFIG)
+    relay = queue.relay()
+    queue.submission.accept_foreign(["x@far.example"])
+    relay.one(RELAY_TEMPORARY, "4.7.4 no TLS", wait_ms=600000)
+    queue.wait_for_counts(1)
+    queue.submission.accept_foreign(["x@far.example"], flags=TLS_OPTIONAL)
+    assert relay.one().destination == "~far.example"
     queue.end()
 
 

@@ -5,6 +5,7 @@ import email
 import hashlib
 import os
 import socket
+import ssl
 import struct
 import subprocess
 import threading
@@ -614,6 +615,50 @@ def test_handshake_fails(start, certificate, answers, how, wish, tls):
             assert status == TEMPORARY and words.startswith("4.7.") and not sink.messages
 
 
+def resets(connection, line):
+    """What some servers do with a handshake: the end, without a word."""
+    connection.sock.sendall(b"220 2.0.0 go ahead\r\n")
+    connection.sock.recv(65536)
+    connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    return CLOSE
+
+
+def alerts(connection, line):
+    """handshake_failure, RFC 8446 6.2"""
+    connection.sock.sendall(b"220 2.0.0 go ahead\r\n")
+    connection.sock.recv(65536)
+    connection.sock.sendall(b"\x15\x03\x03\x00\x02\x02\x28")
+    return CLOSE
+
+
+def stays_silent(connection, line):
+    connection.sock.sendall(b"220 2.0.0 go ahead\r\n")
+    return STALL
+
+
+@pytest.mark.parametrize("fault", [resets, alerts, stays_silent, "asks"])
+@pytest.mark.parametrize("wish", ["may", "encrypt"])
+def test_broken_handshake(start, certificate, fault, wish):
+    """RFC 7435 3: where TLS is not a must, mail goes in the clear, on a new connection, and the log says why. "asks":
+    the server wants a certificate of ours, and says only behind the handshake that it misses it (TLS 1.3)."""
+    with Sink(TLS, certificate=certificate, answers={} if fault == "asks" else {"STARTTLS": fault}) as sink:
+        if fault == "asks":
+            sink.context.verify_mode = ssl.CERT_REQUIRED
+            sink.context.load_verify_locations(certificate[0])
+        relay = start(sink, route=f"tls = {wish}")
+        result = relay.one()
+        events = relay.role.events()
+        if wish == "may":
+            assert result.statuses == [DONE] and sink.wait(1)[0].tls is None and len(sink.connections) == 2
+            for name in (b"connected_to", b"relayed"):
+                (event,) = [event for event in events if name in event]
+                assert b"TLS" in event
+        else:
+            status, _, words, _, _ = only_failure(result)
+            assert (status, words.split()[0]) == (TEMPORARY, "4.7.5") and not sink.messages
+            assert len(sink.connections) == 1
+
+
 def test_encrypt_without_an_offer(start):
     with Sink(["PIPELINING"]) as sink:
         status, _, words, _, _ = only_failure(start(sink, route="tls = encrypt").one())
@@ -665,6 +710,15 @@ def test_login(tmp_path, certificate, mechanisms, said):
         relay.role.kill()
 
 
+def test_no_password_in_the_clear(tmp_path):
+    """Whatever else the route allows: a server that does not offer TLS learns no password."""
+    with Sink(["PIPELINING", "AUTH PLAIN LOGIN"]) as sink:
+        relay = logged_in_relay(tmp_path, sink, tls="may")
+        assert only_failure(relay.one())[2].startswith("4.7.4 ")
+        assert not any(line.startswith(b"AUTH") for line in sink.connections[0].lines)
+        relay.role.kill()
+
+
 def test_login_refused(tmp_path, certificate):
     """A wrong password is our fault: nothing bounces."""
     with Sink([*TLS, "AUTH PLAIN"], certificate=certificate, answers={"AUTH": b"535 5.7.8 no"}) as sink:
@@ -675,10 +729,10 @@ def test_login_refused(tmp_path, certificate):
         relay.role.kill()
 
 
-def logged_in_relay(tmp_path, sink):
+def logged_in_relay(tmp_path, sink, tls="encrypt"):
     (tmp_path / "password").write_text("secret\nmore\n")
     config = FAST + f"""
-        route sink.example {{ host = "127.0.0.1" port = {sink.port} tls = encrypt user = user
+        route sink.example {{ host = "127.0.0.1" port = {sink.port} tls = {tls} user = user
                               password-file = "{tmp_path}/password" }}"""
     with open(tmp_path / "password", "rb") as file:
         return Relay(tmp_path, config, files=[(DESCRIPTOR_PASSWORD, 0, file.fileno())])
@@ -907,6 +961,16 @@ def test_unusable_tlsa_asks_for_tls_alone(resolved, certificate):
         assert result.statuses == [DONE] and sink.wait(1)[0].tls
 
 
+def test_unusable_tlsa_does_not_weaken_a_route(resolved, certificate):
+    """`tls = verify` stays what it is: an authority that nobody knows."""
+    with Sink(TLS, certificate=certificate) as sink:
+        records = {("mx.example", MX): [(1, "mx.sink.example")], ("mx.sink.example", A): ["127.0.0.1"],
+                   tlsa_name(sink): [b"\0\1\1" + b"x" * 32]}
+        result = resolved(sink, records, 4, secure=True, tls="verify")
+        assert result.statuses == [TEMPORARY] and not sink.messages
+        assert "not to be trusted" in result.outcomes[0][2]
+
+
 def test_tlsa_that_is_held_back(resolved, certificate):
     """RFC 7672 2.1.1: no answer about TLSA is no permission to do without."""
     with Sink(TLS, certificate=certificate) as sink:
@@ -934,6 +998,30 @@ def test_requiretls(resolved, certificate, secure, right, offers, code):
             assert sink.wait(1)[0].mail.endswith(" REQUIRETLS")
         else:
             assert not sink.messages
+
+
+# ---- TLS-Required: No, RFC 8689 5 ----
+
+
+@pytest.mark.parametrize("offered", [True, False])
+def test_optional_tls_goes_whatever_dane_says(start, certificate, offered):
+    """Records that fit no key, or STARTTLS taken away: with TLS where there is some; and what is sent so shares no
+    connection with what must not be."""
+    with Sink(TLS if offered else ["PIPELINING"], certificate=certificate) as sink:
+        records = {("mx.example", MX): [(1, "mx.sink.example")], ("mx.sink.example", A): ["127.0.0.1"],
+                   tlsa_name(sink): [b"\3\1\1" + b"x" * 32]}
+        relay = start(config=FAST.replace("relay {", "relay { private-targets = yes").replace("idle = 300ms", "idle = 10s")
+                      + f"\nroute mx.example {{ port = {sink.port} }}\n")
+        resolver = Resolver(relay, records, secure=True)
+        relay.send(destination="~mx.example", recipients=["x@mx.example"])
+        resolver.serve(3)
+        assert relay.result().statuses == [DONE] and bool(sink.wait(1)[0].tls) == offered
+        assert tlsa_name(sink) not in resolver.asked
+        relay.send(destination="mx.example", recipients=["x@mx.example"])
+        resolver.serve(4)
+        assert relay.result().statuses == [TEMPORARY] and len(sink.messages) == 1
+        assert relay.one(destination="~mx.example").statuses == [DONE]
+        assert b"~mx.example" not in b"".join(relay.role.events())
 
 
 # ---- bounds ----

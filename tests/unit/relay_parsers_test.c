@@ -304,6 +304,10 @@ static void the_first_route_that_fits_is_taken(void **state)
         {"=a.example", "x@s.example", 1},
         {"=*", "y@t.example", 4},
         {"=nowhere", "y@t.example", -1},
+        {"=a.example/s.example", "", 1},
+        {"=A.example/News@s.example", "SRS0=x@ours.example", 0},
+        {"=*/t.example", "x@s.example", 4},
+        {"=*/s.example", "x@t.example", -1},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         const struct config_route *route = routes_find(
