@@ -77,3 +77,11 @@ void destination_append(const struct config *config, uint32_t flags, struct slic
     buffer_append(out, SLICE("/"));
     buffer_append_string(out, route->sender.text);
 }
+
+uint16_t destination_forwarder(const struct config *config, bool forwarded, struct slice orcpt)
+{
+    if (!forwarded)
+        return 0;
+    const struct config_domain *domain = config_find_domain(config, domain_of(orcpt));
+    return domain ? (uint16_t)(domain - config->domains + 1) : 1;
+}

@@ -18,4 +18,9 @@ enum { DESTINATION_MAX = 2 + 255 + 1 + 512 };
 void destination_append(const struct config *config, uint32_t flags, struct slice address,
                         struct slice reverse_path, struct buffer *out);
 
+/* The domain of ours in whose name an alias sends mail on: its number in the configuration plus 1.
+ * ORCPT tells the alias; where that is none of our domains, the first. 0: `forwarded` is not set.
+ */
+uint16_t destination_forwarder(const struct config *config, bool forwarded, struct slice orcpt);
+
 #endif

@@ -40,7 +40,9 @@ struct relay_attempt {
     size_t octets;
     enum schedule_lane lane;
     bool is_suspect;
-    bool is_forwarded;
+    uint16_t forwarder; /* as of each recipient */
+    bool by_notice;     /* DELIVERBY, RFC 2852: the sender is told of servers without it */
+    bool by_trace;      /* and of each server */
     uint32_t count;
     struct queued_recipient *recipients[RELAY_RECIPIENTS_MAX];
 };
@@ -87,7 +89,7 @@ static struct relay_attempt *make_attempt(struct queue *queue, struct relay_peer
     attempt->id = queued_message_of(first)->id;
     attempt->lane = attempt->target->destination.lane;
     attempt->is_suspect = first->deaths > 0;
-    attempt->is_forwarded = first->forwarded;
+    attempt->forwarder = first->forwarder;
     HASH_ADD(hh, queue->relay.attempts, request, sizeof(attempt->request), attempt);
     if (hash_table_holds(&attempt->hh))
         return attempt;
@@ -181,7 +183,7 @@ static struct queued_recipient *next_of_group(const struct relay_attempt *attemp
     struct queued_recipient *next = (struct queued_recipient *)group->turns.line;
     bool fits = next && attempt->count < RELAY_RECIPIENTS_MAX
                 && (next->deaths > 0) == attempt->is_suspect
-                && next->forwarded == attempt->is_forwarded; /* one reverse-path for all */
+                && next->forwarder == attempt->forwarder; /* one reverse-path for all */
     return fits ? next : NULL;
 }
 
@@ -210,18 +212,27 @@ static void gather(struct queue *queue, struct relay_attempt *attempt,
 
 /* Mail of a foreign sender that an alias sends on leaves in our name. One that does not fit keeps
  * its own: some receivers will take it all the same. */
-static void rewrite_sender(struct queue *queue, struct dispatch_content *content)
+static void rewrite_sender(struct queue *queue, struct dispatch_content *content,
+                           uint16_t forwarder)
 {
     struct buffer *path = &queue->dispatch.reverse_path;
     const struct config *config = &queue->role->config;
     struct slice sender = content->message.reverse_path;
+    const char *domain = config->domains[forwarder - 1].name;
     struct srs_key key;
     if (sender.len == 0 || config_find_domain(config, canonical_domain(sender)))
         return;
     memcpy(key.octets, queue->role->srs_key, sizeof(key.octets));
     buffer_reset(path);
-    if (srs_forward(&key, sender, config->domains[0].name, queue_wall_now(), path) && !path->failed)
+    if (srs_forward(&key, sender, domain, queue_wall_now(), path) && !path->failed)
         content->message.reverse_path = buffer_slice(path);
+}
+
+static void note_deliver_by(struct relay_attempt *attempt, const struct stored_message *message)
+{
+    bool has_time = message->deliver_by > 0;
+    attempt->by_notice = has_time && (message->flags & QUEUE_BY_RETURN) == 0;
+    attempt->by_trace = has_time && (message->flags & QUEUE_BY_TRACE) != 0;
 }
 
 static size_t octets_of(const struct queue_target *target, const struct dispatch_content *content)
@@ -293,8 +304,9 @@ static void relay(struct queue *queue, struct relay_peer *peer, struct queued_re
     struct dispatch_content content;
     struct relay_attempt *attempt = make_attempt(queue, peer, first);
     if (attempt && dispatch_open(queue, attempt->id, &content, &error)) {
-        if (attempt->is_forwarded)
-            rewrite_sender(queue, &content);
+        if (attempt->forwarder > 0)
+            rewrite_sender(queue, &content, attempt->forwarder);
+        note_deliver_by(attempt, &content.message);
         relay_with(queue, attempt, first, &content);
         dispatch_close(&content);
         return;
@@ -329,10 +341,23 @@ static bool parse_outcomes(const struct ipc_packet *packet,
     return texts->len == text_octets;
 }
 
-static enum queued_outcome outcome_of(const struct relay_outcome *outcome)
+/* RFC 2852 4: that it was handed on is told where the next server knows nothing of the time, and
+ * wherever a trace is asked for. */
+static bool tells_of_relaying(const struct relay_attempt *attempt, unsigned notify, unsigned flags)
+{
+    if (attempt->by_trace && (notify == 0 || (notify & QUEUE_NOTIFY_SUCCESS) != 0))
+        return true;
+    return attempt->by_notice && (flags & RELAY_KEEPS_TIME) == 0 && notify != QUEUE_NOTIFY_NEVER;
+}
+
+static enum queued_outcome outcome_of(const struct relay_attempt *attempt,
+                                      const struct queued_recipient *recipient,
+                                      const struct relay_outcome *outcome)
 {
     switch (outcome->status) {
     case RELAY_DONE:
+        if (tells_of_relaying(attempt, recipient->notify, outcome->flags))
+            return OUTCOME_RELAYED_NOTED;
         return outcome->flags & RELAY_KEEPS_DSN ? OUTCOME_RELAYED_TOLD : OUTCOME_RELAYED;
     case RELAY_TEMPORARY:
         return OUTCOME_DEFERRED;
@@ -387,7 +412,7 @@ static void take_outcomes(struct queue *queue, struct relay_attempt *attempt,
         if (outcomes[i].status == RELAY_TEMPORARY && first_failure.len == 0)
             first_failure = text;
         recipient->deaths = 0;
-        settle_add(queue, recipient, outcome_of(&outcomes[i]), text);
+        settle_add(queue, recipient, outcome_of(attempt, recipient, &outcomes[i]), text);
     }
     attempt->target->relay.window = record->window;
     look_at_destination(queue, attempt->target, took, record->wait_ms, first_failure);

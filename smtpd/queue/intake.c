@@ -15,6 +15,7 @@
 #include <utlist.h>
 
 #include "common/arena.h"
+#include "common/auth/canonical.h"
 #include "common/fd.h"
 #include "common/hash_table.h"
 #include "common/size.h"
@@ -202,10 +203,24 @@ void intake_lend_ids(struct queue *queue)
 
 /* ---- recipients ---- */
 
+/* Of an address the domain in lower case: only the part before it may depend on that (RFC 5321
+ * 2.4). */
+static struct slice key_of(const struct recipient_texts *texts, uint8_t lower[QUEUE_ADDRESS_MAX])
+{
+    struct slice address = texts->address;
+    if (texts->account.len > 0 || address.len > QUEUE_ADDRESS_MAX)
+        return texts->account.len > 0 ? texts->account : address;
+    size_t local_part = address.len - canonical_domain(address).len;
+    for (size_t i = 0; i < address.len; i++)
+        lower[i] = i < local_part ? address.ptr[i] : ascii_lower(address.ptr[i]);
+    return slice_of(lower, address.len);
+}
+
 static bool keep_recipient(struct submission *submission, const struct recipient_texts *texts)
 {
     struct wanted_recipient *wanted;
-    struct slice wanted_key = texts->account.len > 0 ? texts->account : texts->address;
+    uint8_t lower[QUEUE_ADDRESS_MAX];
+    struct slice wanted_key = key_of(texts, lower);
     HASH_FIND(hh, submission->wanted, wanted_key.ptr, wanted_key.len, wanted);
     if (wanted)
         return true;
@@ -219,11 +234,13 @@ static bool keep_recipient(struct submission *submission, const struct recipient
                                              .notify = texts->notify,
                                              .permit = texts->permit,
                                              .forwarded = texts->forwarded};
-    const struct slice *key =
-        texts->account.len > 0 ? &wanted->texts.account : &wanted->texts.address;
-    if (!wanted->texts.account.ptr || !wanted->texts.address.ptr || !wanted->texts.orcpt.ptr)
+    struct slice key = texts->account.len > 0 ? wanted->texts.account : wanted->texts.address;
+    if (!slice_equal(key, wanted_key))
+        key = arena_copy(arena, wanted_key);
+    if (!wanted->texts.account.ptr || !wanted->texts.address.ptr || !wanted->texts.orcpt.ptr
+        || !key.ptr)
         return false;
-    HASH_ADD_KEYPTR(hh, submission->wanted, key->ptr, key->len, wanted);
+    HASH_ADD_KEYPTR(hh, submission->wanted, key.ptr, key.len, wanted);
     return hash_table_holds(&wanted->hh);
 }
 
@@ -437,7 +454,8 @@ static bool enter_recipient(struct queue *queue, struct submission *submission,
     if (!recipient)
         return error_memory(error);
     recipient->notify = (uint8_t)wanted->texts.notify;
-    recipient->forwarded = wanted->texts.forwarded;
+    recipient->forwarder =
+        destination_forwarder(&queue->role->config, wanted->texts.forwarded, wanted->texts.orcpt);
     return true;
 }
 

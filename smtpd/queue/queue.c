@@ -26,6 +26,7 @@
 #include "common/control.h"
 #include "common/fd.h"
 #include "common/size.h"
+#include "smtpd/queue/destination.h"
 #include "smtpd/queue/queue_id.h"
 #include "smtpd/queue/queue_protocol.h"
 
@@ -215,7 +216,7 @@ static bool load_recipient(void *context, uint64_t id, uint32_t number,
     recipient->attempts = row->attempts;
     recipient->purpose = (uint8_t)row->purpose;
     recipient->warned = row->warned;
-    recipient->forwarded = row->forwarded;
+    recipient->forwarder = destination_forwarder(&queue->role->config, row->forwarded, row->orcpt);
     recipient->again = true; /* an earlier life may have delivered it */
     if (row->state == STORED_HELD)
         queued_enter(queued, recipient, QUEUED_HELD);

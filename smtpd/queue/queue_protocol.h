@@ -65,7 +65,7 @@ enum queue_recipient_flags {
  * (decoded "type;address", may be empty) follow. With an account the address is the recipient as
  * given at RCPT (for Delivered-To and reports); without one (account_octets 0) it is where the
  * message is to be sent, and where an alias led there, ORCPT tells the recipient as given. The same
- * account or address twice counts once. */
+ * account or address twice, its domain in whatever case, counts once. */
 struct queue_recipient {
     struct ipc_header header;
     uint16_t account_octets;

@@ -39,12 +39,13 @@ enum queued_stage {
 enum queued_outcome {
     OUTCOME_NONE,
     OUTCOME_DELIVERED,
-    OUTCOME_RELAYED,      /* another host has it */
-    OUTCOME_RELAYED_TOLD, /* and will report success itself */
-    OUTCOME_DEFERRED,     /* later again, or returned where its time is over */
-    OUTCOME_FAILED,       /* returned */
-    OUTCOME_EXPIRED,      /* returned: its time is over, and its destination did not answer */
-    OUTCOME_WARNED,       /* waits on; its sender is told so */
+    OUTCOME_RELAYED,       /* another host has it */
+    OUTCOME_RELAYED_TOLD,  /* and will report success itself */
+    OUTCOME_RELAYED_NOTED, /* and the sender is told so, whatever success means to him */
+    OUTCOME_DEFERRED,      /* later again, or returned where its time is over */
+    OUTCOME_FAILED,        /* returned */
+    OUTCOME_EXPIRED,       /* returned: its time is over, and its destination did not answer */
+    OUTCOME_WARNED,        /* waits on; its sender is told so */
     OUTCOME_HELD,
     OUTCOME_QUARANTINED, /* held, and postmaster is told */
     OUTCOME_RELEASED,    /* from being held: tried at once */
@@ -119,12 +120,12 @@ struct queued_recipient {
     uint32_t attempts; /* made and failed */
     enum queued_stage stage;
     enum queued_outcome outcome;
-    uint8_t notify;  /* enum queue_notify */
-    uint8_t deaths;  /* of processes that had it, see dispatch.h */
-    bool again;      /* an attempt may have been written */
-    bool warned;     /* the sender knows that it waits */
-    bool forwarded;  /* leaves with a reverse-path of ours */
-    uint8_t purpose; /* enum stored_purpose */
+    uint8_t notify;     /* enum queue_notify */
+    uint8_t deaths;     /* of processes that had it, see dispatch.h */
+    bool again;         /* an attempt may have been written */
+    bool warned;        /* the sender knows that it waits */
+    uint16_t forwarder; /* leaves with a reverse-path of ours: destination_forwarder(); else 0 */
+    uint8_t purpose;    /* enum stored_purpose */
 };
 
 enum { QUEUED_LOCAL, QUEUED_OUTWARD, QUEUED_SCHEDULES };

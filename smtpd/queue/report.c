@@ -57,7 +57,8 @@ static enum report_to wanted_of_mail(const struct queued_recipient *recipient)
     case OUTCOME_FAILED:
         wanted = notify == 0 || (notify & QUEUE_NOTIFY_FAILURE);
         break;
-    case OUTCOME_WARNED: /* deadlines.c looked at it */
+    case OUTCOME_RELAYED_NOTED: /* dispatch_relay.c looked at it */
+    case OUTCOME_WARNED:        /* deadlines.c did */
         wanted = true;
         break;
     default:
@@ -108,6 +109,7 @@ static enum bounce_action action_of(const struct queued_recipient *recipient)
     case OUTCOME_DELIVERED:
         return BOUNCE_DELIVERED;
     case OUTCOME_RELAYED:
+    case OUTCOME_RELAYED_NOTED:
         return BOUNCE_RELAYED;
     case OUTCOME_WARNED:
     case OUTCOME_QUARANTINED:

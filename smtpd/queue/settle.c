@@ -112,6 +112,7 @@ static bool is_over(const struct queued_recipient *recipient)
     case OUTCOME_DELIVERED:
     case OUTCOME_RELAYED:
     case OUTCOME_RELAYED_TOLD:
+    case OUTCOME_RELAYED_NOTED:
     case OUTCOME_FAILED:
     case OUTCOME_REMOVED:
         return true;

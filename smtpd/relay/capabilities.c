@@ -43,6 +43,17 @@ static void read_limit(struct slice word, struct slice name, uint32_t *limit)
         *limit = (uint32_t)number;
 }
 
+/* deliverby-param = min-by-time *( ',' extension-token )    RFC 2852 3 */
+static void read_deliver_by(struct slice rest, struct capabilities *capabilities)
+{
+    struct slice word;
+    uint64_t seconds;
+    if (take_word(&rest, &word)
+        && slice_parse_number(slice_range(word, 0, slice_find_octet(word, ',')), &seconds)
+        && seconds <= UINT32_MAX)
+        capabilities->by_least_s = (uint32_t)seconds;
+}
+
 /* limits-param = limit-name-value 0*[SP limit-name-value]    RFC 9422 4 */
 static void read_limits(struct slice rest, struct capabilities *capabilities)
 {
@@ -67,6 +78,7 @@ static const struct keyword {
     {{(const uint8_t *)"DSN", 3}, OFFERS_DSN, NULL},
     {{(const uint8_t *)"ENHANCEDSTATUSCODES", 19}, OFFERS_ENHANCED, NULL},
     {{(const uint8_t *)"REQUIRETLS", 10}, OFFERS_REQUIRETLS, NULL},
+    {{(const uint8_t *)"DELIVERBY", 9}, OFFERS_DELIVERBY, read_deliver_by},
     {{(const uint8_t *)"AUTH", 4}, 0, read_mechanisms},
     {{(const uint8_t *)"LIMITS", 6}, 0, read_limits},
 };

@@ -16,13 +16,15 @@ enum capability {
     OFFERS_REQUIRETLS = 1 << 8, /* RFC 8689 */
     OFFERS_PLAIN = 1 << 9,      /* AUTH, RFC 4954 */
     OFFERS_LOGIN = 1 << 10,
+    OFFERS_DELIVERBY = 1 << 11, /* RFC 2852 */
 };
 
 struct capabilities {
     unsigned offered;        /* of enum capability */
     uint64_t size;           /* octets of a message; 0: not said */
     uint32_t recipients_max; /* LIMITS RCPTMAX, RFC 9422; 0: not said */
-    uint32_t messages_max;   /* LIMITS MAILMAX: transactions of one connection; 0: not said */
+    uint32_t by_least_s; /* DELIVERBY: less it does not take where late mail is returned; 0: all */
+    uint32_t messages_max; /* LIMITS MAILMAX: transactions of one connection; 0: not said */
 };
 
 /* Unknown keywords and malformed parameters count for nothing; a keyword given twice adds up. */

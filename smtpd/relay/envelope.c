@@ -66,8 +66,20 @@ static void append_report_wishes(const struct outgoing *message, struct buffer *
     xtext_encode(message->envid, commands);
 }
 
+/* by-value = by-time ";" by-mode [by-trace]; by-time = ["-" / "+"] 1*9DIGIT    RFC 2852 4. What is
+ * too late already, and is not to be returned for that, says so. */
+static void append_deliver_by(const struct outgoing *message, int64_t now, struct buffer *commands)
+{
+    const int64_t most = 999999999;
+    int64_t left_s = message->deliver_by - now;
+    left_s = left_s > most ? most : left_s < -most ? -most : left_s;
+    buffer_append_format(commands, " BY=%lld;%s%s", (long long)left_s,
+                         (message->flags & QUEUE_BY_RETURN) != 0 ? "R" : "N",
+                         (message->flags & QUEUE_BY_TRACE) != 0 ? "T" : "");
+}
+
 void envelope_append_mail(const struct outgoing *message, const struct capabilities *offers,
-                          unsigned needs, struct buffer *commands)
+                          unsigned needs, int64_t now, struct buffer *commands)
 {
     buffer_append(commands, SLICE("MAIL FROM:<"));
     buffer_append(commands, message->reverse_path);
@@ -82,6 +94,8 @@ void envelope_append_mail(const struct outgoing *message, const struct capabilit
         buffer_append(commands, SLICE(" SMTPUTF8"));
     if ((needs & NEEDS_REQUIRETLS) != 0)
         buffer_append(commands, SLICE(" REQUIRETLS"));
+    if (message->deliver_by > 0 && capabilities_offer(offers, OFFERS_DELIVERBY))
+        append_deliver_by(message, now, commands);
     if (capabilities_offer(offers, OFFERS_DSN))
         append_report_wishes(message, commands);
     buffer_append(commands, SLICE("\r\n"));

@@ -19,10 +19,10 @@ enum envelope_needs {
  * beginning is read into `chunk`; the rest is taken for anything. */
 unsigned envelope_needs(const struct outgoing *message, uint8_t chunk[OUTGOING_CHUNK]);
 
-/* MAIL FROM:<...> with SIZE, BODY, SMTPUTF8, REQUIRETLS, RET and ENVID, and CRLF. Failure is the
- * buffer's. */
+/* MAIL FROM:<...> with SIZE, BODY, SMTPUTF8, REQUIRETLS, BY, RET and ENVID, and CRLF. `now`:
+ * seconds since 1970, for what is left of the time to deliver by. Failure is the buffer's. */
 void envelope_append_mail(const struct outgoing *message, const struct capabilities *offers,
-                          unsigned needs, struct buffer *commands);
+                          unsigned needs, int64_t now, struct buffer *commands);
 
 /* RCPT TO:<...> with NOTIFY and ORCPT, and CRLF. */
 void envelope_append_rcpt(const struct outgoing_recipient *recipient,

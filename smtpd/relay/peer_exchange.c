@@ -10,6 +10,7 @@
  */
 #include <assert.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "smtpd/queue/queue_protocol.h"
 #include "smtpd/relay/envelope.h"
@@ -54,6 +55,9 @@ static struct outcome outcome_of_reply(struct peer *peer, const struct peer_repl
     struct outcome outcome = {.status = status_of(reply), .flags = RELAY_PEER_SAID};
     if (outcome.status == RELAY_DONE && capabilities_offer(&peer->offers, OFFERS_DSN))
         outcome.flags |= RELAY_KEEPS_DSN;
+    if (outcome.status == RELAY_DONE
+        && (peer->settings->lmtp || capabilities_offer(&peer->offers, OFFERS_DELIVERBY)))
+        outcome.flags |= RELAY_KEEPS_TIME;
     buffer_reset(&peer->text);
     peer_append_outcome(peer->settings, code_of(reply), words, reply->lines, &peer->text);
     outcome.text = buffer_slice(&peer->text);
@@ -132,7 +136,7 @@ static void append_command(struct peer *peer, struct exchange *exchange)
         buffer_append(&peer->text, SLICE("RSET\r\n"));
         break;
     case COMMAND_MAIL:
-        envelope_append_mail(message, &peer->offers, exchange->needs, &peer->text);
+        envelope_append_mail(message, &peer->offers, exchange->needs, time(NULL), &peer->text);
         break;
     case COMMAND_RCPT:
         envelope_append_rcpt(&message->recipients[exchange->places[recipient]], &peer->offers,
@@ -214,6 +218,26 @@ static bool refuse_international(struct peer *peer, struct outgoing *message, un
     return message->unsettled == 0;
 }
 
+/* RFC 2852 4: what is to be returned when it is late goes to no server that does not keep to the
+ * time. Delivery over LMTP is now. */
+static bool keeps_time(struct peer *peer, const struct outgoing *message, struct outcome *outcome)
+{
+    int64_t left_s = message->deliver_by - time(NULL);
+    if (message->deliver_by == 0 || (message->flags & QUEUE_BY_RETURN) == 0)
+        return true;
+    if (left_s <= 0 || left_s < peer->offers.by_least_s)
+        *outcome = outcome_of_ours(peer, RELAY_PERMANENT, "5.4.7",
+                                   "the time that the sender gave is over, or too short for this "
+                                   "server");
+    else if (!peer->settings->lmtp && !capabilities_offer(&peer->offers, OFFERS_DELIVERBY))
+        *outcome = outcome_of_ours(peer, RELAY_PERMANENT, "5.3.3",
+                                   "the sender wants the message back if it is late, and this "
+                                   "server does not offer to keep to that (DELIVERBY)");
+    else
+        return true;
+    return false;
+}
+
 /* What the server has said beforehand that it would refuse: true, and all are settled. */
 static bool is_refused_beforehand(struct peer *peer, struct outgoing *message, unsigned *needs)
 {
@@ -229,7 +253,8 @@ static bool is_refused_beforehand(struct peer *peer, struct outgoing *message, u
                  "the message has %llu octets, this server takes no more than %llu",
                  (unsigned long long)octets, (unsigned long long)peer->offers.size);
         outcome = outcome_of_ours(peer, RELAY_PERMANENT, "5.3.4", words);
-    } else if ((*needs & NEEDS_REQUIRETLS) == 0 || keeps_requiretls(peer, &outcome)) {
+    } else if (keeps_time(peer, message, &outcome)
+               && ((*needs & NEEDS_REQUIRETLS) == 0 || keeps_requiretls(peer, &outcome))) {
         return false;
     }
     outgoing_settle_rest(message, &outcome);

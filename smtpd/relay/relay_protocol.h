@@ -65,8 +65,9 @@ enum relay_status {
 };
 
 enum relay_outcome_flags {
-    RELAY_PEER_SAID = 1, /* the reply is the peer's own */
-    RELAY_KEEPS_DSN = 2, /* RELAY_DONE: the peer offered DSN, so a success report is its affair */
+    RELAY_PEER_SAID = 1,  /* the reply is the peer's own */
+    RELAY_KEEPS_DSN = 2,  /* RELAY_DONE: the peer offered DSN, so a success report is its affair */
+    RELAY_KEEPS_TIME = 4, /* RELAY_DONE: the peer was told deliver_by, and offered to keep to it */
 };
 
 /* One for each recipient, in the order of the question, then their texts. A text is up to three

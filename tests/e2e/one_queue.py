@@ -11,7 +11,7 @@ from one_role import DESCRIPTOR_DIRECTORY, KINDS, Role
 QUEUE_RECIPIENT, QUEUE_SUBMIT, QUEUE_SPOOL, QUEUE_FORGET, QUEUE_MORE_IDS = 1, 2, 3, 4, 5
 QUEUE_IDS, QUEUE_SPOOLED, QUEUE_COMMITTED, QUEUE_REFUSED, QUEUE_SPACE = 101, 102, 103, 104, 105
 IN_SPOOL, SUBMITTED, UTF8, EIGHTBIT, RET_FULL, RET_HDRS = 1, 2, 4, 8, 16, 32
-REQUIRETLS, BY_RETURN, TLS_OPTIONAL = 64, 128, 512
+REQUIRETLS, BY_RETURN, BY_TRACE, TLS_OPTIONAL = 64, 128, 256, 512
 NOTIFY_SUCCESS, NOTIFY_FAILURE, NOTIFY_DELAY, NOTIFY_NEVER = 1, 2, 4, 8
 AUTH_RECIPIENT, AUTH_TARGET, AUTH_FULL = 1, 4, 5
 AUTH_RECIPIENT_ANSWER, AUTH_NO_TARGET = 101, 104
@@ -21,7 +21,7 @@ DELIVER_MESSAGE, DELIVER_MESSAGE_FILE, DELIVER_RESULT, DELIVER_SYNC = 1, 2, 101,
 DONE, GONE, TEMPORARY, PERMANENT = 1, 2, 3, 4
 RELAY_MESSAGE, RELAY_MESSAGE_FILE, RELAY_RESULT = 1, 2, 101
 RELAY_DONE, RELAY_TEMPORARY, RELAY_PERMANENT = 1, 2, 3
-PEER_SAID, KEEPS_DSN = 1, 2
+PEER_SAID, KEEPS_DSN, KEEPS_TIME = 1, 2, 4
 BODY = b"From: a@b.example\r\nSubject: s\r\n\r\nhello\r\n"
 CONFIG = 'queue { retry = "1s" lifetime = 1h } limits { free-space = 0 }'
 
@@ -79,10 +79,11 @@ class Session:
     def send_foreign(self, addresses, orcpt="", notify=0, **options):
         """As send, to other domains, for an account; on the submission side."""
         account, number = options.pop("account", "alice@test.example"), 9
+        forwarded = options.pop("forwarded", 0)
         self.request += 1
         identity = self.next_id()
         for address in addresses:
-            self.recipient(self.request, "", address, orcpt=orcpt, notify=notify)
+            self.recipient(self.request, "", address, orcpt=orcpt, notify=notify, flags=forwarded)
         options["flags"] = options.get("flags", 0) | SUBMITTED
         options.setdefault("sender", account)
         self.submit(self.request, identity, len(addresses), account=account, session=number,

@@ -9,7 +9,7 @@ import time
 import pytest
 from house import BUILD
 from one_queue import (
-    BODY, BY_RETURN, CONFIG, IN_SPOOL, KEEPS_DSN, NOTIFY_DELAY, NOTIFY_FAILURE, NOTIFY_NEVER,
+    BODY, BY_RETURN, BY_TRACE, CONFIG, IN_SPOOL, KEEPS_DSN, KEEPS_TIME, NOTIFY_DELAY, NOTIFY_FAILURE, NOTIFY_NEVER,
     NOTIFY_SUCCESS, PEER_SAID, PERMANENT, QUEUE_COMMITTED, RELAY_DONE, RELAY_PERMANENT,
     RELAY_TEMPORARY, REQUIRETLS, RET_FULL, SUBMITTED, TLS_OPTIONAL, VERDICT_FOREIGN, Queue, make_token)
 
@@ -83,6 +83,25 @@ def test_a_record_is_never_too_long(queue):
         seen += relay.one().recipients
     assert sorted(seen) == names
     queue.wait_for_counts(0)
+
+
+def test_the_case_of_a_domain_makes_no_other_recipient(queue):
+    """RFC 5321 2.4: that of what stands before the '@' may."""
+    relay = queue.relay()
+    queue.submission.accept_foreign(["a@far.example", "a@FAR.example", "A@far.example", '"a@X"@far.example'])
+    assert relay.one().recipients == ["a@far.example", "A@far.example", '"a@X"@far.example']
+    queue.wait_for_counts(0)
+
+
+def test_a_forwarder_signs_for_its_own_domain(tmp_path):
+    """SRS: in the name of the alias's domain where that is ours, and in one transaction only with its like."""
+    queue = Queue(tmp_path, CONFIG + " domain second.example { }")
+    relay = queue.relay()
+    for orcpt, domain in (("rfc822;alias@Second.example", "second.example"), ("rfc822;x@far.example", "test.example")):
+        queue.submission.accept_foreign(["y@far.example"], sender="bob@b.example", orcpt=orcpt, forwarded=1)
+        assert relay.one().sender.endswith("=b.example=bob@" + domain)
+    queue.wait_for_counts(0)
+    queue.end()
 
 
 def test_the_window_opens_with_success(queue):
@@ -414,6 +433,27 @@ def test_success_is_told_unless_the_peer_does(queue):
     assert fields[1]["Remote-MTA"] == "dns; mx.x"
     queue.submission.accept_foreign(["x@far.example"])
     relay.one()
+    queue.wait_for_counts(0)
+
+
+@pytest.mark.parametrize("flags, peer, notify, told", [
+    (0, 0, 0, True),                          # the next server knows nothing of the time
+    (0, 0, NOTIFY_FAILURE, True),
+    (0, 0, NOTIFY_NEVER, False),
+    (0, KEEPS_TIME, 0, False),
+    (BY_TRACE, KEEPS_TIME | KEEPS_DSN, 0, True),
+    (BY_TRACE, KEEPS_TIME, NOTIFY_SUCCESS, True),
+    (BY_TRACE, KEEPS_TIME, NOTIFY_FAILURE, False),
+    (BY_RETURN, KEEPS_TIME, 0, False),
+])
+def test_deliver_by_is_told_of_where_it_ends(queue, flags, peer, notify, told):
+    """RFC 2852 4: "relayed", though nobody asked to be told of success."""
+    relay = queue.relay()
+    queue.submission.accept_foreign(["x@far.example"], flags=flags, notify=notify, deliver_by=int(time.time()) + 1000)
+    relay.one(flags=peer)
+    if told:
+        _, _, fields, _ = report_to_alice(queue)
+        assert fields[1]["Action"] == "relayed"
     queue.wait_for_counts(0)
 
 

@@ -23,9 +23,9 @@ pytestmark = pytest.mark.skipif(not (BUILD / "libexec" / "smtpd-relay").exists()
 RELAY_MESSAGE, RELAY_MESSAGE_FILE, RELAY_RESULT = 1, 2, 101
 DESCRIPTOR_PASSWORD = 10
 DONE, TEMPORARY, PERMANENT = 1, 2, 3
-PEER_SAID, KEEPS_DSN = 1, 2
+PEER_SAID, KEEPS_DSN, KEEPS_TIME = 1, 2, 4
 NOTIFY_SUCCESS, NOTIFY_FAILURE, NOTIFY_NEVER = 1, 2, 8
-UTF8, EIGHT_BIT, RET_FULL, RET_HDRS, REQUIRETLS = 4, 8, 16, 32, 64
+UTF8, EIGHT_BIT, RET_FULL, RET_HDRS, REQUIRETLS, BY_RETURN, BY_TRACE = 4, 8, 16, 32, 64, 128, 256
 BODY = b"From: a@b.example\r\nSubject: s\r\n\r\nhello\r\n"
 FAST = "relay { idle = 300ms connect = 2s reply = 2s mta-sts = no }"
 
@@ -62,12 +62,12 @@ class Relay:
 
     def send(self, recipients=("x@sink.example",), body=BODY, reverse_path="a@b.example",
              destination="sink.example", prefix=b"", cuts=(), flags=0, envid="", in_file=False,
-             orcpt="", notify=0, id_text="3RE00000A7K2M"):
+             orcpt="", notify=0, id_text="3RE00000A7K2M", deliver_by=0):
         self.requests += 1
         recipients = [address.encode() for address in recipients]
         orcpt, destination, envid = orcpt.encode(), destination.encode(), envid.encode()
         reverse_path, id_text = reverse_path.encode(), id_text.encode()
-        fixed = struct.pack("=QqIHHHHHHIIQ", 1000 + self.requests, 0, flags, len(recipients),
+        fixed = struct.pack("=QqIHHHHHHIIQ", 1000 + self.requests, deliver_by, flags, len(recipients),
                             len(destination), len(reverse_path), len(envid), len(id_text),
                             len(cuts), len(prefix), 0, len(body))
         structs = b"".join(struct.pack("=HHHH", len(address), len(orcpt), notify, 0)
@@ -166,6 +166,35 @@ def test_parameters(start):
         (message,) = sink.wait(1)
         assert message.mail == f"MAIL FROM:<a@b.example> SIZE={len(BODY)} BODY=8BITMIME RET=HDRS ENVID=a+2Bb"
         assert message.rcpts == ["RCPT TO:<x@sink.example> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;x+20y@sink.example"]
+
+
+@pytest.mark.parametrize("offer, flags, code, said", [
+    ("DELIVERBY", BY_RETURN | BY_TRACE, "2.0.0", "RT"),
+    ("DELIVERBY 20", 0, "2.0.0", "N"),
+    ("DELIVERBY 20", BY_RETURN, "2.0.0", "R"),
+    ("DELIVERBY 9999", BY_RETURN, "5.4.7", None),
+    ("DSN", 0, "2.0.0", ""),
+    ("DSN", BY_RETURN, "5.3.3", None),
+])
+def test_deliver_by(start, offer, flags, code, said):
+    """RFC 2852 4: what is left of the time; and what is to come back if late goes to nobody who does not know that."""
+    with Sink(extensions=[offer]) as sink:
+        result = start(sink).one(flags=flags, deliver_by=int(time.time()) + 100)
+        assert result.outcomes[0][2].startswith(code + " ")
+        if said is None:
+            assert not sink.messages and not any(line.startswith(b"MAIL") for line in sink.connections[0].lines)
+        elif said:
+            left, mode = sink.wait(1)[0].mail.split(" BY=")[1].split(";")
+            assert 90 <= int(left) <= 100 and mode == said
+            assert result.outcomes[0][1] & KEEPS_TIME
+        else:
+            assert " BY=" not in sink.wait(1)[0].mail and not result.outcomes[0][1] & KEEPS_TIME
+
+
+def test_too_late_to_be_sent(start):
+    with Sink(extensions=["DELIVERBY"]) as sink:
+        result = start(sink).one(flags=BY_RETURN, deliver_by=int(time.time()) - 5)
+        assert result.outcomes[0][0] == PERMANENT and result.outcomes[0][2].startswith("5.4.7 ")
 
 
 def test_null_reverse_path_and_never(start):

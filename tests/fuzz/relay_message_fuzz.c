@@ -44,7 +44,7 @@ static void check_message(struct outgoing *message)
     static uint8_t chunk[OUTGOING_CHUNK];
     struct buffer out = BUFFER_WITH_LIMIT(1 << 20);
     const struct capabilities offers = {.offered = ~0U};
-    envelope_append_mail(message, &offers, envelope_needs(message, chunk), &out);
+    envelope_append_mail(message, &offers, envelope_needs(message, chunk), 0, &out);
     for (size_t i = 0; i < message->recipient_count; i++)
         envelope_append_rcpt(&message->recipients[i], &offers, &out);
     size_t lines = 0;

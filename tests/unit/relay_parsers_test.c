@@ -156,6 +156,8 @@ static void capabilities_are_known(void **state)
     assert_int_equal(offers.recipients_max, 20);
     assert_int_equal(offers.messages_max, 0);
     assert_int_equal(offers_of("250 DSN\r\n").offered, 0);
+    assert_int_equal(offers_of("250-x\r\n250 DELIVERBY\r\n").offered, OFFERS_DELIVERBY);
+    assert_int_equal(offers_of("250-x\r\n250 DELIVERBY 60,X=1\r\n").by_least_s, 60);
     assert_int_equal(offers_of("250-x\r\n250 SIZE -1\r\n").size, 0);
     assert_int_equal(offers_of("250-x\r\n250 SIZE 99999999999999999999999\r\n").size, 0);
 }
@@ -220,11 +222,11 @@ static void parameters_are_those_offered(void **state)
                                .flags = QUEUE_8BITMIME | QUEUE_RET_FULL};
     struct buffer line = BUFFER_WITH_LIMIT(1000);
     struct capabilities offers = {.offered = 0};
-    envelope_append_mail(&message, &offers, NEEDS_8BITMIME, &line);
+    envelope_append_mail(&message, &offers, NEEDS_8BITMIME, 0, &line);
     assert_slice_is(buffer_slice(&line), "MAIL FROM:<a@b.example>\r\n");
     buffer_reset(&line);
     offers.offered = OFFERS_SIZE | OFFERS_8BITMIME | OFFERS_DSN | OFFERS_SMTPUTF8;
-    envelope_append_mail(&message, &offers, NEEDS_8BITMIME | NEEDS_SMTPUTF8, &line);
+    envelope_append_mail(&message, &offers, NEEDS_8BITMIME | NEEDS_SMTPUTF8, 0, &line);
     assert_slice_is(buffer_slice(&line), "MAIL FROM:<a@b.example> SIZE=70 BODY=8BITMIME SMTPUTF8 "
                                          "RET=FULL ENVID=x+3D1\r\n");
     buffer_reset(&line);
@@ -235,6 +237,35 @@ static void parameters_are_those_offered(void **state)
     assert_slice_is(buffer_slice(&line), "RCPT TO:<x@y.example> NOTIFY=FAILURE,DELAY "
                                          "ORCPT=rfc822;old+2Bme@y.example\r\n");
     buffer_clear(&line);
+}
+
+/* RFC 2852 4 */
+static void the_time_that_is_left_is_handed_on(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t deliver_by, now;
+        uint32_t flags;
+        const char *said;
+    } cases[] = {
+        {0, 1000, QUEUE_BY_TRACE, ""},
+        {1120, 1000, 0, " BY=120;N"},
+        {1120, 1000, QUEUE_BY_RETURN | QUEUE_BY_TRACE, " BY=120;RT"},
+        {1120, 1180, QUEUE_BY_TRACE, " BY=-60;NT"}, /* late, which the sender knows */
+        {INT64_MAX, 0, 0, " BY=999999999;N"},
+    };
+    const struct capabilities offers = {.offered = OFFERS_DELIVERBY}, none = {.offered = 0};
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        const struct outgoing message = {.deliver_by = cases[i].deliver_by,
+                                         .flags = cases[i].flags};
+        struct buffer line = BUFFER_WITH_LIMIT(100), expected = BUFFER_WITH_LIMIT(100);
+        buffer_append_format(&expected, "MAIL FROM:<>%s\r\nMAIL FROM:<>\r\n", cases[i].said);
+        envelope_append_mail(&message, &offers, 0, cases[i].now, &line);
+        envelope_append_mail(&message, &none, 0, cases[i].now, &line);
+        assert_true(slice_equal(buffer_slice(&line), buffer_slice(&expected)));
+        buffer_clear(&line);
+        buffer_clear(&expected);
+    }
 }
 
 /* ---- bodies for servers without 8BITMIME ---- */
@@ -325,6 +356,7 @@ int main(void)
         cmocka_unit_test(capabilities_are_known),
         cmocka_unit_test(messages_are_encoded_however_they_are_split),
         cmocka_unit_test(parameters_are_those_offered),
+        cmocka_unit_test(the_time_that_is_left_is_handed_on),
         cmocka_unit_test(bodies_are_encoded_however_they_are_split),
         cmocka_unit_test(the_first_route_that_fits_is_taken),
     };
