@@ -108,11 +108,9 @@ static __attribute__((noinline)) void send_long_event(struct log *log, const cha
     send_event(log, buffer_slice(&record));
 }
 
-void log_event(struct log *log, enum log_level level, const char *event,
-               const struct log_field *fields, size_t count)
+static void make_event(struct log *log, enum log_level level, const char *event,
+                       const struct log_field *fields, size_t count)
 {
-    if (level < log->threshold)
-        return;
     int code = errno;
     uint8_t octets[USUAL_MAX]; /* a larger one would touch pages that few events need */
     struct buffer record = STACK_RECORD(octets);
@@ -129,6 +127,24 @@ void log_event(struct log *log, enum log_level level, const char *event,
     else
         send_long_event(log, event, &head, fields);
     errno = code;
+}
+
+void log_event(struct log *log, enum log_level level, const char *event,
+               const struct log_field *fields, size_t count)
+{
+    if (level >= log->threshold)
+        make_event(log, level, event, fields, count);
+}
+
+void log_detail(struct log *log, const char *event, const struct log_field *fields, size_t count)
+{
+    if (log->fd < 0)
+        return;
+    /* What was lost is said by the next event that becomes a line. */
+    uint64_t dropped = log->dropped;
+    log->dropped = 0;
+    make_event(log, LOG_DEBUG, event, fields, count);
+    log->dropped += dropped;
 }
 
 /* --- Reading --------------------------------------------------------------------------------- */

@@ -17,7 +17,7 @@
 #include "common/slice.h"
 
 enum log_level {
-    LOG_DEBUG,
+    LOG_DEBUG, /* no line is written of it */
     LOG_INFO,
     LOG_WARNING, /* someone should look, not now */
     LOG_ERROR,   /* someone should look now */
@@ -57,6 +57,9 @@ void log_init(struct log *log, int fd, const char *role);
 
 void log_event(struct log *log, enum log_level level, const char *event,
                const struct log_field *fields, size_t count);
+
+/* An event of level LOG_DEBUG that is sent all the same: the history keeps it (ctl/history.h). */
+void log_detail(struct log *log, const char *event, const struct log_field *fields, size_t count);
 
 static inline struct log_field log_bytes(const char *key, struct slice bytes)
 {

@@ -7,6 +7,7 @@
 
 #include <limits.h>
 #include <stdbool.h>
+#include <stdio.h>
 
 #include "common/config.h"
 #include "common/error.h"
@@ -44,8 +45,12 @@ enum command_status command_fail(const struct command *command, const struct err
 enum command_status command_usage(const struct command *command, const char *arguments);
 
 /* Sends the verb and its arguments to the house that answers on that socket; what it says goes to
- * standard output. ERROR_NOT_FOUND: nobody answers. (verb_control.c, as the next.) */
+ * standard output. ERROR_NOT_FOUND: nobody answers. (verb_control.c, as the next
+ * two.) */
 bool command_ask(const struct command *command, const char *path, struct error *error);
+/* The same, but what it says goes there. */
+bool command_ask_into(const struct command *command, const char *path, FILE *out,
+                      struct error *error);
 bool command_house_runs(const char *path);
 
 /* verb_run.c: checks, then becomes the master. Its path is
@@ -71,6 +76,10 @@ enum command_status verb_status(const struct command *command);
 enum command_status verb_stop(const struct command *command);
 enum command_status verb_upgrade(const struct command *command); /* to the version it is of */
 enum command_status verb_ask_role(const struct command *command);
+
+/* verb_queue.c: what the queue answers; `show` has besides what the journal knows of the attempts.
+ */
+enum command_status verb_queue(const struct command *command);
 
 /* verb_sendmail.c: for programs that look for sendmail; its exit status is of sysexits.h. The word
  * before the first argument is there too. */

@@ -199,15 +199,11 @@ static const struct verb {
     void (*handler)(struct control_client *client);
     enum role_kind role;
 } verbs[] = {
-    {"status", on_status, ROLE_MASTER},
-    {"reload", on_reload, ROLE_MASTER},
-    {"stop", on_stop, ROLE_MASTER},
-    {"upgrade", on_upgrade, ROLE_MASTER},
-    {"queue", NULL, ROLE_QUEUE},
-    {"why", NULL, ROLE_JOURNAL},
-    {"statistics", NULL, ROLE_JOURNAL},
-    {"backup-queue", NULL, ROLE_QUEUE},
-    {"backup-journal", NULL, ROLE_JOURNAL},
+    {"status", on_status, ROLE_MASTER}, {"reload", on_reload, ROLE_MASTER},
+    {"stop", on_stop, ROLE_MASTER},     {"upgrade", on_upgrade, ROLE_MASTER},
+    {"queue", NULL, ROLE_QUEUE},        {"why", NULL, ROLE_JOURNAL},
+    {"statistics", NULL, ROLE_JOURNAL}, {"attempts", NULL, ROLE_JOURNAL},
+    {"backup-queue", NULL, ROLE_QUEUE}, {"backup-journal", NULL, ROLE_JOURNAL},
 };
 
 static void on_line(struct control_client *client, struct slice line)

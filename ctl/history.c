@@ -19,6 +19,7 @@ enum {
     ID_SMALLEST = 8, /* octets; what is shorter is no queue id */
     KEY_MAX = HISTORY_NAME_MAX + HISTORY_ID_MAX + 32,
     MESSAGES_PER_PRUNE = 50,
+    ATTEMPTS_OCTETS_MAX = 1 << 20,
     EVENTS_PER_MESSAGE = 2000, /* looked at in one prune; the rest in the next */
     RECENT_NAMES = 64,         /* of the last events: not put a second time */
 };
@@ -411,7 +412,16 @@ struct group {
     struct slice id;
     uint64_t newest_us;
     size_t events;
+    uint64_t attempts_octets; /* of what was said in attempts to send it */
 };
+
+static bool is_attempt(struct slice value)
+{
+    struct log_entry entry;
+    unsigned role_kind;
+    return value.len > 0 && value.ptr[0] == ROLE_RELAY && parse_value(value, &role_kind, &entry)
+           && slice_equal(entry.event, SLICE("attempt"));
+}
 
 /* The first message behind that id. False with ERROR_NOT_FOUND: there is none. */
 static bool next_group(struct history *history, struct slice from, struct group *group,
@@ -433,6 +443,7 @@ static bool next_group(struct history *history, struct slice from, struct group 
         }
         group->newest_us = time_of_event(key);
         group->events++;
+        group->attempts_octets += is_attempt(value) ? value.len : 0;
     }
     db_cursor_clear(&cursor);
     return group->events > 0 && (got || error->kind == ERROR_NOT_FOUND);
@@ -456,6 +467,33 @@ static bool drop_names(struct history *history, struct slice id, struct slice va
     return true;
 }
 
+static void uncount(struct history *history, uint64_t octets)
+{
+    history->octets -= octets < history->octets ? octets : history->octets;
+}
+
+/* A message that is tried for days at many servers takes no more than its share: what was said last
+ * stays. The names stand in other events too. */
+static bool drop_old_attempts(struct history *history, const struct group *group,
+                              struct error *error)
+{
+    struct db_cursor cursor;
+    struct slice key, value;
+    uint64_t octets = group->attempts_octets;
+    bool good = true;
+    db_cursor_init(&cursor, history->events, group->id, BULK_OCTETS);
+    for (size_t i = 0; good && octets > ATTEMPTS_OCTETS_MAX && i < group->events; i++) {
+        good = db_cursor_next(&cursor, &key, &value, error);
+        if (!good || !is_attempt(value))
+            continue;
+        octets -= value.len;
+        uncount(history, key.len + value.len);
+        good = db_delete(history->events, key, error);
+    }
+    db_cursor_clear(&cursor);
+    return good;
+}
+
 static bool drop_group(struct history *history, const struct group *group, struct error *error)
 {
     struct db_cursor cursor;
@@ -466,8 +504,8 @@ static bool drop_group(struct history *history, const struct group *group, struc
         good = db_cursor_next(&cursor, &key, &value, error)
                && drop_names(history, group->id, value, error)
                && db_delete(history->events, key, error);
-        uint64_t octets = good ? key.len + value.len : 0;
-        history->octets -= octets < history->octets ? octets : history->octets;
+        if (good)
+            uncount(history, key.len + value.len);
     }
     db_cursor_clear(&cursor);
     return good;
@@ -495,9 +533,10 @@ static bool prune_next(struct history *history, uint64_t now_us, bool *more, str
     bool too_old = group.newest_us < now_us && now_us - group.newest_us > history->options.age_us;
     if ((too_much || too_old) && !drop_group(history, &group, error))
         return false;
-    if (!too_old && !too_much)
-        go_behind(history, group.id);
-    return true;
+    if (too_old || too_much)
+        return true;
+    go_behind(history, group.id);
+    return drop_old_attempts(history, &group, error);
 }
 
 bool history_prune(struct history *history, uint64_t now_us, bool *more, struct error *error)

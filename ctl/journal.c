@@ -242,6 +242,41 @@ static bool answer_why(struct journal *journal, const struct control_words *word
     return find_stories(journal, words->words[1], answer, error);
 }
 
+/* --- `staffetta queue show` ------------------------------------------------------------------- */
+
+struct attempts_answer {
+    struct buffer *text;
+    bool json, has_some;
+};
+
+static bool tell_attempt(void *context, unsigned role_kind, const struct log_entry *entry)
+{
+    struct attempts_answer *answer = context;
+    bool told = answer->json
+                    ? story_format_attempt_json(role_kind, entry, !answer->has_some, answer->text)
+                    : story_format_attempt(role_kind, entry, answer->text);
+    answer->has_some |= told;
+    return !answer->text->failed;
+}
+
+/* The queue takes ids in any case. */
+static bool answer_attempts(struct journal *journal, const struct control_words *words,
+                            struct buffer *answer, struct error *error)
+{
+    uint8_t id[HISTORY_ID_MAX];
+    if (words->count != 3 || words->words[2].len > sizeof(id))
+        return error_set(error, ERROR_PERMANENT, "write: staffetta queue show ID");
+    for (size_t i = 0; i < words->words[2].len; i++) {
+        uint8_t octet = words->words[2].ptr[i];
+        id[i] = octet >= 'a' && octet <= 'z' ? (uint8_t)(octet - 'a' + 'A') : octet;
+    }
+    struct attempts_answer attempts = {answer, slice_equal(words->words[1], SLICE("--json")),
+                                       false};
+    buffer_append(answer, SLICE("ok\n"));
+    return history_read(journal->history, slice_of(id, words->words[2].len), tell_attempt,
+                        &attempts, error);
+}
+
 /* --- `staffetta statistics` ------------------------------------------------------------------ */
 
 static bool answer_statistics(struct journal *journal, const struct control_words *words,
@@ -266,6 +301,7 @@ static const struct question {
                    struct buffer *answer, struct error *error);
 } questions[] = {
     {"why", answer_why},
+    {"attempts", answer_attempts},
     {"statistics", answer_statistics},
 };
 
@@ -322,7 +358,8 @@ static bool take_event(struct journal_feed *feed, uint8_t *record, bool *more)
     struct log_entry entry;
     if (got == 0 || !log_entry_parse(slice_of(record, (size_t)got), &entry, NULL))
         return false; /* who speaks nonsense is not heard any more */
-    put_line(feed->journal, feed, &entry);
+    if (entry.level > LOG_DEBUG)
+        put_line(feed->journal, feed, &entry);
     metrics_hear(&feed->journal->metrics, &entry);
     note(feed->journal, feed, slice_of(record, (size_t)got), &entry);
     return true;

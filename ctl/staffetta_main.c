@@ -25,7 +25,7 @@ static const struct verb {
     {"status", verb_status, "", "processes, sessions and the queue"},
     {"stop", verb_stop, "", "end what runs"},
     {"upgrade", verb_upgrade, "", "let this version take the place of the one that runs"},
-    {"queue", verb_ask_role, "[ACTION] ...",
+    {"queue", verb_queue, "[ACTION] ...",
      "list or show what waits; retry, hold, release, remove, bounce it"},
     {"why", verb_ask_role, "ID|ADDRESS", "what became of a message, oldest first"},
     {"statistics", verb_ask_role, "[OPTIONS]", "mail of the last days: [--days N] [--json|--csv]"},

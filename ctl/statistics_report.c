@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "common/hash_table.h"
+#include "common/json.h"
 #include "common/size.h"
 
 enum {
@@ -276,18 +277,6 @@ static void put_for_people(struct buffer *out, const struct report *report)
 
 /* ---- JSON (RFC 8259) ---- */
 
-/* Names have no control characters. */
-static void put_json_string(struct buffer *out, struct slice text)
-{
-    buffer_append_octet(out, '"');
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] == '"' || text.ptr[i] == '\\')
-            buffer_append_octet(out, '\\');
-        buffer_append_octet(out, text.ptr[i]);
-    }
-    buffer_append_octet(out, '"');
-}
-
 static void put_json_table(struct buffer *out, const struct report *report,
                            const struct table *table)
 {
@@ -297,7 +286,7 @@ static void put_json_table(struct buffer *out, const struct report *report,
         if (line->key[0] != table->table)
             continue;
         buffer_append_format(out, "%s\n{\"name\":", separator);
-        put_json_string(out, name_of(line));
+        json_string(out, name_of(line));
         for (size_t i = 0; i < STATISTICS_COUNTERS; i++)
             if (table->columns[i])
                 buffer_append_format(out, ",\"%s\":%llu", table->columns[i],

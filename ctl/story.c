@@ -6,8 +6,11 @@
 
 #include <time.h>
 
+#include "common/json.h"
 #include "common/role_kind.h"
 #include "common/size.h"
+
+enum { SAID_MAX = LOG_FIELDS_MAX * LOG_VALUE_MAX };
 
 #define FOR_WHOM " for recipient {recipient}[ ({account})][ ({destination})]"
 
@@ -25,6 +28,8 @@ static const struct sentence {
     {"not_delivered", "not delivered to {account} for <{to}>: {result}"},
     {"relayed", "sent to {host} for <{to}>[, {tls}, certificate verified: {verified}]: {reply}"},
     {"not_relayed", "not sent[ to {host}] for <{to}>: {result}[; it said: {reply}]"},
+    {"attempt", "attempt at {destination}[ by {host}], {ms} ms[, {tls}, {cipher}, certificate "
+                "verified: {verified}][, TLS demanded by {demanded_by}]: {result}"},
     {"deferred", "next attempt" FOR_WHOM " in {next_s} s, after {attempts}: {reply}"},
     {"delayed", "its sender is warned that it waits" FOR_WHOM ": {reply}"},
     {"failed", "given up" FOR_WHOM ": {reply}"},
@@ -130,16 +135,106 @@ static void put_time(struct buffer *out, uint64_t time_us)
     buffer_append_format(out, ".%03uZ  ", (unsigned)(time_us % 1000000 / 1000));
 }
 
+/* ---- what was said in an attempt ---- */
+
+/* Fields of that name are pieces of one text. */
+static void gather_said(const struct log_entry *entry, struct buffer *said)
+{
+    for (size_t i = 0; i < entry->field_count; i++)
+        if (slice_equal(entry->keys[i], SLICE("said")))
+            buffer_append(said, entry->fields[i].bytes);
+}
+
+static void put_said(struct buffer *out, const struct log_entry *entry)
+{
+    struct buffer said = BUFFER_WITH_LIMIT(SAID_MAX);
+    gather_said(entry, &said);
+    struct slice rest = buffer_slice(&said);
+    while (rest.len > 0) {
+        size_t end = slice_find_octet(rest, '\n');
+        buffer_append(out, SLICE("    "));
+        put_text(out, slice_range(rest, 0, end));
+        buffer_append_octet(out, '\n');
+        rest = slice_from(rest, end + 1);
+    }
+    buffer_clear(&said);
+}
+
+static bool is_attempt(unsigned role_kind, const struct log_entry *entry)
+{
+    return role_kind == ROLE_RELAY && slice_equal(entry->event, SLICE("attempt"));
+}
+
+static const char *sentence_of(const struct log_entry *entry)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(sentences); i++)
+        if (slice_equal(entry->event, slice_of_string(sentences[i].event)))
+            return sentences[i].words;
+    return NULL;
+}
+
 void story_format(unsigned role_kind, const struct log_entry *entry, struct buffer *out)
 {
+    const char *words = sentence_of(entry);
     put_time(out, entry->time_us);
-    size_t i = 0;
-    while (i < ARRAY_LENGTH(sentences)
-           && !slice_equal(entry->event, slice_of_string(sentences[i].event)))
-        i++;
-    if (i < ARRAY_LENGTH(sentences))
-        put_sentence(out, entry, slice_of_string(sentences[i].words));
+    if (words)
+        put_sentence(out, entry, slice_of_string(words));
     else
         log_entry_format(entry, out);
     buffer_append_format(out, "  [%s]\n", role_kind_name(role_kind));
+    if (is_attempt(role_kind, entry))
+        put_said(out, entry);
+}
+
+bool story_format_attempt(unsigned role_kind, const struct log_entry *entry, struct buffer *out)
+{
+    if (!is_attempt(role_kind, entry))
+        return false;
+    put_time(out, entry->time_us);
+    put_sentence(out, entry, slice_of_string(sentence_of(entry)));
+    buffer_append_octet(out, '\n');
+    put_said(out, entry);
+    return true;
+}
+
+static void put_json_fields(struct buffer *out, const struct log_entry *entry)
+{
+    static const char *const keys[] = {"destination", "host",        "tls",   "cipher",
+                                       "verified",    "demanded_by", "result"};
+    for (size_t i = 0; i < ARRAY_LENGTH(keys); i++) {
+        const struct log_field *field = find_field(entry, slice_of_string(keys[i]));
+        json_field(out, keys[i], field ? field->bytes : SLICE(""));
+    }
+}
+
+static void put_json_said(struct buffer *out, const struct log_entry *entry)
+{
+    struct buffer said = BUFFER_WITH_LIMIT(SAID_MAX);
+    gather_said(entry, &said);
+    struct slice rest = buffer_slice(&said);
+    buffer_append(out, SLICE(",\"transcript\":["));
+    while (rest.len > 0) {
+        size_t end = slice_find_octet(rest, '\n');
+        json_string(out, slice_range(rest, 0, end));
+        rest = slice_from(rest, end + 1);
+        if (rest.len > 0)
+            buffer_append_octet(out, ',');
+    }
+    buffer_append(out, SLICE("]"));
+    buffer_clear(&said);
+}
+
+bool story_format_attempt_json(unsigned role_kind, const struct log_entry *entry, bool first,
+                               struct buffer *out)
+{
+    if (!is_attempt(role_kind, entry))
+        return false;
+    const struct log_field *ms = find_field(entry, SLICE("ms"));
+    buffer_append_format(out, "%s{\"ended_ms\":%llu,\"took_ms\":%lld", first ? "" : ",",
+                         (unsigned long long)(entry->time_us / 1000),
+                         ms ? (long long)ms->number : 0LL);
+    put_json_fields(out, entry);
+    put_json_said(out, entry);
+    buffer_append_octet(out, '}');
+    return true;
 }

@@ -63,8 +63,8 @@ static bool judge(struct slice verdict, struct error *error)
     return error_set(error, ERROR_PERMANENT, "%.*s", SLICE_PRINTF(verdict));
 }
 
-/* The first line is the verdict, what follows goes to standard output as it comes. */
-static bool copy_answer(FILE *answer, struct error *error)
+/* The first line is the verdict, what follows is the answer. */
+static bool copy_answer(FILE *answer, FILE *out, struct error *error)
 {
     char octets[65536];
     if (!fgets(octets, sizeof(octets), answer))
@@ -74,14 +74,15 @@ static bool copy_answer(FILE *answer, struct error *error)
         return false;
     size_t got;
     while ((got = fread(octets, 1, sizeof(octets), answer)) > 0)
-        if (fwrite(octets, 1, got, stdout) != got)
-            return error_errno(error, "standard output");
+        if (fwrite(octets, 1, got, out) != got)
+            return error_errno(error, "write the answer");
     if (ferror(answer))
         return error_errno(error, "read the answer");
-    return fflush(stdout) == 0 || error_errno(error, "standard output");
+    return fflush(out) == 0 || error_errno(error, "write the answer");
 }
 
-bool command_ask(const struct command *command, const char *path, struct error *error)
+bool command_ask_into(const struct command *command, const char *path, FILE *out,
+                      struct error *error)
 {
     int fd = connect_to(path, error);
     if (fd < 0)
@@ -91,9 +92,14 @@ bool command_ask(const struct command *command, const char *path, struct error *
         fd_discard(&fd);
         return false;
     }
-    bool answered = copy_answer(answer, error);
+    bool answered = copy_answer(answer, out, error);
     fclose(answer);
     return answered;
+}
+
+bool command_ask(const struct command *command, const char *path, struct error *error)
+{
+    return command_ask_into(command, path, stdout, error);
 }
 
 bool command_house_runs(const char *path)

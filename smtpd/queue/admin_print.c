@@ -1,9 +1,8 @@
 /* What an administrator reads, as text or as JSON; see admin_internal.h. */
 #include "smtpd/queue/admin_internal.h"
 
-#include <unistr.h>
-
 #include "common/date.h"
+#include "common/json.h"
 #include "smtpd/queue/queue.h"
 #include "smtpd/queue/queue_id.h"
 #include "smtpd/queue/queue_protocol.h"
@@ -128,31 +127,6 @@ static void print_recipient(struct admin_job *job, const struct queued_recipient
 }
 
 /* ---- JSON, RFC 8259 ---- */
-
-static bool is_escaped(uint8_t octet, bool utf8)
-{
-    return octet < ' ' || octet == '"' || octet == '\\' || (octet >= 0x7f && !utf8);
-}
-
-/* What is not UTF-8 is taken as Latin-1: the text stays JSON whatever a peer wrote. */
-static void json_string(struct buffer *out, struct slice text)
-{
-    bool utf8 = text.len == 0 || u8_check(text.ptr, text.len) == NULL;
-    buffer_append(out, SLICE("\""));
-    for (size_t i = 0; i < text.len; i++) {
-        if (is_escaped(text.ptr[i], utf8))
-            buffer_append_format(out, "\\u%04x", text.ptr[i]);
-        else
-            buffer_append_octet(out, text.ptr[i]);
-    }
-    buffer_append(out, SLICE("\""));
-}
-
-static void json_field(struct buffer *out, const char *name, struct slice value)
-{
-    buffer_append_format(out, ",\"%s\":", name);
-    json_string(out, value);
-}
 
 static void json_head(struct admin_job *job, const struct stored_message *message, uint64_t id)
 {

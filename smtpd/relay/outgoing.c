@@ -158,6 +158,7 @@ void outgoing_free(struct outgoing *message)
         return;
     fd_discard(&message->body_fd);
     buffer_clear(&message->texts);
+    transcript_clear(&message->transcript);
     free(message->record);
     free(message);
 }
@@ -239,6 +240,15 @@ void outgoing_settle_rest(struct outgoing *message, const struct outcome *outcom
     for (size_t i = 0; i < message->recipient_count; i++)
         if (message->recipients[i].state != RECIPIENT_SETTLED)
             outgoing_settle(message, i, outcome);
+}
+
+size_t outgoing_first_undelivered(const struct outgoing *message)
+{
+    size_t i = 0;
+    while (i < message->recipient_count && message->recipients[i].state == RECIPIENT_SETTLED
+           && message->recipients[i].status == RELAY_DONE)
+        i++;
+    return i;
 }
 
 struct slice outgoing_text(const struct outgoing *message, size_t place)

@@ -8,6 +8,7 @@
 #include "common/buffer.h"
 #include "common/error.h"
 #include "smtpd/relay/relay_protocol.h"
+#include "smtpd/relay/transcript.h"
 
 enum recipient_state {
     RECIPIENT_WAITING,  /* not named to a server yet, or to be named again */
@@ -53,6 +54,8 @@ struct outgoing {
     unsigned tries;      /* transactions that broke off before the message was sent */
     uint64_t began_ms;   /* when queue gave it to us, turn_now_ms() */
     struct buffer texts; /* of outcomes */
+    /* What was said, of each connection that did not deliver all of it; empty: none. */
+    struct transcript transcript;
     struct outgoing_recipient recipients[];
 };
 
@@ -88,6 +91,9 @@ struct outcome {
 /* The recipient is settled, once. A text that there is no memory for is lost. */
 void outgoing_settle(struct outgoing *message, size_t recipient, const struct outcome *outcome);
 void outgoing_settle_rest(struct outgoing *message, const struct outcome *outcome);
+
+/* The first recipient that the message was not delivered to; `recipient_count`: all have it. */
+size_t outgoing_first_undelivered(const struct outgoing *message);
 
 struct slice outgoing_text(const struct outgoing *message, size_t recipient);
 

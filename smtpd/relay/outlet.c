@@ -168,11 +168,11 @@ static void connect_line(struct line *line)
 }
 
 /* broken_tls: why there is to be no TLS; empty: there may be. */
-static bool open_line(struct outlet *outlet, size_t place, const char *broken_tls)
+static struct line *open_line(struct outlet *outlet, size_t place, const char *broken_tls)
 {
     struct line *line = calloc(1, sizeof(*line));
     if (!line)
-        return false;
+        return NULL;
     line->outlet = outlet;
     line->target = target_share(outlet->target);
     line->place = place;
@@ -182,7 +182,16 @@ static bool open_line(struct outlet *outlet, size_t place, const char *broken_tl
     outlet->opening++;
     outlet->relay->connections++;
     connect_line(line);
-    return true;
+    return line;
+}
+
+/* In the place of one that failed, whose story is the beginning of its own. */
+static bool open_line_after(const struct line *before, size_t place, const char *broken_tls)
+{
+    struct line *line = open_line(before->outlet, place, broken_tls);
+    if (line)
+        transcript_join(&line->peer.opening, &before->peer.opening);
+    return line != NULL;
 }
 
 static void note_idle(struct line *line, bool is_idle)
@@ -277,6 +286,9 @@ static void fail_outlet(struct line *line, const struct peer_failure *why)
     struct outcome outcome = {.status = RELAY_TEMPORARY};
     tell_why(line, why, &outcome, &text);
     wait_after_failure(outlet);
+    struct outgoing *message;
+    DL_FOREACH (outlet->waiting, message)
+        transcript_join(&message->transcript, &line->peer.opening);
     settle_waiting(outlet, &outcome);
     buffer_clear(&text);
     outlet->best_place = 0;
@@ -292,8 +304,9 @@ static bool try_next(const struct line *line, const struct peer_failure *why)
         || line->target != outlet->target)
         return false;
     if (why->kind == PEER_BAD_TLS && line->settings.tls == PEER_TLS_MAY)
-        return open_line(outlet, line->place, why->words);
-    return line->place + 1 < line->target->place_count && open_line(outlet, line->place + 1, "");
+        return open_line_after(line, line->place, why->words);
+    return line->place + 1 < line->target->place_count
+           && open_line_after(line, line->place + 1, "");
 }
 
 /* A server that greets and then takes nothing is no better than one that does not answer: whoever

@@ -108,6 +108,7 @@ void peer_fail(struct peer *peer, const struct peer_end *end)
     }
     struct peer_failure why;
     fill_failure(end, &why);
+    peer_note_end(peer, end->words);
     enter(peer, PEER_OVER);
     stop_connecting(peer);
     stream_clear(&peer->stream);
@@ -138,6 +139,7 @@ static void say_hello(struct peer *peer, const char *verb)
     enter(peer, PEER_HELLO);
     buffer_reset(&peer->text);
     buffer_append_format(&peer->text, "%s %s\r\n", verb, peer->settings->helo);
+    peer_note_sent(peer, buffer_slice(&peer->text));
     stream_write(&peer->stream, buffer_slice(&peer->text));
     peer_await_reply(peer);
 }
@@ -176,6 +178,7 @@ static void go_on(struct peer *peer)
     bool offered = capabilities_offer(&peer->offers, OFFERS_STARTTLS);
     if (!peer->tls_version && settings->tls != PEER_TLS_NEVER && offered) {
         enter(peer, PEER_STARTTLS);
+        peer_note_sent(peer, SLICE("STARTTLS"));
         stream_write(&peer->stream, SLICE("STARTTLS\r\n"));
         peer_await_reply(peer);
     } else if (!peer->tls_version && settings->tls == PEER_TLS_MUST) {
@@ -295,6 +298,7 @@ static bool read_reply(struct peer *peer)
                                      "the server's answer is no SMTP reply, or endless", NULL});
         return false;
     case PARSE_DONE:
+        peer_note_reply(peer, &reply);
         stream_consume(&peer->stream, cursor_since(&in, &start).len);
         on_reply(peer, &reply);
         break;
@@ -332,6 +336,8 @@ static void on_secured(struct stream *stream)
     peer->tls_version = facts.version;
     peer->tls_cipher = facts.cipher;
     peer->tls_verified = tls_client_verified(tls_stream_connection(stream));
+    transcript_add_event(&peer->opening, "%s, %s, certificate verified: %s", peer->tls_version,
+                         peer->tls_cipher, peer->tls_verified);
     if (peer->settings->implicit_tls) {
         enter(peer, PEER_GREETING);
         peer_await_reply(peer);
@@ -395,6 +401,7 @@ static void on_connected(struct peer *peer)
     int fd = peer->fd;
     peer->fd = -1;
     stop_connecting(peer);
+    peer_note_event(peer, "connected");
     stream_init(&peer->stream, peer->turn, fd, &stream_handler, &limits);
     peer->stream.owner = peer;
     if (peer->settings->implicit_tls) {
@@ -444,6 +451,9 @@ static void begin_to_connect(struct peer *peer)
     const struct peer_settings *settings = peer->settings;
     const int on = 1;
     struct sockaddr_storage name;
+    char address[IP_ADDRESS_TEXT_SIZE];
+    transcript_add_event(&peer->opening, "connecting to %s [%s], port %u", settings->host,
+                         ip_address_format(&settings->address, address), settings->port);
     socklen_t length = ip_address_to_sockaddr(&settings->address, settings->port, &name);
     peer->fd = socket(name.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (peer->fd < 0 || !bind_source(peer->fd, &settings->source)) {
@@ -536,5 +546,8 @@ void peer_clear(struct peer *peer)
     stop_connecting(peer);
     stream_clear(&peer->stream);
     buffer_clear(&peer->text);
+    transcript_clear(&peer->opening);
+    transcript_clear(&peer->transcripts[0]);
+    transcript_clear(&peer->transcripts[1]);
     peer->turn = NULL;
 }

@@ -23,6 +23,7 @@
 #include "smtpd/relay/data_encoder.h"
 #include "smtpd/relay/downgrade.h"
 #include "smtpd/relay/outgoing.h"
+#include "smtpd/relay/transcript.h"
 
 enum peer_tls { PEER_TLS_NEVER, PEER_TLS_MAY, PEER_TLS_MUST };
 
@@ -68,8 +69,9 @@ struct peer_failure {
 
 struct peer;
 
-/* Called by the loop, never from inside peer_*. In closed() the owner may take the peer for dead;
- * it is freed no earlier than at the end of the turn, after peer_clear(). */
+/* Called by the loop, never from inside peer_*. A message that comes back without being delivered
+ * to all has what was said about it in its transcript. In closed() the owner may take the peer for
+ * dead; it is freed no earlier than at the end of the turn, after peer_clear(). */
 struct peer_handler {
     void (*ready)(struct peer *peer); /* once: the server takes messages */
     /* A message to send, which the peer holds from then on, or NULL. `ahead`: it would wait behind
@@ -115,6 +117,7 @@ struct exchange {
     struct outgoing_cursor at;
     struct downgrade *downgrade; /* instead of `at`; NULL: the message goes as it is */
     struct data_encoder encoder;
+    struct transcript *transcript; /* one of the peer's two; of all transactions of the message */
 };
 
 struct peer {
@@ -131,6 +134,8 @@ struct peer {
     const char *tls_verified; /* as tls_client_verified */
     unsigned transactions;    /* that ended */
     uint64_t opened_ms;
+    struct transcript
+        opening; /* all that was said before READY; the owner may put more before it */
 
     /* The rest is peer.c's. */
     struct turn *turn;
@@ -143,7 +148,8 @@ struct peer {
     struct peer_reply_reader reader;
     struct exchange current;
     struct exchange ahead;
-    bool is_extended; /* EHLO or LHLO was taken */
+    struct transcript transcripts[2]; /* of the exchanges */
+    bool is_extended;                 /* EHLO or LHLO was taken */
     bool is_logged_in;
     bool dirty; /* RSET before the next MAIL */
     unsigned login_step;

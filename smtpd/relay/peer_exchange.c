@@ -158,6 +158,7 @@ static void send_commands(struct peer *peer, struct exchange *exchange)
         peer_fail(peer, &(struct peer_end){PEER_LOCAL, "4.3.0", "no memory for an envelope", NULL});
         return;
     }
+    transcript_add(exchange->transcript, TRANSCRIPT_OURS, buffer_slice(&peer->text));
     stream_write(&peer->stream, buffer_slice(&peer->text));
     if (peer->text.capacity > KEPT_TEXT_OCTETS)
         buffer_clear(&peer->text);
@@ -278,7 +279,10 @@ static void choose_recipients(const struct peer *peer, struct exchange *exchange
 static void begin(struct peer *peer, struct exchange *exchange, struct outgoing *message,
                   unsigned needs)
 {
-    *exchange = (struct exchange){.message = message, .needs = needs, .reset_first = peer->dirty};
+    *exchange = (struct exchange){.message = message,
+                                  .needs = needs,
+                                  .reset_first = peer->dirty,
+                                  .transcript = exchange->transcript};
     peer->dirty = false;
     choose_recipients(peer, exchange);
     exchange->commands = exchange->reset_first + 2 + exchange->recipients;
@@ -289,12 +293,18 @@ static void begin(struct peer *peer, struct exchange *exchange, struct outgoing 
 static bool take_message(struct peer *peer, struct exchange *exchange)
 {
     struct outgoing *message;
+    bool first_is_taken =
+        exchange == &peer->ahead && peer->current.transcript == &peer->transcripts[0];
+    exchange->transcript = &peer->transcripts[first_is_taken];
+    transcript_reset(exchange->transcript);
     while ((message = peer->handler->next(peer, exchange == &peer->ahead)) != NULL) {
         unsigned needs = envelope_needs(message, peer->chunk);
         if (!is_refused_beforehand(peer, message, &needs)) {
             begin(peer, exchange, message, needs);
             return true;
         }
+        peer_tell_message(
+            peer, &(struct exchange){.message = message, .transcript = exchange->transcript});
         peer->handler->settled(peer, message);
     }
     return false;
@@ -395,6 +405,9 @@ static void begin_content(struct peer *peer)
 {
     struct exchange *exchange = &peer->current;
     exchange->sending = true;
+    if (exchange->accepted > 0)
+        transcript_add_event(exchange->transcript, "the message, %llu octets",
+                             (unsigned long long)outgoing_octets(exchange->message));
     data_encoder_init(&exchange->encoder, emit, &peer->stream);
     if (exchange->accepted > 0) {
         if (!prepare_content(peer))
@@ -427,7 +440,10 @@ static void finish(struct peer *peer, bool dirty)
     peer->dirty = dirty;
     peer->transactions++;
     downgrade_free(peer->current.downgrade);
-    peer->current = (struct exchange){.message = NULL};
+    struct exchange done = peer->current;
+    peer->current = (struct exchange){.transcript = done.transcript};
+    if (message->unsettled == 0 || last || peer->ahead.message)
+        peer_tell_message(peer, &done);
     if (message->unsettled == 0) {
         peer->handler->settled(peer, message);
     } else if (!last && !peer->ahead.message) {
@@ -469,6 +485,10 @@ void peer_end_exchanges(struct peer *peer, const struct peer_failure *why)
         put_back(current);
     if (behind)
         put_back(ahead);
+    if (message)
+        peer_tell_message(peer, current);
+    if (behind)
+        peer_tell_message(peer, ahead);
     downgrade_free(current->downgrade);
     *current = *ahead = (struct exchange){.message = NULL};
     if (message && message->unsettled == 0)

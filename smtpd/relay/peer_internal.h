@@ -22,6 +22,18 @@ static inline void peer_await_reply(struct peer *peer)
     stream_set_deadline_ms(&peer->stream, peer->settings->reply_ms);
 }
 
+/* ---- peer_transcript.c ---- */
+
+/* What was sent or came now: of the current exchange, else of the opening. */
+void peer_note_sent(struct peer *peer, struct slice octets);
+void peer_note_secret(struct peer *peer, struct slice before); /* what stood before the secret */
+void peer_note_reply(struct peer *peer, const struct peer_reply *reply);
+void peer_note_event(struct peer *peer, const char *words);
+/* Octets that came and are no reply, or not yet one, and why the connection ends. */
+void peer_note_end(struct peer *peer, const char *words);
+/* The message gets what was said, unless all its recipients have it. */
+void peer_tell_message(struct peer *peer, const struct exchange *exchange);
+
 /* ---- peer_login.c ---- */
 
 /* Has it what we log in with? Fails the peer where the server offers no mechanism. */

@@ -18,6 +18,7 @@ static void write_secret(struct peer *peer, struct slice before, struct buffer *
         peer_fail(peer, &(struct peer_end){PEER_LOCAL, "4.3.0", "no memory for AUTH", NULL});
     else
         stream_write(&peer->stream, buffer_slice(line));
+    peer_note_secret(peer, before);
     if (line->ptr)
         sodium_memzero(line->ptr, line->capacity);
     if (secret->ptr)
@@ -59,6 +60,7 @@ void peer_begin_login(struct peer *peer)
         say_plain(peer);
     } else if (capabilities_offer(&peer->offers, OFFERS_LOGIN)) {
         peer->login_step = LOGIN_NAME;
+        peer_note_sent(peer, SLICE("AUTH LOGIN"));
         stream_write(&peer->stream, SLICE("AUTH LOGIN\r\n"));
         peer_await_reply(peer);
     } else {

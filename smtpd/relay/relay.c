@@ -41,6 +41,36 @@ static void log_outcome(struct relay *relay, const struct outgoing *message, siz
         log_number("ms", (int64_t)(turn_now_ms() - message->began_ms)));
 }
 
+/* What was said, for the history (docs/log.md): of a message that not all recipients have. */
+static void log_attempt(struct relay *relay, const struct outgoing *message,
+                        const struct peer *peer)
+{
+    size_t place = outgoing_first_undelivered(message);
+    if (place == message->recipient_count)
+        return;
+    struct outcome_text text = outcome_text_parse(outgoing_text(message, place));
+    struct buffer said = BUFFER_WITH_LIMIT(TRANSCRIPT_MAX + TRANSCRIPT_MARK_MAX);
+    transcript_format(&message->transcript, &said);
+    bool is_secured = peer && peer->tls_version;
+    struct log_field fields[LOG_FIELDS_MAX] = {
+        {.key = "queue_id", .type = LOG_FIELD_ID, .bytes = message->id_text},
+        log_bytes("destination", message->destination_name),
+        log_bytes("result", text.words),
+        log_bytes("host", text.peer),
+        log_text("tls", is_secured ? peer->tls_version : ""),
+        log_text("cipher", is_secured ? peer->tls_cipher : ""),
+        log_text("verified", is_secured ? peer->tls_verified : ""),
+        log_text("demanded_by", peer ? peer->settings->demanded_by : ""),
+        log_number("ms", (int64_t)(turn_now_ms() - message->began_ms)),
+    };
+    size_t count = 9;
+    for (struct slice rest = buffer_slice(&said); rest.len > 0 && count < LOG_FIELDS_MAX;
+         rest = slice_from(rest, LOG_VALUE_MAX))
+        fields[count++] = log_bytes("said", slice_range(rest, 0, LOG_VALUE_MAX));
+    log_detail(&relay->role->log, "attempt", fields, count);
+    buffer_clear(&said);
+}
+
 static uint32_t wait_of(const struct outlet *outlet)
 {
     uint64_t now = turn_now_ms();
@@ -95,6 +125,8 @@ void relay_finish(struct relay *relay, struct outgoing *message, const struct pe
     struct role_peer *queue = relay_queue_of(relay, message);
     for (size_t i = 0; queue && i < message->recipient_count; i++)
         log_outcome(relay, message, i, peer);
+    if (queue)
+        log_attempt(relay, message, peer);
     if (queue)
         send_result(relay, queue, message);
     relay->messages--;

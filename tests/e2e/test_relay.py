@@ -3,6 +3,7 @@ administrator sees. Single replies are the affair of test_relay_process.py, reco
 
 import email
 import email.policy
+import json
 import re
 import smtplib
 import time
@@ -37,6 +38,7 @@ SINKS = {  # domain below .example -> how it behaves
     "good": {"extensions": (*PLAIN, "DSN", "SMTPUTF8")},
     "mixed": {"answers": {"RCPT": by_local_part}},
     "refuses": {"answers": {"DOT": b"554 5.7.1 no such mail, please"}},
+    "choosy": {"answers": {"DOT": b"554 5.7.1 no such mail, please"}},
     "single": {"answers": {"MAIL": one_a_connection}},
     "breaks": {"answers": {"DOT": [CLOSE, None]}},
     "stalls": {"answers": {"BANNER": STALL}},
@@ -45,7 +47,7 @@ SINKS = {  # domain below .example -> how it behaves
     "may": {"extensions": TLS, "answers": {"STARTTLS": Raw(b"220 go\r\n")}},
     "encrypt": {"extensions": TLS, "answers": {"STARTTLS": b"454 4.7.0 not now"}},
     "busy": {"answers": {"RCPT": b"450 4.2.1 busy"}},
-    "smarthost": {"extensions": (*TLS, "AUTH PLAIN")},
+    "smarthost": {"extensions": (*TLS, "AUTH PLAIN"), "answers": {"RCPT": by_local_part}},
 }
 SETTINGS = {"relay": {"networks": "{ 127.0.0.0/8 }", "reply": "1s", "connect": "1s", "idle": "200ms"},
             "queue": {"retry": "300ms"}}
@@ -207,6 +209,72 @@ def test_bad_servers_delay_nobody(world):
     world.queue("remove", *ids)
 
 
+def attempts(world, queue_id, count, seconds=10):
+    """What was said in the first ones, as `queue show` has it for programs and for people."""
+    deadline = time.monotonic() + seconds
+    while True:
+        message, = json.loads(world.queue("show", queue_id, "--json"))
+        if len(message["attempts"]) >= count:
+            break
+        assert time.monotonic() < deadline, message
+        time.sleep(0.05)
+    text = world.queue("show", queue_id.lower())
+    for attempt in message["attempts"][:count]:
+        assert "".join(f"    {line}\n" for line in attempt["transcript"]) in text
+    return message["attempts"]
+
+
+def test_each_attempt_is_kept_whole(world):
+    queue_id = world.send("one@busy.example")
+    first, second = attempts(world, queue_id, 2)[:2]
+    port, host = world.sinks["busy"].port, "mail.test.example"
+    for attempt in (first, second):
+        said = attempt["transcript"]
+        assert said[:3] == [f"= connecting to 127.0.0.1 [127.0.0.1], port {port}", "= connected",
+                            "< 220 sink.example ESMTP"]
+        assert said[3] == f"> EHLO {host}" and said[4].startswith("< 250-")
+        mail = next(i for i, line in enumerate(said) if line.startswith(f"> MAIL FROM:<{ALICE}> "))
+        assert said[mail + 1:mail + 3] == ["> RCPT TO:<one@busy.example>", "> DATA"]
+        assert said.count("< 450 4.2.1 busy") == 1
+        assert attempt["tls"] == "" and attempt["destination"] == "busy.example"
+        assert attempt["result"].startswith("4.2.1 ") and attempt["host"] == "127.0.0.1 [127.0.0.1]"
+    assert second["ended_ms"] > first["ended_ms"]
+    assert "    < 450 4.2.1 busy\n" in world.story(queue_id, "attempt at busy.example")
+    assert not world.house.events("attempt"), "it is for the history, not for the log"
+    world.queue("remove", queue_id)
+
+
+def test_nonsense_is_kept_too(world):
+    queue_id = world.send("u@babbles.example")
+    said = attempts(world, queue_id, 1)[0]["transcript"]
+    assert said[said.index("< hello?"):][:2] == ["< hello?", "< \\x00"]
+    assert said[-1] == "= the server's answer is no SMTP reply, or endless"
+    world.queue("remove", queue_id)
+
+
+def test_a_message_is_told_by_its_size(world):
+    queue_id = world.send("u@choosy.example")
+    story = world.story(queue_id, "attempt at choosy.example")
+    octets, = re.findall(r"= the message, (\d+) octets", story)
+    assert int(octets) > len(BODY) and "    < 554 5.7.1 no such mail, please\n" in story
+    assert "Subject: hello" not in story
+    world.reports(ALICE, 1)
+
+
+def test_no_secret_is_kept(world):
+    with smtplib.SMTP("127.0.0.1", world.house.ports["submission"], timeout=20) as client:
+        client.starttls()
+        client.login(ALICE, "staffetta")
+        client.sendmail(ALICE, ["later@smarthost.example"], BODY)
+    queue_id = world.house.wait_for_event("not_relayed", to="later@smarthost.example")["queue_id"]
+    story = world.story(queue_id, "attempt at smarthost.example")
+    assert "    > AUTH PLAIN (not shown)\n    < 235" in story and "AG1lAHNlY3JldA" not in story
+    assert re.search(r"attempt at smarthost.example by .*, TLSv1.3, .*, certificate verified: no, TLS "
+                     r"demanded by route: 4.2.0", story)
+    assert "    = TLSv1.3, " in story
+    world.sinks["smarthost"].wait(1)
+
+
 def test_starttls_that_does_not_work(world):
     """RFC 3207 4.1: without, where anything is better than nothing; not where it is asked for."""
     world.send("u@may.example")
@@ -225,7 +293,7 @@ def test_submission_to_a_smarthost(world):
             client.sendmail(ALICE, ["u@smarthost.example"], BODY)
         client.login(ALICE, "staffetta")
         client.sendmail(ALICE, ["u@smarthost.example"], BODY)
-    message, = world.sinks["smarthost"].wait(1)
+    message = world.sinks["smarthost"].wait(1)[-1]
     assert message.user == "AUTH PLAIN AG1lAHNlY3JldA==" and message.tls
     assert b"Message-ID:" in message.data and b"Date:" in message.data
 
