@@ -2,10 +2,11 @@
 #include "imapd/capability.h"
 
 /* LITERAL+ RFC 7888, SASL-IR RFC 4959, ENABLE 5161, ID 2971, IDLE 2177, NAMESPACE 2342, UIDPLUS
- * 4315, MOVE 6851, UNSELECT 3691, CHILDREN 3348, SPECIAL-USE 6154. */
+ * 4315, MOVE 6851, UNSELECT 3691, CHILDREN 3348, SPECIAL-USE 6154, CONDSTORE and QRESYNC 7162. */
 static const char always[] = "CAPABILITY IMAP4rev1 LITERAL+ ENABLE ID";
 static const char before_login[] = " SASL-IR";
-static const char after_login[] = " IDLE NAMESPACE UIDPLUS MOVE UNSELECT CHILDREN SPECIAL-USE";
+static const char after_login[] = " IDLE NAMESPACE UIDPLUS MOVE UNSELECT CHILDREN SPECIAL-USE"
+                                  " CONDSTORE QRESYNC";
 
 void capability_append_login(unsigned login, struct buffer *text)
 {

@@ -114,6 +114,7 @@ static const struct item_name {
 } item_names[] = {
     {SLICE("FLAGS"), FETCH_FLAGS, 0, false},
     {SLICE("UID"), FETCH_UID, 0, false},
+    {SLICE("MODSEQ"), FETCH_MODSEQ, 0, false},
     {SLICE("INTERNALDATE"), FETCH_INTERNALDATE, 0, false},
     {SLICE("RFC822.SIZE"), FETCH_SIZE, 0, false},
     {SLICE("ENVELOPE"), FETCH_ENVELOPE, 0, false},

@@ -1,7 +1,7 @@
 /*
- * The values of a FETCH (RFC 3501 7.4.2), but for FLAGS and UID: of one message after the other,
- * from the index where it has them, else from the message. What was read goes into the index.
- * imapd-mailbox.
+ * The values of a FETCH (RFC 3501 7.4.2), but for FLAGS, UID and MODSEQ: of one message after the
+ * other, from the index where it has them, else from the message. What was read goes into the
+ * index. imapd-mailbox.
  */
 #ifndef IMAPD_FETCH_VALUE_H
 #define IMAPD_FETCH_VALUE_H

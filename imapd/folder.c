@@ -99,6 +99,7 @@ void folder_let_go(struct folder *folder, struct message *message)
     free(message->name);
     message->name = NULL;
     folder->gone++;
+    folder_note_gone(folder, message->uid);
     DL_FOREACH (folder->views, view)
         view_on_gone(view, message->uid);
     turn_defer(&folder->mailbox->turn, &folder->at_turn_end);
@@ -118,6 +119,7 @@ bool folder_take_name(struct folder *folder, struct message *message, const char
         return true;
     message->flags = name->flags;
     message->letters = name->keywords;
+    folder_note_changed(folder, message);
     DL_FOREACH (folder->views, view) {
         if (view != teller)
             view_on_changed(view, message->uid);
@@ -163,16 +165,23 @@ void folder_forget_arrivals(struct folder *folder)
         folder_remove_arrival(folder, folder->arrivals);
 }
 
-bool folder_next_uid(struct folder *folder, uint32_t *uid, struct error *error)
+bool folder_cover(struct folder *folder, struct error *error)
 {
     struct folder_record record = folder->record;
+    if (!folder_record_cover(&record, folder->uid_next, folder->modseq_next))
+        return true;
+    if (!folder_record_store(folder->box.fd, &record, error))
+        return false;
+    folder->record = record;
+    return true;
+}
+
+bool folder_next_uid(struct folder *folder, uint32_t *uid, struct error *error)
+{
     if (folder->uid_next == 0) /* past 2^32-1 */
         return error_set(error, ERROR_PERMANENT, "folder has no UIDs left");
-    if (folder_record_cover(&record, folder->uid_next, 0)) {
-        if (!folder_record_store(folder->box.fd, &record, error))
-            return false;
-        folder->record = record;
-    }
+    if (!folder_cover(folder, error))
+        return false;
     *uid = folder->uid_next++;
     return true;
 }
@@ -186,6 +195,7 @@ bool folder_add(struct folder *folder, uint32_t uid, const char *name, struct er
     if (!folder_append(folder, name, &parsed, error))
         return false;
     folder->messages[folder->count - 1].recent = true;
+    folder_note_changed(folder, &folder->messages[folder->count - 1]);
     DL_FOREACH (folder->views, view)
         view_on_arrived(view);
     return true;
@@ -246,19 +256,26 @@ static bool open_same(struct folder *folder, struct maildir *box, struct error *
     return known ? error_set(error, ERROR_NOT_FOUND, "another folder has the name") : false;
 }
 
-/* Numbering goes on where it stopped, not at the watermark, if we can say where that was. */
-static void lower_watermark(struct folder *folder)
+/* Numbering goes on where it stopped, not at the watermarks, if we can say where that was. */
+static void lower_watermarks(struct folder *folder)
 {
     struct error error;
     struct folder_record record = folder->record;
     struct maildir box = MAILDIR_CLOSED;
-    if (folder->deleted || folder->uid_next == 0 || record.uid_watermark <= folder->uid_next)
+    if (folder->deleted || folder->uid_next == 0
+        || (record.uid_watermark <= folder->uid_next
+            && record.modseq_watermark <= folder->modseq_next))
         return;
     record.uid_watermark = folder->uid_next;
-    bool lowered = open_same(folder, &box, &error) && folder_record_store(box.fd, &record, &error);
+    record.modseq_watermark = folder->modseq_next;
+    bool lowered = open_same(folder, &box, &error);
+    if (lowered) {
+        folder_seal_changes(folder, box.fd);
+        lowered = folder_record_store(box.fd, &record, &error);
+    }
     maildir_close(&box);
     if (!lowered && error.kind != ERROR_NOT_FOUND)
-        folder_log(folder, "watermark_not_lowered", &error); /* a gap, no more */
+        folder_log(folder, "watermarks_not_lowered", &error); /* a gap, no more */
 }
 
 static void free_folder(struct folder *folder)
@@ -266,6 +283,8 @@ static void free_folder(struct folder *folder)
     watch_remove(&folder->mailbox->watch, &folder->watched);
     turn_cancel(&folder->in_next_turn);
     turn_cancel(&folder->at_turn_end);
+    turn_cancel(&folder->flush_changes);
+    change_log_close(&folder->changes);
     folder_forget_arrivals(folder);
     forget_messages(folder);
     maildir_close(&folder->box);
@@ -276,7 +295,7 @@ static void free_folder(struct folder *folder)
 /* One that nobody uses any more. */
 static void forget_folder(struct folder *folder)
 {
-    lower_watermark(folder);
+    lower_watermarks(folder);
     free_folder(folder);
 }
 
@@ -300,6 +319,8 @@ static struct folder *new_folder(struct mailbox *mailbox, const char *directory)
     folder->box = MAILDIR_CLOSED;
     folder->in_next_turn.run = welcome_slice;
     folder->at_turn_end.run = close_gaps;
+    folder->flush_changes.run = folder_flush_changes;
+    folder->changes.fd = -1;
     DL_PREPEND(mailbox->folders, folder);
     return folder;
 }
@@ -404,6 +425,7 @@ static void keep(struct folder *folder)
     struct mailbox *mailbox = folder->mailbox;
     folder_remember_times(folder);
     watch_remove(&mailbox->watch, &folder->watched);
+    folder_close_changes(folder);
     maildir_close(&folder->box);
     DL_DELETE(mailbox->folders, folder);
     DL_PREPEND(mailbox->folders, folder);
@@ -416,10 +438,12 @@ void folder_close(struct folder *folder)
         return;
     if (folder->gone > 0)
         close_gaps(&folder->at_turn_end);
-    if (folder->deleted || folder->arrivals)
+    if (folder->deleted || folder->arrivals) {
+        folder_close_changes(folder);
         forget_folder(folder);
-    else
+    } else {
         keep(folder);
+    }
 }
 
 void folder_forget_unused(struct mailbox *mailbox)
@@ -509,7 +533,8 @@ static bool rename_message(struct folder *folder, struct message *message,
         return error_set(error, ERROR_PERMANENT, "name %s", message->name);
     name.flags = flags;
     name.keywords = letters;
-    return maildir_change(&folder->box, MAILDIR_CUR, message->name, &name, renamed, error)
+    return folder_reserve_modseq(folder, error)
+           && maildir_change(&folder->box, MAILDIR_CUR, message->name, &name, renamed, error)
            && folder_take_name(folder, message, renamed, &name, teller, error);
 }
 

@@ -16,6 +16,7 @@
 
 #include "common/turn.h"
 #include "imapd/watch.h"
+#include "storage/change_log.h"
 #include "storage/folder_record.h"
 #include "storage/maildir.h"
 #include "storage/maildir_name.h"
@@ -29,6 +30,7 @@ struct message {
     uint32_t uid;
     uint32_t flags;   /* enum maildir_flag, and letters without a meaning */
     uint32_t letters; /* keywords, as in maildir_name */
+    uint64_t modseq;  /* RFC 7162 */
     bool recent;      /* no session was told of it as \Recent yet */
     bool met;         /* for folder.c */
 };
@@ -47,6 +49,7 @@ struct folder {
     size_t capacity;
     size_t gone;
     uint32_t uid_next;
+    uint64_t modseq_next;
     struct view *views;
     unsigned users; /* views, and commands that work on it */
     bool deleted;   /* its directory is no more; another folder may have the name by now */
@@ -60,7 +63,9 @@ struct folder {
     bool suspicious;          /* something went; only a look at all of it tells what */
     uint32_t missing[FOLDER_MISSING_MAX]; /* UIDs of which a file went, perhaps to a new name */
     unsigned missing_count;
-    bool index_swept; /* message_cache.c: the index knows of no message that is gone */
+    struct change_log changes;
+    struct deferred flush_changes; /* at the end of the turn */
+    bool index_swept;              /* message_cache.c: the index knows of no message that is gone */
 };
 
 /* ---- opening ---- */
@@ -102,6 +107,12 @@ static inline uint32_t folder_last_uid(const struct folder *folder)
     return folder->count ? folder->messages[folder->count - 1].uid : 0;
 }
 
+/* HIGHESTMODSEQ (RFC 7162 3.1.2.1): nothing that a client was told has a higher one. */
+static inline uint64_t folder_highest_modseq(const struct folder *folder)
+{
+    return folder->modseq_next - 1;
+}
+
 /* The position of the first message with that UID or a higher one. */
 size_t folder_position(const struct folder *folder, uint32_t uid);
 
@@ -111,6 +122,14 @@ struct message *folder_find(const struct folder *folder, uint32_t uid);
 
 /* Reads the directories again: a file was not found where it should be. */
 bool folder_look(struct folder *folder, struct error *error);
+
+/* ---- what has gone (folder_changes.c) ---- */
+
+/* Tells the UIDs of messages that have gone since then, each once, in no order. False: that is not
+ * known any more, of messages that went so long ago; nothing was told. */
+typedef void folder_gone_visit(void *owner, uint32_t uid);
+bool folder_visit_gone(struct folder *folder, uint64_t since_modseq, folder_gone_visit *visit,
+                       void *owner);
 
 /* ---- changing: every view is told ---- */
 

@@ -218,12 +218,15 @@ bool folder_load(struct folder *folder, struct error *error)
     if (!load_record(folder, error))
         return false;
     folder->uid_next = (uint32_t)folder->record.uid_watermark;
+    folder->modseq_next = folder->record.modseq_watermark;
     maildir_list_init(&list);
     bool loaded = read_times(folder, status, error) && maildir_scan(&folder->box, &list, error)
                   && load_entries(folder, &list, error);
     maildir_list_clear(&list);
-    if (loaded)
+    if (loaded) {
+        folder_load_changes(folder);
         remember(folder, status);
+    }
     return loaded;
 }
 

@@ -40,6 +40,30 @@ bool folder_add_arrival(struct folder *folder, enum maildir_place place, const c
 void folder_remove_arrival(struct folder *folder, struct arrival *arrival);
 void folder_forget_arrivals(struct folder *folder);
 
+/* The numbers that are given next are below the watermarks on disk. */
+bool folder_cover(struct folder *folder, struct error *error);
+
+/* ---- folder_changes.c: MODSEQ ---- */
+
+/* Once all messages are there: gives each the MODSEQ that it had, or where it has changed since, a
+ * new one. */
+void folder_load_changes(struct folder *folder);
+
+/* Before something changes that may fail: that it can be given a MODSEQ. */
+bool folder_reserve_modseq(struct folder *folder, struct error *error);
+
+/* This message came, or its flags changed; that one went. */
+void folder_note_changed(struct folder *folder, struct message *message);
+void folder_note_gone(struct folder *folder, uint32_t uid);
+
+/* Writes what was noted, and closes the file. The first before the folder's directory is closed;
+ * `seal` while it is open for the last time, its watermark about to be lowered to modseq_next. */
+void folder_close_changes(struct folder *folder);
+void folder_seal_changes(struct folder *folder, int folder_fd);
+
+/* The turn's end of `flush_changes`. */
+void folder_flush_changes(struct deferred *deferred);
+
 /* ---- folder_recall.c ---- */
 
 /* Gives files that lost their UID in a crash the one they had, by the index. Before anybody uses

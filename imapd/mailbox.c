@@ -119,6 +119,7 @@ bool mailbox_open(struct mailbox *mailbox, const struct mailbox_means *means, st
                                 .account_fd = means->account_fd,
                                 .inbox = MAILDIR_CLOSED,
                                 .quota = means->quota};
+    memcpy(mailbox->boot, means->boot, sizeof(mailbox->boot));
     turn_init(&mailbox->turn, means->loop);
     subscriptions_init(&mailbox->subscriptions);
     bool opened = maildir_open_inbox(means->account_fd, &mailbox->inbox, error)

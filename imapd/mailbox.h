@@ -10,6 +10,7 @@
 #include "common/turn.h"
 #include "imapd/message_cache.h"
 #include "imapd/watch.h"
+#include "storage/change_log.h"
 #include "storage/file_system.h"
 #include "storage/maildir.h"
 #include "storage/quota.h"
@@ -29,6 +30,7 @@ struct mailbox {
     struct maildir inbox;
     struct file_system file_system;
     struct quota_limits quota;
+    uint8_t boot[CHANGE_LOG_BOOT_OCTETS];
     struct tombstone_batch tombstones; /* of messages that were expunged */
     struct subscriptions subscriptions;
     struct watch watch;
@@ -47,6 +49,7 @@ struct mailbox_means {
     const char *account;
     int account_fd; /* also the directory that the process stands in */
     struct quota_limits quota;
+    uint8_t boot[CHANGE_LOG_BOOT_OCTETS]; /* of storage/change_log.h */
 };
 
 /* Opens the account. A new one gets its usual folders (Drafts, Sent, Junk, Trash, Archive) with

@@ -1,11 +1,14 @@
 /* The role of mailbox_role.h. */
 #include "imapd/mailbox_role.h"
 
+#include <fcntl.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include <utlist.h>
 
+#include "common/fd.h"
 #include "imapd/folder.h"
 #include "imapd/session.h"
 #include "storage/account_directory.h"
@@ -70,10 +73,26 @@ static const struct ipc_rule orders[] = {
 
 /* ---- life ---- */
 
+/* random(4): "it is different for each boot". Where it cannot be read, a power cut is all that can
+ * be told from a kill by. */
+static void read_boot(uint8_t boot[CHANGE_LOG_BOOT_OCTETS])
+{
+    char text[36 + 1]; /* a UUID */
+    size_t got = 0, octets = 0;
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 && !fd_read_full(fd, text, sizeof(text), &got, NULL))
+        got = 0;
+    fd_discard(&fd);
+    for (size_t i = 0; i + 1 < got && octets < CHANGE_LOG_BOOT_OCTETS; i++)
+        if (text[i] != '-' && sscanf(&text[i++], "%2hhx", &boot[octets]) == 1)
+            octets++;
+}
+
 /* Outside the walls: the way to the Maildir, which becomes the root, and where we stand. */
 static bool prepare(struct role *role, struct error *error)
 {
-    const struct mailbox_process *process = role->state;
+    struct mailbox_process *process = role->state;
+    read_boot(process->boot);
     bool is_system = process->home.place == PLACE_FILESYSTEM;
     int place_fd = role_take_file(role, DESCRIPTOR_PLACE, process->home.place);
     if (place_fd < 0 || process->path[0] == '\0')
@@ -128,6 +147,7 @@ static bool start(struct role *role, struct error *error)
         .account_fd = role->root_fd,
         .quota = {process->home.quota_octets, process->home.quota_messages},
     };
+    memcpy(means.boot, process->boot, sizeof(means.boot));
     process->role = role;
     if (!mailbox_open(&process->mailbox, &means, error))
         return error_prefix(error, "account %s", process->account);

@@ -18,7 +18,8 @@ struct mailbox_process {
     struct master_home home;
     char account[MASTER_ACCOUNT_MAX + 1];
     char path[MASTER_PATH_MAX + 1]; /* of the Maildir, below its place */
-    uint64_t given;                 /* clients that the master sent us */
+    uint8_t boot[CHANGE_LOG_BOOT_OCTETS];
+    uint64_t given; /* clients that the master sent us */
     ev_timer idle;
 };
 

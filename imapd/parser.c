@@ -228,6 +228,15 @@ bool imap_parse_nz_number(struct imap_parser *parser, uint32_t *number)
     return imap_parse_number(parser, number);
 }
 
+bool imap_parse_modseq(struct imap_parser *parser, uint64_t *modseq)
+{
+    struct cursor start = parser->in;
+    if (cursor_take_number(&parser->in, modseq) && *modseq <= INT64_MAX)
+        return true;
+    parser->in = start;
+    return imap_parser_fail(parser, "a mod-sequence");
+}
+
 bool imap_parse_sequence_set(struct imap_parser *parser, struct sequence_set *set)
 {
     if (sequence_set_parse(&parser->in, parser->arena, set))
@@ -360,10 +369,10 @@ static const struct status_name {
 } status_names[] = {
     {SLICE("MESSAGES"), STATUS_MESSAGES}, {SLICE("RECENT"), STATUS_RECENT},
     {SLICE("UIDNEXT"), STATUS_UIDNEXT},   {SLICE("UIDVALIDITY"), STATUS_UIDVALIDITY},
-    {SLICE("UNSEEN"), STATUS_UNSEEN},
+    {SLICE("UNSEEN"), STATUS_UNSEEN},     {SLICE("HIGHESTMODSEQ"), STATUS_HIGHESTMODSEQ},
 };
 
-/* status-att = "MESSAGES" / "RECENT" / "UIDNEXT" / "UIDVALIDITY" / "UNSEEN" */
+/* status-att = "MESSAGES" / "RECENT" / "UIDNEXT" / "UIDVALIDITY" / "UNSEEN" / "HIGHESTMODSEQ" */
 static bool parse_status_item(struct imap_parser *parser, unsigned *items)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(status_names); i++) {
@@ -372,7 +381,7 @@ static bool parse_status_item(struct imap_parser *parser, unsigned *items)
             return true;
         }
     }
-    return imap_parser_fail(parser, "MESSAGES, RECENT, UIDNEXT, UIDVALIDITY or UNSEEN");
+    return imap_parser_fail(parser, "MESSAGES, UIDNEXT, UIDVALIDITY, UNSEEN or their like");
 }
 
 bool imap_parse_status_items(struct imap_parser *parser, unsigned *items)

@@ -62,6 +62,9 @@ bool imap_parse_announcement(struct imap_parser *parser, uint64_t *octets);
 bool imap_parse_number(struct imap_parser *parser, uint32_t *number);
 bool imap_parse_nz_number(struct imap_parser *parser, uint32_t *number);
 
+/* mod-sequence-valzer: 63 bits (RFC 7162 7) */
+bool imap_parse_modseq(struct imap_parser *parser, uint64_t *modseq);
+
 /* As written: sequence_set_resolve() before use. */
 bool imap_parse_sequence_set(struct imap_parser *parser, struct sequence_set *set);
 
@@ -89,6 +92,7 @@ enum imap_status_item {
     STATUS_UIDNEXT = 1 << 2,
     STATUS_UIDVALIDITY = 1 << 3,
     STATUS_UNSEEN = 1 << 4,
+    STATUS_HIGHESTMODSEQ = 1 << 5, /* RFC 7162 3.1.7 */
 };
 /* "(" status-att *(SP status-att) ")" */
 bool imap_parse_status_items(struct imap_parser *parser, unsigned *items);

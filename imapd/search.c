@@ -248,6 +248,7 @@ static void begin(struct search *search, const struct view *view, size_t index,
         .uid = message->uid,
         .flags = message->flags,
         .letters = message->letters,
+        .modseq = message->modseq,
         .recent = (view->slots[index].marks & VIEW_RECENT) != 0,
     };
     search->begun = true;

@@ -12,6 +12,7 @@ enum argument {
     FIELD_ARGUMENT, /* header-fld-name SP astring */
     KEYWORD_ARGUMENT,
     UID_ARGUMENT,
+    MODSEQ_ARGUMENT,
     ONE_KEY,
     TWO_KEYS,
 };
@@ -37,6 +38,7 @@ static const struct key_name {
     {SLICE("HEADER"), SEARCH_HEADER, FIELD_ARGUMENT, false, 0, {0}},
     {SLICE("KEYWORD"), SEARCH_KEYWORD, KEYWORD_ARGUMENT, false, 0, {0}},
     {SLICE("LARGER"), SEARCH_LARGER, NUMBER_ARGUMENT, false, 0, {0}},
+    {SLICE("MODSEQ"), SEARCH_MODSEQ, MODSEQ_ARGUMENT, false, 0, {0}},
     {SLICE("NOT"), SEARCH_NOT, ONE_KEY, false, 0, {0}},
     {SLICE("OLD"), SEARCH_RECENT, NO_ARGUMENT, true, 0, {0}},
     {SLICE("ON"), SEARCH_ON, DATE_ARGUMENT, false, 0, {0}},
@@ -91,6 +93,21 @@ static bool parse_keyword(struct imap_parser *parser, struct search_key *key)
     return true;
 }
 
+/* [entry-name SP entry-type-req SP] mod-sequence-valzer    RFC 7162 7, search-modseq-ext. A message
+ * has one MODSEQ for all of its flags, "as if the entry name had not been specified" (3.1.5). */
+static bool parse_modseq(struct imap_parser *parser, struct search_key *key)
+{
+    struct slice entry;
+    uint8_t first;
+    bool has_entry = cursor_peek(&parser->in, &first) && first == '"';
+    if (has_entry && (!imap_parse_string(parser, &entry) || !imap_parse_space(parser)))
+        return false;
+    if (has_entry && !imap_skip_word(parser, SLICE("all")) && !imap_skip_word(parser, SLICE("priv"))
+        && !imap_skip_word(parser, SLICE("shared")))
+        return imap_parser_fail(parser, "all, priv or shared");
+    return (!has_entry || imap_parse_space(parser)) && imap_parse_modseq(parser, &key->modseq);
+}
+
 /* `count` keys, each behind a space */
 static bool parse_operands(struct imap_parser *parser, unsigned depth, unsigned count,
                            struct search_key **end)
@@ -122,6 +139,8 @@ static bool parse_argument(struct imap_parser *parser, enum argument argument, u
     case FIELD_ARGUMENT:
         return imap_parse_astring(parser, &key->field) && imap_parse_space(parser)
                && imap_parse_astring(parser, &key->text);
+    case MODSEQ_ARGUMENT:
+        return parse_modseq(parser, key);
     case KEYWORD_ARGUMENT:
         return parse_keyword(parser, key);
     default:
@@ -220,4 +239,14 @@ bool search_program_parse(struct imap_parser *parser, struct search_program *pro
     if (!parsed)
         parser->in = start;
     return parsed;
+}
+
+bool search_key_has(const struct search_key *key, enum search_kind kind)
+{
+    if (key->kind == kind)
+        return true;
+    for (const struct search_key *each = key->keys; each; each = each->next)
+        if (search_key_has(each, kind))
+            return true;
+    return false;
 }

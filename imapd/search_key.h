@@ -32,6 +32,7 @@ enum search_kind {
     SEARCH_HEADER, /* `text` in a `field`; an empty text: there is such a field */
     SEARCH_BODY,   /* `text` in the body */
     SEARCH_TEXT,   /* `text` in header or body */
+    SEARCH_MODSEQ, /* that or a higher one, RFC 7162 3.1.5 */
 };
 
 struct search_key {
@@ -42,6 +43,7 @@ struct search_key {
     uint32_t flag;           /* one of enum maildir_flag */
     int32_t day;             /* since 1970-01-01 */
     uint32_t octets;
+    uint64_t modseq;
     struct slice field;
     struct slice text; /* in the charset of the program; not empty is not promised */
 
@@ -58,5 +60,8 @@ struct search_program {
 /* ["CHARSET" SP astring SP] search-key *(SP search-key): what stands behind "SEARCH ". All of it
  * lies in the parser's arena. */
 bool search_program_parse(struct imap_parser *parser, struct search_program *program);
+
+/* Whether one of the keys is of that kind. */
+bool search_key_has(const struct search_key *key, enum search_kind kind);
 
 #endif

@@ -105,6 +105,12 @@ static enum search_verdict match_keyword(const struct search_key *key,
     return verdict_of((facts->letters & key->letters) != 0);
 }
 
+static enum search_verdict match_modseq(const struct search_key *key,
+                                        const struct search_facts *facts)
+{
+    return verdict_of(facts->modseq >= key->modseq);
+}
+
 static enum search_verdict match_recent(const struct search_key *key,
                                         const struct search_facts *facts)
 {
@@ -172,6 +178,7 @@ static const struct {
     [SEARCH_FLAG] = {0, match_flag},
     [SEARCH_KEYWORD] = {0, match_keyword},
     [SEARCH_RECENT] = {0, match_recent},
+    [SEARCH_MODSEQ] = {0, match_modseq},
     [SEARCH_BEFORE] = {SEARCH_NEEDS_DATE, match_date},
     [SEARCH_ON] = {SEARCH_NEEDS_DATE, match_date},
     [SEARCH_SINCE] = {SEARCH_NEEDS_DATE, match_date},

@@ -25,6 +25,7 @@ struct search_facts {
     uint32_t uid;
     uint32_t flags;
     uint32_t letters;
+    uint64_t modseq;
     bool recent;
     unsigned known; /* enum search_need: what is valid of the rest, and of the terms */
     uint64_t octets;

@@ -68,6 +68,17 @@ bool sequence_set_parse(struct cursor *in, struct arena *arena, struct sequence_
     return true;
 }
 
+bool sequence_set_copy(const struct sequence_set *set, struct arena *arena,
+                       struct sequence_set *copy)
+{
+    sequence_set_init(copy, arena);
+    for (size_t i = 0; i < set->count; i++) {
+        if (!append(copy, set->ranges[i]))
+            return false;
+    }
+    return true;
+}
+
 static struct sequence_range resolve_range(struct sequence_range range, uint32_t largest)
 {
     uint32_t first = range.first ? range.first : largest;
@@ -147,13 +158,18 @@ uint64_t sequence_set_size(const struct sequence_set *set)
     return size;
 }
 
+bool sequence_set_add_range(struct sequence_set *set, uint32_t first, uint32_t last)
+{
+    struct sequence_range *before = set->count ? &set->ranges[set->count - 1] : NULL;
+    if (!before || first != before->last + 1 || first == 0)
+        return append(set, (struct sequence_range){first, last});
+    before->last = last;
+    return true;
+}
+
 bool sequence_set_add(struct sequence_set *set, uint32_t number)
 {
-    struct sequence_range *last = set->count ? &set->ranges[set->count - 1] : NULL;
-    if (!last || number != last->last + 1 || number == 0)
-        return append(set, (struct sequence_range){number, number});
-    last->last = number;
-    return true;
+    return sequence_set_add_range(set, number, number);
 }
 
 void sequence_set_format(const struct sequence_set *set, struct buffer *text)

@@ -28,6 +28,10 @@ void sequence_set_init(struct sequence_set *set, struct arena *arena);
  * if it is none, or with set->full. */
 bool sequence_set_parse(struct cursor *in, struct arena *arena, struct sequence_set *set);
 
+/* Another of the same ranges. False: the arena is full. */
+bool sequence_set_copy(const struct sequence_set *set, struct arena *arena,
+                       struct sequence_set *copy);
+
 /* Puts `largest` for "*", and the ranges in order, none touching another; "4:2" is 2:4. With 0, of
  * an empty mailbox, ranges with "*" name nothing and vanish. Needed before the functions below. */
 void sequence_set_resolve(struct sequence_set *set, uint32_t largest);
@@ -43,6 +47,9 @@ uint64_t sequence_set_size(const struct sequence_set *set);
 /* Appends one number. Order is kept: COPYUID's sets answer each other by position (RFC 4315 3); one
  * more than the last only makes that range longer. False: the arena is full. */
 bool sequence_set_add(struct sequence_set *set, uint32_t number);
+
+/* The same for a range. */
+bool sequence_set_add_range(struct sequence_set *set, uint32_t first, uint32_t last);
 
 /* "1:3,5". Nothing for an empty set, which the grammar does not have. */
 void sequence_set_format(const struct sequence_set *set, struct buffer *text);

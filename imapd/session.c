@@ -176,6 +176,15 @@ void session_unselect(struct session *session)
     enter(session, SESSION_AUTHENTICATED);
 }
 
+void session_enable(struct session *session, unsigned manner)
+{
+    struct view *view = &session->view;
+    bool first = (manner & VIEW_TELLS_MODSEQ) && !(view->manner & VIEW_TELLS_MODSEQ);
+    view->manner |= manner;
+    if (first && session->state == SESSION_SELECTED)
+        view_write_highest_modseq(view, &session->writer);
+}
+
 /* ---- from events to handlers ---- */
 
 /* False: the text names no command that may run now, and was answered with BAD. */

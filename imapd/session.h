@@ -142,6 +142,11 @@ void session_expect_line(struct session *session, const char *text, line_handler
 void session_select(struct session *session);
 void session_unselect(struct session *session);
 
+/* From now on FETCH responses say MODSEQ (CONDSTORE), and VANISHED is said for EXPUNGE (QRESYNC,
+ * which needs the first): enum view_manner. The folder that is selected has its HIGHESTMODSEQ told
+ * if that is new to the client. */
+void session_enable(struct session *session, unsigned manner);
+
 /* Tells what is news in the selected folder, now (IDLE). */
 void session_tell_news(struct session *session, enum view_extent extent);
 

@@ -47,13 +47,19 @@ static bool append_arrived(struct view *view, struct error *error)
     return true;
 }
 
+static void empty(struct view *view)
+{
+    free(view->slots);
+    *view = (struct view){.on_news = view->on_news, .manner = view->manner};
+}
+
 bool view_open(struct view *view, struct folder *folder, bool read_only, struct error *error)
 {
-    void (*on_news)(struct view *) = view->on_news;
-    *view = (struct view){.folder = folder, .read_only = read_only, .on_news = on_news};
+    empty(view);
+    view->folder = folder;
+    view->read_only = read_only;
     if (!append_arrived(view, error)) {
-        free(view->slots);
-        *view = (struct view){.on_news = on_news};
+        empty(view);
         return false;
     }
     view->told_recent = view->recent;
@@ -63,13 +69,11 @@ bool view_open(struct view *view, struct folder *folder, bool read_only, struct 
 
 void view_close(struct view *view)
 {
-    void (*on_news)(struct view *) = view->on_news;
     struct folder *folder = view->folder;
     if (!folder)
         return;
     DL_DELETE(folder->views, view);
-    free(view->slots);
-    *view = (struct view){.on_news = on_news};
+    empty(view);
     folder_close(folder);
 }
 
@@ -141,6 +145,13 @@ void view_on_keywords(struct view *view)
 
 /* ---- telling ---- */
 
+void view_write_highest_modseq(const struct view *view, struct writer *writer)
+{
+    buffer_append(&writer->text, SLICE("* OK [HIGHESTMODSEQ "));
+    buffer_append_number(&writer->text, folder_highest_modseq(view->folder));
+    buffer_append(&writer->text, SLICE("] The highest MODSEQ\r\n"));
+}
+
 static void append_keywords(const struct folder_record *record, struct buffer *text)
 {
     for (size_t i = 0; i < FOLDER_KEYWORDS; i++) {
@@ -180,22 +191,52 @@ void view_append_flags(struct view *view, size_t index, const struct message *me
                       slot->marks & VIEW_RECENT);
 }
 
+/* "* 12 FETCH (", and the UID if it is to be said. */
+static void begin_fetch(const struct view *view, size_t index, const struct message *message,
+                        bool with_uid, struct buffer *text)
+{
+    buffer_append(text, SLICE("* "));
+    buffer_append_number(text, index + 1);
+    buffer_append(text, SLICE(" FETCH ("));
+    if (!with_uid && !(view->manner & VIEW_TELLS_VANISHED)) /* RFC 7162 3.2.4 */
+        return;
+    buffer_append(text, SLICE("UID "));
+    buffer_append_number(text, message->uid);
+    buffer_append_octet(text, ' ');
+}
+
+void view_append_modseq(const struct message *message, struct buffer *text)
+{
+    buffer_append_octet(text, '(');
+    buffer_append_number(text, message->modseq);
+    buffer_append_octet(text, ')');
+}
+
 void view_write_flags(struct view *view, size_t index, bool with_uid, struct writer *writer)
 {
     const struct message *message = view_message(view, index);
     struct buffer *text = &writer->text;
     if (!message)
         return;
-    buffer_append(text, SLICE("* "));
-    buffer_append_number(text, index + 1);
-    buffer_append(text, SLICE(" FETCH ("));
-    if (with_uid) {
-        buffer_append(text, SLICE("UID "));
-        buffer_append_number(text, message->uid);
-        buffer_append_octet(text, ' ');
-    }
+    begin_fetch(view, index, message, with_uid, text);
     buffer_append(text, SLICE("FLAGS "));
     view_append_flags(view, index, message, text);
+    if (view->manner & VIEW_TELLS_MODSEQ) {
+        buffer_append(text, SLICE(" MODSEQ "));
+        view_append_modseq(message, text);
+    }
+    buffer_append(text, SLICE(")\r\n"));
+}
+
+void view_write_modseq(struct view *view, size_t index, bool with_uid, struct writer *writer)
+{
+    const struct message *message = view_message(view, index);
+    struct buffer *text = &writer->text;
+    if (!message)
+        return;
+    begin_fetch(view, index, message, with_uid, text);
+    buffer_append(text, SLICE("MODSEQ "));
+    view_append_modseq(message, text);
     buffer_append(text, SLICE(")\r\n"));
 }
 
@@ -209,10 +250,49 @@ static void write_changed(struct view *view, bool with_uid, struct writer *write
     }
 }
 
+/* "* VANISHED 405,407:410" (RFC 7162 3.2.10), as its UIDs come in order. */
+struct gone_run {
+    struct buffer *text;
+    uint32_t first; /* 0: none yet */
+    uint32_t last;
+    bool any_written;
+};
+
+static void write_run(struct gone_run *run)
+{
+    if (run->first == 0)
+        return;
+    buffer_append_string(run->text, run->any_written ? "," : "* VANISHED ");
+    buffer_append_number(run->text, run->first);
+    if (run->last > run->first) {
+        buffer_append_octet(run->text, ':');
+        buffer_append_number(run->text, run->last);
+    }
+    run->any_written = true;
+}
+
+static void extend_run(struct gone_run *run, uint32_t uid)
+{
+    if (run->first != 0 && uid == run->last + 1) {
+        run->last = uid;
+        return;
+    }
+    write_run(run);
+    run->first = run->last = uid;
+}
+
+static void end_vanished(struct gone_run *run)
+{
+    write_run(run);
+    if (run->any_written)
+        buffer_append(run->text, SLICE("\r\n"));
+}
+
 /* Each EXPUNGE renumbers those behind it at once: what is written is the number that the message
  * has when the client has read all before (RFC 3501 7.4.1). */
 static void write_gone(struct view *view, struct writer *writer)
 {
+    struct gone_run run = {.text = &writer->text};
     size_t kept = 0;
     for (size_t i = 0; i < view->count; i++) {
         if (!(view->slots[i].marks & VIEW_GONE)) {
@@ -221,8 +301,12 @@ static void write_gone(struct view *view, struct writer *writer)
         }
         if (view->slots[i].marks & VIEW_RECENT)
             view->recent--;
-        writer_count(writer, (uint32_t)kept + 1, "EXPUNGE");
+        if (view->manner & VIEW_TELLS_VANISHED)
+            extend_run(&run, view->slots[i].uid);
+        else
+            writer_count(writer, (uint32_t)kept + 1, "EXPUNGE");
     }
+    end_vanished(&run);
     view->count = kept;
     view->gone = 0;
 }

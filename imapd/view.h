@@ -16,6 +16,12 @@ enum view_mark {
     VIEW_GONE = 1 << 2,    /* an EXPUNGE is due */
 };
 
+/* What is told beside what RFC 3501 asks for. */
+enum view_manner {
+    VIEW_TELLS_MODSEQ = 1 << 0,   /* FETCH says MODSEQ (CONDSTORE, RFC 7162 3.1) */
+    VIEW_TELLS_VANISHED = 1 << 1, /* VANISHED for EXPUNGE, FETCH says UID (QRESYNC, 3.2) */
+};
+
 struct view_slot {
     uint32_t uid;
     uint32_t marks;
@@ -35,6 +41,8 @@ struct view {
     size_t gone;
     size_t told_recent;    /* what the client knows of it */
     bool keywords_changed; /* FLAGS and PERMANENTFLAGS are due */
+    /* The next two are the session's, and stay as they are when it leaves the folder. */
+    unsigned manner; /* enum view_manner */
     /* There are news: a session that idles tells them, others at their next command. */
     void (*on_news)(struct view *view);
 };
@@ -52,11 +60,14 @@ void view_close(struct view *view); /* may run twice */
 
 bool view_has_news(const struct view *view, enum view_extent extent);
 
-/* Writes the FLAGS, FETCH, EXPUNGE, EXISTS and RECENT responses for what has changed. False: no
- * memory for news; they wait for the next time. `with_uid`: FETCH says the UID too (RFC 3501
- * 6.4.8). */
+/* Writes the FLAGS, FETCH, EXPUNGE (or VANISHED), EXISTS and RECENT responses for what has changed.
+ * False: no memory for news; they wait for the next time. `with_uid`: FETCH says the UID too (RFC
+ * 3501 6.4.8). */
 bool view_sync(struct view *view, enum view_extent extent, bool with_uid, struct writer *writer,
                struct error *error);
+
+/* "* OK [HIGHESTMODSEQ 715194045007]" (RFC 7162 3.1.2.1). */
+void view_write_highest_modseq(const struct view *view, struct writer *writer);
 
 /* FLAGS and PERMANENTFLAGS (RFC 3501 6.3.1, 7.2.6). */
 void view_write_flag_lists(const struct view *view, struct writer *writer);
@@ -87,6 +98,10 @@ bool view_walk_next(const struct view *view, struct view_walk *walk, size_t *ind
 /* "* 12 FETCH (FLAGS (\Seen))", with the UID if asked for; nothing if the message is gone. What is
  * said so is no news any more. */
 void view_write_flags(struct view *view, size_t index, bool with_uid, struct writer *writer);
+/* "* 12 FETCH (MODSEQ (65402))": all that a client must hear of what it stored itself. */
+void view_write_modseq(struct view *view, size_t index, bool with_uid, struct writer *writer);
+/* Only the value "(65402)". */
+void view_append_modseq(const struct message *message, struct buffer *text);
 /* Only the value "(\Seen)"; not for a message that is gone. */
 void view_append_flags(struct view *view, size_t index, const struct message *message,
                        struct buffer *text);

@@ -1,24 +1,48 @@
-/* ENABLE (RFC 5161). No extension that wants enabling is here yet: what is asked for is ignored, as
- * 3.1 says of unknown ones. */
+/* ENABLE (RFC 5161). What is unknown is ignored, as 3.1 says. */
+#include "common/size.h"
 #include "imapd/commands/commands.h"
 
-/* enable = "ENABLE" 1*(SP capability) */
-static bool parse(struct imap_parser *arguments)
+static const struct extension {
+    struct slice name;
+    unsigned manner; /* enum view_manner */
+} extensions[] = {
+    {SLICE("CONDSTORE"), VIEW_TELLS_MODSEQ},                     /* RFC 7162 3.1 */
+    {SLICE("QRESYNC"), VIEW_TELLS_MODSEQ | VIEW_TELLS_VANISHED}, /* RFC 7162 3.2.3 */
+};
+
+/* enable = "ENABLE" 1*(SP capability). *wanted: bit n is extensions[n]. */
+static bool parse(struct imap_parser *arguments, unsigned *wanted)
 {
     struct slice capability;
+    *wanted = 0;
     do {
         if (!imap_parse_space(arguments) || !imap_parse_atom(arguments, &capability))
             return false;
+        for (unsigned i = 0; i < ARRAY_LENGTH(extensions); i++)
+            if (slice_equal_nocase(extensions[i].name, capability))
+                *wanted |= 1U << i;
     } while (!imap_parser_at_end(arguments));
     return true;
 }
 
 void command_enable(struct session *session, struct imap_parser *arguments)
 {
-    if (!parse(arguments)) {
+    struct buffer *text = &session->writer.text;
+    unsigned wanted;
+    if (!parse(arguments, &wanted)) {
         session_bad_arguments(session, arguments);
         return;
     }
-    buffer_append(&session->writer.text, SLICE("* ENABLED\r\n"));
+    buffer_append(text, SLICE("* ENABLED"));
+    for (unsigned i = 0; i < ARRAY_LENGTH(extensions); i++) {
+        if (!(wanted & 1U << i))
+            continue;
+        buffer_append_octet(text, ' ');
+        buffer_append(text, extensions[i].name);
+    }
+    buffer_append(text, SLICE("\r\n"));
+    for (unsigned i = 0; i < ARRAY_LENGTH(extensions); i++)
+        if (wanted & 1U << i)
+            session_enable(session, extensions[i].manner);
     session_ok(session, SLICE(""), "Enabled what there is of it");
 }

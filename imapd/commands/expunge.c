@@ -1,5 +1,8 @@
-/* EXPUNGE (RFC 3501 6.4.3) and UID EXPUNGE (RFC 4315 2.1). The EXPUNGE responses are news like any
+/* EXPUNGE (RFC 3501 6.4.3) and UID EXPUNGE (RFC 4315 2.1), which tell the highest MODSEQ too (RFC
+ * 7162). The EXPUNGE responses are news like any
  * other: the answer tells them. */
+#include <stdio.h>
+
 #include "imapd/commands/commands.h"
 #include "imapd/commands/remove.h"
 
@@ -45,6 +48,16 @@ enum remove_result remove_deleted(struct session *session, struct remove_work *w
     return flushed ? REMOVE_DONE : REMOVE_FAILED;
 }
 
+/* RFC 7162 3.2.7, 3.2.8 */
+static void finish(struct session *session)
+{
+    char code[64] = "";
+    if (session->view.manner & VIEW_TELLS_MODSEQ)
+        snprintf(code, sizeof(code), "HIGHESTMODSEQ %llu",
+                 (unsigned long long)folder_highest_modseq(session->view.folder));
+    session_ok(session, slice_of_string(code), "Expunged");
+}
+
 static void expunge_step(struct session *session)
 {
     struct error error;
@@ -52,7 +65,7 @@ static void expunge_step(struct session *session)
     case REMOVE_MORE:
         return;
     case REMOVE_DONE:
-        session_ok(session, SLICE(""), "Expunged");
+        finish(session);
         return;
     case REMOVE_FAILED:
         session_failed(session, &error, "Not all deleted messages could be removed");

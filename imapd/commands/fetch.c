@@ -1,8 +1,9 @@
-/* FETCH and UID FETCH (RFC 3501 6.4.5, 6.4.8): which messages and items; imapd/fetch_value.h has
- * the values. */
+/* FETCH and UID FETCH (RFC 3501 6.4.5, 6.4.8, RFC 7162 3.1.4): which messages and items;
+ * imapd/fetch_value.h has the values. */
 #include "imapd/commands/commands.h"
 #include "imapd/fetch_value.h"
 #include "imapd/mailbox.h"
+#include "imapd/resync.h"
 
 enum {
     MESSAGES_A_SLICE = 1000, /* of flags and the like */
@@ -14,6 +15,10 @@ struct fetch_work {
     struct sequence_set set;
     struct view_walk walk;
     struct fetch_item *items;
+    uint64_t changed_since; /* messages with a lower MODSEQ, or the same, are left out */
+    bool wants_changed;     /* CHANGEDSINCE */
+    bool wants_vanished;
+    struct sequence_set known; /* of VANISHED: where "*" is the last UID that there ever was */
     bool sets_seen;
     bool opens_files;
     bool missed; /* some messages are gone */
@@ -107,12 +112,14 @@ static enum source_result write_item(struct session *session, struct fetch_work 
         buffer_append_number(text, session->view.slots[work->index].uid);
         return SOURCE_DONE;
     }
-    if (item->kind != FETCH_FLAGS)
+    if (item->kind != FETCH_FLAGS && item->kind != FETCH_MODSEQ)
         return fetch_value_write(&work->values, item, &work->position, &session->writer, error);
-    if (message)
+    if (!message)
+        buffer_append_string(text, item->kind == FETCH_FLAGS ? "()" : "(1)");
+    else if (item->kind == FETCH_FLAGS)
         view_append_flags(&session->view, work->index, message, text);
     else
-        buffer_append(text, SLICE("()"));
+        view_append_modseq(message, text);
     return SOURCE_DONE;
 }
 
@@ -123,6 +130,10 @@ static void end_message(struct session *session, struct fetch_work *work)
     if (work->adds_flags && message) {
         buffer_append(text, SLICE(" FLAGS "));
         view_append_flags(&session->view, work->index, message, text);
+        if ((session->view.manner & VIEW_TELLS_MODSEQ) && !asks_for(work->items, FETCH_MODSEQ)) {
+            buffer_append(text, SLICE(" MODSEQ "));
+            view_append_modseq(message, text);
+        }
     }
     buffer_append(text, SLICE(")\r\n"));
 }
@@ -175,6 +186,13 @@ static bool skip_message(struct session *session, struct fetch_work *work,
     return true;
 }
 
+/* Has it changed since the client was here last? One that is gone is for the others to miss. */
+static bool is_meant(const struct session *session, const struct fetch_work *work)
+{
+    const struct message *message = view_message(&session->view, work->index);
+    return !work->wants_changed || (message && message->modseq > work->changed_since);
+}
+
 /* False: the command is over, or must wait. */
 static bool fetch_next(struct session *session, struct fetch_work *work)
 {
@@ -184,6 +202,8 @@ static bool fetch_next(struct session *session, struct fetch_work *work)
         finish(session, work);
         return false;
     }
+    if (!work->item && !work->preparing && !is_meant(session, work))
+        return true;
     if (!work->item) {
         enum source_result prepared = prepare_message(session, work, &error);
         if (prepared == SOURCE_MORE)
@@ -211,17 +231,25 @@ static void fetch_step(struct session *session)
     }
 }
 
-/* "UID FETCH ... implicitly includes the UID" (RFC 3501 6.4.8). */
-static bool add_uid(struct session *session, struct fetch_work *work)
+static bool add_item(struct session *session, struct fetch_work *work, enum fetch_kind kind,
+                     struct slice label)
 {
-    if (!session->by_uid || asks_for(work->items, FETCH_UID))
+    if (asks_for(work->items, kind))
         return true;
-    struct fetch_item *uid = session_alloc(session, sizeof(*uid));
-    if (!uid)
+    struct fetch_item *item = session_alloc(session, sizeof(*item));
+    if (!item)
         return false;
-    *uid = (struct fetch_item){.next = work->items, .kind = FETCH_UID, .label = SLICE("UID")};
-    work->items = uid;
+    *item = (struct fetch_item){.next = work->items, .kind = kind, .label = label};
+    work->items = item;
     return true;
+}
+
+/* "UID FETCH ... implicitly includes the UID" (RFC 3501 6.4.8), and CHANGEDSINCE the MODSEQ (RFC
+ * 7162 3.1.4.1). */
+static bool add_implied(struct session *session, struct fetch_work *work)
+{
+    return (!work->wants_changed || add_item(session, work, FETCH_MODSEQ, SLICE("MODSEQ")))
+           && (!session->by_uid || add_item(session, work, FETCH_UID, SLICE("UID")));
 }
 
 static void examine_items(struct fetch_work *work)
@@ -229,18 +257,78 @@ static void examine_items(struct fetch_work *work)
     for (const struct fetch_item *item = work->items; item; item = item->next) {
         work->sets_seen = work->sets_seen || item->sets_seen;
         work->opens_files =
-            work->opens_files || (item->kind != FETCH_FLAGS && item->kind != FETCH_UID);
+            work->opens_files
+            || (item->kind != FETCH_FLAGS && item->kind != FETCH_UID && item->kind != FETCH_MODSEQ);
     }
 }
 
-/* fetch = "FETCH" SP sequence-set SP ("ALL" / "FULL" / "FAST" / fetch-att / ...) */
+/* "CHANGEDSINCE" SP mod-sequence-value / "VANISHED"    RFC 7162 7, chgsince-fetch-mod,
+ * rexpunges-fetch-mod */
+static bool parse_modifier(struct imap_parser *arguments, struct fetch_work *work)
+{
+    if (imap_skip_word(arguments, SLICE("VANISHED"))) {
+        work->wants_vanished = true;
+        return true;
+    }
+    work->wants_changed = imap_skip_word(arguments, SLICE("CHANGEDSINCE"));
+    if (!work->wants_changed)
+        return imap_parser_fail(arguments, "CHANGEDSINCE");
+    return imap_parse_space(arguments) && imap_parse_modseq(arguments, &work->changed_since);
+}
+
+/* "VANISHED UID FETCH modifier MUST only be specified together with the CHANGEDSINCE UID FETCH
+ * modifier", and after ENABLE QRESYNC (RFC 7162 3.2.6). */
+static bool may_want_vanished(const struct session *session, const struct fetch_work *work)
+{
+    return session->by_uid && work->wants_changed && (session->view.manner & VIEW_TELLS_VANISHED);
+}
+
+/* [SP "(" fetch-modifier *(SP fetch-modifier) ")"]    RFC 4466 2.4 */
+static bool parse_modifiers(struct session *session, struct imap_parser *arguments,
+                            struct fetch_work *work)
+{
+    if (imap_parser_at_end(arguments))
+        return true;
+    if (!imap_parse_space(arguments) || !imap_parse_octet(arguments, '(', "\"(\""))
+        return false;
+    do {
+        if (!parse_modifier(arguments, work))
+            return false;
+    } while (imap_skip_octet(arguments, ' '));
+    if (!imap_parse_octet(arguments, ')', "\")\""))
+        return false;
+    if (!work->wants_vanished)
+        return true;
+    if (may_want_vanished(session, work))
+        return sequence_set_copy(&work->set, &session->arena, &work->known)
+               || imap_parser_exhaust(arguments);
+    return imap_parser_fail(arguments, "VANISHED only in a UID FETCH with CHANGEDSINCE, and after "
+                                       "ENABLE QRESYNC,");
+}
+
+/* fetch = "FETCH" SP sequence-set SP ("ALL" / "FULL" / "FAST" / fetch-att / ...)
+ *         [fetch-modifiers] */
 static bool parse(struct session *session, struct imap_parser *arguments, struct fetch_work *work)
 {
     return imap_parse_space(arguments) && imap_parse_sequence_set(arguments, &work->set)
            && imap_parse_space(arguments) && fetch_items_parse(arguments, &work->items)
-           && imap_parse_end(arguments)
+           && parse_modifiers(session, arguments, work) && imap_parse_end(arguments)
            && (view_resolve(&session->view, &work->set, session->by_uid)
                || imap_parser_fail(arguments, "numbers of messages that there are,"));
+}
+
+/* False: the command was ended. */
+static bool tell_vanished(struct session *session, struct fetch_work *work)
+{
+    struct error error;
+    if (!work->wants_vanished)
+        return true;
+    sequence_set_resolve(&work->known, session->view.folder->uid_next - 1);
+    if (resync_write_vanished(&session->view, &work->known, work->changed_since, &session->arena,
+                              &session->writer, &error))
+        return true;
+    session_failed(session, &error, "Out of memory, try again later");
+    return false;
 }
 
 void command_fetch(struct session *session, struct imap_parser *arguments)
@@ -252,7 +340,9 @@ void command_fetch(struct session *session, struct imap_parser *arguments)
         session_bad_arguments(session, arguments);
         return;
     }
-    if (!add_uid(session, work))
+    if (work->wants_changed || asks_for(work->items, FETCH_MODSEQ))
+        session_enable(session, VIEW_TELLS_MODSEQ);
+    if (!add_implied(session, work) || !tell_vanished(session, work))
         return;
     examine_items(work);
     fetch_values_init(&work->values, session->view.folder, work->items);

@@ -1,4 +1,4 @@
-/* SEARCH and UID SEARCH (RFC 3501 6.4.4, 6.4.8). */
+/* SEARCH and UID SEARCH (RFC 3501 6.4.4, 6.4.8, RFC 7162 3.1.5, 3.1.6). */
 #include "imapd/search.h"
 
 #include "common/mime/charset.h"
@@ -15,6 +15,8 @@ struct search_work {
     struct search search;
     size_t index;
     struct buffer found; /* " 2 3 5" */
+    bool tells_modseq;
+    uint64_t modseq; /* the highest of those that were found */
 };
 
 static void give_back(struct session *session)
@@ -29,6 +31,11 @@ static void finish(struct session *session, const struct search_work *work)
     struct buffer *text = &session->writer.text;
     buffer_append(text, SLICE("* SEARCH"));
     buffer_append(text, buffer_slice(&work->found));
+    if (work->tells_modseq && work->found.len > 0) {
+        buffer_append(text, SLICE(" (MODSEQ "));
+        buffer_append_number(text, work->modseq);
+        buffer_append_octet(text, ')');
+    }
     buffer_append(text, SLICE("\r\n"));
     session_ok(session, SLICE(""), "Searched");
 }
@@ -44,6 +51,8 @@ static enum source_result search_one(struct session *session, struct search_work
         return SOURCE_DONE;
     if (result != SOURCE_DONE || !matches)
         return result;
+    if (work->search.facts.modseq > work->modseq)
+        work->modseq = work->search.facts.modseq;
     buffer_append_octet(&work->found, ' ');
     buffer_append_number(&work->found,
                          session->by_uid ? view->slots[work->index].uid : work->index + 1);
@@ -89,6 +98,9 @@ static void begin(struct session *session, struct search_work *work)
                    "That charset is not known here");
         return;
     }
+    work->tells_modseq = search_key_has(work->program.key, SEARCH_MODSEQ);
+    if (work->tells_modseq)
+        session_enable(session, VIEW_TELLS_MODSEQ);
     buffer_init(&work->found, FOUND_OCTETS);
     session->work = work;
     session->on_end = give_back;

@@ -1,13 +1,23 @@
-/* SELECT, EXAMINE, CLOSE (RFC 3501 6.3.1, 6.3.2, 6.4.2) and UNSELECT (RFC 3691). */
+/* SELECT, EXAMINE, CLOSE (RFC 3501 6.3.1, 6.3.2, 6.4.2) and UNSELECT (RFC 3691); with QRESYNC what
+ * a client has missed comes along (RFC 7162 3.2.5). */
 #include "imapd/commands/commands.h"
 #include "imapd/commands/remove.h"
 #include "imapd/folder_argument.h"
 #include "imapd/mailbox.h"
+#include "imapd/resync.h"
 
 struct select_work {
     struct folder *folder; /* NULL once the view has it */
     bool read_only;
+    bool resync; /* QRESYNC, with what the client knows: */
+    uint32_t uidvalidity;
+    uint64_t modseq;
+    bool knows_uids; /* else all that there may have been */
+    struct sequence_set uids;
+    size_t index; /* the next message that may have changed */
 };
+
+enum { LOOKED_AT_A_SLICE = 5000 };
 
 static void give_back(struct session *session)
 {
@@ -42,6 +52,49 @@ static void describe(struct session *session)
                          "* OK [UIDVALIDITY %u] UIDs are valid\r\n"
                          "* OK [UIDNEXT %u] The next UID\r\n",
                          view->folder->record.uidvalidity, view->folder->uid_next);
+    view_write_highest_modseq(view, writer);
+}
+
+static void finish(struct session *session)
+{
+    if (session->view.read_only)
+        session_ok(session, SLICE("READ-ONLY"), "Examined");
+    else
+        session_ok(session, SLICE("READ-WRITE"), "Selected");
+}
+
+/* The messages that the client knows and that have changed since. */
+static void resync_step(struct session *session)
+{
+    struct select_work *work = session->work;
+    struct view *view = &session->view;
+    for (int i = 0; i < LOOKED_AT_A_SLICE && work->index < view->count; i++, work->index++) {
+        const struct message *message = view_message(view, work->index);
+        if (message && message->modseq > work->modseq
+            && (!work->knows_uids || sequence_set_contains(&work->uids, message->uid)))
+            view_write_flags(view, work->index, true, &session->writer);
+    }
+    if (work->index >= view->count)
+        finish(session);
+}
+
+/* "If the provided UIDVALIDITY doesn't match that of the selected mailbox, the server MUST ignore
+ * the remaining parameters" (RFC 7162 3.2.5.1). */
+static void resync(struct session *session, struct select_work *work)
+{
+    struct error error;
+    const struct folder *folder = session->view.folder;
+    if (!work->resync || work->uidvalidity != folder->record.uidvalidity) {
+        finish(session);
+        return;
+    }
+    if (work->knows_uids)
+        sequence_set_resolve(&work->uids, folder->uid_next - 1);
+    if (resync_write_vanished(&session->view, work->knows_uids ? &work->uids : NULL, work->modseq,
+                              &session->arena, &session->writer, &error))
+        session_continue(session, resync_step);
+    else
+        session_failed(session, &error, "Out of memory, try again later");
 }
 
 static void select_step(struct session *session)
@@ -57,10 +110,74 @@ static void select_step(struct session *session)
     work->folder = NULL;
     session_select(session);
     describe(session);
-    if (session->view.read_only)
-        session_ok(session, SLICE("READ-ONLY"), "Examined");
-    else
-        session_ok(session, SLICE("READ-WRITE"), "Selected");
+    resync(session, work);
+}
+
+/* [SP known-uids] [SP seq-match-data]. What the client knows of sequence numbers would only make a
+ * list shorter that is made where the history is lost. */
+static bool parse_known(struct imap_parser *arguments, struct select_work *work)
+{
+    struct sequence_set unused;
+    if (!imap_skip_octet(arguments, ' '))
+        return true;
+    if (!imap_skip_octet(arguments, '(')) {
+        work->knows_uids = true;
+        if (!imap_parse_sequence_set(arguments, &work->uids))
+            return false;
+        if (!imap_skip_octet(arguments, ' '))
+            return true;
+        if (!imap_parse_octet(arguments, '(', "\"(\""))
+            return false;
+    }
+    return imap_parse_sequence_set(arguments, &unused) && imap_parse_space(arguments)
+           && imap_parse_sequence_set(arguments, &unused)
+           && imap_parse_octet(arguments, ')', "\")\"");
+}
+
+/* "QRESYNC" SP "(" uidvalidity SP mod-sequence-value [SP known-uids] [SP seq-match-data] ")" */
+static bool parse_resync(struct imap_parser *arguments, struct select_work *work)
+{
+    work->resync = true;
+    return imap_parse_space(arguments) && imap_parse_octet(arguments, '(', "\"(\"")
+           && imap_parse_nz_number(arguments, &work->uidvalidity) && imap_parse_space(arguments)
+           && imap_parse_modseq(arguments, &work->modseq) && parse_known(arguments, work)
+           && imap_parse_octet(arguments, ')', "\")\"");
+}
+
+/* [SP "(" select-param *(SP select-param) ")"]    RFC 4466 2.4, RFC 7162 7 */
+static bool parse_parameters(struct imap_parser *arguments, struct select_work *work,
+                             unsigned *manner)
+{
+    *manner = 0;
+    if (imap_parser_at_end(arguments))
+        return true;
+    if (!imap_parse_space(arguments) || !imap_parse_octet(arguments, '(', "\"(\""))
+        return false;
+    do {
+        if (imap_skip_word(arguments, SLICE("CONDSTORE")))
+            *manner = VIEW_TELLS_MODSEQ;
+        else if (!imap_skip_word(arguments, SLICE("QRESYNC")))
+            return imap_parser_fail(arguments, "CONDSTORE or QRESYNC");
+        else if (!parse_resync(arguments, work))
+            return false;
+    } while (imap_skip_octet(arguments, ' '));
+    return imap_parse_octet(arguments, ')', "\")\"");
+}
+
+static bool parse(struct imap_parser *arguments, struct folder_argument *folder,
+                  struct select_work *work, unsigned *manner)
+{
+    return imap_parse_space(arguments) && folder_argument_parse(arguments, folder)
+           && parse_parameters(arguments, work, manner) && imap_parse_end(arguments);
+}
+
+/* "if the SELECT fails, no mailbox is selected"; from the CLOSED on what is told is of the new one
+ * (RFC 7162 3.2.11, RFC 9051 7.1). */
+static void leave_selected(struct session *session)
+{
+    if (session->state == SESSION_SELECTED)
+        writer_untagged(&session->writer, WRITER_OK, SLICE("CLOSED"), "Left the other mailbox");
+    session_unselect(session);
 }
 
 static void select_or_examine(struct session *session, struct imap_parser *arguments,
@@ -68,20 +185,24 @@ static void select_or_examine(struct session *session, struct imap_parser *argum
 {
     struct folder_argument folder;
     struct error error;
-    if (!imap_parse_space(arguments) || !folder_argument_parse(arguments, &folder)
-        || !imap_parse_end(arguments)) {
+    unsigned manner;
+    struct select_work *work = session_alloc(session, sizeof(*work));
+    if (!work)
+        return;
+    if (!parse(arguments, &folder, work, &manner)) {
         session_bad_arguments(session, arguments);
         return;
     }
-    /* "if the SELECT fails, no mailbox is selected" */
-    session_unselect(session);
+    if (work->resync && !(session->view.manner & VIEW_TELLS_VANISHED)) {
+        session_bad(session, "QRESYNC was not enabled");
+        return;
+    }
+    leave_selected(session);
+    session_enable(session, manner);
     if (folder.problem) {
         session_no(session, SLICE("NONEXISTENT"), folder.problem);
         return;
     }
-    struct select_work *work = session_alloc(session, sizeof(*work));
-    if (!work)
-        return;
     if (!folder_open(session->mailbox, folder.directory, &work->folder, &error)) {
         session_failed(session, &error,
                        error.kind == ERROR_NOT_FOUND ? "There is no such mailbox"

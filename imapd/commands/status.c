@@ -1,5 +1,5 @@
-/* STATUS (RFC 3501 6.3.10). The mailbox is opened like any other, but nobody is told that messages
- * are recent. */
+/* STATUS (RFC 3501 6.3.10, RFC 7162 3.1.7). The mailbox is opened like any other, but nobody is
+ * told that messages are recent. */
 #include "common/size.h"
 #include "imapd/commands/commands.h"
 #include "imapd/folder_argument.h"
@@ -43,13 +43,14 @@ static void write_status(struct session *session, const struct status_work *work
     const struct {
         enum imap_status_item item;
         const char *name;
-        uint32_t value;
+        uint64_t value;
     } values[] = {
         {STATUS_MESSAGES, "MESSAGES", folder_message_count(folder)},
         {STATUS_RECENT, "RECENT", counts.recent},
         {STATUS_UIDNEXT, "UIDNEXT", folder->uid_next},
         {STATUS_UIDVALIDITY, "UIDVALIDITY", folder->record.uidvalidity},
         {STATUS_UNSEEN, "UNSEEN", counts.unseen},
+        {STATUS_HIGHESTMODSEQ, "HIGHESTMODSEQ", folder_highest_modseq(folder)},
     };
     const char *separator = "";
     struct buffer wire = BUFFER_WITH_LIMIT(2 * MAILBOX_NAME_MAX);
@@ -60,7 +61,8 @@ static void write_status(struct session *session, const struct status_work *work
     for (size_t i = 0; i < ARRAY_LENGTH(values); i++) {
         if (!(work->items & values[i].item))
             continue;
-        buffer_append_format(text, "%s%s %u", separator, values[i].name, values[i].value);
+        buffer_append_format(text, "%s%s ", separator, values[i].name);
+        buffer_append_number(text, values[i].value);
         separator = " ";
     }
     buffer_append(text, SLICE(")\r\n"));
@@ -100,6 +102,8 @@ void command_status(struct session *session, struct imap_parser *arguments)
                                                      : "The mailbox cannot be opened now");
         return;
     }
+    if (items & STATUS_HIGHESTMODSEQ)
+        session_enable(session, VIEW_TELLS_MODSEQ); /* RFC 7162 3.1 */
     work->items = items;
     work->name = folder.name;
     session->work = work;

@@ -1,7 +1,10 @@
-/* STORE and UID STORE (RFC 3501 6.4.6, 6.4.8). */
+/* STORE and UID STORE (RFC 3501 6.4.6, 6.4.8), conditional ones too (RFC 7162 3.1.3). */
 #include "imapd/commands/commands.h"
 
-enum { CHANGED_A_SLICE = 200 }; /* renames of 13 µs */
+enum {
+    CHANGED_A_SLICE = 200, /* renames of 13 µs */
+    CODE_OCTETS = 1 << 22,
+};
 
 enum store_action { STORE_REPLACE, STORE_ADD, STORE_REMOVE };
 
@@ -10,7 +13,10 @@ struct store_work {
     struct view_walk walk;
     struct message_change change;
     bool silent;
-    bool missed; /* some messages are gone */
+    bool conditional;
+    uint64_t unchanged_since;     /* messages with a higher MODSEQ are left as they are */
+    struct sequence_set modified; /* those */
+    bool missed;                  /* some messages are gone */
 };
 
 static const uint32_t settable = MAILDIR_ANSWERED | MAILDIR_FLAGGED | MAILDIR_TRASHED | MAILDIR_SEEN
@@ -68,10 +74,44 @@ static bool find_letters(struct session *session, const struct imap_flags *flags
 
 static void finish(struct session *session, const struct store_work *work)
 {
-    if (work->missed && !session->by_uid) /* a UID that is no more is ignored, RFC 3501 6.4.8 */
-        session_no(session, SLICE("EXPUNGEISSUED"), "Some of the messages are gone");
+    struct buffer code = BUFFER_WITH_LIMIT(CODE_OCTETS);
+    bool missed = work->missed && !session->by_uid; /* a UID that is no more is ignored, 6.4.8 */
+    if (work->modified.count > 0) {
+        buffer_append(&code, SLICE("MODIFIED "));
+        sequence_set_format(&work->modified, &code);
+    } else if (missed) {
+        buffer_append(&code, SLICE("EXPUNGEISSUED"));
+    }
+    if (code.failed || work->modified.full)
+        session_no(session, SLICE("LIMIT"),
+                   "Not all was stored, and what was not is too long a list");
+    else if (missed)
+        session_no(session, buffer_slice(&code), "Some of the messages are gone");
     else
-        session_ok(session, SLICE(""), "Stored");
+        session_ok(session, buffer_slice(&code), "Stored");
+    buffer_clear(&code);
+}
+
+/* False: another client was faster. A message that is gone is for folder_change() to miss. */
+static bool is_meant(struct session *session, struct store_work *work, size_t index)
+{
+    const struct view *view = &session->view;
+    const struct message *message = view_message(view, index);
+    if (!work->conditional || !message || message->modseq <= work->unchanged_since)
+        return true;
+    sequence_set_add(&work->modified, session->by_uid ? message->uid : (uint32_t)index + 1);
+    return false;
+}
+
+/* "An untagged FETCH response MUST be sent, even if the .SILENT suffix is specified, and the
+ * response MUST include the MODSEQ message data item." */
+static void tell(struct session *session, const struct store_work *work, size_t index)
+{
+    struct view *view = &session->view;
+    if (!work->silent)
+        view_write_flags(view, index, session->by_uid, &session->writer);
+    else if (view->manner & VIEW_TELLS_MODSEQ)
+        view_write_modseq(view, index, session->by_uid, &session->writer);
 }
 
 static void store_step(struct session *session)
@@ -85,6 +125,8 @@ static void store_step(struct session *session)
             finish(session, work);
             return;
         }
+        if (!is_meant(session, work, index))
+            continue;
         bool changed =
             folder_change(view->folder, view->slots[index].uid, &work->change, view, &error);
         if (!changed && error.kind != ERROR_NOT_FOUND) {
@@ -92,18 +134,30 @@ static void store_step(struct session *session)
             return;
         }
         work->missed = work->missed || !changed;
-        if (changed && !work->silent)
-            view_write_flags(view, index, session->by_uid, &session->writer);
+        if (changed)
+            tell(session, work, index);
     }
+}
+
+/* [SP "(" "UNCHANGEDSINCE" SP mod-sequence-valzer ")"]    RFC 7162 7, store-modifier */
+static bool parse_modifier(struct imap_parser *arguments, struct store_work *work)
+{
+    if (!imap_skip_octet(arguments, '('))
+        return true;
+    work->conditional = imap_skip_word(arguments, SLICE("UNCHANGEDSINCE"));
+    if (!work->conditional)
+        return imap_parser_fail(arguments, "UNCHANGEDSINCE");
+    return imap_parse_space(arguments) && imap_parse_modseq(arguments, &work->unchanged_since)
+           && imap_parse_octet(arguments, ')', "\")\"") && imap_parse_space(arguments);
 }
 
 static bool parse(struct session *session, struct imap_parser *arguments, struct store_work *work,
                   struct imap_flags *flags, enum store_action *action)
 {
     return imap_parse_space(arguments) && imap_parse_sequence_set(arguments, &work->set)
-           && imap_parse_space(arguments) && parse_action(arguments, action, &work->silent)
-           && imap_parse_space(arguments) && imap_parse_store_flags(arguments, flags)
-           && imap_parse_end(arguments)
+           && imap_parse_space(arguments) && parse_modifier(arguments, work)
+           && parse_action(arguments, action, &work->silent) && imap_parse_space(arguments)
+           && imap_parse_store_flags(arguments, flags) && imap_parse_end(arguments)
            && (view_resolve(&session->view, &work->set, session->by_uid)
                || imap_parser_fail(arguments, "numbers of messages that there are,"));
 }
@@ -126,6 +180,9 @@ void command_store(struct session *session, struct imap_parser *arguments)
     } else {
         if (session->view.keywords_changed) /* before a FETCH that names them */
             session_tell_news(session, VIEW_KEEP_NUMBERS);
+        if (work->conditional)
+            session_enable(session, VIEW_TELLS_MODSEQ);
+        sequence_set_init(&work->modified, &session->arena);
         make_change(action, flags.flags, letters, &work->change);
         work->walk = view_walk_begin(&work->set, session->by_uid);
         session->work = work;
