@@ -36,6 +36,7 @@ def test_select_says_what_there_is(mailbox, client):
         S: * OK [UNSEEN 2] *
         S: * OK [UIDVALIDITY {validity}] *
         S: * OK [UIDNEXT 3] *
+        S: * OK [HIGHESTMODSEQ *] *
         S: a OK [READ-WRITE] *
         C: b SELECT inBOX
         S: ...
@@ -78,9 +79,10 @@ def test_examine_changes_nothing(mailbox, client):
 
 
 def test_a_select_that_fails_leaves_nothing_selected(selected):
-    """RFC 3501 6.3.1"""
+    """RFC 3501 6.3.1, RFC 7162 3.2.11"""
     selected.talk("""
         C: a SELECT nothing
+        S: * OK [CLOSED] *
         S: a NO [NONEXISTENT] *
         C: b FETCH 1 FLAGS
         S: b BAD *""")

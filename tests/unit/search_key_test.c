@@ -23,10 +23,10 @@ static void dump_list(const char *name, const struct search_key *keys, struct bu
 
 static void dump(const struct search_key *key, struct buffer *text)
 {
-    static const char *const names[] = {"all",    "and",     "or",         "not",    "seq",
-                                        "uid",    "flag",    "kw",         "recent", "before",
-                                        "on",     "since",   "sentbefore", "senton", "sentsince",
-                                        "larger", "smaller", "header",     "body",   "text"};
+    static const char *const names[] = {
+        "all",       "and",    "or",      "not",    "seq",   "uid",        "flag",
+        "kw",        "recent", "before",  "on",     "since", "sentbefore", "senton",
+        "sentsince", "larger", "smaller", "header", "body",  "text",       "modseq"};
     const char *name = names[key->kind];
     switch (key->kind) {
     case SEARCH_AND:
@@ -53,6 +53,9 @@ static void dump(const struct search_key *key, struct buffer *text)
     case SEARCH_LARGER:
     case SEARCH_SMALLER:
         buffer_append_format(text, "%s:%" PRIu32, name, key->octets);
+        return;
+    case SEARCH_MODSEQ:
+        buffer_append_format(text, "%s:%" PRIu64, name, key->modseq);
         return;
     case SEARCH_HEADER:
         buffer_append_format(text, "%.*s:%.*s", SLICE_PRINTF(key->field), SLICE_PRINTF(key->text));
@@ -95,6 +98,11 @@ static const struct search_case {
     {"SUBJECT {4}\r\na b ", "Subject:a b "},
     {"TO a CC b BCC c BODY d TEXT e", "and(To:a Cc:b Bcc:c body:d text:e)"},
     {"HEADER X-Foo \"\"", "X-Foo:"},
+    {"MODSEQ 620162338 SEEN", "and(modseq:620162338 flag:S)"}, /* RFC 7162 3.1.5 */
+    {"MODSEQ \"/flags/\\\\draft\" all 620162338", "modseq:620162338"},
+    {"MODSEQ \"/flags/\\\\draft\" 620162338", NULL},
+    {"MODSEQ all 620162338", NULL},
+    {"MODSEQ 9223372036854775808", NULL},
     {"CHARSET UTF-8 ALL", "UTF-8 all"},
     {"CHARSET \"a b\" ALL", "a b all"},
     {"CHARSET UTF-8", NULL},
