@@ -221,6 +221,7 @@ struct role_census {
     struct ipc_header header;
     uint64_t started_s; /* the house, since 1970 */
     uint64_t queued, held;
+    uint64_t drop_waiting, drop_refused; /* what programs left while nothing ran */
     struct role_census_kind {
         uint32_t wanted; /* processes that should stand; 0 for those of accounts */
         uint32_t ready;

@@ -12,7 +12,9 @@ static const double first_census_s = 0.2;
 static struct role_census take_census(const struct master *master)
 {
     struct role_census census = {.header = {.type = ROLE_CENSUS},
-                                 .started_s = (uint64_t)master->started};
+                                 .started_s = (uint64_t)master->started,
+                                 .drop_waiting = master->drop.waiting,
+                                 .drop_refused = master->drop.refused};
     for (unsigned kind = 0; kind < ROLE_KINDS; kind++) {
         census.kinds[kind].wanted = master->standing[kind].wanted;
         census.kinds[kind].restarts = master->standing[kind].restarts;

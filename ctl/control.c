@@ -97,6 +97,9 @@ static void put_queue(struct buffer *text, const struct master *master)
     }
     buffer_append_format(text, "queue: %llu messages, %llu held\n", (unsigned long long)queued,
                          (unsigned long long)held);
+    buffer_append_format(text, "drop: %llu messages, %llu refused and kept\n",
+                         (unsigned long long)master->drop.waiting,
+                         (unsigned long long)master->drop.refused);
 }
 
 static void answer_status(struct control_client *client)

@@ -4,7 +4,8 @@
  * a child that runs `staffetta sendmail` again, as the user who owns the file, so that it is read
  * by nobody who can do more than he could. One child at a time; the master looks at no octet.
  *
- *   t.NAME   being written        m.NAME   whole, to be sent        r.NAME   refused for good: kept
+ *   t.NAME   being written        m.NAME   whole, to be sent        r.NAME   refused for good:
+ * kept, where its sender could not be told
  */
 #include <dirent.h>
 #include <errno.h>
@@ -78,8 +79,11 @@ static void finish_file(struct drop *drop, int status)
     int directory = dirfd(drop->entries);
     struct log *log = &drop->master->log;
     char refused[sizeof(drop->name)];
-    if (status == SENDMAIL_DONE) {
+    if (status == SENDMAIL_RETURNED)
+        LOG(log, LOG_INFO, "drop_returned", log_text("file", drop->name));
+    if (status == SENDMAIL_DONE || status == SENDMAIL_RETURNED) {
         unlinkat(directory, drop->name, 0);
+        drop->counted_waiting--;
         return;
     }
     bool again =
@@ -88,6 +92,8 @@ static void finish_file(struct drop *drop, int status)
         log_text("file", drop->name), log_number("status", status));
     if (again)
         return;
+    drop->counted_waiting--;
+    drop->counted_refused++;
     snprintf(refused, sizeof(refused), "r%s", drop->name + 1);
     if (renameat(directory, drop->name, directory, refused) != 0)
         unlinkat(directory, drop->name, 0);
@@ -144,15 +150,22 @@ static void end_round(struct drop *drop)
 {
     closedir(drop->entries);
     drop->entries = NULL;
+    drop->waiting = drop->counted_waiting;
+    drop->refused = drop->counted_refused;
 }
 
 /* The next file of this round, until one is under way. */
 static void next(struct drop *drop)
 {
     const struct dirent *entry;
-    while (!drop->master->stopping && (entry = readdir(drop->entries)))
-        if (strncmp(entry->d_name, "m.", 2) == 0 && start_file(drop, entry->d_name))
+    while (!drop->master->stopping && (entry = readdir(drop->entries))) {
+        drop->counted_refused += strncmp(entry->d_name, "r.", 2) == 0;
+        if (strncmp(entry->d_name, "m.", 2) != 0)
+            continue;
+        drop->counted_waiting++;
+        if (start_file(drop, entry->d_name))
             return;
+    }
     end_round(drop);
 }
 
@@ -166,6 +179,7 @@ static void on_time(struct ev_loop *loop, ev_timer *watcher, int events)
     int fd = openat(drop->master->house.state_fd, SENDMAIL_DROP,
                     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     drop->entries = fd >= 0 ? fdopendir(fd) : NULL;
+    drop->counted_waiting = drop->counted_refused = 0;
     if (drop->entries)
         next(drop);
     else

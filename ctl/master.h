@@ -102,8 +102,10 @@ struct drop {
     ev_timer timer;
     DIR *entries; /* of the round under way; NULL: there is none */
     ev_child child;
-    char name[64]; /* of the file that it has */
-    int64_t since; /* when that was written, seconds since 1970 */
+    char name[64];                             /* of the file that it has */
+    int64_t since;                             /* when that was written, seconds since 1970 */
+    uint64_t waiting, refused;                 /* files, as of the last round */
+    uint64_t counted_waiting, counted_refused; /* of the round under way */
 };
 
 struct master {

@@ -145,6 +145,11 @@ static void put_census(struct buffer *text, const struct role_census *census)
     put_single(text, "queue_messages", "gauge", "Messages in the queue.", census->queued);
     put_single(text, "queue_held_messages", "gauge", "Of those, the ones that are held.",
                census->held);
+    put_single(text, "drop_messages", "gauge", "Messages of programs that wait on disk.",
+               census->drop_waiting);
+    put_single(text, "drop_refused_messages", "gauge",
+               "Those that were refused, and whose sender could not be told.",
+               census->drop_refused);
     put_kinds(text, census, "role_processes", "gauge", "Processes that are ready.", ready_of);
     put_kinds(text, census, "role_processes_wanted", "gauge",
               "Processes that should stand; 0 for those that come with accounts.", wanted_of);

@@ -6,6 +6,7 @@
  *   verb_sendmail.c    options, standard input, exit status
  *   sendmail_text.c    the message: line ends, recipients, fields that are missing; pure
  *   sendmail_send.c    the conversation with the house
+ *   sendmail_return.c  the report to the sender, where what waited on disk is refused; pure
  *   sendmail_drop.c    a file for later, where the house does not run or takes nothing now
  */
 #ifndef CTL_SENDMAIL_H
@@ -61,12 +62,19 @@ bool sendmail_drop(const struct sendmail *mail, const char *state, struct error 
 /* The same back from the octets of such a file. ERROR_PERMANENT: it is none. */
 bool sendmail_read_drop(struct sendmail *mail, struct slice file, struct error *error);
 
+/* --- sendmail_return.c: makes *report of a mail that was refused with the answer `why`; its arena
+ * is the caller's, its text too. ERROR_PERMANENT: there is nobody to tell. ------------------------
+ */
+bool sendmail_make_return(const struct sendmail *mail, const char *why, int64_t now,
+                          uint64_t unique, struct sendmail *report, struct error *error);
+
 /* --- sendmail_send.c ---------------------------------------------------------------------------
  */
 
 /* Of sysexits.h, what a caller may see. */
 enum sendmail_status {
     SENDMAIL_DONE = 0,
+    SENDMAIL_RETURNED = 1,   /* to the master alone: refused for good, and the sender was told */
     SENDMAIL_USAGE = 64,     /* EX_USAGE */
     SENDMAIL_DATA = 65,      /* EX_DATAERR: the message is none */
     SENDMAIL_NO_USER = 67,   /* EX_NOUSER: a recipient does not exist */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -145,6 +146,43 @@ static enum sendmail_status hand_over(const struct config *config, const struct 
     return sendmail_drop(mail, config->state.text, error) ? SENDMAIL_DONE : SENDMAIL_TRY_AGAIN;
 }
 
+static bool is_too_old(const struct config *config)
+{
+    struct stat facts;
+    return fstat(STDIN_FILENO, &facts) == 0
+           && time(NULL) - facts.st_mtime > (int64_t)(config->queue.lifetime_ms / 1000);
+}
+
+/* Of a message that waited on disk, refused with that status: its sender is told, if that is
+ * possible now or ever. */
+static enum sendmail_status give_back(const struct config *config, const struct sendmail *mail,
+                                      enum sendmail_status status, const struct error *why)
+{
+    struct error error = {0};
+    uint64_t unique = 0;
+    struct sendmail report = {.domain = mail->domain, .hostname = mail->hostname};
+    arena_init(&report.arena, ARENA_MAX);
+    if (getrandom(&unique, sizeof(unique), 0) == sizeof(unique)
+        && sendmail_make_return(mail, why->text, time(NULL), unique, &report, &error)) {
+        int fd = sendmail_connect(config, &error);
+        enum sendmail_status sent =
+            fd >= 0 ? sendmail_send(&report, fd, &error) : (enum sendmail_status)SENDMAIL_TRY_AGAIN;
+        if (sent == SENDMAIL_DONE)
+            status = SENDMAIL_RETURNED;
+        else if (sent == SENDMAIL_TRY_AGAIN)
+            status = sent;
+    }
+    buffer_clear(&report.text);
+    arena_clear(&report.arena);
+    return status;
+}
+
+static bool is_refused(const struct config *config, enum sendmail_status status)
+{
+    return status == SENDMAIL_NO_USER || status == SENDMAIL_REFUSED
+           || (status == SENDMAIL_TRY_AGAIN && is_too_old(config));
+}
+
 static enum sendmail_status send_message(const struct config *config, const struct options *options,
                                          char **recipients)
 {
@@ -160,6 +198,8 @@ static enum sendmail_status send_message(const struct config *config, const stru
                                       : make_mail(&mail, options, recipients, &error);
     if (status == SENDMAIL_DONE)
         status = hand_over(config, options, &mail, &error);
+    if (options->mode == MODE_DROPPED && is_refused(config, status))
+        status = give_back(config, &mail, status, &error);
     buffer_clear(&mail.text);
     arena_clear(&mail.arena);
     return status == SENDMAIL_DONE ? status : fail(status, &error);

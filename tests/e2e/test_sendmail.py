@@ -1,5 +1,7 @@
 """staffetta sendmail: what programs and cron call."""
 
+import email
+import email.policy
 import getpass
 import os
 import re
@@ -121,6 +123,46 @@ def test_mail_waits_while_the_house_does_not_run(make_house):
     assert dropped(house) == ["m", "r", "r"]
     assert {event["status"] for event in house.events("drop_refused")} == {"65", "67"}
     assert len(house.messages(ALICE)) == 1
+
+
+def wait_until(condition, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_what_is_refused_later_goes_back_to_its_sender(make_house):
+    house = make_house(services=("smtp",))
+    house.add_account(ALICE)
+    house.stop()
+    assert sendmail(house, "-f", ALICE, ALICE, "nobody", text="Subject: mine\n\n.dot\nso it was\n").returncode == 0
+    assert sendmail(house, "-f", "", "nobody", text="to nobody, from nobody\n").returncode == 0
+    house.start()
+    file, = house.wait_for_messages(ALICE, 1)
+    wait_until(lambda: dropped(house) == ["r"])  # whose sender nobody can tell
+    report = email.message_from_bytes(file.read_bytes(), policy=email.policy.SMTP)
+    assert report["Return-Path"] == "<>" and report["To"] == ALICE and report["Auto-Submitted"] == "auto-replied"
+    assert report.get_content_type() == "multipart/report"
+    words, status, original = report.get_payload()
+    assert f"<nobody@{DOMAIN}>" in words.get_content() and "5.1.1" in words.get_content()
+    _, *recipients = status.get_payload()
+    assert [(part["Final-Recipient"], part["Action"], part["Status"]) for part in recipients] == [
+        (f"rfc822;{ALICE}", "failed", "5.1.1"), (f"rfc822;nobody@{DOMAIN}", "failed", "5.1.1")]
+    assert original.get_payload()[0]["Subject"] == "mine"
+    assert file.read_bytes().count(b"\r\n.dot\r\nso it was\r\n") == 1
+    assert house.wait_for_event("drop_returned")
+    wait_until(lambda: "drop: 0 messages, 1 refused and kept" in house.command("status").stdout)
+    assert len(house.messages(ALICE)) == 1
+
+
+def test_what_waited_too_long_is_kept_where_nobody_can_be_told(make_house):
+    house = make_house(services=("smtp",), settings={"queue": {"lifetime": "3s", "retry": "1s", "delay-warning": "2s"},
+                                                     "limits": {"free-space": "1T"}})
+    house.add_account(ALICE)
+    assert sendmail(house, "-f", ALICE, ALICE, text="late\n").returncode == 0
+    house.wait_for_event("drop_refused", status=TRY_AGAIN)
+    assert dropped(house) == ["r"]
 
 
 def test_mail_waits_while_nothing_is_taken(make_house):

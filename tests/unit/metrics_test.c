@@ -118,7 +118,8 @@ static void test_events(void **state)
 static void test_census(void **state)
 {
     (void)state;
-    struct role_census census = {.started_s = 1700000000, .queued = 5, .held = 2};
+    struct role_census census = {
+        .started_s = 1700000000, .queued = 5, .held = 2, .drop_refused = 4};
     census.kinds[ROLE_QUEUE] = (struct role_census_kind){.wanted = 1, .restarts = 3};
     census.kinds[ROLE_SMTP] = (struct role_census_kind){.wanted = 2, .ready = 2, .sessions = 9};
     struct buffer text = told(NULL, &census);
@@ -126,6 +127,7 @@ static void test_census(void **state)
         "staffetta_start_time_seconds 1700000000",
         "staffetta_queue_messages 5",
         "staffetta_queue_held_messages 2",
+        "staffetta_drop_refused_messages 4",
         "staffetta_role_restarts_total{role=\"smtpd-queue\"} 3",
         "staffetta_role_sessions{role=\"smtpd-session\"} 9",
         "staffetta_role_processes{role=\"smtpd-session\"} 2",
