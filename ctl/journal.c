@@ -23,6 +23,7 @@ enum {
     STORIES_MAX = 100, /* messages told in one answer */
     REOPEN_S = 60,
     PRUNE_S = 60,
+    COMPLAIN_S = 60,
 };
 
 static const double commit_delay_s = 0.2;
@@ -96,16 +97,36 @@ static void on_turn_end(struct ev_loop *loop, ev_prepare *watcher, int events)
 
 /* --- The history ----------------------------------------------------------------------------- */
 
+static uint64_t now_s(const struct journal *journal)
+{
+    return (uint64_t)ev_now(journal->role->loop);
+}
+
+/* A full disk has the same to say to each event. */
+static bool is_time(const struct journal *journal, uint64_t *next_s)
+{
+    if (now_s(journal) < *next_s)
+        return false;
+    *next_s = now_s(journal) + COMPLAIN_S;
+    return true;
+}
+
 static void on_history_message(void *context, const char *message)
 {
-    const struct journal *journal = context;
-    LOG(&journal->role->log, LOG_WARNING, "history_store", log_text("message", message));
+    struct journal *journal = context;
+    if (is_time(journal, &journal->complaints.next_message_s))
+        LOG(&journal->role->log, LOG_WARNING, "history_store", log_text("message", message));
 }
 
 /* What cannot be kept is still in the log; mail never waits for the history. */
 static void lose_history(struct journal *journal, const struct error *error)
 {
-    LOG(&journal->role->log, LOG_ERROR, "history_lost", log_failure(error));
+    journal->complaints.losses++;
+    if (is_time(journal, &journal->complaints.next_loss_s)) {
+        LOG(&journal->role->log, LOG_ERROR, "history_lost", log_failure(error),
+            log_number("count", (int64_t)journal->complaints.losses));
+        journal->complaints.losses = 0;
+    }
     if (history_usable(journal->history))
         return;
     history_close(journal->history);
@@ -158,7 +179,7 @@ static void on_commit(struct ev_loop *loop, ev_timer *watcher, int events)
         lose_history(journal, &error);
 }
 
-static void prune(struct journal *journal, uint64_t now_s)
+static void prune(struct journal *journal)
 {
     struct error error;
     bool more = false;
@@ -167,19 +188,19 @@ static void prune(struct journal *journal, uint64_t now_s)
     uint64_t now_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
     if (!history_prune(journal->history, now_us, &more, &error))
         lose_history(journal, &error);
-    journal->next_prune_s = more ? now_s : now_s + PRUNE_S;
+    journal->next_prune_s = now_s(journal) + (more ? 0 : PRUNE_S);
 }
 
 /* Upkeep waits for a second without events, so that no role's socket fills meanwhile; but not for
  * ever. */
 static void on_second(struct ev_loop *loop, ev_timer *watcher, int events)
 {
+    (void)loop;
     (void)events;
     struct error error;
     struct journal *journal = watcher->data;
-    uint64_t now_s = (uint64_t)ev_now(loop);
-    if (!journal->history && now_s >= journal->next_open_s) {
-        journal->next_open_s = now_s + REOPEN_S;
+    if (!journal->history && now_s(journal) >= journal->next_open_s) {
+        journal->next_open_s = now_s(journal) + REOPEN_S;
         open_history(journal);
     }
     if (journal->history && !history_commit(journal->history, &error)) /* of what waited longer */
@@ -187,8 +208,8 @@ static void on_second(struct ev_loop *loop, ev_timer *watcher, int events)
     if (journal->history && !journal_backup_is_under_way(&journal->backup)
         && !history_checkpoint(journal->history, !journal->noted, &error))
         lose_history(journal, &error);
-    if (journal->history && now_s >= journal->next_prune_s)
-        prune(journal, now_s);
+    if (journal->history && now_s(journal) >= journal->next_prune_s)
+        prune(journal);
     journal->noted = false;
     metrics_send(&journal->metrics, journal->role);
 }

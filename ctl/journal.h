@@ -25,6 +25,10 @@ struct journal {
     ev_timer second;
     uint64_t next_prune_s, next_open_s; /* on the loop's clock */
     bool noted;                         /* since the last second */
+    struct {             /* of the history, said once a minute; on the loop's clock */
+        uint64_t losses; /* that were not told yet */
+        uint64_t next_loss_s, next_message_s;
+    } complaints;
     struct metrics metrics;
     uint64_t lost; /* lines that could not be written */
     struct journal_backup backup;
