@@ -26,8 +26,11 @@ static const struct sentence {
     {"refused", "not stored: {error}"},
     {"delivered", "delivered to {account} for <{to}>, {delay_s} s after it came"},
     {"not_delivered", "not delivered to {account} for <{to}>: {result}"},
-    {"relayed", "sent to {host} for <{to}>[, {tls}, certificate verified: {verified}]: {reply}"},
-    {"not_relayed", "not sent[ to {host}] for <{to}>: {result}[; it said: {reply}]"},
+    {"relayed",
+     "sent to {host} for <{to}>[, {tls}, certificate verified: {verified}]"
+     "[, TLS demanded by {demanded_by}][, without TLS, which failed: {broken_tls}]: {reply}"},
+    {"not_relayed", "not sent[ to {host}] for <{to}>[, TLS demanded by {demanded_by}]: {result}"
+                    "[; it said: {reply}]"},
     {"attempt", "attempt at {destination}[ by {host}], {ms} ms[, {tls}, {cipher}, certificate "
                 "verified: {verified}][, TLS demanded by {demanded_by}]: {result}"},
     {"deferred", "next attempt" FOR_WHOM " in {next_s} s, after {attempts}: {reply}"},
