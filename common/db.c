@@ -521,6 +521,42 @@ bool db_tree_compact(struct db_tree *tree, struct error *error)
 
 /* ---- reading in order ---- */
 
+/* 0 or the library's code. The key is replaced by the one that is found. */
+static int read_before(DBC *position, DBT *key)
+{
+    DBT nothing = {.flags = DB_DBT_USERMEM | DB_DBT_PARTIAL};
+    int code = position->get(position, key, &nothing, DB_SET_RANGE);
+    if (code == DB_NOTFOUND)
+        return position->get(position, key, &nothing, DB_LAST);
+    return code == 0 ? position->get(position, key, &nothing, DB_PREV) : code;
+}
+
+bool db_get_before(struct db_tree *tree, struct slice key, struct buffer *found,
+                   struct error *error)
+{
+    DB *handle = tree->handle;
+    DBC *position;
+    uint8_t octets[LONGEST_KEY];
+    if (key.len > sizeof(octets))
+        return error_set(error, ERROR_PERMANENT, "key is too long");
+    memcpy(octets, key.ptr, key.len);
+    DBT at = {.data = octets,
+              .size = (u_int32_t)key.len,
+              .ulen = sizeof(octets),
+              .flags = DB_DBT_USERMEM};
+    int code = handle->cursor(handle, tree->db->transaction, &position, 0);
+    if (code == 0) {
+        code = read_before(position, &at);
+        int close_code = position->close(position);
+        code = code != 0 ? code : close_code;
+    }
+    if (code != 0)
+        return fail(tree->db, error, code, "read a record");
+    buffer_reset(found);
+    buffer_append(found, slice_of(octets, at.size));
+    return !found->failed || error_memory(error);
+}
+
 void db_cursor_init(struct db_cursor *cursor, struct db_tree *tree, struct slice from, size_t bulk)
 {
     assert(bulk % 1024 == 0 && bulk <= LONGEST_BLOCK);

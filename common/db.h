@@ -88,6 +88,11 @@ bool db_get(struct db_tree *tree, struct slice key, struct buffer *value, struct
 bool db_put(struct db_tree *tree, struct slice key, struct slice value, struct error *error);
 bool db_delete(struct db_tree *tree, struct slice key, struct error *error);
 
+/* The greatest key that is below `key`, into *found, which is the caller's; its value is not read.
+ * False with ERROR_NOT_FOUND: there is none. */
+bool db_get_before(struct db_tree *tree, struct slice key, struct buffer *found,
+                   struct error *error);
+
 /* Whether there is any key. */
 bool db_is_empty(struct db_tree *tree, bool *empty, struct error *error);
 

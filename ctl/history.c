@@ -371,36 +371,27 @@ struct statistics *history_statistics(struct history *history)
     return history->statistics;
 }
 
-static void keep_newest(char (*ids)[HISTORY_ID_MAX + 1], size_t *count, size_t most,
-                        struct slice id)
-{
-    if (*count == most)
-        --*count; /* the oldest of them */
-    for (size_t i = *count; i > 0; i--)
-        memcpy(ids[i], ids[i - 1], sizeof(ids[0]));
-    memcpy(ids[0], id.ptr, id.len);
-    ids[0][id.len] = '\0';
-    ++*count;
-}
-
 int history_find(struct history *history, struct slice name, size_t most,
                  char (*ids)[HISTORY_ID_MAX + 1], struct error *error)
 {
-    struct db_cursor cursor;
-    struct slice key, value;
-    uint8_t octets[KEY_MAX];
+    uint8_t octets[KEY_MAX], key_octets[KEY_MAX];
     struct slice prefix = name_key(octets, name, SLICE(""));
+    struct buffer key = {.ptr = key_octets, .capacity = KEY_MAX, .limit = KEY_MAX};
     size_t count = 0;
     if (!history_commit(history, error))
         return -1;
-    db_cursor_init(&cursor, history->names, prefix, BULK_OCTETS);
-    bool got;
-    while ((got = db_cursor_next(&cursor, &key, &value, error)) && slice_starts_with(key, prefix)) {
-        struct slice id = slice_from(key, prefix.len);
-        if (id.len > 0 && id.len <= HISTORY_ID_MAX)
-            keep_newest(ids, &count, most, id); /* ids ascend with time */
+    /* Behind all ids of the name; ids ascend with time. */
+    buffer_append(&key, slice_range(prefix, 0, prefix.len - 1));
+    buffer_append_octet(&key, 1);
+    bool got = true;
+    while (count < most && (got = db_get_before(history->names, buffer_slice(&key), &key, error))
+           && slice_starts_with(buffer_slice(&key), prefix)) {
+        struct slice id = slice_from(buffer_slice(&key), prefix.len);
+        if (id.len == 0 || id.len > HISTORY_ID_MAX)
+            continue;
+        memcpy(ids[count], id.ptr, id.len);
+        ids[count++][id.len] = '\0';
     }
-    db_cursor_clear(&cursor);
     return got || error->kind == ERROR_NOT_FOUND ? (int)count : -1;
 }
 

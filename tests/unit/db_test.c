@@ -484,9 +484,39 @@ static void what_surrounds_the_files_is_temporary(void **state)
     assert_int_equal(error.kind, ERROR_TEMPORARY);
 }
 
+static void expect_before(struct fixture *fixture, const char *key, const char *wanted)
+{
+    struct error error = {0};
+    struct buffer found = BUFFER_WITH_LIMIT(1024);
+    bool got = db_get_before(fixture->tree, slice_of_string(key), &found, &error);
+    assert_true(got == (wanted != NULL));
+    if (got)
+        assert_slice_is(buffer_slice(&found), wanted);
+    else
+        assert_int_equal(error.kind, ERROR_NOT_FOUND);
+    buffer_clear(&found);
+}
+
+static void finds_the_key_before(void **state)
+{
+    struct fixture *fixture = *state;
+    struct error error = {0};
+    expect_before(fixture, "b", NULL);
+    assert_true(db_begin(fixture->db, &error));
+    assert_true(db_put(fixture->tree, SLICE("b"), SLICE("1"), &error));
+    assert_true(db_put(fixture->tree, SLICE("d"), SLICE("2"), &error));
+    expect_before(fixture, "d", "b");
+    assert_true(db_commit(fixture->db, &error));
+    expect_before(fixture, "b", NULL);
+    expect_before(fixture, "c", "b");
+    expect_before(fixture, "dd", "d");
+    expect_before(fixture, "", NULL);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(finds_the_key_before, set_up, tear_down),
         cmocka_unit_test_setup_teardown(commits_last_and_aborts_do_not, set_up, tear_down),
         cmocka_unit_test_setup_teardown(values_obey_the_limit_of_the_buffer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(cursor_reads_all_in_order, set_up, tear_down),

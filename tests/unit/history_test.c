@@ -10,6 +10,7 @@
 
 #include "common/fd.h"
 #include "common/role_kind.h"
+#include "common/size.h"
 #include "ctl/history.h"
 #include "ctl/story.h"
 
@@ -143,6 +144,21 @@ static void finds_by_name_in_any_case_newest_first(void **state)
     expect_found(fixture, "", 0, NULL);
 }
 
+static void finds_the_newest_of_many(void **state)
+{
+    struct fixture *fixture = *state;
+    char id[HISTORY_ID_MAX + 1];
+    for (int i = 0; i < 300; i++) {
+        snprintf(id, sizeof(id), "%013d", i);
+        note(fixture, "queued", id, "bob@demo.test", (uint64_t)i);
+    }
+    note(fixture, "queued", "0000000009999", "bob@demo.test.example", 10);
+    note(fixture, "queued", "0000000008888", "bob@demo.tes", 10);
+    expect_found(fixture, "bob@demo.test", 3, "0000000000299");
+    expect_found(fixture, "bob@demo.tes", 1, "0000000008888");
+    expect_found(fixture, "bob@demo", 0, NULL);
+}
+
 static void survives_its_process(void **state)
 {
     struct fixture *fixture = *state;
@@ -232,16 +248,60 @@ static void speaks_plainly(void **state)
     buffer_clear(&out);
 }
 
+/* Who wanted TLS, and what came of it where it failed, is told where somebody did or it did. */
+static void tells_who_demanded_tls(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *event, *verified, *demanded_by, *broken_tls, *words;
+    } cases[] = {
+        {"relayed", "name", "mta-sts", "",
+         "sent to mx for <a@b>, TLSv1.3, certificate verified: name, TLS demanded by mta-sts: ok"},
+        {"relayed", "no", "", "", "sent to mx for <a@b>, TLSv1.3, certificate verified: no: ok"},
+        {"relayed", "", "", "bad record",
+         "sent to mx for <a@b>, without TLS, which failed: bad record: ok"},
+        {"not_relayed", "", "dane", "",
+         "not sent to mx for <a@b>, TLS demanded by dane: 4.7.5 none; it said: ok"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        static const char *const keys[] = {"host",        "to",         "tls",    "verified",
+                                           "demanded_by", "broken_tls", "result", "reply"};
+        const char *const values[] = {"mx",
+                                      "a@b",
+                                      "TLSv1.3",
+                                      cases[i].verified,
+                                      cases[i].demanded_by,
+                                      cases[i].broken_tls,
+                                      "4.7.5 none",
+                                      "ok"};
+        struct log_entry entry = {.event = slice_of_string(cases[i].event), .field_count = 8};
+        for (size_t j = 0; j < 8; j++) {
+            entry.keys[j] = slice_of_string(keys[j]);
+            entry.fields[j].type = LOG_FIELD_BYTES;
+            entry.fields[j].bytes = slice_of_string(values[j]);
+        }
+        struct buffer out = BUFFER_WITH_LIMIT(1000), wanted = BUFFER_WITH_LIMIT(1000);
+        story_format(ROLE_RELAY, &entry, &out);
+        buffer_append_format(&wanted, "1970-01-01 00:00:00.000Z  %s  [smtpd-relay]\n",
+                             cases[i].words);
+        assert_slice_equal(buffer_slice(&out), buffer_slice(&wanted));
+        buffer_clear(&out);
+        buffer_clear(&wanted);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(tells_in_order_of_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(finds_by_name_in_any_case_newest_first, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(finds_the_newest_of_many, set_up, tear_down),
         cmocka_unit_test_setup_teardown(survives_its_process, set_up, tear_down),
         cmocka_unit_test_setup_teardown(drops_what_is_too_old_by_its_last_event, set_up, tear_down),
         cmocka_unit_test_setup_teardown(drops_the_oldest_where_it_is_too_much, set_up, tear_down),
         cmocka_unit_test_setup_teardown(begins_anew_where_it_is_corrupt, set_up, tear_down),
         cmocka_unit_test(speaks_plainly),
+        cmocka_unit_test(tells_who_demanded_tls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
