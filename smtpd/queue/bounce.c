@@ -252,7 +252,8 @@ static void append_address(const struct bounce *bounce, struct buffer *out, cons
     buffer_append(out, SLICE(CRLF));
 }
 
-/* The reply as it came, in lines that continue the field; else our own words. */
+/* The reply as it came, in lines that continue the field; else our own words. A line without a word
+ * in it continues nothing (RFC 5322 3.2.2), and would end the recipient's fields for some. */
 static void append_diagnostic(const struct bounce *bounce, struct buffer *out,
                               const struct bounce_recipient *recipient)
 {
@@ -261,10 +262,14 @@ static void append_diagnostic(const struct bounce *bounce, struct buffer *out,
                                      : SLICE("Diagnostic-Code: x-staffetta; "));
     if (reply.len == 0)
         append_clean(out, words.len > 0 ? words : words_of(recipient), bounce->utf8);
+    const char *between = "";
     while (reply.len > 0) {
-        append_clean(out, take_reply_line(&reply), bounce->utf8);
-        if (reply.len > 0)
-            buffer_append(out, SLICE(CRLF " "));
+        struct slice line = take_reply_line(&reply);
+        if (slice_trim(line).len == 0)
+            continue;
+        buffer_append_string(out, between);
+        append_clean(out, line, bounce->utf8);
+        between = CRLF " ";
     }
     buffer_append(out, SLICE(CRLF));
 }
@@ -297,7 +302,8 @@ static void append_recipient(const struct bounce *bounce, struct buffer *out,
     append_peer(bounce, out, recipient->text.peer);
     if (recipient->action == BOUNCE_FAILED || recipient->action == BOUNCE_DELAYED)
         append_diagnostic(bounce, out, recipient);
-    append_date_field(out, "Last-Attempt-Date", bounce->now);
+    if (recipient->last_attempt > 0)
+        append_date_field(out, "Last-Attempt-Date", recipient->last_attempt);
     buffer_append_format(out, "Final-Log-ID: %s" CRLF, bounce->original_id);
     if (recipient->action == BOUNCE_DELAYED && recipient->retry_until > 0)
         append_date_field(out, "Will-Retry-Until", recipient->retry_until);

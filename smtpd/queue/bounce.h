@@ -29,6 +29,7 @@ struct bounce_recipient {
     struct slice address;     /* as given at RCPT, or where it was sent */
     struct slice orcpt;       /* decoded "type;address"; empty: none */
     struct outcome_text text; /* words without a code that fits the action: a general one is put */
+    int64_t last_attempt;     /* seconds since 1970; 0: not known */
     int64_t retry_until;      /* BOUNCE_DELAYED: seconds since 1970 */
 };
 

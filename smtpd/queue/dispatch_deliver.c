@@ -319,6 +319,7 @@ static void take_outcome(struct deliver_peer *peer, struct queued_recipient *rec
     struct queue *queue = peer->queue;
     recipient->deaths = 0;
     tell_full(queue, queued_target_of(recipient), outcome->full != 0);
+    recipient->tried = queue_wall_now();
     switch (outcome->status) {
     case DELIVER_DONE:
         if (outcome->flushed)

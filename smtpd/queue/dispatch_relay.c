@@ -383,6 +383,7 @@ static void look_at_destination(struct queue *queue, struct queue_target *target
     uint64_t rest_ms = wait_ms;
     bool failed = wait_ms > 0 && !took;
     target->relay.failures = failed ? target->relay.failures + 1 : 0;
+    target->relay.tried = failed ? queue_wall_now() : 0;
     queued_set_text(&target->relay.text, failed ? text : slice_of(NULL, 0));
     if (failed) {
         uint64_t back_off_ms =
@@ -412,6 +413,7 @@ static void take_outcomes(struct queue *queue, struct relay_attempt *attempt,
         if (outcomes[i].status == RELAY_TEMPORARY && first_failure.len == 0)
             first_failure = text;
         recipient->deaths = 0;
+        recipient->tried = queue_wall_now();
         settle_add(queue, recipient, outcome_of(attempt, recipient, &outcomes[i]), text);
     }
     attempt->target->relay.window = record->window;

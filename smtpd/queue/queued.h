@@ -80,6 +80,7 @@ struct target_relay {
     uint64_t hash;      /* of the name: which relay process */
     uint32_t window;    /* messages that may be under way; 0: as one, nothing is known yet */
     uint32_t under_way; /* messages */
+    int64_t tried;      /* it, when it failed last, seconds since 1970 */
     uint32_t failures;  /* in a row, of the destination itself */
     char *text;         /* of the last such failure, an outcome_text; NULL: none */
 };
@@ -120,6 +121,7 @@ struct queued_recipient {
     uint32_t attempts; /* made and failed */
     enum queued_stage stage;
     enum queued_outcome outcome;
+    int64_t tried; /* the last attempt, seconds since 1970; 0: none in this life */
     uint8_t notify;     /* enum queue_notify */
     uint8_t deaths;     /* of processes that had it, see dispatch.h */
     bool again;         /* an attempt may have been written */

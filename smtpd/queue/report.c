@@ -127,19 +127,33 @@ static struct slice text_of(const struct queued_recipient *recipient,
     return recipient->outcome == OUTCOME_WARNED && text.len == 0 ? row->reply : text;
 }
 
-static bool draft_recipient(struct queue *queue, struct report_draft *draft,
-                            const struct queued_recipient *recipient,
+/* Its own; of one that waits for a destination that fails, that one's. */
+static int64_t last_attempt_of(const struct queued_recipient *recipient)
+{
+    const struct queue_target *target = queued_target_of(recipient);
+    int64_t of_target = target->kind == TARGET_RELAY ? target->relay.tried : 0;
+    return recipient->tried > of_target ? recipient->tried : of_target;
+}
+
+static int64_t retry_until(const struct queued_recipient *recipient)
+{
+    uint64_t expires_ms = queued_message_of(recipient)->expires_ms, now_ms = queue_now_ms();
+    if (expires_ms == QUEUED_NEVER)
+        return 0;
+    return queue_wall_now() + (int64_t)(expires_ms > now_ms ? (expires_ms - now_ms) / 1000 : 0);
+}
+
+static bool draft_recipient(struct report_draft *draft, const struct queued_recipient *recipient,
                             const struct stored_recipient *row)
 {
     struct bounce_recipient *item = &draft->items[draft->count];
     struct slice text = arena_copy(&draft->arena, text_of(recipient, row));
-    int64_t lifetime_s = (int64_t)(queue->role->config.queue.lifetime_ms / 1000);
-    int64_t begin = row->release > row->arrival ? row->release : row->arrival;
     *item = (struct bounce_recipient){.action = action_of(recipient),
                                       .address = arena_copy(&draft->arena, row->address),
                                       .orcpt = arena_copy(&draft->arena, row->orcpt),
                                       .text = outcome_text_parse(text),
-                                      .retry_until = begin + lifetime_s};
+                                      .last_attempt = last_attempt_of(recipient),
+                                      .retry_until = retry_until(recipient)};
     if (!item->address.ptr || !item->orcpt.ptr || !text.ptr)
         return false;
     draft->kind = recipient->outcome == OUTCOME_QUARANTINED ? BOUNCE_QUARANTINE
@@ -435,7 +449,7 @@ bool report_add(struct queue *queue, enum report_to to, const struct queued_reci
     uint64_t id = queued_message_of(recipient)->id;
     bool is_long = to == REPORT_TO_SENDER && report_body_ready(queue, id);
     struct report_draft *draft = draft_for(&queue->reports, to);
-    if (!draft || !draft_recipient(queue, draft, recipient, row))
+    if (!draft || !draft_recipient(draft, recipient, row))
         return error_memory(error);
     return !is_full(draft, is_long) || send_draft(queue, id, draft, error);
 }

@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+import email.utils
 import os
 import select
 import time
@@ -516,6 +517,18 @@ def test_delay_is_told_once(tmp_path):
     second.end()
 
 
+def test_a_delay_says_how_long_is_tried(tmp_path):
+    """RFC 3464 2.3.9: until the time that the sender gave, where that is sooner than our own."""
+    queue = Queue(tmp_path, LATE + "delay-warning = 500ms }")
+    by = int(time.time()) + 100
+    queue.submission.accept_foreign(["x@far.example"], flags=BY_RETURN, deliver_by=by)
+    queue.relay().one(RELAY_TEMPORARY, "4.4.1 no answer\n421 busy\r\r421 now\nmx.far.example", wait_ms=1)
+    _, _, fields, _ = report_to_alice(queue)
+    assert abs(email.utils.parsedate_to_datetime(fields[1]["Will-Retry-Until"]).timestamp() - by) <= 1
+    assert fields[1]["Diagnostic-Code"].split() == ["smtp;", "421", "busy", "421", "now"] and fields[1]["Final-Log-ID"]
+    queue.end()
+
+
 def test_expired_behind_a_destination_that_does_not_answer(tmp_path):
     """It was never tried itself, and is returned with what its destination said."""
     queue = Queue(tmp_path, LATE + "lifetime = 1500ms delay-warning = never }")
@@ -523,7 +536,10 @@ def test_expired_behind_a_destination_that_does_not_answer(tmp_path):
     for name in ("x", "y"):
         queue.submission.accept_foreign([f"{name}@dead.example"])
     relay.one(RELAY_TEMPORARY, "4.4.1 no answer\n\nmx.dead.example", wait_ms=10)
-    _, words, fields, _ = report_to_alice(queue)
+    report, words, fields, _ = report_to_alice(queue)
+    tried, arrived = (email.utils.parsedate_to_datetime(text) for text in (fields[1]["Last-Attempt-Date"],
+                                                                           fields[0]["Arrival-Date"]))
+    assert arrived <= tried < report["Date"].datetime  # when its destination was, not when we gave up
     assert fields[1]["Status"] == "5.4.7" and fields[1]["Final-Recipient"] == "rfc822;y@dead.example"
     assert "given up after many attempts; the last answer was: 4.4.1 no answer" in words
     assert fields[1]["Remote-MTA"] == "dns; mx.dead.example"
