@@ -54,4 +54,13 @@ struct ssl_st *tls_client_connection(struct tls_client *client, int fd,
 /* What the certificate was worth, after the handshake: "dane", "name", or "no". Static. */
 const char *tls_client_verified(const struct ssl_st *ssl);
 
+/* What ties a login to the connection, after the handshake (RFC 5802 6): tls-exporter with TLS 1.3
+ * (RFC 9266), tls-server-end-point with TLS 1.2 (RFC 5929 4). */
+struct tls_client_binding {
+    const char *type; /* static */
+    uint8_t octets[64];
+    size_t length;
+};
+bool tls_client_bind(const struct ssl_st *ssl, struct tls_client_binding *binding);
+
 #endif

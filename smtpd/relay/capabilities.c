@@ -25,13 +25,22 @@ static void read_size(struct slice rest, struct capabilities *capabilities)
 
 static void read_mechanisms(struct slice rest, struct capabilities *capabilities)
 {
+    static const struct {
+        const char *name;
+        unsigned offers;
+    } mechanisms[] = {
+        {"PLAIN", OFFERS_PLAIN},
+        {"LOGIN", OFFERS_LOGIN},
+        {"SCRAM-SHA-1", OFFERS_SCRAM_SHA_1},
+        {"SCRAM-SHA-1-PLUS", OFFERS_SCRAM_SHA_1_PLUS},
+        {"SCRAM-SHA-256", OFFERS_SCRAM_SHA_256},
+        {"SCRAM-SHA-256-PLUS", OFFERS_SCRAM_SHA_256_PLUS},
+    };
     struct slice word;
-    while (take_word(&rest, &word)) {
-        if (slice_equal_nocase(word, SLICE("PLAIN")))
-            capabilities->offered |= OFFERS_PLAIN;
-        if (slice_equal_nocase(word, SLICE("LOGIN")))
-            capabilities->offered |= OFFERS_LOGIN;
-    }
+    while (take_word(&rest, &word))
+        for (size_t i = 0; i < ARRAY_LENGTH(mechanisms); i++)
+            if (slice_equal_nocase(word, slice_of_string(mechanisms[i].name)))
+                capabilities->offered |= mechanisms[i].offers;
 }
 
 static void read_limit(struct slice word, struct slice name, uint32_t *limit)

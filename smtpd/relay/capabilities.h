@@ -16,7 +16,11 @@ enum capability {
     OFFERS_REQUIRETLS = 1 << 8, /* RFC 8689 */
     OFFERS_PLAIN = 1 << 9,      /* AUTH, RFC 4954 */
     OFFERS_LOGIN = 1 << 10,
-    OFFERS_DELIVERBY = 1 << 11, /* RFC 2852 */
+    OFFERS_DELIVERBY = 1 << 11,   /* RFC 2852 */
+    OFFERS_SCRAM_SHA_1 = 1 << 12, /* RFC 5802 */
+    OFFERS_SCRAM_SHA_1_PLUS = 1 << 13,
+    OFFERS_SCRAM_SHA_256 = 1 << 14, /* RFC 7677 */
+    OFFERS_SCRAM_SHA_256_PLUS = 1 << 15,
 };
 
 struct capabilities {

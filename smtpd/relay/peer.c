@@ -545,6 +545,7 @@ void peer_clear(struct peer *peer)
     turn_cancel(&peer->work);
     stop_connecting(peer);
     stream_clear(&peer->stream);
+    peer_end_login(peer);
     buffer_clear(&peer->text);
     transcript_clear(&peer->opening);
     transcript_clear(&peer->transcripts[0]);

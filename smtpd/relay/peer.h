@@ -68,6 +68,7 @@ struct peer_failure {
 };
 
 struct peer;
+struct scram_client;
 
 /* Called by the loop, never from inside peer_*. A message that comes back without being delivered
  * to all has what was said about it in its transcript. In closed() the owner may take the peer for
@@ -153,7 +154,8 @@ struct peer {
     bool is_logged_in;
     bool dirty; /* RSET before the next MAIL */
     unsigned login_step;
-    struct buffer text; /* of an outcome, of commands: reused */
+    struct scram_client *scram; /* while logging in by it */
+    struct buffer text;         /* of an outcome, of commands: reused */
 };
 
 /* Begins to connect. Never fails at once: what happens is told by the handler. */

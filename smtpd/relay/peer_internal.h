@@ -40,6 +40,8 @@ void peer_tell_message(struct peer *peer, const struct exchange *exchange);
 void peer_begin_login(struct peer *peer);
 /* The answer to AUTH or to one of its lines; true: we are in. */
 bool peer_continue_login(struct peer *peer, const struct peer_reply *reply);
+/* Forgets what is left of a login; may run twice. */
+void peer_end_login(struct peer *peer);
 
 /* ---- peer_exchange.c ---- */
 

@@ -126,6 +126,9 @@ class Connection(threading.Thread):
 
     def on_auth(self, line):
         self.user = line.decode()
+        if self.sink.scram and line.startswith(b"AUTH SCRAM-"):
+            self.sink.scram.serve(self, line)
+            return
         if line.upper() == b"AUTH LOGIN":
             for challenge in (b"334 VXNlcm5hbWU6", b"334 UGFzc3dvcmQ6"):
                 self.sock.sendall(challenge + b"\r\n")
@@ -190,14 +193,16 @@ class Connection(threading.Thread):
 
 class Sink:
     def __init__(self, extensions=PLAIN, answers=None, certificate=None, lmtp=False,
-                 implicit_tls=False, address="127.0.0.1", port=0, stall_seconds=60):
-        """certificate: (chain file, key file)"""
+                 implicit_tls=False, address="127.0.0.1", port=0, stall_seconds=60, scram=None):
+        """certificate: (chain file, key file); scram: who answers AUTH SCRAM-..."""
+        self.scram = scram
         self.extensions, self.answers, self.lmtp = list(extensions), dict(answers or {}), lmtp
         self.implicit_tls, self.stall_seconds = implicit_tls, stall_seconds
         self.context = None
         if certificate:
             self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.context.load_cert_chain(*certificate)
+            self.chain = certificate[0]
         self.messages, self.connections = [], []
         self.changed = threading.Condition()
         family = socket.AF_INET6 if ":" in address else socket.AF_INET

@@ -15,6 +15,7 @@ import pytest
 
 from house import BUILD, make_certificate
 from one_role import DESCRIPTOR_DIRECTORY, ROLE_DESCRIPTOR, ROLE_STOP, Role
+from scram import Scram
 from sink import CLOSE, STALL, Close, Raw, Sink
 
 pytestmark = pytest.mark.skipif(not (BUILD / "libexec" / "smtpd-relay").exists(),
@@ -736,6 +737,46 @@ def test_login(tmp_path, certificate, mechanisms, said):
         relay = logged_in_relay(tmp_path, sink)
         assert relay.one().statuses == [DONE]
         assert sink.wait(1)[0].user == said and sink.messages[0].tls
+        relay.role.kill()
+
+
+@pytest.mark.parametrize("mechanisms, version, used, channel", [
+    ("PLAIN SCRAM-SHA-1 SCRAM-SHA-256 LOGIN", None, "SCRAM-SHA-256", "y"),
+    ("PLAIN SCRAM-SHA-1", None, "SCRAM-SHA-1", "y"),
+    ("SCRAM-SHA-256 SCRAM-SHA-256-PLUS SCRAM-SHA-1-PLUS", None, "SCRAM-SHA-256-PLUS", "p=tls-exporter"),
+    ("SCRAM-SHA-256 SCRAM-SHA-1-PLUS", None, "SCRAM-SHA-1-PLUS", "p=tls-exporter"),
+    ("SCRAM-SHA-256-PLUS", ssl.TLSVersion.TLSv1_2, "SCRAM-SHA-256-PLUS", "p=tls-server-end-point"),
+])
+def test_scram(tmp_path, certificate, mechanisms, version, used, channel):
+    """The strongest that is offered, bound to the connection where the server can do that."""
+    scram = Scram()
+    with Sink([*TLS, f"AUTH {mechanisms}"], certificate=certificate, scram=scram) as sink:
+        if version:
+            sink.context.maximum_version = version
+        relay = logged_in_relay(tmp_path, sink)
+        assert relay.one().statuses == [DONE] and len(sink.wait(1)) == 1
+        assert (scram.mechanism, scram.channel, scram.name) == (used, channel, "user")
+        relay.role.kill()
+
+
+@pytest.mark.parametrize("scram, words", [
+    (Scram(password="other"), "refused our name"),
+    (Scram(final=lambda text: "v=" + "A" * 43 + "="), "does not prove that it knows the password"),
+    (Scram(final=lambda text: "e=no-resources"), "refused our proof: no-resources"),
+    (Scram(final=lambda text: "x"), "malformed"),
+    (Scram(without_proof=True), "without a proof"),
+    (Scram(first=lambda text: text[0:2] + "other" + text[2:]), "does not repeat our SCRAM nonce"),
+    (Scram(iterations=100), "100 iterations"),
+    (Scram(iterations=10**9), "1000000000 iterations"),
+    (Scram(first=lambda text: "m=new," + text), "malformed"),
+])
+def test_scram_that_is_not_believed(tmp_path, certificate, scram, words):
+    """Mail waits, and its sender and the log are told what is the matter."""
+    with Sink([*TLS, "AUTH SCRAM-SHA-256"], certificate=certificate, scram=scram) as sink:
+        relay = logged_in_relay(tmp_path, sink)
+        status, _, said, _, _ = only_failure(relay.one())
+        assert status == TEMPORARY and words in said and said.startswith("4.7.8 ")
+        assert not sink.messages and not any(b"secret" in event for event in relay.role.events())
         relay.role.kill()
 
 
