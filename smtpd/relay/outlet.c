@@ -133,6 +133,17 @@ static struct ip_address choose_source(struct outlet *outlet, uint8_t family)
     return (struct ip_address){.family = IP_NONE};
 }
 
+/* The next place, if it is of the same host and the other family: they stand by turns. */
+static void choose_other(struct line *line)
+{
+    const struct target_place *place = &line->target->places[line->place];
+    if (line->place + 1 >= line->target->place_count || place[1].host != place->host
+        || place[1].address.family == place->address.family)
+        return;
+    line->settings.other = place[1].address;
+    line->settings.other_source = choose_source(line->outlet, place[1].address.family);
+}
+
 static void connect_line(struct line *line)
 {
     struct outlet *outlet = line->outlet;
@@ -162,6 +173,7 @@ static void connect_line(struct line *line)
         line->settings.tls = PEER_TLS_NEVER;
         line->settings.broken_tls = line->broken_tls;
     }
+    choose_other(line);
     line->peer.owner = line;
     line->number = ++relay->last_connection;
     peer_open(&line->peer, &line->settings, &line_handler, &relay->turn, relay->chunk);
@@ -305,8 +317,9 @@ static bool try_next(const struct line *line, const struct peer_failure *why)
         return false;
     if (why->kind == PEER_BAD_TLS && line->settings.tls == PEER_TLS_MAY)
         return open_line_after(line, line->place, why->words);
-    return line->place + 1 < line->target->place_count
-           && open_line_after(line, line->place + 1, "");
+    /* Where no way led there, both are behind us. */
+    size_t next = line->place + 1 + (why->kind == PEER_UNREACHABLE && line->peer.tried_other);
+    return next < line->target->place_count && open_line_after(line, next, "");
 }
 
 /* A server that greets and then takes nothing is no better than one that does not answer: whoever
@@ -453,7 +466,21 @@ static void on_slowed(struct peer *peer)
         wait_after_failure(outlet);
 }
 
+/* Whoever comes next tries that address first. */
+static void on_moved(struct peer *peer)
+{
+    struct line *line = peer->owner;
+    const struct target *target = line->target;
+    line->place++;
+    line->settings.address = line->settings.other;
+    line->settings.source = line->settings.other_source;
+    target_note_faster(&line->outlet->relay->targets,
+                       target->hosts[target->places[line->place].host].name,
+                       line->settings.address.family);
+}
+
 static const struct peer_handler line_handler = {
+    .moved = on_moved,
     .ready = on_ready,
     .next = on_next,
     .settled = on_settled,

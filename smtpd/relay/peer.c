@@ -82,13 +82,6 @@ static void fill_failure(const struct peer_end *end, struct peer_failure *why)
     buffer_append(&why->reply, slice_range(end->reply->lines, 0, RELAY_TEXT_MAX));
 }
 
-static void stop_connecting(struct peer *peer)
-{
-    ev_io_stop(peer->turn->loop, &peer->connectable);
-    ev_timer_stop(peer->turn->loop, &peer->connect_timer);
-    fd_discard(&peer->fd);
-}
-
 /* Once: a stream that breaks while QUIT is written says so before that returns. */
 static void close_quietly(struct peer *peer)
 {
@@ -110,7 +103,7 @@ void peer_fail(struct peer *peer, const struct peer_end *end)
     fill_failure(end, &why);
     peer_note_end(peer, end->words);
     enter(peer, PEER_OVER);
-    stop_connecting(peer);
+    peer_stop_connecting(peer);
     stream_clear(&peer->stream);
     peer_end_exchanges(peer, &why);
     peer->handler->closed(peer, &why);
@@ -284,6 +277,15 @@ static void fail_lost(struct peer *peer, const char *what)
         peer_fail(peer, &(struct peer_end){PEER_LOST, "4.4.2", words, NULL});
 }
 
+/* By what a server says in SCRAM a password can be guessed. */
+static void note_reply(struct peer *peer, const struct peer_reply *reply)
+{
+    if (peer->state == PEER_LOGIN && peer->scram && reply->code == 334)
+        peer_note_event(peer, "334, and a SCRAM message, which is not kept");
+    else
+        peer_note_reply(peer, reply);
+}
+
 static bool read_reply(struct peer *peer)
 {
     struct cursor in = cursor_of(stream_input(&peer->stream));
@@ -298,7 +300,7 @@ static bool read_reply(struct peer *peer)
                                      "the server's answer is no SMTP reply, or endless", NULL});
         return false;
     case PARSE_DONE:
-        peer_note_reply(peer, &reply);
+        note_reply(peer, &reply);
         stream_consume(&peer->stream, cursor_since(&in, &start).len);
         on_reply(peer, &reply);
         break;
@@ -382,15 +384,7 @@ static const struct stream_handler stream_handler = {
 
 /* ---- connecting ---- */
 
-static void fail_to_connect(struct peer *peer, enum peer_failure_kind kind, int code)
-{
-    struct error error;
-    errno = code;
-    error_errno(&error, "connect to port %u", peer->settings->port);
-    peer_fail(peer, &(struct peer_end){kind, "4.4.1", error.text, NULL});
-}
-
-static void on_connected(struct peer *peer)
+void peer_connected(struct peer *peer, int fd)
 {
     const struct stream_limits limits = {
         .input = PEER_REPLY_MAX + PEER_REPLY_LINE_MAX,
@@ -398,9 +392,6 @@ static void on_connected(struct peer *peer)
         .output = OUTPUT_MAX,
         .stalled_ms = peer->settings->reply_ms,
     };
-    int fd = peer->fd;
-    peer->fd = -1;
-    stop_connecting(peer);
     peer_note_event(peer, "connected");
     stream_init(&peer->stream, peer->turn, fd, &stream_handler, &limits);
     peer->stream.owner = peer;
@@ -412,70 +403,6 @@ static void on_connected(struct peer *peer)
     peer_await_reply(peer);
 }
 
-static void on_connectable(struct ev_loop *loop, ev_io *watcher, int events)
-{
-    (void)loop;
-    (void)events;
-    struct peer *peer = watcher->data;
-    int code = 0;
-    socklen_t size = sizeof(code);
-    if (getsockopt(peer->fd, SOL_SOCKET, SO_ERROR, &code, &size) != 0)
-        code = errno;
-    if (code != 0)
-        fail_to_connect(peer, PEER_UNREACHABLE, code);
-    else
-        on_connected(peer);
-}
-
-static void on_connect_timer(struct ev_loop *loop, ev_timer *timer, int events)
-{
-    (void)loop;
-    (void)events;
-    fail_to_connect(timer->data, PEER_UNREACHABLE, ETIMEDOUT);
-}
-
-static bool bind_source(int fd, const struct ip_address *source)
-{
-    struct sockaddr_storage name;
-    const int on = 1;
-    socklen_t length = ip_address_to_sockaddr(source, 0, &name);
-    if (length == 0)
-        return true;
-    /* Not one port for each connection, but for each pair of ends. */
-    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
-    return bind(fd, (const struct sockaddr *)&name, length) == 0;
-}
-
-static void begin_to_connect(struct peer *peer)
-{
-    const struct peer_settings *settings = peer->settings;
-    const int on = 1;
-    struct sockaddr_storage name;
-    char address[IP_ADDRESS_TEXT_SIZE];
-    transcript_add_event(&peer->opening, "connecting to %s [%s], port %u", settings->host,
-                         ip_address_format(&settings->address, address), settings->port);
-    socklen_t length = ip_address_to_sockaddr(&settings->address, settings->port, &name);
-    peer->fd = socket(name.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (peer->fd < 0 || !bind_source(peer->fd, &settings->source)) {
-        fail_to_connect(peer, PEER_LOCAL, errno);
-        return;
-    }
-    /* What we write is whole groups of commands: nothing is gained by holding back their ends. */
-    setsockopt(peer->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    if (connect(peer->fd, (const struct sockaddr *)&name, length) == 0) {
-        on_connected(peer);
-        return;
-    }
-    if (errno != EINPROGRESS) {
-        fail_to_connect(peer, PEER_UNREACHABLE, errno);
-        return;
-    }
-    ev_io_set(&peer->connectable, peer->fd, EV_WRITE);
-    ev_io_start(peer->turn->loop, &peer->connectable);
-    ev_timer_set(&peer->connect_timer, (double)settings->connect_ms / 1000.0, 0.0);
-    ev_timer_start(peer->turn->loop, &peer->connect_timer);
-}
-
 /* ---- what the owner calls ---- */
 
 static void on_work(struct deferred *deferred)
@@ -483,8 +410,8 @@ static void on_work(struct deferred *deferred)
     struct peer *peer = (struct peer *)(void *)((uint8_t *)deferred - offsetof(struct peer, work));
     if (peer->abort_words)
         peer_fail(peer, &(struct peer_end){PEER_LOCAL, "4.3.2", peer->abort_words, NULL});
-    else if (peer->state == PEER_CONNECTING && peer->fd < 0)
-        begin_to_connect(peer);
+    else if (peer->state == PEER_CONNECTING && peer->ways[0].fd < 0 && peer->ways[1].fd < 0)
+        peer_begin_to_connect(peer);
     else if (peer->state == PEER_READY)
         peer_pump(peer);
 }
@@ -501,14 +428,11 @@ void peer_open(struct peer *peer, const struct peer_settings *settings,
         .state = PEER_CONNECTING,
         .opened_ms = turn_now_ms(),
         .turn = turn,
-        .fd = -1,
         .work = {.run = on_work},
         .stream = {.fd = -1},
         .text = BUFFER_WITH_LIMIT(TEXT_MAX),
     };
-    ev_io_init(&peer->connectable, on_connectable, -1, EV_WRITE);
-    ev_timer_init(&peer->connect_timer, on_connect_timer, 0.0, 0.0);
-    peer->connectable.data = peer->connect_timer.data = peer;
+    peer_prepare_to_connect(peer);
     turn_defer(turn, &peer->work);
 }
 
@@ -543,7 +467,7 @@ void peer_clear(struct peer *peer)
         return;
     enter(peer, PEER_OVER);
     turn_cancel(&peer->work);
-    stop_connecting(peer);
+    peer_stop_connecting(peer);
     stream_clear(&peer->stream);
     peer_end_login(peer);
     buffer_clear(&peer->text);

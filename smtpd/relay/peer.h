@@ -33,8 +33,11 @@ struct peer_settings {
     struct ip_address address;
     uint16_t port;
     struct ip_address source; /* IP_NONE: the kernel's choice */
-    const char *helo;         /* our name */
-    bool name_is_proved;      /* that this host is to have the mail: by DNSSEC or by a route */
+    /* Another address of the host, of the other family, which is tried too where the first does
+     * not answer within PEER_STAGGER_MS; IP_NONE: none. */
+    struct ip_address other, other_source;
+    const char *helo;    /* our name */
+    bool name_is_proved; /* that this host is to have the mail: by DNSSEC or by a route */
     bool lmtp;
     bool implicit_tls;
     enum peer_tls tls;
@@ -74,6 +77,9 @@ struct scram_client;
  * to all has what was said about it in its transcript. In closed() the owner may take the peer for
  * dead; it is freed no earlier than at the end of the turn, after peer_clear(). */
 struct peer_handler {
+    /* It was settings->other that answered first: what is said on the connection goes there. The
+     * owner corrects the settings. */
+    void (*moved)(struct peer *peer);
     void (*ready)(struct peer *peer); /* once: the server takes messages */
     /* A message to send, which the peer holds from then on, or NULL. `ahead`: it would wait behind
      * one that the server has not answered yet. */
@@ -100,6 +106,13 @@ enum peer_state {
     PEER_QUIT, /* QUIT was sent; nothing is awaited but the end */
     PEER_OVER,
 };
+
+/* A socket while it is being connected; fd is -1 else. */
+struct peer_way {
+    int fd;
+    ev_io connectable;
+};
+enum { PEER_STAGGER_MS = 250 }; /* RFC 8305 5 */
 
 /* One mail transaction. */
 struct exchange {
@@ -135,14 +148,15 @@ struct peer {
     const char *tls_verified; /* as tls_client_verified */
     unsigned transactions;    /* that ended */
     uint64_t opened_ms;
+    bool tried_other; /* settings->other, beside settings->address */
     struct transcript
         opening; /* all that was said before READY; the owner may put more before it */
 
     /* The rest is peer.c's. */
     struct turn *turn;
-    int fd; /* while connecting; -1 else */
-    ev_io connectable;
+    struct peer_way ways[2]; /* to settings->address and to ->other */
     ev_timer connect_timer;
+    ev_timer stagger_timer;  /* until the other one is tried */
     struct deferred work;    /* what peer_open, peer_poke and peer_abort asked for */
     const char *abort_words; /* NULL: not asked for */
     struct stream stream;

@@ -34,6 +34,16 @@ void peer_note_end(struct peer *peer, const char *words);
 /* The message gets what was said, unless all its recipients have it. */
 void peer_tell_message(struct peer *peer, const struct exchange *exchange);
 
+/* The socket, connected, becomes the stream. */
+void peer_connected(struct peer *peer, int fd);
+
+/* ---- peer_connect.c ---- */
+
+void peer_prepare_to_connect(struct peer *peer);
+void peer_begin_to_connect(struct peer *peer);
+/* May run twice. */
+void peer_stop_connecting(struct peer *peer);
+
 /* ---- peer_login.c ---- */
 
 /* Has it what we log in with? Fails the peer where the server offers no mechanism. */

@@ -129,14 +129,50 @@ static size_t count_usable(const struct target_search *search)
     return count;
 }
 
-/* IPv6 and IPv4 by turns: where one of them leads nowhere, the other is the next try. */
+/* FNV-1a: who made two names meet would gain that one is tried by its other family first. */
+static uint64_t hash_name(const char *name)
+{
+    uint64_t hash = 0xcbf29ce484222325U;
+    for (; *name; name++)
+        hash = (hash ^ ascii_lower((uint8_t)*name)) * 0x100000001b3U;
+    return hash;
+}
+
+void target_note_faster(struct target_context *context, const char *host, uint8_t family)
+{
+    uint64_t hash = hash_name(host);
+    context->faster[hash % TARGET_FASTER_MAX] = (struct target_faster){
+        .name_hash = hash,
+        .until_ms = turn_now_ms() + (uint64_t)TARGET_GOOD_MOST_S * 1000,
+        .family = family,
+    };
+}
+
+static bool is_v4_faster(const struct target_context *context, const char *host)
+{
+    uint64_t hash = hash_name(host);
+    const struct target_faster *faster = &context->faster[hash % TARGET_FASTER_MAX];
+    return faster->name_hash == hash && faster->until_ms > turn_now_ms() && faster->family == IP_V4;
+}
+
+static void add_place(struct target *target, const struct ip_address *address, unsigned host)
+{
+    if (target->place_count < TARGET_PLACES_MAX)
+        target->places[target->place_count++] = (struct target_place){*address, host};
+}
+
+/* IPv6 and IPv4 by turns, the one that is known to be faster first: where one of them leads
+ * nowhere, the other is the next try. */
 static void add_places(struct target *target, const struct candidate *from, unsigned host)
 {
+    bool v4_first = is_v4_faster(from->search->context, from->name);
     for (size_t i = 0; i < TARGET_OF_A_HOST; i++) {
-        if (i < from->v6_count && target->place_count < TARGET_PLACES_MAX)
-            target->places[target->place_count++] = (struct target_place){from->v6[i], host};
-        if (i < from->v4_count && target->place_count < TARGET_PLACES_MAX)
-            target->places[target->place_count++] = (struct target_place){from->v4[i], host};
+        if (v4_first && i < from->v4_count)
+            add_place(target, &from->v4[i], host);
+        if (i < from->v6_count)
+            add_place(target, &from->v6[i], host);
+        if (!v4_first && i < from->v4_count)
+            add_place(target, &from->v4[i], host);
     }
 }
 

@@ -87,6 +87,17 @@ struct target_failure {
     char words[240];
 };
 
+/* Which family of a host's addresses answered first, where that was not the one that is tried
+ * first; by the hash of its name, so that there is a bound. For ten minutes; then IPv6 has another
+ * chance.
+ */
+enum { TARGET_FASTER_MAX = 1024 };
+struct target_faster {
+    uint64_t name_hash;
+    uint64_t until_ms; /* turn_now_ms() */
+    uint8_t family;    /* enum ip_family */
+};
+
 /* What all searches of the process use. */
 struct target_context {
     const struct config *config;
@@ -94,7 +105,10 @@ struct target_context {
     struct sts_client *sts;
     struct turn *turn;
     struct target_own own;
+    struct target_faster faster[TARGET_FASTER_MAX];
 };
+
+void target_note_faster(struct target_context *context, const char *host, uint8_t family);
 
 /* The found target is the owner's share; NULL: why. */
 typedef void target_found(void *owner, struct target *target, const struct target_failure *why);

@@ -925,6 +925,64 @@ def test_other_family(resolved):
         assert result.statuses == [DONE] and result.outcomes[0][4] == "mx.example [127.0.0.1]"
 
 
+class Hanging:
+    """An address that lets no connection stand: its backlog is full."""
+
+    def __init__(self, address, port):
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self.listener = socket.create_server((address, port), family=family, backlog=0)
+        self.clients = []
+        for _ in range(3):
+            client = socket.socket(family)
+            client.setblocking(False)
+            client.connect_ex((address, port))
+            self.clients.append(client)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for sock in (self.listener, *self.clients):
+            sock.close()
+
+
+def test_the_faster_family(start):
+    """RFC 8305: IPv6 that does not answer costs a quarter of a second, once for a host, whoever asks for it."""
+    records = {("mx.example", MX): [(1, "a.example")], ("b.example", MX): [(1, "a.example")],
+               ("a.example", A): ["127.0.0.1"], ("a.example", AAAA): ["::1"]}
+    with Sink() as sink:
+        relay = start(config=FAST.replace("relay {", "relay { private-targets = yes").replace("connect = 2s", "connect = 8s")
+                      + f'\nroute "*" {{ port = {sink.port} }}')
+        resolver = Resolver(relay, records)
+        with Hanging("::1", sink.port):
+            began = time.monotonic()
+            relay.send(destination="mx.example")
+            resolver.serve(3)
+            result = relay.result()
+            assert result.statuses == [DONE] and result.outcomes[0][4] == "a.example [127.0.0.1]"
+            assert 0.2 < time.monotonic() - began < 4
+        with Sink(address="::1", port=sink.port) as other:
+            relay.send(destination="b.example")
+            resolver.serve(3)
+            assert relay.result().outcomes[0][4] == "a.example [127.0.0.1]" and not other.connections
+
+
+def test_the_first_family_is_enough(resolved):
+    """The other one is not asked where the first one answers."""
+    with Sink(address="::1") as sink, Sink(port=sink.port) as other:
+        result = resolved(sink, {("mx.example", A): ["127.0.0.1"], ("mx.example", AAAA): ["::1"]}, 3)
+        assert result.outcomes[0][4] == "mx.example [::1]" and not other.connections
+
+
+def test_neither_family_answers(resolved):
+    """Then the next host's turn comes."""
+    with Sink(address="127.0.0.2") as sink, Hanging("::1", sink.port), Hanging("127.0.0.1", sink.port):
+        result = resolved(sink, {("mx.example", MX): [(1, "a.example"), (2, "b.example")],
+                                 ("a.example", A): ["127.0.0.1"], ("a.example", AAAA): ["::1"],
+                                 ("b.example", A): ["127.0.0.2"]}, 5)
+        assert result.statuses == [DONE] and result.outcomes[0][4] == "b.example [127.0.0.2]"
+
+
 @pytest.mark.parametrize("records, questions, status, code, waits", [
     ({("mx.example", MX): [(0, ".")]}, 1, PERMANENT, "5.1.10", False),   # RFC 7505
     ({("mx.example", MX): NO_NAME}, 1, PERMANENT, "5.1.2", False),
