@@ -1,6 +1,8 @@
 /* The end of a turn of the event loop; see turn.h. Any process. */
 #include "common/turn.h"
 
+#include <poll.h>
+#include <sched.h>
 #include <stddef.h>
 #include <time.h>
 
@@ -28,6 +30,56 @@ static void run_first(struct deferred **list)
     deferred->run(deferred);
 }
 
+/* ---- waiting awake ---- */
+
+enum {
+    QUICK_NS = 200 * 1000, /* a wait that another machine's answer is not likely to end */
+    QUICK_WAITS = 8,       /* in a row: then the next one is awake */
+    AWAKE_NS = 100 * 1000,
+};
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static bool comes_soon(int fd, uint64_t until_ns)
+{
+    struct pollfd waited = {.fd = fd, .events = POLLIN};
+    while (poll(&waited, 1, 0) == 0) {
+        if (now_ns() >= until_ns)
+            return false;
+        sched_yield();
+    }
+    return true;
+}
+
+static void begin_to_wait(struct turn_waking *waking)
+{
+    uint64_t now = now_ns();
+    waking->asleep_ns = 0;
+    if (waking->quick < QUICK_WAITS)
+        waking->asleep_ns = now;
+    else if (!comes_soon(waking->fd, now + AWAKE_NS))
+        waking->quick = 0;
+}
+
+static void end_waiting(struct turn_waking *waking)
+{
+    if (waking->asleep_ns == 0)
+        return;
+    waking->quick = now_ns() - waking->asleep_ns < QUICK_NS ? waking->quick + 1 : 0;
+}
+
+void turn_wait_awake_for(struct turn *turn, int fd)
+{
+    turn->waking = (struct turn_waking){.fd = fd};
+}
+
+/* ---- the ends of a turn ---- */
+
 /* libev calls prepare watchers when no event is pending, just before it polls. */
 static void on_before_wait(struct ev_loop *loop, ev_prepare *watcher, int events)
 {
@@ -38,6 +90,8 @@ static void on_before_wait(struct ev_loop *loop, ev_prepare *watcher, int events
         run_first(&turn->at_end);
     if (turn->in_next)
         ev_idle_start(turn->loop, &turn->no_wait);
+    else if (turn->waking.fd >= 0)
+        begin_to_wait(&turn->waking);
 }
 
 /* Runs what waited when the turn began; what is put off meanwhile stands behind it. */
@@ -47,6 +101,7 @@ static void on_after_wait(struct ev_loop *loop, ev_check *watcher, int events)
     (void)events;
     struct turn *turn = watcher->data;
     ev_idle_stop(turn->loop, &turn->no_wait);
+    end_waiting(&turn->waking);
     struct deferred *due = turn->in_next;
     turn->in_next = NULL;
     struct deferred *each;
@@ -67,7 +122,7 @@ static void on_idle(struct ev_loop *loop, ev_idle *watcher, int events)
 
 void turn_init(struct turn *turn, struct ev_loop *loop)
 {
-    *turn = (struct turn){.loop = loop};
+    *turn = (struct turn){.loop = loop, .waking = {.fd = -1}};
     ev_prepare_init(&turn->before_wait, on_before_wait);
     ev_check_init(&turn->after_wait, on_after_wait);
     ev_idle_init(&turn->no_wait, on_idle);

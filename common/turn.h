@@ -20,6 +20,13 @@ struct deferred {
     struct deferred **list; /* the list it waits in; NULL: it does not wait */
 };
 
+/* See turn_wait_awake_for. */
+struct turn_waking {
+    int fd;             /* -1: never */
+    unsigned quick;     /* waits in a row that ended soon */
+    uint64_t asleep_ns; /* since when the loop sleeps; 0: it does not */
+};
+
 struct turn {
     struct ev_loop *loop;
     struct deferred *at_end;  /* for the end of this turn */
@@ -27,6 +34,7 @@ struct turn {
     ev_prepare before_wait;
     ev_check after_wait;
     ev_idle no_wait;
+    struct turn_waking waking;
 };
 
 /* Milliseconds of CLOCK_MONOTONIC: for deadlines, which no change of the clock may move. */
@@ -44,6 +52,13 @@ void turn_defer(struct turn *turn, struct deferred *deferred);
 /* Runs it once in the next turn, which comes without waiting; events that are ready have theirs in
  * between. An action that already waits, for either, stays where it is. */
 void turn_again(struct turn *turn, struct deferred *deferred);
+
+/* For a process that serves one peer, on that descriptor: -1 ends it. Where a peer on this machine
+ * answers each reply at once, most of the time between two commands is what the kernel takes to
+ * wake us (in a virtual machine 30 to 60 us); so after some such answers in a row the loop looks
+ * out for the next one for a moment, others of the processor first, before it sleeps. One that does
+ * not come in that moment ends it. */
+void turn_wait_awake_for(struct turn *turn, int fd);
 
 /* It will not run. Before the object it lives in is freed. */
 void turn_cancel(struct deferred *deferred);

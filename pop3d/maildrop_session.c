@@ -74,6 +74,7 @@ static void finish(struct maildrop *maildrop, const char *reason)
 {
     maildrop->reason = reason;
     session_enter(maildrop, MAILDROP_ENDING);
+    turn_wait_awake_for(&maildrop->turn, -1);
     stream_finish(&maildrop->stream, LINGER_MS);
 }
 
@@ -509,6 +510,7 @@ void maildrop_session_begin(struct maildrop *maildrop, int client_fd, struct sli
     struct error error;
     stream_init(&maildrop->stream, &maildrop->turn, client_fd, &handler, &limits);
     maildrop->stream.owner = maildrop;
+    turn_wait_awake_for(&maildrop->turn, client_fd);
     if (!stream_begin_with(&maildrop->stream, input, &error)) {
         stream_fail(&maildrop->stream, &error);
         return;

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/stream.h"
@@ -493,6 +494,25 @@ static void turns_run_what_was_put_off(void **state)
     assert_int_equal(once.runs, 1);
 }
 
+static void after_quick_answers_the_loop_is_awake_for_a_moment(void **state)
+{
+    struct fixture *fixture = *state;
+    turn_wait_awake_for(&fixture->turn, fixture->stream.fd);
+    for (unsigned i = 1; i <= 50; i++) {
+        say(fixture, "x");
+        while (fixture->inputs < i)
+            ev_run(fixture->loop, EVRUN_ONCE);
+    }
+    stream_set_deadline_ms(&fixture->stream, 200);
+    clock_t before = clock();
+    while (fixture->deadlines == 0)
+        ev_run(fixture->loop, EVRUN_ONCE);
+    assert_true(clock() - before < CLOCKS_PER_SEC / 20); /* then it sleeps */
+    say(fixture, "x");
+    ev_run(fixture->loop, EVRUN_ONCE);
+    assert_int_equal(fixture->inputs, 51);
+}
+
 #define with_stream(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -518,6 +538,7 @@ int main(void)
         with_stream(paused_streams_are_quiet),
         with_stream(detach_gives_descriptor_and_rest),
         with_stream(turns_run_what_was_put_off),
+        with_stream(after_quick_answers_the_loop_is_awake_for_a_moment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
