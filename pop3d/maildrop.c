@@ -41,12 +41,13 @@ void maildrop_leave(struct maildrop *maildrop, const char *reason)
     LOG(&maildrop->role->log, LOG_INFO, "pop3_ended", log_hex("session", maildrop->session),
         log_text("account", maildrop->account), log_text("reason", reason),
         log_number("retrieved", (int64_t)maildrop->retrieved),
-        log_number("removed", (int64_t)maildrop->removed),
+        log_number("removed", (int64_t)maildrop->updated.removed),
         log_number("octets_out", (int64_t)maildrop->stream.octets_out));
     stream_clear(&maildrop->stream);
     maildrop_sender_close(&maildrop->sender);
     maildrop_list_clear(&maildrop->list);
     maildrop_tell_idle(maildrop);
+    maildrop_updated_release(&maildrop->updated);
     role_exit(maildrop->role);
 }
 

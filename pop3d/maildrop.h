@@ -22,6 +22,7 @@
 #include "pop3d/line.h"
 #include "pop3d/maildrop_list.h"
 #include "pop3d/maildrop_sender.h"
+#include "pop3d/maildrop_update.h"
 
 struct maildrop_entrance;
 
@@ -56,8 +57,8 @@ struct maildrop {
     uint64_t session; /* its number in the log */
     uint32_t bad_commands;
     size_t retrieved;
-    size_t removed;
-    const char *reason; /* of ENDING, for the log */
+    struct maildrop_updated updated; /* by QUIT */
+    const char *reason;              /* of ENDING, for the log */
     bool idle_told;
 };
 

@@ -23,7 +23,6 @@
 #include "pop3d/capability.h"
 #include "pop3d/command.h"
 #include "pop3d/language.h"
-#include "pop3d/maildrop_update.h"
 
 #define LOCK_FILE "staffetta-pop3"
 
@@ -210,23 +209,23 @@ static void tell_changed(struct maildrop *maildrop)
 static void on_quit(struct maildrop *maildrop, const struct maildrop_command *command)
 {
     (void)command;
-    struct maildrop_updated updated;
+    struct maildrop_updated *updated = &maildrop->updated;
     struct error error;
-    bool done = maildrop_update(&maildrop->list, &maildrop->role->config.pop3, time(NULL), &updated,
-                                &error);
-    maildrop->removed = updated.removed;
-    if (updated.removed + updated.seen > 0)
+    bool done =
+        maildrop_update(&maildrop->list, &maildrop->role->config.pop3, time(NULL), updated, &error);
+    if (updated->removed + updated->seen > 0)
         tell_changed(maildrop);
     if (!done)
         LOG(&maildrop->role->log, LOG_ERROR, "not_removed", log_hex("session", maildrop->session),
-            log_text("account", maildrop->account), log_number("messages", (int64_t)updated.failed),
-            log_failure(&error));
+            log_text("account", maildrop->account),
+            log_number("messages", (int64_t)updated->failed), log_failure(&error));
     /* Before the last word: who hears it may log in again at once. */
     maildrop_tell_idle(maildrop);
     if (done)
-        reply(maildrop, "+OK Bye, %zu messages removed", updated.removed);
+        reply(maildrop, "+OK Bye, %zu messages removed", updated->removed);
     else
-        reply(maildrop, "-ERR [SYS/TEMP] %zu messages not removed: %s", updated.failed, error.text);
+        reply(maildrop, "-ERR [SYS/TEMP] %zu messages not removed: %s", updated->failed,
+              error.text);
     finish(maildrop, "QUIT");
 }
 

@@ -1,6 +1,11 @@
 /* QUIT's changes; see maildrop_update.h. Writes the Maildir. */
 #include "pop3d/maildrop_update.h"
 
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/fd.h"
 #include "storage/maildir_store.h"
 #include "storage/quota.h"
 
@@ -28,11 +33,42 @@ struct update {
     struct error first;     /* why a message could not be removed */
 };
 
+void maildrop_updated_release(struct maildrop_updated *updated)
+{
+    while (updated->held_count > 0)
+        fd_discard(&updated->held[--updated->held_count]);
+    free(updated->held);
+    updated->held = NULL;
+    updated->held_most = 0;
+}
+
+/* Half of the descriptors are left for others. No memory: none is held. */
+static void prepare_to_hold(struct maildrop_updated *updated, size_t count)
+{
+    long descriptors = sysconf(_SC_OPEN_MAX);
+    size_t most = descriptors > 0 ? (size_t)descriptors / 2 : 0;
+    if (most > count)
+        most = count;
+    updated->held = calloc(most, sizeof(*updated->held));
+    updated->held_most = updated->held ? most : 0;
+}
+
+/* What is not held is freed at once. */
+static void hold(struct maildrop_updated *updated, int directory_fd, const char *name)
+{
+    if (updated->held_count == updated->held_most)
+        return;
+    int fd = openat(directory_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (fd >= 0)
+        updated->held[updated->held_count++] = fd;
+}
+
 static void remove_message(struct update *update, struct maildrop_message *message)
 {
     const struct maildir *box = update->list->box;
     struct error error;
     uint64_t octets = quota_octets_of(box, message->place, message->name);
+    hold(update->updated, maildir_place_fd(box, message->place), message->name);
     if (maildir_remove_one_of(box, box, message->place, message->name, update->now,
                               &update->tombstones, &error)) {
         update->octets_removed += (int64_t)octets;
@@ -104,7 +140,8 @@ bool maildrop_update(struct maildrop_list *list, const struct config_pop3 *confi
                      struct maildrop_updated *updated, struct error *error)
 {
     struct update update = {.list = list, .updated = updated, .now = now};
-    *updated = (struct maildrop_updated){0, 0, 0};
+    *updated = (struct maildrop_updated){.held = NULL};
+    prepare_to_hold(updated, list->count);
     mark_retrieved(list, config, now);
     update_all(&update);
     for (unsigned round = 1; update.names_are_stale && round < ROUNDS_MAX; round++) {

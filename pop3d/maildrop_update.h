@@ -12,7 +12,15 @@ struct maildrop_updated {
     size_t removed;
     size_t failed; /* marked as deleted, but still there */
     size_t seen;   /* got \Seen, since they were retrieved and stay */
+    /* Removed files, still open: their space is given back when they are closed, which can wait for
+     * the disk (ext4 with `discard`: 0.3 to 5 ms each), and the client need not. */
+    int *held;
+    size_t held_count;
+    size_t held_most;
 };
+
+/* After the answer. May run twice, and on a zeroed struct. */
+void maildrop_updated_release(struct maildrop_updated *updated);
 
 /* Removes what is marked, and what the configuration wants removed after it was retrieved whole;
  * marks as seen what was retrieved and stays. Removals are on disk when it returns true. False if
