@@ -154,6 +154,11 @@ def pop3_rate(server):
     return load("pop3", server.ports["pop3"], account, PASSWORD, messages)
 
 
+def bound_rate(server):
+    """What the same client gets from a process that answers out of its memory."""
+    return None if isinstance(server, Rivals) else load("bound", int(20000 * SCALE))
+
+
 def login_rate(server, tls):
     port = f"tls:{server.ports['imaps']}" if tls else server.ports["imap"]
     logins = int((1500 if tls else 4000) * SCALE)
@@ -256,6 +261,7 @@ def measures(sink):
                      relay_rate(server, sink, s, m, r), 3 if sessions > 1 else 1, False))
     rows += [
         ("pop3", "POP3 RETR + DELE", "msg/s", pop3_rate, 2, False),
+        ("pop3", "same, where a server only answers", "msg/s", bound_rate, 2, False),
         ("login", "IMAP login", "1/s", lambda server: login_rate(server, False), 2, False),
         ("login", "IMAP login, TLS", "1/s", lambda server: login_rate(server, True), 2, False),
         ("idle", "IDLE notice after 250", "ms", notice_ms, 1, True),

@@ -4,6 +4,7 @@
  *
  *   load smtp  PORT SESSIONS MESSAGES OCTETS PER_CONNECTION RECIPIENT...
  *   load pop3  PORT USER PASSWORD MESSAGES
+ *   load bound MESSAGES     (as pop3, from a process here that only answers, out of its memory)
  *   load imap  PORT SESSIONS LOGINS PASSWORD USER...     (PORT with a leading "tls:" for TLS)
  *
  * MESSAGES and LOGINS are in all. PER_CONNECTION 0: one connection for all messages of a session.
@@ -241,6 +242,46 @@ static void pop3_session(const char *port, const char *user, const char *passwor
     client_close(&client);
 }
 
+/* --- A server that does nothing but answer --------------------------------------------------- */
+
+static void answer(int fd, const char *text)
+{
+    if (send(fd, text, strlen(text), MSG_NOSIGNAL) < 0)
+        fail("answer");
+}
+
+/* One command a packet, as pop3_session sends them. */
+static void answer_pop3(int listener)
+{
+    const int on = 1;
+    char command[512], message[8192];
+    char *text = make_message(4096);
+    snprintf(message, sizeof(message), "+OK %zu octets\r\n%s", strlen(text), text);
+    int fd = accept(listener, NULL, NULL);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    answer(fd, "+OK\r\n");
+    while (recv(fd, command, sizeof(command), 0) > 0)
+        answer(fd, command[0] == 'R' ? message : "+OK Message 1 is marked as deleted\r\n");
+    free(text);
+}
+
+static void bound_session(long messages)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t octets = sizeof(address);
+    char port[16];
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    if (bind(listener, (struct sockaddr *)&address, octets) != 0 || listen(listener, 1) != 0
+        || getsockname(listener, (struct sockaddr *)&address, &octets) != 0)
+        fail("listen");
+    snprintf(port, sizeof(port), "%u", ntohs(address.sin_port));
+    if (fork() == 0) {
+        answer_pop3(listener);
+        _exit(0);
+    }
+    pop3_session(port, "user", "password", messages);
+}
+
 /* --- IMAP ------------------------------------------------------------------------------------ */
 
 static void expect_tagged(struct client *client, const char *tag)
@@ -292,6 +333,8 @@ static void run_session(const char *mode, const struct plan *plan, long session)
                      words[5 + session % (plan->count - 5)]);
     else if (strcmp(mode, "pop3") == 0)
         pop3_session(words[0], words[1], words[2], atol(words[3]));
+    else if (strcmp(mode, "bound") == 0)
+        bound_session(atol(words[0]));
     else
         imap_session(words[0], share(atol(words[2]), plan->sessions, session),
                      words[4 + session % (plan->count - 4)], words[3]);
@@ -307,11 +350,20 @@ static double now_s(void)
 int main(int argc, char **argv)
 {
     const char *mode = argc > 1 ? argv[1] : "";
-    bool pop3 = strcmp(mode, "pop3") == 0;
-    int needed = strcmp(mode, "smtp") == 0 ? 8 : strcmp(mode, "imap") == 0 ? 7 : pop3 ? 6 : 1000;
-    if (argc < needed)
+    static const struct mode {
+        const char *name;
+        int words;    /* at least */
+        int sessions; /* the word; 0: it has one session */
+        int total;    /* the word: messages or logins in all */
+    } modes[] = {{"smtp", 8, 3, 4}, {"pop3", 6, 0, 5}, {"bound", 3, 0, 2}, {"imap", 7, 3, 4}};
+    const struct mode *at = modes, *end = modes + sizeof(modes) / sizeof(modes[0]);
+    while (at < end && strcmp(at->name, mode) != 0)
+        at++;
+    if (at == end || argc < at->words)
         fail("usage: see the top of tests/bench/load.c");
-    struct plan plan = {.words = argv + 2, .count = argc - 2, .sessions = pop3 ? 1 : atol(argv[3])};
+    struct plan plan = {.words = argv + 2,
+                        .count = argc - 2,
+                        .sessions = at->sessions ? atol(argv[at->sessions]) : 1};
     double before = now_s();
     for (long session = 0; session < plan.sessions; session++) {
         pid_t child = fork();
@@ -327,6 +379,6 @@ int main(int argc, char **argv)
         failures += status != 0;
     if (failures)
         return 1;
-    printf("%.1f\n", (double)atol(pop3 ? argv[5] : argv[4]) / (now_s() - before));
+    printf("%.1f\n", (double)atol(argv[at->total]) / (now_s() - before));
     return 0;
 }
