@@ -398,7 +398,7 @@ static void speaks_json(void **state)
         "\"deferred\":0,\"bounced\":0}],\n"
         "\"senders\":[\n{\"name\":\"a@b.test\",\"accepted\":100,\"delivered\":100,\"relayed\":0,"
         "\"deferred\":0,\"bounced\":0},\n"
-        "{\"name\":\"\\\"a\\\\b\\\"@c\",\"accepted\":1,\"delivered\":0,\"relayed\":0,"
+        "{\"name\":\"\\u0022a\\u005cb\\u0022@c\",\"accepted\":1,\"delivered\":0,\"relayed\":0,"
         "\"deferred\":0,\"bounced\":0}],\n"
         "\"operators\":[],\n\"refusals\":[],\n"
         "\"delay_ms\":{\"delivered\":{\"count\":100,\"p50\":5,\"p90\":5,\"p99\":5},"
