@@ -1,12 +1,12 @@
 /*
- * The queue's second thread: what waits for the disk and must not hold up the loop. Checkpoints,
- * flushing long bodies, syncfs. One job after the other, in the order they came.
+ * The second thread of queue and journal: what waits for the disk and must not hold up the loop.
+ * Checkpoints, flushing long bodies, syncfs. One job after the other, in the order they came.
  *
  * A job that failed to flush is never run again by anybody here: the kernel may have dropped the
  * pages and would call a second flush a success.
  */
-#ifndef SMTPD_QUEUE_FLUSHER_H
-#define SMTPD_QUEUE_FLUSHER_H
+#ifndef COMMON_FLUSHER_H
+#define COMMON_FLUSHER_H
 
 #include <ev.h>
 

@@ -99,6 +99,7 @@ static bool open_environment(struct history *history, struct error *error)
     const struct db_options options = {.directory = history->options.directory,
                                        .cache_octets = CACHE_OCTETS,
                                        .log_file_octets = LOG_FILE_OCTETS,
+                                       .threads = true,
                                        .on_message = history->options.on_message,
                                        .context = history->options.context};
     if (db_open(&options, &history->db, error) && open_trees(history, error)
@@ -201,12 +202,14 @@ bool history_commit(struct history *history, struct error *error)
     return true;
 }
 
-bool history_checkpoint(struct history *history, bool at_leisure, struct error *error)
+bool history_wants_checkpoint(const struct history *history, bool at_leisure)
 {
-    uint64_t octets = db_log_octets(history->db);
-    if (octets < (at_leisure ? 1 : CHECKPOINT_OCTETS))
-        return true;
-    return history_commit(history, error) && db_checkpoint(history->db, false, error);
+    return db_log_octets(history->db) >= (at_leisure ? 1 : CHECKPOINT_OCTETS);
+}
+
+bool history_checkpoint(struct history *history, struct error *error)
+{
+    return db_checkpoint(history->db, false, error);
 }
 
 /* ---- what an event is kept by ---- */

@@ -10,7 +10,7 @@
  *
  * The history is worth less than the log: a commit is not flushed, and a power cut takes the last
  * seconds. Where the disk is full or broken, events are lost from it and mail goes on. The journal
- * only; one thread.
+ * only; one thread, but for checkpoints.
  */
 #ifndef CTL_HISTORY_H
 #define CTL_HISTORY_H
@@ -47,9 +47,10 @@ bool history_commit(struct history *history, struct error *error);
 /* Borrowed, to be read after a commit. */
 struct statistics *history_statistics(struct history *history);
 
-/* Makes recovery short and the database's log small: at leisure, or, where there is none, once the
- * log is long. */
-bool history_checkpoint(struct history *history, bool at_leisure, struct error *error);
+/* Makes recovery short and the database's log small. Any thread; it waits for the disk. To be done
+ * at leisure, or, where there is none, once the log is long. */
+bool history_wants_checkpoint(const struct history *history, bool at_leisure);
+bool history_checkpoint(struct history *history, struct error *error);
 
 /* False: close it, and open it again. */
 bool history_usable(const struct history *history);

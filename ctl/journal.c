@@ -118,8 +118,29 @@ static void on_history_message(void *context, const char *message)
         LOG(&journal->role->log, LOG_WARNING, "history_store", log_text("message", message));
 }
 
+static bool run_checkpoint(struct flusher_job *job, struct error *error)
+{
+    const struct journal *journal = job->owner;
+    return history_checkpoint(journal->history, error);
+}
+
+static void on_checkpoint(struct flusher_job *job)
+{
+    if (!job->succeeded)
+        journal_lose_history(job->owner, &job->error);
+}
+
+/* The thread is in it no more, then it is closed. */
+static void close_history(struct journal *journal)
+{
+    flusher_stop(journal->flusher);
+    history_close(journal->history);
+    journal->flusher = NULL;
+    journal->history = NULL;
+}
+
 /* What cannot be kept is still in the log; mail never waits for the history. */
-static void lose_history(struct journal *journal, const struct error *error)
+void journal_lose_history(struct journal *journal, const struct error *error)
 {
     journal->complaints.losses++;
     if (is_time(journal, &journal->complaints.next_loss_s)) {
@@ -129,9 +150,8 @@ static void lose_history(struct journal *journal, const struct error *error)
     }
     if (history_usable(journal->history))
         return;
-    history_close(journal->history);
-    journal->history = NULL;
     journal_backup_give_up(journal, error);
+    close_history(journal);
 }
 
 static void open_history(struct journal *journal)
@@ -145,10 +165,15 @@ static void open_history(struct journal *journal)
                                             .context = journal};
     if (config->log.history_ms == 0)
         return;
-    if (history_open(&options, &journal->history, &error))
-        statistics_tell(history_statistics(journal->history), metrics_add, &journal->metrics);
-    else
+    if (!history_open(&options, &journal->history, &error)
+        || !flusher_start(journal->role->loop, &journal->flusher, &error)) {
         LOG(&journal->role->log, LOG_ERROR, "history_not_opened", log_failure(&error));
+        close_history(journal);
+        return;
+    }
+    journal->checkpoint =
+        (struct flusher_job){.run = run_checkpoint, .done = on_checkpoint, .owner = journal};
+    statistics_tell(history_statistics(journal->history), metrics_add, &journal->metrics);
 }
 
 static void note(struct journal *journal, const struct journal_feed *feed, struct slice record,
@@ -161,7 +186,7 @@ static void note(struct journal *journal, const struct journal_feed *feed, struc
         return;
     }
     if (!history_note(journal->history, feed->kind, record, entry, &error))
-        lose_history(journal, &error);
+        journal_lose_history(journal, &error);
     journal->noted = true;
     if (!ev_is_active(&journal->commit)) {
         ev_timer_set(&journal->commit, commit_delay_s, 0.0);
@@ -176,7 +201,7 @@ static void on_commit(struct ev_loop *loop, ev_timer *watcher, int events)
     struct error error;
     struct journal *journal = watcher->data;
     if (journal->history && !history_commit(journal->history, &error))
-        lose_history(journal, &error);
+        journal_lose_history(journal, &error);
 }
 
 static void prune(struct journal *journal)
@@ -187,12 +212,20 @@ static void prune(struct journal *journal)
     clock_gettime(CLOCK_REALTIME, &now);
     uint64_t now_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
     if (!history_prune(journal->history, now_us, &more, &error))
-        lose_history(journal, &error);
+        journal_lose_history(journal, &error);
     journal->next_prune_s = now_s(journal) + (more ? 0 : PRUNE_S);
 }
 
-/* Upkeep waits for a second without events, so that no role's socket fills meanwhile; but not for
- * ever. */
+/* Checkpoints wait for the disk, elsewhere; events are heard meanwhile. */
+static void start_checkpoint(struct journal *journal)
+{
+    if (!journal->history || journal->checkpoint.under_way
+        || journal_backup_is_under_way(&journal->backup)
+        || !history_wants_checkpoint(journal->history, !journal->noted))
+        return;
+    flusher_submit(journal->flusher, &journal->checkpoint);
+}
+
 static void on_second(struct ev_loop *loop, ev_timer *watcher, int events)
 {
     (void)loop;
@@ -204,10 +237,8 @@ static void on_second(struct ev_loop *loop, ev_timer *watcher, int events)
         open_history(journal);
     }
     if (journal->history && !history_commit(journal->history, &error)) /* of what waited longer */
-        lose_history(journal, &error);
-    if (journal->history && !journal_backup_is_under_way(&journal->backup)
-        && !history_checkpoint(journal->history, !journal->noted, &error))
-        lose_history(journal, &error);
+        journal_lose_history(journal, &error);
+    start_checkpoint(journal);
     if (journal->history && now_s(journal) >= journal->next_prune_s)
         prune(journal);
     journal->noted = false;
@@ -490,8 +521,7 @@ static void stop(struct role *role)
     DL_FOREACH_SAFE (journal->feeds, feed, next)
         on_readable(role->loop, &feed->readable, EV_READ);
     write_lines(journal);
-    history_close(journal->history);
-    journal->history = NULL;
+    close_history(journal);
     role_exit(role);
 }
 
@@ -512,7 +542,8 @@ static void peer_up(struct role_peer *peer)
 }
 
 const struct role_spec journal_role = {
-    .sandbox = {.calls = SANDBOX_LOOP | SANDBOX_FILES, .files = SANDBOX_WRITE_FILES},
+    .sandbox = {.calls = SANDBOX_LOOP | SANDBOX_FILES | SANDBOX_THREAD,
+                .files = SANDBOX_WRITE_FILES},
     .links = links,
     .link_count = ARRAY_LENGTH(links),
     .peer_up = peer_up,

@@ -7,6 +7,7 @@
 #ifndef CTL_JOURNAL_H
 #define CTL_JOURNAL_H
 
+#include "common/flusher.h"
 #include "common/role.h"
 #include "ctl/journal_backup.h"
 #include "ctl/metrics_count.h"
@@ -21,7 +22,9 @@ struct journal {
     struct buffer lines; /* of this turn, written at its end with one call */
     ev_prepare turn_end;
     struct history *history; /* NULL: off, or it cannot be opened for now */
-    ev_timer commit;         /* soon after an event was noted */
+    struct flusher *flusher; /* while there is a history */
+    struct flusher_job checkpoint;
+    ev_timer commit; /* soon after an event was noted */
     ev_timer second;
     uint64_t next_prune_s, next_open_s; /* on the loop's clock */
     bool noted;                         /* since the last second */
@@ -33,6 +36,9 @@ struct journal {
     uint64_t lost; /* lines that could not be written */
     struct journal_backup backup;
 };
+
+/* The history said so: it is told, and where it cannot go on it is closed, to be opened again. */
+void journal_lose_history(struct journal *journal, const struct error *error);
 
 extern const struct role_spec journal_role;
 

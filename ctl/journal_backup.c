@@ -17,6 +17,7 @@ static void finish(struct journal *journal)
 {
     ev_timer_stop(journal->role->loop, &journal->backup.step);
     db_copy_end(&journal->backup.copy);
+    fd_discard(&journal->backup.target_fd);
     journal->backup.client_fd = -1;
 }
 
@@ -63,21 +64,47 @@ static void on_step(struct ev_loop *loop, ev_timer *watcher, int events)
 
 void journal_backup_init(struct journal *journal)
 {
-    journal->backup = (struct journal_backup){.client_fd = -1, .copy = DB_COPY_NONE};
+    journal->backup =
+        (struct journal_backup){.client_fd = -1, .target_fd = -1, .copy = DB_COPY_NONE};
     ev_timer_init(&journal->backup.step, on_step, step_seconds, step_seconds);
     journal->backup.step.data = journal;
     remove_copy(journal);
 }
 
-static bool begin_copy(struct journal *journal, struct error *error)
+static bool run_checkpoint(struct flusher_job *job, struct error *error)
 {
-    if (!tree_remove(AT_FDCWD, directory_name, error))
+    const struct journal *journal = job->owner;
+    return history_checkpoint(journal->history, error);
+}
+
+/* All that was committed before is in the files now, and no other checkpoint takes place. */
+static void on_checkpoint(struct flusher_job *job)
+{
+    struct error error;
+    struct journal *journal = job->owner;
+    struct journal_backup *backup = &journal->backup;
+    if (!job->succeeded) {
+        journal_backup_give_up(journal, &job->error);
+        journal_lose_history(journal, &job->error);
+    } else if (!db_copy_begin(&backup->copy, ".", backup->target_fd, &error)) {
+        journal_backup_give_up(journal, &error);
+    } else {
+        ev_timer_start(journal->role->loop, &backup->step);
+    }
+}
+
+static bool begin(struct journal *journal, struct error *error)
+{
+    struct journal_backup *backup = &journal->backup;
+    if (!history_commit(journal->history, error) || !tree_remove(AT_FDCWD, directory_name, error))
         return false;
-    int target_fd = tree_make(AT_FDCWD, directory_name, error);
-    bool begun = target_fd >= 0 && history_checkpoint(journal->history, true, error)
-                 && db_copy_begin(&journal->backup.copy, ".", target_fd, error);
-    fd_discard(&target_fd);
-    return begun;
+    backup->target_fd = tree_make(AT_FDCWD, directory_name, error);
+    if (backup->target_fd < 0)
+        return false;
+    backup->checkpoint =
+        (struct flusher_job){.run = run_checkpoint, .done = on_checkpoint, .owner = journal};
+    flusher_submit(journal->flusher, &backup->checkpoint);
+    return true;
 }
 
 static void on_begin(struct journal *journal, int fd)
@@ -92,9 +119,7 @@ static void on_begin(struct journal *journal, int fd)
         return;
     }
     journal->backup.client_fd = fd;
-    if (begin_copy(journal, &error))
-        ev_timer_start(journal->role->loop, &journal->backup.step);
-    else
+    if (!begin(journal, &error))
         journal_backup_give_up(journal, &error);
 }
 

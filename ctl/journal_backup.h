@@ -10,11 +10,14 @@
 
 #include "common/control.h"
 #include "common/db_copy.h"
+#include "common/flusher.h"
 
 struct journal;
 
 struct journal_backup {
     int client_fd; /* who waits for the answer; -1: none is under way */
+    int target_fd;
+    struct flusher_job checkpoint; /* before the copy */
     struct db_copy copy;
     ev_timer step;
 };

@@ -15,7 +15,7 @@
 
 #include "common/control.h"
 #include "common/db_copy.h"
-#include "smtpd/queue/flusher.h"
+#include "common/flusher.h"
 
 struct queue;
 

@@ -9,7 +9,7 @@
  *   deadlines  messages that wait for long
  *   admin      what `staffetta queue` asks for; backup: a copy of store and spool meanwhile
  *   queued     the messages in memory; schedule: what is due when, and in which order
- *   store, spool, record, flusher, bounce, heap: what these rest on
+ *   store, spool, record, bounce, heap: what these rest on
  *
  * Every turn of the loop that had something to do ends with end_turn() in queue.c, in this order:
  * commit what came in, write outcomes, lend ids, start what is due.
@@ -17,6 +17,7 @@
 #ifndef SMTPD_QUEUE_QUEUE_H
 #define SMTPD_QUEUE_QUEUE_H
 
+#include "common/flusher.h"
 #include "common/role.h"
 #include "common/turn.h"
 #include "smtpd/queue/admin.h"
@@ -25,7 +26,6 @@
 #include "smtpd/queue/dispatch.h"
 #include "smtpd/queue/dispatch_deliver.h"
 #include "smtpd/queue/dispatch_relay.h"
-#include "smtpd/queue/flusher.h"
 #include "smtpd/queue/intake.h"
 #include "smtpd/queue/queued.h"
 #include "smtpd/queue/report.h"
