@@ -52,9 +52,10 @@ bool slice_ends_with(struct slice text, struct slice suffix);
 /* The part from start on, or [start, end); positions past the end are cut to it. */
 static inline struct slice slice_from(struct slice text, size_t start)
 {
-    if (start >= text.len)
-        return (struct slice){text.ptr ? text.ptr + text.len : NULL, 0};
-    return (struct slice){text.ptr + start, text.len - start};
+    if (!text.ptr)
+        return (struct slice){NULL, 0};
+    size_t cut = start < text.len ? start : text.len;
+    return (struct slice){text.ptr + cut, text.len - cut};
 }
 
 static inline struct slice slice_range(struct slice text, size_t start, size_t end)

@@ -393,8 +393,9 @@ bool control_open(struct master *master, int inherited, struct error *error)
 
 void control_close(struct master *master)
 {
-    while (master->control_clients)
-        end_client(master->control_clients);
+    struct control_client *client, *next;
+    DL_FOREACH_SAFE (master->control_clients, client, next)
+        end_client(client);
     if (master->control_fd < 0)
         return;
     ev_io_stop(master->loop, &master->control_readable);

@@ -67,14 +67,14 @@ struct talk {
 /* The code of a reply; 0: the house is gone. */
 static int read_reply(struct talk *talk)
 {
-    int code;
+    uint64_t code;
     do {
         if (!fgets(talk->reply, sizeof(talk->reply), talk->in)
-            || sscanf(talk->reply, "%3d", &code) != 1)
+            || !slice_parse_number(slice_range(slice_of_string(talk->reply), 0, 3), &code))
             return 0;
         talk->reply[strcspn(talk->reply, "\r\n")] = '\0';
     } while (talk->reply[3] == '-');
-    return code;
+    return (int)code;
 }
 
 static bool say(struct talk *talk, struct slice line)

@@ -95,8 +95,9 @@ void entrance_init(struct entrance *entrance, struct mailbox *mailbox)
 
 void entrance_clear(struct entrance *entrance)
 {
-    while (entrance->guests)
-        free_guest(entrance->guests);
+    struct guest *guest, *next;
+    DL_FOREACH_SAFE (entrance->guests, guest, next)
+        free_guest(guest);
 }
 
 bool entrance_take(struct entrance *entrance, int fd, uint64_t session, struct error *error)

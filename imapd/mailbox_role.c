@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <unistd.h>
 
 #include <utlist.h>
@@ -73,19 +72,16 @@ static const struct ipc_rule orders[] = {
 
 /* ---- life ---- */
 
-/* random(4): "it is different for each boot". Where it cannot be read, a power cut is all that can
- * be told from a kill by. */
+/* random(4): a UUID, another one after each start of the host. Where it cannot be read, every kill
+ * is taken for a power cut. */
 static void read_boot(uint8_t boot[CHANGE_LOG_BOOT_OCTETS])
 {
-    char text[36 + 1]; /* a UUID */
-    size_t got = 0, octets = 0;
+    enum { UUID_OCTETS = 36 };
+    size_t got;
     int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-    if (fd >= 0 && !fd_read_full(fd, text, sizeof(text), &got, NULL))
-        got = 0;
+    if (fd < 0 || !fd_read_full(fd, boot, UUID_OCTETS, &got, NULL))
+        memset(boot, 0, CHANGE_LOG_BOOT_OCTETS);
     fd_discard(&fd);
-    for (size_t i = 0; i + 1 < got && octets < CHANGE_LOG_BOOT_OCTETS; i++)
-        if (text[i] != '-' && sscanf(&text[i++], "%2hhx", &boot[octets]) == 1)
-            octets++;
 }
 
 /* Outside the walls: the way to the Maildir, which becomes the root, and where we stand. */

@@ -24,8 +24,8 @@ int mailbox_tree_compare(struct slice a, struct slice b)
 
 static bool is_at_or_above(struct slice superior, struct slice name)
 {
-    return slice_starts_with(name, superior)
-           && (name.len == superior.len || name.ptr[superior.len] == '/');
+    struct slice rest = slice_from(name, superior.len);
+    return slice_starts_with(name, superior) && (rest.len == 0 || rest.ptr[0] == '/');
 }
 
 bool mailbox_tree_next_superior(struct slice last, struct slice name, size_t *end)

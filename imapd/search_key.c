@@ -195,10 +195,10 @@ static bool parse_word_key(struct imap_parser *parser, unsigned depth, struct se
 /* search-key *(SP search-key); one alone needs no AND */
 static bool parse_keys(struct imap_parser *parser, unsigned depth, struct search_key **key)
 {
-    struct search_key *first;
+    struct search_key *first = NULL;
     struct search_key **end = &first;
     do {
-        if (!parse_key(parser, depth, end))
+        if (!parse_key(parser, depth, end) || !*end)
             return false;
         end = &(*end)->next;
     } while (imap_skip_octet(parser, ' '));

@@ -12,13 +12,13 @@ void sequence_set_init(struct sequence_set *set, struct arena *arena)
 static bool append(struct sequence_set *set, struct sequence_range range)
 {
     enum { FIRST_RANGES = 4 };
-    if (set->count == set->capacity) {
+    if (!set->ranges || set->count == set->capacity) {
         size_t capacity = set->capacity ? set->capacity * 2 : FIRST_RANGES;
         struct sequence_range *ranges = arena_alloc_array(set->arena, capacity, sizeof(range));
         set->full = !ranges;
         if (set->full)
             return false;
-        if (set->count)
+        if (set->ranges)
             memcpy(ranges, set->ranges, set->count * sizeof(range));
         set->ranges = ranges;
         set->capacity = capacity;

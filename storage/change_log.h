@@ -1,7 +1,7 @@
 /*
  * When each message of a folder last changed, and which have gone (MODSEQ, RFC 7162): what file
- * names cannot hold, in "staffetta-changes" beside them: a header, and one record of 24 octets for each
- * change; the last one of a message counts.
+ * names cannot hold, in "staffetta-changes" beside them: a header, and one record of 24 octets for
+ * each change; the last one of a message counts.
  *
  * Derived: whatever is wrong with the file, it is begun anew, and every message counts as changed
  * just now. It is never flushed. After a kill all of it is there; after a power cut it is believed
@@ -18,7 +18,7 @@
 
 #define CHANGE_LOG_FILE "staffetta-changes"
 
-enum { CHANGE_LOG_BOOT_OCTETS = 16 };
+enum { CHANGE_LOG_BOOT_OCTETS = 40 };
 
 struct change {
     uint32_t uid;
@@ -30,7 +30,7 @@ struct change {
 
 struct change_log {
     uint32_t uidvalidity;
-    uint8_t boot[CHANGE_LOG_BOOT_OCTETS]; /* of this boot of the host; zeroes: not known */
+    uint8_t boot[CHANGE_LOG_BOOT_OCTETS]; /* which start of the host this is; zeroes: not known */
     uint64_t complete_since;              /* all that have gone with a higher modseq are in it */
     uint64_t count;                       /* records in the file */
     int fd;                               /* -1: closed */

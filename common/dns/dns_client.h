@@ -6,13 +6,12 @@
 #define COMMON_DNS_DNS_CLIENT_H
 
 #include "common/dns/dns_protocol.h"
+#include "common/questions.h"
 #include "common/role.h"
 
 struct dns_client {
     struct role *role;
-    struct dns_inquiry *questions; /* under way, by request */
-    uint64_t last_request;
-    ev_timer timer;
+    struct questions questions;
 };
 
 /* An answer, or that there is none: status DNS_TEMPORARY. Slices are good during the call. */

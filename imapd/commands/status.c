@@ -41,16 +41,16 @@ static void write_status(struct session *session, const struct status_work *work
     struct buffer *text = &session->writer.text;
     struct status_counts counts = count(folder);
     const struct {
-        enum imap_status_item item;
         const char *name;
         uint64_t value;
+        enum imap_status_item item;
     } values[] = {
-        {STATUS_MESSAGES, "MESSAGES", folder_message_count(folder)},
-        {STATUS_RECENT, "RECENT", counts.recent},
-        {STATUS_UIDNEXT, "UIDNEXT", folder->uid_next},
-        {STATUS_UIDVALIDITY, "UIDVALIDITY", folder->record.uidvalidity},
-        {STATUS_UNSEEN, "UNSEEN", counts.unseen},
-        {STATUS_HIGHESTMODSEQ, "HIGHESTMODSEQ", folder_highest_modseq(folder)},
+        {"MESSAGES", folder_message_count(folder), STATUS_MESSAGES},
+        {"RECENT", counts.recent, STATUS_RECENT},
+        {"UIDNEXT", folder->uid_next, STATUS_UIDNEXT},
+        {"UIDVALIDITY", folder->record.uidvalidity, STATUS_UIDVALIDITY},
+        {"UNSEEN", counts.unseen, STATUS_UNSEEN},
+        {"HIGHESTMODSEQ", folder_highest_modseq(folder), STATUS_HIGHESTMODSEQ},
     };
     const char *separator = "";
     struct buffer wire = BUFFER_WITH_LIMIT(2 * MAILBOX_NAME_MAX);

@@ -4,72 +4,40 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/hash_table.h"
 #include "common/turn.h"
 
 enum {
     TRIES_MAX = 2,     /* what ends fetch twice does not come a third time */
-    RETURN_MS = 10000, /* so long a fetch may take to come, or to come back */
+    RETURN_MS = 10000, /* so long a fetch that died may take to come back */
 };
 
 struct sts_inquiry {
-    UT_hash_handle hh;
-    uint64_t request;
-    uint64_t by_ms; /* then it is answered without an answer */
-    uint32_t peer;  /* of the fetch that has it; 0: none */
+    struct open_question question;
+    struct sts_client *client;
     unsigned tries; /* times that it was sent */
     char domain[DNS_NAME_MAX + 1];
     sts_answered *answered;
     void *owner;
 };
 
-static void answer(struct sts_client *client, struct sts_inquiry *inquiry, enum fetch_status status,
-                   struct slice text)
+/* Out of the table first: whoever is told may ask and cancel. */
+static void answer(struct sts_inquiry *inquiry, enum fetch_status status, struct slice text)
 {
-    HASH_DEL(client->questions, inquiry);
+    questions_remove(&inquiry->client->questions, &inquiry->question);
     inquiry->answered(inquiry->owner, status, text);
     free(inquiry);
 }
 
-static struct sts_inquiry *find_first_due(const struct sts_client *client)
+static void give_up(struct open_question *question)
 {
-    struct sts_inquiry *first = client->questions;
-    for (struct sts_inquiry *at = first; at; at = at->hh.next)
-        if (at->by_ms < first->by_ms)
-            first = at;
-    return first;
-}
-
-/* One a turn of the loop: an owner that is told may ask and cancel. */
-static void on_timer(struct ev_loop *loop, ev_timer *watcher, int events)
-{
-    (void)events;
-    struct sts_client *client = watcher->data;
-    struct sts_inquiry *first = find_first_due(client);
-    uint64_t now_ms = turn_now_ms();
-    if (!first)
-        return;
-    bool is_due = first->by_ms <= now_ms;
-    double wait_s = is_due ? 0.0 : (double)(first->by_ms - now_ms) / 1000.0 + 0.001;
-    if (is_due)
-        answer(client, first, FETCH_UNKNOWN, SLICE("the role fetch does not answer"));
-    ev_timer_stop(loop, watcher); /* who asked meanwhile started it */
-    ev_timer_set(watcher, wait_s, 0.0);
-    ev_timer_start(loop, watcher);
-}
-
-static void look_at_once(struct sts_client *client)
-{
-    ev_timer_stop(client->role->loop, &client->timer);
-    ev_timer_set(&client->timer, 0.0, 0.0);
-    ev_timer_start(client->role->loop, &client->timer);
+    answer((struct sts_inquiry *)question, FETCH_UNKNOWN, SLICE("the role fetch does not answer"));
 }
 
 void sts_client_init(struct sts_client *client, struct role *role)
 {
-    *client = (struct sts_client){.role = role};
-    ev_init(&client->timer, on_timer);
-    client->timer.data = client;
+    client->role = role;
+    client->called = false;
+    questions_init(&client->questions, role->loop, give_up);
 }
 
 static void call_fetch(struct sts_client *client)
@@ -82,22 +50,21 @@ static void call_fetch(struct sts_client *client)
 /* To that fetch; where there is none, or it does not take it, the next one has a short time to
  * come.
  */
-static void send_question(struct sts_client *client, struct sts_inquiry *inquiry,
-                          struct role_peer *fetch)
+static void send_question(struct sts_inquiry *inquiry, struct role_peer *fetch)
 {
+    struct open_question *question = &inquiry->question;
     struct slice domain = slice_of_string(inquiry->domain);
-    struct fetch_policy question = {
-        .header = {.type = FETCH_POLICY, .request = inquiry->request},
+    struct fetch_policy record = {
+        .header = {.type = FETCH_POLICY, .request = question->request},
         .domain_octets = (uint16_t)domain.len,
     };
-    if (fetch
-        && ipc_send_record(&fetch->channel, &question.header, sizeof(question), domain, NULL)) {
-        inquiry->by_ms = turn_now_ms() + STS_WAIT_MS;
-        inquiry->peer = fetch->number;
+    if (fetch && ipc_send_record(&fetch->channel, &record.header, sizeof(record), domain, NULL)) {
+        question->by_ms = turn_now_ms() + STS_WAIT_MS;
+        question->peer = fetch->number;
         inquiry->tries++;
     } else {
-        inquiry->by_ms = turn_now_ms() + RETURN_MS;
-        call_fetch(client);
+        question->by_ms = turn_now_ms() + RETURN_MS;
+        call_fetch(inquiry->client);
     }
 }
 
@@ -107,23 +74,22 @@ struct sts_inquiry *sts_ask(struct sts_client *client, const char *domain, sts_a
     struct sts_inquiry *inquiry = calloc(1, sizeof(*inquiry));
     if (!inquiry)
         return NULL;
-    inquiry->request = ++client->last_request;
+    inquiry->client = client;
     snprintf(inquiry->domain, sizeof(inquiry->domain), "%s", domain);
     inquiry->answered = answered;
     inquiry->owner = owner;
-    HASH_ADD(hh, client->questions, request, sizeof(inquiry->request), inquiry);
-    if (!hash_table_holds(&inquiry->hh)) {
+    if (!questions_add(&client->questions, &inquiry->question)) {
         free(inquiry);
         return NULL;
     }
-    send_question(client, inquiry, role_find_peer(client->role, ROLE_FETCH));
-    look_at_once(client);
+    send_question(inquiry, role_find_peer(client->role, ROLE_FETCH));
+    questions_look(&client->questions);
     return inquiry;
 }
 
 void sts_cancel(struct sts_client *client, struct sts_inquiry *inquiry)
 {
-    HASH_DEL(client->questions, inquiry);
+    questions_remove(&client->questions, &inquiry->question);
     free(inquiry);
 }
 
@@ -136,11 +102,9 @@ static bool on_answer(void *owner, struct ipc_packet *packet, struct error *erro
     if (!client || text.len != record->octets || record->status < FETCH_FOUND
         || record->status > FETCH_UNKNOWN)
         return error_set(error, ERROR_PEER, "malformed answer");
-    struct sts_inquiry *inquiry;
-    HASH_FIND(hh, client->questions, &record->header.request, sizeof(record->header.request),
-              inquiry);
-    if (inquiry) /* else cancelled, or given up */
-        answer(client, inquiry, record->status, text);
+    struct open_question *question = questions_find(&client->questions, record->header.request);
+    if (question) /* else cancelled, or given up */
+        answer((struct sts_inquiry *)question, record->status, text);
     return true;
 }
 
@@ -148,22 +112,22 @@ const struct ipc_rule sts_client_rules[STS_CLIENT_RULES] = {
     {FETCH_ANSWER, sizeof(struct fetch_answer), FETCH_ANSWER_MAX, 0, on_answer},
 };
 
-static void send_again(struct sts_client *client, struct sts_inquiry *inquiry,
-                       struct role_peer *fetch)
+static void send_again(struct open_question *question, struct role_peer *fetch)
 {
+    struct sts_inquiry *inquiry = (struct sts_inquiry *)question;
     if (inquiry->tries < TRIES_MAX)
-        send_question(client, inquiry, fetch);
+        send_question(inquiry, fetch);
     else
-        inquiry->by_ms = 0;
+        question->by_ms = 0;
 }
 
 void sts_client_up(struct sts_client *client, struct role_peer *peer)
 {
     peer->data = client;
     client->called = false;
-    for (struct sts_inquiry *at = client->questions; at; at = at->hh.next)
+    for (struct open_question *at = client->questions.first; at; at = at->hh.next)
         if (at->peer == 0)
-            send_again(client, at, peer);
+            send_again(at, peer);
 }
 
 /* The next one may be here before this one's end is seen. */
@@ -171,11 +135,10 @@ void sts_client_down(struct sts_client *client, struct role_peer *peer)
 {
     struct role_peer *other = role_find_peer(client->role, ROLE_FETCH);
     peer->data = NULL;
-    for (struct sts_inquiry *at = client->questions; at; at = at->hh.next)
+    for (struct open_question *at = client->questions.first; at; at = at->hh.next)
         if (at->peer == peer->number) {
             at->peer = 0;
-            send_again(client, at, other);
+            send_again(at, other);
         }
-    if (client->questions)
-        look_at_once(client);
+    questions_look(&client->questions);
 }

@@ -6,6 +6,7 @@
 #ifndef SMTPD_FETCH_STS_CLIENT_H
 #define SMTPD_FETCH_STS_CLIENT_H
 
+#include "common/questions.h"
 #include "common/role.h"
 #include "smtpd/fetch/fetch_protocol.h"
 
@@ -13,10 +14,8 @@ struct sts_inquiry;
 
 struct sts_client {
     struct role *role;
-    struct sts_inquiry *questions; /* under way, by request */
-    uint64_t last_request;
+    struct questions questions;
     bool called; /* the master was told that fetch is wanted; none has come since */
-    ev_timer timer;
 };
 
 /* text: the policy, or why there is none. Good during the call. */

@@ -260,7 +260,7 @@ def test_a_lost_history(mailbox, three, damage):
         path.unlink()
     else:
         path.write_bytes({"empty": b"", "cut": octets[:50], "garbage": os.urandom(len(octets)),
-                          "zeroes": octets[:64] + bytes(len(octets) - 64),
+                          "zeroes": octets[:88] + bytes(len(octets) - 88),
                           "foreign": octets[:20] + b"\1\2\3\4" + octets[24:]}[damage])
     mailbox.start()
     with mailbox.connect() as again:
@@ -283,7 +283,7 @@ def reboot(mailbox):
     """As if the host had been started anew: the file says which boot it is of."""
     path = mailbox.maildir / LOG
     octets = path.read_bytes()
-    path.write_bytes(octets[:48] + bytes(reversed(octets[48:64])) + octets[64:])
+    path.write_bytes(octets[:48] + bytes(reversed(octets[48:88])) + octets[88:])
 
 
 def test_after_a_power_cut(mailbox, three):
