@@ -34,6 +34,11 @@ def uidvalidity(lines):
     return number(lines, rb"UIDVALIDITY (\d+)")
 
 
+def arrive(mailbox, client):
+    mailbox.store()
+    mailbox.eventually(lambda: any(b"EXISTS" in line for line in client.ok("NOOP")))
+
+
 @pytest.fixture
 def three(mailbox, client):
     """INBOX with three messages, selected, CONDSTORE and QRESYNC enabled."""
@@ -50,8 +55,7 @@ def test_select_tells_the_highest(mailbox, client):
     """3.1.2.1; 1 at least (7), and no FETCH says MODSEQ before it is asked for."""
     first = number(client.ok("SELECT INBOX"), rb"\[HIGHESTMODSEQ (\d+)\]")
     assert first >= 1
-    mailbox.store()
-    client.ok("NOOP")
+    arrive(mailbox, client)
     assert client.ok(r"STORE 1 +FLAGS (\Seen)") == [rb"* 1 FETCH (FLAGS (\Seen \Recent))"]
     assert number(client.ok("SELECT INBOX (CONDSTORE)"), rb"\[HIGHESTMODSEQ (\d+)\]") > first
     assert re.match(rb"\* 1 FETCH \(FLAGS \(\) MODSEQ \(\d+\)\)$",
@@ -80,8 +84,7 @@ def test_every_change_has_a_higher_one(mailbox, three):
     assert modseqs(three) == after  # nothing changed
     three.ok("STORE 1 +FLAGS (keyword)")
     assert modseqs(three)[1] > after[2] and highest(three) == modseqs(three)[1]
-    mailbox.store()
-    three.ok("NOOP")
+    arrive(mailbox, three)
     assert modseqs(three)[4] > modseqs(three)[1]
 
 
