@@ -49,14 +49,14 @@ static void prepare_to_hold(struct maildrop_updated *updated, size_t count)
     size_t most = descriptors > 0 ? (size_t)descriptors / 2 : 0;
     if (most > count)
         most = count;
-    updated->held = calloc(most, sizeof(*updated->held));
+    updated->held = most > 0 ? calloc(most, sizeof(*updated->held)) : NULL;
     updated->held_most = updated->held ? most : 0;
 }
 
 /* What is not held is freed at once. */
 static void hold(struct maildrop_updated *updated, int directory_fd, const char *name)
 {
-    if (updated->held_count == updated->held_most)
+    if (!updated->held || updated->held_count == updated->held_most)
         return;
     int fd = openat(directory_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (fd >= 0)
