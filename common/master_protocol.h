@@ -215,8 +215,8 @@ struct role_control {
     struct ipc_header header;
 };
 
-/* To http, every few seconds: what the master knows. `sessions` and the queue's counts are as of the
- * last MASTER_COUNTS of each process. */
+/* To http, every few seconds: what the master knows. `sessions` and the queue's counts are as of
+ * the last MASTER_COUNTS of each process. */
 struct role_census {
     struct ipc_header header;
     uint64_t started_s; /* the house, since 1970 */
