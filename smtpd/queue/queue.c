@@ -273,7 +273,7 @@ static bool has_sessions(const struct queue *queue)
 static bool is_busy(const struct queue *queue)
 {
     return has_sessions(queue) || intake_is_busy(queue) || dispatch_is_busy(queue)
-           || settle_is_busy(&queue->settle) || queue->reports.bodies;
+           || settle_is_busy(&queue->settle) || queue->reports.bodies || removal_is_busy(queue);
 }
 
 /* Everything that was acknowledged is on disk all along: the checkpoint only makes the next start
@@ -292,6 +292,7 @@ static void stop(struct role *role)
 {
     struct queue *queue = role->state;
     queue->stop_by_ms = queue_now_ms() + STOP_MS;
+    spool_tick(&queue->spool, true);
     queue_wake(queue);
 }
 
@@ -354,6 +355,7 @@ static void end_turn(struct queue *queue)
         queue_wake(queue);
     if (queue_store_log_octets(queue->store) >= CHECKPOINT_OCTETS)
         start_checkpoint(queue);
+    removal_run(queue);
     set_due_timer(queue);
     end_if_stopped(queue);
 }
@@ -460,6 +462,7 @@ static void on_second(struct ev_loop *loop, ev_timer *watcher, int events)
         start_checkpoint(queue);
     look_at_space(queue);
     look_at_emptiness(queue);
+    spool_tick(&queue->spool, !queue->enough_space || queue->stop_by_ms != 0);
     settle_tick(queue);
     targets_tick(queue);
     dispatch_tick(queue);
@@ -498,6 +501,7 @@ static bool start(struct role *role, struct error *error)
     settle_init(queue);
     reports_init(&queue->reports);
     backup_init(queue);
+    removal_init(queue);
     if (!open_and_load(queue, error) || !flusher_start(role->loop, &queue->flusher, error))
         return false;
     start_turns(queue);

@@ -9,10 +9,10 @@
  *   deadlines  messages that wait for long
  *   admin      what `staffetta queue` asks for; backup: a copy of store and spool meanwhile
  *   queued     the messages in memory; schedule: what is due when, and in which order
- *   store, spool, record, bounce, heap: what these rest on
+ *   store, spool, record, removal, bounce, heap: what these rest on
  *
  * Every turn of the loop that had something to do ends with end_turn() in queue.c, in this order:
- * commit what came in, write outcomes, lend ids, start what is due.
+ * commit what came in, write outcomes, lend ids, start what is due, remove what is of no use.
  */
 #ifndef SMTPD_QUEUE_QUEUE_H
 #define SMTPD_QUEUE_QUEUE_H
@@ -28,6 +28,7 @@
 #include "smtpd/queue/dispatch_relay.h"
 #include "smtpd/queue/intake.h"
 #include "smtpd/queue/queued.h"
+#include "smtpd/queue/removal.h"
 #include "smtpd/queue/report.h"
 #include "smtpd/queue/report_body.h"
 #include "smtpd/queue/settle.h"
@@ -66,6 +67,7 @@ struct queue {
     struct reports reports;
     struct admin admin;
     struct backup backup;
+    struct removal removal;
 
     uint64_t own_id, own_ids; /* lent to ourselves, for reports: the next, how many are left */
     uint64_t last_request;

@@ -410,7 +410,6 @@ static void schedule_new(struct queue *queue, struct queued_message *message)
 
 static void apply_message(struct queue *queue, struct queued_message *message)
 {
-    struct error error;
     uint64_t id = message->id;
     bool ends = count_over(message) == message->recipient_count, in_spool = message->in_spool;
     struct queued_recipient *settling = message->settling;
@@ -422,8 +421,8 @@ static void apply_message(struct queue *queue, struct queued_message *message)
         DL_DELETE(settling, recipient);
         apply(queue, recipient);
     }
-    if (ends && in_spool && !spool_remove(&queue->spool, id, &error))
-        LOG(&queue->role->log, LOG_WARNING, "spool_not_removed", log_failure(&error));
+    if (ends && in_spool)
+        spool_remove(&queue->spool, id);
 }
 
 /* ---- the transaction ---- */

@@ -3,8 +3,8 @@
  *
  * Why a lease: a session that wrote the body might keep a descriptor or a mapping and change what
  * was accepted. F_SETLEASE with F_RDLCK is refused while any process has the file open for writing.
- * Once granted it is given back at once: the file's mode is 0400 and only the queue's directory
- * leads to it, so no new writer can come.
+ * Once granted it is given back at once: the file is the queue's and only the queue's directory leads
+ * to it, so no new writer can come.
  *
  * Why /proc/self/fd and not AT_EMPTY_PATH: that wants CAP_DAC_READ_SEARCH before Linux 6.10.
  */
@@ -20,13 +20,14 @@
 
 #include "common/fd.h"
 #include "smtpd/queue/queue_id.h"
+#include "smtpd/queue/spare_files.h"
 
 static const char directory_name[] = "spool";
 static const char unfinished[] = "new-"; /* followed by a number: a named file without a record */
 
 enum {
-    FILE_MODE = 0400,
-    KEPT_MAX = 64 << 20, /* octets of ids */
+    FILE_MODE = 0600,
+    IDS_MAX = 64 << 20, /* octets of ids */
 };
 
 /* ---- the directory ---- */
@@ -34,6 +35,8 @@ enum {
 void spool_prepare(struct spool *spool)
 {
     *spool = (struct spool){.directory_fd = -1};
+    buffer_init(&spool->kept, IDS_MAX);
+    buffer_init(&spool->doomed, IDS_MAX);
     spool->proc_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
     flush_batch_open(&spool->flushes);
 }
@@ -131,6 +134,8 @@ void spool_close(struct spool *spool)
     fd_discard(&spool->directory_fd);
     fd_discard(&spool->proc_fd);
     flush_batch_close(&spool->flushes);
+    buffer_clear(&spool->kept);
+    buffer_clear(&spool->doomed);
 }
 
 bool spool_set_aside(const char *target, struct error *error)
@@ -180,17 +185,38 @@ static bool create_named(struct spool *spool, struct spool_file *file, int *writ
     return false;
 }
 
+/* A file that was used before, as empty as a new one to whoever reads it. */
+static bool create_from_spare(struct spool *spool, struct spool_file *file, int *write_fd)
+{
+    struct spare_file spare;
+    if (!spare_files_take(&spool->spares, &spare))
+        return false;
+    queue_id_format(spare.id, file->name);
+    file->lent_octets = spare.octets;
+    file->read_fd = openat(spool->directory_fd, file->name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    *write_fd = openat(spool->directory_fd, file->name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    if (file->read_fd >= 0 && *write_fd >= 0 && spare_file_wipe(&spare, *write_fd))
+        return true;
+    fd_discard(write_fd);
+    spool_discard(spool, file);
+    return false;
+}
+
 bool spool_create(struct spool *spool, struct spool_file *file, int *write_fd, struct error *error)
 {
+    *file = (struct spool_file)SPOOL_FILE_NONE;
+    if (create_from_spare(spool, file, write_fd))
+        return true;
     *file = (struct spool_file)SPOOL_FILE_NONE;
     return spool->unnamed ? create_unnamed(spool, file, write_fd, error)
                           : create_named(spool, file, write_fd, error);
 }
 
-static bool has_size(int fd, uint64_t octets)
+/* -1: it is no file. */
+static int64_t size_of(int fd)
 {
     struct stat status;
-    return fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && (uint64_t)status.st_size == octets;
+    return fstat(fd, &status) == 0 && S_ISREG(status.st_mode) ? (int64_t)status.st_size : -1;
 }
 
 static bool copy_octets(int from_fd, int to_fd, uint64_t octets, struct error *error)
@@ -233,7 +259,9 @@ bool spool_seal(struct spool *spool, struct spool_file *file, uint64_t octets, s
             return error_errno(error, "lease on body");
         return error_set(error, ERROR_PEER, "body is still open for writing");
     }
-    if (!has_size(file->read_fd, octets))
+    /* One that was longer before has zeros behind the body. */
+    uint64_t expected = octets > file->lent_octets ? octets : file->lent_octets;
+    if (size_of(file->read_fd) != (int64_t)expected)
         return error_set(error, ERROR_PEER, "body has not the length that was announced");
     return true;
 }
@@ -244,7 +272,7 @@ bool spool_link(struct spool *spool, struct spool_file *file, uint64_t id, struc
     queue_id_format(id, name);
     /* Only for speed: what it says is said again by fsync. */
     sync_file_range(file->read_fd, 0, 0, SYNC_FILE_RANGE_WRITE);
-    int failed = spool->unnamed
+    int failed = file->name[0] == '\0'
                      ? linkat(spool->proc_fd, fd_name(file->read_fd, number), spool->directory_fd,
                               name, AT_SYMLINK_FOLLOW)
                      : renameat(spool->directory_fd, file->name, spool->directory_fd, name);
@@ -274,10 +302,20 @@ bool spool_flushed(const struct spool_file *file, struct error *error)
     return file->flush_code == 0 || error_errno(error, "flush body %s", file->name);
 }
 
+/* What cannot be removed is removed by the sweep of the next start. */
+static void remove_later(struct spool *spool, uint64_t id)
+{
+    buffer_append(&spool->doomed, slice_of(&id, sizeof(id)));
+    if (spool->doomed.failed)
+        spool_unlink(spool, id, NULL);
+}
+
 void spool_discard(struct spool *spool, struct spool_file *file)
 {
-    /* What cannot be removed now is removed by the sweep of the next start. */
-    if (file->name[0] != '\0')
+    uint64_t id;
+    if (queue_id_parse(slice_of_string(file->name), &id))
+        remove_later(spool, id);
+    else if (file->name[0] != '\0')
         remove_entry(spool, file->name, NULL);
     file->name[0] = '\0';
     fd_discard(&file->read_fd);
@@ -300,29 +338,66 @@ int spool_open_body(const struct spool *spool, uint64_t id, uint64_t octets, str
         error_errno(error, "open body %s", name);
         return -1;
     }
-    if (fd >= 0 && has_size(fd, octets))
+    if (fd >= 0 && size_of(fd) >= (int64_t)octets)
         return fd;
     error_set(error, ERROR_PERMANENT, "body %s is %s", name,
-              fd < 0 ? "missing" : "of another length than recorded");
+              fd < 0 ? "missing" : "shorter than recorded");
     fd_discard(&fd);
     return -1;
 }
 
-bool spool_remove(struct spool *spool, uint64_t id, struct error *error)
+/* True if the file is to be used again. */
+static bool spare(struct spool *spool, uint64_t id)
 {
     char name[QUEUE_ID_SIZE];
-    if (!spool->keeps)
-        return remove_entry(spool, queue_id_format(id, name), error);
-    buffer_append(&spool->kept, slice_of(&id, sizeof(id)));
-    return true;
+    if (!spool->leases || !spare_files_wanted(&spool->spares))
+        return false;
+    int fd =
+        openat(spool->directory_fd, queue_id_format(id, name), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    bool kept = fd >= 0 && spare_files_keep(&spool->spares, id, fd);
+    fd_discard(&fd);
+    return kept;
+}
+
+void spool_remove(struct spool *spool, uint64_t id)
+{
+    if (spool->keeps)
+        buffer_append(&spool->kept, slice_of(&id, sizeof(id)));
+    else if (!spare(spool, id))
+        remove_later(spool, id);
+}
+
+size_t spool_take_doomed(struct spool *spool, uint64_t *ids, size_t most)
+{
+    size_t count = spool->doomed.len / sizeof(ids[0]);
+    if (count > most)
+        count = most;
+    if (count > 0)
+        memcpy(ids, spool->doomed.ptr, count * sizeof(ids[0]));
+    buffer_consume(&spool->doomed, count * sizeof(ids[0]));
+    if (spool->doomed.len == 0)
+        buffer_clear(&spool->doomed);
+    return count;
+}
+
+bool spool_unlink(const struct spool *spool, uint64_t id, struct error *error)
+{
+    char name[QUEUE_ID_SIZE];
+    return remove_entry(spool, queue_id_format(id, name), error);
+}
+
+void spool_tick(struct spool *spool, bool scarce)
+{
+    uint64_t id;
+    spare_files_tick(&spool->spares);
+    while (spare_files_drop(&spool->spares, scarce, &id))
+        remove_later(spool, id);
 }
 
 /* ---- copies ---- */
 
 void spool_keep(struct spool *spool)
 {
-    if (!spool->keeps)
-        buffer_init(&spool->kept, KEPT_MAX);
     spool->keeps = true;
 }
 
@@ -332,7 +407,7 @@ void spool_let_go(struct spool *spool)
     spool->keeps = false;
     for (size_t at = 0; at + sizeof(id) <= spool->kept.len; at += sizeof(id)) {
         memcpy(&id, spool->kept.ptr + at, sizeof(id));
-        spool_remove(spool, id, NULL);
+        spool_remove(spool, id);
     }
     buffer_clear(&spool->kept);
 }

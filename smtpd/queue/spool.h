@@ -2,7 +2,8 @@
  * Bodies too long for the database, one file each, below `spool` in the queue's directory. The
  * queue only; functions marked (second thread) may run there, all others on the loop.
  *
- *   spool_create      an unlinked file (O_TMPFILE); a session gets the writable descriptor
+ *   spool_create      an unlinked file (O_TMPFILE), or one of an earlier body, wiped; a session gets
+ *                     the writable descriptor
  *   spool_seal        nobody can write to it any more: the kernel grants a read lease
  *   spool_link        it has its name, and its octets are on their way (second thread)
  *   spool_flush_file  it is flushed with the next spool_flush          (second thread)
@@ -10,9 +11,12 @@
  *   spool_flushed     was this one's flush good?                       (second thread)
  *      ...the record is committed, the message acknowledged...
  *   spool_open_body   for each delivery
- *   spool_remove      once the record is gone
+ *   spool_remove      once the record is gone: the file is kept for another body (spare_files.h),
+ *                     or doomed
+ *   spool_unlink      what is doomed is removed                         (second thread)
  *
  * A crash leaves either nothing, or a name without a record: spool_sweep removes those at start.
+ * A spare file has the name of its last body until it gets the next one.
  */
 #ifndef SMTPD_QUEUE_SPOOL_H
 #define SMTPD_QUEUE_SPOOL_H
@@ -21,6 +25,7 @@
 #include "common/error.h"
 #include "common/flush_batch.h"
 #include "common/slice.h"
+#include "smtpd/queue/spare_files.h"
 
 struct spool {
     int directory_fd;           /* -1: not open */
@@ -30,15 +35,18 @@ struct spool {
     uint64_t created;           /* numbers of named files */
     bool keeps;                 /* see spool_keep */
     struct buffer kept;         /* ids of bodies to be removed then */
+    struct buffer doomed;       /* ids of bodies to be removed by the second thread */
+    struct spare_files spares;
     struct flush_batch flushes; /* the second thread's */
 };
 
 /* A body that has no record yet. */
 struct spool_file {
     int read_fd;    /* -1: none */
-    char name[32];  /* where it has a name already: its own of a named file, or the id's once
-                       linked; else empty */
-    int flush_code; /* errno of its flush; 0 beforehand and if it was good */
+    char name[32];  /* where it has a name already: its own of a named file, that of its last body,
+                       or the id's once linked; else empty */
+    uint64_t lent_octets; /* its size when it was lent: 0 but for one that was used before */
+    int flush_code;       /* errno of its flush; 0 beforehand and if it was good */
 };
 
 #define SPOOL_FILE_NONE                                                                            \
@@ -59,7 +67,8 @@ void spool_close(struct spool *spool); /* may run twice */
  * the bodies belong to the database that was set aside there. No spool is no failure. */
 bool spool_set_aside(const char *target, struct error *error);
 
-/* An empty file: *write_fd to be given away and closed, file->read_fd kept. */
+/* A file with nothing but zeros in it, if anything: *write_fd to be given away and closed,
+ * file->read_fd kept. */
 bool spool_create(struct spool *spool, struct spool_file *file, int *write_fd, struct error *error);
 
 /* From now on nobody can change it. ERROR_PEER: somebody still holds it open for writing, or it has
@@ -80,18 +89,27 @@ bool spool_flush(struct spool *spool, struct error *error);
  * write. (second thread) */
 bool spool_flushed(const struct spool_file *file, struct error *error);
 
-/* Closes; removes the name where it has one. May run twice. */
+/* Closes; a name that it has is doomed. May run twice. */
 void spool_discard(struct spool *spool, struct spool_file *file);
 
 /* Closes; the name stays: its record is committed. */
 void spool_release(struct spool_file *file);
 
 /* The body of that id, read-only; -1 on failure. ERROR_PERMANENT: it is not there, or has not that
- * many octets. */
+ * many octets. Whatever it has behind them is nothing: zeros of an earlier, longer body. */
 int spool_open_body(const struct spool *spool, uint64_t id, uint64_t octets, struct error *error);
 
-/* That it is not there is no failure. */
-bool spool_remove(struct spool *spool, uint64_t id, struct error *error);
+/* No record of it is on disk any more. */
+void spool_remove(struct spool *spool, uint64_t id);
+
+/* What is to be removed, oldest first, at most `most`; how many. Theirs from then on. */
+size_t spool_take_doomed(struct spool *spool, uint64_t *ids, size_t most);
+
+/* That it is not there is no failure. (second thread) */
+bool spool_unlink(const struct spool *spool, uint64_t id, struct error *error);
+
+/* Once a second: files that are spared for nothing are doomed; all of them if room is `scarce`. */
+void spool_tick(struct spool *spool, bool scarce);
 
 /* From now on what is to be removed stays, so that a copy of the database finds its bodies; until
  * spool_let_go(), which removes it. What it cannot remove, or found no memory for, the next start

@@ -1,5 +1,7 @@
 /* Promises of smtpd/queue/spool.h: a body that a writer can still reach is not taken, one that was
- * linked is there, one without a record goes. Both with unnamed and with named files. */
+ * linked is there, one without a record goes. Both with unnamed and with named files. And of
+ * smtpd/queue/spare_files.h: a file is used again only if nobody else has it, and nothing of the
+ * last body is in it. */
 #include "tests/unit/test.h"
 
 #include <dirent.h>
@@ -77,6 +79,16 @@ static int count_entries(void)
     return count - 2;
 }
 
+/* What the second thread does. */
+static void remove_doomed(struct fixture *fixture)
+{
+    uint64_t ids[3];
+    size_t count;
+    while ((count = spool_take_doomed(&fixture->spool, ids, 3)) > 0)
+        for (size_t i = 0; i < count; i++)
+            assert_true(spool_unlink(&fixture->spool, ids[i], NULL));
+}
+
 static const uint64_t id = UINT64_C(0x0010000000000042);
 
 static struct spool_file write_body(struct fixture *fixture, struct slice body, int *write_fd)
@@ -111,8 +123,9 @@ static void a_body_is_sealed_linked_and_read(void **state)
     close(fd);
     assert_int_equal(spool_open_body(&fixture->spool, id, 5, &error), -1);
     assert_int_equal(error.kind, ERROR_PERMANENT);
-    assert_true(spool_remove(&fixture->spool, id, NULL));
-    assert_true(spool_remove(&fixture->spool, id, NULL));
+    spool_remove(&fixture->spool, id);
+    spool_remove(&fixture->spool, id);
+    remove_doomed(fixture);
     assert_int_equal(spool_open_body(&fixture->spool, id, 4, &error), -1);
     assert_int_equal(error.kind, ERROR_PERMANENT);
 }
@@ -130,7 +143,158 @@ static void a_discarded_body_leaves_nothing(void **state)
     assert_true(spool_link(&fixture->spool, &file, id, NULL));
     spool_discard(&fixture->spool, &file);
     spool_discard(&fixture->spool, &file);
+    remove_doomed(fixture);
     assert_int_equal(count_entries(), 0);
+}
+
+/* ---- spare files ---- */
+
+/* As under load: whatever is removed is worth keeping. */
+static void ask_often(struct fixture *fixture)
+{
+    struct spare_file none;
+    for (int i = 0; i <= SPARE_FILES_FEW; i++)
+        assert_false(spare_files_take(&fixture->spool.spares, &none));
+}
+
+/* A body under that id, not flushed. Its inode's number. */
+static ino_t keep_body(struct fixture *fixture, uint64_t of, struct slice body)
+{
+    int write_fd;
+    struct stat status;
+    struct spool_file file = write_body(fixture, body, &write_fd);
+    close(write_fd);
+    assert_true(spool_seal(&fixture->spool, &file, body.len, NULL));
+    assert_true(spool_link(&fixture->spool, &file, of, NULL));
+    assert_int_equal(fstat(file.read_fd, &status), 0);
+    spool_release(&file);
+    return status.st_ino;
+}
+
+static void assert_body_is(struct fixture *fixture, uint64_t of, struct slice body)
+{
+    char octets[32];
+    size_t got;
+    assert_in_range(body.len, 0, sizeof(octets));
+    int fd = spool_open_body(&fixture->spool, of, body.len, NULL);
+    assert_true(fd >= 0);
+    assert_true(fd_pread_full(fd, octets, body.len, 0, &got, NULL));
+    assert_true(slice_equal(slice_of(octets, got), body));
+    close(fd);
+}
+
+static void a_file_is_used_again(void **state)
+{
+    struct fixture *fixture = *state;
+    ask_often(fixture);
+    ino_t inode = keep_body(fixture, id, SLICE("a secret"));
+    spool_remove(&fixture->spool, id);
+    assert_int_equal(keep_body(fixture, id + 1, SLICE("body")), inode); /* shorter */
+    assert_int_equal(count_entries(), 1);
+    assert_body_is(fixture, id + 1, SLICE("body"));
+    assert_body_is(fixture, id + 1, SLICE("body\0\0\0\0"));
+    assert_int_equal(spool_open_body(&fixture->spool, id, 4, NULL), -1);
+    spool_remove(&fixture->spool, id + 1);
+    assert_int_equal(keep_body(fixture, id + 2, SLICE("a longer one")), inode);
+    assert_body_is(fixture, id + 2, SLICE("a longer one"));
+}
+
+static void what_is_lent_again_is_wiped(void **state)
+{
+    struct fixture *fixture = *state;
+    struct spool_file file;
+    int write_fd;
+    char octets[16];
+    size_t got;
+    ask_often(fixture);
+    keep_body(fixture, id, SLICE("a secret"));
+    spool_remove(&fixture->spool, id);
+    assert_true(spool_create(&fixture->spool, &file, &write_fd, NULL));
+    assert_true(fd_pread_full(write_fd, octets, sizeof(octets), 0, &got, NULL));
+    assert_true(slice_equal(slice_of(octets, got), SLICE("\0\0\0\0\0\0\0\0")));
+
+    /* Its writer may not make it shorter than it came, and is proved away like any other. */
+    assert_true(fd_pwrite_all(write_fd, SLICE("body"), 0, NULL));
+    struct error error = {0};
+    assert_false(spool_seal(&fixture->spool, &file, 4, &error));
+    assert_int_equal(error.kind, ERROR_PEER);
+    assert_int_equal(ftruncate(write_fd, 4), 0);
+    close(write_fd);
+    assert_false(spool_seal(&fixture->spool, &file, 4, &error));
+    assert_int_equal(error.kind, ERROR_PEER);
+    spool_discard(&fixture->spool, &file);
+    remove_doomed(fixture);
+    assert_int_equal(count_entries(), 0);
+}
+
+static void assert_not_spared(struct fixture *fixture)
+{
+    spool_remove(&fixture->spool, id);
+    assert_int_equal(fixture->spool.spares.count, 0);
+    remove_doomed(fixture);
+    assert_int_equal(count_entries(), 0);
+}
+
+static void what_somebody_can_still_read_is_not_used_again(void **state)
+{
+    struct fixture *fixture = *state;
+    ask_often(fixture);
+    keep_body(fixture, id, SLICE("body"));
+    int fd = spool_open_body(&fixture->spool, id, 4, NULL);
+    void *mapping = mmap(NULL, 4, PROT_READ, MAP_SHARED, fd, 0);
+    assert_true(mapping != MAP_FAILED);
+    close(fd);
+    assert_not_spared(fixture);
+    assert_int_equal(munmap(mapping, 4), 0);
+
+    keep_body(fixture, id, SLICE("body"));
+    fd = spool_open_body(&fixture->spool, id, 4, NULL);
+    assert_not_spared(fixture);
+    close(fd);
+}
+
+static void what_is_in_a_backup_is_not_used_again(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_int_equal(mkdir("copy", 0700), 0);
+    int copy_fd = open("copy", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    ask_often(fixture);
+    keep_body(fixture, id, SLICE("body"));
+    assert_true(spool_link_all(&fixture->spool, copy_fd, NULL));
+    close(copy_fd);
+    assert_not_spared(fixture);
+}
+
+static void spare_files_go_when_nobody_asks(void **state)
+{
+    struct fixture *fixture = *state;
+    keep_body(fixture, id, SLICE("body"));
+    assert_not_spared(fixture); /* few asked */
+
+    for (int round = 0; round < 2; round++) {
+        ask_often(fixture);
+        keep_body(fixture, id, SLICE("body"));
+        spool_remove(&fixture->spool, id);
+        spool_tick(&fixture->spool, false);
+        assert_int_equal(fixture->spool.spares.count, 1);
+        spool_tick(&fixture->spool, round == 1); /* the second time since there is no room */
+        if (round == 0)
+            spool_tick(&fixture->spool, false);
+        assert_int_equal(fixture->spool.spares.count, 0);
+        remove_doomed(fixture);
+        assert_int_equal(count_entries(), 0);
+    }
+}
+
+static void a_long_file_is_not_kept(void **state)
+{
+    struct fixture *fixture = *state;
+    ask_often(fixture);
+    keep_body(fixture, id, SLICE("body"));
+    char path[32], text[QUEUE_ID_SIZE];
+    snprintf(path, sizeof(path), "spool/%s", queue_id_format(id, text));
+    assert_int_equal(truncate(path, SPARE_FILE_OCTETS_MAX + 1), 0);
+    assert_not_spared(fixture);
 }
 
 static void who_can_still_write_is_refused(void **state)
@@ -299,6 +463,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_body_is_sealed_linked_and_read, set_up_named, tear_down),
         cmocka_unit_test_setup_teardown(a_discarded_body_leaves_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_discarded_body_leaves_nothing, set_up_named, tear_down),
+        cmocka_unit_test_setup_teardown(a_file_is_used_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_file_is_used_again, set_up_named, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_lent_again_is_wiped, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_somebody_can_still_read_is_not_used_again, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(what_is_in_a_backup_is_not_used_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(spare_files_go_when_nobody_asks, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_long_file_is_not_kept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(who_can_still_write_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(who_can_still_write_is_refused, set_up_named, tear_down),
         cmocka_unit_test_setup_teardown(another_length_is_refused, set_up, tear_down),
