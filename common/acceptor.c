@@ -14,7 +14,7 @@
 #include "common/turn.h"
 
 enum {
-    BURST = 16,       /* connections of one listener in one turn; then others have theirs */
+    BURST_MAX = 16,   /* connections of one listener in one turn; then others have theirs */
     SILENT_MS = 1000, /* a stranger who says nothing for so long makes room for another */
 
     REFUSED_LINE_MS = 1000, /* at most one line about refused connections in this time */
@@ -30,6 +30,7 @@ struct acceptor_listener {
     struct acceptor *acceptor;
     const struct config_listen *listen;
     int fd;
+    unsigned burst; /* accepted at once: twice as many as last time, while more are there */
     ev_io readable;
 };
 
@@ -132,9 +133,14 @@ static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
     (void)loop;
     (void)events;
     struct acceptor_listener *listener = watcher->data;
-    for (int i = 0; i < BURST && ev_is_active(watcher); i++)
-        if (!accept_one(listener))
+    for (unsigned i = 0; i < listener->burst && ev_is_active(watcher); i++) {
+        if (!accept_one(listener)) {
+            listener->burst = 1;
             return;
+        }
+    }
+    if (listener->burst < BURST_MAX)
+        listener->burst *= 2;
 }
 
 static bool add_listener(struct acceptor *acceptor, size_t section, int fd, struct error *error)
@@ -147,6 +153,7 @@ static bool add_listener(struct acceptor *acceptor, size_t section, int fd, stru
     listener->acceptor = acceptor;
     listener->listen = &acceptor->role->config.listens[section];
     listener->fd = fd;
+    listener->burst = 1;
     LL_PREPEND(acceptor->listeners, listener);
     /* Replies are written whole; none should wait for the acknowledgement of the one before. What
      * is accepted inherits it. */

@@ -300,7 +300,8 @@ static void end_output(struct stream *stream)
     if (!stream->ending || stream->output || stream->output_ended || stream->handshaking)
         return;
     stream->output_ended = true;
-    stream->transport->end_output(stream);
+    if (!stream->finishing || stream->linger_ms > 0 || stream->transport != &plain_transport)
+        stream->transport->end_output(stream); /* else close(2) does it */
 }
 
 /* After stream_finish: all is written, and then the input has ended or the patience. */
@@ -313,6 +314,8 @@ static bool is_finished(struct stream *stream)
         return true;
     if (stream->output)
         return false;
+    if (stream->linger_ms == 0)
+        return true;
     if (stream->linger_until == 0) {
         stream->linger_until = now + stream->linger_ms;
         stream_arm_timer(stream, stream->linger_until);

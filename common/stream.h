@@ -233,8 +233,9 @@ void stream_set_deadline_ms(struct stream *stream, unsigned milliseconds);
 
 /* The last word is written: sends what waits, ends the output, discards what still comes until the
  * peer ends too or linger_ms have passed (or its answer to our last words would be a reset that
- * destroys them), then on_closed(NULL). No other handler is called any more. A deadline set after
- * this call cuts all of it short. */
+ * destroys them), then on_closed(NULL). With 0, for a peer that has said its last word too, it is
+ * closed at once when all is sent. No other handler is called any more. A deadline set after this
+ * call cuts all of it short. */
 void stream_finish(struct stream *stream, unsigned linger_ms);
 
 /* The last word is written, and nobody waits until it is read: one try to send what waits, then as

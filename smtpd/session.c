@@ -79,7 +79,8 @@ void session_reply(struct session *session, struct smtp_reply reply)
     stream_write(&session->stream, buffer_slice(out));
 }
 
-void session_close(struct session *session, struct smtp_reply reply, const char *reason)
+static void close_after(struct session *session, struct smtp_reply reply, const char *reason,
+                        unsigned linger_ms)
 {
     if (session->state == SESSION_CLOSING)
         return;
@@ -95,7 +96,12 @@ void session_close(struct session *session, struct smtp_reply reply, const char 
     if (reply.code != 0)
         session_reply(session, reply);
     session_enter(session, SESSION_CLOSING);
-    stream_finish(&session->stream, SESSION_LINGER_MS);
+    stream_finish(&session->stream, linger_ms);
+}
+
+void session_close(struct session *session, struct smtp_reply reply, const char *reason)
+{
+    close_after(session, reply, reason, SESSION_LINGER_MS);
 }
 
 void session_break(struct session *session, const char *reason)
@@ -387,7 +393,9 @@ static void on_http(struct session *session, struct smtp_command *command)
 static void on_quit(struct session *session, struct smtp_command *command)
 {
     (void)command;
-    session_close(session, SMTP_REPLY(221, "2.0.0", "Bye"), "quit");
+    /* Nothing comes behind QUIT that could make a reset of our reply, but TLS has its own end. */
+    bool at_once = !session->secured && stream_input(&session->stream).len == 0;
+    close_after(session, SMTP_REPLY(221, "2.0.0", "Bye"), "quit", at_once ? 0 : SESSION_LINGER_MS);
 }
 
 /* --- The table -------------------------------------------------------------------------------- */

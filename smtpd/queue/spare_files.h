@@ -1,7 +1,7 @@
 /*
  * Files of the spool whose body is gone, to be overwritten by the next ones. Removing a file and
- * making another waits for some disks, and costs a file system without journal a third of the CPU of
- * a long message; overwriting blocks that are there costs neither.
+ * making another waits for some disks, and is a third of the CPU of a long message on a file system
+ * without journal; overwriting blocks that are there costs neither.
  *
  * A spare file is nobody's but ours: the kernel grants a write lease only where no other descriptor
  * or mapping of it is left in any process, and it has one name, so it is in no backup. It is wiped

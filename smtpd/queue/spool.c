@@ -3,8 +3,8 @@
  *
  * Why a lease: a session that wrote the body might keep a descriptor or a mapping and change what
  * was accepted. F_SETLEASE with F_RDLCK is refused while any process has the file open for writing.
- * Once granted it is given back at once: the file is the queue's and only the queue's directory leads
- * to it, so no new writer can come.
+ * Once granted it is given back at once: the file is the queue's and only the queue's directory
+ * leads to it, so no new writer can come.
  *
  * Why /proc/self/fd and not AT_EMPTY_PATH: that wants CAP_DAC_READ_SEARCH before Linux 6.10.
  */

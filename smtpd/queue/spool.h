@@ -2,8 +2,7 @@
  * Bodies too long for the database, one file each, below `spool` in the queue's directory. The
  * queue only; functions marked (second thread) may run there, all others on the loop.
  *
- *   spool_create      an unlinked file (O_TMPFILE), or one of an earlier body, wiped; a session gets
- *                     the writable descriptor
+ *   spool_create      an unlinked file (O_TMPFILE), or one of an earlier body, wiped
  *   spool_seal        nobody can write to it any more: the kernel grants a read lease
  *   spool_link        it has its name, and its octets are on their way (second thread)
  *   spool_flush_file  it is flushed with the next spool_flush          (second thread)
@@ -11,8 +10,7 @@
  *   spool_flushed     was this one's flush good?                       (second thread)
  *      ...the record is committed, the message acknowledged...
  *   spool_open_body   for each delivery
- *   spool_remove      once the record is gone: the file is kept for another body (spare_files.h),
- *                     or doomed
+ *   spool_remove      once the record is gone: kept for another body (spare_files.h), or doomed
  *   spool_unlink      what is doomed is removed                         (second thread)
  *
  * A crash leaves either nothing, or a name without a record: spool_sweep removes those at start.
@@ -28,23 +26,23 @@
 #include "smtpd/queue/spare_files.h"
 
 struct spool {
-    int directory_fd;           /* -1: not open */
-    int proc_fd;                /* /proc/self/fd, from outside the chroot; -1: there is none */
-    bool unnamed;               /* the file system has O_TMPFILE and we have proc_fd to link by */
-    bool leases;                /* it has leases; else the octets are copied */
-    uint64_t created;           /* numbers of named files */
-    bool keeps;                 /* see spool_keep */
-    struct buffer kept;         /* ids of bodies to be removed then */
-    struct buffer doomed;       /* ids of bodies to be removed by the second thread */
+    int directory_fd;     /* -1: not open */
+    int proc_fd;          /* /proc/self/fd, from outside the chroot; -1: there is none */
+    bool unnamed;         /* the file system has O_TMPFILE and we have proc_fd to link by */
+    bool leases;          /* it has leases; else the octets are copied */
+    uint64_t created;     /* numbers of named files */
+    bool keeps;           /* see spool_keep */
+    struct buffer kept;   /* ids of bodies to be removed then */
+    struct buffer doomed; /* ids of bodies to be removed by the second thread */
     struct spare_files spares;
     struct flush_batch flushes; /* the second thread's */
 };
 
 /* A body that has no record yet. */
 struct spool_file {
-    int read_fd;    /* -1: none */
-    char name[32];  /* where it has a name already: its own of a named file, that of its last body,
-                       or the id's once linked; else empty */
+    int read_fd;   /* -1: none */
+    char name[32]; /* where it has a name already: its own of a named file, that of its last body,
+                      or the id's once linked; else empty */
     uint64_t lent_octets; /* its size when it was lent: 0 but for one that was used before */
     int flush_code;       /* errno of its flush; 0 beforehand and if it was good */
 };

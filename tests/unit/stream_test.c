@@ -310,6 +310,38 @@ static void finish_sends_all_and_waits_for_the_peer(void **state)
     assert_int_equal(fixture->inputs, 0);
 }
 
+static void finish_without_patience_ends_with_the_last_octet(void **state)
+{
+    struct fixture *fixture = *state;
+    stream_write(&fixture->stream, SLICE("221 bye\r\n"));
+    stream_finish(&fixture->stream, 0);
+    turns(fixture, 1);
+    assert_int_equal(fixture->closed, 1);
+    assert_int_equal(fixture->why.kind, ERROR_NONE);
+    char got[100];
+    assert_int_equal(read(fixture->peer, got, sizeof(got)), 9);
+    assert_int_equal(read(fixture->peer, got, sizeof(got)), 0);
+}
+
+static void finish_without_patience_sends_all(void **state)
+{
+    struct fixture *fixture = *state;
+    static uint8_t block[900000];
+    stream_write(&fixture->stream, slice_of(block, sizeof(block)));
+    stream_finish(&fixture->stream, 0);
+    size_t read_octets = 0;
+    ssize_t got;
+    turns(fixture, 1);
+    assert_int_equal(fixture->closed, 0);
+    while ((got = read(fixture->peer, block, sizeof(block))) > 0) {
+        read_octets += (size_t)got;
+        turns(fixture, 3);
+    }
+    assert_int_equal(got, 0);
+    assert_int_equal(read_octets, sizeof(block));
+    assert_int_equal(fixture->closed, 1);
+}
+
 static void finish_has_patience_only_so_long(void **state)
 {
     struct fixture *fixture = *state;
@@ -529,6 +561,8 @@ int main(void)
         with_stream(a_stalled_peer_is_lost),
         with_stream(deadlines_move_and_fire_once),
         with_stream(finish_sends_all_and_waits_for_the_peer),
+        with_stream(finish_without_patience_ends_with_the_last_octet),
+        with_stream(finish_without_patience_sends_all),
         with_stream(finish_has_patience_only_so_long),
         with_stream(a_deadline_cuts_the_end_short),
         with_stream(streams_carry_both_ways_in_bounds),
