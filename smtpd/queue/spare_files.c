@@ -21,10 +21,10 @@ bool spare_files_wanted(const struct spare_files *spares)
     return spares->count < room(spares);
 }
 
+/* The lease goes with the descriptor. */
 static bool is_ours_alone(int fd, const struct stat *status)
 {
-    return S_ISREG(status->st_mode) && status->st_nlink == 1 && fcntl(fd, F_SETLEASE, F_WRLCK) == 0
-           && fcntl(fd, F_SETLEASE, F_UNLCK) == 0;
+    return S_ISREG(status->st_mode) && status->st_nlink == 1 && fcntl(fd, F_SETLEASE, F_WRLCK) == 0;
 }
 
 bool spare_files_keep(struct spare_files *spares, uint64_t id, int fd)

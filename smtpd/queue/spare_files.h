@@ -40,7 +40,8 @@ struct spare_files {
 /* Before opening one that could be kept. */
 bool spare_files_wanted(const struct spare_files *spares);
 
-/* False: it is not fit for it. `fd` is the only descriptor that the caller has of it. */
+/* False: it is not fit for it. `fd` is the only descriptor that the caller has of it, and closed
+ * next. */
 bool spare_files_keep(struct spare_files *spares, uint64_t id, int fd);
 
 /* One to be used again, in any case a question that was asked. False: there is none. */
