@@ -195,23 +195,31 @@ static uint32_t submit_flags(const struct session *session)
            | (transaction->ret == SMTP_RET_HDRS ? QUEUE_RET_HDRS : 0U);
 }
 
-static bool send_recipients(struct session *session)
+static struct queue_recipient record_of(const struct transaction *transaction,
+                                        const struct recipient *recipient)
+{
+    return (struct queue_recipient){
+        .header = {.type = QUEUE_RECIPIENT, .request = transaction->request},
+        .account_octets = (uint16_t)recipient->account.len,
+        .address_octets = (uint16_t)recipient->address.len,
+        .orcpt_octets = (uint16_t)recipient->orcpt.len,
+        .notify = (uint16_t)recipient->notify,
+        .permit = recipient->permit,
+        .flags = recipient->forwarded ? QUEUE_FORWARDED : 0U,
+    };
+}
+
+/* All but the last one, which goes with the message: most have no other. */
+static bool send_recipients(struct session *session, const struct recipient **last)
 {
     const struct transaction *transaction = session->transaction;
     struct role_peer *queue = role_find_peer(session->server->role, ROLE_QUEUE);
     if (!queue)
         return false;
-    for (const struct recipient *each = transaction->recipients; each; each = each->next) {
+    const struct recipient *each = transaction->recipients;
+    for (; each->next; each = each->next) {
         const struct slice tail[] = {each->account, each->address, each->orcpt};
-        struct queue_recipient record = {
-            .header = {.type = QUEUE_RECIPIENT, .request = transaction->request},
-            .account_octets = (uint16_t)each->account.len,
-            .address_octets = (uint16_t)each->address.len,
-            .orcpt_octets = (uint16_t)each->orcpt.len,
-            .notify = (uint16_t)each->notify,
-            .permit = each->permit,
-            .flags = each->forwarded ? QUEUE_FORWARDED : 0U,
-        };
+        struct queue_recipient record = record_of(transaction, each);
         const struct ipc_message message = {.head = &record.header,
                                             .head_octets = sizeof(record),
                                             .tail = tail,
@@ -219,13 +227,19 @@ static bool send_recipients(struct session *session)
         if (!ipc_send(&queue->channel, &message, NULL))
             return false;
     }
+    *last = each;
     return true;
 }
 
-static bool send_submit(struct session *session)
+static bool send_submit(struct session *session, const struct recipient *last)
 {
     const struct transaction *transaction = session->transaction;
+    const struct queue_recipient recipient = record_of(transaction, last);
     const struct slice tail[] = {
+        slice_of(&recipient, sizeof(recipient)),
+        last->account,
+        last->address,
+        last->orcpt,
         transaction->reverse_path,
         transaction->envid,
         buffer_slice(&session->account),
@@ -241,11 +255,13 @@ static bool send_submit(struct session *session)
         .token = session->token,
         .recipients = transaction->recipient_count,
         .flags = submit_flags(session),
-        .reverse_path_octets = (uint16_t)tail[0].len,
-        .envid_octets = (uint16_t)tail[1].len,
-        .account_octets = (uint16_t)tail[2].len,
-        .cuts = (uint16_t)(tail[4].len / sizeof(struct filter_cut)),
-        .prefix_octets = (uint32_t)tail[3].len,
+        .reverse_path_octets = (uint16_t)transaction->reverse_path.len,
+        .envid_octets = (uint16_t)transaction->envid.len,
+        .account_octets = (uint16_t)session->account.len,
+        .cuts = (uint16_t)(transaction->cuts.len / sizeof(struct filter_cut)),
+        .prefix_octets = (uint32_t)transaction->prefix.len,
+        .recipient_octets =
+            (uint32_t)(sizeof(recipient) + last->account.len + last->address.len + last->orcpt.len),
         .body_octets = transaction->octets,
         .deliver_by = transaction->deliver_by,
         .hold_until = transaction->hold_until,
@@ -264,7 +280,8 @@ static void hand_to_queue(struct session *session)
     struct transaction *transaction = session->transaction;
     if (transaction->request == 0)
         transaction->request = session_new_request(session);
-    if (send_recipients(session) && send_submit(session))
+    const struct recipient *last;
+    if (send_recipients(session, &last) && send_submit(session, last))
         transaction->request = 0; /* queue has it: nothing to forget */
     else
         session_end_message(session,

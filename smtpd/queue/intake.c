@@ -253,6 +253,13 @@ static bool forgive_lost_record(struct intake_peer *peer, const struct error *er
     return true;
 }
 
+static void take_recipient(struct submission *submission, const struct recipient_texts *texts)
+{
+    submission->records++;
+    if (!submission->no_room && !keep_recipient(submission, texts))
+        submission->no_room = true;
+}
+
 static bool on_recipient(void *owner, struct ipc_packet *packet, struct error *error)
 {
     struct role_peer *role_peer = owner;
@@ -262,9 +269,7 @@ static bool on_recipient(void *owner, struct ipc_packet *packet, struct error *e
     struct submission *submission = request_of(role_peer->data, packet, error);
     if (!submission)
         return forgive_lost_record(role_peer->data, error);
-    submission->records++;
-    if (!submission->no_room && !keep_recipient(submission, &texts))
-        submission->no_room = true;
+    take_recipient(submission, &texts);
     return true;
 }
 
@@ -618,9 +623,11 @@ static bool use_id(struct intake_peer *peer, uint64_t id, struct error *error)
 }
 
 /* What was said before fits what is said now. */
-static bool fits_what_came_before(const struct submission *submission,
-                                  const struct submitted *submitted, struct error *error)
+static bool fits_what_came_before(struct submission *submission, const struct submitted *submitted,
+                                  struct error *error)
 {
+    if (submitted->has_last)
+        take_recipient(submission, &submitted->last);
     if (submitted->recipients != submission->records && submission->peer->lost_records)
         return error_memory(error);
     if (submitted->recipients != submission->records)

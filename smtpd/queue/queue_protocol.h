@@ -6,7 +6,7 @@
  *      ── QUEUE_MORE_IDS ──────────────────>     few are left
  *      ── QUEUE_SPOOL ─────────────────────>     only for a body of more than 64 KiB
  *      <─ QUEUE_SPOOLED (descriptor) ───────
- *      ── QUEUE_RECIPIENT, one a target ──>      buffered under `request`
+ *      ── QUEUE_RECIPIENT, one a target ──>      buffered under `request`; all but the last
  *      ── QUEUE_SUBMIT ────────────────────>
  *      <─ QUEUE_COMMITTED / QUEUE_REFUSED ──     committed: on disk, and 250 may be said
  *      ── QUEUE_FORGET ────────────────────>     instead of SUBMIT: the transaction is off
@@ -92,22 +92,24 @@ enum queue_submit_flags {
     QUEUE_TLS_OPTIONAL = 512, /* TLS-Required: No, RFC 8689 3: policies are as if not there */
 };
 
-/* Reverse-path (empty: null), envid, account, prefix, cuts (structs), then the body unless
+/* The last recipient as a QUEUE_RECIPIENT has it (its header does not matter), unless all came
+ * before; reverse-path (empty: null), envid, account, prefix, cuts (structs), then the body unless
  * QUEUE_IN_SPOOL. */
 struct queue_submit {
     struct ipc_header header;
     uint64_t id; /* one of those lent */
     uint64_t session;
-    int64_t arrival;     /* seconds since 1970, as in Received */
-    struct token token;  /* with QUEUE_SUBMITTED */
-    uint32_t recipients; /* QUEUE_RECIPIENT records before this one, at least 1 */
+    int64_t arrival;    /* seconds since 1970, as in Received */
+    struct token token; /* with QUEUE_SUBMITTED */
+    uint32_t
+        recipients; /* QUEUE_RECIPIENT records before this one, and the one in it: at least 1 */
     uint32_t flags;
     uint16_t reverse_path_octets;
     uint16_t envid_octets;
     uint16_t account_octets;
     uint16_t cuts;
     uint32_t prefix_octets;
-    uint32_t reserved;
+    uint32_t recipient_octets; /* 0: none is in it */
     uint64_t body_octets;
     int64_t deliver_by; /* seconds since 1970, RFC 2852; 0: whenever */
     int64_t hold_until; /* seconds since 1970, RFC 4865: not tried before; 0: at once */

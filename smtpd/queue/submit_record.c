@@ -57,6 +57,22 @@ static bool take_cuts(const struct queue_submit *fixed, struct slice *tail,
     return stored_cuts_fit(submitted->cuts, fixed->cuts, fixed->body_octets);
 }
 
+/* Aligned as a record of its own would be. */
+_Static_assert(sizeof(struct queue_submit) % _Alignof(struct queue_recipient) == 0,
+               "a recipient follows aligned");
+
+static bool take_last(const struct queue_submit *fixed, struct slice *tail,
+                      struct submitted *submitted)
+{
+    struct slice record;
+    submitted->has_last = fixed->recipient_octets > 0;
+    if (!submitted->has_last)
+        return true;
+    return fixed->recipient_octets >= sizeof(struct queue_recipient)
+           && take_octets(tail, fixed->recipient_octets, IPC_RECORD_MAX, &record)
+           && recipient_record_parse(record, &submitted->last, NULL);
+}
+
 /* The rest of the record is the body, unless that is a file. */
 static bool take_body(const struct queue_submit *fixed, struct slice tail,
                       struct stored_message *message)
@@ -71,7 +87,9 @@ static bool parse_tail(const struct queue_submit *fixed, struct slice tail,
                        struct submitted *submitted)
 {
     struct stored_message *message = &submitted->message;
-    return take_text(&tail, fixed->reverse_path_octets, QUEUE_ADDRESS_MAX, &message->reverse_path)
+    return take_last(fixed, &tail, submitted)
+           && take_text(&tail, fixed->reverse_path_octets, QUEUE_ADDRESS_MAX,
+                        &message->reverse_path)
            && take_text(&tail, fixed->envid_octets, QUEUE_ENVID_MAX, &message->envid)
            && take_text(&tail, fixed->account_octets, MASTER_ACCOUNT_MAX, &message->account)
            && take_octets(&tail, fixed->prefix_octets, FILTER_PREFIX_MAX, &message->prefix)

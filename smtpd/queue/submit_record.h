@@ -27,6 +27,8 @@ struct submitted {
     struct filter_cut cuts[FILTER_CUTS_MAX];
     uint64_t id;
     uint32_t recipients; /* at least 1 */
+    bool has_last;       /* the last of them came along: */
+    struct recipient_texts last;
     struct token token;
     int64_t deliver_by; /* not before 1970 */
     int64_t hold_until; /* likewise */

@@ -99,23 +99,27 @@ class Session:
     def forget(self):
         self.channel.send(QUEUE_FORGET, request=self.request)
 
-    def recipient(self, request, account, address=None, orcpt="", notify=0, permit=bytes(48),
-                  flags=0):
+    @staticmethod
+    def recipient_of(account, address=None, orcpt="", notify=0, permit=bytes(48), flags=0):
         texts = [account.encode(), (address or account).encode(), orcpt.encode()]
-        body = struct.pack("=HHHH48sII", *map(len, texts), notify, permit, flags, 0) + b"".join(texts)
-        self.channel.send(QUEUE_RECIPIENT, body, request)
+        return struct.pack("=HHHH48sII", *map(len, texts), notify, permit, flags, 0) + b"".join(texts)
+
+    def recipient(self, request, account, address=None, **options):
+        self.channel.send(QUEUE_RECIPIENT, self.recipient_of(account, address, **options), request)
 
     def submit(self, request, identity, recipients, body=BODY, flags=0, sender="x@y.example",
                envid="", account="", token=bytes(48), session=77, arrival=None, cuts=(),
-               prefix=b"Received: r\r\n", body_octets=None, deliver_by=0, hold_until=0):
+               prefix=b"Received: r\r\n", body_octets=None, deliver_by=0, hold_until=0, last=b""):
+        """`last`: a recipient_of that comes along."""
+        last = last and bytes(16) + last  # the header, of which nothing is taken
         texts = [sender.encode(), envid.encode(), account.encode()]
         fixed = struct.pack("=QQq48sIIHHHHIIQqq", identity, session,
                             int(time.time()) if arrival is None else arrival, token, recipients,
-                            flags, *map(len, texts), len(cuts), len(prefix), 0,
+                            flags, *map(len, texts), len(cuts), len(prefix), len(last),
                             len(body) if body_octets is None else body_octets, deliver_by,
                             hold_until)
         cut_structs = b"".join(struct.pack("=II", *cut) for cut in cuts)
-        self.channel.send(QUEUE_SUBMIT, fixed + b"".join(texts) + prefix + cut_structs + body,
+        self.channel.send(QUEUE_SUBMIT, fixed + last + b"".join(texts) + prefix + cut_structs + body,
                           request)
 
     def send(self, accounts, notify=0, **options):
@@ -202,7 +206,7 @@ class Delivery:
         if kind == DELIVER_MESSAGE_FILE:
             assert self.body == b""
             with os.fdopen(fds[0], "rb") as file:
-                self.body = file.read()
+                self.body = file.read(self.octets)
         assert len(self.body) == self.octets
 
     @property
@@ -238,7 +242,7 @@ class Relayed:
         if kind == RELAY_MESSAGE_FILE:
             assert self.body == b""
             with os.fdopen(fds[0], "rb") as file:
-                self.body = file.read()
+                self.body = file.read(self.octets)
         assert len(self.body) == self.octets
 
 
@@ -394,6 +398,14 @@ class Queue:
         deadline = time.monotonic() + seconds
         while (counts := self.role.counts()[1:]) != (queued, held):
             assert time.monotonic() < deadline, f"{counts} instead of {(queued, held)}"
+            time.sleep(0.01)
+
+    @staticmethod
+    def wait_for_empty_spool(directory, seconds=10):
+        """What nobody needs goes by the second thread."""
+        deadline = time.monotonic() + seconds
+        while files := os.listdir(directory / "spool"):
+            assert time.monotonic() < deadline, f"{files} are left"
             time.sleep(0.01)
 
     def is_ended(self, channel):

@@ -81,7 +81,36 @@ def test_large_body(queue, tmp_path):
     delivery = queue.deliver_one()
     assert delivery.body == LARGE and delivery.again == [1] and delivery.id == identity
     queue.wait_for_counts(0)
-    assert spool_files(tmp_path) == []
+    queue.wait_for_empty_spool(tmp_path)
+
+
+def test_files_of_long_bodies_are_used_again(queue, tmp_path):
+    """Under load, one after the other; each body is its own, and in the end none is left."""
+    seen = set()
+    for number in range(24):
+        body = LARGE[: 70000 + 1000 * (number * 7 % 24)].replace(b"0", b"%c" % (97 + number))
+        queue.session.send_large([BOB], body)
+        queue.session.expect(QUEUE_COMMITTED)
+        if number == 0:
+            queue.answer_target()
+        seen |= {entry.inode() for entry in os.scandir(tmp_path / "spool")}
+        assert queue.deliver_one().body == body
+        queue.wait_for_counts(0)
+    assert len(seen) < 24
+    queue.wait_for_empty_spool(tmp_path)
+
+
+def test_the_last_recipient_comes_with_the_message(queue):
+    session = queue.session
+    session.submit(1, session.next_id(), 1, last=session.recipient_of(BOB))
+    assert session.expect(QUEUE_COMMITTED)[0] == 1
+    queue.answer_target()
+    assert queue.deliver_one().recipients[0][2] == BOB
+    session.recipient(2, BOB)
+    session.submit(2, session.next_id(), 2, last=session.recipient_of(BOB))  # the same: once
+    assert session.expect(QUEUE_COMMITTED)[0] == 2
+    assert len(queue.deliver_one().recipients) == 1
+    queue.wait_for_counts(0)
 
 
 def test_forgotten_transaction_leaves_nothing(queue, tmp_path):
@@ -381,6 +410,13 @@ def test_malformed_messages_end_the_session(queue, options):
     assert queue.is_ended(queue.session.channel)
     assert queue.role.counts()[1] == 0 and len(queue.role.hostile) == 1
     Session(queue.role).accept([BOB])  # others are served
+
+
+@pytest.mark.parametrize("last", [b"x", bytes(64), b"\1\0\1\0" + bytes(60) + b"a\n"])
+def test_a_malformed_last_recipient_ends_the_session(queue, last):
+    queue.session.submit(1, queue.session.next_id(), 1, last=last)
+    assert queue.is_ended(queue.session.channel)
+    Session(queue.role).accept([BOB])
 
 
 @pytest.mark.parametrize("numbers, tail", [

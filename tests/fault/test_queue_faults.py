@@ -114,7 +114,7 @@ def verify(directory, client):
         assert not set(found) & set(client.refused), "refused, and there all the same"
         for identity, body in client.acknowledged.items():
             assert found.get(identity, body) == body
-        assert os.listdir(directory / "spool") == []
+        queue.wait_for_empty_spool(directory)
         assert min(queue.session.next_id() for _ in range(2)) > max([*found, 0])
         queue.session.accept([BOB])  # it is open for business
     finally:

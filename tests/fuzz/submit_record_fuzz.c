@@ -12,6 +12,12 @@ static void require(bool true_always)
         abort();
 }
 
+static size_t recipient_octets(const struct recipient_texts *texts)
+{
+    return sizeof(struct queue_recipient) + texts->account.len + texts->address.len
+           + texts->orcpt.len;
+}
+
 static void check_submit(struct slice record)
 {
     static struct submitted submitted;
@@ -22,7 +28,8 @@ static void check_submit(struct slice record)
     }
     const struct stored_message *message = &submitted.message;
     size_t texts = message->reverse_path.len + message->envid.len + message->account.len;
-    require(sizeof(struct queue_submit) + texts + message->prefix.len
+    size_t last = submitted.has_last ? recipient_octets(&submitted.last) : 0;
+    require(sizeof(struct queue_submit) + last + texts + message->prefix.len
                 + message->cut_count * sizeof(struct filter_cut) + message->body.len
             == record.len);
     require(submitted.recipients > 0);
@@ -41,9 +48,7 @@ static void check_recipient(struct slice record)
 {
     struct recipient_texts texts;
     if (recipient_record_parse(record, &texts, NULL))
-        require(sizeof(struct queue_recipient) + texts.account.len + texts.address.len
-                    + texts.orcpt.len
-                == record.len);
+        require(recipient_octets(&texts) == record.len);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *octets, size_t size)

@@ -207,12 +207,10 @@ static const struct ipc_rule filter_rules[] = {
     {FILTER_MESSAGE_FILE, sizeof(struct filter_message), IPC_RECORD_MAX, 1, filter_on_message},
 };
 
-static bool queue_on_recipient(void *owner, struct ipc_packet *packet, struct error *error)
+static void note_recipient(struct house *house, struct slice octets)
 {
-    (void)error;
-    struct house *house = owner;
-    const struct queue_recipient *record = packet->record;
-    struct slice tail = ipc_packet_tail(packet, sizeof(*record));
+    const struct queue_recipient *record = (const void *)octets.ptr;
+    struct slice tail = slice_from(octets, sizeof(*record));
     size_t address_end = (size_t)record->account_octets + record->address_octets;
     assert_int_equal(tail.len, address_end + record->orcpt_octets);
     if (record->account_octets == 0)
@@ -224,6 +222,12 @@ static bool queue_on_recipient(void *owner, struct ipc_packet *packet, struct er
     buffer_append_octet(&house->recipients, ' ');
     buffer_append(&house->recipients, slice_from(tail, address_end));
     buffer_append_format(&house->recipients, " %u;", record->notify);
+}
+
+static bool queue_on_recipient(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    (void)error;
+    note_recipient(owner, slice_of(packet->record, packet->length));
     return true;
 }
 
@@ -246,6 +250,9 @@ static bool queue_on_submit(void *owner, struct ipc_packet *packet, struct error
     house->submit = *(const struct queue_submit *)packet->record;
     const struct queue_submit *submit = &house->submit;
     struct slice tail = ipc_packet_tail(packet, sizeof(*submit));
+    assert_true(submit->recipient_octets > sizeof(struct queue_recipient));
+    note_recipient(house, slice_range(tail, 0, submit->recipient_octets));
+    tail = slice_from(tail, submit->recipient_octets);
     buffer_reset(&house->reverse_path);
     buffer_append(&house->reverse_path, slice_range(tail, 0, submit->reverse_path_octets));
     size_t before = (size_t)submit->reverse_path_octets + submit->envid_octets
