@@ -67,9 +67,10 @@ static bool receive(int fd, void *record, struct ipc_packet *packet, struct erro
                              .msg_control = &control,
                              .msg_controllen = sizeof(control)};
     ssize_t got;
-    do
+    do /* ECONNRESET: it died with records unread, which is said once, and before its own last ones
+        */
         got = recvmsg(fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-    while (got < 0 && errno == EINTR);
+    while (got < 0 && (errno == EINTR || errno == ECONNRESET));
     if (got < 0)
         return error_errno(error, "receive");
     if (got == 0)
@@ -216,6 +217,12 @@ static bool is_full(int code)
     return code == EAGAIN || code == ENOBUFS || code == ENOMEM;
 }
 
+/* The peer: its last records are to be read, and then the readable side closes. */
+static bool is_gone(int code)
+{
+    return code == EPIPE || code == ECONNRESET;
+}
+
 static struct ipc_unsent *keep(const struct iovec *vectors, size_t count, size_t length,
                                const struct ipc_message *message)
 {
@@ -256,7 +263,8 @@ static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
     while (channel->unsent) {
         struct ipc_unsent *first = channel->unsent;
         struct iovec vector = {first->octets, first->length};
-        if (!transmit(channel->fd, &vector, 1, first->descriptors, first->descriptor_count)) {
+        if (!transmit(channel->fd, &vector, 1, first->descriptors, first->descriptor_count)
+            && !is_gone(errno)) {
             if (is_full(errno))
                 return;
             struct error error;

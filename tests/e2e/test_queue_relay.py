@@ -5,6 +5,7 @@ import email.policy
 import email.utils
 import os
 import select
+import signal
 import time
 
 import pytest
@@ -614,6 +615,23 @@ def kill(queue, relay):
     relay.channel.close()
     queue.relays.remove(relay)
     return queue.relay()
+
+
+def test_what_a_relay_said_before_its_death_counts(queue):
+    """Though more lay unread before it: then the kernel tells of the death first (common/ipc.c)."""
+    relay = queue.relay()
+    queue.submission.accept_foreign(["x@done.example"])
+    message = relay.next()
+    queue.submission.accept_foreign(["x@unread.example"])
+    assert select.select([relay.channel.sock], [], [], 10)[0]
+    os.kill(queue.role.pid, signal.SIGSTOP)
+    relay.answer(message)
+    relay.channel.close()
+    os.kill(queue.role.pid, signal.SIGCONT)
+    relay = kill(queue, relay)
+    assert relay.one().destination == "unread.example"
+    relay.nothing_more()
+    queue.wait_for_counts(0)
 
 
 def test_relay_dies_with_many(queue):
