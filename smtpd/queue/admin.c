@@ -237,7 +237,20 @@ static bool settle_as(struct queue *queue, struct queued_recipient *recipient,
     return true;
 }
 
-static bool act(struct queue *queue, enum admin_verb verb, struct queued_recipient *recipient)
+/* Its sender is told what the last attempt came to, if there was one. */
+static bool bounce(struct queue *queue, struct queued_recipient *recipient,
+                   const struct stored_recipient *row)
+{
+    struct buffer text = BUFFER_WITH_LIMIT(OUTCOME_TEXT_MAX);
+    outcome_text_give_up(SLICE("5.0.0 given up by the administrator"),
+                         admin_reply_of(recipient, row), &text);
+    bool settled = settle_as(queue, recipient, OUTCOME_FAILED, buffer_slice(&text));
+    buffer_clear(&text);
+    return settled;
+}
+
+static bool act(struct queue *queue, enum admin_verb verb, struct queued_recipient *recipient,
+                const struct stored_recipient *row)
 {
     bool is_held = recipient->stage == QUEUED_HELD;
     switch (verb) {
@@ -250,8 +263,7 @@ static bool act(struct queue *queue, enum admin_verb verb, struct queued_recipie
     case ADMIN_REMOVE:
         return settle_as(queue, recipient, OUTCOME_REMOVED, slice_of(NULL, 0));
     default:
-        return settle_as(queue, recipient, OUTCOME_FAILED,
-                         SLICE("5.0.0 given up by the administrator"));
+        return bounce(queue, recipient, row);
     }
 }
 
@@ -260,7 +272,7 @@ static void take_recipient(struct queue *queue, struct admin_job *job,
 {
     uint64_t id = queued_message_of(recipient)->id;
     struct stored_recipient row = {0};
-    bool needs_row = admin_only_prints(job) || job->error.len > 0;
+    bool needs_row = admin_only_prints(job) || job->error.len > 0 || job->verb == ADMIN_BOUNCE;
     if (needs_row
         && !queue_store_get_recipient(queue->store, id, recipient->number, &job->row, &row, NULL))
         return; /* on its way in, or unreadable */
@@ -269,7 +281,7 @@ static void take_recipient(struct queue *queue, struct admin_job *job,
     job->recipients++;
     if (admin_only_prints(job))
         admin_print_recipient(job, message, recipient, &row);
-    else if (act(queue, job->verb, recipient))
+    else if (act(queue, job->verb, recipient, &row))
         job->done++;
 }
 

@@ -75,6 +75,31 @@ struct outcome_text outcome_text_parse(struct slice text)
     return result;
 }
 
+/* As it was before it was formatted. */
+static void append_parsed_reply(struct buffer *out, struct slice reply)
+{
+    for (size_t i = 0; i < reply.len; i++)
+        buffer_append_octet(out, reply.ptr[i] == OUTCOME_REPLY_BREAK ? '\n' : reply.ptr[i]);
+}
+
+void outcome_text_give_up(struct slice reason, struct slice last, struct buffer *out)
+{
+    struct outcome_text text = outcome_text_parse(last);
+    struct buffer words = BUFFER_WITH_LIMIT(OUTCOME_TEXT_MAX);
+    struct buffer reply = BUFFER_WITH_LIMIT(OUTCOME_TEXT_MAX);
+    buffer_append(&words, reason);
+    if (text.words.len > 0) {
+        buffer_append(&words, SLICE("; the last answer was: "));
+        buffer_append(&words, text.words);
+    }
+    append_parsed_reply(&reply, text.reply);
+    text.words = buffer_slice(&words);
+    text.reply = buffer_slice(&reply);
+    outcome_text_format(&text, out);
+    buffer_clear(&words);
+    buffer_clear(&reply);
+}
+
 /* status-code = class "." 1*3DIGIT "." 1*3DIGIT */
 struct slice outcome_text_status(struct slice words)
 {

@@ -137,20 +137,11 @@ static bool has_expired(const struct queued_recipient *recipient)
 /* What is deferred after its time is returned. It was tried once more, whatever the clock says. */
 static void expire(struct queued_recipient *recipient)
 {
-    struct outcome_text last = outcome_text_parse(text_of(recipient));
-    struct buffer words = BUFFER_WITH_LIMIT(OUTCOME_TEXT_MAX);
     struct buffer text = BUFFER_WITH_LIMIT(OUTCOME_TEXT_MAX);
-    buffer_append(&words, SLICE("5.4.7 given up after many attempts"));
-    if (last.words.len > 0) {
-        buffer_append(&words, SLICE("; the last answer was: "));
-        buffer_append(&words, last.words);
-    }
-    last.words = buffer_slice(&words);
-    outcome_text_format(&last, &text);
+    outcome_text_give_up(SLICE("5.4.7 given up after many attempts"), text_of(recipient), &text);
     recipient->outcome = OUTCOME_FAILED;
     queued_set_text(&recipient->text, buffer_slice(&text));
     buffer_clear(&text);
-    buffer_clear(&words);
 }
 
 static bool put_deferred(struct queue *queue, struct queued_recipient *recipient,

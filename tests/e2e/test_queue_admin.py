@@ -140,7 +140,9 @@ def test_remove_and_bounce(queue):
     ask(queue, "bounce", "--all")
     assert queue.answer_address(["alice@test.example"]) == "b@test.example"
     queue.answer_target()
-    assert b"given up by the administrator" in queue.deliver_one().body
+    body = queue.deliver_one().body
+    assert b"given up by the administrator; the last answer was: 4.2.2 b is full" in body.replace(b"\r\n    ", b" ")
+    assert b"      452-no\r\n      452 4.2.2 full\r\n" in body and b"mx.b said:" in body
     queue.wait_for_counts(0)
 
 

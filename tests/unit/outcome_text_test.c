@@ -71,6 +71,26 @@ static void lengths_are_bounded(void **state)
     }
 }
 
+/* The last attempt's words stand behind the reason; its reply and peer stay what they were. */
+static void who_gives_up_says_why(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *last, *text;
+    } cases[] = {
+        {"", "5.4.7 too late"},
+        {"4.2.2 full", "5.4.7 too late; the last answer was: 4.2.2 full"},
+        {"4.2.2 full\n452-a\r452 b\nmx",
+         "5.4.7 too late; the last answer was: 4.2.2 full\n452-a\r452 b\nmx"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        struct buffer out = BUFFER_WITH_LIMIT(OUTCOME_TEXT_MAX);
+        outcome_text_give_up(SLICE("5.4.7 too late"), slice_of_string(cases[i].last), &out);
+        assert_slice_is(buffer_slice(&out), cases[i].text);
+        buffer_clear(&out);
+    }
+}
+
 static void status_codes_are_exact(void **state)
 {
     (void)state;
@@ -97,9 +117,8 @@ static void status_codes_are_exact(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(texts_come_back),
-        cmocka_unit_test(parts_are_found),
-        cmocka_unit_test(lengths_are_bounded),
+        cmocka_unit_test(texts_come_back),        cmocka_unit_test(parts_are_found),
+        cmocka_unit_test(lengths_are_bounded),    cmocka_unit_test(who_gives_up_says_why),
         cmocka_unit_test(status_codes_are_exact),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
