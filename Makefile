@@ -127,8 +127,8 @@ check: check-build ## install what tests need, build, run all tests under saniti
 check-build: deps-test
 	+$(MAKE) -j$(JOBS) BUILD=build/check OPTIMISE='-O1 -g' HARDENING=-fPIE \
 		SANITISE='-fsanitize=address,undefined -fno-sanitize-recover=undefined' check-programs
-check-programs: all unit $(replay_programs) $(BUILD)/e2e/hijacker $(BUILD)/fault/fail_call.so
-$(BUILD)/fault/fail_call.so: tests/fault/fail_call.c
+check-programs: all unit $(replay_programs) $(BUILD)/e2e/hijacker $(BUILD)/fault/fail_call.so $(BUILD)/fault/step_clock.so
+$(BUILD)/fault/%.so: tests/fault/%.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Werror -fPIC -shared $(SANITISE) -o $@ $< -ldl
 $(BUILD)/e2e/hijacker: $(BUILD)/obj/tests/e2e/hijacker.o $(call archive,common)
@@ -153,12 +153,14 @@ lint: deps-lint ## format, includes, forbidden calls, man pages, clang-tidy
 .PHONY: deps deps-build deps-demo deps-test deps-lint
 deps: ## install all Debian packages that anything here needs
 	@sh conf/deps.sh $(sort $(PACKAGES_BUILD) $(PACKAGES_DEMO) $(PACKAGES_TEST) $(PACKAGES_LINT))
+	@sh conf/receivers.sh build/receivers $(RECEIVERS)
 deps-build:
 	@sh conf/deps.sh $(PACKAGES_BUILD)
 deps-demo:
 	@sh conf/deps.sh $(sort $(PACKAGES_BUILD) $(PACKAGES_DEMO))
 deps-test:
 	@sh conf/deps.sh $(sort $(PACKAGES_BUILD) $(PACKAGES_TEST))
+	@sh conf/receivers.sh build/receivers $(RECEIVERS)
 deps-lint:
 	@sh conf/deps.sh $(sort $(PACKAGES_BUILD) $(PACKAGES_LINT))
 

@@ -1,4 +1,4 @@
-"""A name server of our own on loopback: Debian's knotd with the zones that a test gives it, signed
+"""A name server of our own, on loopback if nothing else is said: Debian's knotd with the zones that a test gives it, signed
 where it asks for that, each with its DS record as a trust anchor. Ends with the test."""
 
 import shutil
@@ -11,18 +11,19 @@ from house import free_ports
 KNOTD = shutil.which("knotd") or "/usr/sbin/knotd"
 KEYMGR = shutil.which("keymgr") or "/usr/sbin/keymgr"
 
-SOA = "@ 60 SOA ns.{zone}. hostmaster.{zone}. 1 3600 600 86400 60\n@ 60 NS ns.{zone}.\nns 60 A 127.0.0.1\n"
+SOA = "@ 60 SOA ns.{zone}. hostmaster.{zone}. 1 3600 600 86400 60\n@ 60 NS ns.{zone}.\nns 60 A {address}\n"
 
 
 class NameServer:
     """zones: name -> records in master file format, relative to the zone. signed: names of those."""
 
-    def __init__(self, directory, zones, signed=()):
-        self.directory, self.signed, self.port = directory, list(signed), free_ports(1)[0]
+    def __init__(self, directory, zones, signed=(), address="127.0.0.1", port=0):
+        self.directory, self.signed = directory, list(signed)
+        self.address, self.port = address, port or free_ports(1)[0]
         (directory / "db").mkdir(parents=True, exist_ok=True)
         for zone, records in zones.items():
-            (directory / f"{zone}.zone").write_text(SOA.format(zone=zone) + records)
-        lines = [f"server:\n  listen: 127.0.0.1@{self.port}\n  rundir: {directory}\n",
+            (directory / f"{zone}.zone").write_text(SOA.format(zone=zone, address=address) + records)
+        lines = [f"server:\n  listen: {address}@{self.port}\n  rundir: {directory}\n",
                  f"database:\n  storage: {directory}/db\n",
                  "policy:\n  - id: quick\n    algorithm: ECDSAP256SHA256\n    single-type-signing: on\n    nsec3: off\n",
                  f"template:\n  - id: default\n    storage: {directory}\n    file: %s.zone\n    zonefile-sync: -1\n    journal-content: none\n",
@@ -42,7 +43,7 @@ class NameServer:
         for _ in range(200):
             assert self.process.poll() is None, (self.directory / "knot.log").read_text()
             try:
-                with socket.create_connection(("127.0.0.1", self.port), 1):
+                with socket.create_connection((self.address, self.port), 1):
                     break
             except OSError:
                 time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""A policy host of MTA-STS: HTTPS on port 443 of a loopback address of its own, which answers what a test says."""
+"""A policy host of MTA-STS: HTTPS on port 443, of a loopback address of its own if nothing else is said, which answers what a test says."""
 
 import http.server
 import os
@@ -16,8 +16,8 @@ def can_serve():
 class PolicyHost:
     """text: the policy. status, headers: of the answer. asked: (host, path) of each request."""
 
-    def __init__(self, certificate, text="", status=200, headers=None):
-        self.address = f"127.44.{random.randrange(256)}.{random.randrange(1, 255)}"
+    def __init__(self, certificate, text="", status=200, headers=None, address=None):
+        self.address = address or f"127.44.{random.randrange(256)}.{random.randrange(1, 255)}"
         self.text, self.status, self.headers, self.asked = text, status, headers or {}, []
         host = self
 

@@ -33,6 +33,7 @@ class Message:
         self.mail, self.rcpts, self.data = mail, rcpts, data
         self.connection, self.tls = connection.number, connection.tls
         self.hello, self.user = connection.hello, connection.user
+        self.when = time.monotonic()
 
 
 class Connection(threading.Thread):
