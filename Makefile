@@ -24,7 +24,7 @@ SANITISE ?=
 CPPFLAGS += -I. -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I$(BUILD)/generated
 CFLAGS   += -std=gnu11 $(WARNINGS) $(OPTIMISE) $(HARDENING) $(SANITISE) -MMD -MP
 LDFLAGS  += -pie -Wl,-z,relro -Wl,-z,now -Wl,--as-needed $(SANITISE)
-LIBRARIES := -lev -lsodium -lssl -lcrypto -ldb-5.3 -lpam -lseccomp -lconfuse -lidn2 -lidn -lunistring -lunbound -lcurl -lmicrohttpd -lresolv
+LIBRARIES := -lev -lsodium -lssl -lcrypto -ldb-5.3 -lpam -lseccomp -lconfuse -lidn2 -lidn -lunistring -lunbound -lcurl -lmicrohttpd -lz -lresolv
 
 FOLDERS  := common storage smtpd imapd pop3d ctl
 sources   = $(sort $(shell find $(1) -name '*.c' ! -name '*_main.c'))

@@ -199,11 +199,14 @@ struct config_relay {
     uint32_t per_destination;        /* connections to one destination at most */
     uint64_t idle_ms;                /* an unused connection is kept this long */
     uint64_t connect_ms;
-    uint64_t reply_ms;              /* of a command; of the final dot twice as long */
-    bool private_targets;           /* loopback and private addresses found in the DNS are used */
-    bool mta_sts;                   /* policies of other domains are asked for */
-    bool address_literals;          /* user@[192.0.2.1] */
-    struct config_text authorities; /* file of certificates, PEM */
+    uint64_t reply_ms;             /* of a command; of the final dot twice as long */
+    bool private_targets;          /* loopback and private addresses found in the DNS are used */
+    bool mta_sts;                  /* policies of other domains are asked for */
+    bool tls_reports;              /* RFC 8460: domains that ask for it are told how TLS went */
+    uint64_t tls_reports_delay_ms; /* after midnight UTC, at most */
+    struct config_text tls_report_contact; /* address; NULL: postmaster of the first domain */
+    bool address_literals;                 /* user@[192.0.2.1] */
+    struct config_text authorities;        /* file of certificates, PEM */
 };
 
 enum config_route_protocol { CONFIG_ROUTE_SMTP, CONFIG_ROUTE_LMTP };

@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "common/address.h"
 #include "common/config_internal.h"
 #include "common/size.h"
 
@@ -122,10 +123,21 @@ static void check_use(const struct config_route *first, const struct config_rout
                             second->domain, first->domain, first->line);
 }
 
+static void check_contact(const struct config_text *contact, struct config_mistakes *mistakes)
+{
+    struct address address;
+    struct error error;
+    if (contact->text && !address_parse_mailbox(slice_of_string(contact->text), &address, &error))
+        config_mistakes_add(mistakes, CONFIG_MISTAKE, contact->line,
+                            "relay.tls-report-contact: %.100s is no address: write NAME@DOMAIN",
+                            contact->text);
+}
+
 void config_check_relay(const struct config *config, unsigned networks_line,
                         struct config_mistakes *mistakes)
 {
     check_networks(&config->relay.networks, networks_line, mistakes);
+    check_contact(&config->relay.tls_report_contact, mistakes);
     for (size_t i = 0; i < config->route_count; i++) {
         check_route(&config->routes[i], mistakes);
         for (size_t j = 0; j < i; j++)

@@ -46,7 +46,7 @@ struct db {
 enum {
     DEFAULT_LOG_FILE_OCTETS = 10 << 20,
     LONGEST_BLOCK = 64 << 20,
-    LONGEST_KEY = 1024,
+    LONGEST_KEY = 4608,
     /* One batch of the queue is at most some thousand rows, each with its pages locked. */
     MOST_LOCKS = 40000,
     /* Their hash table. The library would make it for MOST_LOCKS: 3 MiB, all of it written. */

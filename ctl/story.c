@@ -40,6 +40,7 @@ static const struct sentence {
     {"quarantined", "held, since its delivery kills processes," FOR_WHOM ": {reply}"},
     {"released", "released" FOR_WHOM},
     {"removed", "removed by an administrator" FOR_WHOM},
+    {"tls_report", "report of TLS connections to the servers of {domain}, to <{to}>"},
     {"report", "its sender <{to}> is told, by message {report}"},
     {"commit_unknown", "the queue died while it came; no reply was given"},
     {"body_unreadable", "its content could not be read: {error}"},

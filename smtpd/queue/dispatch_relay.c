@@ -447,6 +447,10 @@ static bool on_result(void *owner, struct ipc_packet *packet, struct error *erro
 
 const struct ipc_rule dispatch_relay_rules[DISPATCH_RELAY_RULES] = {
     {RELAY_RESULT, sizeof(struct relay_result), IPC_RECORD_MAX, 0, on_result},
+    {RELAY_TLS_SESSION, sizeof(struct relay_tls_session) + 1,
+     sizeof(struct relay_tls_session) + TLS_SESSION_MAX, 0, tls_reports_on_session},
+    {RELAY_TLS_RECORD, sizeof(struct relay_tls_record),
+     sizeof(struct relay_tls_record) + TLS_RECORD_URIS_MAX, 0, tls_reports_on_record},
 };
 
 /* ---- relay processes come and go ---- */

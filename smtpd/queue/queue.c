@@ -283,6 +283,7 @@ static void end_if_stopped(struct queue *queue)
     struct error error = {0};
     if (queue->stop_by_ms == 0 || (is_busy(queue) && queue_now_ms() < queue->stop_by_ms))
         return;
+    tls_reports_stop(queue);
     if (!queue_store_checkpoint(queue->store, true, &error))
         LOG(&queue->role->log, LOG_ERROR, "checkpoint_failed", log_failure(&error));
     role_exit(queue->role);
@@ -466,6 +467,7 @@ static void on_second(struct ev_loop *loop, ev_timer *watcher, int events)
     settle_tick(queue);
     targets_tick(queue);
     dispatch_tick(queue);
+    tls_reports_tick(queue);
     if (queue_now_ms() / 1000 % SWEEP_SECONDS == 0)
         queued_sweep_targets(&queue->queued);
     queue_wake(queue);

@@ -35,6 +35,7 @@
 #include "smtpd/queue/spool.h"
 #include "smtpd/queue/store.h"
 #include "smtpd/queue/targets.h"
+#include "smtpd/queue/tls_reports.h"
 
 struct queue_deferred {
     struct deferred deferred; /* first: its handler gets it */
@@ -68,6 +69,7 @@ struct queue {
     struct admin admin;
     struct backup backup;
     struct removal removal;
+    struct tls_reports tls_reports;
 
     uint64_t own_id, own_ids; /* lent to ourselves, for reports: the next, how many are left */
     uint64_t last_request;

@@ -39,6 +39,7 @@ struct queue_store {
     struct db_tree *messages;
     struct db_tree *recipients;
     struct db_tree *state;
+    struct db_tree *tls;
     unsigned place, epoch;
     uint64_t next;      /* count of the next id to lend */
     uint64_t watermark; /* counts below it may be lent; durable */
@@ -163,7 +164,8 @@ static bool open_trees(struct queue_store *store, struct error *error)
 {
     return db_tree_open(store->db, "messages.db", MESSAGE_PAGE, &store->messages, error)
            && db_tree_open(store->db, "recipients.db", RECIPIENT_PAGE, &store->recipients, error)
-           && db_tree_open(store->db, "state.db", STATE_PAGE, &store->state, error);
+           && db_tree_open(store->db, "state.db", STATE_PAGE, &store->state, error)
+           && db_tree_open(store->db, "tls.db", STATE_PAGE, &store->tls, error);
 }
 
 bool queue_store_open(const struct queue_store_options *options, struct queue_store **result,
@@ -346,6 +348,67 @@ bool queue_store_scan(struct queue_store *store, queue_store_visit *visit, void 
     if (error)
         *error = ended;
     return error_prefix(error, "scan recipients");
+}
+
+/* ---- counters for TLS reports ---- */
+
+enum { TLS_DAY_OCTETS = 4, TLS_COUNT_OCTETS = 8, TLS_BLOCK = 64 << 10 };
+
+struct slice queue_store_tls_key(uint8_t octets[QUEUE_STORE_TLS_KEY_MAX], uint32_t day,
+                                 struct slice run)
+{
+    run = slice_range(run, 0, TLS_SESSION_MAX);
+    write_number(octets, day, TLS_DAY_OCTETS);
+    if (run.len > 0)
+        memcpy(octets + TLS_DAY_OCTETS, run.ptr, run.len);
+    return slice_of(octets, TLS_DAY_OCTETS + run.len);
+}
+
+bool queue_store_add_tls(struct queue_store *store, struct slice key, uint64_t count,
+                         struct error *error)
+{
+    uint8_t octets[TLS_COUNT_OCTETS];
+    struct buffer value = BUFFER_WITH_LIMIT(TLS_COUNT_OCTETS);
+    bool found = db_get(store->tls, key, &value, error);
+    if (found && value.len == TLS_COUNT_OCTETS)
+        count += read_number(value.ptr, TLS_COUNT_OCTETS);
+    buffer_clear(&value);
+    if (!found && error->kind != ERROR_NOT_FOUND)
+        return false;
+    write_number(octets, count, sizeof(octets));
+    return db_put(store->tls, key, slice_of(octets, sizeof(octets)), error);
+}
+
+bool queue_store_scan_tls(struct queue_store *store, uint32_t day, struct slice from,
+                          queue_store_visit_tls *visit, void *context, struct error *error)
+{
+    uint8_t octets[QUEUE_STORE_TLS_KEY_MAX];
+    struct db_cursor cursor;
+    struct slice key, value;
+    bool more = true, got = true;
+    db_cursor_init(&cursor, store->tls, queue_store_tls_key(octets, day, from), TLS_BLOCK);
+    while (more && (got = db_cursor_next(&cursor, &key, &value, error)))
+        if (key.len > TLS_DAY_OCTETS && value.len == TLS_COUNT_OCTETS)
+            more = visit(context, (uint32_t)read_number(key.ptr, TLS_DAY_OCTETS),
+                         slice_from(key, TLS_DAY_OCTETS), read_number(value.ptr, value.len));
+    db_cursor_clear(&cursor);
+    return got || error->kind == ERROR_NOT_FOUND;
+}
+
+bool queue_store_drop_tls(struct queue_store *store, uint32_t day, struct slice domain,
+                          struct error *error)
+{
+    uint8_t octets[QUEUE_STORE_TLS_KEY_MAX];
+    struct db_cursor cursor;
+    struct slice key, value;
+    struct slice prefix = queue_store_tls_key(octets, day, domain);
+    bool good = true, got;
+    db_cursor_init(&cursor, store->tls, prefix, TLS_BLOCK);
+    while ((got = db_cursor_next(&cursor, &key, &value, error)) && good
+           && slice_starts_with(key, prefix) && key.len > prefix.len && key.ptr[prefix.len] == 0)
+        good = db_delete(store->tls, key, error);
+    db_cursor_clear(&cursor);
+    return good && (got || error->kind == ERROR_NOT_FOUND);
 }
 
 /* ---- housekeeping ---- */

@@ -1,8 +1,9 @@
 /*
- * The queue on disk: one Berkeley DB environment with three trees.
+ * The queue on disk: one Berkeley DB environment with four trees.
  *
  *   messages.db    id                  -> struct stored_message: envelope, recipe, body or spool
  * flag recipients.db  id, number          -> struct stored_recipient: who, state, next attempt
+ *   tls.db         day, how a connection to a domain was secured -> how often
  *   state.db       "watermark"         -> below which numbers of ids may have been given
  *
  * A message is there as long as one recipient of it is; both go in one transaction. What is due
@@ -14,6 +15,7 @@
 #define SMTPD_QUEUE_STORE_H
 
 #include "smtpd/queue/record.h"
+#include "smtpd/tls_report/tls_session.h"
 
 struct queue_store;
 
@@ -77,6 +79,23 @@ typedef bool queue_store_visit(void *context, uint64_t id, uint32_t number,
                                const struct stored_recipient *recipient, struct error *error);
 bool queue_store_scan(struct queue_store *store, queue_store_visit *visit, void *context,
                       struct error *error);
+
+/* Counters for TLS reports (tls_counts.h): a key is the day, four octets, and a run of
+ * smtpd/tls_report/tls_session.h. add: in a transaction, as drop, which removes those of a day and
+ * domain. */
+enum { QUEUE_STORE_TLS_KEY_MAX = 4 + TLS_SESSION_MAX };
+struct slice queue_store_tls_key(uint8_t octets[QUEUE_STORE_TLS_KEY_MAX], uint32_t day,
+                                 struct slice run);
+bool queue_store_add_tls(struct queue_store *store, struct slice key, uint64_t count,
+                         struct error *error);
+bool queue_store_drop_tls(struct queue_store *store, uint32_t day, struct slice domain,
+                          struct error *error);
+
+/* In the order of days and runs, from the first that is not below `from`; false from `visit` ends
+ * it. True also where there is none. */
+typedef bool queue_store_visit_tls(void *context, uint32_t day, struct slice run, uint64_t count);
+bool queue_store_scan_tls(struct queue_store *store, uint32_t day, struct slice from,
+                          queue_store_visit_tls *visit, void *context, struct error *error);
 
 /* Octets of log that a recovery would have to read. */
 uint64_t queue_store_log_octets(const struct queue_store *store);

@@ -11,6 +11,7 @@
 #include "smtpd/relay/relay.h"
 #include "smtpd/relay/routes.h"
 #include "smtpd/relay/tls_choice.h"
+#include "smtpd/relay/tls_count.h"
 
 enum {
     TRIES_MAX = 3,              /* of a message, by connections that break before it is sent */
@@ -264,6 +265,30 @@ static void log_connection(const struct line *line, const struct peer_failure *w
             log_number("messages", peer->transactions), log_number("ms", took_ms));
 }
 
+/* For the domain's TLS reports: not where a route or the message has its own way, nor twice where
+ * the handshake failed before. */
+static bool is_counted(const struct line *line)
+{
+    const struct outlet *outlet = line->outlet;
+    const struct config_route *route = outlet->route;
+    if (route && (route->host.text || route->tls == CONFIG_TLS_NEVER))
+        return false;
+    return !outlet->tls_is_optional && tls_lookup_is_possible(outlet->name)
+           && line->broken_tls[0] == '\0';
+}
+
+static void count_tls(const struct line *line, const struct peer_failure *why)
+{
+    const struct outlet *outlet = line->outlet;
+    if (!is_counted(line))
+        return;
+    tls_count_connection(outlet->relay, &(struct tls_counted){.domain = outlet->name,
+                                                              .target = line->target,
+                                                              .place = line->place,
+                                                              .peer = &line->peer,
+                                                              .why = why});
+}
+
 /* ---- failures of a connection ---- */
 
 /* What went wrong, and where TLS did, who wants it. */
@@ -338,6 +363,8 @@ static void on_closed(struct peer *peer, const struct peer_failure *why)
     struct outlet *outlet = line->outlet;
     if (why)
         log_connection(line, why);
+    if (why && why->kind == PEER_BAD_TLS && !line->is_ready)
+        count_tls(line, why);
     bool goes_on = why && !line->is_ready && try_next(line, why);
     if (why && !line->is_ready && !goes_on)
         fail_outlet(line, why);
@@ -360,6 +387,7 @@ static void on_ready(struct peer *peer)
     if (line->target == outlet->target)
         outlet->best_place = line->place;
     log_connection(line, NULL);
+    count_tls(line, NULL);
 }
 
 static bool can_open_more(const struct outlet *outlet)

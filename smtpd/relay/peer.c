@@ -384,6 +384,14 @@ static const struct stream_handler stream_handler = {
 
 /* ---- connecting ---- */
 
+static void note_local_address(struct peer *peer, int fd)
+{
+    struct sockaddr_storage name;
+    socklen_t octets = sizeof(name);
+    if (getsockname(fd, (struct sockaddr *)&name, &octets) == 0)
+        ip_address_from_sockaddr((const struct sockaddr *)&name, &peer->local, NULL);
+}
+
 void peer_connected(struct peer *peer, int fd)
 {
     const struct stream_limits limits = {
@@ -392,6 +400,7 @@ void peer_connected(struct peer *peer, int fd)
         .output = OUTPUT_MAX,
         .stalled_ms = peer->settings->reply_ms,
     };
+    note_local_address(peer, fd);
     peer_note_event(peer, "connected");
     stream_init(&peer->stream, peer->turn, fd, &stream_handler, &limits);
     peer->stream.owner = peer;

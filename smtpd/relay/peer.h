@@ -148,7 +148,8 @@ struct peer {
     const char *tls_verified; /* as tls_client_verified */
     unsigned transactions;    /* that ended */
     uint64_t opened_ms;
-    bool tried_other; /* settings->other, beside settings->address */
+    bool tried_other;        /* settings->other, beside settings->address */
+    struct ip_address local; /* our end; IP_NONE: it was never connected */
     struct transcript
         opening; /* all that was said before READY; the owner may put more before it */
 

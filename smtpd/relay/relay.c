@@ -10,6 +10,7 @@
 
 #include "common/fd.h"
 #include "smtpd/queue/outcome_text.h"
+#include "smtpd/relay/tls_count.h"
 
 static const double sweep_seconds = 60.0;
 
@@ -344,9 +345,24 @@ static void count(struct role *role, struct role_counts *counts)
     counts->queued = relay->messages;
 }
 
+/* ---- TLS reports ---- */
+
+static bool on_tls_lookup(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    struct role_peer *queue = owner;
+    const struct relay_tls_lookup *record = packet->record;
+    struct slice domain = ipc_packet_tail(packet, sizeof(*record));
+    if (!tls_lookup_is_possible(domain))
+        return error_set(error, ERROR_PEER, "malformed question for a domain's record");
+    tls_lookup_begin(queue->role->state, queue->number, record->header.request, domain);
+    return true;
+}
+
 static const struct ipc_rule from_queue[] = {
     {RELAY_MESSAGE, sizeof(struct relay_message), IPC_RECORD_MAX, 0, on_message},
     {RELAY_MESSAGE_FILE, sizeof(struct relay_message), IPC_RECORD_MAX, 1, on_message_file},
+    {RELAY_TLS_LOOKUP, sizeof(struct relay_tls_lookup) + 1,
+     sizeof(struct relay_tls_lookup) + DNS_NAME_MAX, 0, on_tls_lookup},
 };
 
 static const struct role_link links[] = {

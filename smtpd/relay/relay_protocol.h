@@ -5,6 +5,10 @@
  *   queue ── RELAY_MESSAGE / RELAY_MESSAGE_FILE ──> relay
  *   queue <─ RELAY_RESULT (one for each message) ── relay
  *
+ *   queue <─ RELAY_TLS_SESSION (one for each connection to a host of the DNS) ── relay
+ *   queue ── RELAY_TLS_LOOKUP ──> relay
+ *   queue <─ RELAY_TLS_RECORD ─── relay
+ *
  * A *destination* is what recipients are gathered by: a domain ("example.org"); or '=', the name of
  * a route that the configuration has for the sender, '/' and that sender
  * ("=far.example/news@ours.example"). Before either stands '~' where the message is to go although
@@ -18,11 +22,16 @@
 
 #include "common/ipc.h"
 #include "smtpd/filter/filter_protocol.h"
+#include "smtpd/tls_report/tls_record.h"
+#include "smtpd/tls_report/tls_session.h"
 
 enum relay_record {
     RELAY_MESSAGE = 1,
     RELAY_MESSAGE_FILE, /* one descriptor: the body, read-only */
+    RELAY_TLS_LOOKUP,   /* does the domain ask for TLS reports? RFC 8460 3 */
     RELAY_RESULT = 101,
+    RELAY_TLS_SESSION, /* how a connection was secured; unasked */
+    RELAY_TLS_RECORD,  /* the answer to RELAY_TLS_LOOKUP */
 };
 
 enum {
@@ -89,6 +98,28 @@ struct relay_result {
     uint32_t wait_ms; /* not 0: the destination itself failed (it cannot be reached, or asked for
                          less); nothing else is to be sent there for so long */
     uint32_t reserved;
+};
+
+/* A run of smtpd/tls_report/tls_session.h follows. A full channel drops it. */
+struct relay_tls_session {
+    struct ipc_header header;
+    int64_t at; /* seconds since 1970 */
+};
+
+/* The domain follows: as in the run. */
+struct relay_tls_lookup {
+    struct ipc_header header;
+};
+
+enum relay_tls_status {
+    RELAY_TLS_FOUND = 1, /* the URIs of its rua follow, as tls_record_find_uris() writes them */
+    RELAY_TLS_NONE,
+    RELAY_TLS_UNKNOWN, /* the DNS does not say */
+};
+struct relay_tls_record {
+    struct ipc_header header; /* request: of the question */
+    uint16_t status;          /* enum relay_tls_status */
+    uint16_t reserved[3];
 };
 
 #endif

@@ -56,6 +56,7 @@ struct target_search {
     char domain[DNS_NAME_MAX + 1];
     struct dns_inquiry *mx;
     struct sts_inquiry *policy;
+    struct buffer policy_text;
     bool ignores_policies; /* says the route or the message */
     bool wants_policy;     /* they count, and the hosts are those of the DNS */
     bool may_be_secure; /* the names of the hosts are as good as DNSSEC's, or the configuration's */
@@ -83,6 +84,7 @@ void target_release(struct target *target)
         return;
     for (size_t i = 0; i < target->host_count; i++)
         buffer_clear(&target->hosts[i].tlsa);
+    buffer_clear(&target->policy);
     free(target->hosts);
     free(target);
 }
@@ -118,6 +120,7 @@ void target_search_drop(struct target_search *search)
                 dns_cancel(search->context->dns, search->candidates[i].inquiries[j]);
         buffer_clear(&search->candidates[i].tlsa);
     }
+    buffer_clear(&search->policy_text);
     free(search);
 }
 
@@ -188,6 +191,8 @@ static struct target *make_target(struct target_search *search)
     }
     target->shares = 1;
     target->hosts = hosts;
+    target->policy = search->policy_text;
+    search->policy_text = (struct buffer)BUFFER_WITH_LIMIT(0);
     target->good_until_ms = turn_now_ms() + (uint64_t)search->ttl * 1000;
     for (size_t i = 0; i < search->count; i++) {
         struct candidate *from = &search->candidates[i];
@@ -340,6 +345,8 @@ static void on_policy(void *owner, enum fetch_status status, struct slice text)
         set_failure(search, RELAY_TEMPORARY, "4.7.5",
                     "whether %s has an MTA-STS policy could not be found out: %.*s", search->domain,
                     SLICE_PRINTF(text));
+    if (policy.mode != STS_MODE_NONE)
+        buffer_append(&search->policy_text, text);
     for (size_t i = 0; i < search->count && policy.mode != STS_MODE_NONE; i++)
         if (may_need_policy(&search->candidates[i]))
             apply_policy(&search->candidates[i], &policy);
@@ -711,6 +718,7 @@ struct target_search *target_search(const struct target_context *context,
     search->port = route ? route->port : 25;
     search->ignores_policies = wish->ignores_policies || (route && route->tls == CONFIG_TLS_NEVER);
     search->ttl = TARGET_GOOD_MOST_S;
+    buffer_init(&search->policy_text, STS_POLICY_MAX);
     search->conclude = (struct deferred){.run = on_conclude};
     if (route && route->host.text)
         begin_host(search, route->host.text);

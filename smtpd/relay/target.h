@@ -62,7 +62,8 @@ struct target {
     uint64_t good_until_ms; /* turn_now_ms() */
     struct target_host *hosts;
     size_t host_count;
-    size_t place_count; /* at least one */
+    struct buffer policy; /* the domain's MTA-STS policy, as it came; empty: none counts */
+    size_t place_count;   /* at least one */
     struct target_place places[TARGET_PLACES_MAX];
 };
 struct target *target_share(struct target *target);

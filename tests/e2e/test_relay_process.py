@@ -21,7 +21,7 @@ from sink import CLOSE, STALL, Close, Raw, Sink
 pytestmark = pytest.mark.skipif(not (BUILD / "libexec" / "smtpd-relay").exists(),
                                 reason="smtpd-relay is not built")
 
-RELAY_MESSAGE, RELAY_MESSAGE_FILE, RELAY_RESULT = 1, 2, 101
+RELAY_MESSAGE, RELAY_MESSAGE_FILE, RELAY_RESULT, RELAY_TLS_SESSION = 1, 2, 101, 102
 DESCRIPTOR_PASSWORD = 10
 DONE, TEMPORARY, PERMANENT = 1, 2, 3
 PEER_SAID, KEEPS_DSN, KEEPS_TIME = 1, 2, 4
@@ -59,7 +59,7 @@ class Relay:
             self.role.master.send(ROLE_DESCRIPTOR, struct.pack("=II", purpose, index), fds=[fd])
         self.queue = self.role.peer("smtpd-queue")
         self.role.go()
-        self.requests = 0
+        self.requests, self.tls_sessions = 0, []
 
     def send(self, recipients=("x@sink.example",), body=BODY, reverse_path="a@b.example",
              destination="sink.example", prefix=b"", cuts=(), flags=0, envid="", in_file=False,
@@ -86,8 +86,13 @@ class Relay:
         return self.requests
 
     def result(self, seconds=20):
-        request, body, _ = self.queue.expect(RELAY_RESULT, seconds)
-        return Result(request, body)
+        """What is said of connections for TLS reports comes between the results."""
+        while True:
+            kind, request, body, _ = self.queue.receive(seconds)
+            if kind == RELAY_RESULT:
+                return Result(request, body)
+            assert kind == RELAY_TLS_SESSION
+            self.tls_sessions.append(body[8:])
 
     def one(self, **message):
         self.send(**message)

@@ -169,6 +169,47 @@ static void survives_its_process(void **state)
     expect_found(fixture, "bob@demo.test", 1, "0000000000001");
 }
 
+/* As relay says what was said in an attempt: of some 5 KB, that begins with the number. */
+static void note_attempt(struct fixture *fixture, const char *id, unsigned number)
+{
+    uint8_t record[32768];
+    struct log_entry entry;
+    char said[1024];
+    memset(said, 'x', sizeof(said));
+    snprintf(said, sizeof(said), "%04u", number);
+    struct log_field fields[6] = {log_id("queue_id", id)};
+    for (size_t i = 1; i < ARRAY_LENGTH(fields); i++)
+        fields[i] = log_bytes("said", slice_of(said, sizeof(said)));
+    log_detail(&fixture->log, "attempt", fields, ARRAY_LENGTH(fields));
+    ssize_t got = recv(fixture->pair[1], record, sizeof(record), 0);
+    assert_true(got > 0);
+    assert_true(log_entry_parse(slice_of(record, (size_t)got), &entry, NULL));
+    assert_int_equal(entry.level, LOG_DEBUG);
+    entry.time_us = 1000 + number;
+    assert_ok(history_note(fixture->history, ROLE_RELAY, slice_of(record, (size_t)got), &entry,
+                           &test_error));
+}
+
+struct attempts {
+    size_t count, others;
+    unsigned first, last;
+};
+
+static bool count_attempts(void *context, unsigned role_kind, const struct log_entry *entry)
+{
+    struct attempts *attempts = context;
+    (void)role_kind;
+    if (!slice_equal(entry->event, SLICE("attempt"))) {
+        attempts->others++;
+        return true;
+    }
+    uint64_t number;
+    assert_true(slice_parse_number(slice_range(entry->fields[1].bytes, 0, 4), &number));
+    attempts->last = (unsigned)number;
+    attempts->first = attempts->count++ == 0 ? attempts->last : attempts->first;
+    return true;
+}
+
 static void prune(struct fixture *fixture, uint64_t now_us)
 {
     bool more = true;
@@ -290,9 +331,29 @@ static void tells_who_demanded_tls(void **state)
     }
 }
 
+/* Of what was said about a message the newest megabyte stays, and everything else of it. */
+static void keeps_the_newest_attempts(void **state)
+{
+    struct fixture *fixture = *state;
+    enum { ATTEMPTS = 300 };
+    note(fixture, "queued", "ID000001", "a@b", 999);
+    for (unsigned i = 0; i < ATTEMPTS; i++)
+        note_attempt(fixture, "ID000001", i);
+    note(fixture, "deferred", "ID000001", "a@b", 5000);
+    prune(fixture, 6000);
+    struct attempts attempts = {.count = 0};
+    assert_ok(
+        history_read(fixture->history, SLICE("ID000001"), count_attempts, &attempts, &test_error));
+    assert_int_equal(attempts.others, 2);
+    assert_int_equal(attempts.last, ATTEMPTS - 1);
+    assert_int_equal(attempts.first, ATTEMPTS - attempts.count);
+    assert_in_range(attempts.count, 150, (1 << 20) / 5000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(keeps_the_newest_attempts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(tells_in_order_of_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(finds_by_name_in_any_case_newest_first, set_up, tear_down),
         cmocka_unit_test_setup_teardown(finds_the_newest_of_many, set_up, tear_down),

@@ -1,0 +1,413 @@
+/* TLS reports to the domains that ask for them; see tls_reports.h. */
+#include "smtpd/queue/tls_reports.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <utlist.h>
+
+#include "common/dns/answer.h"
+#include "smtpd/queue/destination.h"
+#include "smtpd/queue/queue.h"
+#include "smtpd/queue/queue_id.h"
+#include "smtpd/queue/queue_protocol.h"
+#include "smtpd/queue/report.h"
+#include "smtpd/relay/relay_protocol.h"
+#include "smtpd/tls_report/report_json.h"
+#include "smtpd/tls_report/report_mail.h"
+#include "smtpd/tls_report/tls_record.h"
+
+enum {
+    DAY_S = 86400,
+    WRITE_MS = 60 * 1000,
+    AGAIN_MS = 3600 * 1000,
+    LOOKUP_MS = 90 * 1000, /* longer than relay waits for the DNS */
+    KEPT_DAYS = 2,
+    REPORT_ID_MAX = 400,
+    DOMAIN_OCTETS_MAX = DNS_NAME_MAX - 11, /* there is room for "_smtp._tls." before it */
+    ROWS_PER_REPORT = 10000,
+};
+
+static uint32_t today(void)
+{
+    return (uint32_t)(queue_wall_now() / DAY_S);
+}
+
+/* ---- counting ---- */
+
+static void write_counts(struct queue *queue)
+{
+    struct error error;
+    struct tls_reports *reports = &queue->tls_reports;
+    reports->write_at_ms = queue_now_ms() + WRITE_MS;
+    if (!tls_counts_write(&reports->counts, queue->store, &error)) {
+        LOG(&queue->role->log, LOG_WARNING, "tls_counts_not_written", log_failure(&error));
+        queue_check_store(queue, &error);
+    }
+    if (reports->counts.lost > 0)
+        LOG(&queue->role->log, LOG_WARNING, "tls_counts_lost",
+            log_number("connections", (int64_t)reports->counts.lost));
+    reports->counts.lost = 0;
+}
+
+/* Relay's clock is believed within a day. */
+static uint32_t day_of(const struct relay_tls_session *record)
+{
+    int64_t now = queue_wall_now(), at = record->at;
+    return (uint32_t)((at > now - 2 * DAY_S && at <= now ? at : now) / DAY_S);
+}
+
+bool tls_reports_on_session(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    struct role_peer *peer = owner;
+    struct queue *queue = peer->role->state;
+    const struct relay_tls_session *record = packet->record;
+    struct slice run = ipc_packet_tail(packet, sizeof(*record));
+    struct tls_session session;
+    if (!tls_session_parse(run, &session) || session.domain.len > DOMAIN_OCTETS_MAX
+        || !dns_name_is_valid(session.domain))
+        return error_set(error, ERROR_PEER, "malformed TLS result");
+    if (queue->role->config.relay.tls_reports)
+        tls_counts_add(&queue->tls_reports.counts, day_of(record), run);
+    return true;
+}
+
+/* ---- whose turn it is ---- */
+
+struct next_domain {
+    struct tls_reports *reports;
+    bool found;
+};
+
+static bool take_domain(void *context, uint32_t day, struct slice run, uint64_t count)
+{
+    struct next_domain *next = context;
+    struct tls_session session;
+    (void)count;
+    if (!tls_session_parse(run, &session) || session.domain.len > DOMAIN_OCTETS_MAX)
+        return true;
+    next->reports->day = day;
+    snprintf(next->reports->domain, sizeof(next->reports->domain), "%.*s",
+             SLICE_PRINTF(session.domain));
+    next->found = true;
+    return false;
+}
+
+/* The first of a day that is over, behind the one that was looked at last. */
+static bool find_next(struct queue *queue, struct error *error)
+{
+    struct tls_reports *reports = &queue->tls_reports;
+    struct next_domain next = {.reports = reports};
+    char behind[DNS_NAME_MAX + 2] = "";
+    if (reports->passed)
+        snprintf(behind, sizeof(behind), "%s\x01", reports->domain); /* of its rows all are below */
+    if (!queue_store_scan_tls(queue->store, reports->passed ? reports->day : 0,
+                              slice_of_string(behind), take_domain, &next, error))
+        return false;
+    reports->passed = next.found;
+    if (next.found && reports->day < today())
+        return true;
+    reports->passed = false;
+    return error_set(error, ERROR_NOT_FOUND, "no more");
+}
+
+/* RFC 8460 5.1: not all at midnight. */
+static void choose_time(struct queue *queue)
+{
+    struct tls_reports *reports = &queue->tls_reports;
+    uint64_t most_ms = queue->role->config.relay.tls_reports_delay_ms;
+    uint32_t delay_ms = most_ms > 0 ? arc4random_uniform((uint32_t)most_ms) : 0;
+    reports->chosen_day = today();
+    reports->next_at_ms = queue_now_ms() + delay_ms;
+}
+
+static void pause_reports(struct queue *queue)
+{
+    queue->tls_reports.next_at_ms = queue_now_ms() + AGAIN_MS;
+}
+
+static void look_up(struct queue *queue)
+{
+    struct tls_reports *reports = &queue->tls_reports;
+    struct error error;
+    struct role_peer *relay = role_find_peer(queue->role, ROLE_RELAY);
+    struct relay_tls_lookup question = {
+        .header = {.type = RELAY_TLS_LOOKUP, .request = queue_next_request(queue)}};
+    if (!relay)
+        return; /* the next second's turn */
+    if (!find_next(queue, &error)) {
+        if (error.kind != ERROR_NOT_FOUND)
+            LOG(&queue->role->log, LOG_ERROR, "tls_report_not_made", log_failure(&error));
+        pause_reports(queue);
+        return;
+    }
+    if (!ipc_send_record(&relay->channel, &question.header, sizeof(question),
+                         slice_of_string(reports->domain), NULL)) {
+        pause_reports(queue);
+        return;
+    }
+    reports->request = question.header.request;
+    reports->asked_at_ms = queue_now_ms();
+}
+
+/* ---- one report ---- */
+
+struct making {
+    struct report_json json;
+    const char *domain;
+    uint32_t day;
+    size_t rows;
+};
+
+static bool add_row(void *context, uint32_t day, struct slice run, uint64_t count)
+{
+    struct making *making = context;
+    struct tls_session session;
+    if (day != making->day || !tls_session_parse(run, &session)
+        || !slice_equal(session.domain, slice_of_string(making->domain)))
+        return false;
+    report_json_row(&making->json, &session, count);
+    return ++making->rows < ROWS_PER_REPORT;
+}
+
+static bool write_json(struct queue *queue, const struct report_json_head *head,
+                       struct buffer *text, struct error *error)
+{
+    struct tls_reports *reports = &queue->tls_reports;
+    struct making making = {.domain = reports->domain, .day = reports->day};
+    report_json_begin(&making.json, head, text);
+    bool read = queue_store_scan_tls(queue->store, reports->day, slice_of_string(reports->domain),
+                                     add_row, &making, error);
+    report_json_end(&making.json);
+    if (text->failed)
+        return error_memory(error);
+    return read;
+}
+
+static bool write_mail(struct queue *queue, uint64_t id, struct slice to, struct buffer *text,
+                       struct error *error)
+{
+    struct tls_reports *reports = &queue->tls_reports;
+    const struct config *config = &queue->role->config;
+    char queue_id[QUEUE_ID_SIZE], boundary[BOUNCE_BOUNDARY_MAX], report_id[REPORT_ID_MAX];
+    char contact[QUEUE_ADDRESS_MAX];
+    struct buffer json = BUFFER_WITH_LIMIT(REPORT_JSON_MAX);
+    queue_id_format(id, queue_id);
+    report_random_boundary(boundary);
+    snprintf(report_id, sizeof(report_id), "%u.%s.%.300s", reports->day, queue_id, reports->domain);
+    if (config->relay.tls_report_contact.text)
+        snprintf(contact, sizeof(contact), "%s", config->relay.tls_report_contact.text);
+    else
+        snprintf(contact, sizeof(contact), "postmaster@%s", config->domains[0].name);
+    const struct report_json_head head = {.organization = slice_of_string(config->hostname),
+                                          .contact = slice_of_string(contact),
+                                          .id = slice_of_string(report_id),
+                                          .domain = slice_of_string(reports->domain),
+                                          .day = reports->day};
+    bool written = write_json(queue, &head, &json, error);
+    const struct report_mail mail = {.submitter = head.organization,
+                                     .domain = head.domain,
+                                     .from = head.contact,
+                                     .to = to,
+                                     .id = head.id,
+                                     .queue_id = queue_id,
+                                     .boundary = boundary,
+                                     .day = reports->day,
+                                     .now = queue_wall_now(),
+                                     .json = buffer_slice(&json)};
+    if (written && !report_mail_format(&mail, text))
+        written = error_memory(error);
+    buffer_clear(&json);
+    return written;
+}
+
+/* An address of ours is for auth to resolve; any other goes out, past all policies (RFC 8460 5.3).
+ */
+static bool is_ours(const struct config *config, struct slice address)
+{
+    size_t at = address.len;
+    while (at > 0 && address.ptr[at - 1] != '@')
+        at--;
+    for (size_t i = 0; i < config->domain_count; i++)
+        if (slice_equal_nocase(slice_from(address, at), slice_of_string(config->domains[i].name)))
+            return true;
+    return false;
+}
+
+static void choose_destination(const struct config *config, struct slice to, struct buffer *name)
+{
+    if (!is_ours(config, to))
+        destination_append(config, QUEUE_TLS_OPTIONAL, to, slice_of(NULL, 0), name);
+}
+
+static bool enter_mail(struct queue *queue, uint64_t id, const struct stored_recipient *row,
+                       struct error *error)
+{
+    struct queued_message *queued = queued_add_message(&queue->queued, id, 0);
+    if (!queued)
+        return error_memory(error);
+    deadlines_begin(queue, queued, row);
+    struct queued_recipient *recipient = queued_add_recipient(
+        &queue->queued, queued, 0, row->destination.len > 0 ? TARGET_RELAY : TARGET_ADDRESS,
+        row->destination);
+    if (!recipient)
+        return error_memory(error); /* the message goes with the transaction */
+    recipient->notify = QUEUE_NOTIFY_NEVER;
+    recipient->purpose = STORED_NOTICE;
+    return true;
+}
+
+static bool put_mail(struct queue *queue, uint64_t id, struct slice to, struct slice text,
+                     struct error *error)
+{
+    int64_t now = queue_wall_now();
+    struct buffer destination = BUFFER_WITH_LIMIT(DESTINATION_MAX);
+    choose_destination(&queue->role->config, to, &destination);
+    const struct stored_message message = {
+        .arrival = now, .flags = QUEUE_TLS_OPTIONAL, .body_octets = text.len, .body = text};
+    const struct stored_recipient row = {.state = STORED_WAITING,
+                                         .purpose = STORED_NOTICE,
+                                         .notify = QUEUE_NOTIFY_NEVER,
+                                         .arrival = now,
+                                         .due = now,
+                                         .destination = buffer_slice(&destination),
+                                         .address = to};
+    bool put = destination.failed
+                   ? error_memory(error)
+                   : queue_store_put_message(queue->store, id, &message, NULL, error)
+                         && queue_store_put_recipient(queue->store, id, 0, &row, error)
+                         && enter_mail(queue, id, &row, error);
+    buffer_clear(&destination);
+    return put;
+}
+
+/* All in one transaction: the report to each address, and no row of it left. */
+static bool commit_report(struct queue *queue, uint64_t id, struct slice to, struct slice text,
+                          struct error *error)
+{
+    const struct tls_reports *reports = &queue->tls_reports;
+    struct slice domain = slice_of_string(reports->domain);
+    if (!queue_store_begin(queue->store, error))
+        return false;
+    bool good = (to.len == 0 || put_mail(queue, id, to, text, error))
+                && queue_store_drop_tls(queue->store, reports->day, domain, error);
+    if (!good)
+        queue_store_abort(queue->store);
+    good = good && queue_store_commit(queue->store, error);
+    struct queued_message *queued = to.len > 0 ? queued_find_message(&queue->queued, id) : NULL;
+    if (queued && good)
+        queued_schedule(&queue->queued, queued->recipients, queue_now_ms());
+    else if (queued)
+        queued_drop_message(&queue->queued, queued);
+    return good;
+}
+
+static bool make_report(struct queue *queue, struct slice to, struct error *error)
+{
+    uint64_t id;
+    char queue_id[QUEUE_ID_SIZE];
+    struct buffer text = BUFFER_WITH_LIMIT(FILTER_INLINE_MAX);
+    if (!queue_take_own_id(queue, &id))
+        return error_set(error, ERROR_TEMPORARY, "no id for a report");
+    bool made = write_mail(queue, id, to, &text, error)
+                && commit_report(queue, id, to, buffer_slice(&text), error);
+    buffer_clear(&text);
+    if (made)
+        LOG(&queue->role->log, LOG_INFO, "tls_report",
+            log_id("queue_id", queue_id_format(id, queue_id)),
+            log_text("domain", queue->tls_reports.domain), log_bytes("to", to),
+            log_number("day", queue->tls_reports.day));
+    return made;
+}
+
+/* The first address of the record: a domain that names several gets its report once. */
+static void find_mailbox(struct slice uris, struct buffer *to)
+{
+    while (uris.len > 0 && to->len == 0) {
+        size_t end = slice_find_octet(uris, '\n');
+        tls_record_mailbox(slice_range(uris, 0, end), to);
+        uris = slice_from(uris, end + 1);
+    }
+}
+
+static bool settle_domain(struct queue *queue, struct slice uris, struct error *error)
+{
+    struct buffer to = BUFFER_WITH_LIMIT(QUEUE_ADDRESS_MAX);
+    find_mailbox(uris, &to);
+    if (uris.len > 0 && to.len == 0)
+        LOG(&queue->role->log, LOG_WARNING, "tls_report_not_sent",
+            log_text("domain", queue->tls_reports.domain), log_bytes("uris", uris),
+            log_text("error", "no address among them"));
+    bool settled = to.len > 0 ? make_report(queue, buffer_slice(&to), error)
+                              : commit_report(queue, 0, SLICE(""), SLICE(""), error);
+    buffer_clear(&to);
+    return settled;
+}
+
+/* Nobody can say whether it wants one. */
+static void leave_for_later(struct queue *queue)
+{
+    const struct tls_reports *reports = &queue->tls_reports;
+    struct error error;
+    if (reports->day + KEPT_DAYS >= today())
+        return;
+    LOG(&queue->role->log, LOG_WARNING, "tls_report_not_sent", log_text("domain", reports->domain),
+        log_text("error", "the DNS does not say whether it wants one"));
+    if (!commit_report(queue, 0, SLICE(""), SLICE(""), &error))
+        queue_check_store(queue, &error);
+}
+
+bool tls_reports_on_record(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    struct role_peer *peer = owner;
+    struct queue *queue = peer->role->state;
+    struct tls_reports *reports = &queue->tls_reports;
+    const struct relay_tls_record *record = packet->record;
+    struct slice uris = ipc_packet_tail(packet, sizeof(*record));
+    struct error failure;
+    if (record->status < RELAY_TLS_FOUND || record->status > RELAY_TLS_UNKNOWN)
+        return error_set(error, ERROR_PEER, "malformed TLS record");
+    if (record->header.request != reports->request)
+        return true;
+    reports->request = 0;
+    if (record->status == RELAY_TLS_UNKNOWN) {
+        leave_for_later(queue);
+    } else if (!settle_domain(queue, record->status == RELAY_TLS_FOUND ? uris : SLICE(""),
+                              &failure)) {
+        LOG(&queue->role->log, LOG_ERROR, "tls_report_not_made",
+            log_text("domain", reports->domain), log_failure(&failure));
+        queue_check_store(queue, &failure);
+        pause_reports(queue);
+    }
+    if (queue_now_ms() >= reports->next_at_ms)
+        look_up(queue);
+    queue_wake(queue);
+    return true;
+}
+
+/* ---- time ---- */
+
+void tls_reports_tick(struct queue *queue)
+{
+    struct tls_reports *reports = &queue->tls_reports;
+    uint64_t now_ms = queue_now_ms();
+    if (!queue->role->config.relay.tls_reports)
+        return;
+    if (reports->counts.rows
+        && (now_ms >= reports->write_at_ms || tls_counts_is_full(&reports->counts)))
+        write_counts(queue);
+    if (reports->chosen_day != today())
+        choose_time(queue);
+    if (reports->request != 0 && now_ms - reports->asked_at_ms < LOOKUP_MS)
+        return;
+    reports->request = 0;
+    if (now_ms >= reports->next_at_ms && !queue->settle.waiting)
+        look_up(queue);
+}
+
+void tls_reports_stop(struct queue *queue)
+{
+    if (queue->store && queue->tls_reports.counts.rows)
+        write_counts(queue);
+    tls_counts_clear(&queue->tls_reports.counts);
+}

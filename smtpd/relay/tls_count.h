@@ -1,0 +1,32 @@
+/*
+ * What relay adds to TLS reports (RFC 8460): how each connection was secured goes to queue, which
+ * counts; and queue's question whether a domain wants a report is asked of the DNS. relay.
+ */
+#ifndef SMTPD_RELAY_TLS_COUNT_H
+#define SMTPD_RELAY_TLS_COUNT_H
+
+#include "smtpd/relay/peer.h"
+#include "smtpd/relay/target.h"
+
+struct relay;
+
+/* A connection to a host of the domain's, found in the DNS. */
+struct tls_counted {
+    struct slice domain;
+    const struct target *target;
+    size_t place;
+    const struct peer *peer;
+    const struct peer_failure *why; /* NULL: it is ready */
+};
+void tls_count_connection(struct relay *relay, const struct tls_counted *counted);
+
+/* Whether a domain of that name can have a record: not an address in brackets, nor a route's name.
+ */
+bool tls_lookup_is_possible(struct slice domain);
+
+/* RELAY_TLS_LOOKUP of the queue with that number: answered by RELAY_TLS_RECORD, if it is there
+ * then.
+ */
+void tls_lookup_begin(struct relay *relay, uint32_t queue, uint64_t request, struct slice domain);
+
+#endif

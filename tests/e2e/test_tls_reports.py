@@ -1,0 +1,262 @@
+"""TLS reports (RFC 8460): what relay says of its connections, how it asks whether a domain wants a report, and what
+queue makes of both."""
+
+import email
+import email.policy
+import gzip
+import json
+import shutil
+import pathlib
+import struct
+import tempfile
+import time
+
+import pytest
+
+from house import BUILD, Authority
+from one_queue import CONFIG, RELAY_DONE, RELAY_PERMANENT, TLS_OPTIONAL, Queue
+from policy_host import policy
+from sink import Sink
+from test_fetch import FETCH_ANSWER, FETCH_POLICY, FOUND, NONE
+from test_relay_process import A, FAST, MX, NO_DATA, NO_NAME, TLSA, Relay, Resolver, digest
+
+pytestmark = pytest.mark.skipif(not (BUILD / "libexec" / "smtpd-queue").exists(), reason="queue is not built")
+
+RELAY_TLS_LOOKUP, RELAY_TLS_SESSION, RELAY_TLS_RECORD = 3, 102, 103
+WANTED, NOT_WANTED, NOBODY_KNOWS = 1, 2, 3
+NO_POLICY, STS, DANE = 1, 2, 3
+SUCCESS, NO_STARTTLS, MISMATCH, EXPIRED, NOT_TRUSTED, INVALID = 1, 2, 3, 4, 5, 6
+TXT, TEMPORARY = 16, 5
+TLS = ["PIPELINING", "STARTTLS"]
+DAY = 86400
+RECORDS = {("mx.example", MX): [(10, "a.example")], ("a.example", A): ["127.0.0.1"]}
+
+
+def run(domain, kind, result, policy="", patterns="", mx="a.example", ip="192.0.2.1", sender="198.51.100.1", reason=""):
+    """As smtpd/tls_report/tls_session.h has it."""
+    text = lambda *texts: b"".join(text.encode() + b"\0" for text in texts)
+    return (text(domain) + bytes([kind]) + text(policy, patterns) + bytes([result]) + text(mx, ip, sender, reason))
+
+
+def parsed(octets):
+    domain, _, rest = octets.partition(b"\0")
+    policy, patterns, rest = rest[1:].split(b"\0", 2)
+    mx, ip, sender, reason, _ = rest[1:].split(b"\0")
+    kind = octets[len(domain) + 1]
+    return (domain.decode(), kind, policy.decode(), patterns.decode(), rest[0], mx.decode(), ip.decode(),
+            sender.decode(), reason.decode())
+
+
+# ---- relay ----
+
+
+@pytest.fixture(scope="module")
+def authority():
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="staffetta-"))  # pytest's is closed to the role
+    directory.chmod(0o755)
+    yield Authority(directory)
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def counted(tmp_path, authority):
+    """One message to mx.example; what relay says of its connections."""
+    relays = []
+
+    def send(sink, text=None, records=None, secure=False, questions=3, **message):
+        config = FAST.replace("relay {", f'relay {{ private-targets = yes authorities = "{authority.file}"')
+        config = config.replace("mta-sts = no", "mta-sts = yes")
+        relay = Relay(tmp_path, config + f"\nroute mx.example {{ port = {sink.port} }}\n")
+        relays.append(relay)
+        resolver, fetch = Resolver(relay, records or RECORDS, secure), relay.role.peer("fetch")
+        relay.send(recipients=["x@mx.example"], **{"destination": "mx.example", **message})
+        resolver.serve(questions)
+        if not secure and not message:
+            request, _, _ = fetch.expect(FETCH_POLICY)
+            fetch.send(FETCH_ANSWER, struct.pack("=HHI", FOUND if text else NONE, 0, len(text or ""))
+                       + (text or "").encode(), request=request)
+        relay.result()
+        return [parsed(octets) for octets in relay.tls_sessions]
+
+    yield send
+    for relay in relays:
+        relay.role.kill()
+
+
+def test_no_policy_and_tls(counted, authority):
+    with Sink(TLS, certificate=authority.issue("other.example")) as sink:
+        assert counted(sink) == [
+            ("mx.example", NO_POLICY, "", "", SUCCESS, "a.example", "127.0.0.1", "127.0.0.1", "")]
+
+
+def test_no_policy_and_no_tls(counted):
+    with Sink(["PIPELINING"]) as sink:
+        assert [session[4] for session in counted(sink)] == [NO_STARTTLS]
+
+
+@pytest.mark.parametrize("names, mode, result", [
+    (["a.example"], "enforce", SUCCESS), (["b.example"], "enforce", MISMATCH),
+    (["a.example"], "testing", SUCCESS), (["b.example"], "testing", NOT_TRUSTED)])
+def test_mta_sts(counted, authority, names, mode, result):
+    text = policy("a.example", mode=mode)
+    with Sink(TLS, certificate=authority.issue(*names)) as sink:
+        (session,) = counted(sink, text)
+    assert session[:2] == ("mx.example", STS) and session[4] == result
+    assert session[2].split("\n") == text.split() or session[2] == "\n".join(text.splitlines())
+    assert session[3] == "a.example" and (result == SUCCESS) == (session[8] == "")
+
+
+def test_a_policy_that_asks_for_tls(counted):
+    with Sink(["PIPELINING"]) as sink:
+        (session,) = counted(sink, policy("a.example"))
+        assert session[1] == STS and session[4] == NO_STARTTLS and "no TLS" in session[8]
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_dane(counted, authority, good):
+    certificate = authority.issue("a.example")
+    with Sink(TLS, certificate=certificate) as sink:
+        data = digest(certificate) if good else bytes(32)
+        records = {**RECORDS, (f"_{sink.port}._tcp.a.example", TLSA): [b"\3\1\1" + data]}
+        (session,) = counted(sink, records=records, secure=True, questions=4)
+    assert session[:3] == ("mx.example", DANE, f"3 1 1 {data.hex()}")
+    assert session[4] == (SUCCESS if good else INVALID)
+
+
+def test_mail_that_may_go_without_is_not_counted(counted):
+    """RFC 8460 5.3: reports themselves are such mail."""
+    with Sink(["PIPELINING"]) as sink:
+        assert counted(sink, destination="~mx.example", flags=TLS_OPTIONAL) == []
+        assert sink.wait(1)
+
+
+class TxtResolver(Resolver):
+    def rdata(self, kind, record):
+        return bytes([len(record)]) + record.encode() if kind == TXT else super().rdata(kind, record)
+
+
+@pytest.mark.parametrize("records, status, uris", [
+    (["v=TLSRPTv1; rua=mailto:tls@b.example , https://b.example/tls;"], WANTED,
+     "mailto:tls@b.example\nhttps://b.example/tls"),
+    (["v=spf1 -all"], NOT_WANTED, ""), (["v=TLSRPTv1; rua=mailto:a@b.example"] * 2, NOT_WANTED, ""),
+    (NO_DATA, NOT_WANTED, ""), (NO_NAME, NOT_WANTED, ""), (TEMPORARY, NOBODY_KNOWS, "")])
+def test_the_record(tmp_path, records, status, uris):
+    relay = Relay(tmp_path, FAST)
+    resolver = TxtResolver(relay, {("_smtp._tls.mx.example", TXT): records})
+    relay.queue.send(RELAY_TLS_LOOKUP, b"mx.example", request=7)
+    resolver.serve(1)
+    request, body, _ = relay.queue.expect(RELAY_TLS_RECORD)
+    assert request == 7 and struct.unpack_from("=H", body)[0] == status and body[8:].decode() == uris
+    relay.role.kill()
+
+
+# ---- queue ----
+
+REPORTS = CONFIG + ' relay { tls-reports-delay = 0 tls-report-contact = "tls@test.example" }'
+
+
+@pytest.fixture
+def queue(tmp_path):
+    made = Queue(tmp_path, REPORTS)
+    made.relay()
+    yield made
+    made.end()
+
+
+def say(queue, *runs, at=None):
+    for octets in runs:
+        queue.relays[0].channel.send(RELAY_TLS_SESSION, struct.pack("=q", int(time.time() - DAY if at is None else at))
+                                     + octets)
+
+
+def asked_for(queue, seconds=20):
+    """The domain that queue wants the record of, and the request."""
+    request, body, _ = queue.relays[0].channel.expect(RELAY_TLS_LOOKUP, seconds)
+    return body.decode(), request
+
+
+def answer(queue, request, status, uris=""):
+    queue.relays[0].channel.send(RELAY_TLS_RECORD, struct.pack("=HHHH", status, 0, 0, 0) + uris.encode(), request)
+
+
+def write_down(queue, directory):
+    """Counters are written once a minute, or when the process is asked to end."""
+    queue.wait_for_counts(0)
+    queue.stop()
+    made = Queue(directory, REPORTS)
+    made.relay()
+    return made
+
+
+STS_POLICY = "version: STSv1\nmode: enforce\nmx: *.mail.example\nmax_age: 86400"
+
+
+def test_a_report_of_yesterday(queue, tmp_path):
+    bad = dict(policy=STS_POLICY, patterns="*.mail.example", reason='certificate "has" expired')
+    say(queue, *[run("far.example", STS, SUCCESS, policy=STS_POLICY, patterns="*.mail.example")] * 3,
+        *[run("far.example", STS, EXPIRED, **bad)] * 2, run("far.example", NO_POLICY, NO_STARTTLS),
+        run("far.example.org", DANE, SUCCESS, policy="3 1 1 " + "ab" * 500))
+    say(queue, run("far.example", STS, EXPIRED, **bad), at=time.time())  # of today: not told yet
+    queue = write_down(queue, tmp_path)
+    domain, request = asked_for(queue)
+    assert domain == "far.example"
+    answer(queue, request, WANTED, "https://far.example/x\nmailto:tls%2Breports@far.example?subject=x")
+    domain, request = asked_for(queue)  # the next one, before the report leaves
+    assert domain == "far.example.org"
+    message = queue.relays[0].next()
+    assert message.recipients == ["tls+reports@far.example"] and message.sender == ""
+    assert message.destination == "~far.example" and message.flags & TLS_OPTIONAL
+    check_mail(message)
+    queue.relays[0].answer(message, RELAY_PERMANENT, "5.1.1 no")  # nobody is told
+
+    answer(queue, request, NOT_WANTED)
+    queue.wait_for_counts(0)
+    queue = write_down(queue, tmp_path)
+    time.sleep(2.5)
+    queue.relays[0].nothing_more()  # neither again nor of today
+    queue.end()
+
+
+def check_mail(message):
+    mail = email.message_from_bytes(message.prefix + message.body, policy=email.policy.default)
+    assert mail.get_content_type() == "multipart/report" and mail.get_param("report-type") == "tlsrpt"
+    assert mail["TLS-Report-Domain"] == "far.example" and mail["From"] == "tls@test.example"
+    assert mail["TLS-Required"] == "No" and mail["To"] == "tls+reports@far.example"
+    assert mail["Subject"].startswith("Report Domain: far.example Submitter: ") and mail["Message-ID"] and mail["Date"]
+    text, report = mail.iter_parts()
+    assert text.get_content_type() == "text/plain" and report.get_content_type() == "application/tlsrpt+gzip"
+    told = json.loads(gzip.decompress(report.get_content()))
+    day = time.strftime("%Y-%m-%d", time.gmtime(time.time() - DAY))
+    assert told["date-range"] == {"start-datetime": f"{day}T00:00:00Z", "end-datetime": f"{day}T23:59:59Z"}
+    assert told["contact-info"] == "tls@test.example" and mail["TLS-Report-Submitter"] == told["organization-name"]
+    assert told["report-id"] in mail["Subject"] and report.get_filename().startswith(
+        told["organization-name"] + "!far.example!")
+    nothing, sts = told["policies"]
+    assert nothing["policy"] == {"policy-type": "no-policy-found", "policy-domain": "far.example"}
+    assert nothing["summary"] == {"total-successful-session-count": 0, "total-failure-session-count": 1}
+    assert sts["policy"] == {"policy-type": "sts", "policy-string": STS_POLICY.split("\n"),
+                             "policy-domain": "far.example", "mx-host": ["*.mail.example"]}
+    assert sts["summary"] == {"total-successful-session-count": 3, "total-failure-session-count": 2}
+    assert sts["failure-details"] == [{
+        "result-type": "certificate-expired", "sending-mta-ip": "198.51.100.1", "receiving-mx-hostname": "a.example",
+        "receiving-ip": "192.0.2.1", "failed-session-count": 2, "failure-reason-code": 'certificate "has" expired'}]
+
+
+def test_what_the_dns_does_not_say_is_asked_again(queue, tmp_path):
+    say(queue, run("far.example", NO_POLICY, SUCCESS))
+    queue = write_down(queue, tmp_path)
+    _, request = asked_for(queue)
+    answer(queue, request, NOBODY_KNOWS)
+    queue = write_down(queue, tmp_path)  # the next hour
+    domain, request = asked_for(queue)
+    answer(queue, request, WANTED, "mailto:a@far.example")
+    assert domain == "far.example"
+    queue.relays[0].one(RELAY_DONE)
+    queue.end()
+
+
+@pytest.mark.parametrize("octets", [b"", b"far.example\0\1", run("[192.0.2.1]", 1, 1), run("x" * 300, 1, 1), run("", 1, 1), run("far.example", 4, 1),
+                                    run("far.example", 1, 9), run("far.example", 1, 1) + b"x"])
+def test_nonsense_ends_the_relay(queue, octets):
+    say(queue, octets or b"\0")
+    assert queue.relays[0].channel.receive(20) is None
