@@ -2,11 +2,12 @@
 #include "imapd/capability.h"
 
 /* LITERAL+ RFC 7888, SASL-IR RFC 4959, ENABLE 5161, ID 2971, IDLE 2177, NAMESPACE 2342, UIDPLUS
- * 4315, MOVE 6851, UNSELECT 3691, CHILDREN 3348, SPECIAL-USE 6154, CONDSTORE and QRESYNC 7162. */
+ * 4315, MOVE 6851, UNSELECT 3691, CHILDREN 3348, SPECIAL-USE 6154, CONDSTORE and QRESYNC 7162,
+ * ESEARCH 4731, SEARCHRES 5182, PARTIAL 9394. */
 static const char always[] = "CAPABILITY IMAP4rev1 LITERAL+ ENABLE ID";
 static const char before_login[] = " SASL-IR";
 static const char after_login[] = " IDLE NAMESPACE UIDPLUS MOVE UNSELECT CHILDREN SPECIAL-USE"
-                                  " CONDSTORE QRESYNC";
+                                  " CONDSTORE QRESYNC ESEARCH SEARCHRES PARTIAL";
 
 void capability_append_login(unsigned login, struct buffer *text)
 {

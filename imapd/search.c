@@ -17,16 +17,20 @@ enum { BODY_OCTETS_A_SLICE = 1 << 19 };
 
 /* Numbers of messages that are not there find none, and are not BAD as RFC 3501 9 would have it for
  * all commands: clients search "1:*" without knowing whether the mailbox is empty. */
-static void prepare_key(struct search_key *key, const struct view *view)
+static bool prepare_key(struct search_key *key, const struct view *view)
 {
     unsigned letter;
     if (key->kind == SEARCH_UID || key->kind == SEARCH_SEQUENCE)
         view_resolve(view, &key->set, key->kind == SEARCH_UID);
+    if (key->set.full)
+        return false;
     if (key->kind == SEARCH_KEYWORD
         && folder_record_find_keyword(&view->folder->record, key->text, &letter))
         key->letters = (uint32_t)1 << letter;
     for (struct search_key *each = key->keys; each; each = each->next)
-        prepare_key(each, view);
+        if (!prepare_key(each, view))
+            return false;
+    return true;
 }
 
 bool search_init(struct search *search, struct search_key *key, const struct charset *charset,
@@ -35,8 +39,7 @@ bool search_init(struct search *search, struct search_key *key, const struct cha
     struct search_term *terms = NULL;
     *search = (struct search){.key = key, .needs = search_needs(key)};
     message_source_init(&search->source, view->folder);
-    prepare_key(key, view);
-    bool ready = search_make_terms(key, charset, arena, &terms);
+    bool ready = prepare_key(key, view) && search_make_terms(key, charset, arena, &terms);
     search_text_init(&search->text, terms);
     if (ready && (search->needs & SEARCH_NEEDS_SENT_DAY)) {
         message_cache_enter(search->source.cache, view->folder);

@@ -223,7 +223,7 @@ static bool parse_key(struct imap_parser *parser, unsigned depth, struct search_
     if (imap_skip_octet(parser, '('))
         return parse_keys(parser, depth + 1, key)
                && imap_parse_octet(parser, ')', "a search key or \")\"");
-    if (cursor_peek(&parser->in, &first) && (ascii_is_digit(first) || first == '*'))
+    if (cursor_peek(&parser->in, &first) && (ascii_is_digit(first) || first == '*' || first == '$'))
         return parse_set_key(parser, key);
     return parse_word_key(parser, depth + 1, key);
 }

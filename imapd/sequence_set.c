@@ -54,12 +54,16 @@ static bool parse_range(struct cursor *in, struct sequence_range *range)
     return !cursor_skip(in, ':') || parse_number(in, &range->last);
 }
 
+/* sequence-set = (seq-number / seq-range) ["," sequence-set] / "$"    RFC 9051 9, RFC 5182 3 */
 bool sequence_set_parse(struct cursor *in, struct arena *arena, struct sequence_set *set)
 {
     struct cursor start = *in;
     struct sequence_range range;
     sequence_set_init(set, arena);
     do {
+        set->saved = cursor_skip(in, '$');
+        if (set->saved)
+            return true;
         if (!parse_range(in, &range) || !append(set, range)) {
             *in = start;
             return false;

@@ -20,15 +20,16 @@ struct sequence_set {
     size_t capacity;
     struct arena *arena; /* borrowed */
     bool full;           /* the arena had no room for more; sticky */
+    bool saved;          /* "$": what a SEARCH saved belongs to it (RFC 5182); view.h knows that */
 };
 
 void sequence_set_init(struct sequence_set *set, struct arena *arena);
 
-/* Reads a set as it is written: in any order, overlapping, with "*". False, the cursor untouched,
- * if it is none, or with set->full. */
+/* Reads a set as it is written: in any order, overlapping, with "*", and "$" at its end. False, the
+ * cursor untouched, if it is none, or with set->full. */
 bool sequence_set_parse(struct cursor *in, struct arena *arena, struct sequence_set *set);
 
-/* Another of the same ranges. False: the arena is full. */
+/* Another of the same ranges, without what "$" stands for. False: the arena is full. */
 bool sequence_set_copy(const struct sequence_set *set, struct arena *arena,
                        struct sequence_set *copy);
 

@@ -110,6 +110,16 @@ void session_bad_arguments(struct session *session, const struct imap_parser *ar
     session_bad(session, text);
 }
 
+bool session_resolve(struct session *session, struct imap_parser *arguments,
+                     struct sequence_set *set)
+{
+    if (view_resolve(&session->view, set, session->by_uid))
+        return true;
+    if (set->full)
+        return imap_parser_exhaust(arguments);
+    return imap_parser_fail(arguments, "numbers of messages that there are,");
+}
+
 /* RFC 5530 3. */
 static struct slice code_of(const struct error *error)
 {

@@ -126,6 +126,10 @@ void session_bad_arguments(struct session *session, const struct imap_parser *ar
  * a failure of ours is logged with all its details. */
 void session_failed(struct session *session, const struct error *error, const char *text);
 
+/* Resolves a set of the selected folder's messages; false for session_bad_arguments(). */
+bool session_resolve(struct session *session, struct imap_parser *arguments,
+                     struct sequence_set *set);
+
 /* Memory that ends with the command, zeroed. NULL: the command was ended with NO. */
 void *session_alloc(struct session *session, size_t octets);
 

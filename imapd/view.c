@@ -50,6 +50,7 @@ static bool append_arrived(struct view *view, struct error *error)
 static void empty(struct view *view)
 {
     free(view->slots);
+    free(view->saved);
     *view = (struct view){.on_news = view->on_news, .manner = view->manner};
 }
 
@@ -360,14 +361,36 @@ size_t view_position(const struct view *view, uint32_t uid)
     return low;
 }
 
+void view_take_saved(struct view *view, struct sequence_range *uids, size_t count)
+{
+    free(view->saved);
+    view->saved = uids;
+    view->saved_count = count;
+}
+
+static bool add_saved(const struct view *view, struct sequence_set *set, bool by_uid)
+{
+    for (size_t i = 0; set->saved && i < view->saved_count; i++) {
+        struct sequence_range uids = view->saved[i];
+        size_t first = view_position(view, uids.first);
+        size_t end = view_position(view, uids.last + 1);
+        if (first < end
+            && !(by_uid ? sequence_set_add_range(set, uids.first, uids.last)
+                        : sequence_set_add_range(set, (uint32_t)first + 1, (uint32_t)end)))
+            return false;
+    }
+    return true;
+}
+
+/* "$" may be empty, and then names nothing, also by number (RFC 5182 2.1). */
 bool view_resolve(const struct view *view, struct sequence_set *set, bool by_uid)
 {
-    if (by_uid) {
-        sequence_set_resolve(set, view->count ? view->slots[view->count - 1].uid : 0);
-        return true;
-    }
-    sequence_set_resolve(set, (uint32_t)view->count);
-    return view->count > 0 && sequence_set_largest(set) <= view->count;
+    uint32_t last_uid = view->count ? view->slots[view->count - 1].uid : 0;
+    bool added = add_saved(view, set, by_uid);
+    sequence_set_resolve(set, by_uid ? last_uid : (uint32_t)view->count);
+    if (by_uid || !added)
+        return added;
+    return (view->count > 0 || set->saved) && sequence_set_largest(set) <= view->count;
 }
 
 struct view_walk view_walk_begin(const struct sequence_set *set, bool by_uid)

@@ -39,7 +39,10 @@ struct view {
     size_t recent;     /* slots with that mark; the same for the next two */
     size_t changed;
     size_t gone;
-    size_t told_recent;    /* what the client knows of it */
+    size_t told_recent; /* what the client knows of it */
+    /* "$", what a SEARCH saved (RFC 5182): UIDs in order; those that are gone may be among them. */
+    struct sequence_range *saved;
+    size_t saved_count;
     bool keywords_changed; /* FLAGS and PERMANENTFLAGS are due */
     /* The next two are the session's, and stay as they are when it leaves the folder. */
     unsigned manner; /* enum view_manner */
@@ -80,9 +83,13 @@ struct message *view_message(const struct view *view, size_t index);
 /* The index of the slot with that UID or the first above; view->count: none. */
 size_t view_position(const struct view *view, uint32_t uid);
 
-/* Resolves a set that came with a command. False: by numbers, and one is larger than the number of
- * messages, which is BAD (RFC 3501 9, seq-number). */
+/* Resolves a set that came with a command, with "$" in it. False, with set->full: no memory; else:
+ * by numbers, and one is larger than the number of messages, which is BAD (RFC 3501 9, seq-number).
+ */
 bool view_resolve(const struct view *view, struct sequence_set *set, bool by_uid);
+
+/* From now on "$" is these ranges of UIDs, in order, from malloc(); they are taken over. */
+void view_take_saved(struct view *view, struct sequence_range *uids, size_t count);
 
 /* Walks the slots of a resolved set, in order. It may rest while others have their turn, but not
  * across a view_sync(VIEW_ALL). */

@@ -117,9 +117,7 @@ static bool parse(struct session *session, struct imap_parser *arguments, struct
 {
     return imap_parse_space(arguments) && imap_parse_sequence_set(arguments, &work->set)
            && imap_parse_space(arguments) && folder_argument_parse(arguments, folder)
-           && imap_parse_end(arguments)
-           && (view_resolve(&session->view, &work->set, session->by_uid)
-               || imap_parser_fail(arguments, "numbers of messages that there are,"));
+           && imap_parse_end(arguments) && session_resolve(session, arguments, &work->set);
 }
 
 static void copy_or_move(struct session *session, struct imap_parser *arguments, bool move)

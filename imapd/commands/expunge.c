@@ -80,11 +80,11 @@ void command_expunge(struct session *session, struct imap_parser *arguments)
         uids = session_alloc(session, sizeof(*uids));
         if (!uids)
             return;
-        if (!imap_parse_space(arguments) || !imap_parse_sequence_set(arguments, uids)) {
+        if (!imap_parse_space(arguments) || !imap_parse_sequence_set(arguments, uids)
+            || !session_resolve(session, arguments, uids)) {
             session_bad_arguments(session, arguments);
             return;
         }
-        view_resolve(&session->view, uids, true);
     }
     if (!imap_parse_end(arguments)) {
         session_bad_arguments(session, arguments);

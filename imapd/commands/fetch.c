@@ -1,9 +1,10 @@
-/* FETCH and UID FETCH (RFC 3501 6.4.5, 6.4.8, RFC 7162 3.1.4): which messages and items;
- * imapd/fetch_value.h has the values. */
+/* FETCH and UID FETCH (RFC 3501 6.4.5, 6.4.8, RFC 7162 3.1.4, RFC 9394 3.3): which messages and
+ * items; imapd/fetch_value.h has the values. */
 #include "imapd/commands/commands.h"
 #include "imapd/fetch_value.h"
 #include "imapd/mailbox.h"
 #include "imapd/resync.h"
+#include "imapd/search_return.h"
 
 enum {
     MESSAGES_A_SLICE = 1000, /* of flags and the like */
@@ -19,6 +20,11 @@ struct fetch_work {
     bool wants_changed;     /* CHANGEDSINCE */
     bool wants_vanished;
     struct sequence_set known; /* of VANISHED: where "*" is the last UID that there ever was */
+    bool is_partial;           /* PARTIAL: only some of the set's messages */
+    struct partial_range partial;
+    size_t walked; /* of the set's messages */
+    size_t first;  /* of them that is wanted */
+    size_t end;    /* the first behind those */
     bool sets_seen;
     bool opens_files;
     bool missed; /* some messages are gone */
@@ -193,12 +199,24 @@ static bool is_meant(const struct session *session, const struct fetch_work *wor
     return !work->wants_changed || (message && message->modseq > work->changed_since);
 }
 
+/* The next of those that PARTIAL leaves, if any. */
+static bool walk_on(const struct session *session, struct fetch_work *work)
+{
+    while (view_walk_next(&session->view, &work->walk, &work->index)) {
+        size_t at = work->walked++;
+        if (!work->is_partial || (at >= work->first && at < work->end))
+            return true;
+        if (at >= work->end)
+            return false;
+    }
+    return false;
+}
+
 /* False: the command is over, or must wait. */
 static bool fetch_next(struct session *session, struct fetch_work *work)
 {
     struct error error;
-    if (!work->item && !work->preparing
-        && !view_walk_next(&session->view, &work->walk, &work->index)) {
+    if (!work->item && !work->preparing && !walk_on(session, work)) {
         finish(session, work);
         return false;
     }
@@ -262,17 +280,30 @@ static void examine_items(struct fetch_work *work)
     }
 }
 
-/* "CHANGEDSINCE" SP mod-sequence-value / "VANISHED"    RFC 7162 7, chgsince-fetch-mod,
- * rexpunges-fetch-mod */
-static bool parse_modifier(struct imap_parser *arguments, struct fetch_work *work)
+/* "PARTIAL" SP partial-range    RFC 9394 4, modifier-partial: of UID FETCH */
+static bool parse_partial(const struct session *session, struct imap_parser *arguments,
+                          struct fetch_work *work)
 {
+    if (work->is_partial || !session->by_uid)
+        return imap_parser_fail(arguments, "PARTIAL once, and only in a UID FETCH,");
+    work->is_partial = true;
+    return imap_parse_space(arguments) && partial_range_parse(arguments, &work->partial);
+}
+
+/* "CHANGEDSINCE" SP mod-sequence-value / "VANISHED" / modifier-partial    RFC 7162 7,
+ * chgsince-fetch-mod, rexpunges-fetch-mod */
+static bool parse_modifier(const struct session *session, struct imap_parser *arguments,
+                           struct fetch_work *work)
+{
+    if (imap_skip_word(arguments, SLICE("PARTIAL")))
+        return parse_partial(session, arguments, work);
     if (imap_skip_word(arguments, SLICE("VANISHED"))) {
         work->wants_vanished = true;
         return true;
     }
-    work->wants_changed = imap_skip_word(arguments, SLICE("CHANGEDSINCE"));
-    if (!work->wants_changed)
+    if (!imap_skip_word(arguments, SLICE("CHANGEDSINCE")))
         return imap_parser_fail(arguments, "CHANGEDSINCE");
+    work->wants_changed = true;
     return imap_parse_space(arguments) && imap_parse_modseq(arguments, &work->changed_since);
 }
 
@@ -292,7 +323,7 @@ static bool parse_modifiers(struct session *session, struct imap_parser *argumen
     if (!imap_parse_space(arguments) || !imap_parse_octet(arguments, '(', "\"(\""))
         return false;
     do {
-        if (!parse_modifier(arguments, work))
+        if (!parse_modifier(session, arguments, work))
             return false;
     } while (imap_skip_octet(arguments, ' '));
     if (!imap_parse_octet(arguments, ')', "\")\""))
@@ -313,8 +344,7 @@ static bool parse(struct session *session, struct imap_parser *arguments, struct
     return imap_parse_space(arguments) && imap_parse_sequence_set(arguments, &work->set)
            && imap_parse_space(arguments) && fetch_items_parse(arguments, &work->items)
            && parse_modifiers(session, arguments, work) && imap_parse_end(arguments)
-           && (view_resolve(&session->view, &work->set, session->by_uid)
-               || imap_parser_fail(arguments, "numbers of messages that there are,"));
+           && session_resolve(session, arguments, &work->set);
 }
 
 /* False: the command was ended. */
@@ -329,6 +359,19 @@ static bool tell_vanished(struct session *session, struct fetch_work *work)
         return true;
     session_failed(session, &error, "Out of memory, try again later");
     return false;
+}
+
+/* How many messages the set names decides which of them a range means. */
+static void resolve_partial(const struct session *session, struct fetch_work *work)
+{
+    struct view_walk walk = work->walk;
+    size_t count = 0;
+    size_t index;
+    if (!work->is_partial)
+        return;
+    while (view_walk_next(&session->view, &walk, &index))
+        count++;
+    partial_range_resolve(&work->partial, count, &work->first, &work->end);
 }
 
 void command_fetch(struct session *session, struct imap_parser *arguments)
@@ -347,6 +390,7 @@ void command_fetch(struct session *session, struct imap_parser *arguments)
     examine_items(work);
     fetch_values_init(&work->values, session->view.folder, work->items);
     work->walk = view_walk_begin(&work->set, session->by_uid);
+    resolve_partial(session, work);
     session->work = work;
     session->on_end = give_back;
     session_continue(session, fetch_step);

@@ -1,43 +1,74 @@
-/* SEARCH and UID SEARCH (RFC 3501 6.4.4, 6.4.8, RFC 7162 3.1.5, 3.1.6). */
+/* SEARCH and UID SEARCH (RFC 3501 6.4.4, 6.4.8, RFC 7162 3.1.5, 3.1.6), with RETURN (RFC 4731, RFC
+ * 5182, RFC 9394). */
 #include "imapd/search.h"
 
 #include "common/mime/charset.h"
 #include "imapd/commands/commands.h"
+#include "imapd/search_result.h"
 
-enum {
-    CHEAP_A_SLICE = 5000,
-    FILES_A_SLICE = 50,
-    FOUND_OCTETS = 1 << 28, /* 11 octets for each of some 24 million messages */
-};
+enum { CHEAP_A_SLICE = 5000, FILES_A_SLICE = 50 };
 
 struct search_work {
+    struct search_return returns;
     struct search_program program;
     struct search search;
-    size_t index;
-    struct buffer found; /* " 2 3 5" */
-    bool tells_modseq;
-    uint64_t modseq; /* the highest of those that were found */
+    size_t looked_at;
+    struct search_result found;
 };
 
 static void give_back(struct session *session)
 {
     struct search_work *work = session->work;
     search_clear(&work->search);
-    buffer_clear(&work->found);
+    search_result_clear(&work->found);
 }
 
-static void finish(struct session *session, const struct search_work *work)
+/* "A SEARCH command with the SAVE result option that caused the server to return the NO tagged
+ * response sets the value of the search result variable to the empty sequence" (RFC 5182 2.1). */
+static void forget_saved(struct session *session, const struct search_work *work)
 {
-    struct buffer *text = &session->writer.text;
-    buffer_append(text, SLICE("* SEARCH"));
-    buffer_append(text, buffer_slice(&work->found));
-    if (work->tells_modseq && work->found.len > 0) {
-        buffer_append(text, SLICE(" (MODSEQ "));
-        buffer_append_number(text, work->modseq);
-        buffer_append_octet(text, ')');
+    if (work->returns.items & SEARCH_SAVES)
+        view_take_saved(&session->view, NULL, 0);
+}
+
+static void fail(struct session *session, const struct search_work *work, const struct error *error)
+{
+    forget_saved(session, work);
+    session_failed(session, error, "The search could not be ended");
+}
+
+static void refuse(struct session *session, const struct search_work *work, struct slice code,
+                   const char *text)
+{
+    forget_saved(session, work);
+    session_no(session, code, text);
+}
+
+static void finish(struct session *session, struct search_work *work)
+{
+    struct error error;
+    const struct search_telling telling = {
+        .view = &session->view,
+        .name = "SEARCH",
+        .tag = session->tag,
+        .by_uid = session->by_uid,
+        .tells_modseq = search_key_has(work->program.key, SEARCH_MODSEQ),
+    };
+    if ((work->returns.items & SEARCH_SAVES)
+        && !search_result_save(&work->found, &work->returns, &session->view, &error)) {
+        session_no(session, SLICE("NOTSAVED"), "There is no memory to save what was found");
+        return;
     }
-    buffer_append(text, SLICE("\r\n"));
+    search_result_write(&work->found, &work->returns, &telling, &session->writer.text);
     session_ok(session, SLICE(""), "Searched");
+}
+
+/* Where only the last is wanted, the search begins at the end. */
+static size_t position_of(const struct session *session, const struct search_work *work)
+{
+    if (search_return_wants_last(&work->returns))
+        return session->view.count - 1 - work->looked_at;
+    return work->looked_at;
 }
 
 /* A message that is gone is not found; its EXPUNGE is due. */
@@ -45,21 +76,21 @@ static enum source_result search_one(struct session *session, struct search_work
                                      struct error *error)
 {
     const struct view *view = &session->view;
+    size_t position = position_of(session, work);
     bool matches = false;
-    enum source_result result = search_message(&work->search, view, work->index, &matches, error);
+    enum source_result result = search_message(&work->search, view, position, &matches, error);
     if (result == SOURCE_FAILED && error->kind == ERROR_NOT_FOUND)
         return SOURCE_DONE;
     if (result != SOURCE_DONE || !matches)
         return result;
-    if (work->search.facts.modseq > work->modseq)
-        work->modseq = work->search.facts.modseq;
-    buffer_append_octet(&work->found, ' ');
-    buffer_append_number(&work->found,
-                         session->by_uid ? view->slots[work->index].uid : work->index + 1);
-    if (!work->found.failed)
-        return SOURCE_DONE;
-    error_memory(error);
-    return SOURCE_FAILED;
+    return search_result_add(&work->found, position, error) ? SOURCE_DONE : SOURCE_FAILED;
+}
+
+static bool is_over(const struct session *session, const struct search_work *work)
+{
+    const struct search_return *returns = &work->returns;
+    bool one_is_enough = search_return_wants_first(returns) || search_return_wants_last(returns);
+    return work->looked_at >= session->view.count || (one_is_enough && work->found.count > 0);
 }
 
 static void search_step(struct session *session)
@@ -67,8 +98,8 @@ static void search_step(struct session *session)
     struct search_work *work = session->work;
     struct error error;
     int files = FILES_A_SLICE;
-    for (int i = 0; i < CHEAP_A_SLICE && files > 0; i++, work->index++) {
-        if (work->index >= session->view.count) {
+    for (int i = 0; i < CHEAP_A_SLICE && files > 0; i++, work->looked_at++) {
+        if (is_over(session, work)) {
             finish(session, work);
             return;
         }
@@ -76,7 +107,7 @@ static void search_step(struct session *session)
         if (result == SOURCE_MORE)
             return;
         if (result == SOURCE_FAILED) {
-            session_failed(session, &error, "The search could not be ended");
+            fail(session, work, &error);
             return;
         }
         files -= search_opened_file(&work->search);
@@ -94,20 +125,18 @@ static void begin(struct session *session, struct search_work *work)
 {
     const struct charset *charset = charset_of(&work->program);
     if (!charset) {
-        session_no(session, SLICE("BADCHARSET (UTF-8 US-ASCII ISO-8859-1)"),
-                   "That charset is not known here");
+        refuse(session, work, SLICE("BADCHARSET (UTF-8 US-ASCII ISO-8859-1)"),
+               "That charset is not known here");
         return;
     }
-    work->tells_modseq = search_key_has(work->program.key, SEARCH_MODSEQ);
-    if (work->tells_modseq)
+    if (search_key_has(work->program.key, SEARCH_MODSEQ))
         session_enable(session, VIEW_TELLS_MODSEQ);
-    buffer_init(&work->found, FOUND_OCTETS);
     session->work = work;
     session->on_end = give_back;
     if (search_init(&work->search, work->program.key, charset, &session->view, &session->arena))
         session_continue(session, search_step);
     else
-        session_no(session, SLICE("LIMIT"), "The arguments need too much memory");
+        refuse(session, work, SLICE("LIMIT"), "The arguments need too much memory");
 }
 
 void command_search(struct session *session, struct imap_parser *arguments)
@@ -115,8 +144,8 @@ void command_search(struct session *session, struct imap_parser *arguments)
     struct search_work *work = session_alloc(session, sizeof(*work));
     if (!work)
         return;
-    if (imap_parse_space(arguments) && search_program_parse(arguments, &work->program)
-        && imap_parse_end(arguments))
+    if (imap_parse_space(arguments) && search_return_parse(arguments, &work->returns)
+        && search_program_parse(arguments, &work->program) && imap_parse_end(arguments))
         begin(session, work);
     else
         session_bad_arguments(session, arguments);

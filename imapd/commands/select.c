@@ -113,6 +113,13 @@ static void select_step(struct session *session)
     resync(session, work);
 }
 
+/* A set of what a client remembers; there is no "$" yet. */
+static bool parse_known_set(struct imap_parser *arguments, struct sequence_set *set)
+{
+    return imap_parse_sequence_set(arguments, set)
+           && (!set->saved || imap_parser_fail(arguments, "a set without \"$\""));
+}
+
 /* [SP known-uids] [SP seq-match-data]. What the client knows of sequence numbers would only make a
  * list shorter that is made where the history is lost. */
 static bool parse_known(struct imap_parser *arguments, struct select_work *work)
@@ -122,16 +129,15 @@ static bool parse_known(struct imap_parser *arguments, struct select_work *work)
         return true;
     if (!imap_skip_octet(arguments, '(')) {
         work->knows_uids = true;
-        if (!imap_parse_sequence_set(arguments, &work->uids))
+        if (!parse_known_set(arguments, &work->uids))
             return false;
         if (!imap_skip_octet(arguments, ' '))
             return true;
         if (!imap_parse_octet(arguments, '(', "\"(\""))
             return false;
     }
-    return imap_parse_sequence_set(arguments, &unused) && imap_parse_space(arguments)
-           && imap_parse_sequence_set(arguments, &unused)
-           && imap_parse_octet(arguments, ')', "\")\"");
+    return parse_known_set(arguments, &unused) && imap_parse_space(arguments)
+           && parse_known_set(arguments, &unused) && imap_parse_octet(arguments, ')', "\")\"");
 }
 
 /* "QRESYNC" SP "(" uidvalidity SP mod-sequence-value [SP known-uids] [SP seq-match-data] ")" */

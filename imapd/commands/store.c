@@ -158,8 +158,7 @@ static bool parse(struct session *session, struct imap_parser *arguments, struct
            && imap_parse_space(arguments) && parse_modifier(arguments, work)
            && parse_action(arguments, action, &work->silent) && imap_parse_space(arguments)
            && imap_parse_store_flags(arguments, flags) && imap_parse_end(arguments)
-           && (view_resolve(&session->view, &work->set, session->by_uid)
-               || imap_parser_fail(arguments, "numbers of messages that there are,"));
+           && session_resolve(session, arguments, &work->set);
 }
 
 void command_store(struct session *session, struct imap_parser *arguments)

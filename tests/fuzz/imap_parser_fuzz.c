@@ -1,10 +1,11 @@
-/* imapd/parser.h, fetch_item.h, search_key.h, sequence_set.h: what parses is formatted into what
- * parses to the same. The first octet chooses the rule. */
+/* imapd/parser.h, fetch_item.h, search_key.h, search_return.h, sequence_set.h: what parses is
+ * formatted into what parses to the same. The first octet chooses the rule. */
 #include <stdlib.h>
 
 #include "common/size.h"
 #include "imapd/fetch_item.h"
 #include "imapd/search_key.h"
+#include "imapd/search_return.h"
 #include "imapd/writer.h"
 
 enum { ARENA_LIMIT = 1 << 18 };
@@ -38,6 +39,14 @@ static void fuzz_fetch(struct imap_parser *parser)
 static void fuzz_search(struct imap_parser *parser)
 {
     struct search_program program;
+    struct search_return returns;
+    size_t first, end;
+    if (!search_return_parse(parser, &returns))
+        return;
+    if (returns.items & SEARCH_RETURNS_PARTIAL) {
+        partial_range_resolve(&returns.partial, 1000, &first, &end);
+        check(first <= end && end <= 1000);
+    }
     if (search_program_parse(parser, &program))
         check(program.key != NULL);
 }

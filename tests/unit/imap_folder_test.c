@@ -214,7 +214,10 @@ static void sets_are_walked(void **state)
         {"4,1", false, "1 5 "},     {"5", false, NULL},    {"1:5", false, NULL},
         {"1:*", true, "1 2 4 5 "},  {"3", true, ""},       {"3:4", true, "4 "},
         {"9:*", true, "5 "},        {"*:3", true, "4 5 "}, {"2:3,5:9", true, "2 5 "},
+        {"$", false, "2 4 "},       {"$", true, "2 4 "},   {"1,$", false, "1 2 4 "},
+        {"5,$", true, "2 4 5 "},
     };
+    static const struct sequence_range saved[] = {{2, 4}, {7, 9}}; /* 3 has gone since */
     struct fixture *f = set_up(true);
     struct view view;
     struct error error;
@@ -223,6 +226,10 @@ static void sets_are_walked(void **state)
     wait_for(f, 5);
     assert_true(folder_remove(f->folder, folder_find(f->folder, 3), &error));
     open_view(f, &view);
+    struct sequence_range *taken = calloc(ARRAY_LENGTH(saved), sizeof(*taken));
+    assert_non_null(taken);
+    memcpy(taken, saved, sizeof(saved));
+    view_take_saved(&view, taken, ARRAY_LENGTH(saved));
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct arena arena;
         struct sequence_set set;

@@ -92,6 +92,7 @@ static const struct search_case {
     {"(SEEN DRAFT) ALL", "and(and(flag:S flag:D) all)"},
     {"1,3:5 UID 7:*", "and(seq:1,3:5 uid:7:0)"}, /* "*" is 0 as long as it is not resolved */
     {"*", "seq:0"},
+    {"$ UID $", "and(seq: uid:)"}, /* RFC 5182 3 */
     {"LARGER 100 SMALLER 200", "and(larger:100 smaller:200)"},
     {"KEYWORD a UNKEYWORD b", "and(kw:a not(kw:b))"},
     {"KEYWORD $forwarded", "flag:P"},
