@@ -252,6 +252,31 @@ push "<save-message>{saved}<enter><sync-mailbox><quit>"
     assert len(house.messages(three)) == 2
 
 
+@needs("neomutt")
+def test_neomutt_resynchronises(house, three, tmp_path):
+    """With its header cache and QRESYNC (RFC 7162): what went while it was away is gone there, too."""
+    config, saved = tmp_path / "muttrc", tmp_path / "saved"
+    (tmp_path / "headers").mkdir()
+    for keys in "<quit>", f"<save-message>{saved}<enter><quit>":
+        config.write_text(f"""
+set folder="{url(house, 'imap')}" spoolfile="{url(house, 'imap')}/INBOX"
+set imap_user="{three}" imap_pass="{PASSWORD}" ssl_force_tls=no ssl_starttls=no
+set imap_condstore=yes imap_qresync=yes header_cache="{tmp_path}/headers" message_cachedir=""
+set mbox_type=mbox confirmappend=no confirmcreate=no delete=no move=no wait_key=no quit=yes
+push "{keys}"
+""")
+        run_in_terminal(["neomutt", "-n", "-F", str(config)])
+        if keys == "<quit>":
+            with imaplib.IMAP4("127.0.0.1", house.ports["imap"]) as imap:
+                imap.login(three, PASSWORD)
+                imap.select()
+                imap.store("1", "+FLAGS", r"\Deleted")
+                imap.expunge()
+                left = imap.fetch("1", "(BODY.PEEK[HEADER.FIELDS (SUBJECT)])")[1][0][1].strip()
+    assert left.decode() in saved.read_text()
+    assert len(house.messages(three)) == 2
+
+
 def run_in_terminal(command):
     pid, terminal = pty.fork()
     if pid == 0:
