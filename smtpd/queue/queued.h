@@ -121,7 +121,7 @@ struct queued_recipient {
     uint32_t attempts; /* made and failed */
     enum queued_stage stage;
     enum queued_outcome outcome;
-    int64_t tried; /* the last attempt, seconds since 1970; 0: none in this life */
+    int64_t tried;      /* the last attempt, seconds since 1970; 0: none in this life */
     uint8_t notify;     /* enum queue_notify */
     uint8_t deaths;     /* of processes that had it, see dispatch.h */
     bool again;         /* an attempt may have been written */
