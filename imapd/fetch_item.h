@@ -1,6 +1,6 @@
 /*
- * What a FETCH asks for (RFC 3501 6.4.5 and 9, fetch-att; RFC 7162): the list as a struct, with the
- * words that each answer begins with. Pure; imapd-mailbox.
+ * What a FETCH asks for (RFC 3501 6.4.5 and 9, fetch-att; RFC 7162, RFC 8474, RFC 8514): the list
+ * as a struct, with the words that each answer begins with. Pure; imapd-mailbox.
  */
 #ifndef IMAPD_FETCH_ITEM_H
 #define IMAPD_FETCH_ITEM_H
@@ -13,7 +13,10 @@ enum fetch_kind {
     FETCH_UID,
     FETCH_MODSEQ, /* RFC 7162 3.1.4.2 */
     FETCH_INTERNALDATE,
-    FETCH_SIZE, /* RFC822.SIZE */
+    FETCH_SIZE,     /* RFC822.SIZE */
+    FETCH_SAVEDATE, /* RFC 8514 4.2 */
+    FETCH_EMAILID,  /* RFC 8474 5.3 */
+    FETCH_THREADID,
     FETCH_ENVELOPE,
     FETCH_BODY, /* BODYSTRUCTURE without its extension data */
     FETCH_BODYSTRUCTURE,

@@ -215,6 +215,16 @@ static bool make_texts(struct fetch_values *values, struct error *error)
     return true;
 }
 
+/* What the file's name says. */
+static bool read_name(struct fetch_values *values, const struct fetch_item *item,
+                      struct error *error)
+{
+    if (item->kind == FETCH_SAVEDATE)
+        return message_source_saved(&values->source, &values->saved, error);
+    return item->kind != FETCH_EMAILID
+           || message_source_email_id(&values->source, values->email_id, error);
+}
+
 enum source_result fetch_values_prepare(struct fetch_values *values, struct error *error)
 {
     enum source_depth depth = SOURCE_UNREAD;
@@ -224,6 +234,8 @@ enum source_result fetch_values_prepare(struct fetch_values *values, struct erro
         enum source_depth wanted = depth_of(values, item);
         depth = wanted > depth ? wanted : depth;
         wants_date = wants_date || item->kind == FETCH_INTERNALDATE;
+        if (!read_name(values, item, error))
+            return SOURCE_FAILED;
     }
     enum source_result result = message_source_read(&values->source, depth, error);
     if (result != SOURCE_DONE)
@@ -236,14 +248,27 @@ enum source_result fetch_values_prepare(struct fetch_values *values, struct erro
 
 /* --- writing --- */
 
-static enum source_result write_date(const struct fetch_values *values, struct buffer *text)
+static enum source_result write_date(int64_t seconds, struct buffer *text)
 {
     char written[DATE_TEXT_OCTETS];
-    struct date date = {.seconds = values->facts.internal_date};
+    struct date date = {.seconds = seconds};
     size_t length = date_format_internal(&date, written);
     buffer_append_octet(text, '"');
     buffer_append(text, slice_of(written, length));
     buffer_append_octet(text, '"');
+    return SOURCE_DONE;
+}
+
+/* "NIL" where there is none (RFC 8514 4.2, RFC 8474 5.3; all threads, so far). */
+static enum source_result write_of_name(const struct fetch_values *values,
+                                        const struct fetch_item *item, struct buffer *text)
+{
+    if (item->kind == FETCH_SAVEDATE && values->saved != 0)
+        return write_date(values->saved, text);
+    if (item->kind == FETCH_EMAILID)
+        buffer_append_format(text, "(%s)", values->email_id);
+    else
+        buffer_append(text, SLICE("NIL"));
     return SOURCE_DONE;
 }
 
@@ -355,12 +380,19 @@ static enum source_result write_section(struct fetch_values *values, const struc
 enum source_result fetch_value_write(struct fetch_values *values, const struct fetch_item *item,
                                      uint64_t *position, struct writer *writer, struct error *error)
 {
-    if (item->kind == FETCH_INTERNALDATE)
-        return write_date(values, &writer->text);
-    if (item->kind == FETCH_SIZE)
+    switch (item->kind) {
+    case FETCH_INTERNALDATE:
+        return write_date(values->facts.internal_date, &writer->text);
+    case FETCH_SIZE:
         return write_octets(values, &writer->text);
-    if (item->kind == FETCH_SECTION)
+    case FETCH_SAVEDATE:
+    case FETCH_EMAILID:
+    case FETCH_THREADID:
+        return write_of_name(values, item, &writer->text);
+    case FETCH_SECTION:
         return write_section(values, item, position, writer, error);
-    buffer_append(&writer->text, values->texts[kind_of(item)]);
-    return SOURCE_DONE;
+    default:
+        buffer_append(&writer->text, values->texts[kind_of(item)]);
+        return SOURCE_DONE;
+    }
 }

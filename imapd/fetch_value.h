@@ -19,7 +19,9 @@ struct fetch_values {
     /* Of the message that is answered: */
     bool looked_up; /* in the index */
     struct index_facts facts;
-    bool facts_known;                /* from the index */
+    bool facts_known; /* from the index */
+    int64_t saved;    /* 0: not known */
+    char email_id[EMAIL_ID_SIZE];
     struct slice texts[INDEX_KINDS]; /* .ptr NULL: not known yet */
     struct buffer made[INDEX_KINDS]; /* those that the index did not have */
 };

@@ -214,6 +214,37 @@ bool message_source_octets(const struct message_source *source, uint64_t *octets
     return message && message_file_octets_from_name(message->name, octets);
 }
 
+static bool name_of(const struct message_source *source, struct maildir_name *name,
+                    struct error *error)
+{
+    const struct message *message = message_of(source, error);
+    if (!message)
+        return false;
+    *name = (struct maildir_name){.seconds = 0};
+    return maildir_name_parse(slice_of_string(message->name), name)
+           || error_set(error, ERROR_NOT_FOUND, "message has no name of a message");
+}
+
+bool message_source_saved(const struct message_source *source, int64_t *seconds,
+                          struct error *error)
+{
+    struct maildir_name name;
+    if (!name_of(source, &name, error))
+        return false;
+    *seconds = name.seconds <= UINT32_MAX ? (int64_t)name.seconds : 0;
+    return true;
+}
+
+bool message_source_email_id(const struct message_source *source, char id[EMAIL_ID_SIZE],
+                             struct error *error)
+{
+    struct maildir_name name;
+    if (!name_of(source, &name, error))
+        return false;
+    email_id_format(&name, id);
+    return true;
+}
+
 struct slice message_source_key(const struct message_source *source)
 {
     const struct message *message = folder_find(source->folder, source->uid);

@@ -7,6 +7,7 @@
 
 #include "imapd/folder.h"
 #include "imapd/message_cache.h"
+#include "storage/email_id.h"
 #include "storage/message_file.h"
 
 struct stream_file;
@@ -56,6 +57,13 @@ bool message_source_date(struct message_source *source, int64_t *seconds, struct
 
 /* RFC822.SIZE, where it is known without reading: by the file's name, or because it is open. */
 bool message_source_octets(const struct message_source *source, uint64_t *octets);
+
+/* SAVEDATE (RFC 8514) as its file's name has it, seconds since 1970; 0: it has none. And EMAILID
+ * (storage/email_id.h). ERROR_NOT_FOUND: the message is gone. */
+bool message_source_saved(const struct message_source *source, int64_t *seconds,
+                          struct error *error);
+bool message_source_email_id(const struct message_source *source, char id[EMAIL_ID_SIZE],
+                             struct error *error);
 
 /* The key of its file's name (maildir_name.h); empty: the message is gone. Borrowed until its flags
  * change. */

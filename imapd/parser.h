@@ -93,6 +93,7 @@ enum imap_status_item {
     STATUS_UIDVALIDITY = 1 << 3,
     STATUS_UNSEEN = 1 << 4,
     STATUS_HIGHESTMODSEQ = 1 << 5, /* RFC 7162 3.1.7 */
+    STATUS_MAILBOXID = 1 << 6,     /* RFC 8474 4.3 */
 };
 /* "(" status-att *(SP status-att) ")" */
 bool imap_parse_status_items(struct imap_parser *parser, unsigned *items);

@@ -2,14 +2,15 @@
  * The search of search.h. While the verdict on a message is open, the next thing that the keys need
  * is found out, the cheap before the costly:
  *
- *     begin ─> undecided ─> octets ─> date ─> sent day ─> header ─> body, piece by piece ─> decided
- *                  └──────────┴──────────┴────────┴──────────┴─────────────┴───────────────────┘
+ *     begin ─> undecided ─> name ─> octets ─> date ─> sent day ─> header ─> body, piece by piece ─>
+ * decided └──────────┴──────────┴────────┴──────────┴─────────────┴───────────────────┘
  */
 #include "imapd/search.h"
 
 #include "common/date.h"
 #include "common/mime/charset.h"
 #include "common/size.h"
+#include "imapd/mailbox.h"
 
 enum { BODY_OCTETS_A_SLICE = 1 << 19 };
 
@@ -24,6 +25,8 @@ static bool prepare_key(struct search_key *key, const struct view *view)
         view_resolve(view, &key->set, key->kind == SEARCH_UID);
     if (key->set.full)
         return false;
+    if (key->kind == SEARCH_OLDER || key->kind == SEARCH_YOUNGER)
+        key->moment = mailbox_now() - key->seconds;
     if (key->kind == SEARCH_KEYWORD
         && folder_record_find_keyword(&view->folder->record, key->text, &letter))
         key->letters = (uint32_t)1 << letter;
@@ -130,8 +133,27 @@ static enum source_result find_date(struct search *search, struct error *error)
     struct date date = {.zone_minutes = 0};
     if (!message_source_date(&search->source, &date.seconds, error))
         return SOURCE_FAILED;
+    search->facts.internal_date = date.seconds;
     search->facts.day = date_day(&date);
     return SOURCE_DONE;
+}
+
+/* Where a name does not tell it, INTERNALDATE stands in, as for a mailbox without save dates (RFC
+ * 8514 4.3). */
+static enum source_result find_save_day(struct search *search, struct error *error)
+{
+    struct date date = {.zone_minutes = 0};
+    if (!message_source_saved(&search->source, &date.seconds, error)
+        || (date.seconds == 0 && !message_source_date(&search->source, &date.seconds, error)))
+        return SOURCE_FAILED;
+    search->facts.save_day = date_day(&date);
+    return SOURCE_DONE;
+}
+
+static enum source_result find_email_id(struct search *search, struct error *error)
+{
+    return message_source_email_id(&search->source, search->facts.email_id, error) ? SOURCE_DONE
+                                                                                   : SOURCE_FAILED;
 }
 
 static enum source_result find_sent_day(struct search *search, struct error *error)
@@ -212,10 +234,12 @@ static enum source_result find_in_body(struct search *search, struct error *erro
     return SOURCE_MORE;
 }
 
+/* The cheap ones first. */
 static const struct {
     enum search_need need;
     enum source_result (*find)(struct search *search, struct error *error);
 } finders[] = {
+    {SEARCH_NEEDS_EMAIL_ID, find_email_id}, {SEARCH_NEEDS_SAVE_DAY, find_save_day},
     {SEARCH_NEEDS_OCTETS, find_octets},     {SEARCH_NEEDS_DATE, find_date},
     {SEARCH_NEEDS_SENT_DAY, find_sent_day}, {SEARCH_NEEDS_HEADER, find_in_header},
     {SEARCH_NEEDS_BODY, find_in_body},

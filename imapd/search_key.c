@@ -8,6 +8,8 @@ enum argument {
     NO_ARGUMENT,
     DATE_ARGUMENT,
     NUMBER_ARGUMENT,
+    SECONDS_ARGUMENT,
+    OBJECT_ARGUMENT,
     STRING_ARGUMENT,
     FIELD_ARGUMENT, /* header-fld-name SP astring */
     KEYWORD_ARGUMENT,
@@ -33,6 +35,7 @@ static const struct key_name {
     {SLICE("CC"), SEARCH_HEADER, STRING_ARGUMENT, false, 0, SLICE("Cc")},
     {SLICE("DELETED"), SEARCH_FLAG, NO_ARGUMENT, false, MAILDIR_TRASHED, {0}},
     {SLICE("DRAFT"), SEARCH_FLAG, NO_ARGUMENT, false, MAILDIR_DRAFT, {0}},
+    {SLICE("EMAILID"), SEARCH_EMAIL_ID, OBJECT_ARGUMENT, false, 0, {0}},
     {SLICE("FLAGGED"), SEARCH_FLAG, NO_ARGUMENT, false, MAILDIR_FLAGGED, {0}},
     {SLICE("FROM"), SEARCH_HEADER, STRING_ARGUMENT, false, 0, SLICE("From")},
     {SLICE("HEADER"), SEARCH_HEADER, FIELD_ARGUMENT, false, 0, {0}},
@@ -41,9 +44,14 @@ static const struct key_name {
     {SLICE("MODSEQ"), SEARCH_MODSEQ, MODSEQ_ARGUMENT, false, 0, {0}},
     {SLICE("NOT"), SEARCH_NOT, ONE_KEY, false, 0, {0}},
     {SLICE("OLD"), SEARCH_RECENT, NO_ARGUMENT, true, 0, {0}},
+    {SLICE("OLDER"), SEARCH_OLDER, SECONDS_ARGUMENT, false, 0, {0}},
     {SLICE("ON"), SEARCH_ON, DATE_ARGUMENT, false, 0, {0}},
     {SLICE("OR"), SEARCH_OR, TWO_KEYS, false, 0, {0}},
     {SLICE("RECENT"), SEARCH_RECENT, NO_ARGUMENT, false, 0, {0}},
+    {SLICE("SAVEDATESUPPORTED"), SEARCH_ALL, NO_ARGUMENT, false, 0, {0}},
+    {SLICE("SAVEDBEFORE"), SEARCH_SAVED_BEFORE, DATE_ARGUMENT, false, 0, {0}},
+    {SLICE("SAVEDON"), SEARCH_SAVED_ON, DATE_ARGUMENT, false, 0, {0}},
+    {SLICE("SAVEDSINCE"), SEARCH_SAVED_SINCE, DATE_ARGUMENT, false, 0, {0}},
     {SLICE("SEEN"), SEARCH_FLAG, NO_ARGUMENT, false, MAILDIR_SEEN, {0}},
     {SLICE("SENTBEFORE"), SEARCH_SENT_BEFORE, DATE_ARGUMENT, false, 0, {0}},
     {SLICE("SENTON"), SEARCH_SENT_ON, DATE_ARGUMENT, false, 0, {0}},
@@ -52,6 +60,7 @@ static const struct key_name {
     {SLICE("SMALLER"), SEARCH_SMALLER, NUMBER_ARGUMENT, false, 0, {0}},
     {SLICE("SUBJECT"), SEARCH_HEADER, STRING_ARGUMENT, false, 0, SLICE("Subject")},
     {SLICE("TEXT"), SEARCH_TEXT, STRING_ARGUMENT, false, 0, {0}},
+    {SLICE("THREADID"), SEARCH_ALL, OBJECT_ARGUMENT, true, 0, {0}}, /* no message has one */
     {SLICE("TO"), SEARCH_HEADER, STRING_ARGUMENT, false, 0, SLICE("To")},
     {SLICE("UID"), SEARCH_UID, UID_ARGUMENT, false, 0, {0}},
     {SLICE("UNANSWERED"), SEARCH_FLAG, NO_ARGUMENT, true, MAILDIR_ANSWERED, {0}},
@@ -60,6 +69,7 @@ static const struct key_name {
     {SLICE("UNFLAGGED"), SEARCH_FLAG, NO_ARGUMENT, true, MAILDIR_FLAGGED, {0}},
     {SLICE("UNKEYWORD"), SEARCH_KEYWORD, KEYWORD_ARGUMENT, true, 0, {0}},
     {SLICE("UNSEEN"), SEARCH_FLAG, NO_ARGUMENT, true, MAILDIR_SEEN, {0}},
+    {SLICE("YOUNGER"), SEARCH_YOUNGER, SECONDS_ARGUMENT, false, 0, {0}},
 };
 
 static bool parse_key(struct imap_parser *parser, unsigned depth, struct search_key **key);
@@ -89,6 +99,20 @@ static bool parse_keyword(struct imap_parser *parser, struct search_key *key)
     if (slice_equal_nocase(key->text, SLICE("$Forwarded"))) {
         key->kind = SEARCH_FLAG;
         key->flag = MAILDIR_PASSED;
+    }
+    return true;
+}
+
+/* objectid = 1*255(ALPHA / DIGIT / "_" / "-")    RFC 8474 7 */
+static bool parse_object_id(struct imap_parser *parser, struct slice *id)
+{
+    enum { LONGEST = 255 };
+    if (!imap_parse_atom(parser, id) || id->len > LONGEST)
+        return imap_parser_fail(parser, "an object identifier");
+    for (size_t i = 0; i < id->len; i++) {
+        uint8_t octet = id->ptr[i];
+        if (octet != '_' && (octet == '.' || !imap_is(octet, IMAP_WORD)))
+            return imap_parser_fail(parser, "an object identifier");
     }
     return true;
 }
@@ -134,6 +158,10 @@ static bool parse_argument(struct imap_parser *parser, enum argument argument, u
         return imap_parse_date(parser, &key->day);
     case NUMBER_ARGUMENT:
         return imap_parse_number(parser, &key->octets);
+    case SECONDS_ARGUMENT:
+        return imap_parse_nz_number(parser, &key->seconds);
+    case OBJECT_ARGUMENT:
+        return parse_object_id(parser, &key->text);
     case STRING_ARGUMENT:
         return imap_parse_astring(parser, &key->text);
     case FIELD_ARGUMENT:

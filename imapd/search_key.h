@@ -1,6 +1,6 @@
 /*
- * What a SEARCH asks for (RFC 3501 6.4.4 and 9, search-key), as a tree of few kinds: UNSEEN is NOT
- * of SEEN, FROM is a header field. Pure; imapd-mailbox.
+ * What a SEARCH asks for (RFC 3501 6.4.4 and 9, search-key; RFC 5032, 7162, 8474, 8514), as a tree
+ * of few kinds: UNSEEN is NOT of SEEN, FROM is a header field. Pure; imapd-mailbox.
  */
 #ifndef IMAPD_SEARCH_KEY_H
 #define IMAPD_SEARCH_KEY_H
@@ -32,7 +32,13 @@ enum search_kind {
     SEARCH_HEADER, /* `text` in a `field`; an empty text: there is such a field */
     SEARCH_BODY,   /* `text` in the body */
     SEARCH_TEXT,   /* `text` in header or body */
-    SEARCH_MODSEQ, /* that or a higher one, RFC 7162 3.1.5 */
+    SEARCH_OLDER,  /* INTERNALDATE, `seconds` ago or earlier, RFC 5032 */
+    SEARCH_YOUNGER,
+    SEARCH_SAVED_BEFORE, /* SAVEDATE, without its time, against `day`, RFC 8514 4.3 */
+    SEARCH_SAVED_ON,
+    SEARCH_SAVED_SINCE,
+    SEARCH_EMAIL_ID, /* `text`, RFC 8474 5.4 */
+    SEARCH_MODSEQ,   /* that or a higher one, RFC 7162 3.1.5 */
 };
 
 struct search_key {
@@ -43,12 +49,14 @@ struct search_key {
     uint32_t flag;           /* one of enum maildir_flag */
     int32_t day;             /* since 1970-01-01 */
     uint32_t octets;
+    uint32_t seconds;
     uint64_t modseq;
     struct slice field;
     struct slice text; /* in the charset of the program; not empty is not promised */
 
     /* For those who match: */
     struct search_term *term; /* of SEARCH_HEADER, _BODY, _TEXT */
+    int64_t moment;           /* of SEARCH_OLDER, _YOUNGER: seconds since 1970 */
     uint32_t letters;         /* of SEARCH_KEYWORD, as in maildir_name; 0: no message has it */
 };
 

@@ -76,6 +76,27 @@ static enum search_verdict match_date(const struct search_key *key,
     return verdict_of((facts->day < key->day) == (key->kind == SEARCH_BEFORE));
 }
 
+/* "OLDER ... INTERNALDATE is older than or equal to the interval", YOUNGER as well (RFC 5032 3). */
+static enum search_verdict match_age(const struct search_key *key, const struct search_facts *facts)
+{
+    return verdict_of(key->kind == SEARCH_OLDER ? facts->internal_date <= key->moment
+                                                : facts->internal_date >= key->moment);
+}
+
+static enum search_verdict match_save_day(const struct search_key *key,
+                                          const struct search_facts *facts)
+{
+    if (key->kind == SEARCH_SAVED_ON)
+        return verdict_of(facts->save_day == key->day);
+    return verdict_of((facts->save_day < key->day) == (key->kind == SEARCH_SAVED_BEFORE));
+}
+
+static enum search_verdict match_email_id(const struct search_key *key,
+                                          const struct search_facts *facts)
+{
+    return verdict_of(slice_equal(key->text, slice_of_string(facts->email_id)));
+}
+
 static enum search_verdict match_sent_day(const struct search_key *key,
                                           const struct search_facts *facts)
 {
@@ -185,6 +206,12 @@ static const struct {
     [SEARCH_SENT_BEFORE] = {SEARCH_NEEDS_SENT_DAY, match_sent_day},
     [SEARCH_SENT_ON] = {SEARCH_NEEDS_SENT_DAY, match_sent_day},
     [SEARCH_SENT_SINCE] = {SEARCH_NEEDS_SENT_DAY, match_sent_day},
+    [SEARCH_OLDER] = {SEARCH_NEEDS_DATE, match_age},
+    [SEARCH_YOUNGER] = {SEARCH_NEEDS_DATE, match_age},
+    [SEARCH_SAVED_BEFORE] = {SEARCH_NEEDS_SAVE_DAY, match_save_day},
+    [SEARCH_SAVED_ON] = {SEARCH_NEEDS_SAVE_DAY, match_save_day},
+    [SEARCH_SAVED_SINCE] = {SEARCH_NEEDS_SAVE_DAY, match_save_day},
+    [SEARCH_EMAIL_ID] = {SEARCH_NEEDS_EMAIL_ID, match_email_id},
     [SEARCH_LARGER] = {SEARCH_NEEDS_OCTETS, match_octets},
     [SEARCH_SMALLER] = {SEARCH_NEEDS_OCTETS, match_octets},
     [SEARCH_HEADER] = {SEARCH_NEEDS_HEADER, match_term},

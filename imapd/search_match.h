@@ -8,15 +8,18 @@
 
 #include "imapd/search_key.h"
 #include "imapd/search_text.h"
+#include "storage/email_id.h"
 #include "storage/index.h"
 
-/* What has to be found out, each costlier than the one before. */
+/* What has to be found out. */
 enum search_need {
     SEARCH_NEEDS_OCTETS = 1 << 0,
     SEARCH_NEEDS_DATE = 1 << 1,
     SEARCH_NEEDS_SENT_DAY = 1 << 2,
     SEARCH_NEEDS_HEADER = 1 << 3, /* looked through for terms */
     SEARCH_NEEDS_BODY = 1 << 4,
+    SEARCH_NEEDS_SAVE_DAY = 1 << 5, /* cheap */
+    SEARCH_NEEDS_EMAIL_ID = 1 << 6, /* cheap */
 };
 
 /* What is known of one message. */
@@ -29,7 +32,10 @@ struct search_facts {
     bool recent;
     unsigned known; /* enum search_need: what is valid of the rest, and of the terms */
     uint64_t octets;
-    int32_t day;      /* INTERNALDATE */
+    int64_t internal_date; /* seconds since 1970 */
+    int32_t day;           /* of that */
+    int32_t save_day;      /* SAVEDATE */
+    char email_id[EMAIL_ID_SIZE];
     int32_t sent_day; /* Date field; INDEX_NO_DAY: has none */
 };
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/fd.h"
+#include "storage/email_id.h"
 #include "storage/pieces.h"
 #include "storage/tombstone.h"
 
@@ -37,7 +38,7 @@ static void format_name(const struct maildir_key *key, const struct maildir_name
 
 /* ---- flags and UIDs ---- */
 
-/* A short key instead of one that leaves no room. Its sizes are not known without the file, so it
+/* A short key instead of one that leaves no room, with the message's EMAILID in it. Its sizes are not known without the file, so it
  * has none. */
 static bool shorten(const struct maildir_name *wanted, char renamed[MAILDIR_NAME_SIZE],
                     struct error *error)
@@ -45,6 +46,7 @@ static bool shorten(const struct maildir_name *wanted, char renamed[MAILDIR_NAME
     char unique[MAILDIR_UNIQUE_MAX + 1], key[MAILDIR_NAME_SIZE];
     if (!make_unique('L', unique, error))
         return false;
+    email_id_append(wanted, unique);
     maildir_key_format_unique(&(struct maildir_key){.seconds = wanted->seconds,
                                                     .unique = slice_of_string(unique),
                                                     .host = SLICE("long")},
@@ -181,6 +183,7 @@ static bool format_transferred(const struct maildir_transfer *transfer, const st
     uint64_t octets = (uint64_t)source->status.st_size, bare_lf = 0;
     if (!make_unique('C', unique, error))
         return false;
+    email_id_append(&source->name, unique);
     if (source->name.octets == octets && source->name.crlf_octets >= octets) {
         bare_lf = source->name.crlf_octets - octets;
     } else {

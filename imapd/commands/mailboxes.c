@@ -1,4 +1,6 @@
 /* CREATE, DELETE and RENAME (RFC 3501 6.3.3 to 6.3.5). */
+#include <stdio.h>
+
 #include "common/config.h"
 #include "imapd/commands/commands.h"
 #include "imapd/folder_argument.h"
@@ -8,6 +10,18 @@
 #include "imapd/transfer.h"
 #include "storage/folder_record.h"
 #include "storage/folders.h"
+
+static bool load_record(const struct mailbox *mailbox, const char *directory,
+                        struct folder_record *record)
+{
+    struct maildir box;
+    if (!folders_exists(mailbox->account_fd, directory)
+        || !maildir_open(mailbox->account_fd, directory, &box, NULL))
+        return false;
+    bool loaded = folder_record_load(box.fd, record, NULL);
+    maildir_close(&box);
+    return loaded;
+}
 
 /* ---- CREATE ---- */
 
@@ -23,13 +37,23 @@ static bool has_room_for_folder(const struct mailbox *mailbox, struct error *err
     return room || error_set(error, ERROR_PERMANENT, "too many folders");
 }
 
-static void create(struct session *session, struct slice name)
+/* "OK [MAILBOXID (F2212ea87-6097-4256-9d51-71338625)]" (RFC 8474 4.1) */
+static void tell_created(struct session *session, const char *directory)
+{
+    struct folder_record record;
+    char code[FOLDER_MAILBOX_ID_MAX + 16] = "";
+    if (load_record(session->mailbox, directory, &record))
+        snprintf(code, sizeof(code), "MAILBOXID (%s)", record.mailbox_id);
+    session_ok(session, slice_of_string(code), "Created");
+}
+
+static void create(struct session *session, const struct folder_argument *folder)
 {
     struct error error;
     if (!has_room_for_folder(session->mailbox, &error))
         session_failed(session, &error, "There are as many mailboxes as one account may have");
-    else if (mailbox_create_folder(session->mailbox, name, 0, &error))
-        session_ok(session, SLICE(""), "Created");
+    else if (mailbox_create_folder(session->mailbox, folder->name, 0, &error))
+        tell_created(session, folder->directory);
     else if (error.kind == ERROR_EXISTS)
         session_failed(session, &error, "There is such a mailbox already");
     else
@@ -47,7 +71,7 @@ void command_create(struct session *session, struct imap_parser *arguments)
     else if (mailbox_name_is_inbox(folder.name))
         session_no(session, SLICE("ALREADYEXISTS"), "INBOX is always there");
     else
-        create(session, folder.name);
+        create(session, &folder);
 }
 
 /* ---- DELETE ---- */
@@ -70,14 +94,8 @@ static bool has_inferiors(const struct mailbox *mailbox, struct slice name)
 /* 0: it has none, so nothing is known of its messages. */
 static uint32_t uidvalidity_of(const struct mailbox *mailbox, const char *directory)
 {
-    struct maildir box;
     struct folder_record record;
-    if (!folders_exists(mailbox->account_fd, directory)
-        || !maildir_open(mailbox->account_fd, directory, &box, NULL))
-        return 0;
-    bool loaded = folder_record_load(box.fd, &record, NULL);
-    maildir_close(&box);
-    return loaded ? record.uidvalidity : 0;
+    return load_record(mailbox, directory, &record) ? record.uidvalidity : 0;
 }
 
 struct delete_work {

@@ -53,6 +53,9 @@ static void describe(struct session *session)
                          "* OK [UIDNEXT %u] The next UID\r\n",
                          view->folder->record.uidvalidity, view->folder->uid_next);
     view_write_highest_modseq(view, writer);
+    buffer_append_format(&writer->text,
+                         "* OK [MAILBOXID (%s)] Its identifier\r\n", /* RFC 8474 4.2 */
+                         view->folder->record.mailbox_id);
 }
 
 static void finish(struct session *session)

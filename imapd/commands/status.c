@@ -65,6 +65,8 @@ static void write_status(struct session *session, const struct status_work *work
         buffer_append_number(text, values[i].value);
         separator = " ";
     }
+    if (work->items & STATUS_MAILBOXID)
+        buffer_append_format(text, "%sMAILBOXID (%s)", separator, folder->record.mailbox_id);
     buffer_append(text, SLICE(")\r\n"));
     buffer_clear(&wire);
 }

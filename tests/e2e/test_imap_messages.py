@@ -37,6 +37,7 @@ def test_select_says_what_there_is(mailbox, client):
         S: * OK [UIDVALIDITY {validity}] *
         S: * OK [UIDNEXT 3] *
         S: * OK [HIGHESTMODSEQ *] *
+        S: * OK [MAILBOXID (*)] *
         S: a OK [READ-WRITE] *
         C: b SELECT inBOX
         S: ...

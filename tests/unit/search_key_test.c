@@ -24,9 +24,10 @@ static void dump_list(const char *name, const struct search_key *keys, struct bu
 static void dump(const struct search_key *key, struct buffer *text)
 {
     static const char *const names[] = {
-        "all",       "and",    "or",      "not",    "seq",   "uid",        "flag",
-        "kw",        "recent", "before",  "on",     "since", "sentbefore", "senton",
-        "sentsince", "larger", "smaller", "header", "body",  "text",       "modseq"};
+        "all",       "and",         "or",      "not",        "seq",     "uid",        "flag",
+        "kw",        "recent",      "before",  "on",         "since",   "sentbefore", "senton",
+        "sentsince", "larger",      "smaller", "header",     "body",    "text",       "older",
+        "younger",   "savedbefore", "savedon", "savedsince", "emailid", "modseq"};
     const char *name = names[key->kind];
     switch (key->kind) {
     case SEARCH_AND:
@@ -48,11 +49,18 @@ static void dump(const struct search_key *key, struct buffer *text)
     case SEARCH_SENT_BEFORE:
     case SEARCH_SENT_ON:
     case SEARCH_SENT_SINCE:
+    case SEARCH_SAVED_BEFORE:
+    case SEARCH_SAVED_ON:
+    case SEARCH_SAVED_SINCE:
         buffer_append_format(text, "%s:%" PRId32, name, key->day);
         return;
     case SEARCH_LARGER:
     case SEARCH_SMALLER:
         buffer_append_format(text, "%s:%" PRIu32, name, key->octets);
+        return;
+    case SEARCH_OLDER:
+    case SEARCH_YOUNGER:
+        buffer_append_format(text, "%s:%" PRIu32, name, key->seconds);
         return;
     case SEARCH_MODSEQ:
         buffer_append_format(text, "%s:%" PRIu64, name, key->modseq);
@@ -60,6 +68,7 @@ static void dump(const struct search_key *key, struct buffer *text)
     case SEARCH_HEADER:
         buffer_append_format(text, "%.*s:%.*s", SLICE_PRINTF(key->field), SLICE_PRINTF(key->text));
         return;
+    case SEARCH_EMAIL_ID:
     case SEARCH_KEYWORD:
     case SEARCH_BODY:
     case SEARCH_TEXT:
@@ -104,6 +113,19 @@ static const struct search_case {
     {"MODSEQ \"/flags/\\\\draft\" 620162338", NULL},
     {"MODSEQ all 620162338", NULL},
     {"MODSEQ 9223372036854775808", NULL},
+    {"OLDER 4294967295 NOT YOUNGER 1", "and(older:4294967295 not(younger:1))"}, /* RFC 5032 4 */
+    {"OLDER 0", NULL},
+    {"YOUNGER -1", NULL},
+    {"YOUNGER", NULL},
+    {"SAVEDBEFORE 2-Jan-1970 SAVEDON 2-Jan-1970 SAVEDSINCE \"2-Jan-1970\"", /* RFC 8514 4.3 */
+     "and(savedbefore:1 savedon:1 savedsince:1)"},
+    {"SAVEDATESUPPORTED", "all"},
+    {"SAVEDBEFORE 1", NULL},
+    {"EMAILID M6_d-9", "emailid:M6_d-9"}, /* RFC 8474 7 */
+    {"THREADID T1", "not(all)"},
+    {"EMAILID", NULL},
+    {"EMAILID \"M6\"", NULL},
+    {"EMAILID M.6", NULL},
     {"CHARSET UTF-8 ALL", "UTF-8 all"},
     {"CHARSET \"a b\" ALL", "a b all"},
     {"CHARSET UTF-8", NULL},

@@ -1,0 +1,22 @@
+/*
+ * What ties the copies of a message together (EMAILID, RFC 8474 5.1): an identifier made of the
+ * name that its file had first, and handed down in the names of copies and of what was moved:
+ *
+ *     <seconds>.C<16 hexadecimal digits>E<24 hexadecimal digits>.<host>
+ *
+ * Pure; imapd-mailbox.
+ */
+#ifndef STORAGE_EMAIL_ID_H
+#define STORAGE_EMAIL_ID_H
+
+#include "storage/maildir_name.h"
+
+enum { EMAIL_ID_DIGITS = 24, EMAIL_ID_SIZE = 1 + EMAIL_ID_DIGITS + 1 };
+
+/* "M" and the digits, with a NUL. */
+void email_id_format(const struct maildir_name *name, char id[EMAIL_ID_SIZE]);
+
+/* "E" and the digits behind a unique part of 17 octets, as above. */
+void email_id_append(const struct maildir_name *name, char unique[MAILDIR_UNIQUE_MAX + 1]);
+
+#endif
