@@ -33,7 +33,7 @@
 enum {
     PLACE_LOCAL = 0, /* the one place there is, in its first epoch */
     EPOCH = 1,
-    OWN_IDS = 256,                /* lent to ourselves at a time */
+    OWN_IDS = 65536,              /* lent to ourselves at a time */
     CHECKPOINT_OCTETS = 16 << 20, /* of log, that do not wait for the next second */
     COMPACT_OCTETS = 32 << 20,    /* a longer file is given back */
     COMPACT_AFTER_MS = 10000,     /* once the queue was nearly empty for so long */
@@ -72,7 +72,7 @@ bool queue_take_own_id(struct queue *queue, uint64_t *id)
     return true;
 }
 
-static bool refill_own_ids(struct queue *queue, struct error *error)
+bool queue_refill_own_ids(struct queue *queue, struct error *error)
 {
     if (queue->own_ids >= OWN_IDS / 2)
         return true;
@@ -240,7 +240,7 @@ static bool load(struct queue *queue, struct error *error)
 {
     return queue_store_scan(queue->store, load_recipient, queue, error)
            && spool_open(&queue->spool, error)
-           && spool_sweep(&queue->spool, keep_body, queue, error) && refill_own_ids(queue, error);
+           && spool_sweep(&queue->spool, keep_body, queue, error) && queue_refill_own_ids(queue, error);
 }
 
 /* Corruption may show only when the rows are read. */
@@ -349,7 +349,7 @@ static void end_turn(struct queue *queue)
     settle_run(queue);
     run_admin(queue);
     backup_run(queue);
-    if (!refill_own_ids(queue, &error))
+    if (!queue_refill_own_ids(queue, &error))
         queue_check_store(queue, &error);
     intake_lend_ids(queue);
     if (queue->stop_by_ms == 0 && dispatch_run(queue))

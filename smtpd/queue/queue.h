@@ -93,8 +93,10 @@ void queue_wake(struct queue *queue);
  * found out by the next start. */
 void queue_check_store(struct queue *queue, const struct error *error);
 
-/* An id for a message of our own. False: none left in this turn; there will be in the next. */
+/* An id for a message of our own. False: none left. Refilled, there are enough for a transaction,
+ * even one that returns the largest message to its sender; not within a transaction. */
 bool queue_take_own_id(struct queue *queue, uint64_t *id);
+bool queue_refill_own_ids(struct queue *queue, struct error *error);
 
 /* A number for the next question to auth, the master, deliver or relay. */
 uint64_t queue_next_request(struct queue *queue);

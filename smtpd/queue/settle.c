@@ -477,7 +477,8 @@ void settle_run(struct queue *queue)
     struct settle *settle = &queue->settle;
     struct error error = {0};
     while (settle->messages && !settle->waiting) {
-        if (write_batch(queue, &error)) {
+        /* Each batch may use up what was refilled before it: thousands fail in one turn. */
+        if (queue_refill_own_ids(queue, &error) && write_batch(queue, &error)) {
             apply_batch(queue);
             continue;
         }

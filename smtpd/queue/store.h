@@ -46,7 +46,7 @@ bool queue_store_set_aside(const char *directory, const char *name, struct error
 /* Ids first .. first + count - 1, given to nobody before, for ever: over crashes, over clocks set
  * back, and after the environment was lost, since a new one begins at a number made of the time. At
  * most QUEUE_STORE_LEND_MAX. Not within a transaction. */
-enum { QUEUE_STORE_LEND_MAX = 4096 };
+enum { QUEUE_STORE_LEND_MAX = 65536 };
 bool queue_store_lend_ids(struct queue_store *store, uint32_t count, uint64_t *first,
                           struct error *error);
 

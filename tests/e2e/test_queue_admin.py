@@ -146,6 +146,19 @@ def test_remove_and_bounce(queue):
     queue.wait_for_counts(0)
 
 
+def test_hundreds_are_bounced_at_once(tmp_path):
+    queue = Queue(tmp_path, SLOW)  # no relay: they wait
+    try:
+        for number in range(400):
+            queue.submission.accept_foreign([f"x{number}@far.example"])
+        assert ask(queue, "bounce", "--all") == "400 of 400 recipients, of 400 messages\n"
+        reports = listed(queue)
+        assert len(reports) == 400 and {report["sender"] for report in reports} == {""}
+        assert not any(b"not_settled" in record for record in queue.role.events())
+    finally:
+        queue.end()
+
+
 def test_what_is_under_way_is_left_alone(queue):
     identity = text_of(queue, queue.submission.accept_foreign(["x@far.example"]))
     message = queue.relays[0].next()
