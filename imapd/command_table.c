@@ -11,6 +11,7 @@ static const struct command_spec commands[] = {
     {SLICE("FETCH"), SELECTED, KEEPS | UID, command_fetch, NULL, NULL},
     {SLICE("STORE"), SELECTED, KEEPS | UID, command_store, NULL, NULL},
     {SLICE("SEARCH"), SELECTED, KEEPS | UID, command_search, NULL, NULL},
+    {SLICE("SORT"), SELECTED, KEEPS | UID, command_sort, NULL, NULL},
     {SLICE("COPY"), SELECTED, UID, command_copy, NULL, NULL},
     {SLICE("MOVE"), SELECTED, UID, command_move, NULL, NULL},
     {SLICE("EXPUNGE"), SELECTED, UID, command_expunge, NULL, NULL},

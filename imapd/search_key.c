@@ -269,6 +269,16 @@ bool search_program_parse(struct imap_parser *parser, struct search_program *pro
     return parsed;
 }
 
+bool search_criteria_parse(struct imap_parser *parser, struct search_program *program)
+{
+    struct cursor start = parser->in;
+    bool parsed = imap_parse_astring(parser, &program->charset) && imap_parse_space(parser)
+                  && parse_keys(parser, 0, &program->key);
+    if (!parsed)
+        parser->in = start;
+    return parsed;
+}
+
 bool search_key_has(const struct search_key *key, enum search_kind kind)
 {
     if (key->kind == kind)

@@ -69,6 +69,10 @@ struct search_program {
  * lies in the parser's arena. */
 bool search_program_parse(struct imap_parser *parser, struct search_program *program);
 
+/* search-criteria = charset 1*(SP search-key): what stands behind the criteria of SORT and THREAD
+ * (RFC 5256 5). */
+bool search_criteria_parse(struct imap_parser *parser, struct search_program *program);
+
 /* Whether one of the keys is of that kind. */
 bool search_key_has(const struct search_key *key, enum search_kind kind);
 

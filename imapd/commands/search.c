@@ -1,12 +1,14 @@
 /* SEARCH and UID SEARCH (RFC 3501 6.4.4, 6.4.8, RFC 7162 3.1.5, 3.1.6), with RETURN (RFC 4731, RFC
- * 5182, RFC 9394). */
+ * 5182, RFC 9394), and SORT (RFC 5256 3, RFC 5957, RFC 5267 3), which is a SEARCH whose result is
+ * put in order. */
 #include "imapd/search.h"
 
 #include "common/mime/charset.h"
 #include "imapd/commands/commands.h"
 #include "imapd/search_result.h"
+#include "imapd/sort_value.h"
 
-enum { CHEAP_A_SLICE = 5000, FILES_A_SLICE = 50 };
+enum { CHEAP_A_SLICE = 5000, VALUES_A_SLICE = 500, FILES_A_SLICE = 50, SORTED_OCTETS = 256 << 20 };
 
 struct search_work {
     struct search_return returns;
@@ -14,6 +16,14 @@ struct search_work {
     struct search search;
     size_t looked_at;
     struct search_result found;
+
+    /* Of SORT. */
+    struct sort_program order; /* count 0: it is a SEARCH */
+    struct sort_values values;
+    struct arena memory;        /* of what was found out */
+    struct sort_entry *entries; /* those of found.positions that there still are */
+    size_t entry_count;
+    size_t valued; /* of found.positions: have their entry, or are gone */
 };
 
 static void give_back(struct session *session)
@@ -21,6 +31,8 @@ static void give_back(struct session *session)
     struct search_work *work = session->work;
     search_clear(&work->search);
     search_result_clear(&work->found);
+    sort_values_clear(&work->values);
+    arena_clear(&work->memory);
 }
 
 /* "A SEARCH command with the SAVE result option that caused the server to return the NO tagged
@@ -49,7 +61,7 @@ static void finish(struct session *session, struct search_work *work)
     struct error error;
     const struct search_telling telling = {
         .view = &session->view,
-        .name = "SEARCH",
+        .name = work->order.count > 0 ? "SORT" : "SEARCH",
         .tag = session->tag,
         .by_uid = session->by_uid,
         .tells_modseq = search_key_has(work->program.key, SEARCH_MODSEQ),
@@ -63,10 +75,72 @@ static void finish(struct session *session, struct search_work *work)
     session_ok(session, SLICE(""), "Searched");
 }
 
+/* --- SORT --- */
+
+static void finish_sort(struct session *session, struct search_work *work)
+{
+    sort_entries(work->entries, work->entry_count, &work->order);
+    for (size_t i = 0; i < work->entry_count; i++)
+        work->found.positions[i] = work->entries[i].position;
+    work->found.count = work->entry_count;
+    finish(session, work);
+}
+
+/* One more of those that were found has its values. */
+static enum source_result value_one(struct session *session, struct search_work *work,
+                                    struct error *error)
+{
+    struct sort_entry *entry = &work->entries[work->entry_count];
+    uint32_t position = work->found.positions[work->valued];
+    bool is_reply;
+    *entry = (struct sort_entry){.position = position};
+    enum source_result result = sort_values_find(&work->values, session->view.slots[position].uid,
+                                                 &work->memory, entry, &is_reply, error);
+    if (result == SOURCE_FAILED && error->kind == ERROR_NOT_FOUND)
+        return SOURCE_DONE;
+    work->entry_count += result == SOURCE_DONE;
+    return result;
+}
+
+static void sort_step(struct session *session)
+{
+    struct search_work *work = session->work;
+    struct error error;
+    int files = FILES_A_SLICE;
+    for (int i = 0; i < VALUES_A_SLICE && files > 0; i++, work->valued++) {
+        if (work->valued == work->found.count) {
+            finish_sort(session, work);
+            return;
+        }
+        enum source_result result = value_one(session, work, &error);
+        if (result == SOURCE_MORE)
+            return;
+        if (result == SOURCE_FAILED) {
+            fail(session, work, &error);
+            return;
+        }
+        files -= sort_values_opened_file(&work->values);
+    }
+}
+
+static void begin_sort(struct session *session, struct search_work *work)
+{
+    arena_init(&work->memory, SORTED_OCTETS);
+    work->entries = arena_alloc_array(&work->memory, work->found.count + 1, sizeof(*work->entries));
+    if (!work->entries) {
+        refuse(session, work, SLICE("LIMIT"), "There are too many messages to be sorted");
+        return;
+    }
+    sort_values_init(&work->values, session->view.folder, &work->order);
+    session_continue(session, sort_step);
+}
+
+/* --- SEARCH --- */
+
 /* Where only the last is wanted, the search begins at the end. */
 static size_t position_of(const struct session *session, const struct search_work *work)
 {
-    if (search_return_wants_last(&work->returns))
+    if (work->order.count == 0 && search_return_wants_last(&work->returns))
         return session->view.count - 1 - work->looked_at;
     return work->looked_at;
 }
@@ -89,7 +163,9 @@ static enum source_result search_one(struct session *session, struct search_work
 static bool is_over(const struct session *session, const struct search_work *work)
 {
     const struct search_return *returns = &work->returns;
-    bool one_is_enough = search_return_wants_first(returns) || search_return_wants_last(returns);
+    bool one_is_enough =
+        work->order.count == 0
+        && (search_return_wants_first(returns) || search_return_wants_last(returns));
     return work->looked_at >= session->view.count || (one_is_enough && work->found.count > 0);
 }
 
@@ -100,7 +176,10 @@ static void search_step(struct session *session)
     int files = FILES_A_SLICE;
     for (int i = 0; i < CHEAP_A_SLICE && files > 0; i++, work->looked_at++) {
         if (is_over(session, work)) {
-            finish(session, work);
+            if (work->order.count > 0)
+                begin_sort(session, work);
+            else
+                finish(session, work);
             return;
         }
         enum source_result result = search_one(session, work, &error);
@@ -146,6 +225,20 @@ void command_search(struct session *session, struct imap_parser *arguments)
         return;
     if (imap_parse_space(arguments) && search_return_parse(arguments, &work->returns)
         && search_program_parse(arguments, &work->program) && imap_parse_end(arguments))
+        begin(session, work);
+    else
+        session_bad_arguments(session, arguments);
+}
+
+/* sort = "SORT" SP [search-return SP] sort-criteria SP search-criteria */
+void command_sort(struct session *session, struct imap_parser *arguments)
+{
+    struct search_work *work = session_alloc(session, sizeof(*work));
+    if (!work)
+        return;
+    if (imap_parse_space(arguments) && search_return_parse(arguments, &work->returns)
+        && sort_program_parse(arguments, &work->order) && imap_parse_space(arguments)
+        && search_criteria_parse(arguments, &work->program) && imap_parse_end(arguments))
         begin(session, work);
     else
         session_bad_arguments(session, arguments);
