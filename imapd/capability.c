@@ -1,6 +1,8 @@
 /* The list of capability.h. */
 #include "imapd/capability.h"
 
+#include "common/config.h"
+
 /* LITERAL+ RFC 7888, SASL-IR RFC 4959, ENABLE 5161, ID 2971, IDLE 2177, NAMESPACE 2342, UIDPLUS
  * 4315, MOVE 6851, UNSELECT 3691, CHILDREN 3348, SPECIAL-USE 6154, CONDSTORE and QRESYNC 7162,
  * ESEARCH 4731, SEARCHRES 5182, PARTIAL 9394, WITHIN 5032, SAVEDATE 8514, OBJECTID
@@ -11,6 +13,11 @@ static const char after_login[] =
     " IDLE NAMESPACE UIDPLUS MOVE UNSELECT CHILDREN SPECIAL-USE"
     " CONDSTORE QRESYNC ESEARCH SEARCHRES PARTIAL WITHIN SAVEDATE OBJECTID"
     " SORT SORT=DISPLAY ESORT";
+
+/* On mailboxes and APPEND: CREATE-SPECIAL-USE 6154, LIST-EXTENDED 5258, LIST-STATUS 5819,
+ * STATUS=SIZE 8438; APPENDLIMIT 7889, to which its number is appended. */
+static const char on_mailboxes[] = " CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS STATUS=SIZE"
+                                   " APPENDLIMIT=";
 
 void capability_append_login(unsigned login, struct buffer *text)
 {
@@ -24,8 +31,10 @@ void capability_append_login(unsigned login, struct buffer *text)
         buffer_append(text, SLICE(" LOGINDISABLED"));
 }
 
-void capability_append(struct buffer *text)
+void capability_append(const struct config *config, struct buffer *text)
 {
     buffer_append_string(text, always);
     buffer_append_string(text, after_login);
+    buffer_append_string(text, on_mailboxes);
+    buffer_append_number(text, config->limits.message_size_octets);
 }

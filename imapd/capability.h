@@ -7,6 +7,8 @@
 
 #include "common/buffer.h"
 
+struct config;
+
 /* What depends on the connection before the login. */
 enum capability_login {
     CAPABILITY_STARTTLS = 1 << 0,  /* may still be started */
@@ -17,6 +19,6 @@ enum capability_login {
 void capability_append_login(unsigned login, struct buffer *text);
 
 /* The same for one that has. */
-void capability_append(struct buffer *text);
+void capability_append(const struct config *config, struct buffer *text);
 
 #endif

@@ -8,10 +8,22 @@
 #include "imapd/mailbox.h"
 #include "storage/folders.h"
 
+enum tree_trait {
+    TREE_FOLDER = 1 << 0, /* there is such a folder; else only one below it, or a subscription */
+    TREE_SUBSCRIBED = 1 << 1,
+    TREE_SPECIAL_USE = 1 << 2, /* this and the next are LIST's to note */
+    TREE_CHOSEN = 1 << 3,
+};
+
+#define TREE_TOP SIZE_MAX
+
 struct tree_entry {
     const char *name;      /* UTF-8 */
-    const char *directory; /* on disk; NULL: there is no such folder, only some below it */
-    bool has_children;
+    const char *directory; /* on disk; NULL: no TREE_FOLDER */
+    size_t above;          /* the entry that this one is below, or TREE_TOP */
+    unsigned traits;       /* enum tree_trait */
+    unsigned below;        /* the traits of all that is below it */
+    unsigned special_use;  /* LIST's: enum special_use */
 };
 
 struct mailbox_tree {
@@ -21,9 +33,14 @@ struct mailbox_tree {
     struct arena arena;
 };
 
-/* On failure it is cleared. */
-bool mailbox_tree_read(struct mailbox_tree *tree, int account_fd, struct error *error);
+/* With the names that are subscribed to, which need not exist; NULL: without. On failure it is
+ * cleared. */
+bool mailbox_tree_read(struct mailbox_tree *tree, int account_fd,
+                       const struct subscriptions *subscriptions, struct error *error);
 void mailbox_tree_clear(struct mailbox_tree *tree); /* may run twice */
+
+/* Notes traits of that entry, there and in all above it. */
+void mailbox_tree_note(struct mailbox_tree *tree, struct tree_entry *entry, unsigned traits);
 
 /* Orders names as a tree: "a" < "a/b" < "a b". */
 int mailbox_tree_compare(struct slice a, struct slice b);

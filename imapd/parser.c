@@ -367,13 +367,20 @@ static const struct status_name {
     struct slice name;
     enum imap_status_item item;
 } status_names[] = {
-    {SLICE("MESSAGES"), STATUS_MESSAGES},   {SLICE("RECENT"), STATUS_RECENT},
-    {SLICE("UIDNEXT"), STATUS_UIDNEXT},     {SLICE("UIDVALIDITY"), STATUS_UIDVALIDITY},
-    {SLICE("UNSEEN"), STATUS_UNSEEN},       {SLICE("HIGHESTMODSEQ"), STATUS_HIGHESTMODSEQ},
+    {SLICE("MESSAGES"), STATUS_MESSAGES},
+    {SLICE("RECENT"), STATUS_RECENT},
+    {SLICE("UIDNEXT"), STATUS_UIDNEXT},
+    {SLICE("UIDVALIDITY"), STATUS_UIDVALIDITY},
+    {SLICE("UNSEEN"), STATUS_UNSEEN},
+    {SLICE("HIGHESTMODSEQ"), STATUS_HIGHESTMODSEQ},
+    {SLICE("SIZE"), STATUS_SIZE},
+    {SLICE("DELETED"), STATUS_DELETED},
+    {SLICE("DELETED-STORAGE"), STATUS_DELETED_STORAGE},
+    {SLICE("APPENDLIMIT"), STATUS_APPENDLIMIT},
     {SLICE("MAILBOXID"), STATUS_MAILBOXID},
 };
 
-/* status-att = "MESSAGES" / "RECENT" / "UIDNEXT" / "UIDVALIDITY" / "UNSEEN" / "HIGHESTMODSEQ" */
+/* status-att = "MESSAGES" / "RECENT" / "UIDNEXT" / "UIDVALIDITY" / "UNSEEN" / ... */
 static bool parse_status_item(struct imap_parser *parser, unsigned *items)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(status_names); i++) {

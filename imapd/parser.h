@@ -85,15 +85,19 @@ bool imap_parse_flag_list(struct imap_parser *parser, struct imap_flags *flags);
 /* store-att-flags: flag-list / (flag *(SP flag)) */
 bool imap_parse_store_flags(struct imap_parser *parser, struct imap_flags *flags);
 
-/* What STATUS asks for; RFC 3501 6.3.10. */
+/* What STATUS asks for; RFC 3501 6.3.10. imapd/folder_status.h answers it. */
 enum imap_status_item {
     STATUS_MESSAGES = 1 << 0,
     STATUS_RECENT = 1 << 1,
     STATUS_UIDNEXT = 1 << 2,
     STATUS_UIDVALIDITY = 1 << 3,
     STATUS_UNSEEN = 1 << 4,
-    STATUS_HIGHESTMODSEQ = 1 << 5, /* RFC 7162 3.1.7 */
-    STATUS_MAILBOXID = 1 << 6,     /* RFC 8474 4.3 */
+    STATUS_HIGHESTMODSEQ = 1 << 5,   /* RFC 7162 3.1.7 */
+    STATUS_SIZE = 1 << 6,            /* RFC 8438 */
+    STATUS_DELETED = 1 << 7,         /* RFC 9051 6.3.11 */
+    STATUS_DELETED_STORAGE = 1 << 8, /* RFC 9208 4.1.4 */
+    STATUS_APPENDLIMIT = 1 << 9,     /* RFC 7889 4 */
+    STATUS_MAILBOXID = 1 << 10,      /* RFC 8474 4.3 */
 };
 /* "(" status-att *(SP status-att) ")" */
 bool imap_parse_status_items(struct imap_parser *parser, unsigned *items);

@@ -517,7 +517,7 @@ static struct command_limits limits_of(const struct config *config)
 static void greet(struct session *session, struct slice tag)
 {
     struct buffer code = BUFFER_WITH_LIMIT(1000);
-    capability_append(&code);
+    capability_append(session->mailbox->config, &code);
     writer_tagged(&session->writer, tag, WRITER_OK, buffer_slice(&code), "Logged in");
     buffer_clear(&code);
 }

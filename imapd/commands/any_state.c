@@ -1,6 +1,7 @@
 /* CAPABILITY, NOOP, LOGOUT (RFC 3501 6.1) and CHECK (6.4.1). */
 #include "imapd/capability.h"
 #include "imapd/commands/commands.h"
+#include "imapd/mailbox.h"
 
 void command_capability(struct session *session, struct imap_parser *arguments)
 {
@@ -9,7 +10,7 @@ void command_capability(struct session *session, struct imap_parser *arguments)
         return;
     }
     buffer_append(&session->writer.text, SLICE("* "));
-    capability_append(&session->writer.text);
+    capability_append(session->mailbox->config, &session->writer.text);
     buffer_append(&session->writer.text, SLICE("\r\n"));
     session_ok(session, SLICE(""), "That is what can be done");
 }

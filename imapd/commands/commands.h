@@ -24,13 +24,14 @@ command_handler command_examine;
 command_handler command_close;
 command_handler command_unselect;
 
-/* list.c: RFC 3501 6.3.6 to 6.3.9, RFC 3348, RFC 6154 */
-command_handler command_list;
+command_handler command_list; /* list.c: RFC 3501 6.3.8, RFC 5258, 5819, 6154 */
+
+/* subscribe.c: RFC 3501 6.3.6, 6.3.7, 6.3.9 */
 command_handler command_lsub;
 command_handler command_subscribe;
 command_handler command_unsubscribe;
 
-/* mailboxes.c: RFC 3501 6.3.3 to 6.3.5 */
+/* mailboxes.c: RFC 3501 6.3.3 to 6.3.5, RFC 6154 3 */
 command_handler command_create;
 command_handler command_delete;
 command_handler command_rename;

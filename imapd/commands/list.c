@@ -1,235 +1,294 @@
-/* LIST, LSUB, SUBSCRIBE, UNSUBSCRIBE (RFC 3501 6.3.6 to 6.3.9), with the attributes of RFC 3348
- * (CHILDREN) and, as clients expect it of a plain LIST, RFC 6154 (SPECIAL-USE). */
+/* LIST (RFC 3501 6.3.8, RFC 5258, RFC 6154), with the STATUS of what it names (RFC 5819). A plain
+ * LIST says what clients expect of one: CHILDREN (RFC 3348) and special use. */
+#include "imapd/commands/list.h"
+
 #include <fcntl.h>
-#include <stdlib.h>
 
 #include "common/fd.h"
 #include "imapd/commands/commands.h"
-#include "imapd/folder_argument.h"
+#include "imapd/folder_status.h"
+#include "imapd/list_request.h"
 #include "imapd/mailbox.h"
 #include "imapd/mailbox_name.h"
 #include "imapd/mailbox_tree.h"
 #include "storage/folder_record.h"
 
-/* "* LIST (\attributes) "/" name" */
-static void write_name(struct session *session, const char *response, struct slice attributes,
-                       struct slice wire_name)
+enum {
+    A_SLICE = 1000,
+    FOR_A_NAME = 1,   /* of a slice, and the same again for each pattern */
+    FOR_A_RECORD = 5, /* opened and read, 20 µs */
+};
+
+struct list_work {
+    struct list_request request;
+    struct mailbox_pattern *patterns;
+    size_t pattern_count; /* those that are longer than any name are left out */
+    unsigned wanted;      /* enum tree_trait: what a name is chosen by; 0: whatever exists */
+    struct mailbox_tree tree;
+    size_t index;
+    struct folder_status status; /* of the entry before `index`, while its folder is open */
+};
+
+static void give_back(struct session *session)
+{
+    struct list_work *work = session->work;
+    folder_status_end(&work->status);
+    mailbox_tree_clear(&work->tree);
+}
+
+/* ---- responses ---- */
+
+void list_write_name(struct session *session, const char *response, struct slice attributes,
+                     struct slice wire_name, struct slice extended)
 {
     struct buffer *text = &session->writer.text;
     buffer_append_format(text, "* %s (", response);
     buffer_append(text, attributes);
     buffer_append(text, SLICE(") \"/\" "));
     imap_append_astring(text, wire_name);
+    if (extended.len)
+        buffer_append_octet(text, ' ');
+    buffer_append(text, extended);
     buffer_append(text, SLICE("\r\n"));
 }
 
-/* "An empty ("" string) mailbox name argument is a special request to return the hierarchy
- * delimiter and the root name of the name given in the reference." */
-static void answer_delimiter(struct session *session, const char *response)
+void list_answer_delimiter(struct session *session, const char *response)
 {
-    write_name(session, response, SLICE("\\Noselect"), SLICE(""));
+    list_write_name(session, response, SLICE("\\Noselect"), SLICE(""), SLICE(""));
     session_ok(session, SLICE(""), "That is the delimiter");
 }
 
-/* list = "LIST" SP mailbox SP list-mailbox. NULL: the command was ended. */
-static struct mailbox_pattern *parse(struct session *session, struct imap_parser *arguments,
-                                     const char *response)
+static void append_word(struct buffer *attributes, const char *word)
 {
-    struct slice reference, pattern;
-    if (!imap_parse_space(arguments) || !imap_parse_astring(arguments, &reference)
-        || !imap_parse_space(arguments) || !imap_parse_list_mailbox(arguments, &pattern)
-        || !imap_parse_end(arguments)) {
-        session_bad_arguments(session, arguments);
-        return NULL;
-    }
-    if (pattern.len == 0) {
-        answer_delimiter(session, response);
-        return NULL;
-    }
-    struct mailbox_pattern *compiled = session_alloc(session, sizeof(*compiled));
-    if (compiled && !mailbox_pattern_init(compiled, reference, pattern)) {
-        session_ok(session, SLICE(""), "No name is that long");
-        return NULL;
-    }
-    return compiled;
+    if (attributes->len)
+        buffer_append_octet(attributes, ' ');
+    buffer_append_string(attributes, word);
 }
 
-/* ---- LIST ---- */
+static void append_special_use(unsigned special_use, struct buffer *attributes)
+{
+    for (unsigned left = special_use; left != 0; left &= left - 1)
+        append_word(attributes, special_use_name(left & -left));
+}
 
-static void append_special_use(const struct mailbox *mailbox, const char *directory,
-                               struct buffer *attributes)
+/* Which of them are told: what RETURN asks for, and what the selection implies (RFC 5258 3.1); all
+ * but \Subscribed where there is no RETURN. */
+static bool tells(const struct list_request *request, enum list_option option)
+{
+    if ((request->returns | request->selection) & option)
+        return true;
+    return !request->returns_are_told && option != LIST_SUBSCRIBED;
+}
+
+static void append_attributes(const struct list_work *work, const struct tree_entry *entry,
+                              struct buffer *attributes)
+{
+    const struct list_request *request = &work->request;
+    if (!entry->directory)
+        append_word(attributes, request->extended ? "\\NonExistent" : "\\Noselect");
+    if (tells(request, LIST_CHILDREN))
+        append_word(attributes, entry->below & TREE_FOLDER ? "\\HasChildren" : "\\HasNoChildren");
+    if (tells(request, LIST_SPECIAL_USE))
+        append_special_use(entry->special_use, attributes);
+    if (tells(request, LIST_SUBSCRIBED) && (entry->traits & TREE_SUBSCRIBED))
+        append_word(attributes, "\\Subscribed");
+}
+
+/* childinfo-extended-item: which selection something below it, whatever its name, agrees with. */
+static void append_child_info(const struct list_work *work, const struct tree_entry *entry,
+                              struct buffer *text)
+{
+    if (!(work->request.selection & LIST_RECURSIVEMATCH) || !(entry->below & TREE_CHOSEN))
+        return;
+    struct buffer options = BUFFER_WITH_LIMIT(100);
+    if (work->wanted & TREE_SUBSCRIBED)
+        append_word(&options, "\"SUBSCRIBED\"");
+    if (work->wanted & TREE_SPECIAL_USE)
+        append_word(&options, "\"SPECIAL-USE\"");
+    buffer_append(text, SLICE("(\"CHILDINFO\" ("));
+    buffer_append(text, buffer_slice(&options));
+    buffer_append(text, SLICE("))"));
+    buffer_clear(&options);
+}
+
+static void write_entry(struct session *session, const struct tree_entry *entry,
+                        struct slice wire_name)
+{
+    const struct list_work *work = session->work;
+    struct buffer attributes = BUFFER_WITH_LIMIT(500);
+    struct buffer extended = BUFFER_WITH_LIMIT(100);
+    append_attributes(work, entry, &attributes);
+    append_child_info(work, entry, &extended);
+    list_write_name(session, "LIST", buffer_slice(&attributes), wire_name, buffer_slice(&extended));
+    buffer_clear(&attributes);
+    buffer_clear(&extended);
+}
+
+/* ---- choosing ---- */
+
+static void find_special_use(const struct mailbox *mailbox, struct mailbox_tree *tree,
+                             struct tree_entry *entry)
 {
     struct folder_record record;
-    int fd =
-        openat(mailbox->account_fd, directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = openat(mailbox->account_fd, entry->directory,
+                    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     bool loaded = fd >= 0 && folder_record_load(fd, &record, NULL);
     fd_discard(&fd);
-    for (unsigned left = loaded ? record.special_use : 0; left != 0; left &= left - 1) {
-        buffer_append_octet(attributes, ' ');
-        buffer_append_string(attributes, special_use_name(left & -left));
+    entry->special_use = loaded ? record.special_use : 0;
+    if (entry->special_use)
+        mailbox_tree_note(tree, entry, TREE_SPECIAL_USE);
+}
+
+static bool is_chosen(const struct list_work *work, const struct tree_entry *entry)
+{
+    if (!work->wanted)
+        return (entry->traits | entry->below) & TREE_FOLDER;
+    return (entry->traits & work->wanted) == work->wanted;
+}
+
+/* Before anything is told, since a name may be told for what is below it. What plain answers say
+ * of special use is read only for names that match. */
+static bool choose_slice(struct session *session)
+{
+    struct list_work *work = session->work;
+    struct mailbox_tree *tree = &work->tree;
+    for (int left = A_SLICE; left > 0 && work->index < tree->count; work->index++) {
+        struct tree_entry *entry = &tree->entries[work->index];
+        left -= FOR_A_NAME;
+        if ((work->wanted & TREE_SPECIAL_USE) && entry->directory) {
+            find_special_use(session->mailbox, tree, entry);
+            left -= FOR_A_RECORD;
+        }
+        if (is_chosen(work, entry))
+            mailbox_tree_note(tree, entry, TREE_CHOSEN);
     }
+    return work->index < tree->count;
 }
 
-static void list_entry(struct session *session, const struct tree_entry *entry,
-                       struct slice wire_name)
+static bool matches(const struct list_work *work, struct slice wire_name)
 {
-    struct buffer attributes = BUFFER_WITH_LIMIT(500);
-    if (!entry->directory)
-        buffer_append(&attributes, SLICE("\\Noselect "));
-    buffer_append_string(&attributes, entry->has_children ? "\\HasChildren" : "\\HasNoChildren");
-    if (entry->directory)
-        append_special_use(session->mailbox, entry->directory, &attributes);
-    write_name(session, "LIST", buffer_slice(&attributes), wire_name);
-    buffer_clear(&attributes);
+    for (size_t i = 0; i < work->pattern_count; i++) {
+        if (mailbox_pattern_matches(&work->patterns[i], wire_name))
+            return true;
+    }
+    return false;
 }
 
-static void list_matching(struct session *session, const struct mailbox_tree *tree,
-                          const struct mailbox_pattern *pattern)
+static bool is_listed(const struct list_work *work, const struct tree_entry *entry)
 {
+    bool by_below = work->request.selection & LIST_RECURSIVEMATCH;
+    return (entry->traits | (by_below ? entry->below : 0)) & TREE_CHOSEN;
+}
+
+/* ---- listing ---- */
+
+/* "If the server is unable to return the STATUS, it MUST NOT return it": RFC 5819 2, which also
+ * leaves out what is listed only for what is below it. */
+static void begin_status(struct session *session, const struct tree_entry *entry)
+{
+    struct list_work *work = session->work;
+    struct error error;
+    if (!work->request.status_items || !entry->directory || !(entry->traits & TREE_CHOSEN))
+        return;
+    if (!folder_status_begin(&work->status, session->mailbox, entry->directory,
+                             work->request.status_items, &error)
+        && error.kind != ERROR_NOT_FOUND)
+        LOG(session->mailbox->log, LOG_ERROR, "status_left_out",
+            log_hex("session", session->number),
+            log_bytes("folder", slice_of_string(entry->directory)), log_failure(&error));
+}
+
+static void list_entry(struct session *session, struct tree_entry *entry, int *left)
+{
+    struct list_work *work = session->work;
     struct buffer wire = BUFFER_WITH_LIMIT(2 * MAILBOX_NAME_MAX);
-    for (size_t i = 0; i < tree->count; i++) {
-        const struct tree_entry *entry = &tree->entries[i];
-        buffer_reset(&wire);
-        if (mailbox_name_format(slice_of_string(entry->name), MAILBOX_NAME_UTF7, &wire)
-            && mailbox_pattern_matches(pattern, buffer_slice(&wire)))
-            list_entry(session, entry, buffer_slice(&wire));
+    *left -= FOR_A_NAME + (int)work->pattern_count;
+    if (is_listed(work, entry)
+        && mailbox_name_format(slice_of_string(entry->name), MAILBOX_NAME_UTF7, &wire)
+        && matches(work, buffer_slice(&wire))) {
+        if (entry->directory && tells(&work->request, LIST_SPECIAL_USE)
+            && !(work->wanted & TREE_SPECIAL_USE)) {
+            find_special_use(session->mailbox, &work->tree, entry);
+            *left -= FOR_A_RECORD;
+        }
+        write_entry(session, entry, buffer_slice(&wire));
+        begin_status(session, entry);
     }
     buffer_clear(&wire);
 }
 
+/* Each folder whose status is told ends the slice: to open one may take long. */
+static void list_step(struct session *session)
+{
+    struct list_work *work = session->work;
+    if (work->status.folder) {
+        if (folder_status_step(&work->status))
+            return;
+        struct slice name = slice_of_string(work->tree.entries[work->index - 1].name);
+        folder_status_write(&work->status, name, &session->writer.text);
+        folder_status_end(&work->status);
+    }
+    for (int left = A_SLICE; left > 0 && work->index < work->tree.count && !work->status.folder;
+         work->index++)
+        list_entry(session, &work->tree.entries[work->index], &left);
+    if (work->index == work->tree.count && !work->status.folder)
+        session_ok(session, SLICE(""), "Listed");
+}
+
+static void choose_step(struct session *session)
+{
+    struct list_work *work = session->work;
+    if (choose_slice(session))
+        return;
+    work->index = 0;
+    session_continue(session, list_step);
+}
+
+/* False: the command was ended. */
+static bool compile_patterns(struct session *session, struct list_work *work)
+{
+    const struct list_request *request = &work->request;
+    work->patterns = session_alloc(session, request->pattern_count * sizeof(*work->patterns));
+    if (!work->patterns)
+        return false;
+    for (size_t i = 0; i < request->pattern_count; i++) {
+        if (request->patterns[i].len > 0
+            && mailbox_pattern_init(&work->patterns[work->pattern_count], request->reference,
+                                    request->patterns[i]))
+            work->pattern_count++;
+    }
+    return true;
+}
+
 void command_list(struct session *session, struct imap_parser *arguments)
 {
-    struct mailbox_tree tree;
     struct error error;
-    struct mailbox_pattern *pattern = parse(session, arguments, "LIST");
-    if (!pattern)
+    struct list_work *work = session_alloc(session, sizeof(*work));
+    if (!work)
         return;
-    if (!mailbox_tree_read(&tree, session->mailbox->account_fd, &error)) {
+    struct list_request *request = &work->request;
+    if (!list_request_parse(arguments, request)) {
+        session_bad_arguments(session, arguments);
+        return;
+    }
+    if (!request->extended && request->patterns[0].len == 0) {
+        list_answer_delimiter(session, "LIST");
+        return;
+    }
+    if (!compile_patterns(session, work))
+        return;
+    if (!mailbox_tree_read(&work->tree, session->mailbox->account_fd,
+                           &session->mailbox->subscriptions, &error)) {
         session_failed(session, &error, "The mailboxes cannot be listed now");
         return;
     }
-    list_matching(session, &tree, pattern);
-    mailbox_tree_clear(&tree);
-    session_ok(session, SLICE(""), "Listed");
-}
-
-/* ---- LSUB ---- */
-
-struct lsub {
-    struct session *session;
-    const struct mailbox_pattern *pattern;
-    struct buffer wire;
-};
-
-static bool matches(struct lsub *lsub, struct slice name)
-{
-    buffer_reset(&lsub->wire);
-    return mailbox_name_format(name, MAILBOX_NAME_UTF7, &lsub->wire)
-           && mailbox_pattern_matches(lsub->pattern, buffer_slice(&lsub->wire));
-}
-
-/* "if "foo/bar" is subscribed and "%" is asked for, "foo" is returned with \Noselect": a name that
- * does not match itself, below one that does. */
-static void lsub_name(struct lsub *lsub, struct slice last, struct slice name)
-{
-    size_t end = 0;
-    if (matches(lsub, name)) {
-        write_name(lsub->session, "LSUB", SLICE(""), buffer_slice(&lsub->wire));
-        return;
-    }
-    while (mailbox_tree_next_superior(last, name, &end)) {
-        if (matches(lsub, slice_range(name, 0, end)))
-            write_name(lsub->session, "LSUB", SLICE("\\Noselect"), buffer_slice(&lsub->wire));
-    }
-}
-
-static int compare_slices(const void *a, const void *b)
-{
-    return mailbox_tree_compare(*(const struct slice *)a, *(const struct slice *)b);
-}
-
-/* The names in the order of a tree; the array is the command's. NULL: the command was ended. */
-static struct slice *sort_names(struct session *session, size_t *count)
-{
-    struct slice rest = buffer_slice(&session->mailbox->subscriptions.text);
-    struct slice name;
-    *count = 0;
-    while (subscriptions_next(&rest, &name))
-        (*count)++;
-    struct slice *names = session_alloc(session, *count * sizeof(*names));
-    if (!names)
-        return NULL;
-    rest = buffer_slice(&session->mailbox->subscriptions.text);
-    for (size_t i = 0; i < *count && subscriptions_next(&rest, &name); i++)
-        names[i] = name;
-    qsort(names, *count, sizeof(*names), compare_slices);
-    return names;
-}
-
-void command_lsub(struct session *session, struct imap_parser *arguments)
-{
-    struct lsub lsub = {.session = session, .wire = BUFFER_WITH_LIMIT(2 * MAILBOX_NAME_MAX)};
-    struct slice last = SLICE("");
-    size_t count;
-    lsub.pattern = parse(session, arguments, "LSUB");
-    const struct slice *names = lsub.pattern ? sort_names(session, &count) : NULL;
-    if (!names)
-        return;
-    for (size_t i = 0; i < count; i++) {
-        lsub_name(&lsub, last, names[i]);
-        last = names[i];
-    }
-    buffer_clear(&lsub.wire);
-    session_ok(session, SLICE(""), "Listed");
-}
-
-/* ---- SUBSCRIBE, UNSUBSCRIBE ---- */
-
-static bool parse_name(struct session *session, struct imap_parser *arguments,
-                       struct folder_argument *folder)
-{
-    if (!imap_parse_space(arguments) || !folder_argument_parse_new(arguments, folder)
-        || !imap_parse_end(arguments)) {
-        session_bad_arguments(session, arguments);
-        return false;
-    }
-    if (folder->problem)
-        session_no(session, SLICE("CANNOT"), folder->problem);
-    return !folder->problem;
-}
-
-static void store(struct session *session)
-{
-    struct mailbox *mailbox = session->mailbox;
-    struct error error;
-    if (subscriptions_store(mailbox->account_fd, &mailbox->subscriptions, &error))
-        session_ok(session, SLICE(""), "Done");
-    else
-        session_failed(session, &error, "The subscriptions could not be stored");
-}
-
-/* A name need not exist (RFC 3501 6.3.6 lets a server check, 6.3.9 wants deleted ones kept). */
-void command_subscribe(struct session *session, struct imap_parser *arguments)
-{
-    struct folder_argument folder;
-    struct error error;
-    if (!parse_name(session, arguments, &folder))
-        return;
-    if (subscriptions_has(&session->mailbox->subscriptions, folder.name))
-        session_ok(session, SLICE(""), "Subscribed already");
-    else if (subscriptions_add(&session->mailbox->subscriptions, folder.name, &error))
-        store(session);
-    else
-        session_failed(session, &error, "The subscriptions have no room for that");
-}
-
-void command_unsubscribe(struct session *session, struct imap_parser *arguments)
-{
-    struct folder_argument folder;
-    if (!parse_name(session, arguments, &folder))
-        return;
-    if (subscriptions_remove(&session->mailbox->subscriptions, folder.name))
-        store(session);
-    else
-        session_no(session, SLICE("NONEXISTENT"), "You are not subscribed to that");
+    if (request->selection & LIST_SUBSCRIBED)
+        work->wanted |= TREE_SUBSCRIBED;
+    if (request->selection & LIST_SPECIAL_USE)
+        work->wanted |= TREE_SPECIAL_USE;
+    if (request->status_items & STATUS_HIGHESTMODSEQ)
+        session_enable(session, VIEW_TELLS_MODSEQ); /* RFC 7162 3.1 */
+    session->work = work;
+    session->on_end = give_back;
+    session_continue(session, choose_step);
 }

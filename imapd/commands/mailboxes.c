@@ -1,4 +1,4 @@
-/* CREATE, DELETE and RENAME (RFC 3501 6.3.3 to 6.3.5). */
+/* CREATE, DELETE and RENAME (RFC 3501 6.3.3 to 6.3.5); CREATE with a special use (RFC 6154 3). */
 #include <stdio.h>
 
 #include "common/config.h"
@@ -47,12 +47,13 @@ static void tell_created(struct session *session, const char *directory)
     session_ok(session, slice_of_string(code), "Created");
 }
 
-static void create(struct session *session, const struct folder_argument *folder)
+static void create(struct session *session, const struct folder_argument *folder,
+                   unsigned special_use)
 {
     struct error error;
     if (!has_room_for_folder(session->mailbox, &error))
         session_failed(session, &error, "There are as many mailboxes as one account may have");
-    else if (mailbox_create_folder(session->mailbox, folder->name, 0, &error))
+    else if (mailbox_create_folder(session->mailbox, folder->name, special_use, &error))
         tell_created(session, folder->directory);
     else if (error.kind == ERROR_EXISTS)
         session_failed(session, &error, "There is such a mailbox already");
@@ -60,18 +61,63 @@ static void create(struct session *session, const struct folder_argument *folder
         session_failed(session, &error, "The mailbox could not be made");
 }
 
+struct create_uses {
+    unsigned special_use;
+    bool refused; /* one that we do not know, or that no folder can have */
+};
+
+/* use-attr = "\All" / "\Archive" / ... / "\" atom. What is for views of all mail is not for a
+ * folder that holds its own. */
+static bool parse_use(struct imap_parser *arguments, struct create_uses *uses)
+{
+    struct cursor start = arguments->in;
+    struct slice atom;
+    if (!imap_parse_octet(arguments, '\\', "a special use such as \\Sent")
+        || !imap_parse_atom(arguments, &atom))
+        return false;
+    unsigned bit = special_use_find(cursor_since(&arguments->in, &start));
+    uses->special_use |= bit;
+    uses->refused |= bit == 0 || bit == SPECIAL_ALL || bit == SPECIAL_FLAGGED;
+    return true;
+}
+
+/* create-param =/ "USE" SP "(" [use-attr *(SP use-attr)] ")", all in parentheses (RFC 4466 2.2) */
+static bool parse_uses(struct imap_parser *arguments, struct create_uses *uses)
+{
+    if (!imap_parse_octet(arguments, '(', "parameters in parentheses"))
+        return false;
+    if (!imap_skip_word(arguments, SLICE("USE")))
+        return imap_parser_fail(arguments, "USE");
+    if (!imap_parse_space(arguments)
+        || !imap_parse_octet(arguments, '(', "a list of special uses in parentheses"))
+        return false;
+    if (!imap_skip_octet(arguments, ')')) {
+        do {
+            if (!parse_use(arguments, uses))
+                return false;
+        } while (imap_skip_octet(arguments, ' '));
+        if (!imap_parse_octet(arguments, ')', "a special use or \")\""))
+            return false;
+    }
+    return imap_parse_octet(arguments, ')', "\")\"");
+}
+
 void command_create(struct session *session, struct imap_parser *arguments)
 {
     struct folder_argument folder;
+    struct create_uses uses = {0, false};
     if (!imap_parse_space(arguments) || !folder_argument_parse_new(arguments, &folder)
+        || (imap_skip_octet(arguments, ' ') && !parse_uses(arguments, &uses))
         || !imap_parse_end(arguments))
         session_bad_arguments(session, arguments);
     else if (folder.problem)
         session_no(session, SLICE("CANNOT"), folder.problem);
     else if (mailbox_name_is_inbox(folder.name))
         session_no(session, SLICE("ALREADYEXISTS"), "INBOX is always there");
+    else if (uses.refused)
+        session_no(session, SLICE("USEATTR"), "No mailbox here can have that special use");
     else
-        create(session, &folder);
+        create(session, &folder, uses.special_use);
 }
 
 /* ---- DELETE ---- */
@@ -82,10 +128,10 @@ static bool has_inferiors(const struct mailbox *mailbox, struct slice name)
 {
     struct mailbox_tree tree;
     bool found = false;
-    if (!mailbox_tree_read(&tree, mailbox->account_fd, NULL))
+    if (!mailbox_tree_read(&tree, mailbox->account_fd, NULL, NULL))
         return false;
     for (size_t i = 0; i < tree.count && !found; i++)
-        found = tree.entries[i].has_children
+        found = (tree.entries[i].below & TREE_FOLDER)
                 && slice_equal(slice_of_string(tree.entries[i].name), name);
     mailbox_tree_clear(&tree);
     return found;

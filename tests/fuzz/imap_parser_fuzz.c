@@ -1,9 +1,10 @@
-/* imapd/parser.h, fetch_item.h, search_key.h, search_return.h, sequence_set.h: what parses is
- * formatted into what parses to the same. The first octet chooses the rule. */
+/* imapd/parser.h, fetch_item.h, list_request.h, search_key.h, search_return.h, sequence_set.h: what
+ * parses is formatted into what parses to the same. The first octet chooses the rule. */
 #include <stdlib.h>
 
 #include "common/size.h"
 #include "imapd/fetch_item.h"
+#include "imapd/list_request.h"
 #include "imapd/search_key.h"
 #include "imapd/search_return.h"
 #include "imapd/writer.h"
@@ -92,10 +93,17 @@ static void fuzz_flags(struct imap_parser *parser)
     imap_parse_date_time(parser, &date);
 }
 
+static void fuzz_list(struct imap_parser *parser)
+{
+    struct list_request request;
+    if (list_request_parse(parser, &request))
+        check(request.pattern_count > 0 && imap_parser_at_end(parser));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static void (*const rules[])(struct imap_parser *) = {fuzz_fetch, fuzz_search, fuzz_string,
-                                                          fuzz_set, fuzz_flags};
+                                                          fuzz_set,   fuzz_flags,  fuzz_list};
     if (size < 1)
         return 0;
     struct arena arena;

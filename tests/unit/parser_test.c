@@ -233,6 +233,10 @@ static void status_items_are_parsed(void **state)
     imap_parser_init(&parser, SLICE("(messages UIDNEXT UNSEEN)"), NULL);
     assert_true(imap_parse_status_items(&parser, &items));
     assert_int_equal(items, STATUS_MESSAGES | STATUS_UIDNEXT | STATUS_UNSEEN);
+    imap_parser_init(&parser, SLICE("(size DELETED-STORAGE DELETED APPENDLIMIT)"), NULL);
+    assert_true(imap_parse_status_items(&parser, &items));
+    assert_int_equal(items,
+                     STATUS_SIZE | STATUS_DELETED_STORAGE | STATUS_DELETED | STATUS_APPENDLIMIT);
     static const char *const bad[] = {"()",          "MESSAGES", "(MESSAGES",
                                       "(MESSAGES )", "(FOO)",    "(UID)"};
     for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
