@@ -15,9 +15,9 @@ static const char after_login[] =
     " SORT SORT=DISPLAY ESORT";
 
 /* On mailboxes and APPEND: CREATE-SPECIAL-USE 6154, LIST-EXTENDED 5258, LIST-STATUS 5819,
- * STATUS=SIZE 8438; APPENDLIMIT 7889, to which its number is appended. */
+ * STATUS=SIZE 8438, QUOTA 9208; APPENDLIMIT 7889, to which its number is appended. */
 static const char on_mailboxes[] = " CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS STATUS=SIZE"
-                                   " APPENDLIMIT=";
+                                   " QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE APPENDLIMIT=";
 
 void capability_append_login(unsigned login, struct buffer *text)
 {

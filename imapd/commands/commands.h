@@ -38,6 +38,11 @@ command_handler command_rename;
 
 command_handler command_status; /* status.c: RFC 3501 6.3.10 */
 
+/* quota.c: RFC 9208 */
+command_handler command_getquota;
+command_handler command_getquotaroot;
+command_handler command_setquota;
+
 /* append.c: RFC 3501 6.3.11 */
 command_handler command_append;
 literal_handler command_append_literal;

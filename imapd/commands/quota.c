@@ -1,0 +1,120 @@
+/* GETQUOTA, GETQUOTAROOT, SETQUOTA (RFC 9208). An account with a quota has one quota root, named
+ * "", of all its mailboxes; one without has none. Limits are the administrator's: there is no
+ * QUOTASET among the capabilities. */
+#include "imapd/commands/commands.h"
+#include "imapd/folder_argument.h"
+#include "imapd/mailbox.h"
+#include "imapd/mailbox_name.h"
+#include "storage/folders.h"
+
+enum { STORAGE_UNIT = 1024 }; /* 5.1: octets */
+
+/* quota-resource = resource-name SP resource-usage SP resource-limit, for what is limited */
+static void append_resource(struct buffer *text, const char *name, uint64_t usage, uint64_t limit)
+{
+    if (limit == 0)
+        return;
+    if (text->len > 0 && text->ptr[text->len - 1] != '(')
+        buffer_append_octet(text, ' ');
+    buffer_append_format(text, "%s %llu %llu", name, (unsigned long long)usage,
+                         (unsigned long long)limit);
+}
+
+/* quota-response = "QUOTA" SP quota-root-name SP quota-list. False: the command was ended. */
+static bool tell_quota(struct session *session)
+{
+    struct mailbox *mailbox = session->mailbox;
+    struct buffer *text = &session->writer.text;
+    const struct quota_limits *limits = &mailbox->quota;
+    struct quota_usage usage;
+    struct error error;
+    if (!quota_load(&mailbox->inbox, limits, &usage, &error)) {
+        session_failed(session, &error, "The quota cannot be read now");
+        return false;
+    }
+    uint64_t octets = (uint64_t)usage.octets;
+    buffer_append(text, SLICE("* QUOTA \"\" ("));
+    append_resource(text, "STORAGE", octets / STORAGE_UNIT + (octets % STORAGE_UNIT > 0),
+                    limits->octets / STORAGE_UNIT);
+    append_resource(text, "MESSAGE", (uint64_t)usage.messages, limits->messages);
+    buffer_append(text, SLICE(")\r\n"));
+    return true;
+}
+
+/* Its name is an astring. False: the command was ended. */
+static bool find_root(struct session *session, struct slice root)
+{
+    if (root.len == 0 && quota_is_set(&session->mailbox->quota))
+        return true;
+    session_no(session, SLICE("NONEXISTENT"), "There is no such quota root");
+    return false;
+}
+
+/* getquota = "GETQUOTA" SP quota-root-name */
+void command_getquota(struct session *session, struct imap_parser *arguments)
+{
+    struct slice root;
+    if (!imap_parse_space(arguments) || !imap_parse_astring(arguments, &root)
+        || !imap_parse_end(arguments))
+        session_bad_arguments(session, arguments);
+    else if (find_root(session, root) && tell_quota(session))
+        session_ok(session, SLICE(""), "That is the quota");
+}
+
+/* quotaroot-response = "QUOTAROOT" SP mailbox *(SP quota-root-name) */
+static void tell_root(struct session *session, struct slice name)
+{
+    struct buffer *text = &session->writer.text;
+    bool has_root = quota_is_set(&session->mailbox->quota);
+    struct buffer wire = BUFFER_WITH_LIMIT(2 * MAILBOX_NAME_MAX);
+    mailbox_name_format(name, MAILBOX_NAME_UTF7, &wire);
+    buffer_append(text, SLICE("* QUOTAROOT "));
+    imap_append_astring(text, buffer_slice(&wire));
+    buffer_append_string(text, has_root ? " \"\"\r\n" : "\r\n");
+    buffer_clear(&wire);
+    if (!has_root || tell_quota(session))
+        session_ok(session, SLICE(""), has_root ? "That is its quota" : "It has no quota");
+}
+
+/* getquotaroot = "GETQUOTAROOT" SP mailbox */
+void command_getquotaroot(struct session *session, struct imap_parser *arguments)
+{
+    struct folder_argument folder;
+    if (!imap_parse_space(arguments) || !folder_argument_parse(arguments, &folder)
+        || !imap_parse_end(arguments))
+        session_bad_arguments(session, arguments);
+    else if (folder.problem)
+        session_no(session, SLICE("NONEXISTENT"), folder.problem);
+    else if (!folders_exists(session->mailbox->account_fd, folder.directory))
+        session_no(session, SLICE("NONEXISTENT"), "There is no such mailbox");
+    else
+        tell_root(session, folder.name);
+}
+
+/* setquota-list = "(" [setquota-resource *(SP setquota-resource)] ")", each a name and a number */
+static bool parse_limits(struct imap_parser *arguments)
+{
+    struct slice name;
+    uint64_t limit;
+    if (!imap_parse_octet(arguments, '(', "a list of limits in parentheses"))
+        return false;
+    if (imap_skip_octet(arguments, ')'))
+        return true;
+    do {
+        if (!imap_parse_atom(arguments, &name) || !imap_parse_space(arguments)
+            || !imap_parse_modseq(arguments, &limit)) /* number64, too */
+            return imap_parser_fail(arguments, "the name of a resource and its limit");
+    } while (imap_skip_octet(arguments, ' '));
+    return imap_parse_octet(arguments, ')', "a resource or \")\"");
+}
+
+/* setquota = "SETQUOTA" SP quota-root-name SP setquota-list */
+void command_setquota(struct session *session, struct imap_parser *arguments)
+{
+    struct slice root;
+    if (!imap_parse_space(arguments) || !imap_parse_astring(arguments, &root)
+        || !imap_parse_space(arguments) || !parse_limits(arguments) || !imap_parse_end(arguments))
+        session_bad_arguments(session, arguments);
+    else
+        session_no(session, SLICE("NOPERM"), "Only the administrator sets quotas");
+}
