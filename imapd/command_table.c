@@ -12,6 +12,7 @@ static const struct command_spec commands[] = {
     {SLICE("STORE"), SELECTED, KEEPS | UID, command_store, NULL, NULL},
     {SLICE("SEARCH"), SELECTED, KEEPS | UID, command_search, NULL, NULL},
     {SLICE("SORT"), SELECTED, KEEPS | UID, command_sort, NULL, NULL},
+    {SLICE("THREAD"), SELECTED, KEEPS | UID, command_thread, NULL, NULL},
     {SLICE("COPY"), SELECTED, UID, command_copy, NULL, NULL},
     {SLICE("MOVE"), SELECTED, UID, command_move, NULL, NULL},
     {SLICE("EXPUNGE"), SELECTED, UID, command_expunge, NULL, NULL},

@@ -20,7 +20,8 @@ enum fetch_kind {
     FETCH_ENVELOPE,
     FETCH_BODY, /* BODYSTRUCTURE without its extension data */
     FETCH_BODYSTRUCTURE,
-    FETCH_SECTION, /* BODY[...], and RFC822, RFC822.HEADER, RFC822.TEXT, which are the same */
+    FETCH_REFERENCES, /* of THREAD, in the form of message_ids.h: no client can ask for it */
+    FETCH_SECTION,    /* BODY[...], and RFC822, RFC822.HEADER, RFC822.TEXT, which are the same */
 };
 
 struct fetch_item {

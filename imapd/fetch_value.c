@@ -2,8 +2,10 @@
 #include "imapd/fetch_value.h"
 
 #include "common/date.h"
+#include "common/mime/header.h"
 #include "common/mime/structure.h"
 #include "common/stream.h"
+#include "imapd/message_ids.h"
 
 enum {
     COPIED_OCTETS = 65536,   /* of a section: longer ones are lent to the stream, if they can be */
@@ -28,6 +30,8 @@ static enum index_kind kind_of(const struct fetch_item *item)
         return INDEX_BODY;
     case FETCH_BODYSTRUCTURE:
         return INDEX_BODYSTRUCTURE;
+    case FETCH_REFERENCES:
+        return INDEX_REFERENCES;
     default:
         return 0;
     }
@@ -184,7 +188,7 @@ static enum source_depth depth_of(const struct fetch_values *values, const struc
     if (kind != 0 && values->texts[kind].ptr)
         return SOURCE_UNREAD;
     if (kind != 0)
-        return kind == INDEX_ENVELOPE ? SOURCE_HEADER : SOURCE_PARTS;
+        return kind == INDEX_ENVELOPE || kind == INDEX_REFERENCES ? SOURCE_HEADER : SOURCE_PARTS;
     if (item->kind == FETCH_SECTION)
         return depth_of_section(&item->section);
     bool is_size = item->kind == FETCH_SIZE && !values->facts_known
@@ -192,22 +196,66 @@ static enum source_depth depth_of(const struct fetch_values *values, const struc
     return is_size ? SOURCE_OPEN : SOURCE_UNREAD;
 }
 
+/* The body of the field that the tree of parts does not keep; borrows from the header. */
+static struct slice find_references(struct slice header)
+{
+    struct cursor in = cursor_of(header);
+    struct header_field field;
+    while (header_next(&in, &field))
+        if (slice_equal_nocase(field.name, SLICE("References")))
+            return field.body;
+    return SLICE("");
+}
+
+static struct slice field_body(const struct mime_part *root, enum mime_field_id id)
+{
+    const struct mime_field *field = mime_part_field(root, id);
+    return field ? field->body : SLICE("");
+}
+
+/* The message's own identifier, or an empty line, and those that it refers to: "if there are no
+ * valid message IDs in References, the first valid one of In-Reply-To" (RFC 5256 3). */
+static bool make_references(struct fetch_values *values, struct buffer *text, struct error *error)
+{
+    const struct mime_part *root = values->source.root;
+    struct buffer header = BUFFER_WITH_LIMIT(HEADER_OCTETS);
+    uint64_t octets = root->header.octets < HEADER_OCTETS ? root->header.octets : HEADER_OCTETS;
+    bool read =
+        message_source_append(&values->source, root->header.offset, (size_t)octets, &header, error);
+    if (read) {
+        if (message_ids_append(field_body(root, MIME_MESSAGE_ID), 1, text) == 0)
+            buffer_append_octet(text, '\n');
+        if (message_ids_append(find_references(buffer_slice(&header)), SIZE_MAX, text) == 0)
+            message_ids_append(field_body(root, MIME_IN_REPLY_TO), 1, text);
+        read = !text->failed || error_memory(error);
+    }
+    buffer_clear(&header);
+    return read;
+}
+
+static bool make_text(struct fetch_values *values, enum index_kind kind, struct error *error)
+{
+    const struct mime_part *root = values->source.root;
+    struct buffer *text = &values->made[kind];
+    if (kind == INDEX_REFERENCES)
+        return make_references(values, text, error);
+    bool written = kind == INDEX_ENVELOPE ? structure_format_envelope(root, text)
+                   : kind == INDEX_BODY   ? structure_format_body(root, text)
+                                          : structure_format_bodystructure(root, text);
+    return written || error_memory(error);
+}
+
 /* Writes the texts that the index did not have. */
 static bool make_texts(struct fetch_values *values, struct error *error)
 {
-    const struct mime_part *root = values->source.root;
     bool made = false;
     for (const struct fetch_item *item = values->items; item; item = item->next) {
         enum index_kind kind = kind_of(item);
         if (kind == 0 || values->texts[kind].ptr)
             continue;
-        struct buffer *text = &values->made[kind];
-        bool written = kind == INDEX_ENVELOPE ? structure_format_envelope(root, text)
-                       : kind == INDEX_BODY   ? structure_format_body(root, text)
-                                              : structure_format_bodystructure(root, text);
-        if (!written)
-            return error_memory(error);
-        values->texts[kind] = buffer_slice(text);
+        if (!make_text(values, kind, error))
+            return false;
+        values->texts[kind] = buffer_slice(&values->made[kind]);
         made = true;
     }
     if (made)

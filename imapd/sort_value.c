@@ -49,6 +49,17 @@ void sort_values_init(struct sort_values *values, struct folder *folder,
     fetch_values_init(&values->fetched, folder, values->items);
 }
 
+void sort_values_want_ids(struct sort_values *values)
+{
+    struct folder *folder = values->fetched.source.folder;
+    size_t count = 1;
+    while (values->items[count - 1].next)
+        count++;
+    fetch_values_clear(&values->fetched);
+    add_item(values, &count, FETCH_REFERENCES);
+    fetch_values_init(&values->fetched, folder, values->items);
+}
+
 void sort_values_clear(struct sort_values *values)
 {
     if (!values->program)

@@ -22,6 +22,7 @@ enum index_kind {
     INDEX_ENVELOPE,  /* texts as they stand in a FETCH response, common/mime/structure.h */
     INDEX_BODY,
     INDEX_BODYSTRUCTURE,
+    INDEX_REFERENCES, /* what THREAD compares, imapd/message_ids.h */
     INDEX_KINDS,
 };
 

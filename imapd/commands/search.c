@@ -1,12 +1,13 @@
 /* SEARCH and UID SEARCH (RFC 3501 6.4.4, 6.4.8, RFC 7162 3.1.5, 3.1.6), with RETURN (RFC 4731, RFC
- * 5182, RFC 9394), and SORT (RFC 5256 3, RFC 5957, RFC 5267 3), which is a SEARCH whose result is
- * put in order. */
+ * 5182, RFC 9394),, SORT and THREAD (RFC 5256 3, RFC 5957, RFC 5267 3), which are a SEARCH whose
+ * result is put in order. */
 #include "imapd/search.h"
 
 #include "common/mime/charset.h"
 #include "imapd/commands/commands.h"
 #include "imapd/search_result.h"
 #include "imapd/sort_value.h"
+#include "imapd/thread.h"
 
 enum { CHEAP_A_SLICE = 5000, VALUES_A_SLICE = 500, FILES_A_SLICE = 50, SORTED_OCTETS = 256 << 20 };
 
@@ -17,11 +18,13 @@ struct search_work {
     size_t looked_at;
     struct search_result found;
 
-    /* Of SORT. */
+    /* Of SORT and THREAD. */
     struct sort_program order; /* count 0: it is a SEARCH */
+    enum thread_algorithm threads;
     struct sort_values values;
-    struct arena memory;        /* of what was found out */
-    struct sort_entry *entries; /* those of found.positions that there still are */
+    struct arena memory;             /* of what was found out */
+    struct sort_entry *entries;      /* those of found.positions that there still are */
+    struct thread_message *messages; /* of THREAD, like the entries */
     size_t entry_count;
     size_t valued; /* of found.positions: have their entry, or are gone */
 };
@@ -75,15 +78,57 @@ static void finish(struct session *session, struct search_work *work)
     session_ok(session, SLICE(""), "Searched");
 }
 
-/* --- SORT --- */
+/* --- SORT and THREAD --- */
+
+static uint32_t name_of(const void *owner, uint32_t position)
+{
+    const struct session *session = owner;
+    return session->by_uid ? session->view.slots[position].uid : position + 1;
+}
+
+static void finish_threads(struct session *session, struct search_work *work)
+{
+    struct buffer *text = &session->writer.text;
+    struct thread_node *roots;
+    if (!thread_build(work->threads, work->messages, work->entry_count, &work->memory, &roots)) {
+        session_no(session, SLICE("LIMIT"), "There are too many messages to be threaded");
+        return;
+    }
+    buffer_append_string(text, roots ? "* THREAD " : "* THREAD");
+    thread_format(roots, name_of, session, text);
+    buffer_append(text, SLICE("\r\n"));
+    session_ok(session, SLICE(""), "Threaded");
+}
 
 static void finish_sort(struct session *session, struct search_work *work)
 {
+    if (work->threads != THREAD_NONE) {
+        finish_threads(session, work);
+        return;
+    }
     sort_entries(work->entries, work->entry_count, &work->order);
     for (size_t i = 0; i < work->entry_count; i++)
         work->found.positions[i] = work->entries[i].position;
     work->found.count = work->entry_count;
     finish(session, work);
+}
+
+/* The keys of a THREAD are the base subject and a date, or a date alone. */
+static bool keep_message(struct search_work *work, const struct sort_entry *entry, bool is_reply,
+                         struct error *error)
+{
+    if (work->threads == THREAD_NONE)
+        return true;
+    struct slice ids = sort_values_ids(&work->values);
+    struct thread_message *message = &work->messages[work->entry_count];
+    *message = (struct thread_message){
+        .position = entry->position,
+        .date = entry->values[work->order.count - 1].number,
+        .subject = entry->values[0].text,
+        .is_reply = is_reply,
+        .ids = ids.ptr ? arena_copy(&work->memory, ids) : SLICE(""),
+    };
+    return message->ids.ptr || error_memory(error);
 }
 
 /* One more of those that were found has its values. */
@@ -98,8 +143,12 @@ static enum source_result value_one(struct session *session, struct search_work 
                                                  &work->memory, entry, &is_reply, error);
     if (result == SOURCE_FAILED && error->kind == ERROR_NOT_FOUND)
         return SOURCE_DONE;
-    work->entry_count += result == SOURCE_DONE;
-    return result;
+    if (result != SOURCE_DONE)
+        return result;
+    if (!keep_message(work, entry, is_reply, error))
+        return SOURCE_FAILED;
+    work->entry_count++;
+    return SOURCE_DONE;
 }
 
 static void sort_step(struct session *session)
@@ -126,12 +175,17 @@ static void sort_step(struct session *session)
 static void begin_sort(struct session *session, struct search_work *work)
 {
     arena_init(&work->memory, SORTED_OCTETS);
-    work->entries = arena_alloc_array(&work->memory, work->found.count + 1, sizeof(*work->entries));
-    if (!work->entries) {
+    size_t room = work->found.count + 1;
+    work->entries = arena_alloc_array(&work->memory, room, sizeof(*work->entries));
+    if (work->threads != THREAD_NONE)
+        work->messages = arena_alloc_array(&work->memory, room, sizeof(*work->messages));
+    if (!work->entries || (work->threads != THREAD_NONE && !work->messages)) {
         refuse(session, work, SLICE("LIMIT"), "There are too many messages to be sorted");
         return;
     }
     sort_values_init(&work->values, session->view.folder, &work->order);
+    if (work->threads == THREAD_REFERENCES || work->threads == THREAD_REFS)
+        sort_values_want_ids(&work->values);
     session_continue(session, sort_step);
 }
 
@@ -239,6 +293,38 @@ void command_sort(struct session *session, struct imap_parser *arguments)
     if (imap_parse_space(arguments) && search_return_parse(arguments, &work->returns)
         && sort_program_parse(arguments, &work->order) && imap_parse_space(arguments)
         && search_criteria_parse(arguments, &work->program) && imap_parse_end(arguments))
+        begin(session, work);
+    else
+        session_bad_arguments(session, arguments);
+}
+
+/* thread-alg = "ORDEREDSUBJECT" / "REFERENCES" / thread-alg-ext */
+static bool parse_algorithm(struct imap_parser *arguments, struct search_work *work)
+{
+    static const struct sort_program subject_and_date = {
+        .keys = {{SORT_SUBJECT, false}, {SORT_DATE, false}}, .count = 2};
+    static const struct sort_program arrival = {.keys = {{SORT_ARRIVAL, false}}, .count = 1};
+    if (imap_skip_word(arguments, SLICE("ORDEREDSUBJECT")))
+        work->threads = THREAD_ORDEREDSUBJECT;
+    else if (imap_skip_word(arguments, SLICE("REFERENCES")))
+        work->threads = THREAD_REFERENCES;
+    else if (imap_skip_word(arguments, SLICE("REFS")))
+        work->threads = THREAD_REFS;
+    else
+        return imap_parser_fail(arguments, "ORDEREDSUBJECT, REFERENCES or REFS");
+    work->order = work->threads == THREAD_REFS ? arrival : subject_and_date;
+    return true;
+}
+
+/* thread = "THREAD" SP thread-alg SP search-criteria */
+void command_thread(struct session *session, struct imap_parser *arguments)
+{
+    struct search_work *work = session_alloc(session, sizeof(*work));
+    if (!work)
+        return;
+    if (imap_parse_space(arguments) && parse_algorithm(arguments, work)
+        && imap_parse_space(arguments) && search_criteria_parse(arguments, &work->program)
+        && imap_parse_end(arguments))
         begin(session, work);
     else
         session_bad_arguments(session, arguments);
