@@ -169,7 +169,7 @@ static void connect_line(struct line *line)
         .reply_ms = (unsigned)config->relay.reply_ms,
         .idle_ms = (unsigned)config->relay.idle_ms,
     };
-    tls_choice_make(route, host, line->tlsa, &line->settings);
+    tls_choice_make(route, line->target, host, line->tlsa, &line->settings);
     if (line->broken_tls[0] != '\0') {
         line->settings.tls = PEER_TLS_NEVER;
         line->settings.broken_tls = line->broken_tls;

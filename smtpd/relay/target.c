@@ -60,7 +60,7 @@ struct target_search {
     bool ignores_policies; /* says the route or the message */
     bool wants_policy;     /* they count, and the hosts are those of the DNS */
     bool may_be_secure; /* the names of the hosts are as good as DNSSEC's, or the configuration's */
-    bool asked_tlsa;
+    bool asked_mx;
     unsigned pending;
     uint32_t ttl;
     size_t count;
@@ -190,6 +190,8 @@ static struct target *make_target(struct target_search *search)
         return NULL;
     }
     target->shares = 1;
+    if (search->asked_mx)
+        memcpy(target->domain, search->domain, sizeof(target->domain));
     target->hosts = hosts;
     target->policy = search->policy_text;
     search->policy_text = (struct buffer)BUFFER_WITH_LIMIT(0);
@@ -696,6 +698,7 @@ static void begin_domain(struct target_search *search, struct slice domain)
     }
     snprintf(search->domain, sizeof(search->domain), "%.*s", SLICE_PRINTF(buffer_slice(&name)));
     search->wants_policy = search->context->config->relay.mta_sts && !search->ignores_policies;
+    search->asked_mx = true;
     search->mx = dns_ask(search->context->dns, DNS_MX, buffer_slice(&name), on_mx, search);
     buffer_clear(&name);
     if (search->mx)

@@ -60,6 +60,7 @@ struct target_place {
 struct target {
     unsigned shares;
     uint64_t good_until_ms; /* turn_now_ms() */
+    char domain[DNS_NAME_MAX + 1]; /* whose MX was asked for; empty: none's */
     struct target_host *hosts;
     size_t host_count;
     struct buffer policy; /* the domain's MTA-STS policy, as it came; empty: none counts */

@@ -33,12 +33,18 @@ static size_t read_tlsa(const struct target_host *host,
     return count;
 }
 
-void tls_choice_make(const struct config_route *route, const struct target_host *host,
+/* The certificate may bear the name of the domain instead (RFC 7672 3.2.2): that of its MX host is
+ * proved, or there would be no records. */
+void tls_choice_make(const struct config_route *route, const struct target *target,
+                     const struct target_host *host,
                      struct tls_client_tlsa tlsa[TLS_CHOICE_TLSA_MAX],
                      struct peer_settings *settings)
 {
     settings->server = (struct tls_client_server){.check = TLS_CHECK_NOTHING,
                                                   .name = host->has_name ? host->name : NULL,
+                                                  .other = target->domain[0] != '\0'
+                                                               ? target->domain
+                                                               : NULL,
                                                   .tlsa = tlsa,
                                                   .tlsa_count = read_tlsa(host, tlsa)};
     settings->demanded_by = "";

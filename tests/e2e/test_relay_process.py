@@ -4,16 +4,19 @@ what each test wants of it (sink.py)."""
 import email
 import hashlib
 import os
+import pathlib
+import shutil
 import socket
 import ssl
 import struct
 import subprocess
+import tempfile
 import threading
 import time
 
 import pytest
 
-from house import BUILD, make_certificate
+from house import BUILD, Authority, make_certificate
 from one_role import DESCRIPTOR_DIRECTORY, ROLE_DESCRIPTOR, ROLE_STOP, Role
 from scram import Scram
 from sink import CLOSE, STALL, Close, Raw, Sink
@@ -1083,6 +1086,27 @@ def test_dane(resolved, certificate, secure, right, offered, status):
         assert (tlsa_name(sink) in result.asked) == secure
         if status == TEMPORARY:
             assert result.outcomes[0][2].startswith("4.7.")
+
+
+@pytest.mark.parametrize("names, status", [
+    (["mx.sink.example"], DONE),  # the base domain of the records
+    (["mx.example"], DONE),       # the domain that was looked up
+    (["sink.example"], TEMPORARY)])
+def test_dane_ta_names(resolved, names, status):
+    """RFC 7672 3.2.2: below an authority that the records name, the certificate has one of two names."""
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="staffetta-"))
+    authority = Authority(directory)
+    chain, key = authority.issue(*names)
+    chain.write_text(chain.read_text() + authority.file.read_text())
+    try:
+        with Sink(TLS, certificate=(chain, key)) as sink:
+            records = {("mx.example", MX): [(1, "mx.sink.example")], ("mx.sink.example", A): ["127.0.0.1"],
+                       tlsa_name(sink): [b"\2\1\1" + digest((authority.file, None))]}
+            result = resolved(sink, records, 4, secure=True)
+            assert result.statuses == [status]
+            assert len(sink.messages) == (status == DONE)
+    finally:
+        shutil.rmtree(directory)
 
 
 def test_unusable_tlsa_asks_for_tls_alone(resolved, certificate):

@@ -18,7 +18,7 @@ from one_queue import CONFIG, RELAY_DONE, RELAY_PERMANENT, TLS_OPTIONAL, Queue
 from policy_host import policy
 from sink import Sink
 from test_fetch import FETCH_ANSWER, FETCH_POLICY, FOUND, NONE
-from test_relay_process import A, FAST, MX, NO_DATA, NO_NAME, TLSA, Relay, Resolver, digest
+from test_relay_process import A, AAAA, FAST, Hanging, MX, NO_DATA, NO_NAME, TLSA, Relay, Resolver, digest
 
 pytestmark = pytest.mark.skipif(not (BUILD / "libexec" / "smtpd-queue").exists(), reason="queue is not built")
 
@@ -121,6 +121,13 @@ def test_dane(counted, authority, good):
         (session,) = counted(sink, records=records, secure=True, questions=4)
     assert session[:3] == ("mx.example", DANE, f"3 1 1 {data.hex()}")
     assert session[4] == (SUCCESS if good else INVALID)
+
+
+def test_the_address_that_answered(counted, authority):
+    """Of a host whose IPv6 leads nowhere."""
+    with Sink(TLS, certificate=authority.issue("a.example")) as sink, Hanging("::1", sink.port):
+        (session,) = counted(sink, records={**RECORDS, ("a.example", AAAA): ["::1"]})
+        assert session[4] == SUCCESS and session[6:8] == ("127.0.0.1", "127.0.0.1")
 
 
 def test_mail_that_may_go_without_is_not_counted(counted):
