@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "common/json.h"
+#include "common/printable.h"
 #include "common/role_kind.h"
 #include "common/size.h"
 
@@ -55,19 +56,21 @@ static const struct log_field *find_field(const struct log_entry *entry, struct 
     return NULL;
 }
 
-/* What a peer sent may be any octets: printable ones and UTF-8 stay, in one line. */
+/* What a peer sent may be any octets: what a terminal may show stays, in one line. */
 static void put_text(struct buffer *out, struct slice text)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t octet = text.ptr[i], next = i + 1 < text.len ? text.ptr[i + 1] : '\n';
-        if (octet == '\n' && next != '\n')
+    while (text.len > 0) {
+        uint8_t octet = text.ptr[0], next = text.len > 1 ? text.ptr[1] : '\n';
+        size_t octets = printable_character(text);
+        if (octets > 0)
+            buffer_append(out, slice_range(text, 0, octets));
+        else if (octet == '\n' && next != '\n')
             buffer_append(out, SLICE(" | "));
         else if (octet == '\r' && next != '\n') /* between the lines of a server's reply */
             buffer_append(out, SLICE(" / "));
-        else if (octet >= ' ' && octet != 0x7f)
-            buffer_append_octet(out, octet);
         else if (octet != '\r' && octet != '\n')
             buffer_append_octet(out, '?');
+        text = slice_from(text, octets > 0 ? octets : 1);
     }
 }
 

@@ -3,6 +3,7 @@
 
 #include "common/date.h"
 #include "common/json.h"
+#include "common/printable.h"
 #include "smtpd/queue/queue.h"
 #include "smtpd/queue/queue_id.h"
 #include "smtpd/queue/queue_protocol.h"
@@ -39,15 +40,6 @@ static uint64_t wait_s_of(const struct queued_recipient *recipient)
 
 /* ---- text ---- */
 
-/* Nothing that a terminal would obey. */
-static void append_plain(struct buffer *out, struct slice text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        bool plain = text.ptr[i] >= ' ' && text.ptr[i] != 0x7f;
-        buffer_append_octet(out, plain ? text.ptr[i] : '?');
-    }
-}
-
 static void append_date(struct buffer *out, int64_t seconds)
 {
     char text[DATE_TEXT_OCTETS];
@@ -59,7 +51,7 @@ static void append_field(struct buffer *out, const char *name, struct slice valu
     if (value.len == 0)
         return;
     buffer_append_format(out, "  %s: ", name);
-    append_plain(out, value);
+    printable_append(value, out);
     buffer_append(out, SLICE("\n"));
 }
 
@@ -70,7 +62,7 @@ static void print_head(struct admin_job *job, const struct stored_message *messa
     buffer_append_format(out, "%s  ", queue_id_format(id, text));
     append_date(out, message->arrival);
     buffer_append(out, SLICE("  <"));
-    append_plain(out, message->reverse_path);
+    printable_append(message->reverse_path, out);
     buffer_append_format(out, ">  %llu octets\n", (unsigned long long)message->body_octets);
     if (job->verb != ADMIN_SHOW)
         return;
@@ -88,7 +80,7 @@ static void print_reply(struct buffer *out, struct slice reply)
     while (reply.len > 0) {
         size_t end = slice_find_octet(reply, OUTCOME_REPLY_BREAK);
         buffer_append(out, SLICE("      "));
-        append_plain(out, slice_range(reply, 0, end));
+        printable_append(slice_range(reply, 0, end), out);
         buffer_append(out, SLICE("\n"));
         reply = slice_from(reply, end + 1);
     }
@@ -112,7 +104,7 @@ static void print_recipient(struct admin_job *job, const struct queued_recipient
     struct outcome_text text = outcome_text_parse(admin_reply_of(recipient, row));
     uint64_t wait_s = wait_s_of(recipient);
     buffer_append(out, SLICE("    <"));
-    append_plain(out, row->address);
+    printable_append(row->address, out);
     buffer_append_format(out, ">  %s", state_of(recipient));
     if (recipient->attempts > 0)
         buffer_append_format(out, ", attempts: %u", recipient->attempts);
@@ -120,7 +112,7 @@ static void print_recipient(struct admin_job *job, const struct queued_recipient
         buffer_append_format(out, ", next in %llu s", (unsigned long long)wait_s);
     if (text.words.len > 0)
         buffer_append(out, SLICE(": "));
-    append_plain(out, text.words);
+    printable_append(text.words, out);
     buffer_append(out, SLICE("\n"));
     if (job->verb == ADMIN_SHOW)
         print_details(out, recipient, row);

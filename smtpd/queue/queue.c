@@ -240,7 +240,8 @@ static bool load(struct queue *queue, struct error *error)
 {
     return queue_store_scan(queue->store, load_recipient, queue, error)
            && spool_open(&queue->spool, error)
-           && spool_sweep(&queue->spool, keep_body, queue, error) && queue_refill_own_ids(queue, error);
+           && spool_sweep(&queue->spool, keep_body, queue, error)
+           && queue_refill_own_ids(queue, error);
 }
 
 /* Corruption may show only when the rows are read. */

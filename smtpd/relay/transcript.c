@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/printable.h"
+
 void transcript_clear(struct transcript *transcript)
 {
     buffer_clear(&transcript->text);
@@ -60,27 +62,6 @@ static void put_line(struct transcript *transcript, struct slice line)
 
 /* ---- what a line looks like ---- */
 
-/* UTF-8 of one character that no terminal obeys (RFC 3629 4; U+0080 to U+009F are controls); 0:
- * none. */
-static size_t printable_octets(struct slice text)
-{
-    uint8_t first = text.ptr[0];
-    size_t octets = first < 0x80 ? 1 : first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-    if (first < 0x80)
-        return first >= ' ' && first != 0x7f ? 1 : 0;
-    if (first < 0xc2 || first > 0xf4 || text.len < octets)
-        return 0;
-    uint32_t character = first & (0x7fU >> octets);
-    for (size_t i = 1; i < octets; i++) {
-        if ((text.ptr[i] & 0xc0) != 0x80)
-            return 0;
-        character = character << 6 | (text.ptr[i] & 0x3fU);
-    }
-    static const uint32_t least[] = {[2] = 0xa0, [3] = 0x800, [4] = 0x10000};
-    bool is_surrogate = character >= 0xd800 && character <= 0xdfff;
-    return character >= least[octets] && character <= 0x10ffff && !is_surrogate ? octets : 0;
-}
-
 static bool is_plain(uint8_t octet)
 {
     return octet >= ' ' && octet < 0x7f && octet != '\\';
@@ -93,7 +74,7 @@ static void append_visible(struct buffer *out, struct slice *text, size_t room)
     size_t plain = 0;
     while (plain < text->len && plain < room && is_plain(text->ptr[plain]))
         plain++;
-    size_t octets = plain > 0 ? plain : printable_octets(*text);
+    size_t octets = plain > 0 ? plain : printable_character(*text);
     if (plain == 0 && text->ptr[0] == '\\')
         buffer_append(out, SLICE("\\\\"));
     else if (octets > 0)
