@@ -1,8 +1,10 @@
 /* The tables of the history; see history.h. */
 #include "ctl/history.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "common/db.h"
@@ -330,21 +332,38 @@ static bool parse_value(struct slice value, unsigned *role_kind, struct log_entr
     return log_entry_parse(slice_from(value, 1), entry, NULL);
 }
 
-bool history_read(struct history *history, struct slice id, history_visit *visit, void *context,
-                  struct error *error)
+/* The shortest key behind this one; an id that would be too long for it is in no record. */
+static void note_place(struct history_part *part, struct slice key)
+{
+    assert(key.len < sizeof(part->from));
+    memcpy(part->from, key.ptr, key.len);
+    part->from[key.len] = 0;
+    part->from_octets = key.len + 1;
+}
+
+bool history_read(struct history *history, struct slice id, struct history_part *part,
+                  history_visit *visit, void *context, struct error *error)
 {
     struct db_cursor cursor;
-    struct slice key, value;
+    struct slice key, value, from = id;
     struct log_entry entry;
     unsigned role_kind;
     if (!history_commit(history, error))
         return false;
-    db_cursor_init(&cursor, history->events, id, BULK_OCTETS);
+    if (part && part->from_octets > 0)
+        from = slice_of(part->from, part->from_octets);
+    db_cursor_init(&cursor, history->events, from, BULK_OCTETS);
     bool more = true, got = true;
-    while (more && (got = db_cursor_next(&cursor, &key, &value, error))
-           && slice_equal(id_of_event(key), id))
-        if (parse_value(value, &role_kind, &entry))
+    for (size_t read = 0; more && (!part || read < part->most); read++) {
+        got = db_cursor_next(&cursor, &key, &value, error);
+        more = got && slice_equal(id_of_event(key), id);
+        if (more && part)
+            note_place(part, key);
+        if (more && parse_value(value, &role_kind, &entry))
             more = visit(context, role_kind, &entry);
+    }
+    if (part)
+        part->more = more;
     db_cursor_clear(&cursor);
     return got || error->kind == ERROR_NOT_FOUND;
 }

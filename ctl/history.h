@@ -58,11 +58,19 @@ bool history_usable(const struct history *history);
 /* Removes what is too old or too much: a bounded part of it, oldest first. *more: there is. */
 bool history_prune(struct history *history, uint64_t now_us, bool *more, struct error *error);
 
-/* The events of a message, oldest first, to `visit`; it may end that by returning false. Commits
- * what is open. False on failure. */
+/* A message's events part by part. Zeroed but for `most`, it begins at the first. */
+struct history_part {
+    size_t most; /* events of a part */
+    bool more;   /* there may be others behind it */
+    uint8_t from[HISTORY_ID_MAX + 16];
+    size_t from_octets;
+};
+
+/* The events of a message, oldest first, to `visit`; it may end that by returning false. part:
+ * the next one of them, or NULL: all. Commits what is open. False on failure. */
 typedef bool history_visit(void *context, unsigned role_kind, const struct log_entry *entry);
-bool history_read(struct history *history, struct slice id, history_visit *visit, void *context,
-                  struct error *error);
+bool history_read(struct history *history, struct slice id, struct history_part *part,
+                  history_visit *visit, void *context, struct error *error);
 
 /* The ids of the newest messages with that name (an address, a Message-ID without its brackets; in
  * any case), newest first: up to `most`, each HISTORY_ID_MAX octets at most. Returns how many;

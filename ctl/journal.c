@@ -14,13 +14,11 @@
 #include "common/size.h"
 #include "ctl/history.h"
 #include "ctl/statistics_report.h"
-#include "ctl/story.h"
 
 enum {
     RECORD_MAX = 65536,
     EVENTS_PER_TURN = 256, /* of one role, before the others have their turn */
     LINES_MAX = 4 << 20,
-    STORIES_MAX = 100, /* messages told in one answer */
     REOPEN_S = 60,
     PRUNE_S = 60,
     COMPLAIN_S = 60,
@@ -133,6 +131,7 @@ static void on_checkpoint(struct flusher_job *job)
 /* The thread is in it no more, then it is closed. */
 static void close_history(struct journal *journal)
 {
+    stories_give_up(journal);
     flusher_stop(journal->flusher);
     history_close(journal->history);
     journal->flusher = NULL;
@@ -245,148 +244,55 @@ static void on_second(struct ev_loop *loop, ev_timer *watcher, int events)
     metrics_send(&journal->metrics, journal->role);
 }
 
-/* --- `staffetta why` ------------------------------------------------------------------------- */
-
-static bool tell(void *context, unsigned role_kind, const struct log_entry *entry)
-{
-    struct buffer *answer = context;
-    story_format(role_kind, entry, answer);
-    return !answer->failed;
-}
-
-static bool tell_stories(struct journal *journal, char (*ids)[HISTORY_ID_MAX + 1], int count,
-                         struct buffer *answer, struct error *error)
-{
-    for (int i = 0; i < count; i++) {
-        buffer_append_format(answer, "%s%s\n", i > 0 ? "\n" : "", ids[i]);
-        if (!history_read(journal->history, slice_of_string(ids[i]), tell, answer, error))
-            return false;
-    }
-    return true;
-}
-
-/* By its id, else by whatever address or Message-ID it names. */
-static bool find_stories(struct journal *journal, struct slice what, struct buffer *answer,
-                         struct error *error)
-{
-    char ids[STORIES_MAX][HISTORY_ID_MAX + 1];
-    buffer_append(answer, SLICE("ok\n"));
-    size_t before = answer->len;
-    if (what.len <= HISTORY_ID_MAX && !history_read(journal->history, what, tell, answer, error))
-        return false;
-    if (answer->len > before)
-        return true;
-    int count = history_find(journal->history, what, STORIES_MAX, ids, error);
-    if (count == 0)
-        return error_set(
-            error, ERROR_NOT_FOUND,
-            "nothing is known of \"%.*s\": give a queue id, an address or a Message-ID",
-            SLICE_PRINTF(what));
-    return count > 0 && tell_stories(journal, ids, count, answer, error);
-}
-
-static bool answer_why(struct journal *journal, const struct control_words *words,
-                       struct buffer *answer, struct error *error)
-{
-    if (words->count != 2)
-        return error_set(error, ERROR_PERMANENT,
-                         "write: staffetta why ID, or an address, or a Message-ID");
-    return find_stories(journal, words->words[1], answer, error);
-}
-
-/* --- `staffetta queue show` ------------------------------------------------------------------- */
-
-struct attempts_answer {
-    struct buffer *text;
-    bool json, has_some;
-};
-
-static bool tell_attempt(void *context, unsigned role_kind, const struct log_entry *entry)
-{
-    struct attempts_answer *answer = context;
-    bool told = answer->json
-                    ? story_format_attempt_json(role_kind, entry, !answer->has_some, answer->text)
-                    : story_format_attempt(role_kind, entry, answer->text);
-    answer->has_some |= told;
-    return !answer->text->failed;
-}
-
-/* The queue takes ids in any case. */
-static bool answer_attempts(struct journal *journal, const struct control_words *words,
-                            struct buffer *answer, struct error *error)
-{
-    uint8_t id[HISTORY_ID_MAX];
-    if (words->count != 3 || words->words[2].len > sizeof(id))
-        return error_set(error, ERROR_PERMANENT, "write: staffetta queue show ID");
-    for (size_t i = 0; i < words->words[2].len; i++) {
-        uint8_t octet = words->words[2].ptr[i];
-        id[i] = octet >= 'a' && octet <= 'z' ? (uint8_t)(octet - 'a' + 'A') : octet;
-    }
-    struct attempts_answer attempts = {answer, slice_equal(words->words[1], SLICE("--json")),
-                                       false};
-    buffer_append(answer, SLICE("ok\n"));
-    return history_read(journal->history, slice_of(id, words->words[2].len), tell_attempt,
-                        &attempts, error);
-}
-
-/* --- `staffetta statistics` ------------------------------------------------------------------ */
-
-static bool answer_statistics(struct journal *journal, const struct control_words *words,
-                              struct buffer *answer, struct error *error)
-{
-    struct statistics_question question;
-    if (!statistics_question_parse(words->words + 1, words->count - 1, &question))
-        return error_set(error, ERROR_PERMANENT,
-                         "write: staffetta statistics [--days N] [--json|--csv]");
-    buffer_append(answer, SLICE("ok\n"));
-    uint32_t today = (uint32_t)(time(NULL) / 86400);
-    return history_commit(journal->history, error)
-           && statistics_report(history_statistics(journal->history), &question, today, answer,
-                                error);
-}
-
 /* --- What administrators ask ----------------------------------------------------------------- */
+
+static void on_statistics(struct journal *journal, const struct control_words *words, int fd)
+{
+    struct error error;
+    struct statistics_question question;
+    struct buffer answer = BUFFER_WITH_LIMIT(CONTROL_ANSWER_MAX);
+    uint32_t today = (uint32_t)(time(NULL) / 86400);
+    buffer_append(&answer, SLICE("ok\n"));
+    if (!statistics_question_parse(words->words + 1, words->count - 1, &question))
+        control_refuse(journal->role, fd, "write: staffetta statistics [--days N] [--json|--csv]");
+    else if (history_commit(journal->history, &error)
+             && statistics_report(history_statistics(journal->history), &question, today, &answer,
+                                  &error))
+        control_answer(journal->role, fd, &answer);
+    else
+        control_refuse(journal->role, fd, "%s", error.text);
+    buffer_clear(&answer);
+}
 
 static const struct question {
     const char *verb;
-    bool (*answer)(struct journal *journal, const struct control_words *words,
-                   struct buffer *answer, struct error *error);
+    bool needs_history;
+    void (*on)(struct journal *journal, const struct control_words *words, int fd);
 } questions[] = {
-    {"why", answer_why},
-    {"attempts", answer_attempts},
-    {"statistics", answer_statistics},
+    {"why", true, stories_on_why},
+    {"attempts", true, stories_on_attempts},
+    {"statistics", true, on_statistics},
+    {"backup-journal", false, journal_backup_on_control},
 };
-
-static bool answer_question(struct journal *journal, const struct control_words *words,
-                            struct buffer *answer, struct error *error)
-{
-    if (!journal->history)
-        return error_set(error, ERROR_TEMPORARY,
-                         "there is no history: see log.history, and the log");
-    for (size_t i = 0; i < ARRAY_LENGTH(questions); i++)
-        if (slice_equal(words->words[0], slice_of_string(questions[i].verb)))
-            return questions[i].answer(journal, words, answer, error);
-    return error_set(error, ERROR_PERMANENT, "unknown verb");
-}
 
 static bool on_control(void *owner, struct ipc_packet *packet, struct error *error)
 {
     struct role *role = owner;
+    struct journal *journal = role->state;
     struct control_words words;
-    struct buffer answer = BUFFER_WITH_LIMIT(CONTROL_ANSWER_MAX);
-    struct error why = {0};
     if (!control_words_parse(packet, &words, error))
         return false;
     int fd = ipc_packet_take(packet, 0);
-    if (slice_equal(words.words[0], SLICE("backup-journal"))) {
-        journal_backup_on_control(role->state, &words, fd);
+    for (size_t i = 0; i < ARRAY_LENGTH(questions); i++) {
+        if (!slice_equal(words.words[0], slice_of_string(questions[i].verb)))
+            continue;
+        if (journal->history || !questions[i].needs_history)
+            questions[i].on(journal, &words, fd);
+        else
+            control_refuse(role, fd, "there is no history: see log.history, and the log");
         return true;
     }
-    if (answer_question(role->state, &words, &answer, &why))
-        control_answer(role, fd, &answer);
-    else
-        control_refuse(role, fd, "%s", why.text);
-    buffer_clear(&answer);
+    control_refuse(role, fd, "unknown verb");
     return true;
 }
 
@@ -490,6 +396,7 @@ static void start_history(struct journal *journal)
     ev_timer_start(loop, &journal->second);
     journal->next_open_s = (uint64_t)ev_now(loop) + REOPEN_S;
     journal_backup_init(journal);
+    stories_init(journal);
     open_history(journal);
 }
 

@@ -11,6 +11,7 @@
 #include "common/role.h"
 #include "ctl/journal_backup.h"
 #include "ctl/metrics_count.h"
+#include "ctl/stories.h"
 
 struct journal_feed;
 struct history;
@@ -35,6 +36,7 @@ struct journal {
     struct metrics metrics;
     uint64_t lost; /* lines that could not be written */
     struct journal_backup backup;
+    struct stories stories;
 };
 
 /* The history said so: it is told, and where it cannot go on it is closed, to be opened again. */

@@ -59,7 +59,7 @@ struct target_place {
 /* Constant once found; shared by the destination and its connections. */
 struct target {
     unsigned shares;
-    uint64_t good_until_ms; /* turn_now_ms() */
+    uint64_t good_until_ms;        /* turn_now_ms() */
     char domain[DNS_NAME_MAX + 1]; /* whose MX was asked for; empty: none's */
     struct target_host *hosts;
     size_t host_count;

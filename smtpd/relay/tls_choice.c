@@ -40,13 +40,12 @@ void tls_choice_make(const struct config_route *route, const struct target *targ
                      struct tls_client_tlsa tlsa[TLS_CHOICE_TLSA_MAX],
                      struct peer_settings *settings)
 {
-    settings->server = (struct tls_client_server){.check = TLS_CHECK_NOTHING,
-                                                  .name = host->has_name ? host->name : NULL,
-                                                  .other = target->domain[0] != '\0'
-                                                               ? target->domain
-                                                               : NULL,
-                                                  .tlsa = tlsa,
-                                                  .tlsa_count = read_tlsa(host, tlsa)};
+    settings->server =
+        (struct tls_client_server){.check = TLS_CHECK_NOTHING,
+                                   .name = host->has_name ? host->name : NULL,
+                                   .other = target->domain[0] != '\0' ? target->domain : NULL,
+                                   .tlsa = tlsa,
+                                   .tlsa_count = read_tlsa(host, tlsa)};
     settings->demanded_by = "";
     apply_route(route, settings);
     if (settings->tls == PEER_TLS_NEVER)

@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from sink import Sink
+
 
 @pytest.fixture
 def alone(make_house):
@@ -56,6 +58,30 @@ def test_the_newest_message_comes_first(alone):
     told(alone, identities[-1], "delivered to")
     text = told(alone, account, identities[0])
     assert [line for line in text.splitlines() if line in identities] == identities[::-1]
+
+
+def test_long_stories_are_told_whole(alone):
+    """In parts, between which the journal hears what else happens."""
+    account = alone.new_account()
+    recipients = [account.replace("@", f"+{number}@") for number in range(500)]
+    alone.send(recipients, "Message-ID: <many@x>\nSubject: s\n\nhello\n")
+    identity = alone.wait_for_event("content", message_id="<many@x>")["queue_id"]
+    for what in (identity.lower(), "many@x"):
+        text = told(alone, what, f"delivered to {account}")
+        assert [text.count(f"recipient <{name}> accepted") for name in recipients] == [1] * 500
+        assert text.index("+0@") < text.index("+499@") < text.index("taken from") < text.index("delivered to")
+
+
+def test_a_reply_steers_no_terminal(make_house, certificate):
+    """Neither by ESC nor by U+009B, and what is no UTF-8 is not shown as it came."""
+    reply = "550 5.1.1 gr\u00fc\u00df a\0b \x1b[31m \x9b31m ".encode() + b"\xff\xfe"
+    with Sink(answers={"RCPT": reply}) as sink:
+        house = make_house(settings={"relay": {"networks": "{ 127.0.0.0/8 }"}},
+                           extra=f"route far.example {{ host = 127.0.0.1 port = {sink.port} }}")
+        house.send("x@far.example", "Message-ID: <far@x>\nSubject: s\n\nhello\n", sender=house.new_account())
+        told(house, "far@x", "given up for")
+        text = house.command("why", "far@x").stdout
+        assert "it said: 550 5.1.1 gr\u00fc\u00df a?b ?[31m ??31m ??" in text and "\x1b" not in text and "\x9b" not in text
 
 
 def test_what_nobody_knows(alone):

@@ -104,7 +104,8 @@ static bool tell(void *context, unsigned role_kind, const struct log_entry *entr
 static void expect_story(struct fixture *fixture, const char *id, const char *events)
 {
     buffer_reset(&fixture->text);
-    assert_ok(history_read(fixture->history, slice_of_string(id), tell, fixture, &test_error));
+    assert_ok(
+        history_read(fixture->history, slice_of_string(id), NULL, tell, fixture, &test_error));
     assert_slice_is(buffer_slice(&fixture->text), events);
 }
 
@@ -115,6 +116,26 @@ static void expect_found(struct fixture *fixture, const char *name, int count, c
                      count);
     if (count > 0)
         assert_string_equal(ids[0], first);
+}
+
+static void tells_part_by_part(void **state)
+{
+    struct fixture *fixture = *state;
+    struct history_part part = {.most = 2};
+    note(fixture, "one", "ID000001", "a@b", 1);
+    note(fixture, "two", "ID000001", "a@b", 2);
+    note(fixture, "three", "ID000001", "a@b", 3);
+    note(fixture, "other", "ID000002", "a@b", 1);
+    buffer_reset(&fixture->text);
+    assert_ok(history_read(fixture->history, SLICE("ID000001"), &part, tell, fixture, &test_error));
+    assert_slice_is(buffer_slice(&fixture->text), "one two ");
+    assert_true(part.more);
+    note(fixture, "four", "ID000001", "a@b", 4);
+    assert_ok(history_read(fixture->history, SLICE("ID000001"), &part, tell, fixture, &test_error));
+    assert_true(part.more);
+    assert_ok(history_read(fixture->history, SLICE("ID000001"), &part, tell, fixture, &test_error));
+    assert_slice_is(buffer_slice(&fixture->text), "one two three four ");
+    assert_false(part.more);
 }
 
 static void tells_in_order_of_time(void **state)
@@ -342,8 +363,8 @@ static void keeps_the_newest_attempts(void **state)
     note(fixture, "deferred", "ID000001", "a@b", 5000);
     prune(fixture, 6000);
     struct attempts attempts = {.count = 0};
-    assert_ok(
-        history_read(fixture->history, SLICE("ID000001"), count_attempts, &attempts, &test_error));
+    assert_ok(history_read(fixture->history, SLICE("ID000001"), NULL, count_attempts, &attempts,
+                           &test_error));
     assert_int_equal(attempts.others, 2);
     assert_int_equal(attempts.last, ATTEMPTS - 1);
     assert_int_equal(attempts.first, ATTEMPTS - attempts.count);
@@ -355,6 +376,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(keeps_the_newest_attempts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(tells_in_order_of_time, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(tells_part_by_part, set_up, tear_down),
         cmocka_unit_test_setup_teardown(finds_by_name_in_any_case_newest_first, set_up, tear_down),
         cmocka_unit_test_setup_teardown(finds_the_newest_of_many, set_up, tear_down),
         cmocka_unit_test_setup_teardown(survives_its_process, set_up, tear_down),
