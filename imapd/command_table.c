@@ -28,6 +28,8 @@ static const struct command_spec commands[] = {
     {SLICE("EXAMINE"), LOGGED_IN, 0, command_examine, NULL, NULL},
     {SLICE("STATUS"), LOGGED_IN, 0, command_status, NULL, NULL},
     {SLICE("APPEND"), LOGGED_IN, 0, command_append, command_append_literal, command_append_octets},
+    {SLICE("REPLACE"), SELECTED, UID, command_replace, command_replace_literal,
+     command_append_octets},
     {SLICE("LIST"), LOGGED_IN, 0, command_list, NULL, NULL},
     {SLICE("LSUB"), LOGGED_IN, 0, command_lsub, NULL, NULL},
     {SLICE("SUBSCRIBE"), LOGGED_IN, 0, command_subscribe, NULL, NULL},

@@ -152,14 +152,17 @@ void mailbox_close(struct mailbox *mailbox)
 
 /* ---- quota ---- */
 
-bool mailbox_has_room(struct mailbox *mailbox, uint64_t octets, struct error *error)
+bool mailbox_has_room(struct mailbox *mailbox, uint64_t octets, uint32_t messages,
+                      struct error *error)
 {
+    const struct quota_limits *limits = &mailbox->quota;
     struct quota_usage usage;
     bool fits = true;
-    if (quota_is_set(&mailbox->quota)
-        && !quota_check(&mailbox->inbox, &mailbox->quota, mailbox_now(), octets, &usage, &fits,
-                        error))
+    if (quota_is_set(limits)
+        && !quota_check(&mailbox->inbox, limits, mailbox_now(), octets, &usage, &fits, error))
         return false;
+    if (limits->messages > 0 && (uint64_t)usage.messages + messages > limits->messages)
+        fits = false;
     if (fits)
         return true;
     error_set(error, ERROR_PERMANENT, "The mailbox is full");

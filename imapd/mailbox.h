@@ -70,9 +70,10 @@ bool mailbox_create_folder(struct mailbox *mailbox, struct slice name, unsigned 
 /* Only what is above it; what is there already is fine. */
 bool mailbox_create_superiors(struct mailbox *mailbox, struct slice name, struct error *error);
 
-/* A message of so many octets more: ERROR_PERMANENT with code EDQUOT, in words for the user, if the
- * quota has no room for it. */
-bool mailbox_has_room(struct mailbox *mailbox, uint64_t octets, struct error *error);
+/* So many messages more, of so many octets together: ERROR_PERMANENT with code EDQUOT, in words for
+ * the user, if the quota has no room for them. */
+bool mailbox_has_room(struct mailbox *mailbox, uint64_t octets, uint32_t messages,
+                      struct error *error);
 
 /* So many messages came (or, below zero, went). A count that cannot be kept is logged: the next
  * recount makes it good. */

@@ -38,8 +38,8 @@ static void format_name(const struct maildir_key *key, const struct maildir_name
 
 /* ---- flags and UIDs ---- */
 
-/* A short key instead of one that leaves no room, with the message's EMAILID in it. Its sizes are not known without the file, so it
- * has none. */
+/* A short key instead of one that leaves no room, with the message's EMAILID in it. Its sizes are
+ * not known without the file, so it has none. */
 static bool shorten(const struct maildir_name *wanted, char renamed[MAILDIR_NAME_SIZE],
                     struct error *error)
 {
@@ -297,7 +297,8 @@ bool maildir_append_write(struct maildir_append *append, struct slice octets, st
     return true;
 }
 
-static bool finish_file(struct maildir_append *append, int64_t internal_date, struct error *error)
+bool maildir_append_finish(struct maildir_append *append, int64_t internal_date,
+                           struct error *error)
 {
     const struct timespec times[2] = {{0, UTIME_OMIT}, {internal_date, 0}};
     if (futimens(append->fd, times) != 0)
@@ -314,10 +315,8 @@ bool maildir_append_commit(struct maildir_append *append, const struct maildir_a
     struct maildir_key key = {(uint64_t)as->now, slice_of_string(append->unique), as->host,
                               append->octets, append->octets + append->ends.bare_lf};
     format_name(&key, as->wanted, appended);
-    bool done = finish_file(append, as->internal_date, error);
-    if (done && renameat(box->tmp_fd, append->temporary, box->cur_fd, appended) != 0)
-        done = error_errno(error, "rename message");
-    if (!done) {
+    if (renameat(box->tmp_fd, append->temporary, box->cur_fd, appended) != 0) {
+        error_errno(error, "rename message");
         maildir_append_abort(append);
         return false;
     }

@@ -102,11 +102,14 @@ bool maildir_append_begin(struct maildir_append *append, const struct maildir *b
                           struct error *error);
 bool maildir_append_write(struct maildir_append *append, struct slice octets, struct error *error);
 
-/* Flushes the file, gives it this INTERNALDATE, and puts it into cur/; *appended is its name. After
- * the last of a command: maildir_flush_commit. On failure nothing is left. */
+/* All has come: gives the file this INTERNALDATE (seconds since 1970), flushes and closes it. */
+bool maildir_append_finish(struct maildir_append *append, int64_t internal_date,
+                           struct error *error);
+
+/* Puts the finished file into cur/; *appended is its name. After the last of a command:
+ * maildir_flush_commit. On failure nothing is left. */
 struct maildir_append_as {
     const struct maildir_name *wanted; /* UID, flags, keywords */
-    int64_t internal_date;             /* seconds since 1970 */
     struct slice host;
     int64_t now;
 };

@@ -1,102 +1,177 @@
-/* APPEND (RFC 3501 6.3.11, with APPENDUID of RFC 4315 3). The message goes from the connection to a
- * file in the folder's tmp/, whatever its size; what can be refused is refused before that. */
-#include <stdio.h>
-#include <unistd.h>
-
+/* APPEND (RFC 3501 6.3.11, with APPENDUID of RFC 4315 3) of one message or several (RFC 3502), and
+ * REPLACE (RFC 8508), which removes a message with the same answer. What can be refused is refused
+ * before a message comes. */
 #include "common/config.h"
 #include "imapd/commands/commands.h"
 #include "imapd/folder_argument.h"
+#include "imapd/intake.h"
 #include "imapd/mailbox.h"
-#include "storage/maildir_store.h"
 
 struct append_work {
-    struct folder *folder;
-    struct maildir_append append;
-    struct imap_flags flags;
-    int64_t internal_date;
-    uint64_t octets;
+    struct intake intake;
+    bool replaces;
+    uint32_t replaced_uid; /* of the selected folder */
+    uint64_t replaced_octets;
 };
 
 static void give_back(struct session *session)
 {
     struct append_work *work = session->work;
-    maildir_append_abort(&work->append);
-    if (work->folder)
-        folder_close(work->folder);
+    intake_end(&work->intake);
 }
 
-/* append = "APPEND" SP mailbox [SP flag-list] [SP date-time] SP literal, up to the literal */
-static bool parse(struct imap_parser *arguments, struct folder_argument *folder,
-                  struct append_work *work)
+/* ---- before the messages ---- */
+
+/* Of the selected folder, by number or UID. False: bad syntax. */
+static bool parse_replaced(struct session *session, struct imap_parser *arguments,
+                           struct append_work *work)
 {
-    struct date date = {.seconds = mailbox_now()};
-    uint8_t next = 0;
-    if (!imap_parse_space(arguments) || !folder_argument_parse(arguments, folder)
-        || !imap_parse_space(arguments))
+    const struct view *view = &session->view;
+    uint32_t number;
+    if (!imap_parse_space(arguments) || !imap_parse_nz_number(arguments, &number))
         return false;
-    cursor_peek(&arguments->in, &next);
-    if (next == '('
-        && (!imap_parse_flag_list(arguments, &work->flags) || !imap_parse_space(arguments)))
-        return false;
-    cursor_peek(&arguments->in, &next);
-    if (next == '"' && (!imap_parse_date_time(arguments, &date) || !imap_parse_space(arguments)))
-        return false;
-    work->internal_date = date.seconds;
-    return imap_parse_announcement(arguments, &work->octets);
+    if (!session->by_uid && number > view->count)
+        return imap_parser_fail(arguments, "the number of a message that there is");
+    work->replaced_uid = session->by_uid ? number : view->slots[number - 1].uid;
+    return true;
 }
 
-static void begin(struct session *session, struct append_work *work, const char *directory)
+/* append = "APPEND" SP mailbox 1*append-message
+ * replace = "REPLACE" SP seq-number SP mailbox append-message, both up to the first literal */
+static bool parse(struct session *session, struct imap_parser *arguments, struct append_work *work,
+                  struct folder_argument *folder, struct intake_message *message)
+{
+    return (!work->replaces || parse_replaced(session, arguments, work))
+           && imap_parse_space(arguments) && folder_argument_parse(arguments, folder)
+           && intake_parse(arguments, message);
+}
+
+/* False: the command was ended. */
+static bool find_replaced(struct session *session, struct append_work *work)
+{
+    const struct folder *folder = session->view.folder;
+    const struct message *message = folder_find(folder, work->replaced_uid);
+    if (!message)
+        session_no(session, SLICE("NONEXISTENT"), "There is no such message");
+    else if (session->view.read_only)
+        session_no(session, SLICE("READ-ONLY"), "The mailbox was examined, not selected");
+    else
+        work->replaced_octets = quota_octets_of(&folder->box, MAILDIR_CUR, message->name);
+    return message && !session->view.read_only;
+}
+
+/* False: the command was ended. */
+static bool open_folder(struct session *session, struct append_work *work, const char *directory)
 {
     struct error error;
-    if (!folder_open(session->mailbox, directory, &work->folder, &error)) {
-        if (error.kind == ERROR_NOT_FOUND)
-            session_no(session, SLICE("TRYCREATE"), "There is no such mailbox");
-        else
-            session_failed(session, &error, "The mailbox cannot be opened now");
-    } else if (!mailbox_has_room(session->mailbox, work->octets, &error)) {
+    if (folder_open(session->mailbox, directory, &work->intake.folder, &error))
+        return true;
+    if (error.kind == ERROR_NOT_FOUND)
+        session_no(session, SLICE("TRYCREATE"), "There is no such mailbox");
+    else
+        session_failed(session, &error, "The mailbox cannot be opened now");
+    return false;
+}
+
+/* What is replaced makes room for what replaces it: RFC 8508 3.1 wants no quota between them. */
+static bool has_room(struct session *session, const struct append_work *work,
+                     const struct intake_message *message, struct error *error)
+{
+    const struct intake *intake = &work->intake;
+    uint64_t octets = intake->octets + message->octets;
+    if (!work->replaces)
+        return mailbox_has_room(session->mailbox, octets, intake->count + 1, error);
+    return octets <= work->replaced_octets
+           || mailbox_has_room(session->mailbox, octets - work->replaced_octets, 0, error);
+}
+
+static void begin(struct session *session, struct append_work *work, struct intake_message *message)
+{
+    struct error error;
+    if (message->octets == 0) /* RFC 3502 6.3.11: so a client gives up what it has begun */
+        session_no(session, SLICE("CANNOT"), "A message is not empty");
+    else if (message->octets > session->mailbox->config->limits.message_size_octets)
+        session_no(session, SLICE("TOOBIG"), "The message is larger than limits.message-size");
+    else if (!has_room(session, work, message, &error))
         session_failed(session, &error, "The mailbox is full");
-    } else if (!maildir_append_begin(&work->append, &work->folder->box, &error)) {
+    else if (!intake_begin(&work->intake, message, &error))
         session_failed(session, &error, "The message cannot be stored now");
-    } else {
+    else
         session_stream_literal(session);
-    }
+}
+
+static struct intake_message *new_message(struct session *session)
+{
+    struct intake_message *message = session_alloc(session, sizeof(*message));
+    if (message)
+        message->append = MAILDIR_APPEND_NONE;
+    return message;
+}
+
+/* Behind a message, one more. */
+static void begin_next(struct session *session, struct imap_parser *arguments)
+{
+    struct append_work *work = session->work;
+    struct intake_message *message = new_message(session);
+    if (!message)
+        return;
+    if (work->replaces)
+        session_bad(session, "Expected one message, not several");
+    else if (!intake_parse(arguments, message))
+        session_bad_arguments(session, arguments);
+    else
+        begin(session, work, message);
 }
 
 /* The mailbox may come as a literal, too. */
-static bool is_name(struct imap_parser arguments)
+static bool is_name(struct imap_parser arguments, bool replaces)
 {
     uint64_t octets;
+    uint32_t number;
+    if (replaces && (!imap_parse_space(&arguments) || !imap_parse_nz_number(&arguments, &number)))
+        return false;
     return imap_parse_space(&arguments) && imap_parse_announcement(&arguments, &octets);
+}
+
+static bool begin_first(struct session *session, struct imap_parser *arguments, bool replaces)
+{
+    struct folder_argument folder;
+    if (is_name(*arguments, replaces))
+        return false;
+    struct append_work *work = session_alloc(session, sizeof(*work));
+    struct intake_message *message = work ? new_message(session) : NULL;
+    if (!message)
+        return true;
+    work->replaces = replaces;
+    session->work = work;
+    session->on_end = give_back;
+    if (!parse(session, arguments, work, &folder, message))
+        session_bad_arguments(session, arguments);
+    else if (folder.problem)
+        session_no(session, SLICE("CANNOT"), folder.problem);
+    else if ((!replaces || find_replaced(session, work))
+             && open_folder(session, work, folder.directory))
+        begin(session, work, message);
+    return true;
 }
 
 bool command_append_literal(struct session *session, struct imap_parser *arguments)
 {
-    struct folder_argument folder;
-    if (session->work) {
-        session_bad(session, "Expected one message, not several");
-        return true;
-    }
-    if (is_name(*arguments))
-        return false;
-    struct append_work *work = session_alloc(session, sizeof(*work));
-    if (!work)
-        return true;
-    work->append = MAILDIR_APPEND_NONE;
-    bool parsed = parse(arguments, &folder, work);
-    session->work = work;
-    session->on_end = give_back;
-    if (!parsed)
-        session_bad_arguments(session, arguments);
-    else if (folder.problem)
-        session_no(session, SLICE("CANNOT"), folder.problem);
-    else if (work->octets == 0)
-        session_no(session, SLICE("CANNOT"), "A message is not empty");
-    else if (work->octets > session->mailbox->config->limits.message_size_octets)
-        session_no(session, SLICE("TOOBIG"), "The message is larger than limits.message-size");
-    else
-        begin(session, work, folder.directory);
+    if (!session->work)
+        return begin_first(session, arguments, false);
+    begin_next(session, arguments);
     return true;
 }
+
+bool command_replace_literal(struct session *session, struct imap_parser *arguments)
+{
+    if (!session->work)
+        return begin_first(session, arguments, true);
+    begin_next(session, arguments);
+    return true;
+}
+
+/* ---- the messages ---- */
 
 /* "*CHAR8": any octet but NUL (RFC 3501 9, literal). */
 void command_append_octets(struct session *session, struct slice octets)
@@ -105,78 +180,99 @@ void command_append_octets(struct session *session, struct slice octets)
     struct error error;
     if (slice_find_octet(octets, 0) < octets.len)
         session_bad(session, "A message cannot contain NUL");
-    else if (!maildir_append_write(&work->append, octets, &error))
+    else if (!intake_write(&work->intake, octets, &error)
+             || (session->reader.literal.left == 0 && !intake_finish(&work->intake, &error)))
         session_failed(session, &error, "The message cannot be stored now");
 }
 
-static bool find_letters(struct folder *folder, const struct imap_flags *flags, uint32_t *letters,
-                         struct error *error)
-{
-    *letters = 0;
-    for (size_t i = 0; i < flags->keyword_count; i++) {
-        unsigned letter;
-        if (folder_keyword(folder, flags->keywords[i], &letter, error))
-            *letters |= (uint32_t)1 << letter;
-        else if (error->kind != ERROR_PERMANENT)
-            return false;
-    }
-    return true;
-}
+/* ---- behind them ---- */
 
-/* On disk, file and directory, when it returns true. */
-static bool store(struct session *session, struct append_work *work, uint32_t *uid,
-                  struct error *error)
-{
-    struct mailbox *mailbox = session->mailbox;
-    struct folder *folder = work->folder;
-    struct maildir_name wanted = {.uidvalidity = folder->record.uidvalidity,
-                                  .flags = work->flags.flags};
-    struct maildir_flush flush = MAILDIR_FLUSH_START(&mailbox->file_system);
-    struct maildir_append_as as = {.wanted = &wanted,
-                                   .internal_date = work->internal_date,
-                                   .host = slice_of_string(mailbox->config->hostname),
-                                   .now = mailbox_now()};
-    char name[MAILDIR_NAME_SIZE];
-    if (!find_letters(folder, &work->flags, &wanted.keywords, error)
-        || !folder_next_uid(folder, &wanted.uid, error)
-        || !maildir_append_commit(&work->append, &as, name, error))
-        return false;
-    if (!maildir_flush_commit(&flush, &folder->box, NULL, error)) {
-        unlinkat(folder->box.cur_fd, name, 0); /* the client is told that it is not there */
-        return false;
-    }
-    mailbox_count_quota(mailbox, (int64_t)work->octets, 1);
-    *uid = wanted.uid;
-    return folder_add(folder, wanted.uid, name, error);
-}
-
-/* Behind the message. */
-static void finish(struct session *session, struct append_work *work)
+static bool store(struct session *session, struct append_work *work)
 {
     struct error error;
-    char code[64];
-    uint32_t uid;
-    if (work->folder->deleted) {
+    if (work->intake.folder->deleted)
         session_no(session, SLICE("TRYCREATE"), "The mailbox was deleted meanwhile");
-    } else if (!store(session, work, &uid, &error)) {
+    else if (!intake_commit(&work->intake, &error))
         session_failed(session, &error, "The message cannot be stored now");
+    else
+        return true;
+    return false;
+}
+
+/* The new message is there already, so that a kill leaves one of them at least. One that another
+ * session has removed meanwhile is replaced all the same. */
+static bool remove_replaced(struct session *session, const struct append_work *work,
+                            struct error *error)
+{
+    struct folder *folder = session->view.folder;
+    struct message *message = folder_find(folder, work->replaced_uid);
+    return !message || folder_remove(folder, message, error) || error->kind == ERROR_NOT_FOUND;
+}
+
+/* The replacement goes again: RFC 8508 3.1 wants both or neither. */
+static void undo(struct session *session, const struct append_work *work)
+{
+    struct error error;
+    struct folder *folder = work->intake.folder;
+    struct message *message = folder_find(folder, work->intake.first->uid);
+    if (message && !folder_remove(folder, message, &error))
+        LOG(session->mailbox->log, LOG_ERROR, "replace_not_undone", log_failure(&error));
+}
+
+static void finish_append(struct session *session, struct append_work *work)
+{
+    char code[INTAKE_CODE_SIZE];
+    if (!store(session, work))
+        return;
+    intake_format_code(&work->intake, code);
+    session_ok(session, slice_of_string(code), "Appended");
+}
+
+/* RFC 8508 3: APPENDUID in an untagged OK, before the EXPUNGE. */
+static void finish_replace(struct session *session, struct append_work *work)
+{
+    struct error error;
+    char code[INTAKE_CODE_SIZE];
+    if (!store(session, work))
+        return;
+    if (!remove_replaced(session, work, &error)) {
+        undo(session, work);
+        session_failed(session, &error, "The message cannot be replaced now");
+        return;
+    }
+    if (!folder_flush_removed(session->view.folder, &error)) {
+        session_failed(session, &error, "The message is replaced, but may come back");
+        return;
+    }
+    intake_format_code(&work->intake, code);
+    writer_untagged(&session->writer, WRITER_OK, slice_of_string(code), "The replacement is there");
+    session_ok(session, SLICE(""), "Replaced");
+}
+
+static void finish(struct session *session, struct imap_parser *arguments, bool replaces)
+{
+    struct append_work *work = session->work;
+    struct append_work unused = {.replaces = replaces};
+    struct intake_message message = {.octets = 0};
+    struct folder_argument folder;
+    if (!work) { /* no literal, or none at the end of a line */
+        parse(session, arguments, &unused, &folder, &message);
+        session_bad_arguments(session, arguments);
+    } else if (!imap_parse_end(arguments)) {
+        session_bad_arguments(session, arguments);
+    } else if (replaces) {
+        finish_replace(session, work);
     } else {
-        snprintf(code, sizeof(code), "APPENDUID %u %u", work->folder->record.uidvalidity, uid);
-        session_ok(session, slice_of_string(code), "Appended");
+        finish_append(session, work);
     }
 }
 
 void command_append(struct session *session, struct imap_parser *arguments)
 {
-    struct append_work *work = session->work;
-    struct append_work unused = {.folder = NULL};
-    struct folder_argument folder;
-    if (!work) { /* no literal, or none at the end of a line */
-        parse(arguments, &folder, &unused);
-        session_bad_arguments(session, arguments);
-    } else if (!imap_parse_end(arguments)) {
-        session_bad_arguments(session, arguments);
-    } else {
-        finish(session, work);
-    }
+    finish(session, arguments, false);
+}
+
+void command_replace(struct session *session, struct imap_parser *arguments)
+{
+    finish(session, arguments, true);
 }

@@ -43,10 +43,12 @@ command_handler command_getquota;
 command_handler command_getquotaroot;
 command_handler command_setquota;
 
-/* append.c: RFC 3501 6.3.11 */
+/* append.c: RFC 3501 6.3.11, RFC 3502, RFC 8508 */
 command_handler command_append;
+command_handler command_replace;
 literal_handler command_append_literal;
-octets_handler command_append_octets;
+literal_handler command_replace_literal;
+octets_handler command_append_octets; /* of both */
 
 command_handler command_fetch;   /* fetch.c: RFC 3501 6.4.5, 6.4.8 */
 command_handler command_store;   /* store.c: RFC 3501 6.4.6 */

@@ -87,15 +87,18 @@ static bool fits(struct session *session, const struct copy_work *work, struct e
     const struct view *view = &session->view;
     struct view_walk walk = work->walk;
     uint64_t sum = 0;
+    uint32_t count = 0;
     size_t index;
     if (work->transfer.move || !quota_is_set(&session->mailbox->quota))
         return true;
     while (view_walk_next(view, &walk, &index)) {
         const struct message *message = view_message(view, index);
-        if (message)
-            sum += quota_octets_of(&view->folder->box, MAILDIR_CUR, message->name);
+        if (!message)
+            continue;
+        sum += quota_octets_of(&view->folder->box, MAILDIR_CUR, message->name);
+        count++;
     }
-    return mailbox_has_room(session->mailbox, sum, error);
+    return mailbox_has_room(session->mailbox, sum, count, error);
 }
 
 static void begin(struct session *session, struct copy_work *work, struct folder *to, bool move)

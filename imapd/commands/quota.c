@@ -9,11 +9,9 @@
 
 enum { STORAGE_UNIT = 1024 }; /* 5.1: octets */
 
-/* quota-resource = resource-name SP resource-usage SP resource-limit, for what is limited */
+/* quota-resource = resource-name SP resource-usage SP resource-limit */
 static void append_resource(struct buffer *text, const char *name, uint64_t usage, uint64_t limit)
 {
-    if (limit == 0)
-        return;
     if (text->len > 0 && text->ptr[text->len - 1] != '(')
         buffer_append_octet(text, ' ');
     buffer_append_format(text, "%s %llu %llu", name, (unsigned long long)usage,
@@ -34,9 +32,11 @@ static bool tell_quota(struct session *session)
     }
     uint64_t octets = (uint64_t)usage.octets;
     buffer_append(text, SLICE("* QUOTA \"\" ("));
-    append_resource(text, "STORAGE", octets / STORAGE_UNIT + (octets % STORAGE_UNIT > 0),
-                    limits->octets / STORAGE_UNIT);
-    append_resource(text, "MESSAGE", (uint64_t)usage.messages, limits->messages);
+    if (limits->octets > 0)
+        append_resource(text, "STORAGE", octets / STORAGE_UNIT + (octets % STORAGE_UNIT > 0),
+                        limits->octets / STORAGE_UNIT);
+    if (limits->messages > 0)
+        append_resource(text, "MESSAGE", (uint64_t)usage.messages, limits->messages);
     buffer_append(text, SLICE(")\r\n"));
     return true;
 }

@@ -553,15 +553,6 @@ def test_append_that_is_refused_is_skipped(client):
     client.ok("NOOP")
 
 
-def test_append_of_one_message_only(mailbox, client):
-    """RFC 3502 is not announced."""
-    client.send(b"a APPEND INBOX {3+}\r\na\r\n {3+}\r\nb\r\n\r\nc NOOP\r\n")
-    client.talk("""
-        S: a BAD *
-        S: c OK *""")
-    assert mailbox.files() == [] and mailbox.files(place="tmp") == []
-
-
 def test_append_without_nul(mailbox, client):
     """RFC 3501 9: CHAR8 is any octet but NUL."""
     lines, tagged = append(client, MESSAGE + b"\0" * 100000 + b"\r\n")

@@ -67,7 +67,7 @@ static void appended_messages_are_whole(void **state)
     struct maildir_append append = MAILDIR_APPEND_NONE;
     struct maildir_name wanted = {
         .uidvalidity = 7, .uid = 9, .flags = MAILDIR_DRAFT, .keywords = 2};
-    const struct maildir_append_as as = {&wanted, 1000000000, SLICE("mx"), 1700000000};
+    const struct maildir_append_as as = {&wanted, SLICE("mx"), 1700000000};
     struct file_system fs;
     char name[MAILDIR_NAME_SIZE];
     struct stat status;
@@ -77,6 +77,8 @@ static void appended_messages_are_whole(void **state)
     assert_ok(account, maildir_append_begin(&append, inbox, &account->error));
     assert_ok(account, maildir_append_write(&append, SLICE("a\r"), &account->error));
     assert_ok(account, maildir_append_write(&append, SLICE("\nb\n"), &account->error));
+    assert_int_equal(count_messages(inbox), 0);
+    assert_ok(account, maildir_append_finish(&append, 1000000000, &account->error));
     assert_int_equal(count_messages(inbox), 0);
     assert_ok(account, maildir_append_commit(&append, &as, name, &account->error));
     assert_ok(account, maildir_flush_commit(&flush, inbox, NULL, &account->error));

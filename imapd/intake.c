@@ -1,0 +1,144 @@
+/* The files of intake.h. */
+#include "imapd/intake.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "common/config.h"
+#include "imapd/mailbox.h"
+
+/* The text that they were parsed from ends where a literal begins to stream. */
+static bool keep_keywords(struct imap_parser *arguments, struct imap_flags *flags)
+{
+    for (size_t i = 0; i < flags->keyword_count; i++) {
+        flags->keywords[i] = arena_copy(arguments->arena, flags->keywords[i]);
+        if (!flags->keywords[i].ptr)
+            return imap_parser_exhaust(arguments);
+    }
+    return true;
+}
+
+bool intake_parse(struct imap_parser *arguments, struct intake_message *message)
+{
+    struct date date = {.seconds = mailbox_now()};
+    uint8_t next = 0;
+    if (!imap_parse_space(arguments))
+        return false;
+    cursor_peek(&arguments->in, &next);
+    if (next == '('
+        && (!imap_parse_flag_list(arguments, &message->flags) || !imap_parse_space(arguments)))
+        return false;
+    cursor_peek(&arguments->in, &next);
+    if (next == '"' && (!imap_parse_date_time(arguments, &date) || !imap_parse_space(arguments)))
+        return false;
+    message->internal_date = date.seconds;
+    return keep_keywords(arguments, &message->flags)
+           && imap_parse_announcement(arguments, &message->octets);
+}
+
+bool intake_begin(struct intake *intake, struct intake_message *message, struct error *error)
+{
+    if (!maildir_append_begin(&message->append, &intake->folder->box, error))
+        return false;
+    if (intake->last)
+        intake->last->next = message;
+    else
+        intake->first = message;
+    intake->last = message;
+    intake->count++;
+    intake->octets += message->octets; /* each is below limits.message-size, in its own memory */
+    return true;
+}
+
+bool intake_write(struct intake *intake, struct slice octets, struct error *error)
+{
+    return maildir_append_write(&intake->last->append, octets, error);
+}
+
+bool intake_finish(struct intake *intake, struct error *error)
+{
+    return maildir_append_finish(&intake->last->append, intake->last->internal_date, error);
+}
+
+/* ---- into the folder ---- */
+
+static bool find_letters(struct folder *folder, const struct imap_flags *flags, uint32_t *letters,
+                         struct error *error)
+{
+    *letters = 0;
+    for (size_t i = 0; i < flags->keyword_count; i++) {
+        unsigned letter;
+        if (folder_keyword(folder, flags->keywords[i], &letter, error))
+            *letters |= (uint32_t)1 << letter;
+        else if (error->kind != ERROR_PERMANENT)
+            return false;
+    }
+    return true;
+}
+
+static bool place(struct folder *folder, struct intake_message *message, struct error *error)
+{
+    const struct mailbox *mailbox = folder->mailbox;
+    struct maildir_name wanted = {.uidvalidity = folder->record.uidvalidity,
+                                  .flags = message->flags.flags};
+    struct maildir_append_as as = {.wanted = &wanted,
+                                   .host = slice_of_string(mailbox->config->hostname),
+                                   .now = mailbox_now()};
+    if (!find_letters(folder, &message->flags, &wanted.keywords, error)
+        || !folder_next_uid(folder, &wanted.uid, error)
+        || !maildir_append_commit(&message->append, &as, message->name, error))
+        return false;
+    message->uid = wanted.uid;
+    return true;
+}
+
+/* Nobody was told of them yet. */
+static void displace(const struct intake *intake)
+{
+    struct intake_message *message;
+    for (message = intake->first; message && message->uid; message = message->next) {
+        unlinkat(intake->folder->box.cur_fd, message->name, 0);
+        message->uid = 0;
+    }
+}
+
+bool intake_commit(struct intake *intake, struct error *error)
+{
+    struct folder *folder = intake->folder;
+    struct maildir_flush flush = MAILDIR_FLUSH_START(&folder->mailbox->file_system);
+    struct intake_message *message;
+    bool placed = true;
+    for (message = intake->first; message && placed; message = message->next)
+        placed = place(folder, message, error);
+    if (!placed || !maildir_flush_commit(&flush, &folder->box, NULL, error)) {
+        displace(intake);
+        return false;
+    }
+    mailbox_count_quota(folder->mailbox, (int64_t)intake->octets, intake->count);
+    /* From here on they are there; whatever fails below is found by the next look. */
+    for (message = intake->first; message; message = message->next) {
+        if (!folder_add(folder, message->uid, message->name, error))
+            return false;
+    }
+    return true;
+}
+
+void intake_format_code(const struct intake *intake, char code[INTAKE_CODE_SIZE])
+{
+    uint32_t uidvalidity = intake->folder->record.uidvalidity;
+    if (intake->count == 1)
+        snprintf(code, INTAKE_CODE_SIZE, "APPENDUID %u %u", uidvalidity, intake->first->uid);
+    else /* one turn gave them all: nobody else's is between */
+        snprintf(code, INTAKE_CODE_SIZE, "APPENDUID %u %u:%u", uidvalidity, intake->first->uid,
+                 intake->last->uid);
+}
+
+void intake_end(struct intake *intake)
+{
+    for (struct intake_message *message = intake->first; message; message = message->next)
+        maildir_append_abort(&message->append);
+    intake->first = NULL;
+    if (intake->folder)
+        folder_close(intake->folder);
+    intake->folder = NULL;
+}
