@@ -190,11 +190,6 @@ static const int loop_calls[] = {
     SCMP_SYS(recvfrom),
     SCMP_SYS(recvmsg),
     SCMP_SYS(recvmmsg),
-    SCMP_SYS(sendto),
-    SCMP_SYS(sendmsg),
-    SCMP_SYS(sendmmsg),
-    SCMP_SYS(sendfile),
-    SCMP_SYS(splice),
     SCMP_SYS(pread64),
     SCMP_SYS(preadv),
     SCMP_SYS(pwrite64),
@@ -329,6 +324,8 @@ static const int connect_calls[] = {
     SCMP_SYS(setsockopt), SCMP_SYS(getsockname), SCMP_SYS(getpeername),
 };
 
+static const int send_file_calls[] = {SCMP_SYS(sendfile)};
+
 static const int flush_calls[] = {
     SCMP_SYS(io_submit),
     SCMP_SYS(io_getevents),
@@ -376,6 +373,24 @@ static bool allow_memory(scmp_filter_ctx filter)
            && seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, not_executable) == 0;
 }
 
+/* What goes out is copied when it is sent. With MSG_ZEROCOPY, as with sendfile and splice, a socket
+ * or pipe would go on holding the pages of a file after its descriptors and mappings are closed. No
+ * lease knows of that, and whoever reads the other end has what is written into the file then: a
+ * body that was lent could be kept open for the next one (smtpd/queue/spare_files.h). */
+static bool allow_sending(scmp_filter_ctx filter)
+{
+    const struct {
+        int call;
+        unsigned flags; /* which argument that is */
+    } calls[] = {{SCMP_SYS(sendto), 3}, {SCMP_SYS(sendmsg), 2}, {SCMP_SYS(sendmmsg), 3}};
+    for (size_t i = 0; i < ARRAY_LENGTH(calls); i++)
+        if (seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i].call, 1,
+                             SCMP_CMP(calls[i].flags, SCMP_CMP_MASKED_EQ, MSG_ZEROCOPY, 0))
+            != 0)
+            return false;
+    return true;
+}
+
 /* TCGETS: libconfuse's scanner asks whether the configuration is a terminal, at a reload too. */
 static bool allow_ioctls(scmp_filter_ctx filter)
 {
@@ -402,11 +417,12 @@ static bool fill_filter(scmp_filter_ctx filter, const struct sandbox *sandbox)
         {(sandbox->calls & SANDBOX_THREAD) != 0, thread_calls, ARRAY_LENGTH(thread_calls)},
         {(sandbox->calls & SANDBOX_INOTIFY) != 0, inotify_calls, ARRAY_LENGTH(inotify_calls)},
         {(sandbox->calls & SANDBOX_FLUSH) != 0, flush_calls, ARRAY_LENGTH(flush_calls)},
+        {(sandbox->calls & SANDBOX_SENDFILE) != 0, send_file_calls, ARRAY_LENGTH(send_file_calls)},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(groups); i++)
         if (groups[i].on && !allow_all(filter, groups[i].calls, groups[i].count))
             return false;
-    return allow_memory(filter) && allow_ioctls(filter)
+    return allow_memory(filter) && allow_sending(filter) && allow_ioctls(filter)
            && seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2) == 0;
 }
 

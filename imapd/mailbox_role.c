@@ -175,7 +175,8 @@ static void count(struct role *role, struct role_counts *counts)
 }
 
 const struct role_spec mailbox_role = {
-    .sandbox = {.calls = SANDBOX_FILES | SANDBOX_INOTIFY, .files = SANDBOX_WRITE_FILES},
+    .sandbox = {.calls = SANDBOX_FILES | SANDBOX_INOTIFY | SANDBOX_SENDFILE,
+                .files = SANDBOX_WRITE_FILES},
     .orders = orders,
     .order_count = sizeof(orders) / sizeof(orders[0]),
     .prepare = prepare,

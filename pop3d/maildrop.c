@@ -232,7 +232,7 @@ static const struct ipc_rule orders[] = {
 };
 
 const struct role_spec maildrop_role = {
-    .sandbox = {.calls = SANDBOX_FILES, .files = SANDBOX_WRITE_FILES},
+    .sandbox = {.calls = SANDBOX_FILES | SANDBOX_SENDFILE, .files = SANDBOX_WRITE_FILES},
     .orders = orders,
     .order_count = ARRAY_LENGTH(orders),
     .prepare = prepare,

@@ -4,8 +4,12 @@
  * without journal; overwriting blocks that are there costs neither.
  *
  * A spare file is nobody's but ours: the kernel grants a write lease only where no other descriptor
- * or mapping of it is left in any process, and it has one name, so it is in no backup. It is wiped
- * before anybody else sees it again.
+ * or mapping of it is left in any process, and it has one name, so it is in no backup that has a
+ * record of it. It is wiped before anybody else sees it again.
+ *
+ * What a lease does not know of is a page of the file that waits in a socket or pipe: sent by
+ * sendfile, splice or MSG_ZEROCOPY it is not copied, and shows who reads it there whatever the file
+ * has got since. No role that a body is lent to may do that (common/sandbox.c).
  *
  * As many are kept as were asked for within the last seconds, none where those were few. The loop's
  * thread alone.

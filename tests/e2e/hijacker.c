@@ -9,7 +9,7 @@
  *   send KIND HEX [descriptors]    that record, as it is, to the peer of that kind (a number of
  *                                  enum role_kind; 0: the master). Answers "answer HEX", "closed",
  * or "silence" after 300 ms. call NAME                      a forbidden deed: open, exec, socket,
- * connect, ptrace, kill
+ * connect, ptrace, kill, sendfile, splice, send-pages, sendmsg-pages, sendmmsg-pages
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ptrace.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -127,6 +128,16 @@ static void do_call(FILE *client, const char *name)
         result = ptrace(PTRACE_ATTACH, getppid(), NULL, NULL);
     else if (strcmp(name, "kill") == 0)
         result = kill(getppid(), SIGKILL);
+    else if (strcmp(name, "sendfile") == 0)
+        result = sendfile(fileno(client), ROLE_MASTER_FD, NULL, 1);
+    else if (strcmp(name, "splice") == 0)
+        result = splice(ROLE_MASTER_FD, NULL, fileno(client), NULL, 1, 0);
+    else if (strcmp(name, "send-pages") == 0)
+        result = send(fileno(client), "x", 1, MSG_ZEROCOPY | MSG_NOSIGNAL);
+    else if (strcmp(name, "sendmsg-pages") == 0)
+        result = sendmsg(fileno(client), &(struct msghdr){0}, MSG_ZEROCOPY | MSG_NOSIGNAL);
+    else if (strcmp(name, "sendmmsg-pages") == 0)
+        result = sendmmsg(fileno(client), &(struct mmsghdr){0}, 1, MSG_ZEROCOPY | MSG_NOSIGNAL);
     fprintf(client, "result %ld errno %d\n", result, errno);
 }
 

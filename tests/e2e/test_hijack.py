@@ -180,6 +180,18 @@ def test_forbidden_system_call_ends_the_process(smtp_house, deed):
     assert standing(smtp_house) == before
 
 
+@pytest.mark.parametrize("deed", ["sendfile", "splice", "send-pages", "sendmsg-pages", "sendmmsg-pages"])
+def test_pages_of_a_lent_body_cannot_be_held(smtp_house, deed):
+    """A socket would show what is in them when it is read: the next body in that file."""
+    smtp_house.may_trap = True
+    traps = len(smtp_house.events("forbidden_system_call", role="smtpd-session"))
+    assert smtp_house.intruder()(f"call {deed}") == ""
+    deadline = time.monotonic() + 10
+    while len(smtp_house.events("forbidden_system_call", role="smtpd-session")) == traps:
+        assert time.monotonic() < deadline, smtp_house.log_text()
+        time.sleep(0.01)
+
+
 def test_no_file_can_be_opened(smtp_house):
     """By seccomp; where that lets it through (a build with sanitizers), by chroot and Landlock."""
     answer = smtp_house.intruder()("call open")
