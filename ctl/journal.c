@@ -147,7 +147,7 @@ void journal_lose_history(struct journal *journal, const struct error *error)
             log_number("count", (int64_t)journal->complaints.losses));
         journal->complaints.losses = 0;
     }
-    if (history_usable(journal->history))
+    if (!journal->history || history_usable(journal->history))
         return;
     journal_backup_give_up(journal, error);
     close_history(journal);

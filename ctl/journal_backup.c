@@ -83,6 +83,8 @@ static void on_checkpoint(struct flusher_job *job)
     struct error error;
     struct journal *journal = job->owner;
     struct journal_backup *backup = &journal->backup;
+    if (backup->client_fd < 0)
+        return; /* given up, with the history: the checkpoint before this one failed */
     if (!job->succeeded) {
         journal_backup_give_up(journal, &job->error);
         journal_lose_history(journal, &job->error);
