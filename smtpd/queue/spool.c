@@ -13,6 +13,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
@@ -38,6 +39,9 @@ void spool_prepare(struct spool *spool)
     buffer_init(&spool->kept, IDS_MAX);
     buffer_init(&spool->doomed, IDS_MAX);
     spool->proc_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    /* Who opens a file while we have a lease of it has the kernel tell us; by default that ends the
+     * process. Whoever copies the state waits, no longer than until we close it. */
+    signal(SIGIO, SIG_IGN);
     flush_batch_open(&spool->flushes);
 }
 

@@ -53,7 +53,7 @@ struct spool_file {
     }
 
 /* Before the chroot: opens /proc/self/fd, and what flushes many files at once. The absence of
- * either is no failure. */
+ * either is no failure. From then on the process ignores SIGIO. */
 void spool_prepare(struct spool *spool);
 
 /* Opens (makes) the directory `spool` below the current directory, finds out what its file system

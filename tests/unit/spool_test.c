@@ -265,6 +265,37 @@ static void what_is_in_a_backup_is_not_used_again(void **state)
     assert_not_spared(fixture);
 }
 
+/* Such as a copy that an administrator makes of the state: the kernel breaks a lease by SIGIO. */
+static void who_opens_a_file_ends_nobody(void **state)
+{
+    struct fixture *fixture = *state;
+    struct spare_files *spares = &fixture->spool.spares;
+    struct spare_file spare;
+    char path[32], text[QUEUE_ID_SIZE];
+    snprintf(path, sizeof(path), "spool/%s", queue_id_format(id, text));
+    keep_body(fixture, id, SLICE("body"));
+    pid_t child = fork();
+    while (child == 0) {
+        int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+        if (fd >= 0)
+            close(fd);
+        if (getppid() == 1)
+            _exit(0);
+    }
+    for (int round = 0; round < 20000; round++) {
+        ask_often(fixture);
+        int fd = spool_open_body(&fixture->spool, id, 4, NULL);
+        spare_files_keep(spares, id, fd);
+        close(fd);
+        spare_files_take(spares, &spare);
+    }
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    struct sigaction action;
+    assert_int_equal(sigaction(SIGIO, NULL, &action), 0);
+    assert_true(action.sa_handler == SIG_IGN);
+}
+
 static void spare_files_go_when_nobody_asks(void **state)
 {
     struct fixture *fixture = *state;
@@ -416,7 +447,8 @@ static void the_spool_goes_aside_whole(void **state)
 /* What the real process is: chrooted where we may, Landlock, not dumpable, seccomp. */
 static int deliver_from_the_sandbox(struct fixture *fixture)
 {
-    static const struct sandbox walls = {.calls = SANDBOX_FILES | SANDBOX_LEASE | SANDBOX_FLUSH,
+    static const struct sandbox walls = {.calls = SANDBOX_FILES | SANDBOX_LEASE | SANDBOX_FLUSH
+                                                  | SANDBOX_SENDFILE,
                                          .files = SANDBOX_WRITE_FILES};
     bool landlocked, unnamed = fixture->spool.unnamed;
     int directory = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -469,6 +501,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_somebody_can_still_read_is_not_used_again, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(what_is_in_a_backup_is_not_used_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_opens_a_file_ends_nobody, set_up, tear_down),
         cmocka_unit_test_setup_teardown(spare_files_go_when_nobody_asks, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_long_file_is_not_kept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(who_can_still_write_is_refused, set_up, tear_down),
