@@ -7,6 +7,7 @@ import collections
 import contextlib
 import hashlib
 import imaplib
+import os
 import poplib
 import random
 import re
@@ -247,3 +248,24 @@ class PopReader(Removals):
         if self.has_power:
             self.removed |= names
             self.unsure -= names
+
+
+def wait_until_files_are_used_again(state, house, seconds=60):
+    """A file of queue's spool has got another name: it holds another body. Whoever only has a path
+    of it (O_PATH) is no hindrance to that, and keeps the number of its inode from being given away."""
+    held = {}
+    deadline = time.monotonic() + seconds
+    try:
+        while True:
+            assert time.monotonic() < deadline, house.log_text()
+            for entry in os.scandir(state / "queue/spool"):
+                with contextlib.suppress(FileNotFoundError):
+                    fd = os.open(entry.path, os.O_PATH | os.O_NOFOLLOW)
+                    inode = os.fstat(fd).st_ino
+                    if held.setdefault(inode, (entry.name, fd))[1] != fd:
+                        os.close(fd)
+                    if held[inode][0] != entry.name:
+                        return
+    finally:
+        for _, fd in held.values():
+            os.close(fd)

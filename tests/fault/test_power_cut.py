@@ -16,7 +16,7 @@ import subprocess
 import time
 
 import pytest
-from stream import PopReader, Reader, Stream
+from stream import PopReader, Reader, Stream, wait_until_files_are_used_again
 
 TORTURE = bool(os.environ.get("STAFFETTA_TORTURE"))
 SEED = int(os.environ.get("STAFFETTA_SEED", "1"))
@@ -131,18 +131,25 @@ def wait_until_empty(house, seconds=60):
         time.sleep(0.05)
 
 
-def test_power_cut(disk, make_house):
+# Octets of the messages. Long bodies, so many that queue writes them into files that it used before.
+LONG = (70000, 100000, 140000)
+
+
+@pytest.mark.parametrize("sizes", [(500, 4000, 20000, 150000), LONG], ids=["mixed", "long"])
+def test_power_cut(disk, make_house, sizes):
     house = house_on(disk, make_house)
     house.start()
     accounts = [house.new_account() for _ in range(3)]
     chance = random.Random(f"{SEED} {disk.kind}")
     clients = [Reader(house, accounts[0], pause=0.01), PopReader(house, accounts[1], pause=0.02)]
     with contextlib.ExitStack() as stack:
-        stream = stack.enter_context(Stream(house, accounts, senders=3, pause=0.02))
+        stream = stack.enter_context(Stream(house, accounts, senders=3, sizes=sizes, pause=0.02))
         for client in clients:
             stack.enter_context(client)
         for _ in range(CUTS):
             wait_until_busy(stream, clients)
+            if sizes is LONG:
+                wait_until_files_are_used_again(disk.path / "state", house)
             time.sleep(chance.uniform(0.1, 1.0))
             cut_power(disk, house, [stream, *clients], chance)
         wait_until_busy(stream, clients)

@@ -31,25 +31,30 @@ LARGE = b"Subject: large\r\n\r\n" + b"0123456789abcdef\r\n" * 5000
 class Client:
     """Submits messages and delivers them until told to stop or the queue is gone."""
 
+    delivers_each = 3
+
     def __init__(self, queue):
         self.queue = queue
         self.acknowledged, self.refused, self.delivered = {}, {}, set()
         self.waiting = {}  # request: (id, body)
+        self.changed = []  # ids of what was delivered with another body
+
+    @staticmethod
+    def body_of(number):
+        return LARGE if number % 5 == 4 else BODY + b"x" * (number * 977 % 30000) + b"\r\n"
 
     def submit(self, number):
-        session = self.queue.session
-        if number % 5 == 4:
-            try:
-                request, identity = session.send_large([BOB], LARGE)
-            except (OSError, Refused):  # OSError: the session finds the disk full
-                session.forget()
-                self.refused[session.last_id] = LARGE
-                return
-            self.waiting[request] = identity, LARGE
-        else:
-            body = BODY + b"x" * (number * 977 % 30000) + b"\r\n"
-            request, identity = session.send([BOB], body=body)
-            self.waiting[request] = identity, body
+        session, body = self.queue.session, self.body_of(number)
+        try:
+            send = session.send if len(body) <= 65536 else session.send_large
+            request, identity = send([BOB], body=body)
+        except (OSError, Refused):  # OSError: the session finds the disk full
+            if len(body) <= 65536:
+                raise
+            session.forget()
+            self.refused[session.last_id] = body
+            return
+        self.waiting[request] = identity, body
 
     def take_answer(self):
         """One answer; False: the queue is gone."""
@@ -71,7 +76,7 @@ class Client:
                 while self.waiting:
                     if not self.take_answer():
                         return False
-                if number % 3 == 2:
+                if number % self.delivers_each == self.delivers_each - 1:
                     self.deliver_what_came()
             return True
         return False
@@ -84,6 +89,30 @@ class Client:
                 delivery = self.queue.next_delivery(seconds=0.02)
                 self.queue.result(delivery, (DONE, "2.1.5", 0, 0))
                 self.delivered.add(delivery.id)
+                if self.acknowledged.get(delivery.id, delivery.body) != delivery.body:
+                    self.changed.append(delivery.id)
+
+
+class LongClient(Client):
+    """Bodies in files, each its own and delivered at once: the files are used again. `inodes` are
+    those that were seen, of so many messages."""
+
+    delivers_each = 1
+
+    def __init__(self, queue, directory=None):
+        super().__init__(queue)
+        self.directory, self.inodes = directory, set()
+
+    @staticmethod
+    def body_of(number):
+        return b"Subject: %d\r\n\r\n" % number + b"%08d" % number * (9000 + number * 7 % 40 * 100) + b"\r\n"
+
+    def deliver_what_came(self):
+        if self.directory:
+            self.inodes |= {entry.inode() for entry in os.scandir(self.directory / "spool")}
+        deadline = time.monotonic() + 1  # until it is on disk, and its record dropped
+        while self.queue.role.counts()[1] > 0 and time.monotonic() < deadline:
+            super().deliver_what_came()
 
 
 def deliver_all(queue):
@@ -107,6 +136,7 @@ def verify(directory, client):
     """The next life has all that was acknowledged and not yet delivered, and nothing refused. What
     was not answered at all may be there."""
     queue = Queue(directory, CONFIG)
+    assert not client.changed, client.changed
     try:
         found = deliver_all(queue)
         lost = set(client.acknowledged) - set(found) - client.delivered
@@ -155,6 +185,61 @@ def test_killed_at_a_system_call(tmp_path, call, at):
         verify(tmp_path, client)
     else:
         Queue(tmp_path, CONFIG).end()
+
+
+LONG_MESSAGES = 24
+
+
+def test_files_are_used_again_by_such_a_client(tmp_path):
+    """What the next tests rest on, also where strace slows it."""
+    queue = traced(tmp_path, "rmdir:error=EIO:when=1")
+    client = LongClient(queue, tmp_path)
+    client.run(LONG_MESSAGES)
+    end(queue)
+    assert len(client.acknowledged) == LONG_MESSAGES
+    assert len(client.inodes) < LONG_MESSAGES * 3 // 4
+    verify(tmp_path, client)
+
+
+# How often a thread makes the call; a third of that before the first file is used again.
+LONG_CALLS = {"pwrite64": 90, "renameat": 14, "openat": 130, "fcntl": 90, "fdatasync": 60, "syncfs": 24, "io_submit": 24,
+              "unlinkat": 9}
+LONG_KILLS = [(call, at) for call, most in LONG_CALLS.items()
+              for at in (range(1 + most // 3, most) if TORTURE else {most * 3 // 4})]
+
+
+@pytest.mark.parametrize("call,at", LONG_KILLS)
+def test_killed_while_files_are_used_again(tmp_path, call, at):
+    try:
+        queue = traced(tmp_path, f"{call}:signal=KILL:when={at}")
+    except (AssertionError, OSError):
+        Queue(tmp_path, CONFIG).end()
+        return
+    client = LongClient(queue)
+    client.run(LONG_MESSAGES)
+    end(queue)
+    verify(tmp_path, client)
+
+
+LONG_FAILURES = [("pwrite64", "EIO", "50+7"), ("pwrite64", "ENOSPC", "50+4"), ("openat", "EMFILE", "70+7"),
+                 ("openat", "EIO", "70+5"), ("fcntl", "EAGAIN", "50+3"), ("fcntl", "EIO", "50+5"),
+                 ("renameat", "EIO", "2+2"), ("renameat", "ENOSPC", "2+1"), ("newfstatat", "EIO", "70+5"),
+                 ("sync_file_range", "EIO", "10+1"), ("unlinkat", "EIO", "2+1")]
+
+
+@pytest.mark.parametrize("call,code,when", LONG_FAILURES)
+def test_calls_fail_while_files_are_used_again(tmp_path, call, code, when):
+    """Of the first number on each so manieth, also in the midst of a file that is wiped. What it hits
+    is refused or done otherwise; a process that ends for it leaves all that was acknowledged."""
+    try:
+        queue = traced(tmp_path, f"{call}:error={code}:when={when}")
+    except (AssertionError, OSError):
+        Queue(tmp_path, CONFIG).end()
+        return
+    client = LongClient(queue)
+    client.run(LONG_MESSAGES)
+    end(queue)
+    verify(tmp_path, client)
 
 
 # The call, the error, whether the process goes on afterwards.
