@@ -26,6 +26,7 @@ enum {
     REPORT_ID_MAX = 400,
     DOMAIN_OCTETS_MAX = DNS_NAME_MAX - 11, /* there is room for "_smtp._tls." before it */
     ROWS_PER_REPORT = 10000,
+    MAILBOXES_MAX = 5,
 };
 
 static uint32_t today(void)
@@ -221,6 +222,15 @@ static bool write_mail(struct queue *queue, uint64_t id, struct slice to, struct
     return written;
 }
 
+/* Off the front of *lines, which have LF between them. */
+static struct slice take_line(struct slice *lines)
+{
+    size_t end = slice_find_octet(*lines, '\n');
+    struct slice line = slice_range(*lines, 0, end);
+    *lines = slice_from(*lines, end + 1);
+    return line;
+}
+
 /* An address of ours is for auth to resolve; any other goes out, past all policies (RFC 8460 5.3).
  */
 static bool is_ours(const struct config *config, struct slice address)
@@ -240,16 +250,12 @@ static void choose_destination(const struct config *config, struct slice to, str
         destination_append(config, QUEUE_TLS_OPTIONAL, to, slice_of(NULL, 0), name);
 }
 
-static bool enter_mail(struct queue *queue, uint64_t id, const struct stored_recipient *row,
-                       struct error *error)
+static bool enter_recipient(struct queue *queue, struct queued_message *queued,
+                            const struct stored_recipient *row, struct error *error)
 {
-    struct queued_message *queued = queued_add_message(&queue->queued, id, 0);
-    if (!queued)
-        return error_memory(error);
-    deadlines_begin(queue, queued, row);
     struct queued_recipient *recipient = queued_add_recipient(
-        &queue->queued, queued, 0, row->destination.len > 0 ? TARGET_RELAY : TARGET_ADDRESS,
-        row->destination);
+        &queue->queued, queued, queued->next_number,
+        row->destination.len > 0 ? TARGET_RELAY : TARGET_ADDRESS, row->destination);
     if (!recipient)
         return error_memory(error); /* the message goes with the transaction */
     recipient->notify = QUEUE_NOTIFY_NEVER;
@@ -257,14 +263,11 @@ static bool enter_mail(struct queue *queue, uint64_t id, const struct stored_rec
     return true;
 }
 
-static bool put_mail(struct queue *queue, uint64_t id, struct slice to, struct slice text,
-                     struct error *error)
+static bool put_recipient(struct queue *queue, struct queued_message *queued, struct slice to,
+                          int64_t now, struct error *error)
 {
-    int64_t now = queue_wall_now();
     struct buffer destination = BUFFER_WITH_LIMIT(DESTINATION_MAX);
     choose_destination(&queue->role->config, to, &destination);
-    const struct stored_message message = {
-        .arrival = now, .flags = QUEUE_TLS_OPTIONAL, .body_octets = text.len, .body = text};
     const struct stored_recipient row = {.state = STORED_WAITING,
                                          .purpose = STORED_NOTICE,
                                          .notify = QUEUE_NOTIFY_NEVER,
@@ -272,13 +275,36 @@ static bool put_mail(struct queue *queue, uint64_t id, struct slice to, struct s
                                          .due = now,
                                          .destination = buffer_slice(&destination),
                                          .address = to};
-    bool put = destination.failed
-                   ? error_memory(error)
-                   : queue_store_put_message(queue->store, id, &message, NULL, error)
-                         && queue_store_put_recipient(queue->store, id, 0, &row, error)
-                         && enter_mail(queue, id, &row, error);
+    if (queued->next_number == 0)
+        deadlines_begin(queue, queued, &row);
+    bool put = destination.failed ? error_memory(error)
+                                  : queue_store_put_recipient(queue->store, queued->id,
+                                                              queued->next_number, &row, error)
+                                        && enter_recipient(queue, queued, &row, error);
     buffer_clear(&destination);
     return put;
+}
+
+/* On failure the message goes with the transaction. */
+static bool put_mail(struct queue *queue, uint64_t id, struct slice to, struct slice text,
+                     struct error *error)
+{
+    int64_t now = queue_wall_now();
+    const struct stored_message message = {
+        .arrival = now, .flags = QUEUE_TLS_OPTIONAL, .body_octets = text.len, .body = text};
+    struct queued_message *queued = queued_add_message(&queue->queued, id, 0);
+    bool put = queued ? queue_store_put_message(queue->store, id, &message, NULL, error)
+                      : error_memory(error);
+    while (put && to.len > 0)
+        put = put_recipient(queue, queued, take_line(&to), now, error);
+    return put;
+}
+
+static void schedule_mail(struct queue *queue, struct queued_message *queued)
+{
+    struct queued_recipient *recipient, *next;
+    DL_FOREACH_SAFE2(queued->recipients, recipient, next, next_of_message)
+    queued_schedule(&queue->queued, recipient, queue_now_ms());
 }
 
 /* All in one transaction: the report to each address, and no row of it left. */
@@ -296,7 +322,7 @@ static bool commit_report(struct queue *queue, uint64_t id, struct slice to, str
     good = good && queue_store_commit(queue->store, error);
     struct queued_message *queued = to.len > 0 ? queued_find_message(&queue->queued, id) : NULL;
     if (queued && good)
-        queued_schedule(&queue->queued, queued->recipients, queue_now_ms());
+        schedule_mail(queue, queued);
     else if (queued)
         queued_drop_message(&queue->queued, queued);
     return good;
@@ -312,28 +338,44 @@ static bool make_report(struct queue *queue, struct slice to, struct error *erro
     bool made = write_mail(queue, id, to, &text, error)
                 && commit_report(queue, id, to, buffer_slice(&text), error);
     buffer_clear(&text);
-    if (made)
+    while (made && to.len > 0)
         LOG(&queue->role->log, LOG_INFO, "tls_report",
             log_id("queue_id", queue_id_format(id, queue_id)),
-            log_text("domain", queue->tls_reports.domain), log_bytes("to", to),
+            log_text("domain", queue->tls_reports.domain), log_bytes("to", take_line(&to)),
             log_number("day", queue->tls_reports.day));
     return made;
 }
 
-/* The first address of the record: a domain that names several gets its report once. */
-static void find_mailbox(struct slice uris, struct buffer *to)
+static bool has_line(struct slice lines, struct slice wanted)
 {
-    while (uris.len > 0 && to->len == 0) {
-        size_t end = slice_find_octet(uris, '\n');
-        tls_record_mailbox(slice_range(uris, 0, end), to);
-        uris = slice_from(uris, end + 1);
+    while (lines.len > 0)
+        if (slice_equal_nocase(take_line(&lines), wanted))
+            return true;
+    return false;
+}
+
+/* The addresses of the record, each once, LF between them: MAILBOXES_MAX at most, or a record would
+ * have us send to whom it likes. */
+static void find_mailboxes(struct slice uris, struct buffer *to)
+{
+    struct buffer mailbox = BUFFER_WITH_LIMIT(QUEUE_ADDRESS_MAX);
+    for (int found = 0; uris.len > 0 && found < MAILBOXES_MAX;) {
+        buffer_reset(&mailbox);
+        if (!tls_record_mailbox(take_line(&uris), &mailbox)
+            || has_line(buffer_slice(to), buffer_slice(&mailbox)))
+            continue;
+        if (to->len > 0)
+            buffer_append_octet(to, '\n');
+        buffer_append(to, buffer_slice(&mailbox));
+        found++;
     }
+    buffer_clear(&mailbox);
 }
 
 static bool settle_domain(struct queue *queue, struct slice uris, struct error *error)
 {
-    struct buffer to = BUFFER_WITH_LIMIT(QUEUE_ADDRESS_MAX);
-    find_mailbox(uris, &to);
+    struct buffer to = BUFFER_WITH_LIMIT(MAILBOXES_MAX * (QUEUE_ADDRESS_MAX + 1));
+    find_mailboxes(uris, &to);
     if (uris.len > 0 && to.len == 0)
         LOG(&queue->role->log, LOG_WARNING, "tls_report_not_sent",
             log_text("domain", queue->tls_reports.domain), log_bytes("uris", uris),

@@ -53,11 +53,22 @@ static void put_date(struct buffer *out, int64_t seconds)
     put_field(out, "Date", slice_of(text, date_format_message(&date, text)));
 }
 
+static void put_addresses(struct buffer *out, struct slice addresses)
+{
+    buffer_append(out, SLICE("To: "));
+    for (size_t i = 0; i < addresses.len; i++)
+        if (addresses.ptr[i] == '\n')
+            buffer_append(out, SLICE(",\r\n "));
+        else
+            buffer_append_octet(out, addresses.ptr[i]);
+    buffer_append(out, SLICE("\r\n"));
+}
+
 static void put_header(const struct report_mail *mail, struct buffer *out)
 {
     put_date(out, mail->now);
     put_field(out, "From", mail->from);
-    put_field(out, "To", mail->to);
+    put_addresses(out, mail->to);
     buffer_append_format(out, "Message-ID: <%s.tlsrpt@", mail->queue_id);
     buffer_append(out, mail->submitter);
     buffer_append(out, SLICE(">\r\nSubject: Report Domain: "));

@@ -10,7 +10,8 @@
 struct report_mail {
     struct slice submitter; /* our host name */
     struct slice domain;    /* whose mail it is about */
-    struct slice from, to;  /* addresses */
+    struct slice from;      /* an address */
+    struct slice to;        /* addresses, LF between them */
     struct slice id;        /* report-id */
     const char *queue_id;
     const char *boundary;

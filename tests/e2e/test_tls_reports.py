@@ -249,6 +249,27 @@ def check_mail(message):
         "receiving-ip": "192.0.2.1", "failed-session-count": 2, "failure-reason-code": 'certificate "has" expired'}]
 
 
+def test_each_address_of_the_record_is_sent_to(queue, tmp_path):
+    """Once, and no more than five, whoever they are: those of ours are for auth to find."""
+    say(queue, run("far.example", NO_POLICY, SUCCESS))
+    queue = write_down(queue, tmp_path)
+    _, request = asked_for(queue)
+    answer(queue, request, WANTED, "\n".join(f"mailto:{name}" for name in (
+        "a@far.example", "A@far.example", "b@far.example", "c@third.example", "d@third.example", "e@third.example",
+        "f@third.example")))
+    messages = sorted((queue.relays[0].next() for _ in range(2)), key=lambda message: message.destination)
+    assert [(message.destination, message.recipients) for message in messages] == [
+        ("~far.example", ["a@far.example", "b@far.example"]),
+        ("~third.example", ["c@third.example", "d@third.example", "e@third.example"])]
+    mail = email.message_from_bytes(messages[0].prefix + messages[0].body, policy=email.policy.default)
+    assert [address.addr_spec for address in mail["To"].addresses] == [
+        "a@far.example", "b@far.example", "c@third.example", "d@third.example", "e@third.example"]
+    for message in messages:
+        queue.relays[0].answer(message)
+    queue.wait_for_counts(0)
+    queue.end()
+
+
 def test_what_the_dns_does_not_say_is_asked_again(queue, tmp_path):
     say(queue, run("far.example", NO_POLICY, SUCCESS))
     queue = write_down(queue, tmp_path)
