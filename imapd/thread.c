@@ -181,7 +181,8 @@ static struct thread_node *next_node(const struct thread_node *node)
 /* All nodes of the forest, parents first, behind each other. */
 static struct thread_node **list_nodes(struct forest *forest, size_t *count)
 {
-    struct thread_node **list = arena_alloc_array(forest->arena, forest->count + 1, sizeof(*list));
+    struct thread_node **list =
+        arena_alloc_array(forest->arena, forest->count + 1, sizeof(struct thread_node *));
     *count = 0;
     for (struct thread_node *node = forest->roots; node && list; node = next_node(node))
         list[(*count)++] = node;
@@ -193,16 +194,12 @@ static struct thread_node **list_nodes(struct forest *forest, size_t *count)
 /* Its children take its place. */
 static void dissolve(struct forest *forest, struct thread_node *node)
 {
-    struct thread_node *child, *following;
-    struct thread_node *parent = node->parent;
-    DL_FOREACH_SAFE (node->children, child, following) {
-        DL_DELETE(node->children, child);
-        child->parent = parent;
-        if (parent)
-            DL_APPEND(parent->children, child);
-        else
-            DL_APPEND(forest->roots, child);
-    }
+    struct thread_node **siblings = node->parent ? &node->parent->children : &forest->roots;
+    struct thread_node *child;
+    DL_FOREACH (node->children, child)
+        child->parent = node->parent;
+    DL_CONCAT(*siblings, node->children);
+    node->children = NULL;
     unlink_node(forest, node);
 }
 
@@ -277,7 +274,8 @@ static bool sort_forest(struct forest *forest, bool by_newest)
 {
     size_t count;
     struct thread_node **nodes = list_nodes(forest, &count);
-    struct thread_node **room = arena_alloc_array(forest->arena, count + 1, sizeof(*room));
+    struct thread_node **room =
+        arena_alloc_array(forest->arena, count + 1, sizeof(struct thread_node *));
     if (!nodes || !room)
         return false;
     for (size_t i = count; i > 0; i--) {
