@@ -85,13 +85,15 @@ def run_replays(build, tally, _options):
             print(f"--- {name}\n{output}")
 
 
-def workers(options):
+def workers(name):
     """Tests wait more than they work. One file is one worker's, so that its tests share a house;
-    those of the fault loops have their own."""
+    those of the fault loops have their own, and wait longest."""
+    processors = os.cpu_count() or 1
     if not importlib.util.find_spec("xdist"):
         return []
-    return ["-n", str((os.cpu_count() or 1) + 1),
-            "--dist=load" if options.torture else "--dist=loadfile"]
+    if name == "fault":
+        return ["-n", str(processors + 2), "--dist=load"]
+    return ["-n", str(processors + 1), "--dist=loadfile"]
 
 
 def run_pytest(name, paths, build, tally, options, parallel=True, but=()):
@@ -102,7 +104,7 @@ def run_pytest(name, paths, build, tally, options, parallel=True, but=()):
         status = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
              f"--timeout={1200 if options.torture else 120}",
-             *(workers(options) if parallel else []), "--durations=15", "--durations-min=5",
+             *(workers(name) if parallel else []), "--durations=15", "--durations-min=5",
              "-c", ROOT / "tests/pytest.ini", f"--junitxml={report.name}",
              # names begin at the folder of pytest.ini
              *(f"--deselect={path.removeprefix('tests/')}" for path in but),
