@@ -5,6 +5,7 @@
 #ifndef COMMON_DNS_DNS_CLIENT_H
 #define COMMON_DNS_DNS_CLIENT_H
 
+#include "common/buffer.h"
 #include "common/dns/dns_protocol.h"
 #include "common/questions.h"
 #include "common/role.h"
@@ -57,5 +58,9 @@ struct mx_record {
     char exchange[DNS_NAME_MAX + 1]; /* lower case */
 };
 bool mx_record_parse(struct slice rdata, struct mx_record *record);
+
+/* The RDATA of a TXT record is one or more strings, each behind its length (RFC 1035 3.3.14);
+ * appends them as one text. False: malformed, or the buffer failed. */
+bool dns_append_txt(struct slice rdata, struct buffer *text);
 
 #endif

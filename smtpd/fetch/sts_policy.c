@@ -103,19 +103,6 @@ static bool parse_fields(struct cursor *in, char id[STS_ID_MAX + 1])
     return cursor_at_end(in) && id[0] != '\0';
 }
 
-/* A TXT record is one or more strings, each behind its length; here they are one text. */
-static bool join_strings(struct slice rdata, struct buffer *text)
-{
-    while (rdata.len > 0) {
-        size_t octets = rdata.ptr[0];
-        if (rdata.len <= octets)
-            return false;
-        buffer_append(text, slice_range(rdata, 1, 1 + octets));
-        rdata = slice_from(rdata, 1 + octets);
-    }
-    return !text->failed;
-}
-
 bool sts_find_id(struct slice rdata, char id[STS_ID_MAX + 1])
 {
     struct slice record;
@@ -124,7 +111,7 @@ bool sts_find_id(struct slice rdata, char id[STS_ID_MAX + 1])
     struct buffer text = BUFFER_WITH_LIMIT(TXT_MAX);
     while (dns_result_next(&rdata, &record)) {
         buffer_reset(&text);
-        if (!join_strings(record, &text))
+        if (!dns_append_txt(record, &text))
             continue;
         struct cursor in = cursor_of(buffer_slice(&text));
         if (!skip_word(&in, SLICE("v=STSv1")))

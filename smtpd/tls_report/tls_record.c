@@ -9,19 +9,6 @@ enum { TXT_MAX = 4096, ADDRESS_MAX = 512 };
 
 /* ---- octets ---- */
 
-/* A TXT record is one or more strings, each behind its length; here they are one text. */
-static bool join_strings(struct slice rdata, struct buffer *text)
-{
-    while (rdata.len > 0) {
-        size_t octets = rdata.ptr[0];
-        if (rdata.len <= octets)
-            return false;
-        buffer_append(text, slice_range(rdata, 1, 1 + octets));
-        rdata = slice_from(rdata, 1 + octets);
-    }
-    return !text->failed;
-}
-
 static struct slice trim(struct slice text)
 {
     while (text.len > 0 && (text.ptr[0] == ' ' || text.ptr[0] == '\t'))
@@ -89,7 +76,7 @@ bool tls_record_find_uris(struct slice rdata, struct buffer *uris)
     struct buffer text = BUFFER_WITH_LIMIT(TXT_MAX);
     while (dns_result_next(&rdata, &record)) {
         buffer_reset(&text);
-        if (!join_strings(record, &text))
+        if (!dns_append_txt(record, &text))
             continue;
         struct slice fields = buffer_slice(&text);
         if (!slice_equal(take_part(&fields, ';'), SLICE("v=TLSRPTv1")))

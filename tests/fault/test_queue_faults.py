@@ -208,10 +208,10 @@ LONG_KILLS = [(call, at) for call, most in LONG_CALLS.items()
               for at in (range(1 + most // 3, most) if TORTURE else {most * 3 // 4})]
 
 
-@pytest.mark.parametrize("call,at", LONG_KILLS)
-def test_killed_while_files_are_used_again(tmp_path, call, at):
+def run_long(tmp_path, injection):
+    """Long messages one after the other, while calls fail or kill; then what was acknowledged is there."""
     try:
-        queue = traced(tmp_path, f"{call}:signal=KILL:when={at}")
+        queue = traced(tmp_path, injection)
     except (AssertionError, OSError):
         Queue(tmp_path, CONFIG).end()
         return
@@ -219,6 +219,11 @@ def test_killed_while_files_are_used_again(tmp_path, call, at):
     client.run(LONG_MESSAGES)
     end(queue)
     verify(tmp_path, client)
+
+
+@pytest.mark.parametrize("call,at", LONG_KILLS)
+def test_killed_while_files_are_used_again(tmp_path, call, at):
+    run_long(tmp_path, f"{call}:signal=KILL:when={at}")
 
 
 LONG_FAILURES = [("pwrite64", "EIO", "50+7"), ("pwrite64", "ENOSPC", "50+4"), ("openat", "EMFILE", "70+7"),
@@ -231,15 +236,7 @@ LONG_FAILURES = [("pwrite64", "EIO", "50+7"), ("pwrite64", "ENOSPC", "50+4"), ("
 def test_calls_fail_while_files_are_used_again(tmp_path, call, code, when):
     """Of the first number on each so manieth, also in the midst of a file that is wiped. What it hits
     is refused or done otherwise; a process that ends for it leaves all that was acknowledged."""
-    try:
-        queue = traced(tmp_path, f"{call}:error={code}:when={when}")
-    except (AssertionError, OSError):
-        Queue(tmp_path, CONFIG).end()
-        return
-    client = LongClient(queue)
-    client.run(LONG_MESSAGES)
-    end(queue)
-    verify(tmp_path, client)
+    run_long(tmp_path, f"{call}:error={code}:when={when}")
 
 
 # The call, the error, whether the process goes on afterwards.
