@@ -282,6 +282,29 @@ def test_a_lost_history(mailbox, three, damage):
         assert resync(again, (known[0], base)) == [b"* VANISHED (EARLIER) 3"]
 
 
+def test_a_history_that_cannot_be_kept(mailbox, three):
+    """It is said once, clients are served, and MODSEQs go on ascending, over a restart too."""
+    mailbox.role.stop()
+    (mailbox.maildir / LOG).unlink()
+    (mailbox.maildir / LOG).mkdir()
+    mailbox.start()
+    with mailbox.connect() as again:
+        again.ok("ENABLE QRESYNC")
+        again.ok("SELECT INBOX")
+        before = highest(again)
+        again.ok(r"STORE 1 +FLAGS (\Flagged)")
+        again.ok(r"STORE 2 +FLAGS (\Deleted)")
+        assert again.ok("EXPUNGE")[0] == b"* VANISHED 2"
+        after = highest(again)
+        assert after > before and modseqs(again)[1] > before
+    said = [event for event in mailbox.role.events() if "changes_not_kept" in str(event)]
+    assert len(said) == 1
+    mailbox.restart()
+    with mailbox.connect() as again:
+        again.ok("SELECT INBOX")
+        assert min(modseqs(again).values()) > after
+
+
 def reboot(mailbox):
     """As if the host had been started anew: the file says which boot it is of."""
     path = mailbox.maildir / LOG
