@@ -55,6 +55,7 @@ struct process {
     bool ready;
     bool landlocked;
     bool stopping;         /* was told to finish; nothing new is given to it */
+    bool reaped;           /* its pid may be another's by now */
     struct role_user user; /* per-account kinds: the owner of the mail */
     uint32_t place;        /* per-account kinds */
     struct account_home *homes;

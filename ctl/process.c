@@ -296,6 +296,8 @@ static void on_death(struct ev_loop *loop, ev_child *watcher, int events)
     struct master *master = process->master;
     enum role_kind kind = process->kind;
     bool standing = !natures[kind].per_account;
+    process->reaped = true;
+    ipc_hear_now(&process->channel); /* the loop tells of the death before its last words */
     bool leaves = process->stopping;
     log_death(process, watcher->rstatus);
     admission_forget(process);
@@ -499,7 +501,7 @@ static void on_channel_closed(void *owner, struct ipc_channel *channel, const st
             log_text("role", role_kind_name(process->kind)), log_number("pid", process->pid),
             log_failure(error));
     /* Without its channel it is of no use; a process that is ending is not harmed. */
-    if (error->kind == ERROR_PEER || !process->stopping)
+    if (!process->reaped && (error->kind == ERROR_PEER || !process->stopping))
         kill(process->pid, SIGKILL);
 }
 

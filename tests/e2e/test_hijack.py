@@ -2,7 +2,11 @@
 with its channels and walls, and sends whatever an intruder could. The sender is ended, or refused,
 and everybody else goes on."""
 
+import contextlib
+import os
+import pathlib
 import shutil
+import signal
 import socket
 import struct
 import time
@@ -189,6 +193,37 @@ def test_pages_of_a_lent_body_cannot_be_held(smtp_house, deed):
     deadline = time.monotonic() + 10
     while len(smtp_house.events("forbidden_system_call", role="smtpd-session")) == traps:
         assert time.monotonic() < deadline, smtp_house.log_text()
+        time.sleep(0.01)
+
+
+def test_last_words_are_heard_with_the_death(smtp_house):
+    """Both are there when the master looks: what was forbidden is said before the end is."""
+    smtp_house.may_trap = True
+    sessions = smtp_house.pids("smtpd-session")
+    say = smtp_house.intruder()
+    master = smtp_house.process.pid
+    os.kill(master, signal.SIGSTOP)
+    try:
+        assert say("call sendfile") == ""
+        wait_until(lambda: any(is_zombie(pid) for pid in sessions))
+        dead = next(pid for pid in sessions if is_zombie(pid))
+    finally:
+        os.kill(master, signal.SIGCONT)
+    smtp_house.wait_for_event("role_ended", pid=dead)
+    assert smtp_house.events("forbidden_system_call", pid=dead), smtp_house.log_text()
+
+
+def is_zombie(pid):
+    """False as well if it was reaped."""
+    with contextlib.suppress(FileNotFoundError):
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    return False
+
+
+def wait_until(true):
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline
         time.sleep(0.01)
 
 
