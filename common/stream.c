@@ -581,6 +581,11 @@ void stream_start_transport(struct stream *stream, const struct stream_transport
     stream_settle_later(stream);
 }
 
+void stream_use_plain(struct stream *stream)
+{
+    stream_start_transport(stream, &plain_transport, NULL);
+}
+
 void stream_fail(struct stream *stream, const struct error *why)
 {
     if (stream->failed || stream->fd < 0)

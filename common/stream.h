@@ -254,10 +254,20 @@ static inline bool stream_is_over(const struct stream *stream)
 bool stream_detach(struct stream *stream, int *fd, struct buffer *rest, struct error *error);
 
 /* For transports: takes over once the output that waits has left, at once if none does. The input
- * must be empty (stream_discard_input), the plain transport in use; until on_secured the owner
- * writes only what is to go protected if nothing waited, else nothing. */
+ * must be empty (stream_discard_input), the plain transport in use; until on_secured (which one
+ * without a handshake has no call of: while stream_is_changing) the owner writes only what is to go
+ * protected if nothing waited, else nothing. */
 void stream_start_transport(struct stream *stream, const struct stream_transport *transport,
                             void *state);
+
+/* The output still waits behind which another transport takes over; nothing is read. */
+static inline bool stream_is_changing(const struct stream *stream)
+{
+    return stream->next_transport != NULL;
+}
+
+/* The plain transport takes over in the same way. */
+void stream_use_plain(struct stream *stream);
 
 /* For transports and for owners that met a fatal error of their own: the stream fails, and says so
  * with on_closed at the end of the turn. */

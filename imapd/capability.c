@@ -15,6 +15,9 @@ static const char after_login[] =
     " SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT"
     " THREAD=REFERENCES THREAD=REFS";
 
+/* On the connection: COMPRESS=DEFLATE 4978. */
+static const char on_connection[] = " COMPRESS=DEFLATE";
+
 /* On mailboxes and APPEND: CREATE-SPECIAL-USE 6154, LIST-EXTENDED 5258, LIST-STATUS 5819,
  * STATUS=SIZE 8438, QUOTA 9208, MULTIAPPEND 3502, REPLACE 8508; APPENDLIMIT 7889, to which its
  * number is appended. */
@@ -38,6 +41,7 @@ void capability_append(const struct config *config, struct buffer *text)
 {
     buffer_append_string(text, always);
     buffer_append_string(text, after_login);
+    buffer_append_string(text, on_connection);
     buffer_append_string(text, on_mailboxes);
     buffer_append_number(text, config->limits.message_size_octets);
 }

@@ -43,6 +43,7 @@ static const struct command_spec commands[] = {
     {SLICE("NAMESPACE"), LOGGED_IN, 0, command_namespace, NULL, NULL},
     {SLICE("ENABLE"), LOGGED_IN, 0, command_enable, NULL, NULL},
     {SLICE("ID"), LOGGED_IN, 0, command_id, NULL, NULL},
+    {SLICE("COMPRESS"), LOGGED_IN, 0, command_compress, NULL, NULL},
 
     /* imapd-login has these. */
     {SLICE("LOGIN"), 0, 0, NULL, NULL, NULL},

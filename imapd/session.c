@@ -355,6 +355,11 @@ static struct slice input_of(const struct session *session)
     return stream_input(&session->stream);
 }
 
+bool session_has_input(const struct session *session)
+{
+    return input_of(session).len > 0;
+}
+
 static void consume(struct session *session, size_t octets)
 {
     if (session->early_read == session->early.len) {

@@ -139,6 +139,9 @@ void session_continue(struct session *session, session_step *step);
 /* The announced literal is wanted as it comes: "+" if the client waits for that. */
 void session_stream_literal(struct session *session);
 
+/* The client has sent something behind the command that is run. */
+bool session_has_input(const struct session *session);
+
 /* "+ text", then one line for the handler. */
 void session_expect_line(struct session *session, const char *text, line_handler *on_line);
 
