@@ -1,6 +1,6 @@
 /*
  * Questions that a role has put to another one, from its loop, until they are answered or given up:
- * the half of common/dns/dns_client and smtpd/fetch/sts_client that is the same for both. Each
+ * the half of common/dns/dns_client and smtpd/fetch/fetch_client that is the same for both. Each
  * client has its own struct, with the struct open_question as its first member.
  */
 #ifndef COMMON_QUESTIONS_H

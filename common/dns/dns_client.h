@@ -63,4 +63,9 @@ bool mx_record_parse(struct slice rdata, struct mx_record *record);
  * appends them as one text. False: malformed, or the buffer failed. */
 bool dns_append_txt(struct slice rdata, struct buffer *text);
 
+/* Of TXT records, as in dns_result, the one that begins with that version and the end of a field,
+ * *WSP ";" (RFC 8460 3, RFC 8461 3.1): what stands behind the version is appended. False: there is
+ * none, or several. */
+bool dns_find_versioned_txt(struct slice rdata, struct slice version, struct buffer *fields);
+
 #endif

@@ -1,5 +1,8 @@
 /* RDATA of TXT records (RFC 1035 3.3.14); see dns_client.h. */
+#include "common/cursor.h"
 #include "common/dns/dns_client.h"
+
+enum { TXT_MAX = 4096 };
 
 bool dns_append_txt(struct slice rdata, struct buffer *text)
 {
@@ -11,4 +14,34 @@ bool dns_append_txt(struct slice rdata, struct buffer *text)
         rdata = slice_from(rdata, 1 + octets);
     }
     return !text->failed;
+}
+
+/* field-delim = *WSP ";" *WSP */
+static bool skip_delimiter(struct cursor *in)
+{
+    while (cursor_skip(in, ' ') || cursor_skip(in, '\t'))
+        ;
+    return cursor_skip(in, ';');
+}
+
+static bool has_version(struct slice text, struct slice version)
+{
+    struct cursor in = cursor_of(slice_from(text, version.len));
+    return slice_starts_with(text, version) && skip_delimiter(&in);
+}
+
+bool dns_find_versioned_txt(struct slice rdata, struct slice version, struct buffer *fields)
+{
+    struct slice record;
+    unsigned found = 0;
+    struct buffer text = BUFFER_WITH_LIMIT(TXT_MAX);
+    while (dns_result_next(&rdata, &record)) {
+        buffer_reset(&text);
+        if (!dns_append_txt(record, &text) || !has_version(buffer_slice(&text), version))
+            continue;
+        if (found++ == 0)
+            buffer_append(fields, slice_from(buffer_slice(&text), version.len));
+    }
+    buffer_clear(&text);
+    return found == 1 && !fields->failed;
 }

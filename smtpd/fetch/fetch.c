@@ -11,11 +11,11 @@
 #include "common/hash_table.h"
 #include "common/turn.h"
 #include "smtpd/fetch/fetch_protocol.h"
-#include "smtpd/relay/target.h"
+#include "smtpd/fetch/host_search.h"
+#include "smtpd/fetch/report_post.h"
 
 enum {
     INQUIRIES_MAX = 4096,
-    TRANSFERS_MAX = 100,    /* each has a socket and TLS */
     FAILED_MS = 300 * 1000, /* RFC 8461 3.3: not tried again sooner */
     REFRESH_S = 86400,      /* RFC 8461 3.3, 10.2: looked at again once a day */
     PRUNE_S = 3600,
@@ -24,14 +24,10 @@ enum {
 
 static const double upkeep_seconds = 60.0;
 
-/* Somebody who waits for the answer; he may be gone when it comes. */
 struct asker {
     struct asker *next;
-    uint32_t number; /* of the relay */
-    uint64_t request;
+    struct fetch_asker who;
 };
-
-enum question { QUESTION_TXT, QUESTION_A, QUESTION_AAAA, QUESTIONS };
 
 /* A domain whose policy is looked for. Freed when all have their answer and nothing is under way.
  */
@@ -42,11 +38,6 @@ struct inquiry {
     char host[DNS_NAME_MAX + 16];
     char id[STS_ID_MAX + 1]; /* of the record that is there now */
     struct asker *askers;
-    struct dns_inquiry *questions[QUESTIONS];
-    unsigned pending; /* addresses */
-    struct ip_address addresses[POLICY_ADDRESSES_MAX];
-    size_t address_count;
-    bool has_private; /* an address was left out */
     bool asked_again; /* for the record */
     bool is_cached;   /* and counts */
     bool is_renewal;  /* all have the cached policy already */
@@ -62,8 +53,8 @@ static uint64_t now_s(void)
 
 /* ---- answers ---- */
 
-static void send_answer(struct fetch *fetch, const struct asker *asker, enum fetch_status status,
-                        struct slice text)
+void fetch_send_answer(struct fetch *fetch, const struct fetch_asker *asker,
+                       enum fetch_status status, struct slice text)
 {
     struct error error;
     struct role_peer *relay = role_find_peer_number(fetch->role, ROLE_RELAY, asker->number);
@@ -82,7 +73,7 @@ static void answer(struct inquiry *inquiry, enum fetch_status status, struct sli
     while (inquiry->askers) {
         struct asker *asker = inquiry->askers;
         inquiry->askers = asker->next;
-        send_answer(inquiry->fetch, asker, status, text);
+        fetch_send_answer(inquiry->fetch, &asker->who, status, text);
         free(asker);
     }
 }
@@ -95,9 +86,6 @@ static void answer_cached(struct inquiry *inquiry)
 static void end_inquiry(struct inquiry *inquiry)
 {
     struct fetch *fetch = inquiry->fetch;
-    for (size_t i = 0; i < QUESTIONS; i++)
-        if (inquiry->questions[i])
-            dns_cancel(&fetch->dns, inquiry->questions[i]);
     HASH_DEL(fetch->inquiries, inquiry);
     fetch->inquiry_count--;
     fetch->transfer_count -= inquiry->is_transfer;
@@ -106,12 +94,12 @@ static void end_inquiry(struct inquiry *inquiry)
 }
 
 /* Without a new policy: the cached one counts on (RFC 8461 3.3, 5.1), else there is none. */
-static void conclude(struct inquiry *inquiry, const char *why)
+static void conclude(struct inquiry *inquiry, enum fetch_status status, const char *why)
 {
     if (inquiry->is_cached)
         answer_cached(inquiry);
     else
-        answer(inquiry, FETCH_NONE, slice_of_string(why));
+        answer(inquiry, status, slice_of_string(why));
     end_inquiry(inquiry);
 }
 
@@ -202,7 +190,7 @@ static struct failed_fetch *oldest_failed(struct fetch *fetch)
     return oldest;
 }
 
-static void remember_failed(struct inquiry *inquiry)
+static void remember_failed(struct inquiry *inquiry, enum fetch_status status, const char *why)
 {
     struct failed_fetch *failed = find_failed(inquiry->fetch, inquiry->domain);
     if (!failed)
@@ -210,125 +198,105 @@ static void remember_failed(struct inquiry *inquiry)
     memcpy(failed->domain, inquiry->domain, sizeof(failed->domain));
     memcpy(failed->id, inquiry->id, sizeof(failed->id));
     failed->until_ms = turn_now_ms() + FAILED_MS;
+    failed->status = status;
+    snprintf(failed->why, sizeof(failed->why), "%s", why);
 }
 
-static bool failed_just_now(const struct inquiry *inquiry)
+/* NULL: it did not. */
+static const struct failed_fetch *failed_just_now(const struct inquiry *inquiry)
 {
     const struct failed_fetch *failed = find_failed(inquiry->fetch, inquiry->domain);
-    return failed && failed->until_ms > turn_now_ms()
-           && slice_equal(slice_of_string(failed->id), slice_of_string(inquiry->id));
+    bool counts = failed && failed->until_ms > turn_now_ms()
+                  && slice_equal(slice_of_string(failed->id), slice_of_string(inquiry->id));
+    return counts ? failed : NULL;
 }
 
-static void fail_fetch(struct inquiry *inquiry, const struct error *error)
+static void fail_fetch(struct inquiry *inquiry, enum fetch_status status, const struct error *error)
 {
     LOG(&inquiry->fetch->role->log, LOG_WARNING, "policy_not_fetched",
         log_text("domain", inquiry->domain), log_text("id", inquiry->id),
         log_text("instead", inquiry->is_cached ? "cached" : "none"), log_failure(error));
-    remember_failed(inquiry);
-    conclude(inquiry, error->text);
+    remember_failed(inquiry, status, error->text);
+    conclude(inquiry, status, error->text);
 }
 
 /* ---- the policy ---- */
 
-static void on_requested(void *owner, struct slice text, const struct error *failure)
+/* RFC 8461 3.3: nothing but 200 counts; the media type keeps out what a host's users put there. */
+static bool check_answer(const struct https_answer *answer, struct error *error)
+{
+    if (answer->status != 200)
+        return error_set(error, ERROR_PEER, "the policy host answers with status %ld",
+                         answer->status);
+    if (!slice_starts_with_nocase(answer->type, SLICE("text/plain")))
+        return error_set(error, ERROR_PEER, "the policy is not text/plain");
+    return true;
+}
+
+/* False: which failure it is, as TLS reports name them (RFC 8460 4.3.2.2). */
+static bool read_answer(const struct https_answer *answer, struct sts_policy *policy,
+                        enum fetch_status *status, struct error *error)
+{
+    *status = answer->is_untrusted ? FETCH_UNTRUSTED : FETCH_FAILED;
+    if (answer->failure)
+        *error = *answer->failure;
+    if (answer->failure || !check_answer(answer, error))
+        return false;
+    *status = FETCH_INVALID;
+    return sts_policy_parse(answer->text, policy)
+           || error_set(error, ERROR_PEER, "the policy is malformed");
+}
+
+static void on_policy_answer(void *owner, const struct https_answer *got)
 {
     struct inquiry *inquiry = owner;
     struct fetch *fetch = inquiry->fetch;
     struct error error;
     struct sts_policy policy;
-    if (failure) {
-        fail_fetch(inquiry, failure);
-        return;
-    }
-    if (!sts_policy_parse(text, &policy)) {
-        error_set(&error, ERROR_PEER, "the policy is malformed");
-        fail_fetch(inquiry, &error);
+    enum fetch_status status;
+    if (!read_answer(got, &policy, &status, &error)) {
+        fail_fetch(inquiry, status, &error);
         return;
     }
     LOG(&fetch->role->log, LOG_INFO, "policy_fetched", log_text("domain", inquiry->domain),
         log_text("id", inquiry->id), log_text("mode", sts_mode_name(policy.mode)),
         log_number("max_age_s", policy.max_age_s));
     buffer_reset(&inquiry->cached.text);
-    buffer_append(&inquiry->cached.text, text);
+    buffer_append(&inquiry->cached.text, got->text);
     keep(inquiry, &policy);
-    answer(inquiry, FETCH_FOUND, text);
+    answer(inquiry, FETCH_FOUND, got->text);
     end_inquiry(inquiry);
 }
 
-static void request_policy(struct inquiry *inquiry)
+static void request_policy(void *owner, const struct host_found *found)
 {
+    struct inquiry *inquiry = owner;
     struct error error;
-    if (inquiry->address_count == 0) {
-        error_set(&error, ERROR_PEER, "%.100s has no %saddress", inquiry->host,
-                  inquiry->has_private ? "public " : "");
-        fail_fetch(inquiry, &error);
-    } else if (!policy_request_begin(inquiry->fetch->requests, inquiry->host, inquiry->addresses,
-                                     inquiry->address_count, on_requested, inquiry, &error)) {
+    const struct https_wish wish = {.host = inquiry->host,
+                                    .port = HTTPS_PORT,
+                                    .path = SLICE("/.well-known/mta-sts.txt"),
+                                    .addresses = found->addresses,
+                                    .address_count = found->count};
+    if (found->count == 0) {
+        host_search_explain(inquiry->host, found, &error);
+        fail_fetch(inquiry, FETCH_FAILED, &error);
+    } else if (!https_request_begin(inquiry->fetch->requests, &wish, on_policy_answer, inquiry,
+                                    &error)) {
         give_up(inquiry, &error);
     }
-}
-
-/* ---- addresses of the policy host ---- */
-
-static void read_addresses(struct inquiry *inquiry, const struct dns_result *result,
-                           enum ip_family family)
-{
-    struct slice rest = result->rdata, rdata;
-    size_t octets = family == IP_V4 ? 4 : 16;
-    while (inquiry->address_count < POLICY_ADDRESSES_MAX && dns_result_next(&rest, &rdata)) {
-        struct ip_address address = {.family = (uint8_t)family};
-        if (rdata.len != octets)
-            continue;
-        memcpy(address.octets, rdata.ptr, octets);
-        if (inquiry->fetch->role->config.relay.private_targets
-            || !target_address_is_private(&address))
-            inquiry->addresses[inquiry->address_count++] = address;
-        else
-            inquiry->has_private = true;
-    }
-}
-
-static void on_addresses(struct inquiry *inquiry, const struct dns_result *result,
-                         enum ip_family family)
-{
-    if (result->status == DNS_FOUND)
-        read_addresses(inquiry, result, family);
-    if (--inquiry->pending == 0)
-        request_policy(inquiry);
-}
-
-static void on_a(void *owner, const struct dns_result *result)
-{
-    struct inquiry *inquiry = owner;
-    inquiry->questions[QUESTION_A] = NULL;
-    on_addresses(inquiry, result, IP_V4);
-}
-
-static void on_aaaa(void *owner, const struct dns_result *result)
-{
-    struct inquiry *inquiry = owner;
-    inquiry->questions[QUESTION_AAAA] = NULL;
-    on_addresses(inquiry, result, IP_V6);
-}
-
-static bool ask(struct inquiry *inquiry, enum question question, enum dns_type type,
-                const char *name, dns_answered *answered)
-{
-    inquiry->questions[question] =
-        dns_ask(&inquiry->fetch->dns, type, slice_of_string(name), answered, inquiry);
-    return inquiry->questions[question] != NULL;
 }
 
 static void find_host(struct inquiry *inquiry)
 {
     struct error error;
-    inquiry->pending = 2;
+    struct fetch *fetch = inquiry->fetch;
     inquiry->is_transfer = true;
-    if (++inquiry->fetch->transfer_count > TRANSFERS_MAX) {
+    if (++fetch->transfer_count > FETCH_TRANSFERS_MAX) {
         error_set(&error, ERROR_TEMPORARY, "too many policies are being looked for");
         give_up(inquiry, &error);
-    } else if (!ask(inquiry, QUESTION_A, DNS_A, inquiry->host, on_a)
-               || !ask(inquiry, QUESTION_AAAA, DNS_AAAA, inquiry->host, on_aaaa)) {
+    } else if (!host_search_begin(&fetch->dns, inquiry->host,
+                                  fetch->role->config.relay.private_targets, request_policy,
+                                  inquiry)) {
         error_memory(&error);
         give_up(inquiry, &error);
     }
@@ -342,7 +310,7 @@ static bool ask_txt(struct inquiry *inquiry)
 {
     char name[DNS_NAME_MAX + 16];
     snprintf(name, sizeof(name), "_mta-sts.%s", inquiry->domain);
-    return ask(inquiry, QUESTION_TXT, DNS_TXT, name, on_txt);
+    return dns_ask(&inquiry->fetch->dns, DNS_TXT, slice_of_string(name), on_txt, inquiry) != NULL;
 }
 
 /* The resolver that was asked may have been replaced meanwhile. Without any nothing is known: that
@@ -359,20 +327,20 @@ static void ask_txt_again(struct inquiry *inquiry)
 static void on_txt(void *owner, const struct dns_result *result)
 {
     struct inquiry *inquiry = owner;
-    inquiry->questions[QUESTION_TXT] = NULL;
     if (result->status == DNS_TEMPORARY && !inquiry->asked_again) {
         ask_txt_again(inquiry);
         return;
     }
     if (result->status != DNS_FOUND || !sts_find_id(result->rdata, inquiry->id)) {
-        conclude(inquiry, "no MTA-STS record");
+        conclude(inquiry, FETCH_NONE, "no MTA-STS record");
         return;
     }
+    const struct failed_fetch *failed = failed_just_now(inquiry);
     bool is_same =
         inquiry->is_cached
         && slice_equal(slice_of_string(inquiry->id), slice_of_string(inquiry->cached.id));
-    if ((is_same && !is_to_be_renewed(&inquiry->cached)) || failed_just_now(inquiry)) {
-        conclude(inquiry, "the policy could not be fetched a moment ago");
+    if (failed || (is_same && !is_to_be_renewed(&inquiry->cached))) {
+        conclude(inquiry, failed ? failed->status : FETCH_FOUND, failed ? failed->why : "");
         return;
     }
     if (is_same) {
@@ -384,12 +352,12 @@ static void on_txt(void *owner, const struct dns_result *result)
 
 /* ---- questions ---- */
 
-static bool add_asker(struct inquiry *inquiry, uint32_t number, uint64_t request)
+static bool add_asker(struct inquiry *inquiry, const struct fetch_asker *who)
 {
     struct asker *asker = calloc(1, sizeof(*asker));
     if (!asker)
         return false;
-    *asker = (struct asker){.next = inquiry->askers, .number = number, .request = request};
+    *asker = (struct asker){.next = inquiry->askers, .who = *who};
     inquiry->askers = asker;
     return true;
 }
@@ -428,16 +396,17 @@ static struct inquiry *begin_inquiry(struct fetch *fetch, const char *domain)
 static void look_for(struct role_peer *peer, const char *domain, uint64_t request)
 {
     struct fetch *fetch = peer->role->state;
-    const struct asker asker = {.number = peer->number, .request = request};
+    const struct fetch_asker asker = {.number = peer->number, .request = request};
     struct inquiry *inquiry;
     ev_timer_again(fetch->role->loop, &fetch->idle);
     HASH_FIND_STR(fetch->inquiries, domain, inquiry);
     if (!inquiry)
         inquiry = begin_inquiry(fetch, domain);
     if (inquiry && inquiry->is_renewal)
-        send_answer(fetch, &asker, FETCH_FOUND, buffer_slice(&inquiry->cached.text));
-    else if (!inquiry || !add_asker(inquiry, peer->number, request))
-        send_answer(fetch, &asker, FETCH_UNKNOWN, SLICE("too many policies are being looked for"));
+        fetch_send_answer(fetch, &asker, FETCH_FOUND, buffer_slice(&inquiry->cached.text));
+    else if (!inquiry || !add_asker(inquiry, &asker))
+        fetch_send_answer(fetch, &asker, FETCH_UNKNOWN,
+                          SLICE("too many policies are being looked for"));
 }
 
 static bool on_question(void *owner, struct ipc_packet *packet, struct error *error)
@@ -452,6 +421,20 @@ static bool on_question(void *owner, struct ipc_packet *packet, struct error *er
         text[i] = (char)ascii_lower(domain.ptr[i]);
     look_for(peer, text, record->header.request);
     return true;
+}
+
+static bool on_post(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    struct role_peer *peer = owner;
+    struct fetch *fetch = peer->role->state;
+    const struct fetch_post *record = packet->record;
+    struct slice tail = ipc_packet_tail(packet, sizeof(*record));
+    const struct fetch_asker asker = {.number = peer->number, .request = record->header.request};
+    if (record->uri_octets >= tail.len || tail.len - record->uri_octets != record->body_octets)
+        return error_set(error, ERROR_PEER, "malformed report");
+    ev_timer_again(fetch->role->loop, &fetch->idle);
+    return report_post_begin(fetch, &asker, slice_range(tail, 0, record->uri_octets),
+                             slice_from(tail, record->uri_octets), error);
 }
 
 /* ---- upkeep ---- */
@@ -487,7 +470,8 @@ static void on_idle(struct ev_loop *loop, ev_timer *timer, int events)
     (void)events;
     struct fetch *fetch = timer->data;
     struct ipc_header idle = {.type = MASTER_IDLE};
-    if (fetch->inquiry_count == 0 && !remembers_failed(fetch) && !fetch->idle_told)
+    if (fetch->inquiry_count == 0 && fetch->transfer_count == 0 && !remembers_failed(fetch)
+        && !fetch->idle_told)
         fetch->idle_told = role_tell_master(fetch->role, &idle, sizeof(idle), SLICE(""));
 }
 
@@ -500,7 +484,7 @@ static void take_authorities(struct fetch *fetch)
     struct buffer pem = BUFFER_WITH_LIMIT(AUTHORITIES_MAX);
     int fd = role_take_file(fetch->role, DESCRIPTOR_AUTHORITIES, 0);
     if (fd < 0 || !fd_read_all(fd, &pem, &error)
-        || policy_requests_trust(fetch->requests, buffer_slice(&pem)) == 0)
+        || https_requests_trust(fetch->requests, buffer_slice(&pem)) == 0)
         LOG(&fetch->role->log, LOG_ERROR, "no_authorities",
             log_text("error", fd < 0 ? "the file could not be opened" : error.text));
     fd_discard(&fd);
@@ -514,7 +498,7 @@ static bool prepare(struct role *role, struct error *error)
     role->root_fd = role_take_file(role, DESCRIPTOR_DIRECTORY, 0);
     if (role->root_fd < 0 || fchdir(role->root_fd) != 0)
         return error_set(error, ERROR_PERMANENT, "no directory was given");
-    fetch->requests = policy_requests_new(role->loop, error);
+    fetch->requests = https_requests_new(role->loop, error);
     if (!fetch->requests)
         return false;
     take_authorities(fetch);
@@ -576,6 +560,7 @@ static void reload(struct role *role)
 static const struct ipc_rule questions[] = {
     {FETCH_POLICY, sizeof(struct fetch_policy) + 1, sizeof(struct fetch_policy) + DNS_NAME_MAX, 0,
      on_question},
+    {FETCH_POST, sizeof(struct fetch_post) + 2, FETCH_POST_MAX, 0, on_post},
 };
 
 static const struct role_link links[] = {

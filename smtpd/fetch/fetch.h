@@ -3,36 +3,44 @@
  * `resolver` for the record that names a policy's version and for the addresses of its host,
  * fetches the policy by HTTPS, and keeps it as long as it says, in a Berkeley DB environment of its
  * own. It runs as the user `fetch`, with that directory as its root, from the first question until
- * nobody has asked for a while: at rest what it links would be a quarter of the house's memory.
+ * nobody has asked for a while: at rest what it links would be a quarter of the house's memory. By
+ * HTTPS it also hands in the TLS reports that domains want so (RFC 8460 5.4).
  *
  *   relay ─ FETCH_POLICY ─> inquiry ─ TXT ─┬─ id known ──────────> cached policy ──> FETCH_ANSWER
  *                                          ├─ no record ─────────> cached one, or none
- *                                          └─ new id ─ A, AAAA ─> policy_request ─> cache
+ *                                          └─ new id ─ A, AAAA ─> https_request ─> cache
  *                                                        └─ fails: the cached one, or none
+ *   relay ─ FETCH_POST ─> report_post ─ A, AAAA ─> https_request ─> FETCH_ANSWER
  */
 #ifndef SMTPD_FETCH_FETCH_H
 #define SMTPD_FETCH_FETCH_H
 
 #include "common/dns/dns_client.h"
 #include "common/role.h"
+#include "smtpd/fetch/fetch_protocol.h"
+#include "smtpd/fetch/https_request.h"
 #include "smtpd/fetch/policy_cache.h"
-#include "smtpd/fetch/policy_request.h"
 
 struct inquiry;
 
 /* A policy of that id could not be had. */
 struct failed_fetch {
     uint64_t until_ms; /* not to be tried again sooner; turn_now_ms() */
+    enum fetch_status status;
+    char why[128];
     char id[STS_ID_MAX + 1];
     char domain[DNS_NAME_MAX + 1]; /* empty: a free place */
 };
 
-enum { FETCH_FAILED_MAX = 256 }; /* then the oldest is forgotten */
+enum {
+    FETCH_FAILED_MAX = 256,    /* then the oldest is forgotten */
+    FETCH_TRANSFERS_MAX = 100, /* each has a socket and TLS */
+};
 
 struct fetch {
     struct role *role;
     struct dns_client dns;
-    struct policy_requests *requests;
+    struct https_requests *requests;
     struct policy_cache *cache; /* NULL: it could not be opened; nothing is kept */
     struct inquiry *inquiries;  /* by domain */
     size_t inquiry_count;
@@ -43,6 +51,14 @@ struct fetch {
     ev_timer idle;  /* timeouts.linger since the last question */
     bool idle_told; /* the master was told so: it answers ROLE_STOP */
 };
+
+/* Who waits for an answer; he may be gone when it comes. */
+struct fetch_asker {
+    uint32_t number; /* of the relay */
+    uint64_t request;
+};
+void fetch_send_answer(struct fetch *fetch, const struct fetch_asker *asker,
+                       enum fetch_status status, struct slice text);
 
 extern const struct role_spec fetch_role; /* state: struct fetch, zeroed */
 

@@ -1,18 +1,21 @@
 /*
  * What the role `fetch` is asked and what it answers: the MTA-STS policy of a domain (RFC 8461),
- * from its cache or from the domain's policy host.
+ * from its cache or from the domain's policy host; and what became of a TLS report that it is to
+ * hand in (RFC 8460 5.4).
  *
- *   relay ── FETCH_POLICY ──> fetch
- *   relay <─ FETCH_ANSWER ─── fetch
+ *   relay ── FETCH_POLICY, FETCH_POST ──> fetch
+ *   relay <─ FETCH_ANSWER ─────────────── fetch
  */
 #ifndef SMTPD_FETCH_FETCH_PROTOCOL_H
 #define SMTPD_FETCH_FETCH_PROTOCOL_H
 
 #include "common/dns/dns_protocol.h"
 #include "smtpd/fetch/sts_policy.h"
+#include "smtpd/tls_report/tls_record.h"
 
 enum fetch_record {
     FETCH_POLICY = 1,
+    FETCH_POST,
     FETCH_ANSWER = 101,
 };
 
@@ -23,10 +26,28 @@ struct fetch_policy {
     uint16_t reserved[3];
 };
 
+/* The URI follows, as tls_record_post_parse() takes it, then the report, gzip'd. */
+struct fetch_post {
+    struct ipc_header header;
+    uint16_t uri_octets;
+    uint16_t reserved;
+    uint32_t body_octets;
+};
+
 enum fetch_status {
     FETCH_FOUND = 1, /* a policy that is in force, of any mode */
-    FETCH_NONE,      /* the domain has none, or none that could be had and none was known */
-    FETCH_UNKNOWN,   /* it could not be looked up here: no memory, too much under way */
+    FETCH_NONE,      /* the domain has none */
+    FETCH_UNKNOWN,   /* policy or report: not here and now, for lack of memory or whatever else */
+    /* The domain's record names a policy; none was known, and it could not be had. RFC 8460 4.3.2.2
+     * keeps these apart; for mail it is as if there were none (RFC 8461 3.3). */
+    FETCH_FAILED,
+    FETCH_UNTRUSTED, /* the certificate of its host */
+    FETCH_INVALID,   /* malformed */
+    /* Of a report. */
+    FETCH_POSTED,
+    FETCH_NOT_POSTED, /* it may succeed later */
+    FETCH_REFUSED,    /* it will not: the server says so */
+    FETCH_STATUS_END,
 };
 
 /* FOUND: the policy follows, checked. Else a text for the log: why. */
@@ -37,6 +58,11 @@ struct fetch_answer {
     uint32_t octets; /* of what follows */
 };
 
-enum { FETCH_ANSWER_MAX = sizeof(struct fetch_answer) + STS_POLICY_MAX };
+enum {
+    FETCH_ANSWER_MAX = sizeof(struct fetch_answer) + STS_POLICY_MAX,
+    FETCH_URI_MAX = TLS_RECORD_URIS_MAX,
+    FETCH_BODY_MAX = 65536,
+    FETCH_POST_MAX = sizeof(struct fetch_post) + FETCH_URI_MAX + FETCH_BODY_MAX,
+};
 
 #endif

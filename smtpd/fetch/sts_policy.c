@@ -25,14 +25,6 @@ static void skip_space(struct cursor *in)
         ;
 }
 
-static bool skip_word(struct cursor *in, struct slice word)
-{
-    if (!slice_starts_with(cursor_rest(in), word))
-        return false;
-    in->at += word.len;
-    return true;
-}
-
 /* sts-ext-name = (ALPHA / DIGIT) *31(ALPHA / DIGIT / "_" / "-" / ".")    RFC 8461 3.1, 3.2 */
 static bool take_name(struct cursor *in, struct slice *name)
 {
@@ -105,25 +97,12 @@ static bool parse_fields(struct cursor *in, char id[STS_ID_MAX + 1])
 
 bool sts_find_id(struct slice rdata, char id[STS_ID_MAX + 1])
 {
-    struct slice record;
-    unsigned ours = 0;
-    bool good = false;
-    struct buffer text = BUFFER_WITH_LIMIT(TXT_MAX);
-    while (dns_result_next(&rdata, &record)) {
-        buffer_reset(&text);
-        if (!dns_append_txt(record, &text))
-            continue;
-        struct cursor in = cursor_of(buffer_slice(&text));
-        if (!skip_word(&in, SLICE("v=STSv1")))
-            continue;
-        struct cursor behind_version = in;
-        if (!skip_delimiter(&in))
-            continue; /* v=STSv10 and such */
-        ours++;
-        good = parse_fields(&behind_version, id);
-    }
-    buffer_clear(&text);
-    return ours == 1 && good;
+    struct buffer fields = BUFFER_WITH_LIMIT(TXT_MAX);
+    bool found = dns_find_versioned_txt(rdata, SLICE("v=STSv1"), &fields);
+    struct cursor in = cursor_of(buffer_slice(&fields));
+    found = found && parse_fields(&in, id);
+    buffer_clear(&fields);
+    return found;
 }
 
 /* ---- the policy ---- */

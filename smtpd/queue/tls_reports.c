@@ -26,7 +26,8 @@ enum {
     REPORT_ID_MAX = 400,
     DOMAIN_OCTETS_MAX = DNS_NAME_MAX - 11, /* there is room for "_smtp._tls." before it */
     ROWS_PER_REPORT = 10000,
-    MAILBOXES_MAX = 5,
+    ADDRESSES_MAX = 5,
+    PACKED_MAX = REPORT_JSON_MAX + 4096, /* while it is made: zlib wants room for the worst */
 };
 
 static uint32_t today(void)
@@ -172,54 +173,82 @@ static bool add_row(void *context, uint32_t day, struct slice run, uint64_t coun
 }
 
 static bool write_json(struct queue *queue, const struct report_json_head *head,
-                       struct buffer *text, struct error *error)
+                       struct buffer *packed, struct error *error)
 {
     struct tls_reports *reports = &queue->tls_reports;
     struct making making = {.domain = reports->domain, .day = reports->day};
-    report_json_begin(&making.json, head, text);
+    struct buffer text = BUFFER_WITH_LIMIT(REPORT_JSON_MAX);
+    report_json_begin(&making.json, head, &text);
     bool read = queue_store_scan_tls(queue->store, reports->day, slice_of_string(reports->domain),
                                      add_row, &making, error);
     report_json_end(&making.json);
-    if (text->failed)
-        return error_memory(error);
+    if (read && (text.failed || !report_mail_gzip(buffer_slice(&text), packed)))
+        read = error_memory(error);
+    buffer_clear(&text);
     return read;
 }
 
-static bool write_mail(struct queue *queue, uint64_t id, struct slice to, struct buffer *text,
-                       struct error *error)
-{
-    struct tls_reports *reports = &queue->tls_reports;
-    const struct config *config = &queue->role->config;
-    char queue_id[QUEUE_ID_SIZE], boundary[BOUNCE_BOUNDARY_MAX], report_id[REPORT_ID_MAX];
+/* A report and the messages that carry it: one to all addresses, one to all who want it by HTTPS,
+ * since what these get is the bare report. */
+enum carrier { BY_MAIL, BY_POST, CARRIERS };
+struct tls_report {
+    struct slice to[CARRIERS]; /* LF between them; empty: no such message */
+    uint64_t id[CARRIERS];
+    struct buffer text[CARRIERS];
+    char report_id[REPORT_ID_MAX];
     char contact[QUEUE_ADDRESS_MAX];
-    struct buffer json = BUFFER_WITH_LIMIT(REPORT_JSON_MAX);
-    queue_id_format(id, queue_id);
-    report_random_boundary(boundary);
-    snprintf(report_id, sizeof(report_id), "%u.%s.%.300s", reports->day, queue_id, reports->domain);
+};
+
+static void name_report(struct queue *queue, struct tls_report *report)
+{
+    const struct config *config = &queue->role->config;
+    const struct tls_reports *reports = &queue->tls_reports;
+    char queue_id[QUEUE_ID_SIZE];
+    queue_id_format(report->id[report->to[BY_MAIL].len > 0 ? BY_MAIL : BY_POST], queue_id);
+    snprintf(report->report_id, sizeof(report->report_id), "%u.%s.%.300s", reports->day, queue_id,
+             reports->domain);
     if (config->relay.tls_report_contact.text)
-        snprintf(contact, sizeof(contact), "%s", config->relay.tls_report_contact.text);
+        snprintf(report->contact, sizeof(report->contact), "%s",
+                 config->relay.tls_report_contact.text);
     else
-        snprintf(contact, sizeof(contact), "postmaster@%s", config->domains[0].name);
-    const struct report_json_head head = {.organization = slice_of_string(config->hostname),
-                                          .contact = slice_of_string(contact),
-                                          .id = slice_of_string(report_id),
-                                          .domain = slice_of_string(reports->domain),
-                                          .day = reports->day};
-    bool written = write_json(queue, &head, &json, error);
-    const struct report_mail mail = {.submitter = head.organization,
-                                     .domain = head.domain,
-                                     .from = head.contact,
-                                     .to = to,
-                                     .id = head.id,
-                                     .queue_id = queue_id,
-                                     .boundary = boundary,
-                                     .day = reports->day,
-                                     .now = queue_wall_now(),
-                                     .json = buffer_slice(&json)};
-    if (written && !report_mail_format(&mail, text))
-        written = error_memory(error);
-    buffer_clear(&json);
-    return written;
+        snprintf(report->contact, sizeof(report->contact), "postmaster@%s",
+                 config->domains[0].name);
+}
+
+static void write_mail(struct queue *queue, struct tls_report *report)
+{
+    char queue_id[QUEUE_ID_SIZE], boundary[BOUNCE_BOUNDARY_MAX];
+    report_random_boundary(boundary);
+    const struct report_mail mail = {
+        .submitter = slice_of_string(queue->role->config.hostname),
+        .domain = slice_of_string(queue->tls_reports.domain),
+        .from = slice_of_string(report->contact),
+        .to = report->to[BY_MAIL],
+        .id = slice_of_string(report->report_id),
+        .queue_id = queue_id_format(report->id[BY_MAIL], queue_id),
+        .boundary = boundary,
+        .day = queue->tls_reports.day,
+        .now = queue_wall_now(),
+        .packed = buffer_slice(&report->text[BY_POST]),
+    };
+    report_mail_format(&mail, &report->text[BY_MAIL]);
+}
+
+static bool write_report(struct queue *queue, struct tls_report *report, struct error *error)
+{
+    name_report(queue, report);
+    const struct report_json_head head = {.organization =
+                                              slice_of_string(queue->role->config.hostname),
+                                          .contact = slice_of_string(report->contact),
+                                          .id = slice_of_string(report->report_id),
+                                          .domain = slice_of_string(queue->tls_reports.domain),
+                                          .day = queue->tls_reports.day};
+    if (!write_json(queue, &head, &report->text[BY_POST], error))
+        return false;
+    if (report->to[BY_MAIL].len > 0)
+        write_mail(queue, report);
+    return (!report->text[BY_MAIL].failed && report->text[BY_POST].len <= FILTER_INLINE_MAX)
+           || error_memory(error);
 }
 
 /* Off the front of *lines, which have LF between them. */
@@ -246,7 +275,11 @@ static bool is_ours(const struct config *config, struct slice address)
 
 static void choose_destination(const struct config *config, struct slice to, struct buffer *name)
 {
-    if (!is_ours(config, to))
+    struct tls_record_post post;
+    if (tls_record_post_parse(to, &post)) {
+        buffer_append(name, SLICE("https://"));
+        buffer_append(name, post.authority);
+    } else if (!is_ours(config, to))
         destination_append(config, QUEUE_TLS_OPTIONAL, to, slice_of(NULL, 0), name);
 }
 
@@ -286,8 +319,8 @@ static bool put_recipient(struct queue *queue, struct queued_message *queued, st
 }
 
 /* On failure the message goes with the transaction. */
-static bool put_mail(struct queue *queue, uint64_t id, struct slice to, struct slice text,
-                     struct error *error)
+static bool put_message(struct queue *queue, uint64_t id, struct slice to, struct slice text,
+                        struct error *error)
 {
     int64_t now = queue_wall_now();
     const struct stored_message message = {
@@ -300,49 +333,78 @@ static bool put_mail(struct queue *queue, uint64_t id, struct slice to, struct s
     return put;
 }
 
-static void schedule_mail(struct queue *queue, struct queued_message *queued)
+static void schedule_message(struct queue *queue, struct queued_message *queued)
 {
     struct queued_recipient *recipient, *next;
     DL_FOREACH_SAFE2(queued->recipients, recipient, next, next_of_message)
     queued_schedule(&queue->queued, recipient, queue_now_ms());
 }
 
-/* All in one transaction: the report to each address, and no row of it left. */
-static bool commit_report(struct queue *queue, uint64_t id, struct slice to, struct slice text,
-                          struct error *error)
+/* All in one transaction: the report to each address, and no row of it left. report: NULL: none. */
+static bool put_report(struct queue *queue, const struct tls_report *report, struct error *error)
 {
     const struct tls_reports *reports = &queue->tls_reports;
-    struct slice domain = slice_of_string(reports->domain);
+    bool put = true;
+    for (int i = 0; report && put && i < CARRIERS; i++)
+        if (report->to[i].len > 0)
+            put = put_message(queue, report->id[i], report->to[i], buffer_slice(&report->text[i]),
+                              error);
+    return put
+           && queue_store_drop_tls(queue->store, reports->day, slice_of_string(reports->domain),
+                                   error);
+}
+
+static bool commit_report(struct queue *queue, const struct tls_report *report, struct error *error)
+{
     if (!queue_store_begin(queue->store, error))
         return false;
-    bool good = (to.len == 0 || put_mail(queue, id, to, text, error))
-                && queue_store_drop_tls(queue->store, reports->day, domain, error);
+    bool good = put_report(queue, report, error);
     if (!good)
         queue_store_abort(queue->store);
     good = good && queue_store_commit(queue->store, error);
-    struct queued_message *queued = to.len > 0 ? queued_find_message(&queue->queued, id) : NULL;
-    if (queued && good)
-        schedule_mail(queue, queued);
-    else if (queued)
-        queued_drop_message(&queue->queued, queued);
+    for (int i = 0; report && i < CARRIERS; i++) {
+        struct queued_message *queued =
+            report->to[i].len > 0 ? queued_find_message(&queue->queued, report->id[i]) : NULL;
+        if (queued && good)
+            schedule_message(queue, queued);
+        else if (queued)
+            queued_drop_message(&queue->queued, queued);
+    }
     return good;
 }
 
-static bool make_report(struct queue *queue, struct slice to, struct error *error)
+static void log_report(struct queue *queue, uint64_t id, struct slice to)
 {
-    uint64_t id;
     char queue_id[QUEUE_ID_SIZE];
-    struct buffer text = BUFFER_WITH_LIMIT(FILTER_INLINE_MAX);
-    if (!queue_take_own_id(queue, &id))
-        return error_set(error, ERROR_TEMPORARY, "no id for a report");
-    bool made = write_mail(queue, id, to, &text, error)
-                && commit_report(queue, id, to, buffer_slice(&text), error);
-    buffer_clear(&text);
-    while (made && to.len > 0)
+    while (to.len > 0)
         LOG(&queue->role->log, LOG_INFO, "tls_report",
             log_id("queue_id", queue_id_format(id, queue_id)),
             log_text("domain", queue->tls_reports.domain), log_bytes("to", take_line(&to)),
             log_number("day", queue->tls_reports.day));
+}
+
+static bool take_ids(struct queue *queue, struct tls_report *report, struct error *error)
+{
+    for (int i = 0; i < CARRIERS; i++)
+        if (report->to[i].len > 0 && !queue_take_own_id(queue, &report->id[i]))
+            return error_set(error, ERROR_TEMPORARY, "no id for a report");
+    return true;
+}
+
+static bool make_report(struct queue *queue, const struct buffer to[CARRIERS], struct error *error)
+{
+    struct tls_report report = {0};
+    for (int i = 0; i < CARRIERS; i++) {
+        report.to[i] = buffer_slice(&to[i]);
+        buffer_init(&report.text[i], i == BY_POST ? PACKED_MAX : FILTER_INLINE_MAX);
+    }
+    bool made = take_ids(queue, &report, error) && write_report(queue, &report, error)
+                && commit_report(queue, &report, error);
+    for (int i = 0; i < CARRIERS; i++) {
+        buffer_clear(&report.text[i]);
+        if (made)
+            log_report(queue, report.id[i], report.to[i]);
+    }
     return made;
 }
 
@@ -354,35 +416,50 @@ static bool has_line(struct slice lines, struct slice wanted)
     return false;
 }
 
-/* The addresses of the record, each once, LF between them: MAILBOXES_MAX at most, or a record would
- * have us send to whom it likes. */
-static void find_mailboxes(struct slice uris, struct buffer *to)
+/* The address that a URI means, appended; false: there is none that we could use. */
+static bool read_uri(struct slice uri, enum carrier *carrier, struct buffer *address)
 {
-    struct buffer mailbox = BUFFER_WITH_LIMIT(QUEUE_ADDRESS_MAX);
-    for (int found = 0; uris.len > 0 && found < MAILBOXES_MAX;) {
-        buffer_reset(&mailbox);
-        if (!tls_record_mailbox(take_line(&uris), &mailbox)
-            || has_line(buffer_slice(to), buffer_slice(&mailbox)))
-            continue;
-        if (to->len > 0)
-            buffer_append_octet(to, '\n');
-        buffer_append(to, buffer_slice(&mailbox));
-        found++;
+    struct tls_record_post post;
+    *carrier = tls_record_post_parse(uri, &post) ? BY_POST : BY_MAIL;
+    if (*carrier == BY_MAIL)
+        return tls_record_mailbox(uri, address);
+    buffer_append(address, uri);
+    return !address->failed;
+}
+
+/* The addresses of the record, each once, LF between them: ADDRESSES_MAX at most, or a record would
+ * have us send to whom it likes. False: there is none. */
+static bool find_addresses(struct slice uris, struct buffer to[CARRIERS])
+{
+    int found = 0;
+    while (uris.len > 0 && found < ADDRESSES_MAX) {
+        enum carrier carrier;
+        struct buffer address = BUFFER_WITH_LIMIT(QUEUE_ADDRESS_MAX);
+        if (read_uri(take_line(&uris), &carrier, &address)
+            && !has_line(buffer_slice(&to[carrier]), buffer_slice(&address))) {
+            if (to[carrier].len > 0)
+                buffer_append_octet(&to[carrier], '\n');
+            buffer_append(&to[carrier], buffer_slice(&address));
+            found++;
+        }
+        buffer_clear(&address);
     }
-    buffer_clear(&mailbox);
+    return found > 0;
 }
 
 static bool settle_domain(struct queue *queue, struct slice uris, struct error *error)
 {
-    struct buffer to = BUFFER_WITH_LIMIT(MAILBOXES_MAX * (QUEUE_ADDRESS_MAX + 1));
-    find_mailboxes(uris, &to);
-    if (uris.len > 0 && to.len == 0)
+    struct buffer to[CARRIERS];
+    for (int i = 0; i < CARRIERS; i++)
+        buffer_init(&to[i], ADDRESSES_MAX * (QUEUE_ADDRESS_MAX + 1));
+    bool is_wanted = find_addresses(uris, to);
+    if (uris.len > 0 && !is_wanted)
         LOG(&queue->role->log, LOG_WARNING, "tls_report_not_sent",
             log_text("domain", queue->tls_reports.domain), log_bytes("uris", uris),
             log_text("error", "no address among them"));
-    bool settled = to.len > 0 ? make_report(queue, buffer_slice(&to), error)
-                              : commit_report(queue, 0, SLICE(""), SLICE(""), error);
-    buffer_clear(&to);
+    bool settled = is_wanted ? make_report(queue, to, error) : commit_report(queue, NULL, error);
+    for (int i = 0; i < CARRIERS; i++)
+        buffer_clear(&to[i]);
     return settled;
 }
 
@@ -395,7 +472,7 @@ static void leave_for_later(struct queue *queue)
         return;
     LOG(&queue->role->log, LOG_WARNING, "tls_report_not_sent", log_text("domain", reports->domain),
         log_text("error", "the DNS does not say whether it wants one"));
-    if (!commit_report(queue, 0, SLICE(""), SLICE(""), &error))
+    if (!commit_report(queue, NULL, &error))
         queue_check_store(queue, &error);
 }
 

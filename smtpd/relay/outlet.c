@@ -267,20 +267,18 @@ static void log_connection(const struct line *line, const struct peer_failure *w
 
 /* For the domain's TLS reports: not where a route or the message has its own way, nor twice where
  * the handshake failed before. */
-static bool is_counted(const struct line *line)
+static bool is_counted(const struct outlet *outlet)
 {
-    const struct outlet *outlet = line->outlet;
     const struct config_route *route = outlet->route;
     if (route && (route->host.text || route->tls == CONFIG_TLS_NEVER))
         return false;
-    return !outlet->tls_is_optional && tls_lookup_is_possible(outlet->name)
-           && line->broken_tls[0] == '\0';
+    return !outlet->tls_is_optional && tls_lookup_is_possible(outlet->name);
 }
 
 static void count_tls(const struct line *line, const struct peer_failure *why)
 {
     const struct outlet *outlet = line->outlet;
-    if (!is_counted(line))
+    if (!is_counted(outlet) || line->broken_tls[0] != '\0')
         return;
     tls_count_connection(outlet->relay, &(struct tls_counted){.domain = outlet->name,
                                                               .target = line->target,
@@ -543,6 +541,8 @@ static void on_target(void *owner, struct target *target, const struct target_fa
     }
     LOG(&outlet->relay->role->log, LOG_WARNING, "no_target", log_bytes("destination", outlet->name),
         log_text("code", why->code), log_text("error", why->words));
+    if (is_counted(outlet))
+        tls_count_failed_target(outlet->relay, outlet->name, why);
     if (why->status == RELAY_TEMPORARY)
         wait_after_failure(outlet);
     fail_waiting(outlet, why->status, why->code, why->words);

@@ -11,6 +11,7 @@
 #include "common/fd.h"
 #include "smtpd/queue/outcome_text.h"
 #include "smtpd/relay/tls_count.h"
+#include "smtpd/relay/tls_post.h"
 
 static const double sweep_seconds = 60.0;
 
@@ -175,7 +176,10 @@ static bool on_any_message(struct role_peer *queue, const struct ipc_packet *pac
         return false;
     message->queue_number = queue->number;
     relay->messages++;
-    outlet_take(relay, message);
+    if (tls_post_is_wanted(message))
+        tls_post_take(relay, message);
+    else
+        outlet_take(relay, message);
     return true;
 }
 
@@ -301,10 +305,10 @@ static bool start(struct role *role, struct error *error)
     struct relay *relay = role->state;
     turn_init(&relay->turn, role->loop);
     dns_client_init(&relay->dns, role);
-    sts_client_init(&relay->sts, role);
+    fetch_client_init(&relay->fetch, role);
     relay->targets.config = &role->config;
     relay->targets.dns = &relay->dns;
-    relay->targets.sts = &relay->sts;
+    relay->targets.fetch = &relay->fetch;
     relay->targets.turn = &relay->turn;
     relay->free_ended = (struct deferred){.run = on_free_ended};
     ev_timer_init(&relay->sweep, on_sweep, sweep_seconds, sweep_seconds);
@@ -319,7 +323,7 @@ static void peer_up(struct role_peer *peer)
     if (peer->kind == ROLE_RESOLVER)
         dns_client_up(&relay->dns, peer);
     else if (peer->kind == ROLE_FETCH)
-        sts_client_up(&relay->sts, peer);
+        fetch_client_up(&relay->fetch, peer);
 }
 
 static void peer_down(struct role_peer *peer)
@@ -328,7 +332,7 @@ static void peer_down(struct role_peer *peer)
     if (peer->kind == ROLE_RESOLVER)
         dns_client_down(&relay->dns, peer);
     else if (peer->kind == ROLE_FETCH)
-        sts_client_down(&relay->sts, peer);
+        fetch_client_down(&relay->fetch, peer);
     else
         on_queue_down(relay, peer->number);
 }
@@ -368,7 +372,7 @@ static const struct ipc_rule from_queue[] = {
 static const struct role_link links[] = {
     {ROLE_QUEUE, from_queue, sizeof(from_queue) / sizeof(from_queue[0])},
     {ROLE_RESOLVER, dns_client_rules, DNS_CLIENT_RULES},
-    {ROLE_FETCH, sts_client_rules, STS_CLIENT_RULES},
+    {ROLE_FETCH, fetch_client_rules, FETCH_CLIENT_RULES},
 };
 
 const struct role_spec relay_role = {

@@ -17,7 +17,7 @@ struct relay {
     struct role *role;
     struct turn turn;
     struct dns_client dns;
-    struct sts_client sts;
+    struct fetch_client fetch;
     struct target_context targets;
     struct tls_client *tls;
     char **passwords; /* of each route; NULL: none, or unreadable */

@@ -55,7 +55,7 @@ struct target_search {
     uint16_t port;
     char domain[DNS_NAME_MAX + 1];
     struct dns_inquiry *mx;
-    struct sts_inquiry *policy;
+    struct fetch_inquiry *policy;
     struct buffer policy_text;
     bool ignores_policies; /* says the route or the message */
     bool wants_policy;     /* they count, and the hosts are those of the DNS */
@@ -67,6 +67,9 @@ struct target_search {
     struct candidate candidates[TARGET_HOSTS_MAX];
     struct target_failure failure; /* status 0: none yet */
     struct error doubt;            /* why a host is doubtful */
+    bool is_bogus;                 /* and one because of DNSSEC */
+    enum tls_result policy_failure;
+    char policy_reason[160];
     struct deferred conclude;
 };
 
@@ -113,7 +116,7 @@ void target_search_drop(struct target_search *search)
     if (search->mx)
         dns_cancel(search->context->dns, search->mx);
     if (search->policy)
-        sts_cancel(search->context->sts, search->policy);
+        fetch_client_cancel(search->context->fetch, search->policy);
     for (size_t i = 0; i < search->count; i++) {
         for (size_t j = 0; j < QUESTIONS; j++)
             if (search->candidates[i].inquiries[j])
@@ -195,6 +198,8 @@ static struct target *make_target(struct target_search *search)
     target->hosts = hosts;
     target->policy = search->policy_text;
     search->policy_text = (struct buffer)BUFFER_WITH_LIMIT(0);
+    target->policy_failure = search->policy_failure;
+    memcpy(target->policy_reason, search->policy_reason, sizeof(target->policy_reason));
     target->good_until_ms = turn_now_ms() + (uint64_t)search->ttl * 1000;
     for (size_t i = 0; i < search->count; i++) {
         struct candidate *from = &search->candidates[i];
@@ -245,6 +250,21 @@ static void explain(struct target_search *search)
                     "no host that takes mail for %s has an address", search->domain);
 }
 
+/* What of it a TLS report tells. */
+static void note_tls_failure(struct target_search *search)
+{
+    struct target_failure *failure = &search->failure;
+    bool unlisted = false;
+    for (size_t i = 0; i < search->count; i++)
+        unlisted = unlisted || search->candidates[i].is_unlisted;
+    if (failure->status == RELAY_TEMPORARY && search->is_bogus) {
+        failure->tls = TLS_RESULT_DNSSEC_INVALID;
+    } else if (failure->status == RELAY_TEMPORARY && unlisted) {
+        failure->tls = TLS_RESULT_VALIDATION_FAILURE;
+        failure->policy = buffer_slice(&search->policy_text);
+    }
+}
+
 static void on_conclude(struct deferred *deferred)
 {
     struct target_search *search =
@@ -255,6 +275,8 @@ static void on_conclude(struct deferred *deferred)
         explain(search);
     if (search->failure.status == 0)
         target = make_target(search);
+    if (!target)
+        note_tls_failure(search);
     search->found(search->owner, target, target ? NULL : &search->failure);
     target_search_drop(search);
 }
@@ -267,6 +289,7 @@ static void conclude(struct target_search *search)
 static void note_doubt(struct candidate *candidate, const struct dns_result *answer)
 {
     candidate->is_doubtful = true;
+    candidate->search->is_bogus = candidate->search->is_bogus || answer->status == DNS_BOGUS;
     error_set(&candidate->search->doubt, ERROR_TEMPORARY, "%s: %.*s", candidate->name,
               SLICE_PRINTF(answer->text));
 }
@@ -333,11 +356,26 @@ static void apply_policy(struct candidate *candidate, const struct sts_policy *p
     }
 }
 
+/* Mail goes as if there were none (RFC 8461 3.3); the domain is told. */
+static void note_policy_failure(struct target_search *search, enum fetch_status status,
+                                struct slice why)
+{
+    static const enum tls_result results[FETCH_STATUS_END] = {
+        [FETCH_FAILED] = TLS_RESULT_STS_POLICY_FETCH_ERROR,
+        [FETCH_UNTRUSTED] = TLS_RESULT_STS_WEBPKI_INVALID,
+        [FETCH_INVALID] = TLS_RESULT_STS_POLICY_INVALID,
+    };
+    search->policy_failure = results[status];
+    if (search->policy_failure != 0)
+        snprintf(search->policy_reason, sizeof(search->policy_reason), "%.*s", SLICE_PRINTF(why));
+}
+
 static void on_policy(void *owner, enum fetch_status status, struct slice text)
 {
     struct target_search *search = owner;
     struct sts_policy policy = {.mode = STS_MODE_NONE};
     search->policy = NULL;
+    note_policy_failure(search, status, text);
     if (status == FETCH_FOUND && !sts_policy_parse(text, &policy)) {
         status = FETCH_UNKNOWN;
         text = SLICE("it is malformed");
@@ -369,7 +407,8 @@ static void ask_policy(struct target_search *search)
         conclude(search);
         return;
     }
-    search->policy = sts_ask(search->context->sts, search->domain, on_policy, search);
+    search->policy =
+        fetch_client_ask_policy(search->context->fetch, search->domain, on_policy, search);
     if (search->policy)
         return;
     set_failure(search, RELAY_TEMPORARY, "4.3.0", "no memory for a question about TLS");
@@ -614,6 +653,7 @@ static bool read_mx(struct target_search *search, const struct dns_result *answe
 
 static void fail_mx(struct target_search *search, const struct dns_result *answer)
 {
+    search->is_bogus = answer->status == DNS_BOGUS;
     if (answer->status == DNS_NO_NAME)
         set_failure(search, RELAY_PERMANENT, "5.1.2", "the domain %s does not exist",
                     search->domain);

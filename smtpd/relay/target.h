@@ -16,7 +16,7 @@
 #include "common/config.h"
 #include "common/dns/dns_client.h"
 #include "common/turn.h"
-#include "smtpd/fetch/sts_client.h"
+#include "smtpd/fetch/fetch_client.h"
 #include "smtpd/relay/relay_protocol.h"
 
 enum {
@@ -64,7 +64,11 @@ struct target {
     struct target_host *hosts;
     size_t host_count;
     struct buffer policy; /* the domain's MTA-STS policy, as it came; empty: none counts */
-    size_t place_count;   /* at least one */
+    /* The domain's record names a policy that could not be had: of the three for that in RFC 8460
+     * 4.3.2.2, and why. 0: it is not so. */
+    enum tls_result policy_failure;
+    char policy_reason[160];
+    size_t place_count; /* at least one */
     struct target_place places[TARGET_PLACES_MAX];
 };
 struct target *target_share(struct target *target);
@@ -87,6 +91,8 @@ struct target_failure {
     enum relay_status status; /* TEMPORARY or PERMANENT */
     const char *code;
     char words[240];
+    enum tls_result tls; /* it was DNSSEC, or the domain's policy; 0: neither */
+    struct slice policy; /* the MTA-STS policy, if it was that; good during the call */
 };
 
 /* Which family of a host's addresses answered first, where that was not the one that is tried
@@ -104,7 +110,7 @@ struct target_faster {
 struct target_context {
     const struct config *config;
     struct dns_client *dns;
-    struct sts_client *sts;
+    struct fetch_client *fetch;
     struct turn *turn;
     struct target_own own;
     struct target_faster faster[TARGET_FASTER_MAX];

@@ -58,11 +58,12 @@ static void put_sts_lines(struct slice text, struct buffer *lines, struct buffer
     }
 }
 
-static enum tls_policy_type type_of(const struct target_host *host)
+static enum tls_policy_type type_of(const struct target *target, const struct target_host *host)
 {
     if (host->tlsa_use != TARGET_TLSA_NONE)
         return TLS_POLICY_TLSA;
-    return host->policy != TARGET_POLICY_NONE ? TLS_POLICY_STS : TLS_POLICY_NONE;
+    return host->policy != TARGET_POLICY_NONE || target->policy_failure != 0 ? TLS_POLICY_STS
+                                                                             : TLS_POLICY_NONE;
 }
 
 /* ---- the result ---- */
@@ -71,8 +72,13 @@ static enum tls_policy_type type_of(const struct target_host *host)
 static enum tls_result result_of(const struct tls_counted *counted, const struct target_host *host,
                                  char reason[REASON_MAX])
 {
+    const struct target *target = counted->target;
     const struct peer *peer = counted->peer;
     reason[0] = '\0';
+    if (target->policy_failure != 0 && host->tlsa_use == TARGET_TLSA_NONE) {
+        snprintf(reason, REASON_MAX, "%s", target->policy_reason);
+        return target->policy_failure;
+    }
     if (counted->why) {
         snprintf(reason, REASON_MAX, "%s", counted->why->words);
         return slice_equal(slice_of_string(counted->why->code), SLICE("4.7.4"))
@@ -103,15 +109,23 @@ static void tell_queues(struct relay *relay, struct slice run)
             ipc_send_record(&peer->channel, &record.header, sizeof(record), run, NULL);
 }
 
+static void tell_session(struct relay *relay, const struct tls_session *session)
+{
+    struct buffer run = BUFFER_WITH_LIMIT(TLS_SESSION_MAX);
+    tls_session_append(session, &run);
+    if (!run.failed)
+        tell_queues(relay, buffer_slice(&run));
+    buffer_clear(&run);
+}
+
 void tls_count_connection(struct relay *relay, const struct tls_counted *counted)
 {
     const struct target_place *place = &counted->target->places[counted->place];
     const struct target_host *host = &counted->target->hosts[place->host];
     char ip[IP_ADDRESS_TEXT_SIZE], sender[IP_ADDRESS_TEXT_SIZE] = "", reason[REASON_MAX];
     struct buffer lines = BUFFER_WITH_LIMIT(POLICY_TEXT_MAX),
-                  run = BUFFER_WITH_LIMIT(TLS_SESSION_MAX);
-    struct buffer patterns = BUFFER_WITH_LIMIT(POLICY_TEXT_MAX);
-    enum tls_policy_type type = type_of(host);
+                  patterns = BUFFER_WITH_LIMIT(POLICY_TEXT_MAX);
+    enum tls_policy_type type = type_of(counted->target, host);
     if (!relay->role->config.relay.tls_reports)
         return;
     if (type == TLS_POLICY_TLSA)
@@ -131,12 +145,30 @@ void tls_count_connection(struct relay *relay, const struct tls_counted *counted
         .sender = slice_of_string(sender),
         .reason = slice_of_string(reason),
     };
-    tls_session_append(&session, &run);
-    if (!run.failed)
-        tell_queues(relay, buffer_slice(&run));
+    tell_session(relay, &session);
     buffer_clear(&lines);
     buffer_clear(&patterns);
-    buffer_clear(&run);
+}
+
+void tls_count_failed_target(struct relay *relay, struct slice domain,
+                             const struct target_failure *why)
+{
+    struct buffer lines = BUFFER_WITH_LIMIT(POLICY_TEXT_MAX),
+                  patterns = BUFFER_WITH_LIMIT(POLICY_TEXT_MAX);
+    if (!relay->role->config.relay.tls_reports || why->tls == 0)
+        return;
+    put_sts_lines(why->policy, &lines, &patterns);
+    const struct tls_session session = {
+        .type = why->tls == TLS_RESULT_DNSSEC_INVALID ? TLS_POLICY_TLSA : TLS_POLICY_STS,
+        .result = why->tls,
+        .domain = domain,
+        .policy = buffer_slice(&lines),
+        .patterns = buffer_slice(&patterns),
+        .reason = slice_range(slice_of_string(why->words), 0, REASON_MAX),
+    };
+    tell_session(relay, &session);
+    buffer_clear(&lines);
+    buffer_clear(&patterns);
 }
 
 /* ---- who wants a report ---- */

@@ -20,6 +20,11 @@ struct tls_counted {
 };
 void tls_count_connection(struct relay *relay, const struct tls_counted *counted);
 
+/* There is no connection, since DNSSEC or the domain's policy forbids each. Nothing where it was
+ * something else. */
+void tls_count_failed_target(struct relay *relay, struct slice domain,
+                             const struct target_failure *why);
+
 /* Whether a domain of that name can have a record: not an address in brackets, nor a route's name.
  */
 bool tls_lookup_is_possible(struct slice domain);

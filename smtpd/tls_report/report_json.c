@@ -102,18 +102,23 @@ static bool is_of_policy(struct report_json *json, const struct tls_session *ses
 
 /* ---- one row ---- */
 
+static void put_known(struct buffer *out, const char *name, struct slice value)
+{
+    if (value.len > 0)
+        json_field(out, name, value);
+}
+
 static void put_detail(struct report_json *json, const struct tls_session *session, uint64_t count)
 {
     struct buffer *out = &json->details;
     size_t before = out->len;
     buffer_append_format(out, "%s{\"result-type\":\"%s\"", before > 0 ? "," : "",
                          tls_result_name(session->result));
-    json_field(out, "sending-mta-ip", session->sender);
-    json_field(out, "receiving-mx-hostname", session->mx);
-    json_field(out, "receiving-ip", session->ip);
+    put_known(out, "sending-mta-ip", session->sender);
+    put_known(out, "receiving-mx-hostname", session->mx);
+    put_known(out, "receiving-ip", session->ip);
     buffer_append_format(out, ",\"failed-session-count\":%llu", (unsigned long long)count);
-    if (session->reason.len > 0)
-        json_field(out, "failure-reason-code", session->reason);
+    put_known(out, "failure-reason-code", session->reason);
     buffer_append_octet(out, '}');
     if (!out->failed)
         return;

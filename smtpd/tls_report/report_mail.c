@@ -27,7 +27,7 @@ static bool compress_into(z_stream *stream, struct slice octets, struct buffer *
     return done;
 }
 
-static bool gzip(struct slice octets, struct buffer *out)
+bool report_mail_gzip(struct slice octets, struct buffer *out)
 {
     z_stream stream = {0};
     if (deflateInit2(&stream, Z_BEST_COMPRESSION, Z_DEFLATED, GZIP_WINDOW_BITS, MEMORY_LEVEL,
@@ -131,15 +131,9 @@ static void put_report(const struct report_mail *mail, struct slice packed, stru
     buffer_append_format(out, "\r\n--%s--\r\n", mail->boundary);
 }
 
-bool report_mail_format(const struct report_mail *mail, struct buffer *out)
+void report_mail_format(const struct report_mail *mail, struct buffer *out)
 {
-    struct buffer packed = BUFFER_WITH_LIMIT(mail->json.len + 4096);
-    bool done = gzip(mail->json, &packed);
-    if (done) {
-        put_header(mail, out);
-        put_text(mail, out);
-        put_report(mail, buffer_slice(&packed), out);
-    }
-    buffer_clear(&packed);
-    return done && !out->failed;
+    put_header(mail, out);
+    put_text(mail, out);
+    put_report(mail, mail->packed, out);
 }

@@ -17,10 +17,13 @@ struct report_mail {
     const char *boundary;
     uint32_t day;
     int64_t now;
-    struct slice json;
+    struct slice packed; /* the report, by report_mail_gzip() */
 };
 
-/* Failure is the buffer's, or no memory for zlib: false. */
-bool report_mail_format(const struct report_mail *mail, struct buffer *out);
+/* The report as it is sent, by mail in base64 or by HTTPS as it is. False: no memory. */
+bool report_mail_gzip(struct slice json, struct buffer *packed);
+
+/* Failure is the buffer's. */
+void report_mail_format(const struct report_mail *mail, struct buffer *out);
 
 #endif

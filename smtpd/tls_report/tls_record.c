@@ -1,22 +1,14 @@
-/* The record of RFC 8460 3; see tls_record.h. Pure; relay. */
+/* The record of RFC 8460 3; see tls_record.h. Pure. */
 #include "smtpd/tls_report/tls_record.h"
 
 #include "common/address.h"
 #include "common/cursor.h"
+#include "common/dns/answer.h"
 #include "common/dns/dns_client.h"
 
-enum { TXT_MAX = 4096, ADDRESS_MAX = 512 };
+enum { TXT_MAX = 4096, ADDRESS_MAX = 512, HTTPS_PORT_DEFAULT = 443 };
 
 /* ---- octets ---- */
-
-static struct slice trim(struct slice text)
-{
-    while (text.len > 0 && (text.ptr[0] == ' ' || text.ptr[0] == '\t'))
-        text = slice_from(text, 1);
-    while (text.len > 0 && (text.ptr[text.len - 1] == ' ' || text.ptr[text.len - 1] == '\t'))
-        text.len--;
-    return text;
-}
 
 static bool is_printable(struct slice text)
 {
@@ -30,7 +22,7 @@ static bool is_printable(struct slice text)
 static struct slice take_part(struct slice *rest, uint8_t separator)
 {
     size_t end = slice_find_octet(*rest, separator);
-    struct slice part = trim(slice_range(*rest, 0, end));
+    struct slice part = slice_trim(slice_range(*rest, 0, end));
     *rest = slice_from(*rest, end + 1);
     return part;
 }
@@ -70,22 +62,39 @@ static bool parse_fields(struct slice fields, struct buffer *uris)
 
 bool tls_record_find_uris(struct slice rdata, struct buffer *uris)
 {
-    struct slice record;
-    unsigned ours = 0;
-    bool good = false;
-    struct buffer text = BUFFER_WITH_LIMIT(TXT_MAX);
-    while (dns_result_next(&rdata, &record)) {
-        buffer_reset(&text);
-        if (!dns_append_txt(record, &text))
-            continue;
-        struct slice fields = buffer_slice(&text);
-        if (!slice_equal(take_part(&fields, ';'), SLICE("v=TLSRPTv1")))
-            continue;
-        ours++;
-        good = parse_fields(fields, uris);
-    }
-    buffer_clear(&text);
-    return ours == 1 && good;
+    struct buffer fields = BUFFER_WITH_LIMIT(TXT_MAX);
+    bool found = dns_find_versioned_txt(rdata, SLICE("v=TLSRPTv1"), &fields);
+    found = found && parse_fields(buffer_slice(&fields), uris);
+    buffer_clear(&fields);
+    return found;
+}
+
+/* ---- https ---- */
+
+/* authority = host [ ":" port ], RFC 3986 3.2 */
+static bool parse_authority(struct slice authority, struct tls_record_post *post)
+{
+    uint64_t port = HTTPS_PORT_DEFAULT;
+    size_t colon = slice_find_octet(authority, ':');
+    post->authority = authority;
+    post->host = slice_range(authority, 0, colon);
+    if (colon < authority.len
+        && (!slice_parse_number(slice_from(authority, colon + 1), &port) || port == 0
+            || port > UINT16_MAX))
+        return false;
+    post->port = (uint16_t)port;
+    return dns_name_is_valid(post->host);
+}
+
+bool tls_record_post_parse(struct slice uri, struct tls_record_post *post)
+{
+    if (!is_printable(uri) || !slice_starts_with_nocase(uri, SLICE("https://"))
+        || slice_find_octet(uri, '#') < uri.len)
+        return false;
+    struct slice rest = slice_from(uri, 8);
+    size_t slash = slice_find_octet(rest, '/');
+    post->path = slash < rest.len ? slice_from(rest, slash) : SLICE("/");
+    return parse_authority(slice_range(rest, 0, slash), post);
 }
 
 /* ---- mailto ---- */

@@ -3,7 +3,7 @@
  *
  *     v=TLSRPTv1; rua=mailto:reports@example.org,https://reports.example.org/v1
  *
- * Pure; relay.
+ * Pure; relay, queue and fetch.
  */
 #ifndef SMTPD_TLS_REPORT_TLS_RECORD_H
 #define SMTPD_TLS_REPORT_TLS_RECORD_H
@@ -16,6 +16,17 @@ enum { TLS_RECORD_URIS_MAX = 2048 };
  * dns_result. False: none of the records is one, or more than one (RFC 8460 3), or it is malformed.
  */
 bool tls_record_find_uris(struct slice rdata, struct buffer *uris);
+
+/* "https://reports.example.org:8443/v1?x=1". Borrowed from the URI. */
+struct tls_record_post {
+    struct slice host;      /* as it stands there */
+    struct slice authority; /* with the port, if there is one */
+    struct slice path;      /* and the query; it begins with a slash */
+    uint16_t port;
+};
+/* False: another scheme, or none that a report can be sent to (RFC 9110 4.2.2: without a user or a
+ * fragment; the host by its name). */
+bool tls_record_post_parse(struct slice uri, struct tls_record_post *post);
 
 /* The address of "mailto:reports@example.org?subject=x" (RFC 6068 2), without its percent signs,
  * appended. False: it is none. */

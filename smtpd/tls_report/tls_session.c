@@ -20,6 +20,10 @@ const char *tls_result_name(enum tls_result result)
         [TLS_RESULT_CERTIFICATE_EXPIRED] = "certificate-expired",
         [TLS_RESULT_CERTIFICATE_NOT_TRUSTED] = "certificate-not-trusted",
         [TLS_RESULT_VALIDATION_FAILURE] = "validation-failure",
+        [TLS_RESULT_DNSSEC_INVALID] = "dnssec-invalid",
+        [TLS_RESULT_STS_POLICY_FETCH_ERROR] = "sts-policy-fetch-error",
+        [TLS_RESULT_STS_POLICY_INVALID] = "sts-policy-invalid",
+        [TLS_RESULT_STS_WEBPKI_INVALID] = "sts-webpki-invalid",
     };
     return names[result];
 }

@@ -19,6 +19,10 @@ enum tls_result { /* RFC 8460 4.3 */
                   TLS_RESULT_CERTIFICATE_EXPIRED,
                   TLS_RESULT_CERTIFICATE_NOT_TRUSTED,
                   TLS_RESULT_VALIDATION_FAILURE,
+                  TLS_RESULT_DNSSEC_INVALID,
+                  TLS_RESULT_STS_POLICY_FETCH_ERROR,
+                  TLS_RESULT_STS_POLICY_INVALID,
+                  TLS_RESULT_STS_WEBPKI_INVALID,
                   TLS_RESULTS,
 };
 
@@ -31,7 +35,7 @@ struct tls_session {
     struct slice domain;
     struct slice policy;   /* RFC 8460 4.2 policy-string: its lines, LF between them */
     struct slice patterns; /* mx-host: those of an MTA-STS policy, LF between them */
-    struct slice mx;       /* receiving-mx-hostname */
+    struct slice mx;       /* receiving-mx-hostname; it and the next two may be empty */
     struct slice ip;       /* receiving-ip */
     struct slice sender;   /* sending-mta-ip */
     struct slice reason;   /* failure-reason-code; empty with success */

@@ -1,4 +1,5 @@
-"""A policy host of MTA-STS: HTTPS on port 443, of a loopback address of its own if nothing else is said, which answers what a test says."""
+"""A policy host of MTA-STS, which takes TLS reports too: HTTPS on port 443, of a loopback address of its own if nothing else is
+said, which answers what a test says."""
 
 import http.server
 import os
@@ -14,11 +15,13 @@ def can_serve():
 
 
 class PolicyHost:
-    """text: the policy. status, headers: of the answer. asked: (host, path) of each request."""
+    """text: the policy. status, headers: of the answer. asked: (host, path) of each request.
+    posted: (path, Content-Type, body) of each POST."""
 
     def __init__(self, certificate, text="", status=200, headers=None, address=None):
         self.address = address or f"127.44.{random.randrange(256)}.{random.randrange(1, 255)}"
         self.text, self.status, self.headers, self.asked = text, status, headers or {}, []
+        self.posted = []
         host = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -31,6 +34,11 @@ class PolicyHost:
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(body)
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                host.posted.append((self.path, self.headers["Content-Type"], body))
+                self.do_GET()
 
             def log_message(self, *arguments):
                 pass

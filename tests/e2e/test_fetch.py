@@ -17,9 +17,9 @@ pytestmark = [
     pytest.mark.skipif(not can_serve(), reason="port 443 is root's"),
 ]
 
-FETCH_POLICY, FETCH_ANSWER = 1, 101
+FETCH_POLICY, FETCH_POST, FETCH_ANSWER = 1, 2, 101
 DNS_QUESTION, DNS_ANSWER = 1, 101
-FOUND, NONE, UNKNOWN = 1, 2, 3
+FOUND, NONE, UNKNOWN, FAILED, UNTRUSTED, INVALID, POSTED, NOT_POSTED, REFUSED = range(1, 10)
 A, TXT, AAAA = 1, 16, 28
 DNS_FOUND, NO_DATA, TEMPORARY = 1, 2, 5
 DESCRIPTOR_AUTHORITIES = 12
@@ -58,6 +58,12 @@ class Fetch:
     def send(self, domain="sts.example"):
         self.requests += 1
         self.relay.send(FETCH_POLICY, struct.pack("=HHHH", len(domain), 0, 0, 0) + domain.encode(), request=self.requests)
+
+    def post(self, uri, report=b"report"):
+        self.requests += 1
+        self.relay.send(FETCH_POST, struct.pack("=HHI", len(uri), 0, len(report)) + uri.encode() + report,
+                        request=self.requests)
+        return self.answer()
 
     def answer(self):
         """(status, text) while the DNS is answered."""
@@ -141,7 +147,7 @@ def test_policy_that_is_over_does_not_count(start, certificate):
         assert fetch.ask()[0] == FOUND
         time.sleep(2.1)  # its life of a second is over, by whole seconds
         host.status = 404
-        assert fetch.ask() == (NONE, "the policy host answers with status 404")
+        assert fetch.ask() == (FAILED, "the policy host answers with status 404")
 
 
 def test_renewed_in_the_middle_of_its_life(start, certificate):
@@ -160,7 +166,7 @@ def test_renewed_in_the_middle_of_its_life(start, certificate):
             assert time.monotonic() < deadline
 
 
-@pytest.mark.parametrize("settings, why", [
+@pytest.mark.parametrize("settings, why", [  # RFC 8460 4.3.2.2 keeps what cannot be had from what is malformed
     ({"status": 404}, "status 404"),
     ({"status": 301, "headers": {"Location": f"https://{NAME}/elsewhere"}}, "status 301"),
     ({"status": 204}, "status 204"),
@@ -173,8 +179,14 @@ def test_what_is_no_policy(start, certificate, settings, why):
     settings = {"text": policy("mx.sts.example"), **settings}
     with PolicyHost(certificate, **settings) as host:
         status, text = start(host.address).ask()
-        assert status == NONE and host.asked == [(NAME, PATH)]
+        assert status == (INVALID if why == "malformed" else FAILED) and host.asked == [(NAME, PATH)]
         assert why is None or why in text
+
+
+def test_what_failed_a_moment_ago_is_told_again(start, certificate):
+    with PolicyHost(certificate, "version: STSv2\r\n") as host:
+        fetch = start(host.address)
+        assert fetch.ask() == fetch.ask() == (INVALID, "the policy is malformed") and len(host.asked) == 1
 
 
 @pytest.mark.parametrize("issue", [
@@ -185,7 +197,7 @@ def test_what_is_no_policy(start, certificate, settings, why):
 def test_certificate_must_be_good(start, authority, issue):
     names = issue.pop("names")
     with PolicyHost(authority.issue(*names, **issue), policy("mx.sts.example")) as host:
-        assert start(host.address).ask()[0] == NONE and not host.asked
+        assert start(host.address).ask()[0] == UNTRUSTED and not host.asked
 
 
 def test_wildcard_certificate(start, authority):
@@ -195,7 +207,7 @@ def test_wildcard_certificate(start, authority):
 
 def test_unknown_authority(start, tmp_path):
     with PolicyHost(Authority(tmp_path, "stranger").issue(NAME), policy("mx.sts.example")) as host:
-        assert start(host.address).ask()[0] == NONE and not host.asked
+        assert start(host.address).ask()[0] == UNTRUSTED and not host.asked
 
 
 @pytest.mark.parametrize("txt", [[], ["v=STSv1; id=1", "v=STSv1; id=2"], "v=STSv1", "v=STSv1; id=a-b", "v=spf1 -all", None])
@@ -207,11 +219,11 @@ def test_no_record_no_request(start, certificate, txt):
 def test_private_addresses_are_not_asked(start, certificate):
     with PolicyHost(certificate, policy("mx.sts.example")) as host:
         status, text = start(host.address, config="").ask()
-        assert (status, text) == (NONE, f"{NAME} has no public address") and not host.asked
+        assert (status, text) == (FAILED, f"{NAME} has no public address") and not host.asked
 
 
 def test_nobody_there(start):
-    assert start("127.44.0.0").ask()[0] == NONE
+    assert start("127.44.0.0").ask()[0] == FAILED
 
 
 def test_many_who_ask_are_one_request(start, certificate):
@@ -268,5 +280,45 @@ def test_stays_while_a_failure_is_fresh(start, certificate):
     with PolicyHost(certificate) as host:
         address = host.address
     fetch = start(address, config=LINGER)  # where nobody listens any more
-    assert fetch.ask()[0] == NONE
+    assert fetch.ask()[0] == FAILED
     assert not select.select([fetch.role.master.sock], [], [], 2.5)[0]
+
+
+# ---- TLS reports, RFC 8460 5.4 ----
+
+
+@pytest.mark.parametrize("status, result", [
+    (200, POSTED), (201, POSTED), (301, NOT_POSTED), (404, REFUSED), (408, NOT_POSTED), (410, REFUSED),
+    (429, NOT_POSTED), (503, NOT_POSTED)])
+def test_a_report_by_post(start, certificate, status, result):
+    with PolicyHost(certificate, "thanks", status=status) as host:
+        fetch = start(host.address)
+        report = bytes(range(256)) * 100
+        assert fetch.post(f"HTTPS://{NAME.upper()}/v1/tls?key=a%2Cb", report) == (
+            result, f"the server answers with status {status}")
+        assert host.posted == [("/v1/tls?key=a%2Cb", "application/tlsrpt+gzip", report)]
+        assert fetch.asked == [(NAME, A), (NAME, AAAA)]
+
+
+def test_where_no_report_is_handed_in(start, authority):
+    with PolicyHost(authority.issue("other.example")) as host:
+        fetch = start(host.address)
+        assert fetch.post(f"https://{NAME}/")[0] == NOT_POSTED and not host.posted  # not its certificate
+        assert fetch.post(f"https://{NAME}:9")[0] == NOT_POSTED  # nobody listens there
+        assert fetch.post("https://none.example/") == (NOT_POSTED, "none.example has no address")
+
+
+def test_no_report_to_private_addresses(start, certificate):
+    with PolicyHost(certificate) as host:
+        assert start(host.address, config="").post(f"https://{NAME}/") == (NOT_POSTED, f"{NAME} has no public address")
+        assert not host.posted
+
+
+@pytest.mark.parametrize("uri, report", [
+    ("http://a.example/", b"x"), ("https://a@b.example/", b"x"), ("https://a.example/#x", b"x"), ("https://a.example/", b""),
+    ("https://a.example:0/", b"x"), ("https://a.example:65536/", b"x"), ("https://[::1]/", b"x"), ("https:///x", b"x"),
+    ("https://a.example/a b", b"x")])
+def test_malformed_report(start, uri, report):
+    fetch = start("127.0.0.1")
+    fetch.relay.send(FETCH_POST, struct.pack("=HHI", len(uri), 0, len(report)) + uri.encode() + report, request=1)
+    fetch.role.master.expect(MASTER_HOSTILE)

@@ -14,11 +14,15 @@ import time
 import pytest
 
 from house import BUILD, Authority
-from one_queue import CONFIG, RELAY_DONE, RELAY_PERMANENT, TLS_OPTIONAL, Queue
+from one_queue import CONFIG, RELAY_DONE, RELAY_PERMANENT, RELAY_TEMPORARY, TLS_OPTIONAL, Queue
 from policy_host import policy
 from sink import Sink
-from test_fetch import FETCH_ANSWER, FETCH_POLICY, FOUND, NONE
-from test_relay_process import A, AAAA, FAST, Hanging, MX, NO_DATA, NO_NAME, TLSA, Relay, Resolver, digest
+from test_fetch import (FAILED, FETCH_ANSWER, FETCH_POLICY, FETCH_POST, FOUND, NONE, NOT_POSTED, POSTED, REFUSED, UNKNOWN,
+                        UNTRUSTED)
+from test_fetch import INVALID as MALFORMED
+from test_relay_process import (A, AAAA, DONE, FAST, PERMANENT, Hanging, MX, NO_DATA, NO_NAME, TLSA, Relay, Resolver,
+                                digest)
+from test_relay_process import TEMPORARY as LATER
 
 pytestmark = pytest.mark.skipif(not (BUILD / "libexec" / "smtpd-queue").exists(), reason="queue is not built")
 
@@ -26,7 +30,8 @@ RELAY_TLS_LOOKUP, RELAY_TLS_SESSION, RELAY_TLS_RECORD = 3, 102, 103
 WANTED, NOT_WANTED, NOBODY_KNOWS = 1, 2, 3
 NO_POLICY, STS, DANE = 1, 2, 3
 SUCCESS, NO_STARTTLS, MISMATCH, EXPIRED, NOT_TRUSTED, INVALID = 1, 2, 3, 4, 5, 6
-TXT, TEMPORARY = 16, 5
+BAD_DNSSEC, NOT_FETCHED, BAD_POLICY, BAD_WEBPKI = 7, 8, 9, 10
+TXT, BOGUS, TEMPORARY = 16, 4, 5
 TLS = ["PIPELINING", "STARTTLS"]
 DAY = 86400
 RECORDS = {("mx.example", MX): [(10, "a.example")], ("a.example", A): ["127.0.0.1"]}
@@ -63,7 +68,7 @@ def counted(tmp_path, authority):
     """One message to mx.example; what relay says of its connections."""
     relays = []
 
-    def send(sink, text=None, records=None, secure=False, questions=3, **message):
+    def send(sink, text=None, records=None, secure=False, questions=3, status=None, asks=None, **message):
         config = FAST.replace("relay {", f'relay {{ private-targets = yes authorities = "{authority.file}"')
         config = config.replace("mta-sts = no", "mta-sts = yes")
         relay = Relay(tmp_path, config + f"\nroute mx.example {{ port = {sink.port} }}\n")
@@ -71,9 +76,10 @@ def counted(tmp_path, authority):
         resolver, fetch = Resolver(relay, records or RECORDS, secure), relay.role.peer("fetch")
         relay.send(recipients=["x@mx.example"], **{"destination": "mx.example", **message})
         resolver.serve(questions)
-        if not secure and not message:
+        if not secure and not message if asks is None else asks:
             request, _, _ = fetch.expect(FETCH_POLICY)
-            fetch.send(FETCH_ANSWER, struct.pack("=HHI", FOUND if text else NONE, 0, len(text or ""))
+            status = status or (FOUND if text else NONE)
+            fetch.send(FETCH_ANSWER, struct.pack("=HHI", status, 0, len(text or ""))
                        + (text or "").encode(), request=request)
         relay.result()
         return [parsed(octets) for octets in relay.tls_sessions]
@@ -104,6 +110,39 @@ def test_mta_sts(counted, authority, names, mode, result):
     assert session[:2] == ("mx.example", STS) and session[4] == result
     assert session[2].split("\n") == text.split() or session[2] == "\n".join(text.splitlines())
     assert session[3] == "a.example" and (result == SUCCESS) == (session[8] == "")
+
+
+@pytest.mark.parametrize("status, result", [(FAILED, NOT_FETCHED), (UNTRUSTED, BAD_WEBPKI), (MALFORMED, BAD_POLICY)])
+def test_a_policy_that_cannot_be_had(counted, authority, status, result):
+    """RFC 8460 4.3.2.2; the mail is sent."""
+    with Sink(TLS, certificate=authority.issue("a.example")) as sink:
+        (session,) = counted(sink, "why it was", status=status)
+        assert session[:5] == ("mx.example", STS, "", "", result) and session[8] == "why it was"
+        assert sink.wait(1)
+
+
+def test_a_policy_that_names_no_host(counted):
+    """There is no connection, but a failure all the same."""
+    with Sink(TLS) as sink:
+        (session,) = counted(sink, policy("b.example"))
+        assert session[:2] == ("mx.example", STS) and session[3:8] == ("b.example", INVALID, "", "", "")
+        assert "names none of the hosts" in session[8]
+
+
+@pytest.mark.parametrize("bogus, questions", [("mx.example", 1), ("a.example", 3), ("tlsa", 4)])
+def test_dnssec_that_is_wrong(counted, bogus, questions):
+    """RFC 8460 4.3.2.1"""
+    with Sink(TLS) as sink:
+        broken = {"mx.example": ("mx.example", MX), "a.example": ("a.example", A),
+                  "tlsa": (f"_{sink.port}._tcp.a.example", TLSA)}[bogus]
+        (session,) = counted(sink, records={**RECORDS, broken: BOGUS}, secure=True, questions=questions)
+        assert session[:8] == ("mx.example", DANE, "", "", BAD_DNSSEC, "", "", "") and "the DNS does not say" in session[8]
+
+
+@pytest.mark.parametrize("records", [{("mx.example", MX): NO_NAME}, {**RECORDS, ("a.example", A): TEMPORARY}])
+def test_a_target_that_fails_for_another_reason_is_not_counted(counted, records):
+    with Sink(TLS) as sink:
+        assert counted(sink, records=records, questions=1 if len(records) == 1 else 3, asks=False) == []
 
 
 def test_a_policy_that_asks_for_tls(counted):
@@ -157,6 +196,31 @@ def test_the_record(tmp_path, records, status, uris):
     relay.role.kill()
 
 
+@pytest.mark.parametrize("said, status, code", [
+    (POSTED, DONE, "2.0.0 "), (NOT_POSTED, LATER, "4.4.0 "), (UNKNOWN, LATER, "4.4.0 "), (REFUSED, PERMANENT, "5.4.0 ")])
+def test_a_report_by_https_goes_to_fetch(tmp_path, said, status, code):
+    """RFC 8460 5.4. Each recipient of the message is a URI."""
+    relay = Relay(tmp_path, FAST)
+    fetch = relay.role.peer("fetch")
+    uris = ["https://b.example:8443/tls", "https://b.example:8443/other"]
+    relay.send(recipients=uris, destination="https://b.example:8443", reverse_path="", body=b"report")
+    for uri in uris:
+        request, body, _ = fetch.expect(FETCH_POST)
+        octets, _, body_octets = struct.unpack_from("=HHI", body)
+        assert body[8:8 + octets].decode() == uri and body[8 + octets:] == b"report" and body_octets == 6
+        fetch.send(FETCH_ANSWER, struct.pack("=HHI", said, 0, 4) + b"said", request=request)
+    result = relay.result()
+    assert result.statuses == [status] * 2
+    assert result.outcomes[0][2] == code + "said" and result.outcomes[0][4] == "https://b.example:8443"
+    relay.role.kill()
+
+
+def test_what_is_no_report_is_not_handed_in(tmp_path):
+    relay = Relay(tmp_path, FAST)
+    assert relay.one(recipients=["x@b.example"], destination="https://b.example").statuses == [PERMANENT]
+    relay.role.kill()
+
+
 # ---- queue ----
 
 REPORTS = CONFIG + ' relay { tls-reports-delay = 0 tls-report-contact = "tls@test.example" }'
@@ -207,14 +271,23 @@ def test_a_report_of_yesterday(queue, tmp_path):
     queue = write_down(queue, tmp_path)
     domain, request = asked_for(queue)
     assert domain == "far.example"
-    answer(queue, request, WANTED, "https://far.example/x\nmailto:tls%2Breports@far.example?subject=x")
+    answer(queue, request, WANTED, "https://Far.example:8443/x?y\nmailto:tls%2Breports@far.example?subject=x\nftp://x")
     domain, request = asked_for(queue)  # the next one, before the report leaves
     assert domain == "far.example.org"
-    message = queue.relays[0].next()
+    messages = [queue.relays[0].next() for _ in range(2)]
+    posted, message = sorted(messages, key=lambda message: message.destination)
+    assert (posted.destination, posted.recipients) == ("https://Far.example:8443", ["https://Far.example:8443/x?y"])
+    assert posted.sender == "" and not posted.prefix
+    mail = email.message_from_bytes(message.prefix + message.body, policy=email.policy.default)
+    assert list(mail.iter_parts())[1].get_content() == posted.body  # one report, so it has one id
+    queue.relays[0].answer(posted, RELAY_TEMPORARY, "4.4.0 not now")
     assert message.recipients == ["tls+reports@far.example"] and message.sender == ""
     assert message.destination == "~far.example" and message.flags & TLS_OPTIONAL
     check_mail(message)
     queue.relays[0].answer(message, RELAY_PERMANENT, "5.1.1 no")  # nobody is told
+    again = queue.relays[0].next()  # RFC 8460 5.5
+    assert again.recipients == posted.recipients and again.body == posted.body
+    queue.relays[0].answer(again)
 
     answer(queue, request, NOT_WANTED)
     queue.wait_for_counts(0)
@@ -284,7 +357,7 @@ def test_what_the_dns_does_not_say_is_asked_again(queue, tmp_path):
 
 
 @pytest.mark.parametrize("octets", [b"", b"far.example\0\1", run("[192.0.2.1]", 1, 1), run("x" * 300, 1, 1), run("", 1, 1), run("far.example", 4, 1),
-                                    run("far.example", 1, 9), run("far.example", 1, 1) + b"x"])
+                                    run("far.example", 1, 11), run("far.example", 1, 1) + b"x"])
 def test_nonsense_ends_the_relay(queue, octets):
     say(queue, octets or b"\0")
     assert queue.relays[0].channel.receive(20) is None

@@ -80,6 +80,37 @@ static void reads_addresses(void **state)
     }
 }
 
+static void reads_uris_of_https(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *uri, *authority, *path; /* NULL: none that a report can be sent to */
+        uint16_t port;
+    } cases[] = {
+        {"https://reports.example.com/v1/tls?a=b", "reports.example.com", "/v1/tls?a=b", 443},
+        {"HTTPS://reports.example.com:8443", "reports.example.com:8443", "/", 8443},
+        {"https://reports.example.com:/", NULL, NULL, 0},
+        {"https://reports.example.com:65536/", NULL, NULL, 0},
+        {"https://reports.example.com?a", NULL, NULL, 0},
+        {"https://user@reports.example.com/", NULL, NULL, 0}, /* RFC 9110 4.2.4 */
+        {"https://reports.example.com/#a", NULL, NULL, 0},
+        {"https://[2001:db8::1]/", NULL, NULL, 0},
+        {"https:///v1", NULL, NULL, 0},
+        {"http://reports.example.com/", NULL, NULL, 0},
+        {"mailto:a@example.com", NULL, NULL, 0},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        struct tls_record_post post;
+        bool found = tls_record_post_parse(slice_of_string(cases[i].uri), &post);
+        assert_int_equal(found, cases[i].authority != NULL);
+        if (!found)
+            continue;
+        assert_slice_equal(post.authority, slice_of_string(cases[i].authority));
+        assert_slice_equal(post.path, slice_of_string(cases[i].path));
+        assert_int_equal(post.port, cases[i].port);
+    }
+}
+
 static void knows_what_words_mean(void **state)
 {
     (void)state;
@@ -161,8 +192,11 @@ static void a_report_is_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_the_record),      cmocka_unit_test(reads_addresses),
-        cmocka_unit_test(knows_what_words_mean), cmocka_unit_test(a_run_is_read_as_it_was_written),
+        cmocka_unit_test(reads_the_record),
+        cmocka_unit_test(reads_addresses),
+        cmocka_unit_test(reads_uris_of_https),
+        cmocka_unit_test(knows_what_words_mean),
+        cmocka_unit_test(a_run_is_read_as_it_was_written),
         cmocka_unit_test(a_report_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
-/* libcurl on libev; see policy_request.h. */
-#include "smtpd/fetch/policy_request.h"
+/* libcurl on libev; see https_request.h. */
+#include "smtpd/fetch/https_request.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,81 +13,78 @@
 
 #include "common/buffer.h"
 #include "common/size.h"
-#include "smtpd/fetch/sts_policy.h"
 
 enum {
-    PORT = 443,
     TIMEOUT_MS = 60000, /* of the whole, RFC 8461 3.3 */
     CONNECT_MS = 20000,
     ADDRESSES_GOOD_S = 300, /* longer than any request: libcurl must never look for them */
-    URL_MAX = 320,
-    HTTP_OK = 200,
 };
 
-struct policy_requests {
+struct https_requests {
     CURLM *multi;
     struct ev_loop *loop;
     ev_timer timer;
     X509_STORE *authorities;
 };
 
-struct policy_request {
-    struct policy_requests *requests;
+struct https_request {
+    struct https_requests *requests;
     CURL *easy;
     struct curl_slist *resolved;
-    char host[URL_MAX];
+    struct curl_slist *fields;
+    char host[HTTPS_HOST_MAX + 1];
     char failure[CURL_ERROR_SIZE];
+    struct buffer body; /* empty: GET */
     struct buffer text;
-    policy_requested *done;
+    https_answered *done;
     void *owner;
 };
 
 /* ---- the end of a request ---- */
 
-static void free_request(struct policy_request *request)
+static void free_request(struct https_request *request)
 {
     if (request->easy)
         curl_multi_remove_handle(request->requests->multi, request->easy);
     curl_easy_cleanup(request->easy);
     curl_slist_free_all(request->resolved);
+    curl_slist_free_all(request->fields);
+    buffer_clear(&request->body);
     buffer_clear(&request->text);
     free(request);
 }
 
-/* RFC 8461 3.3: nothing but 200 counts; the media type keeps out what a host's users put there. */
-static bool check_answer(const struct policy_request *request, CURLcode code, struct error *error)
+static bool check_transfer(const struct https_request *request, CURLcode code, struct error *error)
 {
-    long status = 0;
-    char *type = NULL;
     if (request->text.failed)
-        return error_set(error, ERROR_PEER, "the policy is longer than %d octets", STS_POLICY_MAX);
+        return error_set(error, ERROR_PEER, "the answer is longer than %d octets", HTTPS_TEXT_MAX);
     if (code != CURLE_OK)
         return error_set(error, ERROR_PEER, "%s",
                          request->failure[0] ? request->failure : curl_easy_strerror(code));
-    curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
-    curl_easy_getinfo(request->easy, CURLINFO_CONTENT_TYPE, &type);
-    if (status != HTTP_OK)
-        return error_set(error, ERROR_PEER, "the policy host answers with status %ld", status);
-    if (!slice_starts_with_nocase(slice_of_string(type), SLICE("text/plain")))
-        return error_set(error, ERROR_PEER, "the policy is not text/plain");
     return true;
 }
 
-static void conclude(struct policy_request *request, CURLcode code)
+static void conclude(struct https_request *request, CURLcode code)
 {
     struct error error;
-    bool good = check_answer(request, code, &error);
-    request->done(request->owner, good ? buffer_slice(&request->text) : SLICE(""),
-                  good ? NULL : &error);
+    char *type = NULL;
+    struct https_answer answer = {.text = buffer_slice(&request->text),
+                                  .is_untrusted = code == CURLE_PEER_FAILED_VERIFICATION};
+    if (!check_transfer(request, code, &error))
+        answer.failure = &error;
+    curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &answer.status);
+    curl_easy_getinfo(request->easy, CURLINFO_CONTENT_TYPE, &type);
+    answer.type = slice_of_string(type);
+    request->done(request->owner, &answer);
     free_request(request);
 }
 
-static void conclude_all(struct policy_requests *requests)
+static void conclude_all(struct https_requests *requests)
 {
     CURLMsg *message;
     int left;
     while ((message = curl_multi_info_read(requests->multi, &left))) {
-        struct policy_request *request = NULL;
+        struct https_request *request = NULL;
         CURLcode code = message->data.result;
         if (message->msg != CURLMSG_DONE)
             continue;
@@ -101,7 +98,7 @@ static void conclude_all(struct policy_requests *requests)
 static void on_ready(struct ev_loop *loop, ev_io *watcher, int events)
 {
     (void)loop;
-    struct policy_requests *requests = watcher->data;
+    struct https_requests *requests = watcher->data;
     int running;
     int bits =
         (events & EV_READ ? CURL_CSELECT_IN : 0) | (events & EV_WRITE ? CURL_CSELECT_OUT : 0);
@@ -113,7 +110,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *watcher, int events)
 {
     (void)loop;
     (void)events;
-    struct policy_requests *requests = watcher->data;
+    struct https_requests *requests = watcher->data;
     int running;
     curl_multi_socket_action(requests->multi, CURL_SOCKET_TIMEOUT, 0, &running);
     conclude_all(requests);
@@ -123,7 +120,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *watcher, int events)
 static int set_timer(CURLM *multi, long wait_ms, void *owner)
 {
     (void)multi;
-    struct policy_requests *requests = owner;
+    struct https_requests *requests = owner;
     ev_timer_stop(requests->loop, &requests->timer);
     if (wait_ms < 0)
         return 0;
@@ -136,7 +133,7 @@ static int set_timer(CURLM *multi, long wait_ms, void *owner)
 static int set_socket(CURL *easy, curl_socket_t fd, int what, void *owner, void *known)
 {
     (void)easy;
-    struct policy_requests *requests = owner;
+    struct https_requests *requests = owner;
     ev_io *watcher = known;
     if (watcher)
         ev_io_stop(requests->loop, watcher);
@@ -160,9 +157,9 @@ static int set_socket(CURL *easy, curl_socket_t fd, int what, void *owner, void 
 
 /* ---- all requests ---- */
 
-struct policy_requests *policy_requests_new(struct ev_loop *loop, struct error *error)
+struct https_requests *https_requests_new(struct ev_loop *loop, struct error *error)
 {
-    struct policy_requests *requests = calloc(1, sizeof(*requests));
+    struct https_requests *requests = calloc(1, sizeof(*requests));
     if (!requests || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
         free(requests);
         error_set(error, ERROR_TEMPORARY, "libcurl does not start");
@@ -199,7 +196,7 @@ static size_t add_certificates(X509_STORE *store, BIO *bio)
     return count;
 }
 
-size_t policy_requests_trust(struct policy_requests *requests, struct slice pem)
+size_t https_requests_trust(struct https_requests *requests, struct slice pem)
 {
     X509_STORE *store = X509_STORE_new();
     BIO *bio = pem.len < INT32_MAX ? BIO_new_mem_buf(pem.ptr, (int)pem.len) : NULL;
@@ -216,10 +213,13 @@ size_t policy_requests_trust(struct policy_requests *requests, struct slice pem)
 
 /* ---- one request ---- */
 
-/* CURLOPT_WRITEFUNCTION: less than all of it ends the transfer. */
+/* CURLOPT_WRITEFUNCTION: less than all of it ends the transfer. What is said of a POST beside the
+ * status interests nobody. */
 static size_t take_octets(char *octets, size_t size, size_t count, void *owner)
 {
-    struct policy_request *request = owner;
+    struct https_request *request = owner;
+    if (request->body.len > 0)
+        return size * count;
     buffer_append(&request->text, slice_of(octets, size * count));
     return request->text.failed ? 0 : size * count;
 }
@@ -229,7 +229,7 @@ static size_t take_octets(char *octets, size_t size, size_t count, void *owner)
 static CURLcode set_checks(CURL *easy, void *settings, void *owner)
 {
     (void)easy;
-    const struct policy_request *request = owner;
+    const struct https_request *request = owner;
     X509_VERIFY_PARAM *checks = SSL_CTX_get0_param(settings);
     SSL_CTX_set1_cert_store(settings, request->requests->authorities);
     X509_VERIFY_PARAM_set_hostflags(checks, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS
@@ -239,15 +239,14 @@ static CURLcode set_checks(CURL *easy, void *settings, void *owner)
 }
 
 /* "+host:443:192.0.2.1,[2001:db8::1]": forgotten again, but not before the request is over. */
-static bool give_addresses(struct policy_request *request, const struct ip_address *addresses,
-                           size_t count)
+static bool give_addresses(struct https_request *request, const struct https_wish *wish)
 {
     char text[IP_ADDRESS_TEXT_SIZE];
-    struct buffer line = BUFFER_WITH_LIMIT(URL_MAX + POLICY_ADDRESSES_MAX * 64);
-    buffer_append_format(&line, "+%s:%d:", request->host, PORT);
-    for (size_t i = 0; i < count; i++)
-        buffer_append_format(&line, addresses[i].family == IP_V6 ? "%s[%s]" : "%s%s",
-                             i > 0 ? "," : "", ip_address_format(&addresses[i], text));
+    struct buffer line = BUFFER_WITH_LIMIT(sizeof(request->host) + 16 + HTTPS_ADDRESSES_MAX * 64);
+    buffer_append_format(&line, "+%s:%u:", request->host, (unsigned)wish->port);
+    for (size_t i = 0; i < wish->address_count; i++)
+        buffer_append_format(&line, wish->addresses[i].family == IP_V6 ? "%s[%s]" : "%s%s",
+                             i > 0 ? "," : "", ip_address_format(&wish->addresses[i], text));
     buffer_append_octet(&line, 0);
     if (!line.failed)
         request->resolved = curl_slist_append(NULL, (const char *)line.ptr);
@@ -281,20 +280,48 @@ static bool set_numbers(CURL *easy)
     return true;
 }
 
-/* No file of authorities, no proxy of the environment. */
-static bool set_texts(struct policy_request *request)
+static bool set_url(struct https_request *request, const struct https_wish *wish)
 {
-    char url[URL_MAX + 32];
-    snprintf(url, sizeof(url), "https://%s/.well-known/mta-sts.txt", request->host);
-    return curl_easy_setopt(request->easy, CURLOPT_URL, url) == CURLE_OK
-           && curl_easy_setopt(request->easy, CURLOPT_PROTOCOLS_STR, "https") == CURLE_OK
+    struct buffer url = BUFFER_WITH_LIMIT(HTTPS_URL_MAX);
+    buffer_append_format(&url, "https://%s", request->host);
+    if (wish->port != HTTPS_PORT)
+        buffer_append_format(&url, ":%u", (unsigned)wish->port);
+    buffer_append(&url, wish->path);
+    buffer_append_octet(&url, 0);
+    bool set = !url.failed && curl_easy_setopt(request->easy, CURLOPT_URL, url.ptr) == CURLE_OK;
+    buffer_clear(&url);
+    return set;
+}
+
+/* No file of authorities, no proxy of the environment. */
+static bool set_texts(struct https_request *request)
+{
+    return curl_easy_setopt(request->easy, CURLOPT_PROTOCOLS_STR, "https") == CURLE_OK
            && curl_easy_setopt(request->easy, CURLOPT_PROXY, "") == CURLE_OK
            && curl_easy_setopt(request->easy, CURLOPT_CAINFO, NULL) == CURLE_OK
            && curl_easy_setopt(request->easy, CURLOPT_CAPATH, NULL) == CURLE_OK
            && curl_easy_setopt(request->easy, CURLOPT_USERAGENT, "staffetta") == CURLE_OK;
 }
 
-static bool set_calls(struct policy_request *request)
+/* Sent at once: "Expect: 100-continue" would cost a round trip, and a second with servers that do
+ * not know it. */
+static bool set_body(struct https_request *request, const struct https_wish *wish)
+{
+    if (wish->body.len == 0)
+        return true;
+    buffer_append(&request->body, wish->body);
+    struct curl_slist *fields = curl_slist_append(NULL, wish->type);
+    request->fields = fields ? curl_slist_append(fields, "Expect:") : NULL;
+    if (!request->fields)
+        curl_slist_free_all(fields);
+    return request->fields && !request->body.failed
+           && curl_easy_setopt(request->easy, CURLOPT_HTTPHEADER, request->fields) == CURLE_OK
+           && curl_easy_setopt(request->easy, CURLOPT_POSTFIELDSIZE, (long)request->body.len)
+                  == CURLE_OK
+           && curl_easy_setopt(request->easy, CURLOPT_POSTFIELDS, request->body.ptr) == CURLE_OK;
+}
+
+static bool set_calls(struct https_request *request)
 {
     return curl_easy_setopt(request->easy, CURLOPT_PRIVATE, request) == CURLE_OK
            && curl_easy_setopt(request->easy, CURLOPT_ERRORBUFFER, request->failure) == CURLE_OK
@@ -304,27 +331,23 @@ static bool set_calls(struct policy_request *request)
            && curl_easy_setopt(request->easy, CURLOPT_SSL_CTX_DATA, request) == CURLE_OK;
 }
 
-struct policy_request *policy_request_begin(struct policy_requests *requests, const char *host,
-                                            const struct ip_address *addresses, size_t count,
-                                            policy_requested *done, void *owner,
-                                            struct error *error)
+bool https_request_begin(struct https_requests *requests, const struct https_wish *wish,
+                         https_answered *done, void *owner, struct error *error)
 {
-    struct policy_request *request = calloc(1, sizeof(*request));
-    if (!request) {
-        error_memory(error);
-        return NULL;
-    }
+    struct https_request *request = calloc(1, sizeof(*request));
+    if (!request)
+        return error_memory(error);
     request->requests = requests;
     request->done = done;
     request->owner = owner;
     request->easy = curl_easy_init();
-    buffer_init(&request->text, STS_POLICY_MAX);
-    snprintf(request->host, sizeof(request->host), "%s", host);
-    if (request->easy && set_numbers(request->easy) && set_texts(request) && set_calls(request)
-        && give_addresses(request, addresses, count)
+    buffer_init(&request->body, wish->body.len);
+    buffer_init(&request->text, HTTPS_TEXT_MAX);
+    snprintf(request->host, sizeof(request->host), "%s", wish->host);
+    if (request->easy && set_numbers(request->easy) && set_url(request, wish) && set_texts(request)
+        && set_calls(request) && set_body(request, wish) && give_addresses(request, wish)
         && curl_multi_add_handle(requests->multi, request->easy) == CURLM_OK)
-        return request;
+        return true;
     free_request(request);
-    error_set(error, ERROR_TEMPORARY, "libcurl takes no request");
-    return NULL;
+    return error_set(error, ERROR_TEMPORARY, "libcurl takes no request");
 }
