@@ -267,10 +267,49 @@ static bool emit_operator(const struct counting *counting, enum statistics_count
     return host.len == 0 || emit_name(counting, STATISTICS_OPERATOR, operator_name(host), counter);
 }
 
+static enum statistics_tls tls_of(const struct log_entry *entry)
+{
+    struct slice version = bytes_of(entry, "tls"), verified = bytes_of(entry, "verified");
+    if (version.len == 0 || slice_equal(version, SLICE("none")))
+        return STATISTICS_TLS_NONE;
+    if (slice_equal(verified, SLICE("dane")))
+        return STATISTICS_TLS_DANE;
+    if (!slice_equal(verified, SLICE("name")))
+        return STATISTICS_TLS_UNVERIFIED;
+    return slice_equal(bytes_of(entry, "demanded_by"), SLICE("mta-sts")) ? STATISTICS_TLS_STS
+                                                                         : STATISTICS_TLS_VERIFIED;
+}
+
+/* TLS reports that are wanted by HTTPS are sent to URIs, and are no mail. */
 static bool on_relayed(const struct counting *counting)
 {
-    return emit_outcome(counting, domain_name(bytes_of(counting->entry, "to")), STATISTICS_RELAYED)
-           && emit_operator(counting, STATISTICS_RELAYED) && emit_delay(counting, "relayed");
+    struct slice to = bytes_of(counting->entry, "to");
+    if (slice_starts_with_nocase(to, SLICE("https://")))
+        return true;
+    return emit_outcome(counting, domain_name(to), STATISTICS_RELAYED)
+           && emit_operator(counting, STATISTICS_RELAYED)
+           && emit_name(counting, STATISTICS_TLS, domain_name(to), tls_of(counting->entry))
+           && emit_delay(counting, "relayed");
+}
+
+/* Connections, and hosts that none was made to: of those that TLS is the matter with. */
+static bool emit_tls_fault(const struct counting *counting, const char *domain)
+{
+    struct slice result = bytes_of(counting->entry, "tls_result");
+    return result.len == 0
+           || (emit_name(counting, STATISTICS_TLS, clean_name(bytes_of(counting->entry, domain)),
+                         STATISTICS_TLS_FAILED)
+               && emit_name(counting, STATISTICS_TLS_FAULT, clean_name(result), 0));
+}
+
+static bool on_not_connected(const struct counting *counting)
+{
+    return emit_tls_fault(counting, "destination");
+}
+
+static bool on_no_policy(const struct counting *counting)
+{
+    return emit_tls_fault(counting, "domain");
 }
 
 static bool on_not_relayed(const struct counting *counting)
@@ -313,6 +352,9 @@ static const struct counted {
     {ROLE_DELIVER, ROLE_DELIVER, "not_delivered", false, on_not_delivered},
     {ROLE_RELAY, ROLE_RELAY, "relayed", true, on_relayed},
     {ROLE_RELAY, ROLE_RELAY, "not_relayed", false, on_not_relayed},
+    {ROLE_RELAY, ROLE_RELAY, "connection_failed", false, on_not_connected},
+    {ROLE_RELAY, ROLE_RELAY, "no_target", false, on_not_connected},
+    {ROLE_FETCH, ROLE_FETCH, "policy_not_fetched", false, on_no_policy},
 };
 
 static const struct counted *find_counted(unsigned role_kind, const struct log_entry *entry)

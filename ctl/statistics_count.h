@@ -15,6 +15,8 @@ enum statistics_table {
     STATISTICS_OPERATOR,  /* of the server that mail was sent to, the same */
     STATISTICS_REFUSAL,   /* name: a class; index: enum statistics_refuser */
     STATISTICS_DELAY,     /* name: "delivered" or "relayed"; index: of a span of time */
+    STATISTICS_TLS,       /* of the recipient's domain; index: enum statistics_tls */
+    STATISTICS_TLS_FAULT, /* name: a result-type of RFC 8460 4.3; index 0 */
     STATISTICS_TABLES,
 };
 
@@ -27,6 +29,17 @@ enum statistics_counter {
     STATISTICS_REFUSED,   /* recipients, senders and messages refused at our door; of an operator:
                              recipients that its servers did not take */
     STATISTICS_COUNTERS,
+};
+
+/* How recipients' mail was protected on its way to a server, the strongest that applied; and how
+ * often TLS, or what it was to be checked by, failed. */
+enum statistics_tls {
+    STATISTICS_TLS_DANE,
+    STATISTICS_TLS_STS,        /* a certificate for the host's name, since the policy asks for it */
+    STATISTICS_TLS_VERIFIED,   /* the same without being asked */
+    STATISTICS_TLS_UNVERIFIED, /* encrypted, to whoever it was */
+    STATISTICS_TLS_NONE,
+    STATISTICS_TLS_FAILED,
 };
 
 enum statistics_refuser { STATISTICS_BY_US, STATISTICS_BY_OTHERS, STATISTICS_REFUSERS };

@@ -58,6 +58,14 @@ static const struct table {
      "operators",
      {NULL, NULL, "relayed", NULL, NULL, "refused"}},
     {STATISTICS_REFUSAL, "refusals", "refusals", {"by_us", "by_others", NULL, NULL, NULL, NULL}},
+    {STATISTICS_TLS,
+     "TLS to receiver domain",
+     "tls",
+     {"dane", "mta_sts", "verified", "unverified", "none", "failed"}},
+    {STATISTICS_TLS_FAULT,
+     "failures of TLS",
+     "tls_failures",
+     {"failed", NULL, NULL, NULL, NULL, NULL}},
 };
 
 static const unsigned percentiles[] = {50, 90, 99};

@@ -13,6 +13,7 @@
 #include "smtpd/fetch/fetch_protocol.h"
 #include "smtpd/fetch/host_search.h"
 #include "smtpd/fetch/report_post.h"
+#include "smtpd/tls_report/tls_session.h"
 
 enum {
     INQUIRIES_MAX = 4096,
@@ -215,7 +216,8 @@ static void fail_fetch(struct inquiry *inquiry, enum fetch_status status, const 
 {
     LOG(&inquiry->fetch->role->log, LOG_WARNING, "policy_not_fetched",
         log_text("domain", inquiry->domain), log_text("id", inquiry->id),
-        log_text("instead", inquiry->is_cached ? "cached" : "none"), log_failure(error));
+        log_text("instead", inquiry->is_cached ? "cached" : "none"),
+        log_text("tls_result", tls_result_name(fetch_status_result(status))), log_failure(error));
     remember_failed(inquiry, status, error->text);
     conclude(inquiry, status, error->text);
 }

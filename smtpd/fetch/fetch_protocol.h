@@ -12,6 +12,7 @@
 #include "common/dns/dns_protocol.h"
 #include "smtpd/fetch/sts_policy.h"
 #include "smtpd/tls_report/tls_record.h"
+#include "smtpd/tls_report/tls_session.h"
 
 enum fetch_record {
     FETCH_POLICY = 1,
@@ -49,6 +50,17 @@ enum fetch_status {
     FETCH_REFUSED,    /* it will not: the server says so */
     FETCH_STATUS_END,
 };
+
+/* Which result of a TLS report it is; 0: none. */
+static inline enum tls_result fetch_status_result(enum fetch_status status)
+{
+    static const enum tls_result results[FETCH_STATUS_END] = {
+        [FETCH_FAILED] = TLS_RESULT_STS_POLICY_FETCH_ERROR,
+        [FETCH_UNTRUSTED] = TLS_RESULT_STS_WEBPKI_INVALID,
+        [FETCH_INVALID] = TLS_RESULT_STS_POLICY_INVALID,
+    };
+    return results[status];
+}
 
 /* FOUND: the policy follows, checked. Else a text for the log: why. */
 struct fetch_answer {

@@ -243,6 +243,8 @@ static void log_connection(const struct line *line, const struct peer_failure *w
     int64_t took_ms = (int64_t)(turn_now_ms() - peer->opened_ms);
     const struct target_place *place = &line->target->places[line->place];
     const char *policy = target_policy_name(line->target->hosts[place->host].policy);
+    bool is_bad_tls = why && why->kind == PEER_BAD_TLS;
+    const char *result = is_bad_tls ? tls_result_name(tls_count_result_of(why)) : "";
     if (!why)
         LOG(&outlet->relay->role->log, LOG_INFO, "connected_to",
             log_hex("connection", line->number), log_bytes("destination", outlet->name),
@@ -261,7 +263,7 @@ static void log_connection(const struct line *line, const struct peer_failure *w
             log_number("port", line->settings.port),
             log_text("demanded_by", line->settings.demanded_by), log_text("mta_sts", policy),
             log_text("code", why->code), log_text("error", why->words),
-            log_bytes("reply", buffer_slice(&why->reply)),
+            log_text("tls_result", result), log_bytes("reply", buffer_slice(&why->reply)),
             log_number("messages", peer->transactions), log_number("ms", took_ms));
 }
 
@@ -540,7 +542,8 @@ static void on_target(void *owner, struct target *target, const struct target_fa
         return;
     }
     LOG(&outlet->relay->role->log, LOG_WARNING, "no_target", log_bytes("destination", outlet->name),
-        log_text("code", why->code), log_text("error", why->words));
+        log_text("code", why->code), log_text("error", why->words),
+        log_text("tls_result", why->tls != 0 ? tls_result_name(why->tls) : ""));
     if (is_counted(outlet))
         tls_count_failed_target(outlet->relay, outlet->name, why);
     if (why->status == RELAY_TEMPORARY)

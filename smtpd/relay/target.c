@@ -360,12 +360,7 @@ static void apply_policy(struct candidate *candidate, const struct sts_policy *p
 static void note_policy_failure(struct target_search *search, enum fetch_status status,
                                 struct slice why)
 {
-    static const enum tls_result results[FETCH_STATUS_END] = {
-        [FETCH_FAILED] = TLS_RESULT_STS_POLICY_FETCH_ERROR,
-        [FETCH_UNTRUSTED] = TLS_RESULT_STS_WEBPKI_INVALID,
-        [FETCH_INVALID] = TLS_RESULT_STS_POLICY_INVALID,
-    };
-    search->policy_failure = results[status];
+    search->policy_failure = fetch_status_result(status);
     if (search->policy_failure != 0)
         snprintf(search->policy_reason, sizeof(search->policy_reason), "%.*s", SLICE_PRINTF(why));
 }

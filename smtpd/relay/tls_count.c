@@ -68,6 +68,13 @@ static enum tls_policy_type type_of(const struct target *target, const struct ta
 
 /* ---- the result ---- */
 
+enum tls_result tls_count_result_of(const struct peer_failure *why)
+{
+    return slice_equal(slice_of_string(why->code), SLICE("4.7.4"))
+               ? TLS_RESULT_STARTTLS_NOT_SUPPORTED
+               : tls_result_of_words(slice_of_string(why->words));
+}
+
 /* What failed mail, or would have, were the policy not in its testing time (RFC 8461 5.1). */
 static enum tls_result result_of(const struct tls_counted *counted, const struct target_host *host,
                                  char reason[REASON_MAX])
@@ -81,9 +88,7 @@ static enum tls_result result_of(const struct tls_counted *counted, const struct
     }
     if (counted->why) {
         snprintf(reason, REASON_MAX, "%s", counted->why->words);
-        return slice_equal(slice_of_string(counted->why->code), SLICE("4.7.4"))
-                   ? TLS_RESULT_STARTTLS_NOT_SUPPORTED
-                   : tls_result_of_words(slice_of_string(reason));
+        return tls_count_result_of(counted->why);
     }
     if (!peer->tls_version)
         return TLS_RESULT_STARTTLS_NOT_SUPPORTED;

@@ -20,6 +20,9 @@ struct tls_counted {
 };
 void tls_count_connection(struct relay *relay, const struct tls_counted *counted);
 
+/* What PEER_BAD_TLS is in RFC 8460 4.3. */
+enum tls_result tls_count_result_of(const struct peer_failure *why);
+
 /* There is no connection, since DNSSEC or the domain's policy forbids each. Nothing where it was
  * something else. */
 void tls_count_failed_target(struct relay *relay, struct slice domain,

@@ -79,7 +79,34 @@ static void counts_each_event_where_it_belongs(void **state)
          "1::1 2:(no domain):1 3:bob@here.test:1 6:delivered:37 "},
         {{ROLE_DELIVER, "not_delivered", {"result"}, {"4.2.2 full"}}, "5:full:0 "},
         {{ROLE_RELAY, "relayed", {"to", "host"}, {"x@y.test", "a.mx.Big.co.uk [192.0.2.1]"}},
-         "1::2 2:y.test:2 3:bob@here.test:2 4:big.co.uk:2 6:relayed:37 "},
+         "1::2 2:y.test:2 3:bob@here.test:2 4:big.co.uk:2 7:y.test:4 6:relayed:37 "},
+        {{ROLE_RELAY, "relayed", {"to", "tls", "verified"}, {"x@y.test", "TLSv1.3", "dane"}},
+         "1::2 2:y.test:2 3:bob@here.test:2 7:y.test:0 6:relayed:37 "},
+        {{ROLE_RELAY,
+          "relayed",
+          {"to", "tls", "verified", "demanded_by"},
+          {"x@y.test", "TLSv1.3", "name", "mta-sts"}},
+         "1::2 2:y.test:2 3:bob@here.test:2 7:y.test:1 6:relayed:37 "},
+        {{ROLE_RELAY, "relayed", {"to", "tls", "verified"}, {"x@y.test", "TLSv1.3", "name"}},
+         "1::2 2:y.test:2 3:bob@here.test:2 7:y.test:2 6:relayed:37 "},
+        {{ROLE_RELAY, "relayed", {"to", "tls", "verified"}, {"x@y.test", "TLSv1.2", "no"}},
+         "1::2 2:y.test:2 3:bob@here.test:2 7:y.test:3 6:relayed:37 "},
+        {{ROLE_RELAY, "relayed", {"to", "tls"}, {"x@y.test", "none"}},
+         "1::2 2:y.test:2 3:bob@here.test:2 7:y.test:4 6:relayed:37 "},
+        {{ROLE_RELAY, "relayed", {"to", "tls"}, {"https://y.test/@x", "none"}}, ""},
+        {{ROLE_RELAY,
+          "connection_failed",
+          {"destination", "tls_result"},
+          {"Y.test", "certificate-expired"}},
+         "7:y.test:5 8:certificate-expired:0 "},
+        {{ROLE_RELAY, "connection_failed", {"destination", "tls_result"}, {"y.test", ""}}, ""},
+        {{ROLE_RELAY, "no_target", {"destination", "tls_result"}, {"y.test", "dnssec-invalid"}},
+         "7:y.test:5 8:dnssec-invalid:0 "},
+        {{ROLE_FETCH,
+          "policy_not_fetched",
+          {"domain", "tls_result"},
+          {"y.test", "sts-policy-fetch-error"}},
+         "7:y.test:5 8:sts-policy-fetch-error:0 "},
         {{ROLE_RELAY, "not_relayed", {"result", "host"}, {"5.1.1 who", "mx.big.com. [::1]"}},
          "5:unknown user:1 4:big.com:5 "},
         {{ROLE_RELAY, "not_relayed", {"result", "host"}, {"4.4.1 no way", ""}}, "5:network:1 "},
@@ -400,7 +427,7 @@ static void speaks_json(void **state)
         "\"deferred\":0,\"bounced\":0},\n"
         "{\"name\":\"\\u0022a\\u005cb\\u0022@c\",\"accepted\":1,\"delivered\":0,\"relayed\":0,"
         "\"deferred\":0,\"bounced\":0}],\n"
-        "\"operators\":[],\n\"refusals\":[],\n"
+        "\"operators\":[],\n\"refusals\":[],\n\"tls\":[],\n\"tls_failures\":[],\n"
         "\"delay_ms\":{\"delivered\":{\"count\":100,\"p50\":5,\"p90\":5,\"p99\":5},"
         "\"relayed\":{\"count\":0}}}\n");
 }
