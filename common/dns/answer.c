@@ -14,6 +14,7 @@ static int name_offset(enum dns_type type)
     case DNS_MX:
         return 2;
     case DNS_PTR:
+    case DNS_CNAME:
         return 0;
     default:
         return -1;

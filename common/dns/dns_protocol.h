@@ -19,6 +19,7 @@ enum dns_record {
 /* RFC 1035 3.2.2, 3596, 6698 7.1: the types that may be asked for. */
 enum dns_type {
     DNS_A = 1,
+    DNS_CNAME = 5, /* the alias itself: whether DNSSEC vouches for it */
     DNS_PTR = 12,
     DNS_MX = 15,
     DNS_TXT = 16,

@@ -197,7 +197,7 @@ static void on_resolved(void *owner, int rcode, void *packet, int octets, int se
 static bool is_type(uint16_t type)
 {
     return type == DNS_A || type == DNS_PTR || type == DNS_MX || type == DNS_TXT || type == DNS_AAAA
-           || type == DNS_TLSA;
+           || type == DNS_TLSA || type == DNS_CNAME;
 }
 
 static bool begin(struct inquiry *inquiry, const char *name, struct error *error)

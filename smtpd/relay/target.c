@@ -2,8 +2,7 @@
  * From a domain to addresses; see target.h. relay.
  *
  *   begin ─> MX ─> hosts, sorted ─> A and AAAA of all at once ─> TLSA of the validated
- *                                                                 └─> policy of the domain ─>
- * conclude
+ *                                        ─> policy of the domain ─> conclude
  *
  * `pending` counts the questions under way; the last answer of a step begins the next one.
  */
@@ -26,15 +25,17 @@ enum {
     LITERAL_PREFERENCE = 0,
 };
 
-enum question { QUESTION_A, QUESTION_AAAA, QUESTION_TLSA, QUESTIONS };
+enum question { QUESTION_A, QUESTION_AAAA, QUESTION_CNAME, QUESTION_TLSA, QUESTIONS };
 
 struct candidate {
     struct target_search *search;
     char name[DNS_NAME_MAX + 1];
     bool has_name;
-    bool is_trusted;  /* the configuration names it: a private address is meant */
-    bool is_secure;   /* the addresses are validated */
-    bool is_doubtful; /* something about it could not be found out */
+    bool is_trusted;                  /* the configuration names it: a private address is meant */
+    bool is_secure;                   /* the addresses are validated */
+    char real_name[DNS_NAME_MAX + 1]; /* of whom they are, where `name` is an alias; else empty */
+    char tlsa_base[DNS_NAME_MAX + 1]; /* whose TLSA records are asked for, or were found */
+    bool is_doubtful;                 /* something about it could not be found out */
     bool is_ourselves;
     bool has_private; /* an address was left out */
     enum target_tlsa tlsa_use;
@@ -212,6 +213,7 @@ static struct target *make_target(struct target_search *search)
         host->tlsa_use = from->tlsa_use;
         host->policy = from->policy;
         host->tlsa = from->tlsa;
+        memcpy(host->tlsa_base, from->tlsa_base, sizeof(host->tlsa_base));
         from->tlsa = (struct buffer)BUFFER_WITH_LIMIT(0);
         add_places(target, from, (unsigned)target->host_count++);
     }
@@ -427,41 +429,71 @@ static void take_tlsa(struct candidate *candidate, const struct dns_result *answ
     drop_addresses(candidate);
 }
 
+/* RFC 7672 2.1.1: whoever suppresses an answer must not get the mail. */
+static void distrust(struct candidate *candidate, const struct dns_result *answer)
+{
+    note_doubt(candidate, answer);
+    drop_addresses(candidate);
+}
+
+static void tlsa_answered(struct target_search *search)
+{
+    if (--search->pending == 0)
+        ask_policy(search);
+}
+
+static void on_tlsa(void *owner, const struct dns_result *answer);
+
+static void ask_tlsa_of(struct candidate *candidate, const char *base)
+{
+    char name[DNS_NAME_MAX + 16];
+    snprintf(candidate->tlsa_base, sizeof(candidate->tlsa_base), "%s", base);
+    snprintf(name, sizeof(name), "_%u._tcp.%s", candidate->search->port, base);
+    if (!ask(candidate, QUESTION_TLSA, DNS_TLSA, name, on_tlsa))
+        drop_addresses(candidate);
+}
+
+/* Of an alias what it stands for comes first, then the alias itself (RFC 7672 2.2.2). */
 static void on_tlsa(void *owner, const struct dns_result *answer)
 {
     struct candidate *candidate = owner;
-    struct target_search *search = candidate->search;
     candidate->inquiries[QUESTION_TLSA] = NULL;
-    switch (answer->status) {
-    case DNS_FOUND:
-        note_ttl(search, answer);
-        if (answer->secure)
-            take_tlsa(candidate, answer);
-        break;
-    case DNS_NO_DATA:
-    case DNS_NO_NAME:
-        break;
-    case DNS_BOGUS:
-    case DNS_TEMPORARY:
-        /* RFC 7672 2.1.1: whoever suppresses the answer must not get the mail. */
-        note_doubt(candidate, answer);
-        drop_addresses(candidate);
-        break;
-    }
-    if (--search->pending == 0)
-        ask_policy(search);
+    bool is_found = answer->status == DNS_FOUND && answer->secure;
+    bool is_last = strcmp(candidate->tlsa_base, candidate->name) == 0;
+    if (answer->status == DNS_FOUND)
+        note_ttl(candidate->search, answer);
+    if (answer->status == DNS_BOGUS || answer->status == DNS_TEMPORARY)
+        distrust(candidate, answer);
+    else if (is_found)
+        take_tlsa(candidate, answer);
+    else if (!is_last)
+        ask_tlsa_of(candidate, candidate->name);
+    tlsa_answered(candidate->search);
+}
+
+/* An alias in a signed zone of a host in one that is not: the alias may have records of its own. */
+static void on_cname(void *owner, const struct dns_result *answer)
+{
+    struct candidate *candidate = owner;
+    candidate->inquiries[QUESTION_CNAME] = NULL;
+    if (answer->status == DNS_BOGUS || answer->status == DNS_TEMPORARY)
+        distrust(candidate, answer);
+    else if (answer->status == DNS_FOUND && answer->secure)
+        ask_tlsa_of(candidate, candidate->name);
+    tlsa_answered(candidate->search);
 }
 
 static void ask_tlsa(struct target_search *search)
 {
     for (size_t i = 0; i < search->count; i++) {
         struct candidate *candidate = &search->candidates[i];
-        char name[DNS_NAME_MAX + 16];
-        if (search->ignores_policies || !candidate->has_name || !candidate->is_secure
+        bool is_alias = candidate->real_name[0] != '\0';
+        if (search->ignores_policies || !candidate->has_name || !search->may_be_secure
             || !has_addresses(candidate))
             continue;
-        snprintf(name, sizeof(name), "_%u._tcp.%s", search->port, candidate->name);
-        if (!ask(candidate, QUESTION_TLSA, DNS_TLSA, name, on_tlsa))
+        if (candidate->is_secure)
+            ask_tlsa_of(candidate, is_alias ? candidate->real_name : candidate->name);
+        else if (is_alias && !ask(candidate, QUESTION_CNAME, DNS_CNAME, candidate->name, on_cname))
             drop_addresses(candidate);
     }
     if (search->pending == 0)
@@ -530,6 +562,13 @@ static void drop_behind_ourselves(struct target_search *search)
             drop_addresses(&search->candidates[i]);
 }
 
+static void note_alias(struct candidate *candidate, struct slice real_name)
+{
+    if (!slice_equal_nocase(real_name, slice_of_string(candidate->name)))
+        snprintf(candidate->real_name, sizeof(candidate->real_name), "%.*s",
+                 SLICE_PRINTF(slice_range(real_name, 0, DNS_NAME_MAX)));
+}
+
 static void on_addresses(struct candidate *candidate, enum ip_family family,
                          const struct dns_result *answer)
 {
@@ -540,6 +579,7 @@ static void on_addresses(struct candidate *candidate, enum ip_family family,
         note_doubt(candidate, answer);
     if (answer->status == DNS_FOUND) {
         note_ttl(search, answer);
+        note_alias(candidate, answer->name);
         read_addresses(candidate, answer, family);
     }
     if (--search->pending > 0)

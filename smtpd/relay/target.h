@@ -47,7 +47,8 @@ struct target_host {
     bool has_name;               /* false: an address alone */
     bool is_proved;              /* by DNSSEC or the configuration: it is to have the mail */
     enum target_tlsa tlsa_use;
-    struct buffer tlsa; /* their RDATA, as in dns_result */
+    struct buffer tlsa;               /* their RDATA, as in dns_result */
+    char tlsa_base[DNS_NAME_MAX + 1]; /* whose they are: `name`, or what it is an alias of */
     enum target_policy policy;
 };
 

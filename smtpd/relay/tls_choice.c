@@ -40,9 +40,11 @@ void tls_choice_make(const struct config_route *route, const struct target *targ
                      struct tls_client_tlsa tlsa[TLS_CHOICE_TLSA_MAX],
                      struct peer_settings *settings)
 {
+    /* RFC 7672 3.2.2, 8.1: with TLSA records it is the name that has them. */
+    const char *name = host->tlsa_use == TARGET_TLSA_USABLE ? host->tlsa_base : host->name;
     settings->server =
         (struct tls_client_server){.check = TLS_CHECK_NOTHING,
-                                   .name = host->has_name ? host->name : NULL,
+                                   .name = host->has_name ? name : NULL,
                                    .other = target->domain[0] != '\0' ? target->domain : NULL,
                                    .tlsa = tlsa,
                                    .tlsa_count = read_tlsa(host, tlsa)};

@@ -41,6 +41,10 @@ ZONES = {  # below example.
     "opensmtpd": f"@ 60 MX 10 mx\nmx 60 A {AT[OpenSMTPD][0]}\n",
     "postfix": TO_POSTFIX,
     "dane": TO_POSTFIX + "_25._tcp.mx 60 TYPE52 {good}\n",
+    # MX hosts that are aliases: of a host with records, and of one whose zone is not signed
+    "alias": f"@ 60 MX 10 mx2\nmx2 60 CNAME mx\nmx 60 A {POSTFIX4}\n_25._tcp.mx 60 TYPE52 {{good}}\n"
+             "_25._tcp.mx2 60 TYPE52 {bad}\n",
+    "abroad": f"@ 60 MX 10 mx2\nmx2 60 CNAME mx.postfix.example.\nmx 60 A {POSTFIX4}\n_25._tcp.mx2 60 TYPE52 {{good}}\n",
     "wrong": TO_POSTFIX + "_25._tcp.mx 60 TYPE52 {bad}\n",
     "sts": TO_POSTFIX + TO_POLICY.format(STS),
     "mismatch": TO_POSTFIX + TO_POLICY.format(STS),
@@ -54,7 +58,7 @@ ZONES = {  # below example.
     "ours": f"@ 60 MX 10 mx\nmx 60 A {Network.HOUSE4}\n",
     "sinks": "".join(f"{name} 60 MX 10 {name}\n{name} 60 A {address}\n" for name, address in SINK_AT.items()),
 }
-SIGNED = ("dane.example", "wrong.example")
+SIGNED = ("dane.example", "wrong.example", "alias.example", "abroad.example")
 AT_POSTFIX = [name for name, records in ZONES.items() if POSTFIX4 in records or POSTFIX6 in records]
 SETTINGS = {"relay": {"networks": "{ 127.0.0.0/8 }", "reply": "2s", "connect": "1s", "idle": "200ms"},
             "queue": {"retry": "500ms"}}
@@ -262,9 +266,11 @@ def test_one_message_a_connection(world):
 # ---- what the DNS and policies say ----
 
 
-def test_dane(world):
-    event = world.sent(world.send("here@dane.example"), "here@dane.example")
-    arrived(world, "postfix", "here@dane.example")
+@pytest.mark.parametrize("to", ["here@dane.example", "here@alias.example", "here@abroad.example"])
+def test_dane(world, to):
+    """RFC 7672 2.2.2: of an alias the TLSA records of what it stands for come first, then its own."""
+    event = world.sent(world.send(to), to)
+    arrived(world, "postfix", to)
     assert (event["tls"], event["verified"], event["demanded_by"]) == ("TLSv1.3", "dane", "dane")
 
 

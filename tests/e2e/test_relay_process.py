@@ -818,23 +818,24 @@ def logged_in_relay(tmp_path, sink, tls="encrypt"):
 
 # ---- where a domain takes its mail ----
 
-A, MX, AAAA, TLSA = 1, 15, 28, 52
+A, CNAME, MX, AAAA, TLSA = 1, 5, 15, 28, 52
 DNS_QUESTION, DNS_ANSWER = 1, 101
 FOUND, NO_DATA, NO_NAME, BOGUS, UNKNOWN = 1, 2, 3, 4, 5
 
 
 class Resolver:
-    """Plays the role resolver: records by (name, type); a status instead of records is that."""
+    """Plays the role resolver: records by (name, type), (alias, "is"): what it stands for; a status instead of records is that.
+    secure: or the names that no signature vouches for."""
 
     def __init__(self, relay, records, secure=False):
         self.channel = relay.role.peer("resolver")
         self.records, self.secure, self.asked = records, secure, []
 
     def rdata(self, kind, record):
-        if kind == MX:
-            preference, name = record
+        if kind in (MX, CNAME):
+            preference, name = record if kind == MX else (None, record)
             labels = b"".join(bytes([len(part)]) + part.encode() for part in name.split(".") if part)
-            return struct.pack(">H", preference) + labels + b"\0"
+            return (struct.pack(">H", preference) if kind == MX else b"") + labels + b"\0"
         if kind == TLSA:
             return record
         return socket.inet_pton(socket.AF_INET if kind == A else socket.AF_INET6, record)
@@ -845,13 +846,18 @@ class Resolver:
             kind, octets, _ = struct.unpack_from("=HHI", body)
             name = body[8 : 8 + octets].decode()
             self.asked.append((name, kind))
-            found = self.records.get((name, kind), NO_DATA)
+            stands_for = self.records.get((name, "is"), name)
+            found = self.records.get((name, kind), [stands_for] if kind == CNAME else NO_DATA)
+            if kind != CNAME and stands_for != name:
+                name = stands_for
+                found = self.records.get((name, kind), NO_DATA)
+            secure = self.secure if isinstance(self.secure, bool) else name not in self.secure
             text = b"" if isinstance(found, list) else b"why not"
             records = [self.rdata(kind, record) for record in found] if isinstance(found, list) else []
             status = FOUND if records else found
             if status in (FOUND, NO_DATA, NO_NAME):
                 text = name.encode()
-            answer = struct.pack("=HHHHII", status, self.secure, len(records), len(text), 300, 0)
+            answer = struct.pack("=HHHHII", status, secure, len(records), len(text), 300, 0)
             answer += b"".join(struct.pack("=H", len(octets)) + octets for octets in records) + text
             self.channel.send(DNS_ANSWER, answer, request=request)
 
@@ -1086,6 +1092,41 @@ def test_dane(resolved, certificate, secure, right, offered, status):
         assert (tlsa_name(sink) in result.asked) == secure
         if status == TEMPORARY:
             assert result.outcomes[0][2].startswith("4.7.")
+
+
+ALIAS = {("mx.example", MX): [(1, "alias.example")], ("alias.example", "is"): "mx.sink.example",
+         ("mx.sink.example", A): ["127.0.0.1"]}
+
+
+@pytest.mark.parametrize("target, own, unsigned, asked, status", [
+    (True, False, (), ["mx.sink"], DONE),                            # what it stands for comes first
+    (False, True, (), ["mx.sink"], TEMPORARY),
+    (None, True, (), ["mx.sink", "alias"], DONE),                    # then the alias
+    (None, False, (), ["mx.sink", "alias"], TEMPORARY),
+    (None, None, (), ["mx.sink", "alias"], DONE),
+    (False, True, ("mx.sink.example",), ["alias"], DONE),            # the target's zone is not signed: the alias alone
+    (True, False, ("mx.sink.example",), ["alias"], TEMPORARY),
+    (False, False, ("mx.sink.example", "alias.example"), [], DONE),  # nothing is
+])
+def test_dane_of_an_alias(resolved, certificate, target, own, unsigned, asked, status):
+    """RFC 7672 2.2.2. target, own: whose TLSA records are right, wrong or missing."""
+    with Sink(TLS, certificate=certificate) as sink:
+        tlsa = lambda host: f"_{sink.port}._tcp.{host}.example"
+        keys = {True: digest(certificate), False: bytes(32)}
+        records = {**ALIAS, **{(tlsa(host), TLSA): [b"\3\1\1" + keys[right]]
+                               for host, right in (("mx.sink", target), ("alias", own)) if right is not None}}
+        result = resolved(sink, records, 3 + len(asked) + bool(unsigned), secure=unsigned)
+        assert result.statuses == [status] and len(sink.messages) == (status == DONE)
+        assert [name for name, kind in result.asked if kind == TLSA] == [tlsa(host) for host in asked]
+
+
+@pytest.mark.parametrize("held_back", [("alias.example", CNAME), TLSA])
+def test_an_answer_about_an_alias_that_is_held_back(resolved, certificate, held_back):
+    """RFC 7672 2.1.1"""
+    with Sink(TLS, certificate=certificate) as sink:
+        missing = (f"_{sink.port}._tcp.mx.sink.example", TLSA) if held_back == TLSA else held_back
+        result = resolved(sink, {**ALIAS, missing: UNKNOWN}, 4, secure=() if held_back == TLSA else ("mx.sink.example",))
+        assert result.statuses == [TEMPORARY] and not sink.connections
 
 
 @pytest.mark.parametrize("names, status", [

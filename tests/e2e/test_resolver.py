@@ -16,7 +16,7 @@ pytestmark = [
 ]
 
 DNS_QUESTION, DNS_ANSWER = 1, 101
-A, PTR, MX, TXT, AAAA, TLSA = 1, 12, 15, 16, 28, 52
+A, CNAME, PTR, MX, TXT, AAAA, TLSA = 1, 5, 12, 15, 16, 28, 52
 FOUND, NO_DATA, NO_NAME, BOGUS, TEMPORARY = 1, 2, 3, 4, 5
 DESCRIPTOR_TRUST_ANCHOR = 11
 
@@ -28,6 +28,7 @@ mail 60 A 192.0.2.2
 mail 60 AAAA 2001:db8::1
 _25._tcp.mail 60 TLSA 3 1 1 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
 alias 60 CNAME mail
+abroad 60 CNAME www.plain.test.
 long 60 TXT "a" "b c"
 many 60 TXT "{0}"
 """.format('" "'.join("x" * 200 for _ in range(40)))
@@ -109,6 +110,13 @@ def test_mx_records_come_with_whole_names_and_proof(asker):
 ])
 def test_a_cname_is_followed_and_named(asker, kind, records):
     assert asker.ask(kind, "alias.signed.test")[:4] == (FOUND, True, records, "mail.signed.test")
+
+
+def test_an_alias_may_be_secure_where_what_it_stands_for_is_not(asker):
+    """RFC 7672 2.2.2: then its CNAME is asked for by itself."""
+    assert asker.ask(A, "abroad.signed.test")[:4] == (FOUND, False, [bytes([198, 51, 100, 7])], "www.plain.test")
+    assert asker.ask(CNAME, "abroad.signed.test")[:3] == (FOUND, True, [name("www.plain.test")])
+    assert asker.ask(CNAME, "mail.signed.test")[:2] == (NO_DATA, True)
 
 
 def test_tlsa_and_txt_are_as_they_stand(asker):
