@@ -138,7 +138,10 @@ struct config_limits {
     uint64_t imap_literal_octets; /* one literal, save that of APPEND */
     uint64_t imap_command_octets; /* a command with all its literals, save that of APPEND */
     uint64_t pop3_line_octets;
-    uint32_t mailboxes; /* of one account */
+    uint32_t mailboxes;                 /* of one account */
+    uint64_t annotation_octets;         /* one value of METADATA */
+    uint32_t annotations;               /* of one mailbox, and of the account beside */
+    uint64_t account_annotation_octets; /* all values of one account, with their names */
 };
 
 /* timeouts { ... }: of waits for the peer, unless said otherwise. */

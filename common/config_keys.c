@@ -159,6 +159,10 @@ static const struct config_key limits_keys[] = {
     /* RFC 2449 4: 255. */
     SIZE("pop3-line", limits.pop3_line_octets, "512", 255, 64 * KIBI),
     COUNT("mailboxes", limits.mailboxes, "10000", 10, 100000),
+    /* RFC 5464 4.1: at least 1024 octets, and 10 of them. */
+    SIZE("annotation", limits.annotation_octets, "64K", KIBI, MEBI),
+    COUNT("annotations", limits.annotations, "100", 10, 10000),
+    SIZE("account-annotations", limits.account_annotation_octets, "4M", 64 * KIBI, 64 * MEBI),
 };
 
 static const struct config_key timeouts_keys[] = {

@@ -40,6 +40,8 @@ static const struct command_spec commands[] = {
     {SLICE("GETQUOTA"), LOGGED_IN, 0, command_getquota, NULL, NULL},
     {SLICE("GETQUOTAROOT"), LOGGED_IN, 0, command_getquotaroot, NULL, NULL},
     {SLICE("SETQUOTA"), LOGGED_IN, 0, command_setquota, NULL, NULL},
+    {SLICE("GETMETADATA"), LOGGED_IN, 0, command_getmetadata, NULL, NULL},
+    {SLICE("SETMETADATA"), LOGGED_IN, 0, command_setmetadata, NULL, NULL},
     {SLICE("NAMESPACE"), LOGGED_IN, 0, command_namespace, NULL, NULL},
     {SLICE("ENABLE"), LOGGED_IN, 0, command_enable, NULL, NULL},
     {SLICE("ID"), LOGGED_IN, 0, command_id, NULL, NULL},

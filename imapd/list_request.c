@@ -42,11 +42,15 @@ static bool parse_selection(struct imap_parser *parser, struct list_request *req
            || imap_parser_fail(parser, "an option that selects beside RECURSIVEMATCH");
 }
 
-/* "STATUS" SP "(" status-att *(SP status-att) ")" */
+/* "STATUS" SP "(" status-att *(SP status-att) ")"; "METADATA" [SP getmetadata-options] SP entries
+ */
 static bool parse_return(struct imap_parser *parser, struct list_request *request)
 {
     if (imap_skip_word(parser, SLICE("STATUS")))
         return imap_parse_space(parser) && imap_parse_status_items(parser, &request->status_items);
+    if (imap_skip_word(parser, SLICE("METADATA")))
+        return imap_parse_space(parser)
+               && metadata_request_parse_entries(parser, &request->metadata);
     return parse_option(parser, returns, ARRAY_LENGTH(returns), &request->returns);
 }
 

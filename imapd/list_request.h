@@ -1,10 +1,11 @@
 /*
- * The arguments of LIST (RFC 3501 6.3.8, RFC 5258, RFC 5819, RFC 6154). Pure; imapd-mailbox.
+ * The arguments of LIST (RFC 3501 6.3.8, RFC 5258, RFC 5819, RFC 6154, RFC 9590). Pure;
+ * imapd-mailbox.
  */
 #ifndef IMAPD_LIST_REQUEST_H
 #define IMAPD_LIST_REQUEST_H
 
-#include "imapd/parser.h"
+#include "imapd/metadata.h"
 
 /* Options of selection, of return, or of both. */
 enum list_option {
@@ -23,6 +24,7 @@ struct list_request {
     unsigned selection;    /* enum list_option */
     unsigned returns;      /* enum list_option */
     unsigned status_items; /* enum imap_status_item, RFC 5819; 0: no STATUS is wanted */
+    struct metadata_request metadata;
     struct slice reference;
     struct slice *patterns; /* in the parser's arena */
     size_t pattern_count;

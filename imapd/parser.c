@@ -113,8 +113,8 @@ bool imap_parse_announcement(struct imap_parser *parser, uint64_t *octets)
     return imap_parser_fail(parser, "a literal");
 }
 
-/* literal = "{" number "}" CRLF *CHAR8; CHAR8 is any octet but NUL */
-static bool parse_literal(struct imap_parser *parser, struct slice *string)
+/* "{" number ["+"] "}" CRLF and so many octets */
+static bool take_literal(struct imap_parser *parser, struct slice *string)
 {
     struct cursor start = parser->in;
     uint64_t octets;
@@ -124,10 +124,28 @@ static bool parse_literal(struct imap_parser *parser, struct slice *string)
     }
     *string = slice_of(parser->in.at, (size_t)octets);
     parser->in.at += octets;
+    return true;
+}
+
+/* literal = "{" number "}" CRLF *CHAR8; CHAR8 is any octet but NUL */
+static bool parse_literal(struct imap_parser *parser, struct slice *string)
+{
+    struct cursor start = parser->in;
+    if (!take_literal(parser, string))
+        return false;
     if (slice_find_octet(*string, 0) == string->len)
         return true;
     parser->in = start;
     return imap_parser_fail(parser, "a literal without NUL");
+}
+
+bool imap_parse_literal8(struct imap_parser *parser, struct slice *octets)
+{
+    struct cursor start = parser->in;
+    if (imap_skip_octet(parser, '~') && take_literal(parser, octets))
+        return true;
+    parser->in = start;
+    return imap_parser_fail(parser, "a literal8");
 }
 
 static bool unescape(struct imap_parser *parser, struct slice escaped, struct slice *string)

@@ -49,6 +49,8 @@ bool imap_skip_word(struct imap_parser *parser, struct slice word);
 
 bool imap_parse_atom(struct imap_parser *parser, struct slice *atom);
 bool imap_parse_string(struct imap_parser *parser, struct slice *string);
+/* literal8 = "~{" number ["+"] "}" CRLF *OCTET (RFC 3516 4.1): any octets. */
+bool imap_parse_literal8(struct imap_parser *parser, struct slice *octets);
 bool imap_parse_astring(struct imap_parser *parser, struct slice *string);
 /* nstring = string / nil; string->ptr is NULL for NIL alone. */
 bool imap_parse_nstring(struct imap_parser *parser, struct slice *string);

@@ -44,6 +44,10 @@ command_handler command_getquota;
 command_handler command_getquotaroot;
 command_handler command_setquota;
 
+/* metadata.c: RFC 5464 */
+command_handler command_getmetadata;
+command_handler command_setmetadata;
+
 /* append.c: RFC 3501 6.3.11, RFC 3502, RFC 8508 */
 command_handler command_append;
 command_handler command_replace;

@@ -1,11 +1,13 @@
-/* LIST (RFC 3501 6.3.8, RFC 5258, RFC 6154), with the STATUS of what it names (RFC 5819). A plain
- * LIST says what clients expect of one: CHILDREN (RFC 3348) and special use. */
+/* LIST (RFC 3501 6.3.8, RFC 5258, RFC 6154), with the STATUS (RFC 5819) and METADATA (RFC 9590)
+ * of what it names. A plain LIST says what clients expect of one: CHILDREN (RFC 3348) and special
+ * use. */
 #include "imapd/commands/list.h"
 
 #include <fcntl.h>
 
 #include "common/fd.h"
 #include "imapd/commands/commands.h"
+#include "imapd/commands/metadata.h"
 #include "imapd/folder_status.h"
 #include "imapd/list_request.h"
 #include "imapd/mailbox.h"
@@ -17,6 +19,7 @@ enum {
     A_SLICE = 1000,
     FOR_A_NAME = 1,   /* of a slice, and the same again for each pattern */
     FOR_A_RECORD = 5, /* opened and read, 20 µs */
+    FOR_METADATA = 10,
 };
 
 struct list_work {
@@ -198,6 +201,23 @@ static void begin_status(struct session *session, const struct tree_entry *entry
             log_bytes("folder", slice_of_string(entry->directory)), log_failure(&error));
 }
 
+/* RFC 9590 3: so is METADATA. */
+static void tell_metadata(struct session *session, const struct tree_entry *entry, int *left)
+{
+    const struct list_work *work = session->work;
+    struct error error;
+    uint64_t longest = 0; /* LONGENTRIES is GETMETADATA's */
+    if (!work->request.metadata.entries || !entry->directory || !(entry->traits & TREE_CHOSEN))
+        return;
+    *left -= FOR_METADATA;
+    if (!metadata_tell(session, entry->directory, slice_of_string(entry->name),
+                       &work->request.metadata, &longest, &error)
+        && error.kind != ERROR_NOT_FOUND)
+        LOG(session->mailbox->log, LOG_ERROR, "metadata_left_out",
+            log_hex("session", session->number),
+            log_bytes("folder", slice_of_string(entry->directory)), log_failure(&error));
+}
+
 static void list_entry(struct session *session, struct tree_entry *entry, int *left)
 {
     struct list_work *work = session->work;
@@ -212,6 +232,7 @@ static void list_entry(struct session *session, struct tree_entry *entry, int *l
             *left -= FOR_A_RECORD;
         }
         write_entry(session, entry, buffer_slice(&wire));
+        tell_metadata(session, entry, left);
         begin_status(session, entry);
     }
     buffer_clear(&wire);

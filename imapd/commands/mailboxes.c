@@ -3,6 +3,7 @@
 
 #include "common/config.h"
 #include "imapd/commands/commands.h"
+#include "imapd/commands/metadata.h"
 #include "imapd/folder_argument.h"
 #include "imapd/mailbox.h"
 #include "imapd/mailbox_name.h"
@@ -282,6 +283,7 @@ static void rename_inbox(struct session *session, const struct folder_argument *
         session_failed(session, &error, "The mailbox cannot be opened now");
         return;
     }
+    metadata_copy(session, MAILDIR_INBOX, to->directory);
     transfer_begin(&work->transfer, work->inbox, target, true, &session->arena);
     session_continue(session, inbox_step);
 }

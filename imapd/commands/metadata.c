@@ -1,0 +1,323 @@
+/*
+ * GETMETADATA and SETMETADATA (RFC 5464). Annotations of a mailbox stand in its folder, so they go
+ * where it goes and end with it. Of the server's, /private is the account's own; /shared would be
+ * seen by all accounts, no one's process may write there, and all it has is /shared/admin.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+
+#include "common/config.h"
+#include "common/fd.h"
+#include "imapd/commands/commands.h"
+#include "imapd/commands/metadata.h"
+#include "imapd/folder_argument.h"
+#include "imapd/mailbox.h"
+#include "imapd/mailbox_name.h"
+#include "storage/folders.h"
+
+#define ADMIN_ENTRY SLICE("/shared/admin")
+
+/* ---- whose annotations ---- */
+
+struct target {
+    bool is_server; /* the mailbox name is empty */
+    struct folder_argument folder;
+};
+
+static bool parse_target(struct imap_parser *parser, void *owner)
+{
+    struct target *target = owner;
+    struct cursor start = parser->in;
+    struct slice name;
+    if (!imap_parse_astring(parser, &name))
+        return imap_parser_fail(parser, "a mailbox name");
+    target->is_server = name.len == 0;
+    target->folder = (struct folder_argument){.directory = "."};
+    if (target->is_server)
+        return true;
+    parser->in = start;
+    return folder_argument_parse(parser, &target->folder);
+}
+
+static const char *file_of(const struct target *target)
+{
+    return target->is_server ? ANNOTATIONS_ACCOUNT_FILE : ANNOTATIONS_FILE;
+}
+
+static int open_directory(const struct mailbox *mailbox, const char *directory, struct error *error)
+{
+    if (!folders_exists(mailbox->account_fd, directory)) {
+        error_set(error, ERROR_NOT_FOUND, "there is no such folder");
+        return -1;
+    }
+    int fd =
+        openat(mailbox->account_fd, directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        error_errno(error, "open folder %.100s", directory);
+    return fd;
+}
+
+/* Where its file stands. -1: the command was ended. */
+static int open_target(struct session *session, const struct target *target)
+{
+    struct error error;
+    if (target->folder.problem) {
+        session_no(session, SLICE("NONEXISTENT"), target->folder.problem);
+        return -1;
+    }
+    int fd = open_directory(session->mailbox, target->folder.directory, &error);
+    if (fd < 0)
+        session_failed(session, &error,
+                       error.kind == ERROR_NOT_FOUND ? "There is no such mailbox"
+                                                     : "The mailbox cannot be opened now");
+    return fd;
+}
+
+static size_t limit_of(const struct mailbox *mailbox)
+{
+    return (size_t)mailbox->config->limits.account_annotation_octets;
+}
+
+/* Damage costs the annotations, and is said once. */
+static bool load(struct mailbox *mailbox, int fd, const char *directory, const char *file,
+                 struct annotations *annotations, struct error *error)
+{
+    annotations_init(annotations, limit_of(mailbox));
+    if (annotations_load(fd, file, annotations, error))
+        return true;
+    if (error->kind != ERROR_PERMANENT)
+        return false;
+    LOG(mailbox->log, LOG_ERROR, "metadata_damaged",
+        log_bytes("folder", slice_of_string(directory)), log_failure(error));
+    return true;
+}
+
+/* 6.2.2: the postmaster of the account's domain, whom RFC 5321 4.5.1 makes sure of. */
+static void add_admin(const struct mailbox *mailbox, struct annotations *annotations)
+{
+    char uri[400];
+    const char *at = strrchr(mailbox->account, '@');
+    int length =
+        snprintf(uri, sizeof(uri), "mailto:postmaster@%s", at ? at + 1 : mailbox->config->hostname);
+    if (length > 0 && (size_t)length < sizeof(uri))
+        annotations_set(annotations, ADMIN_ENTRY, slice_of(uri, (size_t)length));
+}
+
+/* ---- GETMETADATA ---- */
+
+bool metadata_tell(struct session *session, const char *directory, struct slice name,
+                   const struct metadata_request *request, uint64_t *longest, struct error *error)
+{
+    struct mailbox *mailbox = session->mailbox;
+    bool is_server = name.len == 0;
+    struct annotations annotations;
+    struct buffer wire = BUFFER_WITH_LIMIT(2 * MAILBOX_NAME_MAX);
+    int fd = open_directory(mailbox, directory, error);
+    if (fd < 0)
+        return false;
+    bool loaded =
+        load(mailbox, fd, directory, is_server ? ANNOTATIONS_ACCOUNT_FILE : ANNOTATIONS_FILE,
+             &annotations, error);
+    if (loaded && is_server)
+        add_admin(mailbox, &annotations);
+    if (loaded) {
+        if (!is_server)
+            mailbox_name_format(name, MAILBOX_NAME_UTF7, &wire);
+        metadata_write(request, &annotations, buffer_slice(&wire), &session->writer.text, longest);
+    }
+    buffer_clear(&wire);
+    annotations_clear(&annotations);
+    fd_discard(&fd);
+    return loaded;
+}
+
+static void tell_target(struct session *session, const struct target *target,
+                        const struct metadata_request *request)
+{
+    struct error error;
+    uint64_t longest = 0;
+    char code[50] = "";
+    int fd = open_target(session, target);
+    if (fd < 0)
+        return;
+    fd_discard(&fd);
+    if (!metadata_tell(session, target->folder.directory, target->folder.name, request, &longest,
+                       &error)) {
+        session_failed(session, &error, "The annotations cannot be read now");
+        return;
+    }
+    if (longest > 0)
+        snprintf(code, sizeof(code), "METADATA LONGENTRIES %llu", (unsigned long long)longest);
+    session_ok(session, slice_of_string(code), "Those are the annotations");
+}
+
+void command_getmetadata(struct session *session, struct imap_parser *arguments)
+{
+    struct target target;
+    struct metadata_request request;
+    if (!imap_parse_space(arguments)
+        || !metadata_request_parse(arguments, parse_target, &target, &request)
+        || !imap_parse_end(arguments))
+        session_bad_arguments(session, arguments);
+    else
+        tell_target(session, &target, &request);
+}
+
+/* ---- SETMETADATA ---- */
+
+struct changes {
+    struct annotation *list; /* in the arena; value.ptr NULL: it is removed */
+    size_t count;
+};
+
+/* value = nstring / literal8 */
+static bool parse_value(struct imap_parser *parser, struct slice *value)
+{
+    return imap_parse_literal8(parser, value) || imap_parse_nstring(parser, value);
+}
+
+/* entry-values = "(" entry SP value *(SP entry SP value) ")" */
+static bool parse_changes(struct imap_parser *parser, struct changes *changes)
+{
+    *changes = (struct changes){.count = 0};
+    changes->list = arena_alloc_array(parser->arena, METADATA_ENTRIES_MAX, sizeof(*changes->list));
+    if (!changes->list)
+        return imap_parser_exhaust(parser);
+    if (!imap_parse_octet(parser, '(', "entries and values in parentheses"))
+        return false;
+    do {
+        struct annotation *change = &changes->list[changes->count];
+        if (changes->count == METADATA_ENTRIES_MAX)
+            return imap_parser_exhaust(parser);
+        if (!metadata_parse_entry(parser, &change->entry) || !imap_parse_space(parser)
+            || !parse_value(parser, &change->value))
+            return false;
+        changes->count++;
+    } while (imap_skip_octet(parser, ' '));
+    return imap_parse_octet(parser, ')', "an entry or \")\"");
+}
+
+/* False: the command was ended. */
+static bool may_change(struct session *session, const struct target *target,
+                       const struct changes *changes)
+{
+    uint64_t most = session->mailbox->config->limits.annotation_octets;
+    for (size_t i = 0; i < changes->count; i++) {
+        const struct annotation *change = &changes->list[i];
+        if (target->is_server && slice_starts_with(change->entry, SLICE("/shared/"))) {
+            session_no(session, SLICE("NOPERM"), "What all accounts see nobody sets here");
+            return false;
+        }
+        if (change->value.len > most) {
+            char code[50];
+            snprintf(code, sizeof(code), "METADATA MAXSIZE %llu", (unsigned long long)most);
+            session_no(session, slice_of_string(code),
+                       "The annotation is too long (limits.annotation)");
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool error_too_many(struct error *error)
+{
+    error_set(error, ERROR_PERMANENT, "too many annotations");
+    error->code = E2BIG;
+    return false;
+}
+
+static bool is_too_many(const struct mailbox *mailbox, const struct annotations *annotations,
+                        struct error *error)
+{
+    return annotations_count(annotations) > mailbox->config->limits.annotations
+           && !error_too_many(error);
+}
+
+/* All files of the account together, and its quota: what the annotations grow by must fit. */
+static bool has_room(struct mailbox *mailbox, size_t before, size_t after, struct error *error)
+{
+    uint64_t octets;
+    if (after <= before)
+        return true;
+    if (!annotations_measure(mailbox->account_fd, &octets, error)
+        || !mailbox_has_room(mailbox, after - before, 0, error))
+        return false;
+    return octets + (after - before) <= mailbox->config->limits.account_annotation_octets
+           || error_too_many(error);
+}
+
+/* All of them or none (4.3). */
+static bool change(struct mailbox *mailbox, int fd, const struct target *target,
+                   const struct changes *changes, struct error *error)
+{
+    struct annotations annotations;
+    bool done = load(mailbox, fd, target->folder.directory, file_of(target), &annotations, error);
+    size_t before = annotations.text.len, count = annotations_count(&annotations);
+    for (size_t i = 0; done && i < changes->count; i++)
+        if (!annotations_set(&annotations, changes->list[i].entry, changes->list[i].value))
+            done = error_too_many(error);
+    if (done && annotations_count(&annotations) > count)
+        done = !is_too_many(mailbox, &annotations, error);
+    done = done && has_room(mailbox, before, annotations.text.len, error)
+           && annotations_store(fd, file_of(target), &annotations, error);
+    annotations_clear(&annotations);
+    return done;
+}
+
+static void set(struct session *session, const struct target *target, const struct changes *changes)
+{
+    struct error error;
+    int fd = open_target(session, target);
+    if (fd < 0)
+        return;
+    bool done = may_change(session, target, changes);
+    if (!done) {
+        fd_discard(&fd);
+        return;
+    }
+    done = change(session->mailbox, fd, target, changes, &error);
+    fd_discard(&fd);
+    if (done)
+        session_ok(session, SLICE(""), "Noted");
+    else if (error.code == E2BIG)
+        session_no(session, SLICE("METADATA TOOMANY"),
+                   "There are as many annotations as there may be (limits.annotations, "
+                   "limits.account-annotations)");
+    else
+        session_failed(session, &error, "The annotations cannot be set now");
+}
+
+/* setmetadata = "SETMETADATA" SP mailbox SP entry-values */
+void command_setmetadata(struct session *session, struct imap_parser *arguments)
+{
+    struct target target;
+    struct changes changes;
+    if (!imap_parse_space(arguments) || !parse_target(arguments, &target)
+        || !imap_parse_space(arguments) || !parse_changes(arguments, &changes)
+        || !imap_parse_end(arguments))
+        session_bad_arguments(session, arguments);
+    else
+        set(session, &target, &changes);
+}
+
+/* ---- RENAME ---- */
+
+/* 4.1: INBOX keeps its own when it is renamed, and what it is renamed to has the same. */
+void metadata_copy(struct session *session, const char *from, const char *to)
+{
+    struct mailbox *mailbox = session->mailbox;
+    struct annotations annotations;
+    struct error error;
+    int from_fd = open_directory(mailbox, from, &error);
+    int to_fd = from_fd >= 0 ? open_directory(mailbox, to, &error) : -1;
+    annotations_init(&annotations, 0);
+    bool copied = to_fd >= 0 && load(mailbox, from_fd, from, ANNOTATIONS_FILE, &annotations, &error)
+                  && annotations_store(to_fd, ANNOTATIONS_FILE, &annotations, &error);
+    if (!copied)
+        LOG(mailbox->log, LOG_WARNING, "metadata_not_copied", log_hex("session", session->number),
+            log_failure(&error));
+    annotations_clear(&annotations);
+    fd_discard(&from_fd);
+    fd_discard(&to_fd);
+}

@@ -1,0 +1,224 @@
+/* The annotations of annotations.h. */
+#include "storage/annotations.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cursor.h"
+#include "storage/folders.h"
+#include "storage/text_file.h"
+
+#define FIRST_LINE "staffetta-metadata 1\n"
+#define LAST_LINE "end\n"
+
+enum {
+    FRAME_OCTETS = sizeof(FIRST_LINE LAST_LINE), /* what a file has beside its annotations */
+    PATH_SIZE = 512,
+};
+
+void annotations_init(struct annotations *annotations, size_t limit)
+{
+    buffer_init(&annotations->text, limit);
+}
+
+void annotations_clear(struct annotations *annotations)
+{
+    buffer_clear(&annotations->text);
+}
+
+/* ---- one entry ---- */
+
+static bool is_entry(struct slice entry)
+{
+    for (size_t i = 0; i < entry.len; i++)
+        if (entry.ptr[i] <= ' ' || entry.ptr[i] > '~')
+            return false;
+    return entry.len > 0 && entry.ptr[0] == '/';
+}
+
+/* entry SP octets LF value LF. False: it is no such thing. */
+static bool take_annotation(struct cursor *in, struct annotation *annotation)
+{
+    struct slice rest = cursor_rest(in);
+    uint64_t octets;
+    annotation->entry = slice_range(rest, 0, slice_find_octet(rest, ' '));
+    struct cursor next = cursor_of(slice_from(rest, annotation->entry.len));
+    if (!is_entry(annotation->entry) || !cursor_skip(&next, ' ')
+        || !cursor_take_number(&next, &octets) || !cursor_skip(&next, '\n')
+        || octets >= cursor_left(&next))
+        return false;
+    annotation->value = slice_range(cursor_rest(&next), 0, (size_t)octets);
+    next.at += octets;
+    if (!cursor_skip(&next, '\n'))
+        return false;
+    *in = next;
+    return true;
+}
+
+static void append_annotation(struct buffer *text, struct slice entry, struct slice value)
+{
+    buffer_append(text, entry);
+    buffer_append_octet(text, ' ');
+    buffer_append_number(text, value.len);
+    buffer_append_octet(text, '\n');
+    buffer_append(text, value);
+    buffer_append_octet(text, '\n');
+}
+
+bool annotations_next(struct slice *rest, struct annotation *annotation)
+{
+    struct cursor in = cursor_of(*rest);
+    if (!take_annotation(&in, annotation))
+        return false;
+    *rest = cursor_rest(&in);
+    return true;
+}
+
+/* ---- all of them ---- */
+
+bool annotations_find(const struct annotations *annotations, struct slice entry,
+                      struct slice *value)
+{
+    struct slice rest = buffer_slice(&annotations->text);
+    struct annotation one;
+    while (annotations_next(&rest, &one)) {
+        if (!slice_equal(one.entry, entry))
+            continue;
+        *value = one.value;
+        return true;
+    }
+    return false;
+}
+
+size_t annotations_count(const struct annotations *annotations)
+{
+    struct slice rest = buffer_slice(&annotations->text);
+    struct annotation one;
+    size_t count = 0;
+    while (annotations_next(&rest, &one))
+        count++;
+    return count;
+}
+
+bool annotations_set(struct annotations *annotations, struct slice entry, struct slice value)
+{
+    struct buffer changed = BUFFER_WITH_LIMIT(annotations->text.limit);
+    struct slice rest = buffer_slice(&annotations->text);
+    struct annotation one;
+    while (annotations_next(&rest, &one))
+        if (!slice_equal(one.entry, entry))
+            append_annotation(&changed, one.entry, one.value);
+    if (value.ptr)
+        append_annotation(&changed, entry, value);
+    if (changed.failed) {
+        buffer_clear(&changed);
+        return false;
+    }
+    buffer_clear(&annotations->text);
+    annotations->text = changed;
+    return true;
+}
+
+bool annotations_parse(struct annotations *annotations, struct slice text, struct error *error)
+{
+    if (!slice_starts_with(text, SLICE(FIRST_LINE)) || !slice_ends_with(text, SLICE(LAST_LINE)))
+        return error_set(error, ERROR_PERMANENT, "the first or the last line is missing");
+    struct slice middle =
+        slice_range(text, sizeof(FIRST_LINE) - 1, text.len - (sizeof(LAST_LINE) - 1));
+    struct cursor in = cursor_of(middle);
+    struct annotation one;
+    while (!cursor_at_end(&in))
+        if (!take_annotation(&in, &one))
+            return error_set(error, ERROR_PERMANENT, "octet %zu begins no annotation",
+                             text.len - cursor_left(&in));
+    struct buffer taken = BUFFER_WITH_LIMIT(annotations->text.limit);
+    buffer_append(&taken, middle);
+    if (taken.failed) {
+        buffer_clear(&taken);
+        return error_memory(error);
+    }
+    buffer_clear(&annotations->text);
+    annotations->text = taken;
+    return true;
+}
+
+void annotations_format(const struct annotations *annotations, struct buffer *text)
+{
+    buffer_append(text, SLICE(FIRST_LINE));
+    buffer_append(text, buffer_slice(&annotations->text));
+    buffer_append(text, SLICE(LAST_LINE));
+}
+
+/* ---- the file ---- */
+
+static void set_aside(int dir_fd, const char *name)
+{
+    char broken[PATH_SIZE];
+    int length = snprintf(broken, sizeof(broken), "%s.broken", name);
+    if (length > 0 && (size_t)length < sizeof(broken))
+        renameat(dir_fd, name, dir_fd, broken);
+}
+
+bool annotations_load(int dir_fd, const char *name, struct annotations *annotations,
+                      struct error *error)
+{
+    struct buffer text = BUFFER_WITH_LIMIT(annotations->text.limit + FRAME_OCTETS);
+    struct error why;
+    buffer_reset(&annotations->text);
+    bool loaded = text_file_load(dir_fd, name, &text, &why)
+                  && annotations_parse(annotations, buffer_slice(&text), &why);
+    buffer_clear(&text);
+    if (loaded || why.kind == ERROR_NOT_FOUND)
+        return true;
+    if (why.kind == ERROR_PERMANENT)
+        set_aside(dir_fd, name);
+    error_prefix(&why, "%s", name);
+    if (error)
+        *error = why;
+    return false;
+}
+
+static bool remove_file(int dir_fd, const char *name, struct error *error)
+{
+    if (unlinkat(dir_fd, name, 0) != 0)
+        return errno == ENOENT || error_errno(error, "remove %s", name);
+    return fsync(dir_fd) == 0 || error_errno(error, "flush directory of %s", name);
+}
+
+bool annotations_store(int dir_fd, const char *name, const struct annotations *annotations,
+                       struct error *error)
+{
+    if (annotations->text.len == 0)
+        return remove_file(dir_fd, name, error);
+    struct buffer text = BUFFER_WITH_LIMIT(annotations->text.limit + FRAME_OCTETS);
+    annotations_format(annotations, &text);
+    bool stored = text.failed ? error_memory(error)
+                              : text_file_replace(dir_fd, name, buffer_slice(&text), error);
+    buffer_clear(&text);
+    return stored;
+}
+
+static uint64_t octets_of(int account_fd, const char *directory, const char *name)
+{
+    char path[PATH_SIZE];
+    struct stat status;
+    int length = snprintf(path, sizeof(path), "%s/%s", directory, name);
+    bool there = length > 0 && (size_t)length < sizeof(path)
+                 && fstatat(account_fd, path, &status, AT_SYMLINK_NOFOLLOW) == 0;
+    return there ? (uint64_t)status.st_size : 0;
+}
+
+bool annotations_measure(int account_fd, uint64_t *octets, struct error *error)
+{
+    struct folder_list list;
+    folder_list_init(&list);
+    bool listed = folders_list(account_fd, &list, error);
+    *octets = octets_of(account_fd, ".", ANNOTATIONS_ACCOUNT_FILE);
+    for (size_t i = 0; i < list.count; i++)
+        *octets += octets_of(account_fd, list.entries[i].directory, ANNOTATIONS_FILE);
+    folder_list_clear(&list);
+    return listed;
+}
