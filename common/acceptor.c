@@ -22,6 +22,9 @@ enum {
     RESERVED_DESCRIPTORS = 128,     /* for what is not a connection */
     DESCRIPTORS_PER_CONNECTION = 3, /* a session's two of a spool file, a login's pair */
 };
+_Static_assert(RESERVED_DESCRIPTORS + DESCRIPTORS_PER_CONNECTION * ROLE_CONNECTIONS_LEAST
+                   <= ROLE_DESCRIPTORS_LEAST,
+               "a house that starts serves");
 
 static const double pause_seconds = 0.25;
 

@@ -47,6 +47,11 @@ struct role_file {
 
 enum { ROLE_FILES_MAX = 256 };
 
+/* With fewer descriptors (RLIMIT_NOFILE, the hard limit) the house does not start: the network
+ * roles have what they need beside connections, and as many of these as `limits.connections` and
+ * `relay.connections` must at least be. */
+enum { ROLE_DESCRIPTORS_LEAST = 256, ROLE_CONNECTIONS_LEAST = 10 };
+
 struct role_counts {
     uint64_t sessions;
     uint64_t queued;

@@ -1,8 +1,10 @@
-/* System users, the kernel, PAM. */
+/* System users, the kernel, descriptors, PAM. */
 #include <linux/landlock.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/role.h"
 #include "common/role_user.h"
 #include "ctl/check.h"
 
@@ -54,6 +56,18 @@ static void check_landlock(struct config_mistakes *mistakes)
                             "by their uids alone");
 }
 
+/* Of a house that starts with fewer most roles run, and none takes a connection. */
+static void check_descriptors(struct config_mistakes *mistakes)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_max >= ROLE_DESCRIPTORS_LEAST)
+        return;
+    config_mistakes_add(mistakes, CONFIG_MISTAKE, 0,
+                        "a process may open %llu files here, and %d are needed, 65536 for many "
+                        "connections: raise ulimit -Hn, or LimitNOFILE of the systemd unit",
+                        (unsigned long long)limit.rlim_max, ROLE_DESCRIPTORS_LEAST);
+}
+
 static void check_pam(const struct config *config, struct config_mistakes *mistakes)
 {
     for (size_t i = 0; i < config->accounts_count; i++)
@@ -71,5 +85,6 @@ void check_system(const struct config *config, struct config_mistakes *mistakes)
         check_mail_users(config, mistakes);
     }
     check_landlock(mistakes);
+    check_descriptors(mistakes);
     check_pam(config, mistakes);
 }

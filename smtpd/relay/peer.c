@@ -42,9 +42,21 @@ static const char *const awaited[] = {
     [PEER_OVER] = "nothing",
 };
 
-static const char *awaited_by(const struct peer *peer)
+enum { WORDS_MAX = 200 };
+
+/* What broke off, and what was going on. A server that takes no more octets, or goes while it has
+ * some to take, is not one whose answer was awaited. */
+static void tell_what_went_on(const struct peer *peer, const char *what, char words[WORDS_MAX])
 {
-    return peer->state == PEER_READY ? peer_exchange_awaits(peer) : awaited[peer->state];
+    bool is_ready = peer->state == PEER_READY;
+    bool writes = peer->stream.stalled_since > 0;
+    if (is_ready && peer_exchange_writes(peer))
+        snprintf(words, WORDS_MAX, "%s while the message was being sent", what);
+    else if (is_ready && writes)
+        snprintf(words, WORDS_MAX, "%s while commands were being sent", what);
+    else
+        snprintf(words, WORDS_MAX, "%s while %s was awaited", what,
+                 is_ready ? peer_exchange_awaits(peer) : awaited[peer->state]);
 }
 
 /* The only place that writes `state`. */
@@ -269,8 +281,8 @@ static bool is_right_behind_handshake(const struct peer *peer)
 
 static void fail_lost(struct peer *peer, const char *what)
 {
-    char words[200];
-    snprintf(words, sizeof(words), "%s while %s was awaited", what, awaited_by(peer));
+    char words[WORDS_MAX];
+    tell_what_went_on(peer, what, words);
     if (is_right_behind_handshake(peer))
         fail_tls(peer, words);
     else
@@ -355,8 +367,8 @@ static void on_deadline(struct stream *stream)
         peer_end_politely(peer);
         return;
     }
-    char words[200];
-    snprintf(words, sizeof(words), "timed out while %s was awaited", awaited_by(peer));
+    char words[WORDS_MAX];
+    tell_what_went_on(peer, "timed out", words);
     if (peer->state == PEER_SECURING)
         fail_tls(peer, words);
     else

@@ -180,6 +180,12 @@ const char *peer_exchange_awaits(const struct peer *peer)
     return answers[command_at(exchange, exchange->answered, &recipient)];
 }
 
+bool peer_exchange_writes(const struct peer *peer)
+{
+    const struct exchange *exchange = &peer->current;
+    return exchange->sending && (!exchange->written || peer->stream.stalled_since > 0);
+}
+
 /* ---- the beginning ---- */
 
 /* RFC 8689 4.2.1: the name of the host is proved, its certificate proves that it is that host, and

@@ -61,6 +61,8 @@ void peer_pump(struct peer *peer);
 void peer_write_content(struct peer *peer);
 /* A reply while READY. */
 void peer_exchange_reply(struct peer *peer, const struct peer_reply *reply);
+/* The message is on its way: not all of it has been taken yet. */
+bool peer_exchange_writes(const struct peer *peer);
 /* What an exchange waits for, to stand before "was awaited". */
 const char *peer_exchange_awaits(const struct peer *peer);
 /* The connection ends: settles or returns what the exchanges hold. */

@@ -20,6 +20,9 @@ enum {
     DESCRIPTORS_PER_CONNECTION = 2, /* its socket, and a body in a file */
     PASSWORD_MAX = 511,
 };
+_Static_assert(RESERVED_DESCRIPTORS + DESCRIPTORS_PER_CONNECTION * ROLE_CONNECTIONS_LEAST
+                   <= ROLE_DESCRIPTORS_LEAST,
+               "a house that starts sends");
 
 /* ---- results ---- */
 

@@ -168,9 +168,9 @@ class House:
     """Make one with the `make_house` fixture, or use the shared one, `house`.
 
     settings: {section: {key: value}}, "" for what stands outside of sections; they are merged with
-    the defaults. extra: more text of the configuration. services: which are listened on."""
+    the defaults. extra: more text of the configuration. services: which are listened on. below: the command that runs it."""
 
-    def __init__(self, settings=None, extra="", services=tuple(SERVICES), certificate=None):
+    def __init__(self, settings=None, extra="", services=tuple(SERVICES), certificate=None, below=()):
         # Not pytest's directory: that is closed to the uids of the roles.
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="staffetta-"))
         self.directory.chmod(0o755)
@@ -183,6 +183,7 @@ class House:
         self.mail = self.directory / "mail"
         self.accounts_file = self.directory / "etc" / "accounts"
         self.aliases_file = self.directory / "etc" / "aliases"
+        self.below = list(below)
         self.process = None
         self.deaths_expected = False
         self.may_trap = False  # a test has a role make a forbidden system call
@@ -235,7 +236,7 @@ class House:
     def start(self, wait=True):
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [BUILD / "staffetta", "-c", self.config, "run"],
+                [*self.below, BUILD / "staffetta", "-c", self.config, "run"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=ENVIRONMENT,
                 start_new_session=True,
             )

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from house import House, make_certificate
+from house import BUILD, House, make_certificate
 
 
 @pytest.fixture
@@ -181,6 +181,22 @@ def test_a_port_for_root(unstarted):
     unstarted.write_config()
     status, lines = check(unstarted)
     assert status == 1 and find(lines, line_of(unstarted, "listen smtp"), "is for root")
+
+
+@pytest.mark.parametrize("verb", ["check", "run"])
+def test_too_few_descriptors(unstarted, verb):
+    """It would start, and serve nobody."""
+    done = subprocess.run(["prlimit", "--nofile=64:64", BUILD / "staffetta", "-c", unstarted.config, verb], text=True,
+                          capture_output=True, timeout=20, check=False)
+    (line,) = [line for line in done.stderr.splitlines() if "warning" not in line and "files" in line]
+    assert done.returncode == 1 and "may open 64 files here, and 256 are needed" in line and "LimitNOFILE" in line
+
+
+def test_as_few_descriptors_as_may_be_serve(make_house):
+    house = make_house(below=["prlimit", "--nofile=256:256"])
+    account = house.new_account()
+    house.send(account, "Subject: few\n\nhello\n")
+    house.wait_for_event("delivered", to=account)
 
 
 def test_run_refuses_what_check_refuses(unstarted):

@@ -404,7 +404,7 @@ def send_until_half_is_there(world, network):
 def test_cable_out_in_the_middle(world, network, for_long):
     """For a moment: TCP goes on. For longer than `relay.reply`: the next attempt. It arrives once."""
     have = len(world.receivers["postfix"].files("there@postfix.example"))
-    broken = "4.4.2 peer takes no output for 2000 ms"
+    broken = "4.4.2 peer takes no output for 2000 ms while the message was being sent"
     try:
         queue_id = send_until_half_is_there(world, network)
         if for_long:
