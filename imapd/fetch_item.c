@@ -87,12 +87,13 @@ static void append_section(struct buffer *text, const struct fetch_item *item)
     buffer_append_string(text, item->field_count ? ")" : "");
 }
 
-/* "BODY" section ["<" number ">"]    RFC 3501 9, msg-att-static */
-static bool make_label(struct imap_parser *parser, struct fetch_item *item)
+/* "BODY" section ["<" number ">"]    RFC 3501 9, msg-att-static; RFC 3516 7 */
+static bool make_label(struct imap_parser *parser, struct slice word, struct fetch_item *item)
 {
     struct buffer text;
     buffer_init(&text, parser->arena->limit);
-    buffer_append(&text, SLICE("BODY["));
+    buffer_append(&text, word);
+    buffer_append_octet(&text, '[');
     append_section(&text, item);
     buffer_append_octet(&text, ']');
     if (item->partial) {
@@ -155,24 +156,51 @@ static bool append_name(struct imap_parser *parser, struct fetch_item ***end, st
     return imap_parser_fail(parser, "a FETCH item that we know");
 }
 
-/* fetch-att = ... / "BODY" section [partial] / "BODY.PEEK" section [partial] */
+/* What has a section behind it. */
+static const struct section_name {
+    struct slice name;
+    struct slice answer;
+    enum fetch_kind kind;
+    bool sets_seen;
+} section_names[] = {
+    {SLICE("BODY"), SLICE("BODY"), FETCH_SECTION, true},
+    {SLICE("BODY.PEEK"), SLICE("BODY"), FETCH_SECTION, false},
+    {SLICE("BINARY"), SLICE("BINARY"), FETCH_BINARY, true},
+    {SLICE("BINARY.PEEK"), SLICE("BINARY"), FETCH_BINARY, false},
+    {SLICE("BINARY.SIZE"), SLICE("BINARY.SIZE"), FETCH_BINARY_SIZE, false},
+};
+
+static const struct section_name *find_section_name(struct slice name)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(section_names); i++) {
+        if (slice_equal_nocase(name, section_names[i].name))
+            return &section_names[i];
+    }
+    return NULL;
+}
+
+/* section-binary = "[" [section-part] "]"    RFC 3516 7 */
+static bool has_section_of_kind(struct imap_parser *parser, const struct fetch_item *item)
+{
+    return item->kind == FETCH_SECTION || item->section.kind == SECTION_ALL
+           || imap_parser_fail(parser, "only the numbers of a part");
+}
+
+/* fetch-att = ... / "BODY" section [partial] / "BODY.PEEK" section [partial]
+ *             / "BINARY" [".PEEK"] section-binary [partial] / "BINARY.SIZE" section-binary */
 static bool parse_item(struct imap_parser *parser, struct fetch_item ***end)
 {
-    struct fetch_item item = {.kind = FETCH_SECTION};
     struct slice name;
     if (!imap_parse_word(parser, &name))
         return imap_parser_fail(parser, "a FETCH item");
-    bool peek = slice_equal_nocase(name, SLICE("BODY.PEEK"));
-    if (!peek && !slice_equal_nocase(name, SLICE("BODY")))
+    const struct section_name *known = find_section_name(name);
+    if (!known || (slice_equal(known->name, SLICE("BODY")) && !imap_peek_octet(parser, '[')))
         return append_name(parser, end, name);
-    if (!imap_skip_octet(parser, '[')) {
-        if (peek)
-            return imap_parser_fail(parser, "a section in brackets behind BODY.PEEK");
-        return append_name(parser, end, name);
-    }
-    item.sets_seen = !peek;
-    return parse_section(parser, &item) && parse_partial(parser, &item) && make_label(parser, &item)
-           && append_item(parser, end, &item);
+    struct fetch_item item = {.kind = known->kind, .sets_seen = known->sets_seen};
+    return imap_parse_octet(parser, '[', "a section in brackets") && parse_section(parser, &item)
+           && has_section_of_kind(parser, &item)
+           && (item.kind == FETCH_BINARY_SIZE || parse_partial(parser, &item))
+           && make_label(parser, known->answer, &item) && append_item(parser, end, &item);
 }
 
 static const struct macro {

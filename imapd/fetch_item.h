@@ -1,6 +1,6 @@
 /*
- * What a FETCH asks for (RFC 3501 6.4.5 and 9, fetch-att; RFC 7162, RFC 8474, RFC 8514): the list
- * as a struct, with the words that each answer begins with. Pure; imapd-mailbox.
+ * What a FETCH asks for (RFC 3501 6.4.5 and 9, fetch-att; RFC 3516, RFC 7162, RFC 8474, RFC 8514):
+ * the list as a struct, with the words that each answer begins with. Pure; imapd-mailbox.
  */
 #ifndef IMAPD_FETCH_ITEM_H
 #define IMAPD_FETCH_ITEM_H
@@ -22,6 +22,8 @@ enum fetch_kind {
     FETCH_BODYSTRUCTURE,
     FETCH_REFERENCES, /* of THREAD, in the form of message_ids.h: no client can ask for it */
     FETCH_SECTION,    /* BODY[...], and RFC822, RFC822.HEADER, RFC822.TEXT, which are the same */
+    FETCH_BINARY,     /* BINARY[...], RFC 3516 4.2 */
+    FETCH_BINARY_SIZE,
 };
 
 struct fetch_item {
@@ -29,11 +31,11 @@ struct fetch_item {
     enum fetch_kind kind;
     struct slice label; /* "FLAGS", "BODY[1.TEXT]<0>": what the answer begins with */
 
-    /* FETCH_SECTION */
+    /* FETCH_SECTION; of the two others only parts, SECTION_ALL */
     struct section section;
     struct slice *fields; /* of HEADER.FIELDS and HEADER.FIELDS.NOT, as written */
     size_t field_count;
-    bool sets_seen; /* not BODY.PEEK, not RFC822.HEADER */
+    bool sets_seen; /* not a .PEEK, not RFC822.HEADER, not BINARY.SIZE */
     bool partial;
     uint32_t offset; /* of the part of it that is wanted */
     uint32_t octets; /* not 0 */

@@ -146,6 +146,7 @@ void fetch_values_clear(struct fetch_values *values)
     leave_index(values);
     for (int kind = 0; kind < INDEX_KINDS; kind++)
         buffer_clear(&values->made[kind]);
+    fetch_binary_clear(&values->binary);
     message_source_clear(&values->source);
 }
 
@@ -154,6 +155,7 @@ void fetch_values_turn_to(struct fetch_values *values, uint32_t uid)
     message_source_turn_to(&values->source, uid);
     values->looked_up = false;
     values->facts_known = false;
+    fetch_binary_clear(&values->binary);
     for (int kind = 0; kind < INDEX_KINDS; kind++) {
         values->texts[kind] = no_text();
         buffer_reset(&values->made[kind]);
@@ -181,6 +183,11 @@ static enum source_depth depth_of_section(const struct section *section)
     return section->kind == SECTION_ALL ? SOURCE_OPEN : SOURCE_HEADER;
 }
 
+static bool is_binary(const struct fetch_item *item)
+{
+    return item->kind == FETCH_BINARY || item->kind == FETCH_BINARY_SIZE;
+}
+
 static enum source_depth depth_of(const struct fetch_values *values, const struct fetch_item *item)
 {
     uint64_t octets;
@@ -189,7 +196,7 @@ static enum source_depth depth_of(const struct fetch_values *values, const struc
         return SOURCE_UNREAD;
     if (kind != 0)
         return kind == INDEX_ENVELOPE || kind == INDEX_REFERENCES ? SOURCE_HEADER : SOURCE_PARTS;
-    if (item->kind == FETCH_SECTION)
+    if (item->kind == FETCH_SECTION || is_binary(item))
         return depth_of_section(&item->section);
     bool is_size = item->kind == FETCH_SIZE && !values->facts_known
                    && !message_source_octets(&values->source, &octets);
@@ -273,6 +280,16 @@ static bool read_name(struct fetch_values *values, const struct fetch_item *item
            || message_source_email_id(&values->source, values->email_id, error);
 }
 
+static bool can_decode(const struct fetch_values *values, struct error *error)
+{
+    for (const struct fetch_item *item = values->items; item; item = item->next) {
+        if (is_binary(item) && item->section.depth > 0
+            && !fetch_binary_can_decode(values->source.root, &item->section))
+            return error_set(error, ERROR_PERMANENT, "no such Content-Transfer-Encoding is known");
+    }
+    return true;
+}
+
 enum source_result fetch_values_prepare(struct fetch_values *values, struct error *error)
 {
     enum source_depth depth = SOURCE_UNREAD;
@@ -291,7 +308,7 @@ enum source_result fetch_values_prepare(struct fetch_values *values, struct erro
     if (wants_date && !values->facts_known
         && !message_source_date(&values->source, &values->facts.internal_date, error))
         return SOURCE_FAILED;
-    return make_texts(values, error) ? SOURCE_DONE : SOURCE_FAILED;
+    return can_decode(values, error) && make_texts(values, error) ? SOURCE_DONE : SOURCE_FAILED;
 }
 
 /* --- writing --- */
@@ -425,6 +442,27 @@ static enum source_result write_section(struct fetch_values *values, const struc
     return write_run(values, run, position, writer, error);
 }
 
+/* "NIL" and a size of 0 for a part that there is not. */
+static enum source_result write_binary(struct fetch_values *values, const struct fetch_item *item,
+                                       uint64_t *position, struct writer *writer,
+                                       struct error *error)
+{
+    struct fetch_binary *binary = &values->binary;
+    bool only_size = item->kind == FETCH_BINARY_SIZE;
+    if (!binary->begun && !fetch_binary_begin(binary, &values->source, item)) {
+        buffer_append_string(&writer->text, only_size ? "0" : "NIL");
+        return SOURCE_DONE;
+    }
+    enum source_result result = fetch_binary_measure(binary, &values->source, error);
+    if (result == SOURCE_DONE && only_size)
+        buffer_append_number(&writer->text, binary->octets);
+    else if (result == SOURCE_DONE)
+        result = fetch_binary_write(binary, &values->source, position, writer, error);
+    if (result == SOURCE_DONE)
+        fetch_binary_clear(binary);
+    return result;
+}
+
 enum source_result fetch_value_write(struct fetch_values *values, const struct fetch_item *item,
                                      uint64_t *position, struct writer *writer, struct error *error)
 {
@@ -437,6 +475,9 @@ enum source_result fetch_value_write(struct fetch_values *values, const struct f
     case FETCH_EMAILID:
     case FETCH_THREADID:
         return write_of_name(values, item, &writer->text);
+    case FETCH_BINARY:
+    case FETCH_BINARY_SIZE:
+        return write_binary(values, item, position, writer, error);
     case FETCH_SECTION:
         return write_section(values, item, position, writer, error);
     default:

@@ -6,6 +6,7 @@
 #ifndef IMAPD_FETCH_VALUE_H
 #define IMAPD_FETCH_VALUE_H
 
+#include "imapd/fetch_binary.h"
 #include "imapd/fetch_item.h"
 #include "imapd/message_source.h"
 #include "imapd/writer.h"
@@ -24,6 +25,7 @@ struct fetch_values {
     char email_id[EMAIL_ID_SIZE];
     struct slice texts[INDEX_KINDS]; /* .ptr NULL: not known yet */
     struct buffer made[INDEX_KINDS]; /* those that the index did not have */
+    struct fetch_binary binary;      /* of the item that is being written */
 };
 
 /* For these items of messages of that folder; both are borrowed until the clear. */
@@ -35,12 +37,14 @@ void fetch_values_clear(struct fetch_values *values); /* may run twice */
 void fetch_values_turn_to(struct fetch_values *values, uint32_t uid);
 
 /* Finds out what the items need: once it is done, only the reading of a section's octets can fail.
- * ERROR_NOT_FOUND: the message is gone. */
+ * ERROR_NOT_FOUND: the message is gone. ERROR_PERMANENT: a part is wanted decoded whose encoding
+ * nobody knows. */
 enum source_result fetch_values_prepare(struct fetch_values *values, struct error *error);
 
 /* Writes the value of one of those items. A long section is written in parts: *position, 0 at
  * first, says how far it is, and the answer is SOURCE_MORE as long as something is left and the
- * stream wants no more now. SOURCE_FAILED: a value that was begun cannot be ended. */
+ * stream wants no more now, or the turn is over. SOURCE_FAILED: a value that was begun cannot be
+ * ended. */
 enum source_result fetch_value_write(struct fetch_values *values, const struct fetch_item *item,
                                      uint64_t *position, struct writer *writer,
                                      struct error *error);

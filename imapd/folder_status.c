@@ -4,7 +4,6 @@
 #include "common/config.h"
 #include "common/size.h"
 #include "imapd/mailbox.h"
-#include "imapd/mailbox_name.h"
 #include "imapd/parser.h"
 #include "imapd/writer.h"
 #include "storage/message_file.h"
@@ -91,7 +90,8 @@ static struct counts count(const struct folder *folder)
     return counts;
 }
 
-void folder_status_write(const struct folder_status *status, struct slice name, struct buffer *text)
+void folder_status_write(const struct folder_status *status, struct slice name,
+                         enum mailbox_name_form form, struct buffer *text)
 {
     const struct folder *folder = status->folder;
     struct counts counts = count(folder);
@@ -113,9 +113,9 @@ void folder_status_write(const struct folder_status *status, struct slice name, 
     };
     const char *separator = "";
     struct buffer wire = BUFFER_WITH_LIMIT(2 * MAILBOX_NAME_MAX);
-    mailbox_name_format(name, MAILBOX_NAME_UTF7, &wire);
+    mailbox_name_format(name, form, &wire);
     buffer_append(text, SLICE("* STATUS "));
-    imap_append_astring(text, buffer_slice(&wire));
+    imap_append_mailbox(text, buffer_slice(&wire), form);
     buffer_append(text, SLICE(" ("));
     for (size_t i = 0; i < ARRAY_LENGTH(values); i++) {
         if (!(status->items & values[i].item))

@@ -8,6 +8,7 @@
 
 #include "common/buffer.h"
 #include "imapd/folder.h"
+#include "imapd/mailbox_name.h"
 
 struct folder_status {
     struct folder *folder; /* NULL: none is open */
@@ -24,9 +25,9 @@ bool folder_status_begin(struct folder_status *status, struct mailbox *mailbox,
 /* A slice. False: folder_status_write() may follow, in the same turn. */
 bool folder_status_step(struct folder_status *status);
 
-/* Appends "* STATUS name (...)", the name (ours, UTF-8) in the form of the wire. */
+/* Appends "* STATUS name (...)", the name (ours, UTF-8) in that form of the wire. */
 void folder_status_write(const struct folder_status *status, struct slice name,
-                         struct buffer *text);
+                         enum mailbox_name_form form, struct buffer *text);
 
 void folder_status_end(struct folder_status *status); /* may run twice, and on a zeroed struct */
 

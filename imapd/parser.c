@@ -1,6 +1,8 @@
 /* The grammar functions of parser.h. */
 #include "imapd/parser.h"
 
+#include <unistr.h>
+
 #include "common/size.h"
 #include "storage/maildir_name.h"
 
@@ -52,6 +54,12 @@ bool imap_parse_tag(struct imap_parser *parser, struct slice *tag)
 bool imap_skip_octet(struct imap_parser *parser, uint8_t octet)
 {
     return cursor_skip(&parser->in, octet);
+}
+
+bool imap_peek_octet(const struct imap_parser *parser, uint8_t octet)
+{
+    uint8_t next;
+    return cursor_peek(&parser->in, &next) && next == octet;
 }
 
 bool imap_parse_octet(struct imap_parser *parser, uint8_t octet, const char *expected)
@@ -163,8 +171,18 @@ static bool unescape(struct imap_parser *parser, struct slice escaped, struct sl
     return true;
 }
 
+/* A run of octets above ASCII, for whoever may send UTF-8; whether it is that shows at the end. */
+static bool skip_above_ascii(struct imap_parser *parser)
+{
+    const uint8_t *start = parser->in.at;
+    while (parser->utf8 && parser->in.at != parser->in.end && *parser->in.at >= 0x80)
+        parser->in.at++;
+    return parser->in.at != start;
+}
+
 /* quoted = DQUOTE *QUOTED-CHAR DQUOTE
- * QUOTED-CHAR = <any TEXT-CHAR except quoted-specials> / "\" quoted-specials */
+ * QUOTED-CHAR = <any TEXT-CHAR except quoted-specials> / "\" quoted-specials
+ *               / UTF8-2 / UTF8-3 / UTF8-4 */
 static bool parse_quoted(struct imap_parser *parser, struct slice *string)
 {
     struct cursor start = parser->in;
@@ -173,6 +191,8 @@ static bool parse_quoted(struct imap_parser *parser, struct slice *string)
     struct cursor text = parser->in;
     for (;;) {
         cursor_take_class(&parser->in, imap_classes, IMAP_QUOTED);
+        if (skip_above_ascii(parser))
+            continue;
         if (!cursor_skip(&parser->in, '\\'))
             break;
         if (!cursor_skip(&parser->in, '"') && !cursor_skip(&parser->in, '\\')) {
@@ -184,6 +204,10 @@ static bool parse_quoted(struct imap_parser *parser, struct slice *string)
     *string = cursor_since(&parser->in, &text);
     if (!cursor_skip(&parser->in, '"')) {
         imap_parser_fail(parser, "the end of the quoted string");
+        return give_up(parser, start);
+    }
+    if (string->len > 0 && u8_check(string->ptr, string->len)) {
+        imap_parser_fail(parser, "UTF-8 in the quoted string");
         return give_up(parser, start);
     }
     return !escapes || unescape(parser, *string, string) || give_up(parser, start);

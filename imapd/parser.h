@@ -19,6 +19,9 @@ struct imap_parser {
     struct arena *arena;  /* borrowed */
     const char *expected; /* "a mailbox name": set where a function says false */
     bool exhausted;       /* ... because the arena is full: a matter of NO [LIMIT], not of BAD */
+    bool utf8; /* the client has enabled it: in quotes, and in mailbox names (RFC 6855 3, RFC
+                * 9051 4.3)
+                */
 };
 
 void imap_parser_init(struct imap_parser *parser, struct slice text, struct arena *arena);
@@ -36,6 +39,9 @@ bool imap_parse_octet(struct imap_parser *parser, uint8_t octet, const char *exp
 bool imap_parse_space(struct imap_parser *parser);
 /* Steps over that octet if it is next; sets nothing. */
 bool imap_skip_octet(struct imap_parser *parser, uint8_t octet);
+
+/* Is that octet next? */
+bool imap_peek_octet(const struct imap_parser *parser, uint8_t octet);
 
 /* Nothing is left. */
 bool imap_parse_end(struct imap_parser *parser);

@@ -197,6 +197,12 @@ void session_enable(struct session *session, unsigned manner)
 
 /* ---- from events to handlers ---- */
 
+static void init_parser(struct session *session, struct imap_parser *parser, struct slice text)
+{
+    imap_parser_init(parser, text, &session->arena);
+    parser->utf8 = session->view.manner & VIEW_UTF8;
+}
+
 /* False: the text names no command that may run now, and was answered with BAD. */
 static bool find_command(struct session *session, struct imap_parser *parser)
 {
@@ -240,7 +246,7 @@ static void on_ready(struct session *session)
 {
     struct imap_parser parser;
     struct slice text = command_text(&session->reader);
-    imap_parser_init(&parser, text, &session->arena);
+    init_parser(session, &parser, text);
     if (session->on_line) {
         line_handler *on_line = session->on_line;
         session->on_line = NULL;
@@ -255,7 +261,7 @@ static void take_tag(struct session *session)
 {
     struct imap_parser parser;
     struct slice tag;
-    imap_parser_init(&parser, command_text(&session->reader), &session->arena);
+    init_parser(session, &parser, command_text(&session->reader));
     if (!session->command && imap_parse_tag(&parser, &tag) && imap_parse_space(&parser))
         session->tag = arena_copy(&session->arena, tag);
 }
@@ -294,7 +300,7 @@ static void skip_rest(struct session *session, bool announced)
 static void on_literal(struct session *session)
 {
     struct imap_parser parser;
-    imap_parser_init(&parser, command_text(&session->reader), &session->arena);
+    init_parser(session, &parser, command_text(&session->reader));
     bool is_streaming = session->command != NULL;
     if (!is_streaming && !begin_command(session, &parser)) {
         skip_rest(session, true);

@@ -149,10 +149,21 @@ void session_expect_line(struct session *session, const char *text, line_handler
 void session_select(struct session *session);
 void session_unselect(struct session *session);
 
-/* From now on FETCH responses say MODSEQ (CONDSTORE), and VANISHED is said for EXPUNGE (QRESYNC,
- * which needs the first): enum view_manner. The folder that is selected has its HIGHESTMODSEQ told
- * if that is new to the client. */
+/* From now on the client is spoken to in that manner, too: enum view_manner. The folder that is
+ * selected has its HIGHESTMODSEQ told if MODSEQ is new to the client. */
 void session_enable(struct session *session, unsigned manner);
+
+/* How names of mailboxes stand on the wire. */
+static inline enum mailbox_name_form session_name_form(const struct session *session)
+{
+    return session->view.manner & VIEW_UTF8 ? MAILBOX_NAME_UTF8 : MAILBOX_NAME_UTF7;
+}
+
+/* True once the client has enabled IMAP4rev2 (RFC 9051 appendix A). */
+static inline bool session_is_rev2(const struct session *session)
+{
+    return session->view.manner & VIEW_REV2;
+}
 
 /* Tells what is news in the selected folder, now (IDLE). */
 void session_tell_news(struct session *session, enum view_extent extent);

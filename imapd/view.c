@@ -189,7 +189,7 @@ void view_append_flags(struct view *view, size_t index, const struct message *me
     struct view_slot *slot = &view->slots[index];
     forget_change(view, slot);
     imap_append_flags(text, message->flags, message->letters, &view->folder->record,
-                      slot->marks & VIEW_RECENT);
+                      (slot->marks & VIEW_RECENT) && !(view->manner & VIEW_REV2));
 }
 
 /* "* 12 FETCH (", and the UID if it is to be said. */
@@ -199,7 +199,7 @@ static void begin_fetch(const struct view *view, size_t index, const struct mess
     buffer_append(text, SLICE("* "));
     buffer_append_number(text, index + 1);
     buffer_append(text, SLICE(" FETCH ("));
-    if (!with_uid && !(view->manner & VIEW_TELLS_VANISHED)) /* RFC 7162 3.2.4 */
+    if (!with_uid && !(view->manner & (VIEW_TELLS_VANISHED | VIEW_REV2))) /* RFC 7162 3.2.4 */
         return;
     buffer_append(text, SLICE("UID "));
     buffer_append_number(text, message->uid);
@@ -329,7 +329,7 @@ bool view_sync(struct view *view, enum view_extent extent, bool with_uid, struct
     bool appended = !has_arrived(view) || append_arrived(view, error);
     if (view->count != count)
         writer_count(writer, (uint32_t)view->count, "EXISTS");
-    if (view->recent != view->told_recent)
+    if (view->recent != view->told_recent && !(view->manner & VIEW_REV2))
         writer_count(writer, (uint32_t)view->recent, "RECENT");
     view->told_recent = view->recent;
     return appended;

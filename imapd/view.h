@@ -16,10 +16,13 @@ enum view_mark {
     VIEW_GONE = 1 << 2,    /* an EXPUNGE is due */
 };
 
-/* What is told beside what RFC 3501 asks for. */
+/* What the client has enabled, and so is told otherwise than RFC 3501 asks for. */
 enum view_manner {
     VIEW_TELLS_MODSEQ = 1 << 0,   /* FETCH says MODSEQ (CONDSTORE, RFC 7162 3.1) */
     VIEW_TELLS_VANISHED = 1 << 1, /* VANISHED for EXPUNGE, FETCH says UID (QRESYNC, 3.2) */
+    VIEW_REV2 = 1 << 2, /* nothing is recent, FETCH says UID (IMAP4rev2, RFC 9051 A, E 12, 21) */
+    VIEW_UTF8 = 1 << 3, /* names and quoted strings in UTF-8 (IMAP4rev2, and RFC 6855 3) */
+    VIEW_NO_CHARSET = 1 << 4, /* SEARCH names none any more (UTF8=ACCEPT, RFC 6855 3) */
 };
 
 struct view_slot {

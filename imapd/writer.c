@@ -21,6 +21,17 @@ void imap_append_astring(struct buffer *text, struct slice string)
         structure_append_string(text, string);
 }
 
+void imap_append_mailbox(struct buffer *text, struct slice wire_name, enum mailbox_name_form form)
+{
+    bool above_ascii = false;
+    for (size_t i = 0; i < wire_name.len; i++)
+        above_ascii |= wire_name.ptr[i] >= 0x80;
+    if (form == MAILBOX_NAME_UTF8 && above_ascii)
+        structure_append_quoted(text, wire_name); /* no name has control characters */
+    else
+        imap_append_astring(text, wire_name);
+}
+
 static const struct flag_word {
     uint32_t flag;
     struct slice word;

@@ -7,6 +7,7 @@
 #define IMAPD_WRITER_H
 
 #include "common/buffer.h"
+#include "imapd/mailbox_name.h"
 
 struct folder_record;
 struct stream;
@@ -17,6 +18,9 @@ struct stream_file;
 /* astring: an atom where it can be, else a string as of common/mime/structure.h. "NIL" is quoted:
  * some clients take the atom for nothing. */
 void imap_append_astring(struct buffer *text, struct slice string);
+
+/* A mailbox's name, in the form of the wire; one in UTF-8 is quoted. */
+void imap_append_mailbox(struct buffer *text, struct slice wire_name, enum mailbox_name_form form);
 
 /* "(\Answered \Seen $Work)": enum maildir_flag, and the keywords of the letters as the folder's
  * record names them; a letter without a keyword is left out. */

@@ -6,6 +6,18 @@
 #include "common/mime/decode.h"
 
 #include "common/mime/token.h"
+#include "common/size.h"
+
+bool decode_encoding_is_known(struct slice name)
+{
+    static const struct slice names[] = {SLICE("7bit"), SLICE("8bit"), SLICE("binary"),
+                                         SLICE("quoted-printable"), SLICE("base64")};
+    for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
+        if (slice_equal_nocase(name, names[i]))
+            return true;
+    }
+    return false;
+}
 
 enum decode_encoding decode_encoding_find(struct slice name)
 {

@@ -14,6 +14,9 @@ enum decode_encoding {
     DECODE_BASE64,
 };
 
+/* False: no encoding of RFC 2045 6.1, of which DECODE_IDENTITY would make something it is not. */
+bool decode_encoding_is_known(struct slice name);
+
 /* The value of Content-Transfer-Encoding, without comments. */
 enum decode_encoding decode_encoding_find(struct slice name);
 

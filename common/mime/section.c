@@ -95,6 +95,12 @@ static const struct mime_part *find_part(const struct mime_part *root,
     return part;
 }
 
+const struct mime_part *section_part(const struct mime_part *root, const struct section *section)
+{
+    bool possible = section->depth > 0 && section->depth <= ARRAY_LENGTH(section->path);
+    return possible ? find_part(root, section) : NULL;
+}
+
 static struct mime_span whole_of(const struct mime_part *message)
 {
     return (struct mime_span){
@@ -108,9 +114,7 @@ static struct mime_span whole_of(const struct mime_part *message)
 bool section_resolve(const struct mime_part *root, const struct section *section,
                      struct mime_span *span)
 {
-    if (section->depth > ARRAY_LENGTH(section->path))
-        return false;
-    const struct mime_part *part = section->depth > 0 ? find_part(root, section) : NULL;
+    const struct mime_part *part = section_part(root, section);
     if (section->depth > 0 && !part)
         return false;
     if (section->kind == SECTION_ALL || section->kind == SECTION_MIME) {

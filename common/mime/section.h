@@ -30,6 +30,9 @@ struct section {
  */
 bool section_parse(struct cursor *in, struct section *section);
 
+/* The part at the end of the section's path; NULL: there is none, or no path. */
+const struct mime_part *section_part(const struct mime_part *root, const struct section *section);
+
 /* The octets that the section names; those of the whole header for SECTION_FIELDS and _NOT. False
  * if the message has no such part, or if a part that is no message is asked for HEADER or TEXT:
  * NIL. */

@@ -35,7 +35,7 @@ static bool can_quote(struct slice string)
     return string.len <= LONGEST_QUOTED;
 }
 
-static void append_quoted(struct buffer *text, struct slice string)
+void structure_append_quoted(struct buffer *text, struct slice string)
 {
     buffer_append_octet(text, '"');
     for (size_t i = 0; i < string.len; i++) {
@@ -64,7 +64,7 @@ static void append_literal(struct buffer *text, struct slice string)
 void structure_append_string(struct buffer *text, struct slice string)
 {
     if (can_quote(string))
-        append_quoted(text, string);
+        structure_append_quoted(text, string);
     else
         append_literal(text, string);
 }

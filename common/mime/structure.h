@@ -24,6 +24,10 @@ bool structure_format_envelope(const struct mime_part *message, struct buffer *t
 bool structure_format_body(const struct mime_part *root, struct buffer *text);
 bool structure_format_bodystructure(const struct mime_part *root, struct buffer *text);
 
+/* The same between quotes, whatever it is: for UTF-8 without control characters, to a client that
+ * has enabled it. */
+void structure_append_quoted(struct buffer *text, struct slice string);
+
 /* One IMAP string by the rules above. */
 void structure_append_string(struct buffer *text, struct slice string);
 

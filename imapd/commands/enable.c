@@ -7,6 +7,7 @@ static const struct extension {
     unsigned manner; /* enum view_manner */
 } extensions[] = {
     {SLICE("CONDSTORE"), VIEW_TELLS_MODSEQ},                     /* RFC 7162 3.1 */
+    {SLICE("IMAP4rev2"), VIEW_REV2 | VIEW_UTF8},                 /* RFC 9051 appendix A */
     {SLICE("QRESYNC"), VIEW_TELLS_MODSEQ | VIEW_TELLS_VANISHED}, /* RFC 7162 3.2.3 */
 };
 

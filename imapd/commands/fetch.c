@@ -27,15 +27,17 @@ struct fetch_work {
     size_t end;    /* the first behind those */
     bool sets_seen;
     bool opens_files;
-    bool missed; /* some messages are gone */
+    bool missed;      /* some messages are gone */
+    bool undecodable; /* some have parts in an encoding that nobody knows */
     struct fetch_values values;
 
     /* The message that is being answered. */
     size_t index;
     bool preparing;
     const struct fetch_item *item; /* the next to write; NULL: none is being answered */
-    uint64_t position;             /* in its value */
-    bool adds_flags;               /* \Seen was set, and FLAGS not asked for */
+    bool labelled;
+    uint64_t position; /* in its value */
+    bool adds_flags;   /* \Seen was set, and FLAGS not asked for */
 };
 
 static void give_back(struct session *session)
@@ -101,6 +103,7 @@ static void begin_message(struct session *session, struct fetch_work *work)
     buffer_append(&session->writer.text, SLICE(" FETCH ("));
     work->preparing = false;
     work->item = work->items;
+    work->labelled = false;
     work->position = 0;
 }
 
@@ -109,9 +112,10 @@ static enum source_result write_item(struct session *session, struct fetch_work 
 {
     struct buffer *text = &session->writer.text;
     const struct fetch_item *item = work->item;
-    if (work->position == 0) {
+    if (!work->labelled) {
         buffer_append(text, item->label);
         buffer_append_octet(text, ' ');
+        work->labelled = true;
     }
     const struct message *message = view_message(&session->view, work->index);
     if (item->kind == FETCH_UID) {
@@ -151,6 +155,7 @@ static enum source_result write_items(struct session *session, struct fetch_work
         enum source_result result = write_item(session, work, error);
         if (result != SOURCE_DONE)
             return result;
+        work->labelled = false;
         work->position = 0;
         work->item = work->item->next;
         if (work->item)
@@ -164,7 +169,10 @@ static enum source_result write_items(struct session *session, struct fetch_work
 
 static void finish(struct session *session, const struct fetch_work *work)
 {
-    if (work->missed && !session->by_uid) /* a UID that is no more is ignored, RFC 3501 6.4.8 */
+    if (work->undecodable) /* RFC 3516 4.3 */
+        session_no(session, SLICE("UNKNOWN-CTE"), "A part's encoding is not known here");
+    else if (work->missed
+             && !session->by_uid) /* a UID that is no more is ignored, RFC 3501 6.4.8 */
         session_no(session, SLICE("EXPUNGEISSUED"), "Some of the messages are gone");
     else
         session_ok(session, SLICE(""), "Fetched");
@@ -184,6 +192,10 @@ static bool skip_message(struct session *session, struct fetch_work *work,
                          const struct error *error)
 {
     work->preparing = false;
+    if (error->kind == ERROR_PERMANENT) {
+        work->undecodable = true;
+        return true;
+    }
     if (error->kind != ERROR_NOT_FOUND) {
         session_failed(session, error, "A message could not be read");
         return false;

@@ -48,7 +48,7 @@ void list_write_name(struct session *session, const char *response, struct slice
     buffer_append_format(text, "* %s (", response);
     buffer_append(text, attributes);
     buffer_append(text, SLICE(") \"/\" "));
-    imap_append_astring(text, wire_name);
+    imap_append_mailbox(text, wire_name, session_name_form(session));
     if (extended.len)
         buffer_append_octet(text, ' ');
     buffer_append(text, extended);
@@ -83,10 +83,9 @@ static bool tells(const struct list_request *request, enum list_option option)
     return !request->returns_are_told && option != LIST_SUBSCRIBED;
 }
 
-static void append_attributes(const struct list_work *work, const struct tree_entry *entry,
+static void append_attributes(const struct list_request *request, const struct tree_entry *entry,
                               struct buffer *attributes)
 {
-    const struct list_request *request = &work->request;
     if (!entry->directory)
         append_word(attributes, request->extended ? "\\NonExistent" : "\\Noselect");
     if (tells(request, LIST_CHILDREN))
@@ -120,7 +119,7 @@ static void write_entry(struct session *session, const struct tree_entry *entry,
     const struct list_work *work = session->work;
     struct buffer attributes = BUFFER_WITH_LIMIT(500);
     struct buffer extended = BUFFER_WITH_LIMIT(100);
-    append_attributes(work, entry, &attributes);
+    append_attributes(&work->request, entry, &attributes);
     append_child_info(work, entry, &extended);
     list_write_name(session, "LIST", buffer_slice(&attributes), wire_name, buffer_slice(&extended));
     buffer_clear(&attributes);
@@ -183,6 +182,54 @@ static bool is_listed(const struct list_work *work, const struct tree_entry *ent
     return (entry->traits | (by_below ? entry->below : 0)) & TREE_CHOSEN;
 }
 
+/* ---- one mailbox ---- */
+
+static void append_old_name(struct session *session, struct slice given, struct buffer *extended)
+{
+    struct buffer wire = BUFFER_WITH_LIMIT(2 * MAILBOX_NAME_MAX);
+    enum mailbox_name_form form = session_name_form(session);
+    mailbox_name_format(given, form, &wire);
+    buffer_append(extended, SLICE("(\"OLDNAME\" ("));
+    imap_append_mailbox(extended, buffer_slice(&wire), form);
+    buffer_append(extended, SLICE("))"));
+    buffer_clear(&wire);
+}
+
+static struct tree_entry *find_entry(const struct mailbox_tree *tree, struct slice name)
+{
+    for (size_t i = 0; i < tree->count; i++) {
+        if (slice_equal(slice_of_string(tree->entries[i].name), name))
+            return &tree->entries[i];
+    }
+    return NULL;
+}
+
+void list_write_mailbox(struct session *session, struct slice name, struct slice given)
+{
+    static const struct list_request plain = {.returns = LIST_SUBSCRIBED};
+    struct mailbox *mailbox = session->mailbox;
+    struct buffer attributes = BUFFER_WITH_LIMIT(500);
+    struct buffer extended = BUFFER_WITH_LIMIT(3 * MAILBOX_NAME_MAX);
+    struct buffer wire = BUFFER_WITH_LIMIT(2 * MAILBOX_NAME_MAX);
+    struct mailbox_tree tree;
+    bool read = mailbox_tree_read(&tree, mailbox->account_fd, &mailbox->subscriptions, NULL);
+    struct tree_entry *entry = read ? find_entry(&tree, name) : NULL;
+    if (entry && entry->directory) {
+        find_special_use(mailbox, &tree, entry);
+        append_attributes(&plain, entry, &attributes);
+    }
+    if (read)
+        mailbox_tree_clear(&tree);
+    if (given.ptr)
+        append_old_name(session, given, &extended);
+    mailbox_name_format(name, session_name_form(session), &wire);
+    list_write_name(session, "LIST", buffer_slice(&attributes), buffer_slice(&wire),
+                    buffer_slice(&extended));
+    buffer_clear(&attributes);
+    buffer_clear(&extended);
+    buffer_clear(&wire);
+}
+
 /* ---- listing ---- */
 
 /* "If the server is unable to return the STATUS, it MUST NOT return it": RFC 5819 2, which also
@@ -224,7 +271,7 @@ static void list_entry(struct session *session, struct tree_entry *entry, int *l
     struct buffer wire = BUFFER_WITH_LIMIT(2 * MAILBOX_NAME_MAX);
     *left -= FOR_A_NAME + (int)work->pattern_count;
     if (is_listed(work, entry)
-        && mailbox_name_format(slice_of_string(entry->name), MAILBOX_NAME_UTF7, &wire)
+        && mailbox_name_format(slice_of_string(entry->name), session_name_form(session), &wire)
         && matches(work, buffer_slice(&wire))) {
         if (entry->directory && tells(&work->request, LIST_SPECIAL_USE)
             && !(work->wanted & TREE_SPECIAL_USE)) {
@@ -246,7 +293,7 @@ static void list_step(struct session *session)
         if (folder_status_step(&work->status))
             return;
         struct slice name = slice_of_string(work->tree.entries[work->index - 1].name);
-        folder_status_write(&work->status, name, &session->writer.text);
+        folder_status_write(&work->status, name, session_name_form(session), &session->writer.text);
         folder_status_end(&work->status);
     }
     for (int left = A_SLICE; left > 0 && work->index < work->tree.count && !work->status.folder;
@@ -296,6 +343,7 @@ void command_list(struct session *session, struct imap_parser *arguments)
         list_answer_delimiter(session, "LIST");
         return;
     }
+    request->extended |= session_is_rev2(session); /* RFC 9051 6.3.9: there is no other LIST */
     if (!compile_patterns(session, work))
         return;
     if (!mailbox_tree_read(&work->tree, session->mailbox->account_fd,

@@ -3,6 +3,7 @@
 
 #include "common/config.h"
 #include "imapd/commands/commands.h"
+#include "imapd/commands/list.h"
 #include "imapd/commands/metadata.h"
 #include "imapd/folder_argument.h"
 #include "imapd/mailbox.h"
@@ -39,12 +40,14 @@ static bool has_room_for_folder(const struct mailbox *mailbox, struct error *err
 }
 
 /* "OK [MAILBOXID (F2212ea87-6097-4256-9d51-71338625)]" (RFC 8474 4.1) */
-static void tell_created(struct session *session, const char *directory)
+static void tell_created(struct session *session, const struct folder_argument *folder)
 {
     struct folder_record record;
     char code[FOLDER_MAILBOX_ID_MAX + 16] = "";
-    if (load_record(session->mailbox, directory, &record))
+    if (load_record(session->mailbox, folder->directory, &record))
         snprintf(code, sizeof(code), "MAILBOXID (%s)", record.mailbox_id);
+    if (folder->given.ptr)
+        list_write_mailbox(session, folder->name, folder->given);
     session_ok(session, slice_of_string(code), "Created");
 }
 
@@ -55,7 +58,7 @@ static void create(struct session *session, const struct folder_argument *folder
     if (!has_room_for_folder(session->mailbox, &error))
         session_failed(session, &error, "There are as many mailboxes as one account may have");
     else if (mailbox_create_folder(session->mailbox, folder->name, special_use, &error))
-        tell_created(session, folder->directory);
+        tell_created(session, folder);
     else if (error.kind == ERROR_EXISTS)
         session_failed(session, &error, "There is such a mailbox already");
     else
@@ -170,7 +173,8 @@ static void delete (struct session *session, const struct folder_argument *folde
         session->work = work;
         session_continue(session, forget_step);
     } else if (error.kind == ERROR_NOT_FOUND && has_inferiors(mailbox, folder->name)) {
-        session_no(session, SLICE("CANNOT"), "Only its inferior mailboxes exist: delete those");
+        session_no(session, SLICE("HASCHILDREN"),
+                   "Only its inferior mailboxes exist: delete those");
     } else if (error.kind == ERROR_NOT_FOUND) {
         session_failed(session, &error, "There is no such mailbox");
     } else {
@@ -204,6 +208,8 @@ static void rename_folder(struct session *session, const struct folder_argument 
         /* What is above the new name only ought to be there: without, it is a name of the tree. */
         if (!mailbox_create_superiors(mailbox, to->name, &error))
             LOG(mailbox->log, LOG_WARNING, "superiors_not_made", log_failure(&error));
+        if (to->given.ptr) /* RFC 9051 6.3.6 */
+            list_write_mailbox(session, to->name, from->name);
         session_ok(session, SLICE(""), "Renamed");
     } else if (error.kind == ERROR_EXISTS) {
         session_failed(session, &error, "There is a mailbox of the new name, or below it");

@@ -123,7 +123,7 @@ bool metadata_tell(struct session *session, const char *directory, struct slice 
         add_admin(mailbox, &annotations);
     if (loaded) {
         if (!is_server)
-            mailbox_name_format(name, MAILBOX_NAME_UTF7, &wire);
+            mailbox_name_format(name, session_name_form(session), &wire);
         metadata_write(request, &annotations, buffer_slice(&wire), &session->writer.text, longest);
     }
     buffer_clear(&wire);

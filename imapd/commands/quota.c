@@ -67,9 +67,9 @@ static void tell_root(struct session *session, struct slice name)
     struct buffer *text = &session->writer.text;
     bool has_root = quota_is_set(&session->mailbox->quota);
     struct buffer wire = BUFFER_WITH_LIMIT(2 * MAILBOX_NAME_MAX);
-    mailbox_name_format(name, MAILBOX_NAME_UTF7, &wire);
+    mailbox_name_format(name, session_name_form(session), &wire);
     buffer_append(text, SLICE("* QUOTAROOT "));
-    imap_append_astring(text, buffer_slice(&wire));
+    imap_append_mailbox(text, buffer_slice(&wire), session_name_form(session));
     buffer_append_string(text, has_root ? " \"\"\r\n" : "\r\n");
     buffer_clear(&wire);
     if (!has_root || tell_quota(session))

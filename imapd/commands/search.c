@@ -277,11 +277,16 @@ void command_search(struct session *session, struct imap_parser *arguments)
     struct search_work *work = session_alloc(session, sizeof(*work));
     if (!work)
         return;
-    if (imap_parse_space(arguments) && search_return_parse(arguments, &work->returns)
-        && search_program_parse(arguments, &work->program) && imap_parse_end(arguments))
-        begin(session, work);
-    else
+    if (!imap_parse_space(arguments) || !search_return_parse(arguments, &work->returns)
+        || !search_program_parse(arguments, &work->program) || !imap_parse_end(arguments)) {
         session_bad_arguments(session, arguments);
+    } else if (work->program.charset.len > 0 && (session->view.manner & VIEW_NO_CHARSET)) {
+        session_bad(session, "UTF8=ACCEPT is enabled: a SEARCH is in UTF-8 and names no charset");
+    } else {
+        if (work->returns.items == 0 && session_is_rev2(session))
+            work->returns.items = SEARCH_RETURNS_ALL; /* RFC 9051 6.4.4: always an ESEARCH */
+        begin(session, work);
+    }
 }
 
 /* sort = "SORT" SP [search-return SP] sort-criteria SP search-criteria */

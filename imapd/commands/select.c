@@ -1,6 +1,7 @@
 /* SELECT, EXAMINE, CLOSE (RFC 3501 6.3.1, 6.3.2, 6.4.2) and UNSELECT (RFC 3691); with QRESYNC what
  * a client has missed comes along (RFC 7162 3.2.5). */
 #include "imapd/commands/commands.h"
+#include "imapd/commands/list.h"
 #include "imapd/commands/remove.h"
 #include "imapd/folder_argument.h"
 #include "imapd/mailbox.h"
@@ -8,6 +9,7 @@
 
 struct select_work {
     struct folder *folder; /* NULL once the view has it */
+    struct slice name;
     bool read_only;
     bool resync; /* QRESYNC, with what the client knows: */
     uint32_t uidvalidity;
@@ -37,14 +39,18 @@ static size_t first_unseen(const struct view *view)
     return 0;
 }
 
-static void describe(struct session *session)
+static void describe(struct session *session, struct slice name)
 {
     const struct view *view = &session->view;
     struct writer *writer = &session->writer;
-    size_t unseen = first_unseen(view);
+    bool rev2 = session_is_rev2(session); /* RFC 9051 E 10 to 12 */
+    size_t unseen = rev2 ? 0 : first_unseen(view);
     view_write_flag_lists(view, writer);
     writer_count(writer, (uint32_t)view->count, "EXISTS");
-    writer_count(writer, (uint32_t)view->recent, "RECENT");
+    if (rev2)
+        list_write_mailbox(session, name, slice_of(NULL, 0));
+    else
+        writer_count(writer, (uint32_t)view->recent, "RECENT");
     if (unseen > 0)
         buffer_append_format(&writer->text, "* OK [UNSEEN %zu] The first unseen message\r\n",
                              unseen);
@@ -112,7 +118,7 @@ static void select_step(struct session *session)
     }
     work->folder = NULL;
     session_select(session);
-    describe(session);
+    describe(session, work->name);
     resync(session, work);
 }
 
@@ -218,6 +224,7 @@ static void select_or_examine(struct session *session, struct imap_parser *argum
                                                      : "The mailbox cannot be opened now");
         return;
     }
+    work->name = folder.name;
     work->read_only = read_only;
     session->work = work;
     session->on_end = give_back;

@@ -19,7 +19,8 @@ static void status_step(struct session *session)
     struct status_work *work = session->work;
     if (folder_status_step(&work->status))
         return;
-    folder_status_write(&work->status, work->name, &session->writer.text);
+    folder_status_write(&work->status, work->name, session_name_form(session),
+                        &session->writer.text);
     session_ok(session, SLICE(""), "That is its status");
 }
 

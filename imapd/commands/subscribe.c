@@ -19,7 +19,7 @@ struct lsub {
 static bool matches(struct lsub *lsub, struct slice name)
 {
     buffer_reset(&lsub->wire);
-    return mailbox_name_format(name, MAILBOX_NAME_UTF7, &lsub->wire)
+    return mailbox_name_format(name, session_name_form(lsub->session), &lsub->wire)
            && mailbox_pattern_matches(lsub->pattern, buffer_slice(&lsub->wire));
 }
 
@@ -106,7 +106,7 @@ void command_lsub(struct session *session, struct imap_parser *arguments)
 static bool parse_name(struct session *session, struct imap_parser *arguments,
                        struct folder_argument *folder)
 {
-    if (!imap_parse_space(arguments) || !folder_argument_parse_new(arguments, folder)
+    if (!imap_parse_space(arguments) || !folder_argument_parse_level(arguments, folder)
         || !imap_parse_end(arguments)) {
         session_bad_arguments(session, arguments);
         return false;

@@ -1,4 +1,5 @@
-/* Promises of imapd/fetch_item.h: RFC 3501 6.4.5 and 9, fetch-att and section. */
+/* Promises of imapd/fetch_item.h: RFC 3501 6.4.5 and 9, fetch-att and section; RFC
+ * 3516 7. */
 #include "tests/unit/test.h"
 
 #include "common/size.h"
@@ -48,6 +49,14 @@ static const struct fetch_case {
     {"BODY[]<0.1", NULL},
     {"BODY[]<-1.1>", NULL},
     {"BODY[]<0.4294967296>", NULL},
+    {"(BINARY[1.2] BINARY.PEEK[] binary.size[3])", "BINARY[1.2]! BINARY[] BINARY.SIZE[3]"},
+    {"BINARY.PEEK[1]<5.10>", "BINARY[1]<5>"}, /* RFC 3516 7 */
+    {"BINARY", NULL},
+    {"BINARY.SIZE", NULL},
+    {"BINARY[1.TEXT]", NULL},
+    {"BINARY[HEADER]", NULL},
+    {"BINARY[1.MIME]", NULL},
+    {"BINARY.SIZE[1]<0.1>", NULL},
     {"BODY.PEEK", NULL},
     {"BODY.PEEK<0.1>", NULL},
     {"RFC822[]", NULL},
