@@ -6,6 +6,7 @@
 #define SELECTED SESSION_SELECTED
 #define KEEPS COMMAND_KEEPS_NUMBERS
 #define UID COMMAND_HAS_UID
+#define REMOVES COMMAND_REMOVES
 
 static const struct command_spec commands[] = {
     {SLICE("FETCH"), SELECTED, KEEPS | UID, command_fetch, NULL, NULL},
@@ -14,8 +15,8 @@ static const struct command_spec commands[] = {
     {SLICE("SORT"), SELECTED, KEEPS | UID, command_sort, NULL, NULL},
     {SLICE("THREAD"), SELECTED, KEEPS | UID, command_thread, NULL, NULL},
     {SLICE("COPY"), SELECTED, UID, command_copy, NULL, NULL},
-    {SLICE("MOVE"), SELECTED, UID, command_move, NULL, NULL},
-    {SLICE("EXPUNGE"), SELECTED, UID, command_expunge, NULL, NULL},
+    {SLICE("MOVE"), SELECTED, UID | REMOVES, command_move, NULL, NULL},
+    {SLICE("EXPUNGE"), SELECTED, UID | REMOVES, command_expunge, NULL, NULL},
     {SLICE("CHECK"), SELECTED, 0, command_check, NULL, NULL},
     {SLICE("CLOSE"), SELECTED, 0, command_close, NULL, NULL},
     {SLICE("UNSELECT"), SELECTED, 0, command_unselect, NULL, NULL},
@@ -28,7 +29,7 @@ static const struct command_spec commands[] = {
     {SLICE("EXAMINE"), LOGGED_IN, 0, command_examine, NULL, NULL},
     {SLICE("STATUS"), LOGGED_IN, 0, command_status, NULL, NULL},
     {SLICE("APPEND"), LOGGED_IN, 0, command_append, command_append_literal, command_append_octets},
-    {SLICE("REPLACE"), SELECTED, UID, command_replace, command_replace_literal,
+    {SLICE("REPLACE"), SELECTED, UID | REMOVES, command_replace, command_replace_literal,
      command_append_octets},
     {SLICE("LIST"), LOGGED_IN, 0, command_list, NULL, NULL},
     {SLICE("LSUB"), LOGGED_IN, 0, command_lsub, NULL, NULL},
@@ -44,6 +45,7 @@ static const struct command_spec commands[] = {
     {SLICE("SETMETADATA"), LOGGED_IN, 0, command_setmetadata, NULL, NULL},
     {SLICE("NAMESPACE"), LOGGED_IN, 0, command_namespace, NULL, NULL},
     {SLICE("ENABLE"), LOGGED_IN, 0, command_enable, NULL, NULL},
+    {SLICE("NOTIFY"), LOGGED_IN, 0, command_notify, NULL, NULL},
     {SLICE("ID"), LOGGED_IN, 0, command_id, NULL, NULL},
     {SLICE("COMPRESS"), LOGGED_IN, 0, command_compress, NULL, NULL},
 

@@ -35,6 +35,15 @@ struct message {
     bool met;         /* for folder.c */
 };
 
+/* Somebody who hears that the folder's messages have changed, without a view of them. */
+struct folder_watcher {
+    struct folder_watcher *prev;
+    struct folder_watcher *next;
+    bool is_watching;
+    /* Messages came, went or changed; perhaps several times in a turn. */
+    void (*on_change)(struct folder_watcher *watcher);
+};
+
 enum { FOLDER_MISSING_MAX = 16 };
 
 struct folder {
@@ -51,6 +60,7 @@ struct folder {
     uint32_t uid_next;
     uint64_t modseq_next;
     struct view *views;
+    struct folder_watcher *watchers;
     unsigned users; /* views, and commands that work on it */
     bool deleted;   /* its directory is no more; another folder may have the name by now */
     /* The rest is folder.c's. */
@@ -77,6 +87,10 @@ struct folder {
 bool folder_open(struct mailbox *mailbox, const char *directory, struct folder **folder,
                  struct error *error);
 void folder_close(struct folder *folder);
+
+/* The folder is open for as long. The second may run twice. */
+void folder_watch(struct folder *folder, struct folder_watcher *watcher);
+void folder_unwatch(struct folder *folder, struct folder_watcher *watcher);
 
 /* Gives a slice of what has arrived its UIDs. False: nothing is left to do, or nothing can be done
  * now (disk full; logged): without a UID no message is there for clients. Happens by itself turn

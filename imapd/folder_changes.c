@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#include <utlist.h>
+
 #include "imapd/mailbox.h"
 
 enum {
@@ -71,11 +73,32 @@ static void put_gone(struct folder *folder, uint32_t uid, uint64_t modseq)
     change_log_put(&folder->changes, &change);
 }
 
+void folder_watch(struct folder *folder, struct folder_watcher *watcher)
+{
+    DL_APPEND(folder->watchers, watcher);
+    watcher->is_watching = true;
+}
+
+void folder_unwatch(struct folder *folder, struct folder_watcher *watcher)
+{
+    if (watcher->is_watching)
+        DL_DELETE(folder->watchers, watcher);
+    watcher->is_watching = false;
+}
+
+static void tell_watchers(const struct folder *folder)
+{
+    struct folder_watcher *watcher;
+    DL_FOREACH (folder->watchers, watcher)
+        watcher->on_change(watcher);
+}
+
 void folder_note_changed(struct folder *folder, struct message *message)
 {
     message->modseq = next_modseq(folder);
     put_message(folder, message);
     turn_defer(&folder->mailbox->turn, &folder->flush_changes);
+    tell_watchers(folder);
 }
 
 void folder_note_gone(struct folder *folder, uint32_t uid)
@@ -84,6 +107,7 @@ void folder_note_gone(struct folder *folder, uint32_t uid)
         return;
     put_gone(folder, uid, next_modseq(folder));
     turn_defer(&folder->mailbox->turn, &folder->flush_changes);
+    tell_watchers(folder);
 }
 
 /* ---- reading ---- */

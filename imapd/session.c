@@ -13,6 +13,7 @@
 #include "common/fd.h"
 #include "imapd/capability.h"
 #include "imapd/mailbox.h"
+#include "imapd/notify.h"
 
 enum {
     INPUT_OCTETS = 65536,
@@ -52,11 +53,19 @@ static void end_command(struct session *session)
         arena_reset(&session->arena);
 }
 
+static bool wants_news(const struct session *session)
+{
+    return !session->notify || notify_manner(session->notify) != NOTIFY_TELLS_NOTHING
+           || (session->command && (session->command->traits & COMMAND_REMOVES));
+}
+
+/* RFC 5465 5.1: once NOTIFY was said FETCH responses have the UID. */
 void session_tell_news(struct session *session, enum view_extent extent)
 {
     struct error error;
-    if (session->state == SESSION_SELECTED
-        && !view_sync(&session->view, extent, session->by_uid, &session->writer, &error))
+    bool with_uid = session->by_uid || session->notify;
+    if (session->state == SESSION_SELECTED && wants_news(session)
+        && !view_sync(&session->view, extent, with_uid, &session->writer, &error))
         LOG(session->mailbox->log, LOG_ERROR, "news_wait", log_hex("session", session->number),
             log_failure(&error));
 }
@@ -68,9 +77,23 @@ static enum view_extent extent_of(const struct session *session)
     return keeps && !session->by_uid ? VIEW_KEEP_NUMBERS : VIEW_ALL;
 }
 
+/* The client hears nothing of a FETCH that it did not ask for but what it told. */
+static void end_unasked(struct session *session)
+{
+    end_command(session);
+    session->is_unasked = false;
+    session->command = session->interrupted;
+    session->on_line = session->interrupted_line;
+    session->tag = arena_copy(&session->arena, buffer_slice(&session->interrupted_tag));
+}
+
 static void answer(struct session *session, enum writer_status status, struct slice code,
                    const char *text)
 {
+    if (session->is_unasked) {
+        end_unasked(session);
+        return;
+    }
     if (session->state == SESSION_SELECTED) {
         watch_poll(&session->mailbox->watch);
         session_tell_news(session, extent_of(session));
@@ -178,6 +201,7 @@ void session_expect_line(struct session *session, const char *text, line_handler
 void session_select(struct session *session)
 {
     enter(session, SESSION_SELECTED);
+    session->data_uid = session->view.last_uid;
 }
 
 void session_unselect(struct session *session)
@@ -193,6 +217,21 @@ void session_enable(struct session *session, unsigned manner)
     view->manner |= manner;
     if (first && session->state == SESSION_SELECTED)
         view_write_highest_modseq(view, &session->writer);
+}
+
+void session_set_notify(struct session *session, struct notify *notify)
+{
+    notify_free(session->notify);
+    session->notify = notify;
+    session->data_uid = session->view.last_uid;
+    session->view.manner &= ~(unsigned)VIEW_HIDES_CHANGES;
+    if (!notify_tells_flags(notify))
+        session->view.manner |= VIEW_HIDES_CHANGES;
+}
+
+void session_has_news(struct session *session)
+{
+    turn_defer(&session->mailbox->turn, &session->at_turn_end);
 }
 
 /* ---- from events to handlers ---- */
@@ -402,10 +441,46 @@ static bool read_event(struct session *session)
     return went_on;
 }
 
-static void tell_if_idling(struct session *session)
+/* RFC 5465 5.2: the data of messages that EXISTS has told, by a FETCH that ends like a command, but
+ * that nobody asked for. IDLE goes on behind it. */
+static void tell_message_data(struct session *session)
 {
-    if (session->on_line && !stream_output_full(&session->stream))
-        session_tell_news(session, VIEW_ALL);
+    struct slice data = session->notify ? notify_message_data(session->notify) : SLICE("");
+    uint32_t first = session->data_uid + 1, last = session->view.last_uid;
+    if (session->state != SESSION_SELECTED || last < first)
+        return;
+    session->data_uid = last;
+    buffer_reset(&session->interrupted_tag);
+    buffer_append(&session->interrupted_tag, session->tag);
+    char *text = arena_alloc(&session->arena, data.len + 50);
+    if (data.len == 0 || !text || session->interrupted_tag.failed)
+        return;
+    int length = snprintf(text, 50, " %u:%u ", first, last);
+    memcpy(text + length, data.ptr, data.len);
+    session->interrupted = session->command;
+    session->interrupted_line = session->on_line;
+    session->is_unasked = session->by_uid = true;
+    session->command = command_find(SLICE("FETCH"));
+    session->on_line = NULL;
+    session->tag = SLICE("");
+    struct imap_parser parser;
+    init_parser(session, &parser, slice_of(text, (size_t)length + data.len));
+    session->command->handler(session, &parser);
+}
+
+/* What the client listens for: while it idles, or, with NOTIFY, between commands. */
+static void tell_unasked(struct session *session)
+{
+    bool idles = session->on_line != NULL;
+    struct notify *notify = session->notify;
+    if (session->state == SESSION_LOGOUT || stream_output_full(&session->stream)
+        || stream_is_changing(&session->stream) || (!idles && (!notify || session->command)))
+        return;
+    if (notify)
+        notify_tell(notify);
+    bool delayed = notify && !idles && notify_manner(notify) == NOTIFY_TELLS_DELAYED;
+    session_tell_news(session, delayed ? VIEW_KEEP_NUMBERS : VIEW_ALL);
+    tell_message_data(session);
 }
 
 static int64_t now_ms(void)
@@ -431,7 +506,7 @@ static void go_on(struct session *session)
     }
     if (stream_is_over(&session->stream))
         return;
-    tell_if_idling(session);
+    tell_unasked(session);
     writer_flush(&session->writer);
     if (commands == 0 || may_step(session))
         turn_again(&session->mailbox->turn, &session->in_next_turn);
@@ -504,15 +579,17 @@ static void on_turn_end(struct deferred *deferred)
     }
     if (stream_is_over(&session->stream))
         return;
-    tell_if_idling(session);
+    tell_unasked(session);
     writer_flush(&session->writer);
+    if (may_step(session))
+        turn_again(&session->mailbox->turn, &session->in_next_turn);
 }
 
 static void on_news(struct view *view)
 {
     struct session *session = (void *)((uint8_t *)view - offsetof(struct session, view));
-    if (session->on_line)
-        turn_defer(&session->mailbox->turn, &session->at_turn_end);
+    if (session->on_line || session->notify)
+        session_has_news(session);
 }
 
 /* ---- birth and death ---- */
@@ -579,6 +656,7 @@ bool session_new(struct mailbox *mailbox, uint64_t number, int fd, struct slice 
     DL_APPEND(mailbox->sessions, session);
     mailbox->session_count++;
     enter(session, SESSION_AUTHENTICATED);
+    buffer_init(&session->interrupted_tag, mailbox->config->limits.imap_line_octets);
     buffer_init(&session->early, input.len);
     buffer_append(&session->early, input);
     if (session->early.failed) {
@@ -619,6 +697,7 @@ void session_free(struct session *session)
 {
     struct mailbox *mailbox = session->mailbox;
     end_command(session);
+    notify_free(session->notify);
     view_close(&session->view);
     turn_cancel(&session->in_next_turn);
     turn_cancel(&session->at_turn_end);
@@ -627,6 +706,7 @@ void session_free(struct session *session)
     writer_clear(&session->writer);
     arena_clear(&session->arena);
     buffer_clear(&session->early);
+    buffer_clear(&session->interrupted_tag);
     DL_DELETE(mailbox->sessions, session);
     mailbox->session_count--;
     free(session);

@@ -28,6 +28,7 @@
 #include "imapd/writer.h"
 
 struct mailbox;
+struct notify;
 struct session;
 
 enum session_state {
@@ -57,6 +58,7 @@ typedef void line_handler(struct session *session, struct slice line);
 enum command_trait {
     COMMAND_KEEPS_NUMBERS = 1 << 0, /* no EXPUNGE in its answer, unless it goes by UID */
     COMMAND_HAS_UID = 1 << 1,       /* there is a "UID x" of it */
+    COMMAND_REMOVES = 1 << 2,       /* its own EXPUNGE responses are wanted in any case */
 };
 
 struct command_spec {
@@ -90,7 +92,14 @@ struct session {
     /* Gives back what `work` holds beside memory; called when the command ends, however it does. */
     void (*on_end)(struct session *session);
 
+    struct notify *notify; /* NULL: the client never said NOTIFY */
+
     /* The rest is session.c's. */
+    uint32_t data_uid; /* NOTIFY: of messages above, the data that is wanted was not told yet */
+    bool is_unasked;   /* the command that is run is a FETCH of ours, for NOTIFY */
+    const struct command_spec *interrupted; /* by it: IDLE, or NULL */
+    line_handler *interrupted_line;
+    struct buffer interrupted_tag;
     struct buffer early; /* came with the login, before the stream was ours */
     size_t early_read;
     struct deferred in_next_turn;
@@ -165,7 +174,13 @@ static inline bool session_is_rev2(const struct session *session)
     return session->view.manner & VIEW_REV2;
 }
 
-/* Tells what is news in the selected folder, now (IDLE). */
+/* Takes over what the client wants to hear of (RFC 5465), in place of what it wanted before. */
+void session_set_notify(struct session *session, struct notify *notify);
+
+/* There is something to be told, if the client listens: at the end of the turn. */
+void session_has_news(struct session *session);
+
+/* Tells what is news in the selected folder, now (IDLE), if the client wants to hear of it. */
 void session_tell_news(struct session *session, enum view_extent extent);
 
 /* ---- command_table.c ---- */

@@ -245,7 +245,8 @@ static void write_changed(struct view *view, bool with_uid, struct writer *write
 {
     for (size_t i = 0; view->changed > 0 && i < view->count; i++) {
         if (view->slots[i].marks & VIEW_CHANGED) {
-            view_write_flags(view, i, with_uid, writer);
+            if (!(view->manner & VIEW_HIDES_CHANGES))
+                view_write_flags(view, i, with_uid, writer);
             forget_change(view, &view->slots[i]); /* also where it went meanwhile */
         }
     }

@@ -22,7 +22,8 @@ enum view_manner {
     VIEW_TELLS_VANISHED = 1 << 1, /* VANISHED for EXPUNGE, FETCH says UID (QRESYNC, 3.2) */
     VIEW_REV2 = 1 << 2, /* nothing is recent, FETCH says UID (IMAP4rev2, RFC 9051 A, E 12, 21) */
     VIEW_UTF8 = 1 << 3, /* names and quoted strings in UTF-8 (IMAP4rev2, and RFC 6855 3) */
-    VIEW_NO_CHARSET = 1 << 4, /* SEARCH names none any more (UTF8=ACCEPT, RFC 6855 3) */
+    VIEW_NO_CHARSET = 1 << 4,    /* SEARCH names none any more (UTF8=ACCEPT, RFC 6855 3) */
+    VIEW_HIDES_CHANGES = 1 << 5, /* no FETCH for flags that others changed (NOTIFY, RFC 5465 5.1) */
 };
 
 struct view_slot {

@@ -17,6 +17,7 @@ command_handler command_enable;    /* enable.c: RFC 5161 */
 command_handler command_id;        /* id.c: RFC 2971 */
 command_handler command_namespace; /* namespace.c: RFC 2342 */
 command_handler command_idle;      /* idle.c: RFC 2177 */
+command_handler command_notify;    /* notify.c: RFC 5465 */
 command_handler command_compress;  /* compress.c: RFC 4978 */
 
 /* select.c: RFC 3501 6.3.1, 6.3.2, 6.4.2, RFC 3691 */

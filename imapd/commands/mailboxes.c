@@ -9,6 +9,7 @@
 #include "imapd/mailbox.h"
 #include "imapd/mailbox_name.h"
 #include "imapd/mailbox_tree.h"
+#include "imapd/notify.h"
 #include "imapd/transfer.h"
 #include "storage/folder_record.h"
 #include "storage/folders.h"
@@ -57,9 +58,10 @@ static void create(struct session *session, const struct folder_argument *folder
     struct error error;
     if (!has_room_for_folder(session->mailbox, &error))
         session_failed(session, &error, "There are as many mailboxes as one account may have");
-    else if (mailbox_create_folder(session->mailbox, folder->name, special_use, &error))
+    else if (mailbox_create_folder(session->mailbox, folder->name, special_use, &error)) {
+        notify_on_created(session, folder->name);
         tell_created(session, folder);
-    else if (error.kind == ERROR_EXISTS)
+    } else if (error.kind == ERROR_EXISTS)
         session_failed(session, &error, "There is such a mailbox already");
     else
         session_failed(session, &error, "The mailbox could not be made");
@@ -170,6 +172,7 @@ static void delete (struct session *session, const struct folder_argument *folde
     work->uidvalidity = uidvalidity_of(mailbox, folder->directory);
     if (folders_delete(&mailbox->inbox, folder->directory, mailbox_now(), &error)) {
         folder_on_deleted(mailbox, folder->directory);
+        notify_on_deleted(session, folder->name);
         session->work = work;
         session_continue(session, forget_step);
     } else if (error.kind == ERROR_NOT_FOUND && has_inferiors(mailbox, folder->name)) {
@@ -208,6 +211,7 @@ static void rename_folder(struct session *session, const struct folder_argument 
         /* What is above the new name only ought to be there: without, it is a name of the tree. */
         if (!mailbox_create_superiors(mailbox, to->name, &error))
             LOG(mailbox->log, LOG_WARNING, "superiors_not_made", log_failure(&error));
+        notify_on_renamed(session, from->name, to->name);
         if (to->given.ptr) /* RFC 9051 6.3.6 */
             list_write_mailbox(session, to->name, from->name);
         session_ok(session, SLICE(""), "Renamed");
@@ -289,6 +293,7 @@ static void rename_inbox(struct session *session, const struct folder_argument *
         session_failed(session, &error, "The mailbox cannot be opened now");
         return;
     }
+    notify_on_created(session, to->name);
     metadata_copy(session, MAILDIR_INBOX, to->directory);
     transfer_begin(&work->transfer, work->inbox, target, true, &session->arena);
     session_continue(session, inbox_step);

@@ -14,6 +14,7 @@
 #include "imapd/folder_argument.h"
 #include "imapd/mailbox.h"
 #include "imapd/mailbox_name.h"
+#include "imapd/notify.h"
 #include "storage/folders.h"
 
 #define ADMIN_ENTRY SLICE("/shared/admin")
@@ -265,6 +266,19 @@ static bool change(struct mailbox *mailbox, int fd, const struct target *target,
     return done;
 }
 
+static void tell_others(struct session *session, const struct target *target,
+                        const struct changes *changes)
+{
+    struct buffer entries = BUFFER_WITH_LIMIT(session->mailbox->config->limits.imap_command_octets);
+    for (size_t i = 0; i < changes->count; i++) {
+        if (i > 0)
+            buffer_append_octet(&entries, ' ');
+        imap_append_astring(&entries, changes->list[i].entry);
+    }
+    notify_on_metadata(session, target->folder.name, buffer_slice(&entries));
+    buffer_clear(&entries);
+}
+
 static void set(struct session *session, const struct target *target, const struct changes *changes)
 {
     struct error error;
@@ -278,6 +292,8 @@ static void set(struct session *session, const struct target *target, const stru
     }
     done = change(session->mailbox, fd, target, changes, &error);
     fd_discard(&fd);
+    if (done)
+        tell_others(session, target, changes);
     if (done)
         session_ok(session, SLICE(""), "Noted");
     else if (error.code == E2BIG)

@@ -7,6 +7,7 @@
 #include "imapd/mailbox.h"
 #include "imapd/mailbox_name.h"
 #include "imapd/mailbox_tree.h"
+#include "imapd/notify.h"
 
 /* ---- LSUB ---- */
 
@@ -116,7 +117,7 @@ static bool parse_name(struct session *session, struct imap_parser *arguments,
     return !folder->problem;
 }
 
-static void store(struct session *session)
+static void store(struct session *session, struct slice name)
 {
     struct mailbox *mailbox = session->mailbox;
     struct error error;
@@ -124,6 +125,7 @@ static void store(struct session *session)
         session_ok(session, SLICE(""), "Done");
     else
         session_failed(session, &error, "The subscriptions could not be stored");
+    notify_on_subscription(session, name);
 }
 
 /* A name need not exist (RFC 3501 6.3.6 lets a server check, 6.3.9 wants deleted ones kept). */
@@ -136,7 +138,7 @@ void command_subscribe(struct session *session, struct imap_parser *arguments)
     if (subscriptions_has(&session->mailbox->subscriptions, folder.name))
         session_ok(session, SLICE(""), "Subscribed already");
     else if (subscriptions_add(&session->mailbox->subscriptions, folder.name, &error))
-        store(session);
+        store(session, folder.name);
     else
         session_failed(session, &error, "The subscriptions have no room for that");
 }
@@ -147,7 +149,7 @@ void command_unsubscribe(struct session *session, struct imap_parser *arguments)
     if (!parse_name(session, arguments, &folder))
         return;
     if (subscriptions_remove(&session->mailbox->subscriptions, folder.name))
-        store(session);
+        store(session, folder.name);
     else
         session_no(session, SLICE("NONEXISTENT"), "You are not subscribed to that");
 }

@@ -1,0 +1,554 @@
+/* Mailboxes that are watched, and news of names; see notify.h. */
+#include "imapd/notify.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <utlist.h>
+
+#include "imapd/folder_status.h"
+#include "imapd/mailbox.h"
+#include "imapd/mailbox_name.h"
+#include "imapd/mailbox_tree.h"
+#include "imapd/session.h"
+
+enum { PENDING_OCTETS = 65536 };
+
+/* What the client knows of a mailbox. */
+struct known {
+    uint32_t uid_next;
+    uint32_t messages;
+    uint32_t unseen;
+    uint64_t modseq;
+};
+
+struct watched_mailbox {
+    struct folder_watcher watcher; /* first */
+    struct watched_mailbox *prev, *next;
+    struct notify *notify;
+    struct folder_status status; /* its folder is NULL until it is open */
+    char directory[MAILDIR_NAME_SIZE];
+    struct slice name; /* in `names` of the notify */
+    unsigned events;   /* enum notify_event */
+    bool is_meant;     /* by the last look */
+    bool is_new;       /* it came after NOTIFY: all in it is news */
+    bool dirty;
+    struct known known;
+};
+
+struct notify {
+    struct session *session;
+    struct notify_request request;
+    struct arena arena; /* of the request */
+    struct watched_mailbox *watched;
+    size_t watched_count;
+    bool is_set_up; /* all were opened once */
+    bool is_stale;  /* names have changed: which are meant must be found again */
+    struct buffer pending;
+};
+
+/* ---- life ---- */
+
+struct notify *notify_new(struct session *session, const struct notify_request *request,
+                          struct arena *arena)
+{
+    struct notify *notify = calloc(1, sizeof(*notify));
+    if (!notify)
+        return NULL;
+    notify->session = session;
+    notify->request = *request;
+    notify->arena = *arena;
+    buffer_init(&notify->pending, PENDING_OCTETS);
+    return notify;
+}
+
+static void forget_mailbox(struct notify *notify, struct watched_mailbox *watched)
+{
+    if (watched->status.folder)
+        folder_unwatch(watched->status.folder, &watched->watcher);
+    folder_status_end(&watched->status);
+    DL_DELETE(notify->watched, watched);
+    notify->watched_count--;
+    free((void *)(uintptr_t)watched->name.ptr);
+    free(watched);
+}
+
+static void forget_mailboxes(struct notify *notify)
+{
+    struct watched_mailbox *watched, *next;
+    DL_FOREACH_SAFE (notify->watched, watched, next)
+        forget_mailbox(notify, watched);
+}
+
+void notify_free(struct notify *notify)
+{
+    if (!notify)
+        return;
+    forget_mailboxes(notify);
+    arena_clear(&notify->arena);
+    buffer_clear(&notify->pending);
+    free(notify);
+}
+
+/* 5.8: "and behave as if a NOTIFY NONE command had just been received". */
+static void overflow(struct notify *notify, const char *why)
+{
+    forget_mailboxes(notify);
+    buffer_reset(&notify->pending);
+    notify->request.group_count = 0;
+    notify->is_stale = false;
+    writer_untagged(&notify->session->writer, WRITER_OK, SLICE("NOTIFICATIONOVERFLOW"), why);
+}
+
+/* ---- who is meant ---- */
+
+static bool names_match(const struct notify_group *group, struct slice name)
+{
+    for (size_t i = 0; i < group->name_count; i++) {
+        struct slice other = group->names[i];
+        if (slice_equal(name, other))
+            return true;
+        if (group->filter == NOTIFY_SUBTREE && slice_starts_with(name, other)
+            && name.ptr[other.len] == '/')
+            return true;
+    }
+    return false;
+}
+
+static bool group_matches(const struct notify_group *group, struct slice name, bool is_subscribed)
+{
+    switch (group->filter) {
+    case NOTIFY_PERSONAL:
+        return true;
+    case NOTIFY_SUBSCRIBED:
+        return is_subscribed;
+    case NOTIFY_SUBTREE:
+    case NOTIFY_MAILBOXES:
+        return names_match(group, name);
+    default:
+        return false;
+    }
+}
+
+static unsigned events_for(const struct notify *notify, struct slice name, bool is_subscribed)
+{
+    unsigned events = 0;
+    for (size_t i = 0; i < notify->request.group_count; i++)
+        if (group_matches(&notify->request.groups[i], name, is_subscribed))
+            events |= notify->request.groups[i].events;
+    return events;
+}
+
+static struct watched_mailbox *find_watched(struct notify *notify, const char *directory)
+{
+    struct watched_mailbox *watched;
+    DL_FOREACH (notify->watched, watched)
+        if (strcmp(watched->directory, directory) == 0)
+            return watched;
+    return NULL;
+}
+
+static void on_folder_change(struct folder_watcher *watcher)
+{
+    struct watched_mailbox *watched = (void *)watcher;
+    watched->dirty = true;
+    session_has_news(watched->notify->session);
+}
+
+static struct watched_mailbox *add_watched(struct notify *notify, const struct tree_entry *entry)
+{
+    struct watched_mailbox *watched = calloc(1, sizeof(*watched));
+    char *name = strdup(entry->name);
+    if (!watched || !name) {
+        free(watched);
+        free(name);
+        return NULL;
+    }
+    watched->watcher.on_change = on_folder_change;
+    watched->notify = notify;
+    watched->name = slice_of_string(name);
+    watched->is_new = notify->is_set_up;
+    memcpy(watched->directory, entry->directory, strlen(entry->directory) + 1);
+    DL_APPEND(notify->watched, watched);
+    notify->watched_count++;
+    return watched;
+}
+
+static bool mean_entry(struct notify *notify, const struct tree_entry *entry, struct error *error)
+{
+    unsigned events =
+        events_for(notify, slice_of_string(entry->name), entry->traits & TREE_SUBSCRIBED);
+    if (!entry->directory || !(events & NOTIFY_MESSAGE_EVENTS))
+        return true;
+    struct watched_mailbox *watched = find_watched(notify, entry->directory);
+    if (!watched && notify->watched_count == NOTIFY_WATCHED_MAX)
+        return error_set(error, ERROR_PERMANENT, "more than %d mailboxes", NOTIFY_WATCHED_MAX);
+    if (!watched)
+        watched = add_watched(notify, entry);
+    if (!watched)
+        return error_memory(error);
+    watched->is_meant = true;
+    watched->events = events;
+    return true;
+}
+
+bool notify_find_mailboxes(struct notify *notify, struct error *error)
+{
+    struct mailbox *mailbox = notify->session->mailbox;
+    struct watched_mailbox *watched, *next;
+    struct mailbox_tree tree;
+    bool found = true;
+    notify->is_stale = false;
+    if (!mailbox_tree_read(&tree, mailbox->account_fd, &mailbox->subscriptions, error))
+        return false;
+    DL_FOREACH (notify->watched, watched)
+        watched->is_meant = false;
+    for (size_t i = 0; found && i < tree.count; i++)
+        found = mean_entry(notify, &tree.entries[i], error);
+    mailbox_tree_clear(&tree);
+    DL_FOREACH_SAFE (notify->watched, watched, next) {
+        bool deleted = watched->status.folder && watched->status.folder->deleted;
+        bool renamed = watched->status.folder
+                       && strcmp(watched->status.folder->directory, watched->directory) != 0;
+        if (found && (!watched->is_meant || deleted || renamed)) {
+            notify->is_stale |= watched->is_meant; /* another has its name */
+            forget_mailbox(notify, watched);
+        }
+    }
+    return found;
+}
+
+/* ---- opening ---- */
+
+static struct known look(const struct watched_mailbox *watched)
+{
+    const struct folder *folder = watched->status.folder;
+    struct known known = {.uid_next = folder->uid_next,
+                          .messages = folder_message_count(folder),
+                          .modseq = folder_highest_modseq(folder)};
+    for (size_t i = 0; (watched->events & NOTIFY_FLAG_CHANGE) && i < folder->count; i++)
+        known.unseen += folder->messages[i].name && !(folder->messages[i].flags & MAILDIR_SEEN);
+    return known;
+}
+
+static bool is_selected(const struct notify *notify, const struct watched_mailbox *watched)
+{
+    return notify->session->view.folder == watched->status.folder;
+}
+
+static void write_status(struct notify *notify, struct watched_mailbox *watched, unsigned items)
+{
+    watched->status.items = items;
+    if (items && !is_selected(notify, watched))
+        folder_status_write(&watched->status, watched->name, session_name_form(notify->session),
+                            &notify->session->writer.text);
+}
+
+/* 3.1: what STATUS says of a mailbox before NOTIFY's OK. */
+static unsigned first_items(const struct notify *notify, const struct watched_mailbox *watched)
+{
+    unsigned items = STATUS_MESSAGES | STATUS_UIDNEXT | STATUS_UIDVALIDITY;
+    if (!notify->request.wants_status || notify->is_set_up)
+        return 0;
+    if (watched->events & NOTIFY_FLAG_CHANGE)
+        items |= STATUS_HIGHESTMODSEQ | STATUS_UNSEEN;
+    return items;
+}
+
+static void on_open(struct notify *notify, struct watched_mailbox *watched)
+{
+    folder_watch(watched->status.folder, &watched->watcher);
+    write_status(notify, watched, first_items(notify, watched));
+    watched->known = watched->is_new ? (struct known){.uid_next = 1} : look(watched);
+    watched->dirty = watched->is_new;
+}
+
+bool notify_open_step(struct notify *notify, bool *failed, struct error *error)
+{
+    struct mailbox *mailbox = notify->session->mailbox;
+    struct watched_mailbox *watched;
+    *failed = false;
+    DL_FOREACH (notify->watched, watched) {
+        if (watched->watcher.is_watching)
+            continue;
+        if (!watched->status.folder
+            && !folder_status_begin(&watched->status, mailbox, watched->directory, 0, error)) {
+            *failed = error->kind != ERROR_NOT_FOUND;
+            forget_mailbox(notify, watched);
+        } else if (!folder_status_step(&watched->status)) {
+            on_open(notify, watched);
+        }
+        return true;
+    }
+    notify->is_set_up = true;
+    return false;
+}
+
+/* ---- the selected mailbox ---- */
+
+static const struct notify_group *group_of_selected(const struct notify *notify)
+{
+    for (size_t i = 0; i < notify->request.group_count; i++)
+        if (notify->request.groups[i].filter <= NOTIFY_SELECTED_DELAYED)
+            return &notify->request.groups[i];
+    return NULL;
+}
+
+enum notify_manner notify_manner(const struct notify *notify)
+{
+    const struct notify_group *group = group_of_selected(notify);
+    if (!group || group->events == 0)
+        return NOTIFY_TELLS_NOTHING;
+    return group->filter == NOTIFY_SELECTED ? NOTIFY_TELLS_AT_ONCE : NOTIFY_TELLS_DELAYED;
+}
+
+bool notify_tells_flags(const struct notify *notify)
+{
+    const struct notify_group *group = group_of_selected(notify);
+    return group && (group->events & NOTIFY_FLAG_CHANGE);
+}
+
+struct slice notify_message_data(const struct notify *notify)
+{
+    bool wanted = notify_manner(notify) != NOTIFY_TELLS_NOTHING;
+    return wanted ? notify->request.message_data : SLICE("");
+}
+
+/* ---- telling ---- */
+
+/* 5.1 to 5.3 */
+static unsigned items_for(const struct notify *notify, const struct watched_mailbox *watched,
+                          const struct known *now)
+{
+    const struct known *known = &watched->known;
+    bool tells_modseq = notify->session->view.manner & VIEW_TELLS_MODSEQ;
+    unsigned items = 0;
+    if (now->uid_next != known->uid_next || now->messages != known->messages)
+        items |= STATUS_UIDNEXT | STATUS_MESSAGES | (tells_modseq ? STATUS_HIGHESTMODSEQ : 0U);
+    if (!(watched->events & NOTIFY_FLAG_CHANGE))
+        return items;
+    if (now->unseen != known->unseen)
+        items |= STATUS_UIDVALIDITY | STATUS_UNSEEN;
+    if (tells_modseq && now->modseq != known->modseq)
+        items |= STATUS_UIDVALIDITY | STATUS_HIGHESTMODSEQ;
+    return items;
+}
+
+static void tell_mailbox(struct notify *notify, struct watched_mailbox *watched)
+{
+    if (!watched->dirty || !watched->watcher.is_watching)
+        return;
+    struct known now = look(watched);
+    watched->dirty = false;
+    write_status(notify, watched, items_for(notify, watched, &now));
+    watched->known = now;
+}
+
+/* Mailboxes of other names are meant now; those that are new to us are opened. */
+static bool follow_names(struct notify *notify, struct error *error)
+{
+    bool failed = false;
+    while (notify->is_stale)
+        if (!notify_find_mailboxes(notify, error))
+            return false;
+    while (!failed && notify_open_step(notify, &failed, error))
+        ;
+    return !failed;
+}
+
+bool notify_has_news(const struct notify *notify)
+{
+    const struct watched_mailbox *watched;
+    if (notify->is_stale || notify->pending.len > 0 || notify->pending.failed)
+        return true;
+    DL_FOREACH (notify->watched, watched)
+        if (watched->dirty)
+            return true;
+    return false;
+}
+
+void notify_tell(struct notify *notify)
+{
+    struct watched_mailbox *watched;
+    struct error error;
+    if (!notify->is_set_up)
+        return;
+    if (notify->pending.failed) {
+        overflow(notify, "Too much has happened: say NOTIFY again");
+        return;
+    }
+    buffer_append(&notify->session->writer.text, buffer_slice(&notify->pending));
+    buffer_reset(&notify->pending);
+    if (notify->is_stale && !follow_names(notify, &error)) {
+        LOG(notify->session->mailbox->log, LOG_WARNING, "notify_ended",
+            log_hex("session", notify->session->number), log_failure(&error));
+        overflow(notify, "The mailboxes cannot be watched any more: say NOTIFY again");
+        return;
+    }
+    DL_FOREACH (notify->watched, watched)
+        tell_mailbox(notify, watched);
+}
+
+/* ---- names ---- */
+
+static const struct tree_entry *find_entry(const struct mailbox_tree *tree, struct slice name)
+{
+    for (size_t i = 0; i < tree->count; i++)
+        if (slice_equal(slice_of_string(tree->entries[i].name), name))
+            return &tree->entries[i];
+    return NULL;
+}
+
+static void append_wire_name(struct notify *notify, struct slice name)
+{
+    struct buffer wire = BUFFER_WITH_LIMIT(2 * MAILBOX_NAME_MAX);
+    enum mailbox_name_form form = session_name_form(notify->session);
+    mailbox_name_format(name, form, &wire);
+    imap_append_mailbox(&notify->pending, buffer_slice(&wire), form);
+    buffer_clear(&wire);
+}
+
+/* '* LIST (\HasNoChildren \Subscribed) "/" new ("OLDNAME" (old))' (5.4, 5.5) */
+static void append_list(struct notify *notify, const struct mailbox_tree *tree, struct slice name,
+                        struct slice old_name)
+{
+    struct buffer *text = &notify->pending;
+    const struct tree_entry *entry = find_entry(tree, name);
+    bool exists = entry && entry->directory;
+    buffer_append_string(text, exists ? "* LIST (" : "* LIST (\\NonExistent ");
+    buffer_append_string(text, entry && (entry->below & TREE_FOLDER) ? "\\HasChildren"
+                                                                     : "\\HasNoChildren");
+    if (entry && (entry->traits & TREE_SUBSCRIBED))
+        buffer_append_string(text, " \\Subscribed");
+    buffer_append(text, SLICE(") \"/\" "));
+    append_wire_name(notify, name);
+    if (old_name.len > 0) {
+        buffer_append(text, SLICE(" (\"OLDNAME\" ("));
+        append_wire_name(notify, old_name);
+        buffer_append(text, SLICE("))"));
+    }
+    buffer_append(text, SLICE("\r\n"));
+}
+
+static bool is_subscribed(const struct notify *notify, struct slice name)
+{
+    return subscriptions_has(&notify->session->mailbox->subscriptions, name);
+}
+
+static bool wants(const struct notify *notify, struct slice name, enum notify_event event)
+{
+    return name.len > 0 && (events_for(notify, name, is_subscribed(notify, name)) & event);
+}
+
+/* Sessions that listen, after the one given; NULL at first. */
+static struct notify *next_listener(const struct session *by, struct session **session)
+{
+    *session = *session ? (*session)->next : by->mailbox->sessions;
+    while (*session && (*session == by || !(*session)->notify))
+        *session = (*session)->next;
+    return *session ? (*session)->notify : NULL;
+}
+
+static bool anybody_listens(const struct session *by)
+{
+    struct session *session = NULL;
+    return next_listener(by, &session) != NULL;
+}
+
+static void mark_stale(const struct session *by)
+{
+    struct session *session = NULL;
+    struct notify *notify;
+    while ((notify = next_listener(by, &session))) {
+        notify->is_stale = true;
+        session_has_news(session);
+    }
+    if (by->notify) {
+        by->notify->is_stale = true;
+        session_has_news(by->notify->session);
+    }
+}
+
+static struct slice parent_of(struct slice name)
+{
+    size_t length = name.len;
+    while (length > 0 && name.ptr[length - 1] != '/')
+        length--;
+    return slice_range(name, 0, length > 0 ? length - 1 : 0);
+}
+
+struct name_event {
+    enum notify_event event;
+    struct slice name;
+    struct slice old_name; /* empty: it was not renamed */
+    struct slice parent;   /* affected too; empty: none */
+};
+
+static void announce(struct session *by, const struct name_event *what)
+{
+    struct session *session = NULL;
+    struct mailbox_tree tree;
+    struct notify *notify;
+    struct error error;
+    mark_stale(by);
+    if (!anybody_listens(by))
+        return;
+    if (!mailbox_tree_read(&tree, by->mailbox->account_fd, &by->mailbox->subscriptions, &error)) {
+        LOG(by->mailbox->log, LOG_WARNING, "notify_lost", log_hex("session", by->number),
+            log_failure(&error));
+        return;
+    }
+    while ((notify = next_listener(by, &session))) {
+        if (wants(notify, what->name, what->event) || wants(notify, what->old_name, what->event))
+            append_list(notify, &tree, what->name, what->old_name);
+        if (wants(notify, what->parent, what->event))
+            append_list(notify, &tree, what->parent, SLICE(""));
+    }
+    mailbox_tree_clear(&tree);
+}
+
+void notify_on_created(struct session *by, struct slice name)
+{
+    announce(by, &(struct name_event){NOTIFY_MAILBOX_NAME, name, SLICE(""), parent_of(name)});
+}
+
+void notify_on_deleted(struct session *by, struct slice name)
+{
+    notify_on_created(by, name);
+}
+
+void notify_on_renamed(struct session *by, struct slice from, struct slice to)
+{
+    announce(by, &(struct name_event){NOTIFY_MAILBOX_NAME, to, from, SLICE("")});
+}
+
+void notify_on_subscription(struct session *by, struct slice name)
+{
+    announce(by, &(struct name_event){NOTIFY_SUBSCRIPTION_CHANGE, name, SLICE(""), SLICE("")});
+}
+
+static bool wants_server_metadata(const struct notify *notify)
+{
+    unsigned events = 0;
+    for (size_t i = 0; i < notify->request.group_count; i++)
+        events |= notify->request.groups[i].events;
+    return events & NOTIFY_SERVER_METADATA;
+}
+
+void notify_on_metadata(struct session *by, struct slice name, struct slice entries)
+{
+    struct session *session = NULL;
+    struct notify *notify;
+    while ((notify = next_listener(by, &session))) {
+        bool wanted = name.len > 0 ? wants(notify, name, NOTIFY_MAILBOX_METADATA)
+                                   : wants_server_metadata(notify);
+        if (!wanted)
+            continue;
+        buffer_append(&notify->pending, SLICE("* METADATA "));
+        append_wire_name(notify, name);
+        buffer_append_octet(&notify->pending, ' ');
+        buffer_append(&notify->pending, entries);
+        buffer_append(&notify->pending, SLICE("\r\n"));
+        session_has_news(session);
+    }
+}

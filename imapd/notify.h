@@ -1,0 +1,68 @@
+/*
+ * What a client wants to hear of without asking (RFC 5465): one struct for each session that said
+ * NOTIFY. It watches the mailboxes that are not selected, and keeps what is to be told until the
+ * session may say it; of the selected mailbox it knows only which of the view's news are wanted.
+ *
+ *     folders ──note_change──> watched mailbox: dirty ─┐
+ *     other sessions ──notify_on_...──> `pending` text ┴─ notify_tell() <── session, when it may
+ *
+ * Only so many mailboxes are watched, and only so much is kept: beyond that the client is told
+ * NOTIFICATIONOVERFLOW and hears nothing more (5.8). imapd-mailbox.
+ */
+#ifndef IMAPD_NOTIFY_H
+#define IMAPD_NOTIFY_H
+
+#include "common/buffer.h"
+#include "common/error.h"
+#include "imapd/notify_request.h"
+
+enum { NOTIFY_WATCHED_MAX = 100 };
+
+struct mailbox;
+struct notify;
+struct session;
+
+/* Takes over the arena in which the request lies. No mailbox is open yet. NULL: no memory; the
+ * arena stays the caller's. */
+struct notify *notify_new(struct session *session, const struct notify_request *request,
+                          struct arena *arena);
+void notify_free(struct notify *notify); /* NULL is fine */
+
+/* Finds the mailboxes that are meant. ERROR_PERMANENT: too many to be watched. */
+bool notify_find_mailboxes(struct notify *notify, struct error *error);
+
+/* Opens the next of them, one a turn, and writes its STATUS if that was asked for. True: call
+ * again. *failed: one cannot be opened. */
+bool notify_open_step(struct notify *notify, bool *failed, struct error *error);
+
+/* ---- the selected mailbox ---- */
+
+enum notify_manner {
+    NOTIFY_TELLS_NOTHING,
+    NOTIFY_TELLS_DELAYED, /* EXPUNGE only when a command allows it */
+    NOTIFY_TELLS_AT_ONCE,
+};
+enum notify_manner notify_manner(const struct notify *notify);
+bool notify_tells_flags(const struct notify *notify);
+
+/* What FETCH is to say of new messages; empty: nothing. */
+struct slice notify_message_data(const struct notify *notify);
+
+/* ---- telling ---- */
+
+/* There is something for notify_tell() to do. */
+bool notify_has_news(const struct notify *notify);
+
+/* Writes what waits: LIST, METADATA and STATUS responses. */
+void notify_tell(struct notify *notify);
+
+/* ---- what happened, to all sessions but the one that did it ---- */
+
+void notify_on_created(struct session *by, struct slice name);
+void notify_on_deleted(struct session *by, struct slice name);
+void notify_on_renamed(struct session *by, struct slice from, struct slice to);
+void notify_on_subscription(struct session *by, struct slice name);
+/* `entries` as in the response: "/private/comment /shared/comment". Empty name: the account's. */
+void notify_on_metadata(struct session *by, struct slice name, struct slice entries);
+
+#endif
