@@ -15,6 +15,9 @@ static const char after_login[] =
     " SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT"
     " THREAD=REFERENCES THREAD=REFS";
 
+/* On what messages hold: BINARY 3516, UTF8=ACCEPT 6855. */
+static const char on_content[] = " BINARY UTF8=ACCEPT";
+
 /* On the connection: COMPRESS=DEFLATE 4978, NOTIFY 5465. */
 static const char on_connection[] = " COMPRESS=DEFLATE NOTIFY";
 
@@ -42,6 +45,7 @@ void capability_append(const struct config *config, struct buffer *text)
 {
     buffer_append_string(text, always);
     buffer_append_string(text, after_login);
+    buffer_append_string(text, on_content);
     buffer_append_string(text, on_connection);
     buffer_append_string(text, on_mailboxes);
     buffer_append_number(text, config->limits.message_size_octets);

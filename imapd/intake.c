@@ -6,6 +6,9 @@
 
 #include "common/config.h"
 #include "imapd/mailbox.h"
+#include "imapd/message_cache.h"
+
+enum { ENCODED_OCTETS = 8 << 20 }; /* of one piece of the input; a header may have been held */
 
 /* The text that they were parsed from ends where a literal begins to stream. */
 static bool keep_keywords(struct imap_parser *arguments, struct imap_flags *flags)
@@ -16,6 +19,19 @@ static bool keep_keywords(struct imap_parser *arguments, struct imap_flags *flag
             return imap_parser_exhaust(arguments);
     }
     return true;
+}
+
+/* append-data, up to its octets. UTF8 is for those who have enabled it. */
+static bool parse_data(struct imap_parser *arguments, struct intake_message *message)
+{
+    message->in_utf8 = arguments->utf8 && imap_skip_word(arguments, SLICE("UTF8"));
+    if (message->in_utf8
+        && (!imap_parse_space(arguments) || !imap_parse_octet(arguments, '(', "\"(\"")))
+        return false;
+    message->is_binary = imap_skip_octet(arguments, '~');
+    if (message->in_utf8 && !message->is_binary)
+        return imap_parser_fail(arguments, "a literal8");
+    return imap_parse_announcement(arguments, &message->octets);
 }
 
 bool intake_parse(struct imap_parser *arguments, struct intake_message *message)
@@ -32,14 +48,40 @@ bool intake_parse(struct imap_parser *arguments, struct intake_message *message)
     if (next == '"' && (!imap_parse_date_time(arguments, &date) || !imap_parse_space(arguments)))
         return false;
     message->internal_date = date.seconds;
-    return keep_keywords(arguments, &message->flags)
-           && imap_parse_announcement(arguments, &message->octets);
+    return keep_keywords(arguments, &message->flags) && parse_data(arguments, message);
 }
 
-bool intake_begin(struct intake *intake, struct intake_message *message, struct error *error)
+bool intake_parse_behind(struct imap_parser *arguments, const struct intake *intake)
 {
-    if (!maildir_append_begin(&message->append, &intake->folder->box, error))
+    return !intake->last->in_utf8 || imap_parse_octet(arguments, ')', "\")\"");
+}
+
+static void end_encoding(struct intake_message *message)
+{
+    if (message->encode)
+        binary_encode_clear(message->encode);
+}
+
+static bool begin_encoding(struct intake *intake, struct intake_message *message,
+                           struct arena *arena, struct error *error)
+{
+    const struct mime_limits limits = message_limits(intake->folder->mailbox->config);
+    message->encode = arena_alloc(arena, sizeof(*message->encode));
+    if (!message->encode)
+        return error_memory(error);
+    binary_encode_init(message->encode, &limits);
+    return true;
+}
+
+bool intake_begin(struct intake *intake, struct intake_message *message, struct arena *arena,
+                  struct error *error)
+{
+    if (message->is_binary && !begin_encoding(intake, message, arena, error))
         return false;
+    if (!maildir_append_begin(&message->append, &intake->folder->box, error)) {
+        end_encoding(message);
+        return false;
+    }
     if (intake->last)
         intake->last->next = message;
     else
@@ -50,14 +92,71 @@ bool intake_begin(struct intake *intake, struct intake_message *message, struct 
     return true;
 }
 
+static bool is_fine(enum binary_problem problem, struct error *error)
+{
+    if (problem == BINARY_NO_MEMORY)
+        return error_memory(error);
+    return problem == BINARY_FINE
+           || error_set(error, ERROR_PERMANENT, "%s", binary_problem_text(problem));
+}
+
+static bool write_encoded(struct intake_message *message, const struct buffer *encoded,
+                          struct error *error)
+{
+    if (encoded->failed)
+        return error_memory(error);
+    return encoded->len == 0
+           || maildir_append_write(&message->append, buffer_slice(encoded), error);
+}
+
+/* base64 is a third larger than what was announced. */
+static bool is_too_large(const struct intake *intake)
+{
+    return intake->last->append.octets
+           > intake->folder->mailbox->config->limits.message_size_octets;
+}
+
+const char *intake_problem(const struct intake *intake, struct slice *code)
+{
+    const struct intake_message *message = intake->last;
+    if (!message || !message->encode)
+        return NULL;
+    enum binary_problem problem = message->encode->problem;
+    *code = is_too_large(intake) ? SLICE("TOOBIG") : SLICE("UNKNOWN-CTE");
+    if (is_too_large(intake))
+        return "The message is larger than limits.message-size";
+    return problem == BINARY_FINE || problem == BINARY_NO_MEMORY ? NULL
+                                                                 : binary_problem_text(problem);
+}
+
 bool intake_write(struct intake *intake, struct slice octets, struct error *error)
 {
-    return maildir_append_write(&intake->last->append, octets, error);
+    struct intake_message *message = intake->last;
+    struct buffer encoded = BUFFER_WITH_LIMIT(ENCODED_OCTETS);
+    if (!message->encode)
+        return maildir_append_write(&message->append, octets, error);
+    bool fine = is_fine(binary_encode_feed(message->encode, octets, &encoded), error);
+    bool written = fine && write_encoded(message, &encoded, error);
+    buffer_clear(&encoded);
+    return written && (!is_too_large(intake) || error_set(error, ERROR_PERMANENT, "too large"));
+}
+
+static bool finish_encoding(struct intake_message *message, struct error *error)
+{
+    struct buffer encoded = BUFFER_WITH_LIMIT(ENCODED_OCTETS);
+    bool fine = is_fine(binary_encode_finish(message->encode, &encoded), error);
+    bool written = fine && write_encoded(message, &encoded, error);
+    buffer_clear(&encoded);
+    return written;
 }
 
 bool intake_finish(struct intake *intake, struct error *error)
 {
-    return maildir_append_finish(&intake->last->append, intake->last->internal_date, error);
+    struct intake_message *message = intake->last;
+    if (message->encode && !finish_encoding(message, error))
+        return false;
+    intake->octets += message->append.octets - message->octets;
+    return maildir_append_finish(&message->append, message->internal_date, error);
 }
 
 /* ---- into the folder ---- */
@@ -135,8 +234,10 @@ void intake_format_code(const struct intake *intake, char code[INTAKE_CODE_SIZE]
 
 void intake_end(struct intake *intake)
 {
-    for (struct intake_message *message = intake->first; message; message = message->next)
+    for (struct intake_message *message = intake->first; message; message = message->next) {
+        end_encoding(message);
         maildir_append_abort(&message->append);
+    }
     intake->first = NULL;
     if (intake->folder)
         folder_close(intake->folder);

@@ -6,6 +6,7 @@
 #ifndef IMAPD_INTAKE_H
 #define IMAPD_INTAKE_H
 
+#include "common/mime/binary_encode.h"
 #include "imapd/folder.h"
 #include "imapd/parser.h"
 #include "storage/maildir_store.h"
@@ -14,8 +15,11 @@
 struct intake_message {
     struct intake_message *next;
     struct imap_flags flags;
-    int64_t internal_date; /* seconds since 1970 */
-    uint64_t octets;
+    int64_t internal_date;        /* seconds since 1970 */
+    uint64_t octets;              /* as announced */
+    bool in_utf8;                 /* UTF8 (...): a ")" follows (RFC 6855 4) */
+    bool is_binary;               /* a literal8 */
+    struct binary_encode *encode; /* what makes base64 of its binary parts; NULL: not begun */
     struct maildir_append append;
     uint32_t uid;                 /* 0: not in cur/ yet */
     char name[MAILDIR_NAME_SIZE]; /* there */
@@ -26,14 +30,19 @@ struct intake {
     struct intake_message *first;
     struct intake_message *last;
     uint32_t count;
-    uint64_t octets; /* of all */
+    uint64_t octets; /* of all: as announced, and as stored once a message is whole */
 };
 
-/* append-message = [SP flag-list] [SP date-time] SP literal, up to the literal */
+/* append-message = [SP flag-list] [SP date-time] SP append-data, up to the octets.
+ * append-data = literal / literal8 / "UTF8" SP "(" literal8 ")"    RFC 3516 7, RFC 6855 4 */
 bool intake_parse(struct imap_parser *arguments, struct intake_message *message);
+/* What follows them: ")" or nothing. */
+bool intake_parse_behind(struct imap_parser *arguments, const struct intake *intake);
 
-/* The octets of one message more are about to come. On failure it counts as none. */
-bool intake_begin(struct intake *intake, struct intake_message *message, struct error *error);
+/* The octets of one message more are about to come. On failure it counts as none; `arena` lives as
+ * long as the message. */
+bool intake_begin(struct intake *intake, struct intake_message *message, struct arena *arena,
+                  struct error *error);
 bool intake_write(struct intake *intake, struct slice octets, struct error *error);
 /* That was the last of them: the file is on disk. */
 bool intake_finish(struct intake *intake, struct error *error);
@@ -41,6 +50,9 @@ bool intake_finish(struct intake *intake, struct error *error);
 /* All are in the folder, on disk, and known to everybody when it returns true; else none is, save
  * where there is no memory to know of one: that is found by the next look. */
 bool intake_commit(struct intake *intake, struct error *error);
+
+/* Why it failed, where that is the message's fault; NULL: it is not. *code as for session_no(). */
+const char *intake_problem(const struct intake *intake, struct slice *code);
 
 /* "APPENDUID 38505 3955", or "3955:3957" for several (RFC 4315 3, RFC 3502 6.3.11). */
 enum { INTAKE_CODE_SIZE = 64 };

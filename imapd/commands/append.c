@@ -1,4 +1,5 @@
-/* APPEND (RFC 3501 6.3.11, with APPENDUID of RFC 4315 3) of one message or several (RFC 3502), and
+/* APPEND (RFC 3501 6.3.11, with APPENDUID of RFC 4315 3) of one message or several (RFC 3502), as
+ * literal8 (RFC 3516 4.4) and in UTF-8 (RFC 6855 4), and
  * REPLACE (RFC 8508), which removes a message with the same answer. What can be refused is refused
  * before a message comes. */
 #include "common/config.h"
@@ -94,7 +95,7 @@ static void begin(struct session *session, struct append_work *work, struct inta
         session_no(session, SLICE("TOOBIG"), "The message is larger than limits.message-size");
     else if (!has_room(session, work, message, &error))
         session_failed(session, &error, "The mailbox is full");
-    else if (!intake_begin(&work->intake, message, &error))
+    else if (!intake_begin(&work->intake, message, &session->arena, &error))
         session_failed(session, &error, "The message cannot be stored now");
     else
         session_stream_literal(session);
@@ -117,7 +118,7 @@ static void begin_next(struct session *session, struct imap_parser *arguments)
         return;
     if (work->replaces)
         session_bad(session, "Expected one message, not several");
-    else if (!intake_parse(arguments, message))
+    else if (!intake_parse_behind(arguments, &work->intake) || !intake_parse(arguments, message))
         session_bad_arguments(session, arguments);
     else
         begin(session, work, message);
@@ -173,16 +174,28 @@ bool command_replace_literal(struct session *session, struct imap_parser *argume
 
 /* ---- the messages ---- */
 
-/* "*CHAR8": any octet but NUL (RFC 3501 9, literal). */
+/* The message is such as cannot be stored, or it is our fault. */
+static void refuse_octets(struct session *session, const struct error *error)
+{
+    const struct append_work *work = session->work;
+    struct slice code;
+    const char *problem = intake_problem(&work->intake, &code);
+    if (problem)
+        session_no(session, code, problem);
+    else
+        session_failed(session, error, "The message cannot be stored now");
+}
+
+/* "*CHAR8": any octet but NUL (RFC 3501 9, literal), save in a literal8. */
 void command_append_octets(struct session *session, struct slice octets)
 {
     struct append_work *work = session->work;
     struct error error;
-    if (slice_find_octet(octets, 0) < octets.len)
+    if (!work->intake.last->is_binary && slice_find_octet(octets, 0) < octets.len)
         session_bad(session, "A message cannot contain NUL");
     else if (!intake_write(&work->intake, octets, &error)
              || (session->reader.literal.left == 0 && !intake_finish(&work->intake, &error)))
-        session_failed(session, &error, "The message cannot be stored now");
+        refuse_octets(session, &error);
 }
 
 /* ---- behind them ---- */
@@ -258,7 +271,7 @@ static void finish(struct session *session, struct imap_parser *arguments, bool 
     if (!work) { /* no literal, or none at the end of a line */
         parse(session, arguments, &unused, &folder, &message);
         session_bad_arguments(session, arguments);
-    } else if (!imap_parse_end(arguments)) {
+    } else if (!intake_parse_behind(arguments, &work->intake) || !imap_parse_end(arguments)) {
         session_bad_arguments(session, arguments);
     } else if (replaces) {
         finish_replace(session, work);

@@ -1,4 +1,5 @@
-"""BINARY (RFC 3516): parts without their Content-Transfer-Encoding. imapd-mailbox alone."""
+"""BINARY (RFC 3516): parts without their Content-Transfer-Encoding, and messages that have none.
+imapd-mailbox alone."""
 
 import base64
 import os
@@ -6,7 +7,7 @@ import re
 
 import pytest
 
-from mailbox_role import client, mailbox, needs_mailbox  # noqa: F401
+from mailbox_role import Mailbox, client, mailbox, needs_mailbox  # noqa: F401
 
 pytestmark = needs_mailbox
 NULS = b"\0\1\2\r\n\0" * 20
@@ -125,3 +126,78 @@ def test_bad_arguments(selected, item):
     """7: section-binary has no words."""
     lines, tagged = selected.command(f"FETCH 1 {item}")
     assert tagged.startswith(b"BAD") and lines == []
+
+
+# ---- APPEND ----
+
+def append(client, octets, arguments="", closing=b"", sign="+"):
+    """With a literal8."""
+    client.send(f"x APPEND INBOX {arguments}~{{{len(octets)}{sign}}}\r\n".encode())
+    if not sign:
+        assert client.read_line().startswith(b"+ ")
+    client.send(octets + closing + b"\r\n")
+    return client.answer()[1]
+
+
+@pytest.mark.parametrize("sign", ["", "+"])
+def test_append(mailbox, client, sign):
+    """4.4: binary parts are stored as base64, without loss; 6: BODYSTRUCTURE and BODY say so, and
+    what is not binary stays as it is."""
+    octets = mixed(part(b"binary", NULS), part(b"8bit", TEXT, b"text/plain"), part(b"binary", LARGE))
+    client.ok("SELECT INBOX")
+    assert re.match(rb"OK \[APPENDUID \d+ 1\]", append(client, octets, "(\\Seen) ", sign=sign))
+    stored = mixed(part(b"base64", encoded(NULS).rstrip()), part(b"8bit", TEXT, b"text/plain"),
+                   part(b"base64", encoded(LARGE).rstrip()))
+    assert value(client, "BINARY.PEEK[1]") == (True, NULS)
+    assert value(client, "BINARY.PEEK[2]") == (False, TEXT)
+    assert value(client, "BINARY.PEEK[3]")[1] == LARGE
+    assert b'"BASE64"' in client.ok("FETCH 1 BODYSTRUCTURE")[0].upper()
+    assert client.ok("FETCH 1 (FLAGS RFC822.SIZE)") == [
+        b"* 1 FETCH (FLAGS (\\Seen \\Recent) RFC822.SIZE %d)" % len(client_body(client))]
+    assert re.sub(rb"\s", b"", client_body(client)) == re.sub(rb"\s", b"", stored)
+
+
+def client_body(client):
+    return value(client, "BODY.PEEK[]")[1]
+
+
+def test_append_of_what_needs_no_change(mailbox, client):
+    """6: "Gratuitous encoding changes" are not made."""
+    client.ok("SELECT INBOX")
+    assert append(client, MESSAGE).startswith(b"OK")
+    assert client_body(client) == MESSAGE
+
+
+def test_several(mailbox, client):
+    """RFC 3502: literals of both kinds; the quota counts what is stored."""
+    client.send(b"x APPEND INBOX ~{26+}\r\nContent-Type: a/b\r\n\r\nplain {3+}\r\ntwo ~{0+}\r\n")
+    assert client.answer()[1].startswith(b"NO [CANNOT]")
+    assert mailbox.files() == [] and mailbox.files(place="tmp") == []
+
+
+@pytest.mark.parametrize("octets", [b"a: b\r\n\r\n\0", b"\0", mixed(part(b"8bit", b"\0")),
+                                    mixed(part(b"base64", b"\0"))])
+def test_nul_elsewhere(mailbox, client, octets):
+    """4.4: NO [UNKNOWN-CTE]; only a binary part holds a NUL, and a literal never (RFC 3501 9)."""
+    assert append(client, octets).startswith(b"NO [UNKNOWN-CTE]")
+    client.send(b"x APPEND INBOX {%d+}\r\n%s\r\n" % (len(octets), octets))
+    assert client.answer()[1].startswith(b"BAD")
+    assert mailbox.files() == [] and mailbox.files(place="tmp") == []
+
+
+def test_too_large_as_base64(tmp_path):
+    mailbox = Mailbox(tmp_path, config="limits { message-size = 1M }\n")
+    with mailbox.connect() as client:
+        assert append(client, part(b"binary", 3 * LARGE)).startswith(b"NO [TOOBIG]")
+        assert append(client, part(b"binary", 2 * LARGE)).startswith(b"OK")
+        assert len(mailbox.files()) == 1 and mailbox.files(place="tmp") == []
+    mailbox.stop()
+
+
+@pytest.mark.parametrize("command", [
+    b"APPEND ~{5+}\r\nINBOX {1+}\r\nx", b"APPEND INBOX ~{+}", b"APPEND INBOX ~ {1+}\r\nx",
+    b"APPEND INBOX ~{1+}\r\nx)", b"APPEND INBOX UTF8 (~{1+}\r\nx)"])
+def test_bad_append(mailbox, client, command):
+    """7; RFC 6855 4: UTF8 is for those who have enabled it."""
+    assert client.command(command)[1].startswith(b"BAD")
+    assert mailbox.files() == []
