@@ -22,12 +22,12 @@ static const char on_content[] = " BINARY UTF8=ACCEPT";
 static const char on_connection[] = " COMPRESS=DEFLATE NOTIFY";
 
 /* On mailboxes and APPEND: CREATE-SPECIAL-USE 6154, LIST-EXTENDED 5258, LIST-STATUS 5819,
- * STATUS=SIZE 8438, QUOTA 9208, METADATA 5464, LIST-METADATA 9590, MULTIAPPEND 3502, REPLACE 8508;
- * APPENDLIMIT 7889, to which its number is appended. */
-static const char on_mailboxes[] =
-    " CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS STATUS=SIZE"
-    " QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE METADATA LIST-METADATA MULTIAPPEND REPLACE"
-    " APPENDLIMIT=";
+ * STATUS=SIZE 8438, QUOTA 9208, ACL 4314, LIST-MYRIGHTS 8440, METADATA 5464, LIST-METADATA 9590,
+ * MULTIAPPEND 3502, REPLACE 8508; APPENDLIMIT 7889, to which its number is appended. */
+static const char on_mailboxes[] = " CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS STATUS=SIZE"
+                                   " QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE ACL RIGHTS=kxte "
+                                   "LIST-MYRIGHTS METADATA LIST-METADATA MULTIAPPEND REPLACE"
+                                   " APPENDLIMIT=";
 
 void capability_append_login(unsigned login, struct buffer *text)
 {

@@ -12,6 +12,7 @@ static const struct option {
                   {SLICE("SPECIAL-USE"), LIST_SPECIAL_USE}},
   returns[] = {{SLICE("SUBSCRIBED"), LIST_SUBSCRIBED},
                {SLICE("CHILDREN"), LIST_CHILDREN},
+               {SLICE("MYRIGHTS"), LIST_MYRIGHTS},
                {SLICE("SPECIAL-USE"), LIST_SPECIAL_USE}};
 
 static bool parse_option(struct imap_parser *parser, const struct option *options, size_t count,

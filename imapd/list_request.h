@@ -14,6 +14,7 @@ enum list_option {
     LIST_REMOTE = 1 << 2,         /* selection: nothing, there is no other server */
     LIST_RECURSIVEMATCH = 1 << 3, /* selection */
     LIST_CHILDREN = 1 << 4,       /* return */
+    LIST_MYRIGHTS = 1 << 5,       /* return, RFC 8440 */
 };
 
 enum { LIST_PATTERNS_MAX = 100 }; /* of one command */

@@ -49,6 +49,13 @@ command_handler command_setquota;
 command_handler command_getmetadata;
 command_handler command_setmetadata;
 
+/* acl.c: RFC 4314 */
+command_handler command_myrights;
+command_handler command_getacl;
+command_handler command_setacl;
+command_handler command_deleteacl;
+command_handler command_listrights;
+
 /* append.c: RFC 3501 6.3.11, RFC 3502, RFC 8508 */
 command_handler command_append;
 command_handler command_replace;

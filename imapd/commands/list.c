@@ -6,6 +6,7 @@
 #include <fcntl.h>
 
 #include "common/fd.h"
+#include "imapd/commands/acl.h"
 #include "imapd/commands/commands.h"
 #include "imapd/commands/metadata.h"
 #include "imapd/folder_status.h"
@@ -279,6 +280,8 @@ static void list_entry(struct session *session, struct tree_entry *entry, int *l
             *left -= FOR_A_RECORD;
         }
         write_entry(session, entry, buffer_slice(&wire));
+        if ((work->request.returns & LIST_MYRIGHTS) && entry->directory) /* RFC 8440 3 */
+            acl_tell_my_rights(session, slice_of_string(entry->name));
         tell_metadata(session, entry, left);
         begin_status(session, entry);
     }

@@ -1,0 +1,10 @@
+/* What other commands have of MYRIGHTS. imapd-mailbox. */
+#ifndef IMAPD_COMMANDS_ACL_H
+#define IMAPD_COMMANDS_ACL_H
+
+#include "imapd/session.h"
+
+/* "* MYRIGHTS name rights" (RFC 4314 3.8) of a mailbox that there is; the name ours, UTF-8. */
+void acl_tell_my_rights(struct session *session, struct slice name);
+
+#endif
