@@ -200,7 +200,7 @@ static void remember_failed(struct inquiry *inquiry, enum fetch_status status, c
     memcpy(failed->id, inquiry->id, sizeof(failed->id));
     failed->until_ms = turn_now_ms() + FAILED_MS;
     failed->status = status;
-    snprintf(failed->why, sizeof(failed->why), "%s", why);
+    snprintf(failed->why, sizeof(failed->why), "%.*s", (int)sizeof(failed->why) - 1, why);
 }
 
 /* NULL: it did not. */
