@@ -182,6 +182,7 @@ struct config_pop3 {
     uint64_t login_delay_ms;     /* LOGIN-DELAY, RFC 2449 6.6; 0: none, not announced */
     bool delete_after_retrieval; /* at QUIT, what RETR sent whole */
     uint64_t keep_ms;            /* with it: only messages older than this */
+    struct config_text uidl_format; /* of the Dovecot that had the mail before, uidl_format.h */
 };
 
 /* processes { ... }: how many of a role run. */

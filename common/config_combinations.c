@@ -6,6 +6,7 @@
 #include "common/config_internal.h"
 #include "common/config_value.h"
 #include "common/size.h"
+#include "common/uidl_format.h"
 
 static void check_presence(const struct config *config, struct config_mistakes *mistakes)
 {
@@ -159,6 +160,11 @@ static void check_pop3(const struct config_pop3 *pop3, const struct config_lines
             mistakes, CONFIG_MISTAKE, line_of(lines, line_of(lines, &expire) ? &expire : &deletes),
             "pop3.expire promises more than pop3.delete-after-retrieval keeps: write expire = %s",
             config_format_duration(keep.value, text));
+    if (!uidl_format_is_valid(slice_of_string(pop3->uidl_format.text)))
+        config_mistakes_add(
+            mistakes, CONFIG_MISTAKE, pop3->uidl_format.line,
+            "pop3.dovecot-uidl-format: write it with %%u, %%v, %%f and %%g, such as "
+            "%%08Xu%%08Xv");
     if (!pop3->delete_after_retrieval && keep.value > 0)
         config_mistakes_add(mistakes, CONFIG_MISTAKE, line_of(lines, &keep),
                             "pop3.keep does nothing alone: write delete-after-retrieval = yes too");

@@ -7,6 +7,7 @@
 
 #include "common/config_internal.h"
 #include "common/size.h"
+#include "common/uidl_format.h"
 
 /* The offset of a field; does not compile where the field is not of the type. */
 #define FIELD(owner, field, type)                                                                  \
@@ -346,6 +347,10 @@ static const struct config_key pop3_keys[] = {
      .offset = IN_CONFIG(pop3.delete_after_retrieval, bool),
      .fallback = "no"},
     DURATION("keep", pop3.keep_ms, "0", 0, 36500 * DAY),
+    {.name = "dovecot-uidl-format",
+     .kind = CONFIG_KIND_TEXT,
+     .offset = IN_CONFIG(pop3.uidl_format, struct config_text),
+     .fallback = UIDL_FORMAT_DOVECOT},
 };
 
 static const struct config_key processes_keys[] = {

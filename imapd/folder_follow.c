@@ -8,8 +8,11 @@
 
 #include <utlist.h>
 
+#include "common/config.h"
 #include "imapd/mailbox.h"
 #include "imapd/view.h"
+#include "storage/adopt.h"
+#include "storage/adopted_uidls.h"
 #include "storage/maildir_scan.h"
 #include "storage/uidvalidity.h"
 
@@ -198,16 +201,53 @@ static bool load_entries(struct folder *folder, const struct maildir_list *list,
     return true;
 }
 
+/* A folder that another server had: its UIDs stay. POP3's unique-ids are noted first, while the
+ * names of INBOX are still those of its list. */
+static bool adopt(struct folder *folder, struct error *error)
+{
+    struct mailbox *mailbox = folder->mailbox;
+    struct adoption adoption;
+    const struct adoption_request request = {mailbox->account_fd, &folder->box, folder->directory,
+                                             mailbox_now()};
+    struct slice format = slice_of_string(mailbox->config->pop3.uidl_format.text);
+    if (strcmp(folder->directory, MAILDIR_INBOX) == 0
+        && !adopted_uidls_make(&mailbox->inbox, format, error))
+        return false;
+    if (!adopt_folder(&request, &folder->record, &adoption, error))
+        return false;
+    LOG(mailbox->log, adoption.bad_lines > 0 ? LOG_WARNING : LOG_INFO, "folder_adopted",
+        log_bytes("folder", slice_of_string(folder->directory)), log_text("from", adoption.from),
+        log_number("messages", (int64_t)adoption.messages),
+        log_number("others", (int64_t)adoption.others),
+        log_number("bad_lines", (int64_t)adoption.bad_lines),
+        log_number("first_bad_line", (int64_t)adoption.first_bad_line),
+        log_text("uidvalidity", adoption.has_uidvalidity_of_other ? "new" : "kept"));
+    return true;
+}
+
+/* False with ERROR_NOT_FOUND or ERROR_PERMANENT: a new record is wanted. */
+static bool find_record(struct folder *folder, struct error *error)
+{
+    if (folder_record_load(folder->box.fd, &folder->record, error))
+        return true;
+    if (error->kind == ERROR_PERMANENT)
+        folder_log(folder, "folder_record_damaged", error);
+    if (error->kind != ERROR_NOT_FOUND)
+        return false;
+    if (adopt(folder, error))
+        return true;
+    if (error->kind == ERROR_PERMANENT)
+        folder_log(folder, "folder_not_adopted", error);
+    return false;
+}
+
 static bool load_record(struct folder *folder, struct error *error)
 {
     uint32_t uidvalidity;
-    if (folder_record_load(folder->box.fd, &folder->record, error))
+    if (find_record(folder, error))
         return true;
-    if (error->kind != ERROR_NOT_FOUND && error->kind != ERROR_PERMANENT)
-        return false;
-    if (error->kind == ERROR_PERMANENT)
-        folder_log(folder, "folder_record_damaged", error);
-    return uidvalidity_next(folder->mailbox->account_fd, mailbox_now(), &uidvalidity, error)
+    return (error->kind == ERROR_NOT_FOUND || error->kind == ERROR_PERMANENT)
+           && uidvalidity_next(folder->mailbox->account_fd, mailbox_now(), &uidvalidity, error)
            && folder_record_renew(folder->box.fd, uidvalidity, &folder->record, error);
 }
 

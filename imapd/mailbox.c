@@ -8,8 +8,10 @@
 #include "common/size.h"
 #include "imapd/folder.h"
 #include "imapd/session.h"
+#include "storage/adopt.h"
 #include "storage/folder_name.h"
 #include "storage/folders.h"
+#include "storage/foreign_subscriptions.h"
 #include "storage/uidvalidity.h"
 
 int64_t mailbox_now(void)
@@ -79,7 +81,7 @@ static bool is_new(const struct mailbox *mailbox, bool *new, struct error *error
         return true; /* a record that is damaged is for the folder to mend */
     folder_list_init(&list);
     bool listed = folders_list(mailbox->account_fd, &list, error);
-    *new = listed &&list.count <= 1;
+    *new = listed &&list.count <= 1 && !adopt_is_waiting(mailbox->inbox.fd);
     folder_list_clear(&list);
     return listed;
 }
@@ -108,6 +110,31 @@ static bool furnish(struct mailbox *mailbox, struct error *error)
            && give_record(mailbox, MAILDIR_INBOX, 0, error); /* last: it is new no more */
 }
 
+/* ---- subscriptions ---- */
+
+/* The first time those of the server that had the account before. */
+static bool adopt_subscriptions(struct mailbox *mailbox, struct error *error)
+{
+    struct foreign_subscriptions found;
+    struct subscriptions *subscriptions = &mailbox->subscriptions;
+    if (!foreign_subscriptions_load(mailbox->account_fd, subscriptions, &found, error))
+        return false;
+    if (!found.from)
+        return true;
+    if (!subscriptions_store(mailbox->account_fd, subscriptions, error))
+        return false;
+    LOG(mailbox->log, LOG_INFO, "subscriptions_adopted", log_text("from", found.from),
+        log_number("bad_lines", (int64_t)found.bad_lines));
+    return true;
+}
+
+static bool load_subscriptions(struct mailbox *mailbox, struct error *error)
+{
+    if (subscriptions_load(mailbox->account_fd, &mailbox->subscriptions, error))
+        return true;
+    return error->kind == ERROR_NOT_FOUND && adopt_subscriptions(mailbox, error);
+}
+
 /* ---- opening ---- */
 
 bool mailbox_open(struct mailbox *mailbox, const struct mailbox_means *means, struct error *error)
@@ -124,8 +151,8 @@ bool mailbox_open(struct mailbox *mailbox, const struct mailbox_means *means, st
     subscriptions_init(&mailbox->subscriptions);
     bool opened = maildir_open_inbox(means->account_fd, &mailbox->inbox, error)
                   && file_system_probe(mailbox->inbox.tmp_fd, &mailbox->file_system, error)
-                  && subscriptions_load(means->account_fd, &mailbox->subscriptions, error)
-                  && is_new(mailbox, &new, error) && (!new || furnish(mailbox, error));
+                  && load_subscriptions(mailbox, error) && is_new(mailbox, &new, error)
+                  && (!new || furnish(mailbox, error));
     watch_init(&mailbox->watch, means->loop, opened && mailbox->file_system.inotify);
     message_cache_init(&mailbox->cache, mailbox);
     if (opened)

@@ -17,12 +17,14 @@ void maildrop_list_init(struct maildrop_list *list, const struct maildir *box)
     *list = (struct maildrop_list){.box = box};
     maildir_list_init(&list->first);
     maildir_list_init(&list->now);
+    adopted_uidls_init(&list->adopted);
 }
 
 void maildrop_list_clear(struct maildrop_list *list)
 {
     maildir_list_clear(&list->first);
     maildir_list_clear(&list->now);
+    adopted_uidls_clear(&list->adopted);
     free(list->messages);
     maildrop_list_init(list, list->box);
 }
@@ -103,12 +105,21 @@ static bool is_uidl(struct slice text)
     return text.len > 0 && text.len <= MAILDROP_UIDL_MAX;
 }
 
+static bool is_wire_uidl(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.ptr[i] <= ' ' || text.ptr[i] > 0x7e)
+            return false;
+    return text.len > 0 && text.len <= MAILDROP_UIDL_MAX;
+}
+
 static void choose_uidls(struct maildrop_list *list)
 {
     struct slice last = SLICE("");
     for (size_t i = 0; i < list->count; i++) {
         struct maildrop_message *message = &list->messages[i];
         struct slice unique = unique_of(message->key);
+        message->adopted_uidl = adopted_uidls_find(&list->adopted, message->key);
         message->hashed_uidl =
             !is_uidl(unique) || !has_only_known_fields(message->key) || slice_equal(unique, last);
         if (!message->hashed_uidl)
@@ -118,6 +129,10 @@ static void choose_uidls(struct maildrop_list *list)
 
 void maildrop_list_uidl(const struct maildrop_message *message, char uidl[MAILDROP_UIDL_MAX + 1])
 {
+    if (is_wire_uidl(message->adopted_uidl)) {
+        snprintf(uidl, MAILDROP_UIDL_MAX + 1, "%.*s", SLICE_PRINTF(message->adopted_uidl));
+        return;
+    }
     if (!message->hashed_uidl) {
         struct slice unique = unique_of(message->key); /* printable, as is_uidl found */
         snprintf(uidl, MAILDROP_UIDL_MAX + 1, "%.*s", SLICE_PRINTF(unique));
@@ -156,11 +171,25 @@ static void add_message(struct maildrop_list *list, const struct maildir_entry *
     list->octets_left += message.octets;
 }
 
-bool maildrop_list_load(struct maildrop_list *list, struct error *error)
+/* The file shrinks with the mail that it is about. Who cannot write it now does so another time. */
+static void forget_others(const struct maildrop_list *list)
 {
-    maildrop_list_clear(list);
-    if (!maildir_scan(list->box, &list->first, error))
-        return false;
+    size_t kept = 0;
+    struct adopted_uidl *items = list->adopted.items;
+    for (size_t i = 0; i < list->adopted.count; i++)
+        if (maildir_list_find(&list->first, items[i].key))
+            kept++;
+    if (kept >= list->adopted.count / 2)
+        return;
+    kept = 0;
+    for (size_t i = 0; i < list->adopted.count; i++)
+        if (maildir_list_find(&list->first, items[i].key))
+            items[kept++] = items[i];
+    adopted_uidls_store(list->box->fd, items, kept, NULL);
+}
+
+static bool load_messages(struct maildrop_list *list, struct error *error)
+{
     if (list->first.count == 0)
         return true;
     list->messages = calloc(list->first.count, sizeof(*list->messages));
@@ -168,7 +197,18 @@ bool maildrop_list_load(struct maildrop_list *list, struct error *error)
         return error_memory(error);
     for (size_t i = 0; i < list->first.count; i++)
         add_message(list, &list->first.entries[i]);
+    return true;
+}
+
+bool maildrop_list_load(struct maildrop_list *list, struct slice uidl_format, struct error *error)
+{
+    maildrop_list_clear(list);
+    if (!adopted_uidls_make(list->box, uidl_format, error)
+        || !adopted_uidls_load(list->box->fd, &list->adopted, error)
+        || !maildir_scan(list->box, &list->first, error) || !load_messages(list, error))
+        return false;
     choose_uidls(list);
+    forget_others(list);
     return true;
 }
 

@@ -459,11 +459,17 @@ static enum lock_result lock(struct maildrop *maildrop, struct error *error)
     return LOCKED;
 }
 
+static bool list_messages(struct maildrop *maildrop, struct error *error)
+{
+    const struct config_pop3 *config = &maildrop->role->config.pop3;
+    return maildrop_list_load(&maildrop->list, slice_of_string(config->uidl_format.text), error);
+}
+
 static void answer_login(struct maildrop *maildrop)
 {
     struct error error = {.text = ""};
     enum lock_result locked = lock(maildrop, &error);
-    bool listed = locked == LOCKED && maildrop_list_load(&maildrop->list, &error);
+    bool listed = locked == LOCKED && list_messages(maildrop, &error);
     if (error.kind != ERROR_NONE)
         LOG(&maildrop->role->log, locked == IN_USE ? LOG_INFO : LOG_ERROR, "maildrop_not_opened",
             log_hex("session", maildrop->session), log_text("account", maildrop->account),

@@ -38,6 +38,21 @@ unsigned special_use_find(struct slice name)
     return 0;
 }
 
+unsigned special_use_of_directory(const char *directory)
+{
+    static const struct {
+        const char *directory;
+        unsigned bit;
+    } usual[] = {
+        {".Drafts", SPECIAL_DRAFTS}, {".Sent", SPECIAL_SENT},       {".Junk", SPECIAL_JUNK},
+        {".Trash", SPECIAL_TRASH},   {".Archive", SPECIAL_ARCHIVE},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(usual); i++)
+        if (strcmp(usual[i].directory, directory) == 0)
+            return usual[i].bit;
+    return 0;
+}
+
 /* ---- what may stand in a field ---- */
 
 /* ATOM-CHAR = any CHAR except ( ) { SP CTL % * DQUOTE \ ]    RFC 9051 9 */
@@ -115,13 +130,8 @@ static bool on_special_use(struct folder_record *record, struct slice value)
 /* keyword = letter SP atom */
 static bool on_keyword(struct folder_record *record, struct slice value)
 {
-    if (value.len < 3 || value.ptr[0] < 'a' || value.ptr[0] > 'z' || value.ptr[1] != ' ')
-        return false;
-    char *keyword = record->keywords[value.ptr[0] - 'a'];
-    struct slice atom = slice_from(value, 2);
-    unsigned taken;
-    return keyword[0] == '\0' && is_atom(atom) && !folder_record_find_keyword(record, atom, &taken)
-           && take_text(atom, keyword, sizeof(record->keywords[0]));
+    return value.len >= 3 && value.ptr[0] >= 'a' && value.ptr[0] <= 'z' && value.ptr[1] == ' '
+           && folder_record_set_keyword(record, value.ptr[0] - (unsigned)'a', slice_from(value, 2));
 }
 
 static const struct {
@@ -245,6 +255,15 @@ bool folder_record_add_keyword(struct folder_record *record, struct slice keywor
     return false;
 }
 
+bool folder_record_set_keyword(struct folder_record *record, unsigned letter, struct slice keyword)
+{
+    unsigned taken;
+    char *text = record->keywords[letter];
+    return text[0] == '\0' && is_atom(keyword)
+           && !folder_record_find_keyword(record, keyword, &taken)
+           && take_text(keyword, text, sizeof(record->keywords[0]));
+}
+
 bool folder_record_keywords_full(const struct folder_record *record)
 {
     for (unsigned i = 0; i < FOLDER_KEYWORDS; i++)
@@ -317,13 +336,19 @@ static bool set_broken_aside(int folder_fd, struct error *error)
     return error->kind == ERROR_NOT_FOUND;
 }
 
+bool folder_record_init(uint32_t uidvalidity, struct folder_record *record, struct error *error)
+{
+    assert(uidvalidity != 0);
+    *record = (struct folder_record){
+        .uidvalidity = uidvalidity, .uid_watermark = 1, .modseq_watermark = 1};
+    return make_mailbox_id(record->mailbox_id, error);
+}
+
 bool folder_record_renew(int folder_fd, uint32_t uidvalidity, struct folder_record *record,
                          struct error *error)
 {
-    assert(uidvalidity != 0);
-    struct folder_record fresh = {
-        .uidvalidity = uidvalidity, .uid_watermark = 1, .modseq_watermark = 1};
-    if (!make_mailbox_id(fresh.mailbox_id, error) || !set_broken_aside(folder_fd, error)
+    struct folder_record fresh;
+    if (!folder_record_init(uidvalidity, &fresh, error) || !set_broken_aside(folder_fd, error)
         || !folder_record_store(folder_fd, &fresh, error))
         return false;
     *record = fresh;

@@ -58,6 +58,8 @@ struct folder_record {
 const char *special_use_name(unsigned bit);
 /* The bit of that name in any case, or 0. */
 unsigned special_use_find(struct slice name);
+/* What a folder with that name on disk is for by custom (".Drafts", ".Sent", ...), or 0. */
+unsigned special_use_of_directory(const char *directory);
 
 /* ERROR_PERMANENT, with *record untouched, if anything is malformed, missing, repeated or too long;
  * the text names the line. */
@@ -73,6 +75,9 @@ bool folder_record_find_keyword(const struct folder_record *record, struct slice
  * or if it is no atom of 1 to FOLDER_KEYWORD_MAX octets. */
 bool folder_record_add_keyword(struct folder_record *record, struct slice keyword,
                                unsigned *letter);
+/* That letter for that keyword, as another server had it. False, with nothing changed: the letter
+ * is taken, or the keyword has another one or cannot be one. */
+bool folder_record_set_keyword(struct folder_record *record, unsigned letter, struct slice keyword);
 bool folder_record_keywords_full(const struct folder_record *record);
 
 /* Raises the watermarks so that this UID and MODSEQ are below them; 0 where one is of no concern.
@@ -88,6 +93,9 @@ bool folder_record_load(int folder_fd, struct folder_record *record, struct erro
 
 /* Durable when it returns true. */
 bool folder_record_store(int folder_fd, const struct folder_record *record, struct error *error);
+
+/* Such a record in memory alone. */
+bool folder_record_init(uint32_t uidvalidity, struct folder_record *record, struct error *error);
 
 /* A record for a folder that has none: this UIDVALIDITY (uidvalidity.h), a new random mailbox id,
  * watermarks at 1, no keywords. A file that cannot be parsed is kept as "staffetta-folder.broken".

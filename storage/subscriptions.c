@@ -112,15 +112,9 @@ static bool take_lines(struct subscriptions *subscriptions, struct slice text, s
 bool subscriptions_load(int account_fd, struct subscriptions *subscriptions, struct error *error)
 {
     struct buffer text = BUFFER_WITH_LIMIT(SUBSCRIPTIONS_MAX);
-    struct error why;
     buffer_reset(&subscriptions->text);
-    bool loaded = text_file_load(account_fd, FILE_NAME, &text, &why);
-    if (loaded)
-        loaded = take_lines(subscriptions, buffer_slice(&text), error);
-    else if (why.kind == ERROR_NOT_FOUND)
-        loaded = true;
-    else if (error)
-        *error = why;
+    bool loaded = text_file_load(account_fd, FILE_NAME, &text, error)
+                  && take_lines(subscriptions, buffer_slice(&text), error);
     buffer_clear(&text);
     return loaded;
 }

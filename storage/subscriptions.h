@@ -22,7 +22,7 @@ struct subscriptions {
 void subscriptions_init(struct subscriptions *subscriptions);
 void subscriptions_clear(struct subscriptions *subscriptions); /* may run twice */
 
-/* Replaces what was there; no file is no subscription. */
+/* Replaces what was there; ERROR_NOT_FOUND: there is no file, which is no subscription. */
 bool subscriptions_load(int account_fd, struct subscriptions *subscriptions, struct error *error);
 
 /* Durable when it returns true. */

@@ -1,6 +1,8 @@
 /* Giving UIDVALIDITY numbers; see uidvalidity.h. */
 #include "storage/uidvalidity.h"
 
+#include <stdio.h>
+
 #include "common/cursor.h"
 #include "storage/folder_record.h"
 #include "storage/folders.h"
@@ -9,64 +11,125 @@
 #define FILE_NAME "staffetta-uidvalidity"
 #define FIRST_LINE "staffetta-uidvalidity 1\nlast "
 
-enum { FILE_MAX = 128 };
+enum {
+    FILE_MAX = 1 << 20,
+    RECENT_SECONDS = 30 * 24 * 3600,
+    FUTURE_SECONDS = 365 * 24 * 3600, /* a number so far ahead is no clock's */
+};
 
-/* "staffetta-uidvalidity 1" LF "last " number LF */
-static bool parse_last(struct slice text, uint32_t *last)
+/* What the file says. */
+struct numbers {
+    uint32_t last;       /* given by us, or taken over */
+    struct buffer taken; /* lines "taken <number> <directory>" */
+};
+
+static bool take_line(struct cursor *in, struct slice *line)
 {
-    struct cursor in = cursor_of(text);
-    uint64_t number;
-    if (!slice_starts_with(text, SLICE(FIRST_LINE)))
+    struct slice rest = cursor_rest(in);
+    size_t end = slice_find_octet(rest, '\n');
+    if (end == rest.len)
         return false;
-    in.at += SLICE(FIRST_LINE).len;
-    if (!cursor_take_number(&in, &number) || number > UINT32_MAX || !cursor_skip(&in, '\n')
-        || !cursor_at_end(&in))
-        return false;
-    *last = (uint32_t)number;
+    *line = slice_range(rest, 0, end);
+    in->at += end + 1;
     return true;
 }
 
-/* The largest number that a folder bears: where the file is lost. */
-static bool largest_in_use(int account_fd, uint32_t *last, struct error *error)
+/* "taken " number SP directory; *directory is what stands behind the number. */
+static bool parse_taken(struct slice line, uint32_t *number, struct slice *directory)
+{
+    static const struct slice word = SLICE("taken ");
+    struct cursor in = cursor_of(slice_from(line, word.len));
+    uint64_t value;
+    if (!slice_starts_with(line, word) || !cursor_take_number(&in, &value) || value > UINT32_MAX
+        || !cursor_skip(&in, ' '))
+        return false;
+    *number = (uint32_t)value;
+    *directory = cursor_rest(&in);
+    return true;
+}
+
+/* "staffetta-uidvalidity 1" LF "last " number LF *( "taken " number SP directory LF ) */
+static bool parse_numbers(struct slice text, struct numbers *numbers)
+{
+    struct cursor in = cursor_of(text);
+    struct slice line, directory;
+    uint64_t last;
+    uint32_t taken;
+    if (!slice_starts_with(text, SLICE(FIRST_LINE)))
+        return false;
+    in.at += SLICE(FIRST_LINE).len;
+    if (!cursor_take_number(&in, &last) || last > UINT32_MAX || !cursor_skip(&in, '\n'))
+        return false;
+    struct slice rest = cursor_rest(&in);
+    while (!cursor_at_end(&in))
+        if (!take_line(&in, &line) || !parse_taken(line, &taken, &directory))
+            return false;
+    numbers->last = (uint32_t)last;
+    buffer_append(&numbers->taken, rest);
+    return true;
+}
+
+/* ---- what the folders bear ---- */
+
+struct use {
+    uint32_t largest;
+    uint32_t wanted;     /* is it that of a folder, */
+    const char *besides; /* other than this one? */
+    bool is_used;
+};
+
+static bool look_at_folders(int account_fd, struct use *use, struct error *error)
 {
     struct folder_list folders;
-    *last = 0;
     folder_list_init(&folders);
     bool listed = folders_list(account_fd, &folders, error);
     for (size_t i = 0; listed && i < folders.count; i++) {
+        const char *directory = folders.entries[i].directory;
         struct maildir box;
         struct folder_record record;
-        if (!maildir_open(account_fd, folders.entries[i].directory, &box, NULL))
+        if (!maildir_open(account_fd, directory, &box, NULL))
             continue;
-        if (folder_record_load(box.fd, &record, NULL) && record.uidvalidity > *last)
-            *last = record.uidvalidity;
+        if (folder_record_load(box.fd, &record, NULL)) {
+            use->largest = record.uidvalidity > use->largest ? record.uidvalidity : use->largest;
+            use->is_used = use->is_used
+                           || (record.uidvalidity == use->wanted
+                               && (!use->besides || strcmp(directory, use->besides) != 0));
+        }
         maildir_close(&box);
     }
     folder_list_clear(&folders);
     return listed;
 }
 
-static bool load_last(int account_fd, uint32_t *last, struct error *error)
+/* ---- the file ---- */
+
+static bool load(int account_fd, struct numbers *numbers, struct error *error)
 {
     struct buffer text = BUFFER_WITH_LIMIT(FILE_MAX);
     struct error why;
+    struct use use = {.largest = 0};
+    *numbers = (struct numbers){.taken = BUFFER_WITH_LIMIT(FILE_MAX)};
     bool loaded = text_file_load(account_fd, FILE_NAME, &text, &why);
-    bool parsed = loaded && parse_last(buffer_slice(&text), last);
+    bool parsed = loaded && parse_numbers(buffer_slice(&text), numbers);
     buffer_clear(&text);
     if (parsed)
         return true;
     if (!loaded && why.kind == ERROR_TEMPORARY)
         return error_set(error, why.kind, "%s", why.text);
-    return largest_in_use(account_fd, last, error);
+    if (!look_at_folders(account_fd, &use, error))
+        return false;
+    numbers->last = use.largest;
+    return true;
 }
 
-static bool store_last(int account_fd, uint32_t last, struct error *error)
+static bool store(int account_fd, const struct numbers *numbers, struct error *error)
 {
     struct buffer text = BUFFER_WITH_LIMIT(FILE_MAX);
     buffer_append(&text, SLICE(FIRST_LINE));
-    buffer_append_number(&text, last);
+    buffer_append_number(&text, numbers->last);
     buffer_append_octet(&text, '\n');
-    bool stored = text.failed
+    buffer_append(&text, buffer_slice(&numbers->taken));
+    bool stored = text.failed || numbers->taken.failed
                       ? error_memory(error)
                       : text_file_replace(account_fd, FILE_NAME, buffer_slice(&text), error);
     buffer_clear(&text);
@@ -75,14 +138,67 @@ static bool store_last(int account_fd, uint32_t last, struct error *error)
 
 bool uidvalidity_next(int account_fd, int64_t now, uint32_t *uidvalidity, struct error *error)
 {
-    uint32_t last = 0;
-    if (!load_last(account_fd, &last, error))
-        return false;
-    if (last == UINT32_MAX)
-        return error_set(error, ERROR_PERMANENT, "no UIDVALIDITY is left in this account");
-    uint32_t next = now > last && now <= UINT32_MAX ? (uint32_t)now : last + 1;
-    if (!store_last(account_fd, next, error))
-        return false;
-    *uidvalidity = next;
-    return true;
+    struct numbers numbers;
+    bool given = false;
+    if (!load(account_fd, &numbers, error))
+        goto done;
+    if (numbers.last == UINT32_MAX) {
+        error_set(error, ERROR_PERMANENT, "no UIDVALIDITY is left in this account");
+        goto done;
+    }
+    numbers.last = now > numbers.last && now <= UINT32_MAX ? (uint32_t)now : numbers.last + 1;
+    given = store(account_fd, &numbers, error);
+    *uidvalidity = given ? numbers.last : *uidvalidity;
+done:
+    buffer_clear(&numbers.taken);
+    return given;
+}
+
+/* ---- taking over ---- */
+
+/* Who has taken it, if anybody. */
+static bool find_taken(const struct numbers *numbers, uint32_t wanted, struct slice *directory)
+{
+    struct cursor in = cursor_of(buffer_slice(&numbers->taken));
+    struct slice line;
+    uint32_t number;
+    while (take_line(&in, &line))
+        if (parse_taken(line, &number, directory) && number == wanted)
+            return true;
+    return false;
+}
+
+static bool take(int account_fd, struct numbers *numbers, const char *directory,
+                 uint32_t uidvalidity, int64_t now, struct error *error)
+{
+    buffer_append(&numbers->taken, SLICE("taken "));
+    buffer_append_number(&numbers->taken, uidvalidity);
+    buffer_append_octet(&numbers->taken, ' ');
+    buffer_append_string(&numbers->taken, directory);
+    buffer_append_octet(&numbers->taken, '\n');
+    /* Given numbers go on above it; above one that makes no sense few would be left. */
+    if (uidvalidity > numbers->last && uidvalidity < now + FUTURE_SECONDS)
+        numbers->last = uidvalidity;
+    return store(account_fd, numbers, error);
+}
+
+bool uidvalidity_claim(int account_fd, const char *directory, uint32_t uidvalidity, int64_t now,
+                       bool *claimed, struct error *error)
+{
+    struct numbers numbers;
+    struct slice owner;
+    struct use use = {.wanted = uidvalidity, .besides = directory};
+    bool done = load(account_fd, &numbers, error);
+    *claimed = false;
+    if (done && find_taken(&numbers, uidvalidity, &owner)) {
+        *claimed = slice_equal(owner, slice_of_string(directory)); /* a crash came between */
+    } else if (done) {
+        /* What we gave ourselves is not in the file; it is of our own time. */
+        done = uidvalidity < now - RECENT_SECONDS || look_at_folders(account_fd, &use, error);
+        *claimed = done && !use.is_used;
+        done =
+            done && (!*claimed || take(account_fd, &numbers, directory, uidvalidity, now, error));
+    }
+    buffer_clear(&numbers.taken);
+    return done;
 }
