@@ -66,7 +66,9 @@ static bool parse_size(struct slice value, struct smtp_command *command)
 
 static bool parse_body(struct slice value, struct smtp_command *command)
 {
-    command->mail.body_8bitmime = slice_equal_nocase(value, SLICE("8BITMIME"));
+    command->mail.body_binary = slice_equal_nocase(value, SLICE("BINARYMIME"));
+    command->mail.body_8bitmime =
+        command->mail.body_binary || slice_equal_nocase(value, SLICE("8BITMIME"));
     return command->mail.body_8bitmime || slice_equal_nocase(value, SLICE("7BIT"));
 }
 
@@ -223,7 +225,9 @@ static const struct parameter mail_parameters[] = {
     {SLICE("SIZE"),
      parse_size,
      {501, SLICE("5.5.4"), SLICE("SIZE is a number of at most 20 digits")}},
-    {SLICE("BODY"), parse_body, {501, SLICE("5.5.4"), SLICE("BODY is 7BIT or 8BITMIME")}},
+    {SLICE("BODY"),
+     parse_body,
+     {501, SLICE("5.5.4"), SLICE("BODY is 7BIT, 8BITMIME or BINARYMIME")}},
     {SLICE("SMTPUTF8"), parse_smtputf8, {501, SLICE("5.5.4"), SLICE("SMTPUTF8 has no value")}},
     {SLICE("RET"), parse_ret, {501, SLICE("5.5.4"), SLICE("RET is FULL or HDRS")}},
     {SLICE("ENVID"),

@@ -1,6 +1,6 @@
 /*
  * One line of SMTP as a struct: the commands of RFC 5321 4.1.1 with the parameters of SIZE (RFC
- * 1870), 8BITMIME (6152), SMTPUTF8 (6531), DSN (3461, 6533), DELIVERBY (2852), FUTURERELEASE
+ * 1870), 8BITMIME (6152), BINARYMIME (3030), SMTPUTF8 (6531), DSN (3461, 6533), DELIVERBY (2852), FUTURERELEASE
  * (4865), REQUIRETLS (8689), AUTH (4954), BDAT (3030), STARTTLS (3207). Pure; sessions.
  *
  * Exact, but for what real clients need: a space behind "FROM:" and "TO:" (Outlook), white space at
@@ -65,7 +65,8 @@ struct smtp_hold {
 struct smtp_mail {
     struct address reverse_path;
     uint64_t size;      /* 0: not given; more than fits is UINT64_MAX */
-    bool body_8bitmime; /* BODY=8BITMIME */
+    bool body_8bitmime; /* BODY=8BITMIME, or: */
+    bool body_binary;   /* BODY=BINARYMIME, RFC 3030 3 */
     bool utf8;          /* SMTPUTF8 */
     bool requiretls;    /* REQUIRETLS */
     struct smtp_by by;

@@ -1,6 +1,7 @@
 /*
  * DATA and BDAT: the octets of the message come in. What fits into FILTER_INLINE_MAX stays in
- * memory; beyond that it goes to a file that queue lends. Runs in smtpd-session.
+ * memory; beyond that it goes to a file that queue lends. Of BODY=BINARYMIME (RFC 3030 3) binary
+ * parts become base64 first: what we keep and send on is 8bit. Runs in smtpd-session.
  */
 #include "common/fd.h"
 #include "smtpd/filter/filter_protocol.h"
@@ -71,6 +72,10 @@ void session_on_data(struct session *session, struct smtp_command *command)
         session_refuse_data(session, no_recipients(session));
         return;
     }
+    if (session->transaction->binary) {
+        session_refuse_data(session, SMTP_REPLY(503, "5.5.1", "BINARYMIME needs BDAT"));
+        return;
+    }
     struct smtp_data_rules rules = rules_of(session_config(session));
     smtp_data_begin(&session->data, &rules);
     begin_message(session);
@@ -101,7 +106,11 @@ void session_on_bdat(struct session *session, struct smtp_command *command)
         smtp_data_begin_chunked(&session->data, &rules);
         begin_message(session);
     }
-    smtp_data_begin_chunk(&session->data, command->bdat.octets);
+    struct binary_body *binary = session->transaction->binary;
+    if (binary)
+        binary->chunk_left = command->bdat.octets;
+    /* What it becomes has the size that it gets. */
+    smtp_data_begin_chunk(&session->data, binary ? UINT64_MAX : command->bdat.octets);
     session->last_chunk = command->bdat.last;
     session_enter(session, SESSION_CHUNK);
 }
@@ -231,6 +240,104 @@ static void end_chunk(struct session *session)
     }
 }
 
+/* --- BINARYMIME ------------------------------------------------------------------------------- */
+
+enum { ENCODED_AT_ONCE = 16384, ENCODED_OCTETS = 4 << 20 }; /* a header may be held, 1 MiB */
+
+bool session_begin_binary(struct session *session)
+{
+    struct transaction *transaction = session->transaction;
+    const struct config_limits *config = &session_config(session)->limits;
+    const struct mime_limits limits = {.depth = config->mime_depth, .parts = config->mime_parts};
+    struct binary_body *binary = arena_alloc(&transaction->arena, sizeof(*binary));
+    if (!binary)
+        return false;
+    binary_encode_init(&binary->encode, &limits);
+    buffer_init(&binary->encoded, ENCODED_OCTETS);
+    transaction->binary = binary;
+    return true;
+}
+
+void session_end_binary(struct transaction *transaction)
+{
+    if (!transaction->binary)
+        return;
+    binary_encode_clear(&transaction->binary->encode);
+    buffer_clear(&transaction->binary->encoded);
+}
+
+static void note_problem(struct session *session, enum binary_problem problem)
+{
+    struct binary_body *binary = session->transaction->binary;
+    const struct slice text = slice_of_string(binary_problem_text(problem));
+    if (problem == BINARY_NO_MEMORY || binary->encoded.failed)
+        session_refuse_message(session, SMTP_REPLY(451, "4.3.0", "Out of memory; try again later"));
+    else if (problem != BINARY_FINE)
+        session_refuse_message(
+            session, (struct smtp_reply){.code = 554, .enhanced = SLICE("5.6.0"), .text = text});
+}
+
+static void encode_some(struct session *session, struct cursor *in)
+{
+    struct binary_body *binary = session->transaction->binary;
+    struct slice piece = slice_range(cursor_rest(in), 0, ENCODED_AT_ONCE);
+    if (piece.len > binary->chunk_left)
+        piece.len = (size_t)binary->chunk_left;
+    binary->chunk_left -= piece.len;
+    in->at += piece.len;
+    if (keeps_octets(session))
+        note_problem(session, binary_encode_feed(&binary->encode, piece, &binary->encoded));
+}
+
+static void end_encoding(struct session *session)
+{
+    struct binary_body *binary = session->transaction->binary;
+    binary->ended = true;
+    if (keeps_octets(session))
+        note_problem(session, binary_encode_finish(&binary->encode, &binary->encoded));
+}
+
+/* What was encoded goes the way of any other message. */
+static void keep_encoded(struct session *session, size_t room)
+{
+    struct binary_body *binary = session->transaction->binary;
+    struct slice encoded = slice_from(buffer_slice(&binary->encoded), binary->taken);
+    struct cursor window = cursor_of(slice_range(encoded, 0, room));
+    struct cursor start = window;
+    struct slice piece;
+    smtp_data_next(&session->data, &window, &piece);
+    keep_piece(session, piece);
+    binary->taken += cursor_since(&window, &start).len;
+    if (binary->taken == binary->encoded.len) {
+        buffer_reset(&binary->encoded);
+        binary->taken = 0;
+    }
+}
+
+static bool take_binary(struct session *session, struct cursor *in)
+{
+    struct binary_body *binary = session->transaction->binary;
+    struct cursor start = *in;
+    size_t room;
+    while ((room = make_room(session)) > 0) {
+        if (binary->taken < binary->encoded.len) {
+            keep_encoded(session, room);
+        } else if (binary->chunk_left > 0 && cursor_at_end(in)) {
+            break;
+        } else if (binary->chunk_left > 0) {
+            encode_some(session, in);
+        } else if (session->last_chunk && !binary->ended) {
+            end_encoding(session);
+        } else {
+            end_chunk(session);
+            return true;
+        }
+    }
+    return cursor_since(in, &start).len > 0;
+}
+
+/* --- The octets, in pieces -------------------------------------------------------------------- */
+
 static struct cursor cut_to(const struct cursor *in, size_t room)
 {
     size_t left = cursor_left(in);
@@ -241,6 +348,8 @@ bool session_take_data(struct session *session, struct cursor *in)
 {
     struct cursor start = *in;
     size_t room;
+    if (session->chunk_refusal.code == 0 && session->transaction->binary)
+        return take_binary(session, in);
     while ((room = make_room(session)) > 0) {
         struct cursor window = cut_to(in, room);
         struct slice piece;

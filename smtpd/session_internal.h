@@ -16,6 +16,7 @@
 #include "common/acceptor.h"
 #include "common/arena.h"
 #include "common/auth/token.h"
+#include "common/mime/binary_encode.h"
 #include "common/role.h"
 #include "common/sasl.h"
 #include "common/tls_role.h"
@@ -103,6 +104,16 @@ struct recipient {
     unsigned notify;      /* of enum smtp_notify */
 };
 
+/* The octets of BODY=BINARYMIME, which become a message without binary parts before anybody looks
+ * at its lines. In the transaction's arena. */
+struct binary_body {
+    struct binary_encode encode;
+    struct buffer encoded; /* that session_data.c has not looked at yet, from: */
+    size_t taken;
+    uint64_t chunk_left; /* of the client's octets */
+    bool ended;          /* all have been encoded */
+};
+
 struct transaction {
     struct arena arena; /* owns what the slices show */
 
@@ -129,12 +140,13 @@ struct transaction {
     uint64_t request; /* which all records to queue bear; 0: queue knows nothing of this yet */
     int64_t arrival;  /* seconds since 1970, of the whole message */
 
-    struct buffer body;        /* all of a small message; of a large one what is not written yet */
-    uint64_t octets;           /* of the whole message */
-    bool spooled;              /* the body is in queue's file */
-    int spool_fd;              /* to write; -1: none */
-    int read_fd;               /* the same file, to read; -1: none */
-    struct smtp_reply refusal; /* of the message, at its end; code 0: none */
+    struct binary_body *binary; /* BODY=BINARYMIME; else NULL */
+    struct buffer body;         /* all of a small message; of a large one what is not written yet */
+    uint64_t octets;            /* of the whole message */
+    bool spooled;               /* the body is in queue's file */
+    int spool_fd;               /* to write; -1: none */
+    int read_fd;                /* the same file, to read; -1: none */
+    struct smtp_reply refusal;  /* of the message, at its end; code 0: none */
 
     struct slice prefix;    /* the recipe */
     struct slice cuts;      /* struct filter_cut, packed */
@@ -308,6 +320,10 @@ void session_drop_transaction(struct session *session);
 /* --- session_data.c --------------------------------------------------------------------------- */
 
 void session_on_data(struct session *session, struct smtp_command *command);
+/* BODY=BINARYMIME. False: no memory. */
+bool session_begin_binary(struct session *session);
+void session_end_binary(
+    struct transaction *transaction); /* may run twice, and where there is none */
 void session_on_bdat(struct session *session, struct smtp_command *command);
 
 /* DATA that was refused. A client that sent its message without waiting for 354 is cut off: what it

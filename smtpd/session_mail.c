@@ -57,6 +57,7 @@ void session_drop_transaction(struct session *session)
     fd_discard(&transaction->spool_fd);
     fd_discard(&transaction->read_fd);
     buffer_clear(&transaction->body);
+    session_end_binary(transaction);
     arena_clear(&transaction->arena);
     free(transaction);
     session->transaction = NULL;
@@ -143,6 +144,8 @@ static bool begin_transaction(struct session *session, const struct smtp_mail *m
     transaction->body_8bitmime = mail->body_8bitmime;
     transaction->requiretls = mail->requiretls;
     note_times(transaction, mail);
+    if (mail->body_binary && !session_begin_binary(session))
+        return false;
     return transaction->reverse_path.ptr && transaction->envid.ptr;
 }
 

@@ -1,5 +1,6 @@
 """SMTP on port 25, as from outside: conversations, and what lies in the Maildir afterwards."""
 
+import base64
 import re
 
 import pytest
@@ -85,7 +86,7 @@ def test_a_message_arrives(mail_house, alice, smtp):
 
 @pytest.mark.parametrize("command, reply", [
     ("MAIL FROM:<a@b> SIZE=99999999999", "552 5.3.4 *limits.message-size*"),
-    ("MAIL FROM:<a@b> BODY=BINARYMIME", "501 5.5.4 *"),
+    ("MAIL FROM:<a@b> BODY=BINARY", "501 5.5.4 *"),
     ("MAIL FROM:<a@b> REQUIRETLS", "555 5.5.4 *"),
     ("MAIL FROM:a@b", "501 5.1.7 *"),
     ("MAIL FROM:<a@b", "501 5.1.7 *"),
@@ -198,6 +199,59 @@ def test_chunks(mail_house, alice, smtp):
         C: NOOP
         S: 250 *""", recipient=alice)
     assert delivered(mail_house, alice).endswith(b"Subject: x\r\n\r\n.\r\n.\r\nhello\r\n")
+
+
+BINARY = (b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n"
+          b"Content-Transfer-Encoding: %s\r\n\r\n%s\r\n--b--\r\n")
+
+
+def begin_binary(smtp, recipient):
+    hello(smtp)
+    smtp.talk(r"""
+        C: MAIL FROM:<a@b.example> BODY=BINARYMIME
+        S: 250 *
+        C: RCPT TO:<{recipient}>
+        S: 250 *""", recipient=recipient)
+
+
+@pytest.mark.parametrize("octets, cuts", [
+    (b"\n\0\r.\r\n", (7, 70)), (bytes(range(256)) * 2000, (70000,))], ids=["small", "spooled"])
+def test_binary(mail_house, alice, smtp, octets, cuts):
+    """RFC 3030 3: octets of any kind in BDAT; stored as base64, here or for the next server."""
+    begin_binary(smtp, alice)
+    message = BINARY % (b"binary", octets)
+    for size in cuts:
+        smtp.send(b"BDAT %d\r\n%s" % (size, message[:size]))
+        assert smtp.read_line().startswith(b"250 2.0.0 Go on")
+        message = message[size:]
+    smtp.send(b"BDAT %d LAST\r\n%s" % (len(message), message))
+    assert smtp.read_line().startswith(b"250 2.0.0 Ok: queued as ")
+    stored = delivered(mail_house, alice)
+    encoded = re.search(rb"Content-Transfer-Encoding: base64\r\n\r\n(.*?)\r\n--b--\r\n$", stored, re.S)
+    assert base64.b64decode(encoded.group(1)) == octets
+    assert max(map(len, encoded.group(1).split(b"\r\n"))) <= 76
+
+
+@pytest.mark.parametrize("encoding, octets, reply", [
+    (b"8bit", b"\0", b"550 5.6.11 "), (b"7bit", b"a\nb", b"550 5.6.11 "),
+    (b"base64", b"a" * 2_000_000, b"554 5.6.0 ")], ids=["nul", "line end", "line"])
+def test_binary_that_cannot_be_kept(mail_house, alice, smtp, encoding, octets, reply):
+    begin_binary(smtp, alice)
+    message = BINARY % (encoding, octets)
+    smtp.send(b"BDAT %d LAST\r\n%sNOOP\r\n" % (len(message), message))
+    assert smtp.read_line().startswith(reply)
+    assert smtp.read_line().startswith(b"250 ")
+    assert mail_house.messages(alice) == []
+
+
+def test_binary_needs_chunks(alice, smtp):
+    """RFC 3030 3: not with DATA."""
+    begin_binary(smtp, alice)
+    smtp.talk(r"""
+        C: DATA
+        S: 503 5.5.1 *
+        C: BDAT 0 LAST
+        S: 250 2.0.0 Ok: queued as *""")
 
 
 def test_chunks_obey_the_rules_of_lines(smtp, alice):

@@ -86,7 +86,8 @@ static const struct command_case command_cases[] = {
     {SLICE("MAIL FROM:<a@b> SIZE=1x"), SMTP_MAIL, 501, "5.5.4"},
     {SLICE("MAIL FROM:<a@b> SIZE=000000000000000000001"), SMTP_MAIL, 501, "5.5.4"},
     {SLICE("MAIL FROM:<a@b> SIZE=1 SIZE=1"), SMTP_MAIL, 501, "5.5.4"},
-    {SLICE("MAIL FROM:<a@b> BODY=BINARYMIME"), SMTP_MAIL, 501, "5.5.4"},
+    {SLICE("MAIL FROM:<a@b> BODY=BINARY"), SMTP_MAIL, 501, "5.5.4"},
+    {SLICE("MAIL FROM:<a@b> BODY=binarymime"), SMTP_MAIL, 0, ""}, /* RFC 3030 3 */
     {SLICE("MAIL FROM:<a@b> BODY"), SMTP_MAIL, 501, "5.5.4"},
     {SLICE("MAIL FROM:<a@b> SMTPUTF8=yes"), SMTP_MAIL, 501, "5.5.4"},
     {SLICE("MAIL FROM:<a@b> RET=ALL"), SMTP_MAIL, 501, "5.5.4"},

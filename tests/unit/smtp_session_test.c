@@ -12,6 +12,7 @@ static void a_message_is_queued(void **state)
                 "S: 250-8BITMIME\n"
                 "S: 250-SMTPUTF8\n"
                 "S: 250-CHUNKING\n"
+                "S: 250-BINARYMIME\n"
                 "S: 250-DSN\n"
                 "S: 250-DELIVERBY\n"
                 "S: 250-ENHANCEDSTATUSCODES\n"
