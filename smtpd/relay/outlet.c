@@ -25,7 +25,8 @@ enum {
 struct line {
     struct peer peer; /* its owner is this line */
     struct line *prev, *next;
-    struct line *prev_idle, *next_idle; /* relay->idle */
+    struct line *prev_idle, *next_idle;       /* relay->idle */
+    struct line *prev_opening, *next_opening; /* relay->opening, unless it is_ready */
     struct outlet *outlet;
     struct target *target; /* a share */
     size_t place;
@@ -194,6 +195,7 @@ static struct line *open_line(struct outlet *outlet, size_t place, const char *b
     outlet->line_count++;
     outlet->opening++;
     outlet->relay->connections++;
+    DL_APPEND2(outlet->relay->opening, line, prev_opening, next_opening);
     connect_line(line);
     return line;
 }
@@ -219,6 +221,12 @@ static void note_idle(struct line *line, bool is_idle)
         DL_DELETE2(relay->idle, line, prev_idle, next_idle);
 }
 
+static void has_opened(struct line *line)
+{
+    line->outlet->opening--;
+    DL_DELETE2(line->outlet->relay->opening, line, prev_opening, next_opening);
+}
+
 /* The connection is no more; freed at the end of the turn. */
 static void end_line(struct line *line)
 {
@@ -227,7 +235,8 @@ static void end_line(struct line *line)
     note_idle(line, false);
     DL_DELETE(outlet->lines, line);
     outlet->line_count -= !line->is_leaving;
-    outlet->opening -= !line->is_ready;
+    if (!line->is_ready)
+        has_opened(line);
     outlet->unused_since_ms = turn_now_ms();
     line->outlet = NULL;
     DL_APPEND(relay->ended, line);
@@ -380,8 +389,8 @@ static void on_ready(struct peer *peer)
 {
     struct line *line = peer->owner;
     struct outlet *outlet = line->outlet;
+    has_opened(line);
     line->is_ready = true;
-    outlet->opening--;
     outlet->relay->served++;
     outlet->pipelines = capabilities_offer(&peer->offers, OFFERS_PIPELINING);
     if (line->target == outlet->target)
@@ -793,6 +802,18 @@ void outlet_end_an_idle_connection(struct relay *relay)
     if (peer_is_idle(&line->peer) && line->outlet->waiting_count == 0) {
         peer_quit(&line->peer);
         return;
+    }
+}
+
+void outlet_give_up_silent(struct relay *relay, unsigned most)
+{
+    uint64_t now = turn_now_ms(), patience_ms = relay->role->config.relay.connect_ms / 3;
+    struct line *line;
+    DL_FOREACH2(relay->opening, line, next_opening)
+    {
+        if (most-- == 0 || now - line->peer.opened_ms < patience_ms)
+            return;
+        peer_give_up(&line->peer);
     }
 }
 

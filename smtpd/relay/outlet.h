@@ -77,6 +77,10 @@ void outlet_feed(struct outlet *outlet);
 /* Of the whole process: the one that has been idle longest, if there is one. */
 void outlet_end_an_idle_connection(struct relay *relay);
 
+/* Of the whole process: so many at most of the connections that have been in the making longest,
+ * which is a third of `relay.connect` at least. */
+void outlet_give_up_silent(struct relay *relay, unsigned most);
+
 /* Nothing is under way, and nothing worth remembering. */
 bool outlet_is_forgettable(const struct outlet *outlet, uint64_t now_ms);
 void outlet_free(struct outlet *outlet);

@@ -426,11 +426,20 @@ void peer_connected(struct peer *peer, int fd)
 
 /* ---- what the owner calls ---- */
 
+static void fail_given_up(struct peer *peer)
+{
+    char words[WORDS_MAX];
+    tell_what_went_on(peer, "given up, since others need the connection,", words);
+    peer_fail(peer, &(struct peer_end){PEER_TIMEOUT, "4.4.2", words, NULL});
+}
+
 static void on_work(struct deferred *deferred)
 {
     struct peer *peer = (struct peer *)(void *)((uint8_t *)deferred - offsetof(struct peer, work));
     if (peer->abort_words)
         peer_fail(peer, &(struct peer_end){PEER_LOCAL, "4.3.2", peer->abort_words, NULL});
+    else if (peer->is_given_up && peer->state < PEER_READY)
+        fail_given_up(peer);
     else if (peer->state == PEER_CONNECTING && peer->ways[0].fd < 0 && peer->ways[1].fd < 0)
         peer_begin_to_connect(peer);
     else if (peer->state == PEER_READY)
@@ -471,6 +480,12 @@ bool peer_is_idle(const struct peer *peer)
 void peer_abort(struct peer *peer, const char *words)
 {
     peer->abort_words = words;
+    turn_defer(peer->turn, &peer->work);
+}
+
+void peer_give_up(struct peer *peer)
+{
+    peer->is_given_up = true;
     turn_defer(peer->turn, &peer->work);
 }
 

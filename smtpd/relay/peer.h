@@ -160,6 +160,7 @@ struct peer {
     ev_timer stagger_timer;  /* until the other one is tried */
     struct deferred work;    /* what peer_open, peer_poke and peer_abort asked for */
     const char *abort_words; /* NULL: not asked for */
+    bool is_given_up;
     struct stream stream;
     struct peer_reply_reader reader;
     struct exchange current;
@@ -187,6 +188,9 @@ bool peer_is_idle(const struct peer *peer);
  * follows, at the end of this turn or later. `words` is static. */
 void peer_quit(struct peer *peer);
 void peer_abort(struct peer *peer, const char *words);
+
+/* As if the time for an answer were over; nothing once it is READY. */
+void peer_give_up(struct peer *peer);
 
 /* Frees all but the struct, without a call; messages it holds must have come back. May run twice.
  */

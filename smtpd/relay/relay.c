@@ -14,6 +14,7 @@
 #include "smtpd/relay/tls_post.h"
 
 static const double sweep_seconds = 60.0;
+static const double patience_seconds = 1.0;
 
 enum {
     RESERVED_DESCRIPTORS = 64,      /* channels, the loop, the journal's line */
@@ -219,6 +220,18 @@ static void on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
             outlet_free(outlet);
 }
 
+/* Where every destination may have a place for as long as its server cares to be silent (`reply`,
+ * five minutes), a tenth of dead ones in a long queue have all places before long. */
+static void on_patience(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    struct relay *relay = timer->data;
+    unsigned half = relay->connections_max / 2;
+    if (relay->connections > half)
+        outlet_give_up_silent(relay, relay->connections - half);
+}
+
 /* ---- birth ---- */
 
 /* The first line, without its end. */
@@ -317,6 +330,9 @@ static bool start(struct role *role, struct error *error)
     ev_timer_init(&relay->sweep, on_sweep, sweep_seconds, sweep_seconds);
     relay->sweep.data = relay;
     ev_timer_start(role->loop, &relay->sweep);
+    ev_timer_init(&relay->patience, on_patience, patience_seconds, patience_seconds);
+    relay->patience.data = relay;
+    ev_timer_start(role->loop, &relay->patience);
     return true;
 }
 

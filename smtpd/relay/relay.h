@@ -24,6 +24,7 @@ struct relay {
     uint8_t *chunk;   /* OUTGOING_CHUNK octets */
     struct outlet *outlets;
     struct outlet *starved; /* want a connection, but there are too many; oldest first */
+    struct line *opening;   /* connections that are being made; oldest first */
     struct line *idle;      /* connections without a message; the longest idle first */
     struct line *ended;     /* connections to be freed at the end of the turn */
     struct deferred free_ended;
@@ -33,6 +34,7 @@ struct relay {
     uint64_t last_connection;
     uint64_t served; /* connections, for the counts */
     ev_timer sweep;
+    ev_timer patience;
 };
 
 extern const struct role_spec relay_role; /* state: struct relay, zeroed */

@@ -1,6 +1,6 @@
 """`make bench`: staffetta, and Postfix with Dovecot where Debian's packages are installed, measured in
 turn on loopback in one run; one table of rates and ratios. Figures of one run compare with each
-other and with nothing else. BENCH_ONLY=smtp,pop3,… chooses; BENCH_SCALE=0.1 makes it shorter."""
+other and with nothing else. BENCH_ONLY=smtp,pop3,dead,… chooses; BENCH_SCALE=0.1 makes it shorter."""
 
 import os
 import pathlib
@@ -23,6 +23,7 @@ ONLY = set(filter(None, os.environ.get("BENCH_ONLY", "").split(",")))
 PASSWORD = "staffetta"
 ACCOUNTS = [f"user{number}@bench.example" for number in range(40)]
 DELIVERY_SECONDS = 300
+DEAD_DOMAIN = "dead.example"
 
 # name, sessions, messages, octets, messages of a connection (0: all), goal as ratio to Postfix
 SMTP_CASES = [
@@ -48,10 +49,12 @@ class Staffetta(House):
 
     DOMAIN = "bench.example"
 
-    def __init__(self, sink):
+    def __init__(self, sink, dead_port=9):
         super().__init__(
             extra=f"""
 route "{SINK_DOMAIN}" {{ host = "127.0.0.1"  port = {sink.port}  tls = never }}
+route ".{SINK_DOMAIN}" {{ host = "127.0.0.1"  port = {sink.port}  tls = never }}
+route ".{DEAD_DOMAIN}" {{ host = "127.0.0.1"  port = {dead_port}  tls = never }}
 relay {{ networks = {{ 127.0.0.0/8 }}  private-targets = yes }}
 """,
             services=("smtp", "imap", "imaps", "pop3"),
@@ -137,6 +140,47 @@ def relay_rate(server, sink, sessions, messages, recipients):
         time.sleep(0.01)
     seconds = time.monotonic() - start
     return messages / seconds, (cpu_seconds(server) - cpu) * 1000 / messages
+
+
+# --- Many domains, a tenth of them dead
+
+
+def living_rate(server, sink, messages):
+    """Messages a second to domains of which each gets ten."""
+    before = sink.messages()
+    start = time.monotonic()
+    load("smtp", server.ports["smtp"], 36, messages, 4096, 0,
+         *(f"u@d{word}-#{max(1, messages // 360)}.{SINK_DOMAIN}" for word in range(36)))
+    while sink.messages() < before + messages:
+        if time.monotonic() - start > DELIVERY_SECONDS:
+            raise RuntimeError("not all messages were sent")
+        time.sleep(0.01)
+    return messages / (time.monotonic() - start)
+
+
+def measure_dead(sink):
+    """In turn: a house where nothing else waits, and one where messages do for 1 000 domains whose server takes
+    connections and never says a word."""
+    dead, living = int(10000 * SCALE), int(9000 * SCALE)
+    silent = socket.create_server(("127.0.0.1", 0), backlog=4096)
+    houses = [Staffetta(sink), Staffetta(sink, silent.getsockname()[1])]
+    rates = [[], []]
+    try:
+        for house in houses:
+            house.start()
+        load("smtp", houses[1].ports["smtp"], 40, dead, 4096, 0,
+             *(f"u@d{word}-#25.{DEAD_DOMAIN}" for word in range(40)))
+        time.sleep(2)
+        for _ in range(5):
+            for house, found in zip(houses, rates):
+                found.append(living_rate(house, sink, living))
+    finally:
+        for house in houses:
+            house.stop()
+        silent.close()
+    alone, beside = map(statistics.median, rates)
+    print(f"{living} messages to {living // 10} domains, alone: {alone:.0f}/s; while {dead} wait for 1000 dead ones: "
+          f"{beside:.0f}/s, {beside / alone:.2f} times {[[round(rate) for rate in found] for found in rates]}", flush=True)
 
 
 def fill(server, account, messages):
@@ -314,6 +358,8 @@ def main():
             values = [measure(staffetta), measure_rival(rivals, measure) if rivals else None]
             print(f"{name + ' [' + unit + ']':42} {show(values[0]):>22} {show(values[1]):>22} "
                   f"{ratio(values[0], values[1], less_is_better):>11} {goal:>5}", flush=True)
+        if sink.process and (not ONLY or "dead" in ONLY):
+            measure_dead(sink)
     finally:
         for server in servers:
             server.stop()

@@ -9,7 +9,8 @@
  *
  * MESSAGES and LOGINS are in all. PER_CONNECTION 0: one connection for all messages of a session.
  * Sessions take the recipients and users in turn; a recipient may be several, with ',' between
- * them. An unexpected answer ends it with status 1.
+ * them; "#25" in one becomes the number of the session's message modulo 25. An unexpected answer
+ * ends it with status 1.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -170,13 +171,25 @@ static void smtp_quit(struct client *client)
     client_close(client);
 }
 
-static void smtp_recipients(struct client *client, const char *recipients)
+static void put_recipient(struct client *client, const char *recipient, int octets, long number)
+{
+    char line[512];
+    const char *mark = memchr(recipient, '#', (size_t)octets);
+    char *behind = NULL;
+    long modulus = mark ? strtol(mark + 1, &behind, 10) : 0;
+    if (modulus > 0)
+        snprintf(line, sizeof(line), "RCPT TO:<%.*s%ld%.*s>\r\n", (int)(mark - recipient),
+                 recipient, number % modulus, (int)(recipient + octets - behind), behind);
+    else
+        snprintf(line, sizeof(line), "RCPT TO:<%.*s>\r\n", octets, recipient);
+    put_text(client, line);
+}
+
+static void smtp_recipients(struct client *client, const char *recipients, long number)
 {
     while (*recipients) {
-        char line[512];
         int octets = (int)strcspn(recipients, ",");
-        snprintf(line, sizeof(line), "RCPT TO:<%.*s>\r\n", octets, recipients);
-        put_text(client, line);
+        put_recipient(client, recipients, octets, number);
         expect_reply(client, '2');
         recipients += octets + (recipients[octets] == ',');
     }
@@ -195,7 +208,7 @@ static void smtp_session(const char *port, long messages, size_t octets, long pe
         }
         put_text(&client, "MAIL FROM:<bench@elsewhere.example>\r\n");
         expect_reply(&client, '2');
-        smtp_recipients(&client, recipients);
+        smtp_recipients(&client, recipients, i);
         put_text(&client, "DATA\r\n");
         expect_reply(&client, '3');
         put_text(&client, message);

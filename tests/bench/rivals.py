@@ -119,7 +119,7 @@ class Sink:
         self.counts = tempfile.TemporaryFile()
         if program and os.geteuid() == 0:
             self.process = subprocess.Popen(
-                [program, "-c", "-u", "nobody", f"127.0.0.1:{self.port}", "1000"],
+                [program, "-c", "-m", "4000", "-u", "nobody", f"127.0.0.1:{self.port}", "1000"],
                 stdin=subprocess.DEVNULL, stdout=self.counts)
 
     def messages(self):

@@ -459,6 +459,22 @@ def test_asked_for_less(start):
         assert windows[3] < windows[2]
 
 
+def test_addresses_of_a_pool_take_turns(start):
+    """A route's `source`, where those of the server's family count; and its `helo`."""
+    from_where = []
+
+    def note(connection, _):
+        from_where.append(connection.sock.getpeername()[0])
+
+    with Sink(answers={"MAIL": note}) as sink:
+        relay = start(sink, config=FAST.replace("idle = 300ms", "idle = 0"),
+                      route="source = { 127.0.0.2, ::1, 127.0.0.3 } helo = out.example")
+        for _ in range(4):
+            assert relay.one().statuses == [DONE]
+        assert {message.hello for message in sink.wait(4)} == {"out.example"}
+    assert from_where == ["127.0.0.2", "127.0.0.3"] * 2
+
+
 def test_messages_per_minute(start):
     with Sink() as sink:
         relay = start(sink, route="messages-per-minute = 240")
@@ -1307,6 +1323,22 @@ def test_dead_destinations_hold_up_nobody(start):
         results = {result.request: result for result in (relay.result() for _ in range(105))}
         assert [results[request].statuses for request in living] == [[DONE]] * 5
         assert sum(result.statuses == [TEMPORARY] for result in results.values()) == 100
+
+
+def test_silent_servers_give_way_where_places_get_short(start):
+    """They may hold half of them, for `reply`; of the others each has a third of `connect`."""
+    with Sink(["PIPELINING"]) as sink, Sink(answers={"BANNER": STALL}) as dead:
+        config = FAST.replace("relay {", "relay { connections = 10").replace("reply = 2s", "reply = 60s")
+        config += f'\nroute ".dead.example" {{ host = "127.0.0.1" port = {dead.port} }}'
+        config += f'\nroute ".sink.example" {{ host = "127.0.0.1" port = {sink.port} }}'
+        relay = start(config=config)
+        silent = [relay.send(destination=f"d{i}.dead.example") for i in range(12)]
+        living = [relay.send(destination=f"d{i}.sink.example") for i in range(3)]
+        results = {result.request: result for result in (relay.result() for _ in range(10))}
+        assert [results[request].statuses for request in living] == [[DONE]] * 3
+        assert set(results) == {*silent[:7], *living}  # the oldest first
+        words = "4.4.2 given up, since others need the connection, while the greeting was awaited"
+        assert all(results[request].outcomes[0][:3:2] == (TEMPORARY, words) for request in silent[:7])
 
 
 def test_an_idle_connection_is_reset_while_it_ends(start):
