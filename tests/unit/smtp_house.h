@@ -581,6 +581,7 @@ static const struct {
     {SLICE("(hello)"), "S: 220 *\nC: HELO client.example\nS: 250 mail.demo.test\n"},
     {SLICE("(ehlo with auth)"),
      "S: 220 *\nC: EHLO c\nS: 250-mail.demo.test\nS: 250-*\nS: 250-*\nS: 250-*\nS: 250-*\n"
+     "S: 250-*\n"
      "S: 250-*\nS: 250-*\nS: 250-*\nS: 250-*\nS: 250-*\nS: 250-LIMITS *\n"
      "S: 250-FUTURERELEASE 2592000 *\nS: 250 AUTH PLAIN LOGIN\n"},
     {SLICE("(mail)"), "C: MAIL FROM:<x@away.example>\nS: 250 2.1.0 Ok\n"},
