@@ -102,39 +102,11 @@ static void overflow(struct notify *notify, const char *why)
 
 /* ---- who is meant ---- */
 
-static bool names_match(const struct notify_group *group, struct slice name)
-{
-    for (size_t i = 0; i < group->name_count; i++) {
-        struct slice other = group->names[i];
-        if (slice_equal(name, other))
-            return true;
-        if (group->filter == NOTIFY_SUBTREE && slice_starts_with(name, other)
-            && name.ptr[other.len] == '/')
-            return true;
-    }
-    return false;
-}
-
-static bool group_matches(const struct notify_group *group, struct slice name, bool is_subscribed)
-{
-    switch (group->filter) {
-    case NOTIFY_PERSONAL:
-        return true;
-    case NOTIFY_SUBSCRIBED:
-        return is_subscribed;
-    case NOTIFY_SUBTREE:
-    case NOTIFY_MAILBOXES:
-        return names_match(group, name);
-    default:
-        return false;
-    }
-}
-
 static unsigned events_for(const struct notify *notify, struct slice name, bool is_subscribed)
 {
     unsigned events = 0;
     for (size_t i = 0; i < notify->request.group_count; i++)
-        if (group_matches(&notify->request.groups[i], name, is_subscribed))
+        if (mailbox_filter_matches(&notify->request.groups[i].filter, name, is_subscribed))
             events |= notify->request.groups[i].events;
     return events;
 }
@@ -289,7 +261,7 @@ bool notify_open_step(struct notify *notify, bool *failed, struct error *error)
 static const struct notify_group *group_of_selected(const struct notify *notify)
 {
     for (size_t i = 0; i < notify->request.group_count; i++)
-        if (notify->request.groups[i].filter <= NOTIFY_SELECTED_DELAYED)
+        if (notify->request.groups[i].filter.kind & (FILTER_SELECTED | FILTER_SELECTED_DELAYED))
             return &notify->request.groups[i];
     return NULL;
 }
@@ -299,7 +271,7 @@ enum notify_manner notify_manner(const struct notify *notify)
     const struct notify_group *group = group_of_selected(notify);
     if (!group || group->events == 0)
         return NOTIFY_TELLS_NOTHING;
-    return group->filter == NOTIFY_SELECTED ? NOTIFY_TELLS_AT_ONCE : NOTIFY_TELLS_DELAYED;
+    return group->filter.kind == FILTER_SELECTED ? NOTIFY_TELLS_AT_ONCE : NOTIFY_TELLS_DELAYED;
 }
 
 bool notify_tells_flags(const struct notify *notify)

@@ -3,7 +3,6 @@
 
 #include "common/size.h"
 #include "imapd/fetch_item.h"
-#include "imapd/folder_argument.h"
 
 const char notify_events[] = "MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange "
                              "MailboxMetadataChange ServerMetadataChange";
@@ -21,61 +20,9 @@ static const struct event_word {
     {SLICE("ServerMetadataChange"), NOTIFY_SERVER_METADATA},
 };
 
-static const struct filter_word {
-    struct slice name;
-    enum notify_filter filter;
-} filter_words[] = {
-    {SLICE("selected"), NOTIFY_SELECTED},     {SLICE("selected-delayed"), NOTIFY_SELECTED_DELAYED},
-    {SLICE("inboxes"), NOTIFY_PERSONAL},      {SLICE("personal"), NOTIFY_PERSONAL},
-    {SLICE("subscribed"), NOTIFY_SUBSCRIBED}, {SLICE("subtree"), NOTIFY_SUBTREE},
-    {SLICE("mailboxes"), NOTIFY_MAILBOXES},
-};
-
-/* ---- mailboxes ---- */
-
-static bool parse_name(struct imap_parser *parser, struct notify_group *group)
-{
-    struct folder_argument folder;
-    if (group->name_count == NOTIFY_NAMES_MAX)
-        return imap_parser_exhaust(parser);
-    if (!folder_argument_parse(parser, &folder))
-        return false;
-    if (!folder.problem)
-        group->names[group->name_count++] = folder.name;
-    return true;
-}
-
-/* one-or-more-mailbox = mailbox / "(" mailbox *(SP mailbox) ")" */
-static bool parse_names(struct imap_parser *parser, struct notify_group *group)
-{
-    group->names = arena_alloc_array(parser->arena, NOTIFY_NAMES_MAX, sizeof(*group->names));
-    if (!group->names)
-        return imap_parser_exhaust(parser);
-    if (!imap_skip_octet(parser, '('))
-        return parse_name(parser, group);
-    do {
-        if (!parse_name(parser, group))
-            return false;
-    } while (imap_skip_octet(parser, ' '));
-    return imap_parse_octet(parser, ')', "a mailbox name or \")\"");
-}
-
-static bool parse_filter(struct imap_parser *parser, struct notify_group *group)
-{
-    for (size_t i = 0; i < ARRAY_LENGTH(filter_words); i++) {
-        if (!imap_skip_word(parser, filter_words[i].name))
-            continue;
-        group->filter = filter_words[i].filter;
-        if (group->filter < NOTIFY_SUBTREE)
-            return true;
-        return imap_parse_space(parser) && parse_names(parser, group);
-    }
-    return imap_parser_fail(parser, "which mailboxes are meant");
-}
-
 static bool is_of_selected(const struct notify_group *group)
 {
-    return group->filter == NOTIFY_SELECTED || group->filter == NOTIFY_SELECTED_DELAYED;
+    return group->filter.kind & (FILTER_SELECTED | FILTER_SELECTED_DELAYED);
 }
 
 /* ---- events ---- */
@@ -150,7 +97,8 @@ static bool parse_group(struct imap_parser *parser, struct notify_request *reque
     if (request->group_count == NOTIFY_GROUPS_MAX)
         return imap_parser_exhaust(parser);
     *group = (struct notify_group){.events = 0};
-    if (!imap_parse_octet(parser, '(', "a group of events") || !parse_filter(parser, group)
+    if (!imap_parse_octet(parser, '(', "a group of events")
+        || !mailbox_filter_parse(parser, ~(unsigned)FILTER_SUBTREE_ONE, &group->filter)
         || !imap_parse_space(parser) || !parse_events(parser, request, group)
         || !imap_parse_octet(parser, ')', "\")\""))
         return false;

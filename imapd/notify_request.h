@@ -4,7 +4,7 @@
 #ifndef IMAPD_NOTIFY_REQUEST_H
 #define IMAPD_NOTIFY_REQUEST_H
 
-#include "imapd/parser.h"
+#include "imapd/mailbox_filter.h"
 
 enum notify_event {
     NOTIFY_MESSAGE_NEW = 1 << 0,
@@ -18,25 +18,11 @@ enum notify_event {
 
 enum { NOTIFY_MESSAGE_EVENTS = NOTIFY_MESSAGE_NEW | NOTIFY_MESSAGE_EXPUNGE | NOTIFY_FLAG_CHANGE };
 
-enum notify_filter {
-    NOTIFY_SELECTED,
-    NOTIFY_SELECTED_DELAYED,
-    NOTIFY_PERSONAL, /* and INBOXES: any of them may be delivered to (6.3) */
-    NOTIFY_SUBSCRIBED,
-    NOTIFY_SUBTREE,
-    NOTIFY_MAILBOXES,
-};
-
-enum {
-    NOTIFY_GROUPS_MAX = 50,
-    NOTIFY_NAMES_MAX = 200, /* of one group */
-};
+enum { NOTIFY_GROUPS_MAX = 50 };
 
 struct notify_group {
-    enum notify_filter filter;
-    unsigned events;     /* enum notify_event; 0: NONE */
-    struct slice *names; /* ours, UTF-8; those that no mailbox can have are left out */
-    size_t name_count;
+    struct mailbox_filter filter;
+    unsigned events; /* enum notify_event; 0: NONE */
 };
 
 /* All of it lies in the parser's arena. */

@@ -183,10 +183,25 @@ static void append_items(const struct search_result *result, const struct search
         append_partial(result, returns, telling, text);
 }
 
+static void append_mailbox(const struct search_telling *telling, struct buffer *text)
+{
+    if (!telling->mailbox)
+        return;
+    struct buffer wire = BUFFER_WITH_LIMIT(2 * MAILBOX_NAME_MAX);
+    mailbox_name_format(slice_of_string(telling->mailbox), telling->form, &wire);
+    buffer_append(text, SLICE(" MAILBOX "));
+    imap_append_mailbox(text, buffer_slice(&wire), telling->form);
+    buffer_append(text, SLICE(" UIDVALIDITY "));
+    buffer_append_number(text, telling->view->folder->record.uidvalidity);
+    buffer_clear(&wire);
+}
+
 void search_result_write(const struct search_result *result, const struct search_return *returns,
                          const struct search_telling *telling, struct buffer *text)
 {
     if (returns->items == SEARCH_SAVES) /* "suppresses any SEARCH response", RFC 5182 2.1 */
+        return;
+    if (telling->mailbox && result->count == 0)
         return;
     if (returns->items == 0) {
         buffer_append_format(text, "* %s", telling->name);
@@ -194,7 +209,9 @@ void search_result_write(const struct search_result *result, const struct search
     } else {
         buffer_append(text, SLICE("* ESEARCH (TAG \""));
         buffer_append(text, telling->tag); /* has no quoted-specials */
-        buffer_append_string(text, telling->by_uid ? "\") UID" : "\")");
+        buffer_append_octet(text, '"');
+        append_mailbox(telling, text);
+        buffer_append_string(text, telling->by_uid ? ") UID" : ")");
         append_items(result, returns, telling, text);
     }
     append_modseq(result, returns, telling, text);

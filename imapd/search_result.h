@@ -24,6 +24,10 @@ struct search_telling {
     const char *name; /* "SEARCH": of an answer without RETURN */
     struct slice tag;
     bool by_uid;
+    /* MULTISEARCH (RFC 7377 2.1): the mailbox is named, and nothing is told if nothing was found.
+     * NULL: it is not. */
+    const char *mailbox; /* ours, UTF-8 */
+    enum mailbox_name_form form;
     bool tells_modseq; /* there was a MODSEQ key, RFC 7162 3.1.6 and 3.1.10 */
 };
 

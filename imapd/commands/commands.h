@@ -68,6 +68,7 @@ command_handler command_store;   /* store.c: RFC 3501 6.4.6 */
 command_handler command_search;  /* search.c: RFC 3501 6.4.4 */
 command_handler command_sort;    /* search.c: RFC 5256 3 */
 command_handler command_thread;  /* search.c: RFC 5256 3 */
+command_handler command_esearch; /* multisearch.c: RFC 7377 */
 command_handler command_expunge; /* expunge.c: RFC 3501 6.4.3, RFC 4315 2.1 */
 
 /* copy.c: RFC 3501 6.4.7, RFC 4315 3, RFC 6851 */

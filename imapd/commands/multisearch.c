@@ -1,0 +1,311 @@
+/*
+ * ESEARCH (RFC 7377): one search over several mailboxes, one after the other, whichever is
+ * selected. Each is looked at through a view of its own, so the client's message numbers stay as
+ * they are. The criteria are read anew for each mailbox: what "*" and numbers mean depends on it.
+ */
+#include <stdlib.h>
+
+#include "common/mime/charset.h"
+#include "imapd/commands/commands.h"
+#include "imapd/mailbox.h"
+#include "imapd/mailbox_filter.h"
+#include "imapd/mailbox_tree.h"
+#include "imapd/search.h"
+#include "imapd/search_result.h"
+
+enum {
+    SOURCES_MAX = 50,
+    CHEAP_A_SLICE = 5000,
+    FILES_A_SLICE = 50,
+    CRITERIA_MEMORY = 16 << 20,
+};
+
+struct multisearch_work {
+    struct mailbox_filter sources[SOURCES_MAX];
+    size_t source_count;
+    bool wants_selected;
+    struct search_return returns;
+    struct slice criteria; /* the search-program as it came; in the arena */
+
+    struct mailbox_tree tree;
+    size_t next; /* entry of the tree */
+
+    /* Of the mailbox that is searched: */
+    const struct tree_entry *entry;
+    struct folder *folder; /* open, but no view of it yet */
+    struct view view;
+    struct arena memory;
+    struct search_program program;
+    struct search search;
+    struct search_result found;
+    size_t looked_at;
+};
+
+static void leave_mailbox(struct multisearch_work *work)
+{
+    search_clear(&work->search);
+    search_result_clear(&work->found);
+    view_close(&work->view);
+    if (work->folder)
+        folder_close(work->folder);
+    work->folder = NULL;
+    arena_clear(&work->memory);
+}
+
+static void give_back(struct session *session)
+{
+    struct multisearch_work *work = session->work;
+    leave_mailbox(work);
+    mailbox_tree_clear(&work->tree);
+}
+
+/* ---- arguments ---- */
+
+/* source-mbox = filter-mailboxes *(SP filter-mailboxes), without "selected-delayed" (2.2) */
+static bool parse_sources(struct imap_parser *parser, struct multisearch_work *work)
+{
+    if (!imap_parse_space(parser) || !imap_parse_octet(parser, '(', "mailboxes in parentheses"))
+        return false;
+    do {
+        struct mailbox_filter *source = &work->sources[work->source_count];
+        if (work->source_count == SOURCES_MAX)
+            return imap_parser_exhaust(parser);
+        if (!mailbox_filter_parse(parser, ~(unsigned)FILTER_SELECTED_DELAYED, source))
+            return false;
+        if (source->kind == FILTER_SELECTED)
+            work->wants_selected = true;
+        else
+            work->source_count++;
+    } while (imap_skip_octet(parser, ' '));
+    return imap_parse_octet(parser, ')', "a mailbox or \")\"") && imap_parse_space(parser);
+}
+
+/* esearch = "ESEARCH" [SP esearch-source-opts] [SP search-return-opts] SP search-program */
+static bool parse(struct session *session, struct imap_parser *parser,
+                  struct multisearch_work *work)
+{
+    if (!imap_parse_space(parser))
+        return false;
+    work->wants_selected = !imap_skip_word(parser, SLICE("IN"));
+    if (!work->wants_selected && !parse_sources(parser, work))
+        return false;
+    if (!search_return_parse(parser, &work->returns))
+        return false;
+    struct cursor start = parser->in;
+    if (!search_program_parse(parser, &work->program) || !imap_parse_end(parser))
+        return false;
+    work->criteria = arena_copy(&session->arena, cursor_since(&parser->in, &start));
+    if (!work->criteria.ptr)
+        return imap_parser_exhaust(parser);
+    if (work->returns.items == 0)
+        work->returns.items = SEARCH_RETURNS_ALL;
+    if (work->wants_selected && session->state != SESSION_SELECTED)
+        return imap_parser_fail(parser, "a selected mailbox");
+    if ((work->returns.items & SEARCH_SAVES) && work->source_count > 0)
+        return imap_parser_fail(parser, "SAVE with the selected mailbox alone");
+    return true;
+}
+
+/* ---- which mailboxes ---- */
+
+static bool is_selected(const struct session *session, const struct tree_entry *entry)
+{
+    return session->state == SESSION_SELECTED
+           && strcmp(session->view.folder->directory, entry->directory) == 0;
+}
+
+static bool is_meant(const struct session *session, const struct tree_entry *entry)
+{
+    const struct multisearch_work *work = session->work;
+    if (!entry->directory)
+        return false;
+    if (work->wants_selected && is_selected(session, entry))
+        return true;
+    for (size_t i = 0; i < work->source_count; i++)
+        if (mailbox_filter_matches(&work->sources[i], slice_of_string(entry->name),
+                                   entry->traits & TREE_SUBSCRIBED))
+            return true;
+    return false;
+}
+
+/* ---- one mailbox ---- */
+
+/* "$" is what a search of the selected mailbox saved. */
+static bool lend_saved(struct session *session, struct view *view, struct error *error)
+{
+    size_t octets = session->view.saved_count * sizeof(*session->view.saved);
+    if (session->view.folder != view->folder || octets == 0)
+        return true;
+    struct sequence_range *saved = malloc(octets);
+    if (!saved)
+        return error_memory(error);
+    memcpy(saved, session->view.saved, octets);
+    view_take_saved(view, saved, session->view.saved_count);
+    return true;
+}
+
+/* The criteria were well written when the command came. */
+static bool begin_search(struct session *session, struct error *error)
+{
+    struct multisearch_work *work = session->work;
+    struct imap_parser parser;
+    if (!view_open(&work->view, work->folder, true, error))
+        return false;
+    work->folder = NULL; /* the view has it */
+    if (!lend_saved(session, &work->view, error))
+        return false;
+    work->looked_at = 0;
+    arena_init(&work->memory, CRITERIA_MEMORY);
+    imap_parser_init(&parser, work->criteria, &work->memory);
+    parser.utf8 = session->view.manner & VIEW_UTF8;
+    if (!search_program_parse(&parser, &work->program))
+        return error_memory(error);
+    const struct charset *charset =
+        work->program.charset.len > 0 ? charset_find(work->program.charset) : charset_utf8();
+    return search_init(&work->search, work->program.key, charset, &work->view, &work->memory)
+           || error_memory(error);
+}
+
+static enum source_result search_one(struct multisearch_work *work, struct error *error)
+{
+    bool matches = false;
+    enum source_result result =
+        search_message(&work->search, &work->view, work->looked_at, &matches, error);
+    if (result == SOURCE_FAILED && error->kind == ERROR_NOT_FOUND)
+        return SOURCE_DONE;
+    if (result != SOURCE_DONE || !matches)
+        return result;
+    return search_result_add(&work->found, work->looked_at, error) ? SOURCE_DONE : SOURCE_FAILED;
+}
+
+/* "$" is of the selected mailbox's own view (2.2): its positions are found by their UIDs. */
+static bool save(struct session *session, struct error *error)
+{
+    const struct multisearch_work *work = session->work;
+    struct search_result found = {.count = 0};
+    bool saved = true;
+    for (size_t i = 0; saved && i < work->found.count; i++) {
+        uint32_t uid = work->view.slots[work->found.positions[i]].uid;
+        size_t position = view_position(&session->view, uid);
+        if (position < session->view.count && session->view.slots[position].uid == uid)
+            saved = search_result_add(&found, position, error);
+    }
+    saved = saved && search_result_save(&found, &work->returns, &session->view, error);
+    search_result_clear(&found);
+    return saved;
+}
+
+static bool finish_mailbox(struct session *session, struct error *error)
+{
+    struct multisearch_work *work = session->work;
+    const struct search_telling telling = {
+        .view = &work->view,
+        .tag = session->tag,
+        .by_uid = true,
+        .mailbox = work->entry->name,
+        .form = session_name_form(session),
+        .tells_modseq = search_key_has(work->program.key, SEARCH_MODSEQ),
+    };
+    if ((work->returns.items & SEARCH_SAVES) && !save(session, error))
+        return false;
+    search_result_write(&work->found, &work->returns, &telling, &session->writer.text);
+    leave_mailbox(work);
+    return true;
+}
+
+/* SOURCE_DONE: the mailbox has been told. */
+static enum source_result search_slice(struct session *session, struct error *error)
+{
+    struct multisearch_work *work = session->work;
+    int files = FILES_A_SLICE;
+    for (int i = 0; i < CHEAP_A_SLICE && files > 0; i++, work->looked_at++) {
+        if (work->looked_at == work->view.count)
+            return finish_mailbox(session, error) ? SOURCE_DONE : SOURCE_FAILED;
+        enum source_result result = search_one(work, error);
+        if (result != SOURCE_DONE)
+            return result;
+        files -= search_opened_file(&work->search);
+    }
+    return SOURCE_MORE;
+}
+
+/* ---- all of them ---- */
+
+/* What ends in NO leaves nothing in "$" (RFC 5182 2.1). */
+static void forget_saved(struct session *session, const struct multisearch_work *work)
+{
+    if (work->returns.items & SEARCH_SAVES)
+        view_take_saved(&session->view, NULL, 0);
+}
+
+/* One that is gone meanwhile is left out. */
+static bool open_next(struct session *session, struct error *error)
+{
+    struct multisearch_work *work = session->work;
+    for (; work->next < work->tree.count && !work->folder; work->next++) {
+        work->entry = &work->tree.entries[work->next];
+        if (is_meant(session, work->entry)
+            && !folder_open(session->mailbox, work->entry->directory, &work->folder, error)
+            && error->kind != ERROR_NOT_FOUND)
+            return false;
+    }
+    return true;
+}
+
+static void esearch_step(struct session *session)
+{
+    struct multisearch_work *work = session->work;
+    struct error error;
+    bool fine = true;
+    if (work->folder && folder_step(work->folder))
+        return;
+    if (work->folder)
+        fine = begin_search(session, &error);
+    else if (work->view.folder)
+        fine = search_slice(session, &error) != SOURCE_FAILED;
+    else
+        fine = open_next(session, &error);
+    if (!fine) {
+        forget_saved(session, work);
+        session_failed(session, &error, "The search could not be ended");
+    } else if (!work->folder && !work->view.folder && work->next == work->tree.count)
+        session_ok(session, SLICE(""), "Searched");
+}
+
+static void begin(struct session *session, struct multisearch_work *work)
+{
+    struct mailbox *mailbox = session->mailbox;
+    struct error error;
+    bool names_charset = work->program.charset.len > 0;
+    if (names_charset && (session->view.manner & VIEW_NO_CHARSET)) {
+        session_bad(session, "UTF8=ACCEPT is enabled: a SEARCH is in UTF-8 and names no charset");
+        return;
+    }
+    if (names_charset && !charset_find(work->program.charset)) {
+        forget_saved(session, work);
+        session_no(session, SLICE("BADCHARSET (UTF-8 US-ASCII ISO-8859-1)"),
+                   "That charset is not known here");
+        return;
+    }
+    if (!mailbox_tree_read(&work->tree, mailbox->account_fd, &mailbox->subscriptions, &error)) {
+        session_failed(session, &error, "The mailboxes cannot be listed now");
+        return;
+    }
+    if (search_key_has(work->program.key, SEARCH_MODSEQ))
+        session_enable(session, VIEW_TELLS_MODSEQ);
+    session->by_uid = true; /* what is news may be told in any form */
+    session->work = work;
+    session->on_end = give_back;
+    session_continue(session, esearch_step);
+}
+
+void command_esearch(struct session *session, struct imap_parser *arguments)
+{
+    struct multisearch_work *work = session_alloc(session, sizeof(*work));
+    if (!work)
+        return;
+    if (parse(session, arguments, work))
+        begin(session, work);
+    else
+        session_bad_arguments(session, arguments);
+}
