@@ -8,8 +8,9 @@
  *   number                         answers the number of this process
  *   send KIND HEX [descriptors]    that record, as it is, to the peer of that kind (a number of
  *                                  enum role_kind; 0: the master). Answers "answer HEX", "closed",
- * or "silence" after 300 ms. call NAME                      a forbidden deed: open, exec, socket,
- * connect, ptrace, kill, sendfile, splice, send-pages, sendmsg-pages, sendmmsg-pages
+ *                                  or "silence" after 300 ms
+ *   call NAME                      a forbidden deed: open, exec, socket, connect, ptrace, kill,
+ *                                  sendfile, splice, send-pages, sendmsg-pages, sendmmsg-pages
  */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -71,6 +71,10 @@ class Channel:
         assert version == 1 and length == len(octets)
         return kind, request, octets[HEADER.size :], list(fds)
 
+    def has_spoken(self, seconds):
+        """Whether a record is there to be received."""
+        return bool(select.select([self.sock], [], [], seconds)[0])
+
     def expect(self, kind, seconds=WAIT_SECONDS):
         got = self.receive(seconds)
         assert got is not None, "the role is gone"

@@ -2,6 +2,7 @@
 with its channels and walls, and sends whatever an intruder could. The sender is ended, or refused,
 and everybody else goes on."""
 
+import concurrent.futures
 import contextlib
 import os
 import pathlib
@@ -34,7 +35,7 @@ class Hijacked(house_module.House):
 
     def __init__(self, role, service, certificate):
         # Many, so that no test waits for the back-off after the deaths of those before.
-        count = {"processes": {"session": 16, "imap-login": 16}}
+        count = {"processes": {"session" if service == "smtp" else "imap-login": 16}}
         super().__init__(services=("smtp", "submission", "imap", "pop3"), certificate=certificate,
                          settings=count)
         self.programs = self.directory / "programs"
@@ -142,7 +143,7 @@ def receiver_house(request, certificate_pair):
 def test_malformed_record_ends_the_sender(receiver_house, what):
     receiver, hijacked = receiver_house
     before, ended = standing(hijacked), hijacked.ended()
-    assert hijacked.intruder()(f"send {receiver} {MALFORMED[what].hex()}") in ("closed", "")
+    hijacked.intruder()(f"send {receiver} {MALFORMED[what].hex()}")
     hijacked.wait_until_ended(ended)
     assert standing(hijacked) == before
 
@@ -151,7 +152,7 @@ def test_unexpected_descriptors_end_the_sender(receiver_house):
     receiver, hijacked = receiver_house
     before, ended = standing(hijacked), hijacked.ended()
     record_and_three = f"send {receiver} {record(1, bytes(64)).hex()} 3"
-    assert hijacked.intruder()(record_and_three) in ("closed", "")
+    hijacked.intruder()(record_and_three)
     hijacked.wait_until_ended(ended)
     assert standing(hijacked) == before
 
@@ -160,17 +161,22 @@ def test_master_ends_who_speaks_out_of_turn(smtp_house):
     """A session is no auth: MASTER_ADMIT, MASTER_TARGET, MASTER_CHECKS, MASTER_IDLE are not its."""
     before = standing(smtp_house)
     for kind in (105, 106, 107, 108, 109, 1, 999):
-        say = smtp_house.intruder()
-        assert say(f"send {MASTER} {record(kind, bytes(200)).hex()}") in ("closed", "")
+        ended = smtp_house.ended()
+        smtp_house.intruder()(f"send {MASTER} {record(kind, bytes(200)).hex()}")
+        smtp_house.wait_until_ended(ended)
     assert standing(smtp_house) == before
 
 
 def test_session_cannot_have_others_killed(smtp_house):
     before = standing(smtp_house)
-    say = smtp_house.intruder()
-    for kind, name in NAMES.items():
+
+    def accuse(kind):
+        say = smtp_house.intruder()
         for number in range(1, 15):
             say(f"send {MASTER} {record(103, struct.pack('=II', kind, number)).hex()}")
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        list(pool.map(accuse, NAMES))
     assert standing(smtp_house) == before
 
 

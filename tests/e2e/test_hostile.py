@@ -290,11 +290,15 @@ def close_all(connections):
         connection.close()
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_who_is_silent_makes_room(make_house, service):
-    house = make_house(services=("smtp", service) if service != "smtp" else ("smtp",), settings={
+@pytest.fixture(scope="module")
+def narrow(make_module_house):
+    return make_module_house(settings={
         "limits": {"unauthenticated-connections": 50, "unauthenticated-per-network": 5}})
-    source = "127.0.5.1"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_who_is_silent_makes_room(narrow, service):
+    house, source = narrow, "127.0.5.1"
     held = [connect(house, service, source) for _ in range(5)]
     time.sleep(1.1)  # only who was silent for a second makes room
     with house.connect(service, source=source) as newcomer, \
