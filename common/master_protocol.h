@@ -37,8 +37,9 @@ enum master_record {
     ROLE_CHANGED, /* to mailbox: a folder has new mail or lost some */
     ROLE_WATCHED, /* to deliver: whether somebody wants to hear of an account's new mail */
     ROLE_FEED,    /* to journal: the socket of one more role */
-    ROLE_CONTROL, /* to queue, journal: an administrator's command */
+    ROLE_CONTROL, /* to queue, journal, mailbox: an administrator's command */
     ROLE_CENSUS,  /* to http: how many processes there are, and how they fare */
+    ROLE_FIND,    /* to auth: whose mail is that account? */
 
     MASTER_READY = 101,
     MASTER_TRAPPED, /* the SIGSYS handler's last words */
@@ -50,6 +51,7 @@ enum master_record {
     MASTER_TARGET,  /* from auth */
     MASTER_CHANGED, /* from deliver, maildrop */
     MASTER_WANTED,  /* from relay: fetch is to be there */
+    MASTER_FOUND,   /* from auth: the answer to ROLE_FIND */
 };
 
 enum { MASTER_SECRET_OCTETS = 32, MASTER_ACCOUNT_MAX = 320, MASTER_PATH_MAX = 1024 };
@@ -207,12 +209,17 @@ struct role_feed {
     uint32_t number;
 };
 
-/* To queue and journal: a verb of `staffetta` that they answer (common/control.h). One descriptor:
- * the client's socket, which may act as root. The words of the command follow, HTAB between them.
- */
+/* To queue, journal and mailbox: a verb of `staffetta` that they answer (common/control.h). One
+ * descriptor: the client's socket, which may act as root. The words of the command follow, HTAB
+ * between them. To mailbox it counts as a ROLE_SESSION. */
 enum { ROLE_CONTROL_LINE_MAX = 8192 };
 struct role_control {
     struct ipc_header header;
+};
+
+/* To auth: an administrator names an account, which follows the struct. */
+struct role_find {
+    struct ipc_header header; /* request: of the answer */
 };
 
 /* To http, every few seconds: what the master knows. `sessions` and the queue's counts are as of
@@ -275,6 +282,15 @@ struct master_target {
     struct ipc_header header; /* request: of queue's AUTH_TARGET */
     struct master_home home;
 };
+
+/* From auth. Account and path behind it, where it is ACCOUNT_FOUND; else both have no octets. */
+struct master_found {
+    struct ipc_header header; /* request: of the ROLE_FIND */
+    uint32_t outcome;         /* enum account_outcome */
+    uint32_t reserved;
+    struct master_home home;
+};
+enum account_outcome { ACCOUNT_FOUND, ACCOUNT_UNKNOWN, ACCOUNT_TEMPORARY };
 
 /* From deliver (handle of the account) and maildrop (handle 0: its own account). The folder's name
  * on disk behind it, empty for INBOX. */

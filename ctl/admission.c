@@ -201,6 +201,14 @@ static struct process *find_user_process(struct master *master, enum role_kind k
     return process;
 }
 
+struct process *admission_find_mailbox(struct master *master, const struct named_home *named,
+                                       struct error *error)
+{
+    return is_acceptable_owner(master, named->facts, error)
+               ? find_user_process(master, ROLE_MAILBOX, named, error)
+               : NULL;
+}
+
 /* One end of a fresh pair to the user's process, the other to the login role. */
 static bool join(struct process *login, struct process *user, const struct master_admit *admit,
                  struct error *error)

@@ -77,6 +77,10 @@ enum command_status verb_stop(const struct command *command);
 enum command_status verb_upgrade(const struct command *command); /* to the version it is of */
 enum command_status verb_ask_role(const struct command *command);
 
+/* verb_upkeep.c: of an account that is in use, by its mailbox: looks it through, or gives it new
+ * numbers after a backup was put back. */
+enum command_status verb_upkeep(const struct command *command);
+
 /* verb_queue.c: what the queue answers; `show` has besides what the journal knows of the attempts.
  */
 enum command_status verb_queue(const struct command *command);

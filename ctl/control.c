@@ -28,7 +28,7 @@ enum {
 static const double client_patience_s = 10.0;
 static const double role_patience_s = 1.0; /* for the answers to ROLE_COUNT */
 
-enum control_wait { WAIT_LINE, WAIT_COUNTS, WAIT_RELOAD, WAIT_NOTHING };
+enum control_wait { WAIT_LINE, WAIT_COUNTS, WAIT_RELOAD, WAIT_ACCOUNT, WAIT_NOTHING };
 
 struct control_client {
     struct control_client *prev, *next;
@@ -37,6 +37,7 @@ struct control_client {
     ev_io readable;
     ev_timer patience;
     enum control_wait wait;
+    uint64_t question; /* WAIT_ACCOUNT: the one that auth was asked */
     uint8_t line[LINE_MAX_OCTETS];
     size_t line_octets;
 };
@@ -186,14 +187,86 @@ static struct process *find_ready(struct master *master, enum role_kind kind)
 }
 
 /* The role answers, and closes it. */
-static void hand_on(struct control_client *client, enum role_kind kind, struct slice line)
+static void hand_to(struct control_client *client, struct process *process, struct slice line)
 {
-    struct process *process = find_ready(client->master, kind);
     struct role_control record = {.header = {.type = ROLE_CONTROL}};
     if (process && process_send_with(process, &record.header, sizeof(record), line, client->fd))
         end_client(client);
     else
         answer(client, SLICE("error: the process that knows is not there now; try again\n"));
+}
+
+static void hand_on(struct control_client *client, enum role_kind kind, struct slice line)
+{
+    hand_to(client, find_ready(client->master, kind), line);
+}
+
+/* --- About an account: its mailbox answers, once auth has said whose it is --- */
+
+static struct slice line_of(const struct control_client *client)
+{
+    struct slice all = slice_of(client->line, client->line_octets);
+    return slice_range(all, 0, slice_find_octet(all, '\n'));
+}
+
+static void on_account_verb(struct control_client *client)
+{
+    struct slice line = line_of(client);
+    struct slice name = slice_from(line, slice_find_octet(line, '\t') + 1);
+    struct process *auth = find_ready(client->master, ROLE_AUTH);
+    struct role_find record = {
+        .header = {.type = ROLE_FIND, .request = ++client->master->control_questions}};
+    name = slice_range(name, 0, slice_find_octet(name, '\t'));
+    client->wait = WAIT_ACCOUNT;
+    client->question = record.header.request;
+    if (name.len == 0 || name.len > MASTER_ACCOUNT_MAX)
+        answer(client, SLICE("error: an account is missing\n"));
+    else if (!auth || !process_send(auth, &record.header, sizeof(record), name))
+        answer(client, SLICE("error: the process that knows is not there now; try again\n"));
+}
+
+static struct control_client *find_question(struct master *master, uint64_t question)
+{
+    struct control_client *client;
+    DL_FOREACH (master->control_clients, client)
+        if (client->wait == WAIT_ACCOUNT && client->question == question)
+            return client;
+    return NULL;
+}
+
+static void hand_to_mailbox(struct control_client *client, const struct named_home *named)
+{
+    struct error error;
+    struct process *mailbox = admission_find_mailbox(client->master, named, &error);
+    if (!mailbox) {
+        LOG(&client->master->log, LOG_ERROR, "not_admitted", log_bytes("account", named->account),
+            log_failure(&error));
+        answer(client, SLICE("error: its mail cannot be opened: see the log\n"));
+        return;
+    }
+    mailbox->given++;
+    hand_to(client, mailbox, line_of(client));
+}
+
+bool control_on_found(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    struct process *auth = owner;
+    const struct master_found *found = packet->record;
+    struct control_client *client = find_question(auth->master, found->header.request);
+    struct named_home named;
+    if (found->outcome == ACCOUNT_FOUND
+        && !admission_take_home(packet, sizeof(*found), &found->home, &named, error))
+        return false;
+    if (!client) /* it has lost its patience */
+        return true;
+    client->wait = WAIT_NOTHING;
+    if (found->outcome == ACCOUNT_FOUND)
+        hand_to_mailbox(client, &named);
+    else if (found->outcome == ACCOUNT_UNKNOWN)
+        answer(client, SLICE("error: there is no such account\n"));
+    else
+        answer(client, SLICE("error: the account cannot be looked up now: see the log\n"));
+    return true;
 }
 
 /* Answered here, or by the role. */
@@ -202,11 +275,19 @@ static const struct verb {
     void (*handler)(struct control_client *client);
     enum role_kind role;
 } verbs[] = {
-    {"status", on_status, ROLE_MASTER}, {"reload", on_reload, ROLE_MASTER},
-    {"stop", on_stop, ROLE_MASTER},     {"upgrade", on_upgrade, ROLE_MASTER},
-    {"queue", NULL, ROLE_QUEUE},        {"why", NULL, ROLE_JOURNAL},
-    {"statistics", NULL, ROLE_JOURNAL}, {"attempts", NULL, ROLE_JOURNAL},
-    {"backup-queue", NULL, ROLE_QUEUE}, {"backup-journal", NULL, ROLE_JOURNAL},
+    {"status", on_status, ROLE_MASTER},
+    {"reload", on_reload, ROLE_MASTER},
+    {"stop", on_stop, ROLE_MASTER},
+    {"upgrade", on_upgrade, ROLE_MASTER},
+    {"queue", NULL, ROLE_QUEUE},
+    {"why", NULL, ROLE_JOURNAL},
+    {"statistics", NULL, ROLE_JOURNAL},
+    {"attempts", NULL, ROLE_JOURNAL},
+    {"imap", on_account_verb, ROLE_MASTER},
+    {"fsck", on_account_verb, ROLE_MASTER},
+    {"restored", on_account_verb, ROLE_MASTER},
+    {"backup-queue", NULL, ROLE_QUEUE},
+    {"backup-journal", NULL, ROLE_JOURNAL},
 };
 
 static void on_line(struct control_client *client, struct slice line)

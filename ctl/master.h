@@ -131,6 +131,7 @@ struct master {
     int control_fd;
     ev_io control_readable;
     struct control_client *control_clients;
+    uint64_t control_questions; /* put to auth */
     struct drop drop;
     ev_timer census;
     struct upgrade upgrade;
@@ -216,6 +217,9 @@ bool admission_on_admit(void *owner, struct ipc_packet *packet, struct error *er
 bool admission_on_target(void *owner, struct ipc_packet *packet, struct error *error);
 bool admission_on_changed(void *owner, struct ipc_packet *packet, struct error *error);
 bool admission_on_idle(void *owner, struct ipc_packet *packet, struct error *error);
+/* The mailbox of that account, started if there is none. */
+struct process *admission_find_mailbox(struct master *master, const struct named_home *named,
+                                       struct error *error);
 void admission_forget(struct process *process); /* it is dead */
 
 /* --- census.c */
@@ -226,6 +230,7 @@ void census_start(struct master *master);
 bool control_open(struct master *master, int inherited, struct error *error);
 void control_close(struct master *master);
 void control_on_counts(struct master *master); /* a role answered ROLE_COUNT */
+bool control_on_found(void *owner, struct ipc_packet *packet, struct error *error);
 void control_answer_reload(struct master *master, const char *text); /* NULL: taken */
 
 /* --- reload.c */

@@ -464,6 +464,7 @@ enum {
     TEXTS_MAX = MASTER_ACCOUNT_MAX + MASTER_PATH_MAX,
     ADMIT = sizeof(struct master_admit),
     TARGET = sizeof(struct master_target),
+    FOUND = sizeof(struct master_found),
     CHANGED = sizeof(struct master_changed),
 };
 
@@ -471,6 +472,7 @@ static const struct ipc_rule auth_rules[] = {
     {MASTER_CHECKS, sizeof(struct master_checks), sizeof(struct master_checks), 0, on_checks},
     {MASTER_ADMIT, ADMIT, ADMIT + TEXTS_MAX, 0, admission_on_admit},
     {MASTER_TARGET, TARGET, TARGET + TEXTS_MAX, 0, admission_on_target},
+    {MASTER_FOUND, FOUND, FOUND + TEXTS_MAX, 0, control_on_found},
 };
 
 static const struct ipc_rule account_rules[] = {

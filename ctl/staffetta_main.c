@@ -31,6 +31,8 @@ static const struct verb {
     {"statistics", verb_ask_role, "[OPTIONS]", "mail of the last days: [--days N] [--json|--csv]"},
     {"backup", verb_backup, "DIRECTORY", "copy queue, history, configuration and accounts"},
     {"restore", verb_restore, "DIRECTORY", "put that back, while nothing runs"},
+    {"fsck", verb_upkeep, "ACCOUNT", "look an account's mail through, mend it, say what was done"},
+    {"restored", verb_upkeep, "ACCOUNT", "new numbers for mail that was put back from a backup"},
     {"account", verb_account, "ACTION ...",
      "add, password, set, remove, show, list: virtual accounts"},
     {"alias", verb_alias, "ACTION ...", "add, remove, list: aliases"},

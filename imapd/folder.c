@@ -309,6 +309,11 @@ static struct folder *find_folder(const struct mailbox *mailbox, const char *dir
     return NULL;
 }
 
+const struct folder *folder_find_open(const struct mailbox *mailbox, const char *directory)
+{
+    return find_folder(mailbox, directory);
+}
+
 static struct folder *new_folder(struct mailbox *mailbox, const char *directory)
 {
     struct folder *folder = calloc(1, sizeof(*folder));

@@ -20,6 +20,9 @@ void folder_log(const struct folder *folder, const char *event, const struct err
 
 /* ---- folder.c ---- */
 
+/* What is in memory of that folder, used or kept; NULL: nothing. */
+const struct folder *folder_find_open(const struct mailbox *mailbox, const char *directory);
+
 /* Room for so many messages in all. */
 bool folder_reserve(struct folder *folder, size_t count, struct error *error);
 

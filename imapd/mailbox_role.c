@@ -47,6 +47,19 @@ static bool on_session(void *owner, struct ipc_packet *packet, struct error *err
     return true;
 }
 
+/* What `staffetta` asks about this account (control.h). */
+static bool on_control(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    struct role *role = owner;
+    struct mailbox_process *process = role->state;
+    struct control_words words;
+    process->given++;
+    if (!control_words_parse(packet, &words, error))
+        return false;
+    upkeep_answer(&process->upkeep, &words, ipc_packet_take(packet, 0));
+    return true;
+}
+
 static bool on_changed(void *owner, struct ipc_packet *packet, struct error *error)
 {
     (void)error;
@@ -66,6 +79,8 @@ static const struct ipc_rule orders[] = {
     {ROLE_HOME, sizeof(struct role_home),
      sizeof(struct role_home) + MASTER_ACCOUNT_MAX + MASTER_PATH_MAX, 0, on_home},
     {ROLE_SESSION, sizeof(struct role_session), sizeof(struct role_session), 1, on_session},
+    {ROLE_CONTROL, sizeof(struct role_control) + 1,
+     sizeof(struct role_control) + ROLE_CONTROL_LINE_MAX, 1, on_control},
     {ROLE_CHANGED, sizeof(struct role_changed), sizeof(struct role_changed) + MAILDIR_NAME_MAX, 0,
      on_changed},
 };
@@ -106,6 +121,8 @@ static void say_idle(struct ev_loop *loop, ev_timer *watcher, int events)
     (void)loop;
     (void)events;
     struct mailbox_process *process = watcher->data;
+    if (upkeep_is_busy(&process->upkeep) || process->mailbox.session_count > 0)
+        return; /* asked again after the next while */
     struct ipc_header idle = {.type = MASTER_IDLE, .request = process->given};
     role_tell_master(process->role, &idle, sizeof(idle), slice_of(NULL, 0));
 }
@@ -113,6 +130,7 @@ static void say_idle(struct ev_loop *loop, ev_timer *watcher, int events)
 static void end(struct mailbox_process *process)
 {
     entrance_clear(&process->entrance);
+    upkeep_clear(&process->upkeep);
     mailbox_close(&process->mailbox);
     role_exit(process->role);
 }
@@ -149,6 +167,7 @@ static bool start(struct role *role, struct error *error)
         return error_prefix(error, "account %s", process->account);
     process->mailbox.on_idle = on_idle;
     entrance_init(&process->entrance, &process->mailbox);
+    upkeep_init(&process->upkeep, role, &process->mailbox);
     ev_timer_init(&process->idle, say_idle, linger_s, linger_s);
     process->idle.data = process;
     ev_timer_start(role->loop, &process->idle);

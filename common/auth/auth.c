@@ -239,13 +239,14 @@ static void free_parked(struct auth_parked *parked)
 /* Its handler again, as if the record had just come. */
 static void replay(struct auth *auth, struct auth_parked *parked)
 {
-    struct role_peer *peer =
-        role_find_peer_number(auth->role, parked->peer_kind, parked->peer_number);
+    void *owner = parked->peer_kind == ROLE_MASTER
+                      ? (void *)auth->role
+                      : role_find_peer_number(auth->role, parked->peer_kind, parked->peer_number);
     struct ipc_packet packet = {.record = parked->record, .length = parked->octets};
     struct error error;
     auth->replays = parked->replays + 1;
-    if (peer)
-        parked->handler(peer, &packet, &error); /* well-formed, as it was the first time */
+    if (owner)
+        parked->handler(owner, &packet, &error); /* well-formed, as it was the first time */
     auth->replays = 0;
     free_parked(parked);
 }
@@ -301,10 +302,9 @@ static bool is_asked_for(const struct auth *auth, const char *name)
     return false;
 }
 
-static struct auth_parked *new_parked(struct role_peer *peer, const struct ipc_packet *packet,
+static struct auth_parked *new_parked(struct auth *auth, const struct ipc_packet *packet,
                                       ipc_handler *handler)
 {
-    struct auth *auth = auth_of(peer);
     size_t total;
     if (!size_add(sizeof(struct auth_parked), packet->length, &total))
         return NULL;
@@ -313,8 +313,7 @@ static struct auth_parked *new_parked(struct role_peer *peer, const struct ipc_p
         return NULL;
     parked->auth = auth;
     parked->handler = handler;
-    parked->peer_kind = peer->kind;
-    parked->peer_number = peer->number;
+    parked->peer_kind = ROLE_MASTER;
     parked->replays = auth->replays;
     parked->octets = packet->length;
     memcpy(parked->record, packet->record, packet->length);
@@ -332,25 +331,40 @@ static bool ask_for_user(struct auth *auth, struct auth_parked *parked)
     return parked->asked;
 }
 
-bool auth_park(struct role_peer *peer, const struct ipc_packet *packet, ipc_handler *handler)
+static struct auth_parked *park(struct auth *auth, const struct ipc_packet *packet,
+                                ipc_handler *handler)
 {
-    struct auth *auth = auth_of(peer);
     char name[SYSTEM_USER_NAME_MAX + 1];
     if (!auth->directory.system_users
         || !system_users_take_wanted(auth->directory.system_users, name)
         || auth->replays >= REPLAYS_MAX || auth->parked_count == PARKED_MAX)
-        return false;
-    struct auth_parked *parked = new_parked(peer, packet, handler);
+        return NULL;
+    struct auth_parked *parked = new_parked(auth, packet, handler);
     if (!parked)
-        return false;
+        return NULL;
     memcpy(parked->name, name, sizeof(name));
     if (!ask_for_user(auth, parked)) {
         free_parked(parked);
-        return false;
+        return NULL;
     }
     DL_APPEND(auth->parked, parked);
     auth->parked_count++;
+    return parked;
+}
+
+bool auth_park(struct role_peer *peer, const struct ipc_packet *packet, ipc_handler *handler)
+{
+    struct auth_parked *parked = park(auth_of(peer), packet, handler);
+    if (!parked)
+        return false;
+    parked->peer_kind = peer->kind;
+    parked->peer_number = peer->number;
     return true;
+}
+
+bool auth_park_of_master(struct auth *auth, const struct ipc_packet *packet, ipc_handler *handler)
+{
+    return park(auth, packet, handler) != NULL;
 }
 
 /* --- The role ----------------------------------------------------------------------------------
@@ -395,6 +409,11 @@ static const struct role_link links[] = {
     {ROLE_CHECK, auth_rules_check, AUTH_RULES_CHECK},
 };
 
+static const struct ipc_rule orders[] = {
+    {ROLE_FIND, sizeof(struct role_find) + 1, sizeof(struct role_find) + MASTER_ACCOUNT_MAX, 0,
+     auth_on_find},
+};
+
 static void peer_up(struct role_peer *peer)
 {
     if (peer->kind == ROLE_CHECK)
@@ -411,6 +430,8 @@ const struct role_spec auth_role = {
     .sandbox = {.calls = SANDBOX_FILES, .files = SANDBOX_READ_FILES},
     .links = links,
     .link_count = ARRAY_LENGTH(links),
+    .orders = orders,
+    .order_count = ARRAY_LENGTH(orders),
     .prepare = prepare,
     .start = start,
     .peer_up = peer_up,

@@ -95,6 +95,8 @@ struct auth_full_account {
 bool auth_on_recipient(void *owner, struct ipc_packet *packet, struct error *error);
 bool auth_on_sender(void *owner, struct ipc_packet *packet, struct error *error);
 bool auth_on_target(void *owner, struct ipc_packet *packet, struct error *error);
+/* ROLE_FIND; owner: struct role. */
+bool auth_on_find(void *owner, struct ipc_packet *packet, struct error *error);
 bool auth_on_full(void *owner, struct ipc_packet *packet, struct error *error);
 
 /* --- auth.c ----------------------------------------------------------------------------------- */
@@ -143,6 +145,9 @@ void auth_begin_request(struct auth *auth);
  * again when the system user is known. False: that was not the reason, or too many wait, or it was
  * asked again too often; the caller answers with a temporary error. */
 bool auth_park(struct role_peer *peer, const struct ipc_packet *packet, ipc_handler *handler);
+
+/* The same for a question of the master, whose handler's owner is the role. */
+bool auth_park_of_master(struct auth *auth, const struct ipc_packet *packet, ipc_handler *handler);
 
 /* A record to a peer that may be gone or full: then its question stays open, as if it had not been
  * asked; one line in the log. */

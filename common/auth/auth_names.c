@@ -331,3 +331,40 @@ bool auth_on_target(void *owner, struct ipc_packet *packet, struct error *error)
     answer_no_target(peer, record->header.request, &reason);
     return true;
 }
+
+/* --- What an administrator asks ----------------------------------------------------------------
+ */
+
+static bool tell_found(struct auth *auth, struct master_found *answer,
+                       const struct directory_account *account, struct error *error)
+{
+    char path[MASTER_PATH_MAX + 1];
+    if (!directory_find_home(&auth->directory, account, &answer->home, path, error))
+        return false;
+    struct slice tail[] = {account->name, slice_of_string(path)};
+    struct ipc_message message = {
+        .head = &answer->header, .head_octets = sizeof(*answer), .tail = tail, .tail_count = 2};
+    answer->outcome = ACCOUNT_FOUND;
+    return ipc_send(&auth->role->master, &message, error);
+}
+
+bool auth_on_find(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    struct role *role = owner;
+    struct auth *auth = role->state;
+    struct slice name = ipc_packet_tail(packet, sizeof(struct role_find));
+    struct directory_account account;
+    struct error reason = {0};
+    struct master_found answer = {
+        .header = {.type = MASTER_FOUND, .request = ipc_packet_header(packet)->request}};
+    auth_begin_request(auth);
+    if (directory_find_account(&auth->directory, name, turn_now_ms(), &account, &reason)
+        && tell_found(auth, &answer, &account, &reason))
+        return true;
+    if (reason.kind == ERROR_TEMPORARY && auth_park_of_master(auth, packet, auth_on_find))
+        return true;
+    answer.home = (struct master_home){.place = 0};
+    answer.outcome = reason.kind == ERROR_NOT_FOUND ? ACCOUNT_UNKNOWN : ACCOUNT_TEMPORARY;
+    struct ipc_message message = {.head = &answer.header, .head_octets = sizeof(answer)};
+    return ipc_send(&role->master, &message, error);
+}
