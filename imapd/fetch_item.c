@@ -186,6 +186,30 @@ static bool has_section_of_kind(struct imap_parser *parser, const struct fetch_i
            || imap_parser_fail(parser, "only the numbers of a part");
 }
 
+/* "(" preview-mod *(SP preview-mod) ")", where it is that and no fetch-modifier */
+static bool skip_lazy(struct imap_parser *parser)
+{
+    struct cursor start = parser->in;
+    if (imap_skip_octet(parser, ' ') && imap_skip_octet(parser, '(')) {
+        bool lazy = false;
+        do
+            lazy = imap_skip_word(parser, SLICE("LAZY"));
+        while (lazy && imap_skip_octet(parser, ' '));
+        if (lazy && imap_skip_octet(parser, ')'))
+            return true;
+    }
+    parser->in = start;
+    return false;
+}
+
+/* "PREVIEW" [SP "(" preview-mod *(SP preview-mod) ")"]    RFC 8970 6 */
+static bool parse_preview(struct imap_parser *parser, struct fetch_item ***end)
+{
+    const struct fetch_item item = {
+        .kind = FETCH_PREVIEW, .label = SLICE("PREVIEW"), .lazy = skip_lazy(parser)};
+    return append_item(parser, end, &item);
+}
+
 /* fetch-att = ... / "BODY" section [partial] / "BODY.PEEK" section [partial]
  *             / "BINARY" [".PEEK"] section-binary [partial] / "BINARY.SIZE" section-binary */
 static bool parse_item(struct imap_parser *parser, struct fetch_item ***end)
@@ -193,6 +217,8 @@ static bool parse_item(struct imap_parser *parser, struct fetch_item ***end)
     struct slice name;
     if (!imap_parse_word(parser, &name))
         return imap_parser_fail(parser, "a FETCH item");
+    if (slice_equal_nocase(name, SLICE("PREVIEW")))
+        return parse_preview(parser, end);
     const struct section_name *known = find_section_name(name);
     if (!known || (slice_equal(known->name, SLICE("BODY")) && !imap_peek_octet(parser, '[')))
         return append_name(parser, end, name);

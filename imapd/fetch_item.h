@@ -1,6 +1,7 @@
 /*
- * What a FETCH asks for (RFC 3501 6.4.5 and 9, fetch-att; RFC 3516, RFC 7162, RFC 8474, RFC 8514):
- * the list as a struct, with the words that each answer begins with. Pure; imapd-mailbox.
+ * What a FETCH asks for (RFC 3501 6.4.5 and 9, fetch-att; RFC 3516, RFC 7162, RFC 8474, RFC 8514,
+ * RFC 8970): the list as a struct, with the words that each answer begins with. Pure;
+ * imapd-mailbox.
  */
 #ifndef IMAPD_FETCH_ITEM_H
 #define IMAPD_FETCH_ITEM_H
@@ -21,6 +22,7 @@ enum fetch_kind {
     FETCH_BODY, /* BODYSTRUCTURE without its extension data */
     FETCH_BODYSTRUCTURE,
     FETCH_REFERENCES, /* of THREAD, in the form of message_ids.h: no client can ask for it */
+    FETCH_PREVIEW,    /* RFC 8970 */
     FETCH_SECTION,    /* BODY[...], and RFC822, RFC822.HEADER, RFC822.TEXT, which are the same */
     FETCH_BINARY,     /* BINARY[...], RFC 3516 4.2 */
     FETCH_BINARY_SIZE,
@@ -30,6 +32,8 @@ struct fetch_item {
     struct fetch_item *next;
     enum fetch_kind kind;
     struct slice label; /* "FLAGS", "BODY[1.TEXT]<0>": what the answer begins with */
+
+    bool lazy; /* FETCH_PREVIEW: only if it costs nothing */
 
     /* FETCH_SECTION; of the two others only parts, SECTION_ALL */
     struct section section;

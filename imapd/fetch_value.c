@@ -6,6 +6,7 @@
 #include "common/mime/structure.h"
 #include "common/stream.h"
 #include "imapd/message_ids.h"
+#include "imapd/preview.h"
 
 enum {
     COPIED_OCTETS = 65536,   /* of a section: longer ones are lent to the stream, if they can be */
@@ -32,6 +33,8 @@ static enum index_kind kind_of(const struct fetch_item *item)
         return INDEX_BODYSTRUCTURE;
     case FETCH_REFERENCES:
         return INDEX_REFERENCES;
+    case FETCH_PREVIEW:
+        return INDEX_PREVIEW;
     default:
         return 0;
     }
@@ -192,7 +195,7 @@ static enum source_depth depth_of(const struct fetch_values *values, const struc
 {
     uint64_t octets;
     enum index_kind kind = kind_of(item);
-    if (kind != 0 && values->texts[kind].ptr)
+    if (kind != 0 && (values->texts[kind].ptr || item->lazy))
         return SOURCE_UNREAD;
     if (kind != 0)
         return kind == INDEX_ENVELOPE || kind == INDEX_REFERENCES ? SOURCE_HEADER : SOURCE_PARTS;
@@ -240,12 +243,31 @@ static bool make_references(struct fetch_values *values, struct buffer *text, st
     return read;
 }
 
+/* Of the first octets of the first text. */
+static bool make_preview(struct fetch_values *values, struct buffer *text, struct error *error)
+{
+    const struct mime_part *part = preview_part(values->source.root);
+    struct buffer octets = BUFFER_WITH_LIMIT(PREVIEW_OCTETS);
+    uint64_t wanted = !part                                ? 0
+                      : part->body.octets < PREVIEW_OCTETS ? part->body.octets
+                                                           : PREVIEW_OCTETS;
+    bool made = wanted == 0
+                || message_source_append(&values->source, part->body.offset, (size_t)wanted,
+                                         &octets, error);
+    if (made)
+        made = preview_format(part, buffer_slice(&octets), text) || error_memory(error);
+    buffer_clear(&octets);
+    return made;
+}
+
 static bool make_text(struct fetch_values *values, enum index_kind kind, struct error *error)
 {
     const struct mime_part *root = values->source.root;
     struct buffer *text = &values->made[kind];
     if (kind == INDEX_REFERENCES)
         return make_references(values, text, error);
+    if (kind == INDEX_PREVIEW)
+        return make_preview(values, text, error);
     bool written = kind == INDEX_ENVELOPE ? structure_format_envelope(root, text)
                    : kind == INDEX_BODY   ? structure_format_body(root, text)
                                           : structure_format_bodystructure(root, text);
@@ -258,7 +280,7 @@ static bool make_texts(struct fetch_values *values, struct error *error)
     bool made = false;
     for (const struct fetch_item *item = values->items; item; item = item->next) {
         enum index_kind kind = kind_of(item);
-        if (kind == 0 || values->texts[kind].ptr)
+        if (kind == 0 || values->texts[kind].ptr || item->lazy)
             continue;
         if (!make_text(values, kind, error))
             return false;
@@ -480,6 +502,10 @@ enum source_result fetch_value_write(struct fetch_values *values, const struct f
         return write_binary(values, item, position, writer, error);
     case FETCH_SECTION:
         return write_section(values, item, position, writer, error);
+    case FETCH_PREVIEW:
+        buffer_append(&writer->text, values->texts[INDEX_PREVIEW].ptr ? values->texts[INDEX_PREVIEW]
+                                                                      : SLICE("NIL")); /* LAZY */
+        return SOURCE_DONE;
     default:
         buffer_append(&writer->text, values->texts[kind_of(item)]);
         return SOURCE_DONE;

@@ -46,7 +46,7 @@ struct search_run search_run_next(const struct search_run *run)
 
 /* --- what they say --- */
 
-static enum decode_encoding encoding_of(const struct mime_part *part)
+enum decode_encoding search_body_encoding(const struct mime_part *part)
 {
     const struct mime_field *field = mime_part_field(part, MIME_CONTENT_TRANSFER_ENCODING);
     struct slice word, rest;
@@ -55,9 +55,7 @@ static enum decode_encoding encoding_of(const struct mime_part *part)
     return decode_encoding_find(word);
 }
 
-/* Text that says nothing is US-ASCII (RFC 2045 5.2); taken for UTF-8, which has it in itself. Of a
- * charset that is not known the ASCII in it is found. */
-static const struct charset *charset_of(const struct mime_part *part)
+const struct charset *search_body_charset(const struct mime_part *part)
 {
     struct content_parameters parameters;
     struct slice name;
@@ -83,8 +81,8 @@ void search_body_begin(struct search_body *body, struct search_text *text,
         .octets = BUFFER_WITH_LIMIT(run->is_header ? SEARCH_HEADER_OCTETS : SEARCH_PIECE_OCTETS),
         .utf8 = BUFFER_WITH_LIMIT(4 * SEARCH_PIECE_OCTETS),
     };
-    decode_init(&body->decode, encoding_of(run->part));
-    charset_decoder_init(&body->charset, charset_of(run->part));
+    decode_init(&body->decode, search_body_encoding(run->part));
+    charset_decoder_init(&body->charset, search_body_charset(run->part));
 }
 
 /* What was decoded goes on as UTF-8. */

@@ -21,6 +21,11 @@ struct search_run {
 struct search_run search_run_first(const struct mime_part *root);
 struct search_run search_run_next(const struct search_run *run);
 
+/* What the octets of a part's body are. Text that says nothing is US-ASCII (RFC 2045 5.2); taken
+ * for UTF-8, which has it in itself. Of a charset that is not known the ASCII in it is found. */
+enum decode_encoding search_body_encoding(const struct mime_part *part);
+const struct charset *search_body_charset(const struct mime_part *part);
+
 /* The octets of one run, fed in order. */
 struct search_body {
     struct search_text *text; /* borrowed */

@@ -23,6 +23,7 @@ enum index_kind {
     INDEX_BODY,
     INDEX_BODYSTRUCTURE,
     INDEX_REFERENCES, /* what THREAD compares, imapd/message_ids.h */
+    INDEX_PREVIEW,    /* a text like the others, imapd/preview.h */
     INDEX_KINDS,
 };
 

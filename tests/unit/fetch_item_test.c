@@ -51,6 +51,11 @@ static const struct fetch_case {
     {"BODY[]<0.4294967296>", NULL},
     {"(BINARY[1.2] BINARY.PEEK[] binary.size[3])", "BINARY[1.2]! BINARY[] BINARY.SIZE[3]"},
     {"BINARY.PEEK[1]<5.10>", "BINARY[1]<5>"}, /* RFC 3516 7 */
+    {"(PREVIEW UID)", "PREVIEW UID"},
+    {"preview (lazy)", "PREVIEW"}, /* RFC 8970 6 */
+    {"(PREVIEW (LAZY LAZY) FLAGS)", "PREVIEW FLAGS"},
+    {"(PREVIEW (EAGER))", NULL},
+    {"(PREVIEW ())", NULL},
     {"BINARY", NULL},
     {"BINARY.SIZE", NULL},
     {"BINARY[1.TEXT]", NULL},
