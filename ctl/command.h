@@ -46,12 +46,16 @@ enum command_status command_usage(const struct command *command, const char *arg
 
 /* Sends the verb and its arguments to the house that answers on that socket; what it says goes to
  * standard output. ERROR_NOT_FOUND: nobody answers. (verb_control.c, as the next
- * two.) */
+ * three.) */
 bool command_ask(const struct command *command, const char *path, struct error *error);
 /* The same, but what it says goes there. */
 bool command_ask_into(const struct command *command, const char *path, FILE *out,
                       struct error *error);
 bool command_house_runs(const char *path);
+
+/* Asks, and gives back the socket, on which whatever comes behind "ok" is still to be read; -1 on
+ * failure. */
+int command_ask_for_socket(const struct command *command, const char *path, struct error *error);
 
 /* verb_run.c: checks, then becomes the master. Its path is
  * "<directory of this executable>/libexec/master". */
@@ -80,6 +84,10 @@ enum command_status verb_ask_role(const struct command *command);
 /* verb_upkeep.c: of an account that is in use, by its mailbox: looks it through, or gives it new
  * numbers after a backup was put back. */
 enum command_status verb_upkeep(const struct command *command);
+
+/* verb_import.c: mail into an account, and out of it. */
+enum command_status verb_import(const struct command *command);
+enum command_status verb_export(const struct command *command);
 
 /* verb_queue.c: what the queue answers; `show` has besides what the journal knows of the attempts.
  */

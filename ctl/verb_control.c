@@ -97,6 +97,31 @@ bool command_ask_into(const struct command *command, const char *path, FILE *out
     return answered;
 }
 
+/* The verdict octet by octet: what is behind it is for somebody else. */
+static bool read_verdict(int fd, struct error *error)
+{
+    uint8_t line[512];
+    size_t length = 0, got;
+    for (;;) {
+        if (!fd_read_full(fd, &line[length], 1, &got, error))
+            return false;
+        if (got == 0)
+            return error_set(error, ERROR_TEMPORARY, "no answer: see the log");
+        if (line[length] == '\n')
+            return judge(slice_of(line, length), error);
+        if (++length == sizeof(line))
+            return error_set(error, ERROR_TEMPORARY, "an answer without an end");
+    }
+}
+
+int command_ask_for_socket(const struct command *command, const char *path, struct error *error)
+{
+    int fd = connect_to(path, error);
+    if (fd >= 0 && (!send_line(command, fd, error) || !read_verdict(fd, error)))
+        fd_discard(&fd);
+    return fd;
+}
+
 bool command_ask(const struct command *command, const char *path, struct error *error)
 {
     return command_ask_into(command, path, stdout, error);
