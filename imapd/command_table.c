@@ -15,6 +15,7 @@ static const struct command_spec commands[] = {
     {SLICE("SORT"), SELECTED, KEEPS | UID, command_sort, NULL, NULL},
     {SLICE("THREAD"), SELECTED, KEEPS | UID, command_thread, NULL, NULL},
     {SLICE("ESEARCH"), LOGGED_IN, 0, command_esearch, NULL, NULL},
+    {SLICE("CANCELUPDATE"), SELECTED, 0, command_cancelupdate, NULL, NULL},
     {SLICE("COPY"), SELECTED, UID, command_copy, NULL, NULL},
     {SLICE("MOVE"), SELECTED, UID | REMOVES, command_move, NULL, NULL},
     {SLICE("EXPUNGE"), SELECTED, UID | REMOVES, command_expunge, NULL, NULL},

@@ -218,6 +218,28 @@ void search_result_write(const struct search_result *result, const struct search
     buffer_append(text, SLICE("\r\n"));
 }
 
+static void append_update(const struct search_result *result, const char *item,
+                          const struct search_telling *telling, struct buffer *text)
+{
+    if (result->count == 0)
+        return;
+    buffer_append_format(text, " %s (0 ", item);
+    append_set(result, all_of(result), telling, text);
+    buffer_append_octet(text, ')');
+}
+
+void search_result_write_update(const struct search_result *added,
+                                const struct search_result *removed,
+                                const struct search_telling *telling, struct buffer *text)
+{
+    buffer_append(text, SLICE("* ESEARCH (TAG \""));
+    buffer_append(text, telling->tag);
+    buffer_append_string(text, telling->by_uid ? "\") UID" : "\")");
+    append_update(added, "ADDTO", telling, text);
+    append_update(removed, "REMOVEFROM", telling, text);
+    buffer_append(text, SLICE("\r\n"));
+}
+
 /* --- "$" --- */
 
 static int compare_numbers(const void *a, const void *b)

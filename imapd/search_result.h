@@ -35,6 +35,12 @@ struct search_telling {
 void search_result_write(const struct search_result *result, const struct search_return *returns,
                          const struct search_telling *telling, struct buffer *text);
 
+/* "* ESEARCH (TAG "B01") UID ADDTO (0 32768) REMOVEFROM (0 17)" (RFC 5267 4.3): in mailbox order,
+ * wherever they belong. */
+void search_result_write_update(const struct search_result *added,
+                                const struct search_result *removed,
+                                const struct search_telling *telling, struct buffer *text);
+
 /* Those that "$" stands for from now on. On failure it stands for nothing. */
 bool search_result_save(const struct search_result *result, const struct search_return *returns,
                         struct view *view, struct error *error);

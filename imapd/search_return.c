@@ -2,6 +2,7 @@
 #include "imapd/search_return.h"
 
 #include "common/size.h"
+#include "imapd/fetch_item.h"
 
 bool partial_range_parse(struct imap_parser *parser, struct partial_range *range)
 {
@@ -47,8 +48,25 @@ static const struct {
 } names[] = {
     {SLICE("MIN"), SEARCH_RETURNS_MIN},     {SLICE("MAX"), SEARCH_RETURNS_MAX},
     {SLICE("COUNT"), SEARCH_RETURNS_COUNT}, {SLICE("ALL"), SEARCH_RETURNS_ALL},
-    {SLICE("SAVE"), SEARCH_SAVES},
+    {SLICE("SAVE"), SEARCH_SAVES},          {SLICE("CONTEXT"), SEARCH_CONTEXT},
 };
+
+/* modifier-update = "UPDATE" [SP "(" fetch-att *(SP fetch-att) ")"]    RFC 5465 7 */
+static bool parse_update(struct imap_parser *parser, struct search_return *returns)
+{
+    struct cursor in = parser->in;
+    struct fetch_item *items;
+    uint8_t octet;
+    returns->items |= SEARCH_UPDATES;
+    if (!cursor_skip(&in, ' ') || !cursor_peek(&in, &octet) || octet != '(')
+        return true;
+    struct cursor start = in;
+    parser->in = in;
+    if (!fetch_items_parse(parser, &items))
+        return false;
+    returns->update_data = cursor_since(&parser->in, &start);
+    return true;
+}
 
 /* "A single command MUST NOT contain more than one PARTIAL or ALL search return option" (RFC 9394
  * 3.1). */
@@ -64,6 +82,8 @@ static bool parse_option(struct imap_parser *parser, struct search_return *retur
 {
     if (imap_skip_word(parser, SLICE("PARTIAL")))
         return parse_partial(parser, returns);
+    if (imap_skip_word(parser, SLICE("UPDATE")))
+        return parse_update(parser, returns);
     for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
         if (!imap_skip_word(parser, names[i].name))
             continue;

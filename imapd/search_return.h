@@ -13,7 +13,9 @@ enum search_return_item {
     SEARCH_RETURNS_COUNT = 1 << 2,
     SEARCH_RETURNS_ALL = 1 << 3,
     SEARCH_RETURNS_PARTIAL = 1 << 4,
-    SEARCH_SAVES = 1 << 5, /* as "$" */
+    SEARCH_SAVES = 1 << 5,   /* as "$" */
+    SEARCH_CONTEXT = 1 << 6, /* a hint that it will be asked again, RFC 5267 4.2; nothing to us */
+    SEARCH_UPDATES = 1 << 7, /* of the result are to be told, RFC 5267 4.3 */
 };
 
 /* "1:500" of what was found, or of its end "-1:-500"; in the order as written. */
@@ -26,6 +28,7 @@ struct partial_range {
 struct search_return {
     unsigned items; /* enum search_return_item; 0: there was no RETURN */
     struct partial_range partial;
+    struct slice update_data; /* "(UID FLAGS)", as it came: of new messages, RFC 5465 7 */
 };
 
 /* ["RETURN" SP "(" [search-return-opt *(SP search-return-opt)] ")" SP]; "()" is "(ALL)". */

@@ -14,6 +14,7 @@
 #include "imapd/capability.h"
 #include "imapd/mailbox.h"
 #include "imapd/notify.h"
+#include "imapd/search_context.h"
 
 enum {
     INPUT_OCTETS = 65536,
@@ -64,8 +65,11 @@ void session_tell_news(struct session *session, enum view_extent extent)
 {
     struct error error;
     bool with_uid = session->by_uid || session->notify;
-    if (session->state == SESSION_SELECTED && wants_news(session)
-        && !view_sync(&session->view, extent, with_uid, &session->writer, &error))
+    if (session->state != SESSION_SELECTED || !wants_news(session))
+        return;
+    if (extent == VIEW_ALL)
+        search_contexts_tell_gone(session);
+    if (!view_sync(&session->view, extent, with_uid, &session->writer, &error))
         LOG(session->mailbox->log, LOG_ERROR, "news_wait", log_hex("session", session->number),
             log_failure(&error));
 }
@@ -200,12 +204,14 @@ void session_expect_line(struct session *session, const char *text, line_handler
 
 void session_select(struct session *session)
 {
+    search_contexts_clear(session);
     enter(session, SESSION_SELECTED);
     session->data_uid = session->view.last_uid;
 }
 
 void session_unselect(struct session *session)
 {
+    search_contexts_clear(session);
     view_close(&session->view);
     enter(session, SESSION_AUTHENTICATED);
 }
@@ -441,46 +447,81 @@ static bool read_event(struct session *session)
     return went_on;
 }
 
-/* RFC 5465 5.2: the data of messages that EXISTS has told, by a FETCH that ends like a command, but
- * that nobody asked for. IDLE goes on behind it. */
-static void tell_message_data(struct session *session)
+/* A command that nobody asked for: its answer is what it tells, no more. IDLE goes on behind it.
+ * False: there is no memory. */
+static bool begin_unasked(struct session *session, struct slice name)
 {
-    struct slice data = session->notify ? notify_message_data(session->notify) : SLICE("");
-    uint32_t first = session->data_uid + 1, last = session->view.last_uid;
-    if (session->state != SESSION_SELECTED || last < first)
-        return;
-    session->data_uid = last;
     buffer_reset(&session->interrupted_tag);
     buffer_append(&session->interrupted_tag, session->tag);
-    char *text = arena_alloc(&session->arena, data.len + 50);
-    if (data.len == 0 || !text || session->interrupted_tag.failed)
-        return;
-    int length = snprintf(text, 50, " %u:%u ", first, last);
-    memcpy(text + length, data.ptr, data.len);
+    if (session->interrupted_tag.failed)
+        return false;
     session->interrupted = session->command;
     session->interrupted_line = session->on_line;
     session->is_unasked = session->by_uid = true;
-    session->command = command_find(SLICE("FETCH"));
+    session->command = command_find(name);
     session->on_line = NULL;
     session->tag = SLICE("");
+    return true;
+}
+
+/* FETCH with those arguments. */
+static void fetch_unasked(struct session *session, struct slice arguments)
+{
     struct imap_parser parser;
-    init_parser(session, &parser, slice_of(text, (size_t)length + data.len));
+    struct slice text = arena_copy(&session->arena, arguments);
+    if (!text.ptr || !begin_unasked(session, SLICE("FETCH")))
+        return;
+    init_parser(session, &parser, text);
     session->command->handler(session, &parser);
 }
 
-/* What the client listens for: while it idles, or, with NOTIFY, between commands. */
-static void tell_unasked(struct session *session)
+/* RFC 5465 5.2: the data of messages that EXISTS has told. */
+static bool wants_message_data(struct session *session, struct buffer *text)
 {
-    bool idles = session->on_line != NULL;
+    struct slice data = session->notify ? notify_message_data(session->notify) : SLICE("");
+    uint32_t first = session->data_uid + 1, last = session->view.last_uid;
+    if (last < first)
+        return false;
+    session->data_uid = last;
+    if (data.len == 0)
+        return false;
+    buffer_append_format(text, " %u:%u ", first, last);
+    buffer_append(text, data);
+    return !text->failed;
+}
+
+/* One of these at a time: a FETCH that is owed, or a look at what a change means to contexts. */
+static void work_unasked(struct session *session)
+{
+    struct buffer text = BUFFER_WITH_LIMIT(COMMAND_MEMORY);
+    if (session->state == SESSION_SELECTED) {
+        if (wants_message_data(session, &text) || search_contexts_take_fetch(session, &text))
+            fetch_unasked(session, buffer_slice(&text));
+        else if (search_contexts_are_due(session) && begin_unasked(session, SLICE("SEARCH")))
+            search_contexts_update(session);
+    }
+    buffer_clear(&text);
+}
+
+/* What the client listens for: while it idles, or, with NOTIFY, between commands. */
+static void tell_news_unasked(struct session *session, bool idles)
+{
     struct notify *notify = session->notify;
-    if (session->state == SESSION_LOGOUT || stream_output_full(&session->stream)
-        || stream_is_changing(&session->stream) || (!idles && (!notify || session->command)))
-        return;
     if (notify)
         notify_tell(notify);
     bool delayed = notify && !idles && notify_manner(notify) == NOTIFY_TELLS_DELAYED;
     session_tell_news(session, delayed ? VIEW_KEEP_NUMBERS : VIEW_ALL);
-    tell_message_data(session);
+}
+
+static void tell_unasked(struct session *session)
+{
+    bool idles = session->on_line != NULL;
+    if (session->state == SESSION_LOGOUT || stream_output_full(&session->stream)
+        || stream_is_changing(&session->stream) || (!idles && session->command))
+        return;
+    if (idles || session->notify)
+        tell_news_unasked(session, idles);
+    work_unasked(session);
 }
 
 static int64_t now_ms(void)
@@ -698,6 +739,7 @@ void session_free(struct session *session)
     struct mailbox *mailbox = session->mailbox;
     end_command(session);
     notify_free(session->notify);
+    search_contexts_clear(session);
     view_close(&session->view);
     turn_cancel(&session->in_next_turn);
     turn_cancel(&session->at_turn_end);

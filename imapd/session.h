@@ -29,6 +29,7 @@
 
 struct mailbox;
 struct notify;
+struct search_context;
 struct session;
 
 enum session_state {
@@ -92,11 +93,12 @@ struct session {
     /* Gives back what `work` holds beside memory; called when the command ends, however it does. */
     void (*on_end)(struct session *session);
 
-    struct notify *notify; /* NULL: the client never said NOTIFY */
+    struct notify *notify;           /* NULL: the client never said NOTIFY */
+    struct search_context *contexts; /* a list; search_context.h */
 
     /* The rest is session.c's. */
     uint32_t data_uid; /* NOTIFY: of messages above, the data that is wanted was not told yet */
-    bool is_unasked;   /* the command that is run is a FETCH of ours, for NOTIFY */
+    bool is_unasked;   /* the command that is run is one of ours, for NOTIFY and search contexts */
     const struct command_spec *interrupted; /* by it: IDLE, or NULL */
     line_handler *interrupted_line;
     struct buffer interrupted_tag;

@@ -63,13 +63,14 @@ literal_handler command_append_literal;
 literal_handler command_replace_literal;
 octets_handler command_append_octets; /* of both */
 
-command_handler command_fetch;   /* fetch.c: RFC 3501 6.4.5, 6.4.8 */
-command_handler command_store;   /* store.c: RFC 3501 6.4.6 */
-command_handler command_search;  /* search.c: RFC 3501 6.4.4 */
-command_handler command_sort;    /* search.c: RFC 5256 3 */
-command_handler command_thread;  /* search.c: RFC 5256 3 */
-command_handler command_esearch; /* multisearch.c: RFC 7377 */
-command_handler command_expunge; /* expunge.c: RFC 3501 6.4.3, RFC 4315 2.1 */
+command_handler command_fetch;        /* fetch.c: RFC 3501 6.4.5, 6.4.8 */
+command_handler command_store;        /* store.c: RFC 3501 6.4.6 */
+command_handler command_cancelupdate; /* search.c: RFC 5267 4.3.5 */
+command_handler command_search;       /* search.c: RFC 3501 6.4.4 */
+command_handler command_sort;         /* search.c: RFC 5256 3 */
+command_handler command_thread;       /* search.c: RFC 5256 3 */
+command_handler command_esearch;      /* multisearch.c: RFC 7377 */
+command_handler command_expunge;      /* expunge.c: RFC 3501 6.4.3, RFC 4315 2.1 */
 
 /* copy.c: RFC 3501 6.4.7, RFC 4315 3, RFC 6851 */
 command_handler command_copy;

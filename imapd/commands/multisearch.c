@@ -101,8 +101,8 @@ static bool parse(struct session *session, struct imap_parser *parser,
         work->returns.items = SEARCH_RETURNS_ALL;
     if (work->wants_selected && session->state != SESSION_SELECTED)
         return imap_parser_fail(parser, "a selected mailbox");
-    if ((work->returns.items & SEARCH_SAVES) && work->source_count > 0)
-        return imap_parser_fail(parser, "SAVE with the selected mailbox alone");
+    if ((work->returns.items & (SEARCH_SAVES | SEARCH_UPDATES)) && work->source_count > 0)
+        return imap_parser_fail(parser, "SAVE and UPDATE with the selected mailbox alone");
     return true;
 }
 
@@ -252,6 +252,17 @@ static bool open_next(struct session *session, struct error *error)
     return true;
 }
 
+/* RFC 5267 4.3.1: SEARCH has them. */
+static void refuse_updates(struct session *session, const struct multisearch_work *work)
+{
+    struct buffer *text = &session->writer.text;
+    if (!(work->returns.items & SEARCH_UPDATES))
+        return;
+    buffer_append(text, SLICE("* NO [NOUPDATE \""));
+    buffer_append(text, session->tag);
+    buffer_append(text, SLICE("\"] UID SEARCH is kept up to date\r\n"));
+}
+
 static void esearch_step(struct session *session)
 {
     struct multisearch_work *work = session->work;
@@ -268,8 +279,10 @@ static void esearch_step(struct session *session)
     if (!fine) {
         forget_saved(session, work);
         session_failed(session, &error, "The search could not be ended");
-    } else if (!work->folder && !work->view.folder && work->next == work->tree.count)
+    } else if (!work->folder && !work->view.folder && work->next == work->tree.count) {
+        refuse_updates(session, work);
         session_ok(session, SLICE(""), "Searched");
+    }
 }
 
 static void begin(struct session *session, struct multisearch_work *work)

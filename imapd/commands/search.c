@@ -5,6 +5,7 @@
 
 #include "common/mime/charset.h"
 #include "imapd/commands/commands.h"
+#include "imapd/search_context.h"
 #include "imapd/search_result.h"
 #include "imapd/sort_value.h"
 #include "imapd/thread.h"
@@ -14,6 +15,7 @@ enum { CHEAP_A_SLICE = 5000, VALUES_A_SLICE = 500, FILES_A_SLICE = 50, SORTED_OC
 struct search_work {
     struct search_return returns;
     struct search_program program;
+    struct slice text; /* of the program, as it came */
     struct search search;
     size_t looked_at;
     struct search_result found;
@@ -59,6 +61,26 @@ static void refuse(struct session *session, const struct search_work *work, stru
     session_no(session, code, text);
 }
 
+/* RFC 5267 4.3.1. A sorted result is not kept up to date, nor one of message numbers or of "$",
+ * which mean the messages that they meant when the command came. */
+static void keep_updated(struct session *session, struct search_work *work)
+{
+    struct buffer *text = &session->writer.text;
+    const struct search_context_request request = {.tag = session->tag,
+                                                   .by_uid = session->by_uid,
+                                                   .program = work->text,
+                                                   .data = work->returns.update_data};
+    if (!(work->returns.items & SEARCH_UPDATES))
+        return;
+    if (work->text.len > 0 && !search_key_has(work->program.key, SEARCH_SEQUENCE)
+        && slice_find_octet(work->text, '$') == work->text.len
+        && search_context_add(session, &request, &work->found))
+        return;
+    buffer_append(text, SLICE("* NO [NOUPDATE \""));
+    buffer_append(text, session->tag);
+    buffer_append(text, SLICE("\"] Not of that search, or of so many\r\n"));
+}
+
 static void finish(struct session *session, struct search_work *work)
 {
     struct error error;
@@ -75,6 +97,7 @@ static void finish(struct session *session, struct search_work *work)
         return;
     }
     search_result_write(&work->found, &work->returns, &telling, &session->writer.text);
+    keep_updated(session, work);
     session_ok(session, SLICE(""), "Searched");
 }
 
@@ -262,6 +285,10 @@ static void begin(struct session *session, struct search_work *work)
                "That charset is not known here");
         return;
     }
+    if ((work->returns.items & SEARCH_UPDATES) && search_context_has(session, session->tag)) {
+        session_bad(session, "That tag has a search already that is kept up to date"); /* 4.3 */
+        return;
+    }
     if (search_key_has(work->program.key, SEARCH_MODSEQ))
         session_enable(session, VIEW_TELLS_MODSEQ);
     session->work = work;
@@ -277,8 +304,9 @@ void command_search(struct session *session, struct imap_parser *arguments)
     struct search_work *work = session_alloc(session, sizeof(*work));
     if (!work)
         return;
-    if (!imap_parse_space(arguments) || !search_return_parse(arguments, &work->returns)
-        || !search_program_parse(arguments, &work->program) || !imap_parse_end(arguments)) {
+    bool parsed = imap_parse_space(arguments) && search_return_parse(arguments, &work->returns);
+    work->text = cursor_rest(&arguments->in);
+    if (!parsed || !search_program_parse(arguments, &work->program) || !imap_parse_end(arguments)) {
         session_bad_arguments(session, arguments);
     } else if (work->program.charset.len > 0 && (session->view.manner & VIEW_NO_CHARSET)) {
         session_bad(session, "UTF8=ACCEPT is enabled: a SEARCH is in UTF-8 and names no charset");
@@ -333,4 +361,26 @@ void command_thread(struct session *session, struct imap_parser *arguments)
         begin(session, work);
     else
         session_bad_arguments(session, arguments);
+}
+
+/* cancelupdate = "CANCELUPDATE" 1*(SP quoted)    RFC 5267 4.3.5 */
+void command_cancelupdate(struct session *session, struct imap_parser *arguments)
+{
+    struct cursor start = arguments->in;
+    struct slice tag;
+    bool known = true;
+    while (imap_skip_octet(arguments, ' ') && imap_parse_astring(arguments, &tag))
+        known &= search_context_has(session, tag);
+    if (arguments->in.at == start.at || !imap_parse_end(arguments)) {
+        session_bad_arguments(session, arguments);
+        return;
+    }
+    if (!known) {
+        session_bad(session, "No search of such a tag is kept up to date");
+        return;
+    }
+    arguments->in = start;
+    while (imap_skip_octet(arguments, ' ') && imap_parse_astring(arguments, &tag))
+        search_context_cancel(session, tag);
+    session_ok(session, SLICE(""), "No further updates");
 }
