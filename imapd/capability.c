@@ -17,8 +17,8 @@ static const char after_login[] =
     " MULTISEARCH CONTEXT=SEARCH SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT"
     " THREAD=REFERENCES THREAD=REFS";
 
-/* On what messages hold: BINARY 3516, UTF8=ACCEPT 6855, PREVIEW 8970. */
-static const char on_content[] = " BINARY UTF8=ACCEPT PREVIEW";
+/* On what messages hold: BINARY 3516, UTF8=ACCEPT 6855, PREVIEW 8970, CATENATE 4469. */
+static const char on_content[] = " BINARY UTF8=ACCEPT PREVIEW CATENATE";
 
 /* On the connection: COMPRESS=DEFLATE 4978, NOTIFY 5465. */
 static const char on_connection[] = " COMPRESS=DEFLATE NOTIFY";

@@ -24,6 +24,9 @@ static bool keep_keywords(struct imap_parser *arguments, struct imap_flags *flag
 /* append-data, up to its octets. UTF8 is for those who have enabled it. */
 static bool parse_data(struct imap_parser *arguments, struct intake_message *message)
 {
+    message->is_catenated = imap_skip_word(arguments, SLICE("CATENATE"));
+    if (message->is_catenated)
+        return imap_parse_space(arguments) && imap_parse_octet(arguments, '(', "\"(\"");
     message->in_utf8 = arguments->utf8 && imap_skip_word(arguments, SLICE("UTF8"));
     if (message->in_utf8
         && (!imap_parse_space(arguments) || !imap_parse_octet(arguments, '(', "\"(\"")))
@@ -109,7 +112,7 @@ static bool write_encoded(struct intake_message *message, const struct buffer *e
            || maildir_append_write(&message->append, buffer_slice(encoded), error);
 }
 
-/* base64 is a third larger than what was announced. */
+/* base64 is a third larger than what was announced, and CATENATE announces nothing. */
 static bool is_too_large(const struct intake *intake)
 {
     return intake->last->append.octets
@@ -119,9 +122,9 @@ static bool is_too_large(const struct intake *intake)
 const char *intake_problem(const struct intake *intake, struct slice *code)
 {
     const struct intake_message *message = intake->last;
-    if (!message || !message->encode)
+    if (!message)
         return NULL;
-    enum binary_problem problem = message->encode->problem;
+    enum binary_problem problem = message->encode ? message->encode->problem : BINARY_FINE;
     *code = is_too_large(intake) ? SLICE("TOOBIG") : SLICE("UNKNOWN-CTE");
     if (is_too_large(intake))
         return "The message is larger than limits.message-size";
@@ -133,11 +136,14 @@ bool intake_write(struct intake *intake, struct slice octets, struct error *erro
 {
     struct intake_message *message = intake->last;
     struct buffer encoded = BUFFER_WITH_LIMIT(ENCODED_OCTETS);
-    if (!message->encode)
-        return maildir_append_write(&message->append, octets, error);
-    bool fine = is_fine(binary_encode_feed(message->encode, octets, &encoded), error);
-    bool written = fine && write_encoded(message, &encoded, error);
-    buffer_clear(&encoded);
+    bool written;
+    if (!message->encode) {
+        written = maildir_append_write(&message->append, octets, error);
+    } else {
+        bool fine = is_fine(binary_encode_feed(message->encode, octets, &encoded), error);
+        written = fine && write_encoded(message, &encoded, error);
+        buffer_clear(&encoded);
+    }
     return written && (!is_too_large(intake) || error_set(error, ERROR_PERMANENT, "too large"));
 }
 

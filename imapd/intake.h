@@ -19,6 +19,7 @@ struct intake_message {
     uint64_t octets;              /* as announced */
     bool in_utf8;                 /* UTF8 (...): a ")" follows (RFC 6855 4) */
     bool is_binary;               /* a literal8 */
+    bool is_catenated;            /* of several pieces, CATENATE: octets says nothing */
     struct binary_encode *encode; /* what makes base64 of its binary parts; NULL: not begun */
     struct maildir_append append;
     uint32_t uid;                 /* 0: not in cur/ yet */
@@ -34,7 +35,8 @@ struct intake {
 };
 
 /* append-message = [SP flag-list] [SP date-time] SP append-data, up to the octets.
- * append-data = literal / literal8 / "UTF8" SP "(" literal8 ")"    RFC 3516 7, RFC 6855 4 */
+ * append-data = literal / literal8 / "UTF8" SP "(" literal8 ")" / "CATENATE" SP "(" ...
+ * RFC 3516 7, RFC 6855 4, RFC 4469 5; of the last up to the "(" */
 bool intake_parse(struct imap_parser *arguments, struct intake_message *message);
 /* What follows them: ")" or nothing. */
 bool intake_parse_behind(struct imap_parser *arguments, const struct intake *intake);

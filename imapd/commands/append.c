@@ -1,8 +1,9 @@
 /* APPEND (RFC 3501 6.3.11, with APPENDUID of RFC 4315 3) of one message or several (RFC 3502), as
- * literal8 (RFC 3516 4.4) and in UTF-8 (RFC 6855 4), and
+ * literal8 (RFC 3516 4.4), in UTF-8 (RFC 6855 4), put together of pieces (RFC 4469), and
  * REPLACE (RFC 8508), which removes a message with the same answer. What can be refused is refused
  * before a message comes. */
 #include "common/config.h"
+#include "imapd/catenate.h"
 #include "imapd/commands/commands.h"
 #include "imapd/folder_argument.h"
 #include "imapd/intake.h"
@@ -13,11 +14,25 @@ struct append_work {
     bool replaces;
     uint32_t replaced_uid; /* of the selected folder */
     uint64_t replaced_octets;
+
+    /* CATENATE, RFC 4469: */
+    bool catenating;    /* pieces of the last message are still to come */
+    bool in_utf8;       /* the piece before is UTF8 (...) */
+    bool at_literal;    /* `rest` ends in one that is announced */
+    uint64_t announced; /* its octets, if it is a piece; 0: the message is whole before it */
+    struct slice *urls; /* pieces that are copied first */
+    size_t url_count;
+    size_t urls_copied;
+    struct catenate catenate;
+    struct imap_parser rest; /* behind them */
 };
+
+enum { URLS_MAX = 1000 }; /* between two literals */
 
 static void give_back(struct session *session)
 {
     struct append_work *work = session->work;
+    catenate_clear(&work->catenate);
     intake_end(&work->intake);
 }
 
@@ -75,28 +90,33 @@ static bool open_folder(struct session *session, struct append_work *work, const
 }
 
 /* What is replaced makes room for what replaces it: RFC 8508 3.1 wants no quota between them. */
-static bool has_room(struct session *session, const struct append_work *work,
-                     const struct intake_message *message, struct error *error)
+static bool has_room(struct session *session, const struct append_work *work, uint64_t octets,
+                     uint32_t count, struct error *error)
 {
-    const struct intake *intake = &work->intake;
-    uint64_t octets = intake->octets + message->octets;
     if (!work->replaces)
-        return mailbox_has_room(session->mailbox, octets, intake->count + 1, error);
+        return mailbox_has_room(session->mailbox, octets, count, error);
     return octets <= work->replaced_octets
            || mailbox_has_room(session->mailbox, octets - work->replaced_octets, 0, error);
 }
 
-static void begin(struct session *session, struct append_work *work, struct intake_message *message)
+static void catenate(struct session *session, struct imap_parser *arguments, bool at_literal);
+
+static void begin(struct session *session, struct append_work *work, struct intake_message *message,
+                  struct imap_parser *arguments, bool at_literal)
 {
+    const struct intake *intake = &work->intake;
     struct error error;
-    if (message->octets == 0) /* RFC 3502 6.3.11: so a client gives up what it has begun */
+    if (message->octets == 0
+        && !message->is_catenated) /* RFC 3502 6.3.11: so a client gives up what it has begun */
         session_no(session, SLICE("CANNOT"), "A message is not empty");
     else if (message->octets > session->mailbox->config->limits.message_size_octets)
         session_no(session, SLICE("TOOBIG"), "The message is larger than limits.message-size");
-    else if (!has_room(session, work, message, &error))
+    else if (!has_room(session, work, intake->octets + message->octets, intake->count + 1, &error))
         session_failed(session, &error, "The mailbox is full");
     else if (!intake_begin(&work->intake, message, &session->arena, &error))
         session_failed(session, &error, "The message cannot be stored now");
+    else if (message->is_catenated)
+        catenate(session, arguments, at_literal);
     else
         session_stream_literal(session);
 }
@@ -110,7 +130,7 @@ static struct intake_message *new_message(struct session *session)
 }
 
 /* Behind a message, one more. */
-static void begin_next(struct session *session, struct imap_parser *arguments)
+static void begin_next(struct session *session, struct imap_parser *arguments, bool at_literal)
 {
     struct append_work *work = session->work;
     struct intake_message *message = new_message(session);
@@ -121,7 +141,7 @@ static void begin_next(struct session *session, struct imap_parser *arguments)
     else if (!intake_parse_behind(arguments, &work->intake) || !intake_parse(arguments, message))
         session_bad_arguments(session, arguments);
     else
-        begin(session, work, message);
+        begin(session, work, message, arguments, at_literal);
 }
 
 /* The mailbox may come as a literal, too. */
@@ -134,15 +154,14 @@ static bool is_name(struct imap_parser arguments, bool replaces)
     return imap_parse_space(&arguments) && imap_parse_announcement(&arguments, &octets);
 }
 
-static bool begin_first(struct session *session, struct imap_parser *arguments, bool replaces)
+static void begin_first(struct session *session, struct imap_parser *arguments, bool replaces,
+                        bool at_literal)
 {
     struct folder_argument folder;
-    if (is_name(*arguments, replaces))
-        return false;
     struct append_work *work = session_alloc(session, sizeof(*work));
     struct intake_message *message = work ? new_message(session) : NULL;
     if (!message)
-        return true;
+        return;
     work->replaces = replaces;
     session->work = work;
     session->on_end = give_back;
@@ -152,24 +171,190 @@ static bool begin_first(struct session *session, struct imap_parser *arguments, 
         session_no(session, SLICE("CANNOT"), folder.problem);
     else if ((!replaces || find_replaced(session, work))
              && open_folder(session, work, folder.directory))
-        begin(session, work, message);
+        begin(session, work, message, arguments, at_literal);
+}
+
+/* ---- CATENATE ---- */
+
+/* Of the pieces up to the literal or to the end of the list. *announced as in append_work.
+ * cat-part = "URL" SP astring / "TEXT" SP literal / "UTF8" SP "(" literal8 ")" */
+static bool parse_piece(struct imap_parser *arguments, struct append_work *work)
+{
+    if (imap_skip_word(arguments, SLICE("URL"))) {
+        struct slice *url = &work->urls[work->url_count];
+        if (work->url_count == URLS_MAX)
+            return imap_parser_exhaust(arguments);
+        if (!imap_parse_space(arguments) || !imap_parse_astring(arguments, url))
+            return false;
+        *url = arena_copy(arguments->arena, *url);
+        work->url_count++;
+        return url->ptr || imap_parser_exhaust(arguments);
+    }
+    work->in_utf8 = arguments->utf8 && imap_skip_word(arguments, SLICE("UTF8"));
+    if (work->in_utf8)
+        return imap_parse_space(arguments) && imap_parse_octet(arguments, '(', "\"(\"")
+               && imap_parse_octet(arguments, '~', "a literal8")
+               && imap_parse_announcement(arguments, &work->announced);
+    if (!imap_skip_word(arguments, SLICE("TEXT")))
+        return imap_parser_fail(arguments, "URL or TEXT");
+    return imap_parse_space(arguments) && imap_parse_announcement(arguments, &work->announced);
+}
+
+/* *(SP cat-part) ")", with no space before the first of all */
+static bool parse_pieces(struct imap_parser *arguments, struct append_work *work)
+{
+    bool first = work->intake.last->append.octets == 0 && !work->catenating;
+    work->url_count = work->urls_copied = 0;
+    work->announced = 0;
+    if (work->in_utf8 && !imap_parse_octet(arguments, ')', "\")\""))
+        return false;
+    work->in_utf8 = false;
+    work->catenating = true;
+    while (first || !imap_skip_octet(arguments, ')')) {
+        if ((!first && !imap_parse_space(arguments)) || !parse_piece(arguments, work))
+            return false;
+        first = false;
+        if (work->announced > 0 || imap_parser_at_end(arguments))
+            return work->announced > 0 || imap_parser_fail(arguments, "\")\"");
+    }
+    work->catenating = false;
+    return true;
+}
+
+/* What could not be copied, or the message's own fault. */
+static void refuse_piece(struct session *session, const struct append_work *work,
+                         const struct error *error)
+{
+    enum { LONGEST = 500 };
+    struct slice code = SLICE("");
+    const char *problem = intake_problem(&work->intake, &code);
+    if (problem) {
+        session_no(session, code, problem);
+    } else if (error->kind == ERROR_NOT_FOUND) {
+        struct buffer text = BUFFER_WITH_LIMIT(LONGEST + 100);
+        struct slice url = slice_range(work->urls[work->urls_copied], 0, LONGEST);
+        buffer_append(&text, SLICE("BADURL "));
+        for (size_t i = 0; i < url.len; i++) /* url-resp-text: no "]", and nothing that steers */
+            buffer_append_octet(&text, url.ptr[i] < ' ' || url.ptr[i] == ']' || url.ptr[i] == 0x7f
+                                           ? '?'
+                                           : url.ptr[i]);
+        session_no(session, buffer_slice(&text), "There is no such message or part");
+        buffer_clear(&text);
+    } else {
+        session_failed(session, error, "The message cannot be stored now");
+    }
+}
+
+static void finish(struct session *session, struct imap_parser *arguments);
+
+/* All of its pieces are there; another message may follow. */
+static void end_catenated(struct session *session, struct append_work *work)
+{
+    struct error error;
+    if (work->intake.last->append.octets == 0)
+        session_no(session, SLICE("CANNOT"), "A message is not empty");
+    else if (!intake_finish(&work->intake, &error))
+        session_failed(session, &error, "The message cannot be stored now");
+    else if (!has_room(session, work, work->intake.octets, work->intake.count, &error))
+        session_failed(session, &error, "The mailbox is full");
+    else if (imap_parser_at_end(&work->rest))
+        finish(session, &work->rest);
+    else
+        begin_next(session, &work->rest, work->at_literal);
+}
+
+static void end_pieces(struct session *session, struct append_work *work)
+{
+    uint64_t octets = work->announced + work->intake.last->append.octets;
+    session_continue(session, NULL);
+    if (work->announced == 0)
+        end_catenated(session, work);
+    else if (octets > session->mailbox->config->limits.message_size_octets)
+        session_no(session, SLICE("TOOBIG"), "The message is larger than limits.message-size");
+    else
+        session_stream_literal(session);
+}
+
+/* A command that ends here still has a literal to come. */
+static void copy_step(struct session *session)
+{
+    struct append_work *work = session->work;
+    struct error error;
+    bool at_literal = work->at_literal;
+    enum source_result result = SOURCE_DONE;
+    if (work->urls_copied < work->url_count)
+        result = catenate_copy(&work->catenate, session, work->urls[work->urls_copied],
+                               &work->intake, &error);
+    if (result == SOURCE_FAILED)
+        refuse_piece(session, work, &error);
+    else if (result == SOURCE_DONE && work->urls_copied + 1 >= work->url_count)
+        end_pieces(session, work);
+    else if (result == SOURCE_DONE)
+        work->urls_copied++;
+    if (!session->command && at_literal && !command_refuse_literal(&session->reader))
+        session_bye(session, "What follows is too long to be skipped");
+}
+
+static void catenate(struct session *session, struct imap_parser *arguments, bool at_literal)
+{
+    struct append_work *work = session->work;
+    if (!work->urls)
+        work->urls = session_alloc(session, URLS_MAX * sizeof(*work->urls));
+    if (!work->urls)
+        return;
+    if (!parse_pieces(arguments, work)) {
+        session_bad_arguments(session, arguments);
+        return;
+    }
+    work->rest = *arguments;
+    work->at_literal = at_literal;
+    session_continue(session, copy_step);
+}
+
+/* A URL that comes as a literal is collected, not streamed: it is the end of what came so far. */
+static bool ends_in_url(const struct session *session, const struct imap_parser *arguments)
+{
+    static const struct slice word = SLICE("CATENATE (");
+    const struct append_work *work = session->work;
+    struct slice text = cursor_rest(&arguments->in);
+    bool inside = work && work->catenating;
+    size_t brace = text.len;
+    for (size_t i = 0; i < text.len; i++) {
+        inside = inside || slice_starts_with_nocase(slice_from(text, i), word);
+        if (text.ptr[i] == '{')
+            brace = i;
+    }
+    if (!inside || brace < 5 || brace == text.len)
+        return false;
+    struct slice before = slice_range(text, brace - 5, brace);
+    return (before.ptr[0] == ' ' || before.ptr[0] == '(')
+           && slice_equal_nocase(slice_from(before, 1), SLICE("URL "));
+}
+
+/* ---- literals ---- */
+
+static bool on_literal(struct session *session, struct imap_parser *arguments, bool replaces)
+{
+    const struct append_work *work = session->work;
+    if (ends_in_url(session, arguments) || (!work && is_name(*arguments, replaces)))
+        return false;
+    if (!work)
+        begin_first(session, arguments, replaces, true);
+    else if (work->catenating)
+        catenate(session, arguments, true);
+    else
+        begin_next(session, arguments, true);
     return true;
 }
 
 bool command_append_literal(struct session *session, struct imap_parser *arguments)
 {
-    if (!session->work)
-        return begin_first(session, arguments, false);
-    begin_next(session, arguments);
-    return true;
+    return on_literal(session, arguments, false);
 }
 
 bool command_replace_literal(struct session *session, struct imap_parser *arguments)
 {
-    if (!session->work)
-        return begin_first(session, arguments, true);
-    begin_next(session, arguments);
-    return true;
+    return on_literal(session, arguments, true);
 }
 
 /* ---- the messages ---- */
@@ -194,7 +379,8 @@ void command_append_octets(struct session *session, struct slice octets)
     if (!work->intake.last->is_binary && slice_find_octet(octets, 0) < octets.len)
         session_bad(session, "A message cannot contain NUL");
     else if (!intake_write(&work->intake, octets, &error)
-             || (session->reader.literal.left == 0 && !intake_finish(&work->intake, &error)))
+             || (!work->catenating && session->reader.literal.left == 0
+                 && !intake_finish(&work->intake, &error)))
         refuse_octets(session, &error);
 }
 
@@ -262,30 +448,36 @@ static void finish_replace(struct session *session, struct append_work *work)
     session_ok(session, SLICE(""), "Replaced");
 }
 
-static void finish(struct session *session, struct imap_parser *arguments, bool replaces)
+/* Nothing but the end may follow the last message. */
+static void finish(struct session *session, struct imap_parser *arguments)
 {
     struct append_work *work = session->work;
-    struct append_work unused = {.replaces = replaces};
-    struct intake_message message = {.octets = 0};
-    struct folder_argument folder;
-    if (!work) { /* no literal, or none at the end of a line */
-        parse(session, arguments, &unused, &folder, &message);
+    if (!intake_parse_behind(arguments, &work->intake) || !imap_parse_end(arguments))
         session_bad_arguments(session, arguments);
-    } else if (!intake_parse_behind(arguments, &work->intake) || !imap_parse_end(arguments)) {
-        session_bad_arguments(session, arguments);
-    } else if (replaces) {
+    else if (work->replaces)
         finish_replace(session, work);
-    } else {
+    else
         finish_append(session, work);
-    }
+}
+
+/* The command is whole. Without a literal it is a CATENATE, or wrong. */
+static void end(struct session *session, struct imap_parser *arguments, bool replaces)
+{
+    const struct append_work *work = session->work;
+    if (!work)
+        begin_first(session, arguments, replaces, false);
+    else if (work->catenating)
+        catenate(session, arguments, false);
+    else
+        finish(session, arguments);
 }
 
 void command_append(struct session *session, struct imap_parser *arguments)
 {
-    finish(session, arguments, false);
+    end(session, arguments, false);
 }
 
 void command_replace(struct session *session, struct imap_parser *arguments)
 {
-    finish(session, arguments, true);
+    end(session, arguments, true);
 }
