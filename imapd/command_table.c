@@ -14,6 +14,7 @@ static const struct command_spec commands[] = {
     {SLICE("SEARCH"), SELECTED, KEEPS | UID, command_search, NULL, NULL},
     {SLICE("SORT"), SELECTED, KEEPS | UID, command_sort, NULL, NULL},
     {SLICE("THREAD"), SELECTED, KEEPS | UID, command_thread, NULL, NULL},
+    {SLICE("UIDBATCHES"), SELECTED, KEEPS, command_uidbatches, NULL, NULL},
     {SLICE("ESEARCH"), LOGGED_IN, 0, command_esearch, NULL, NULL},
     {SLICE("CANCELUPDATE"), SELECTED, 0, command_cancelupdate, NULL, NULL},
     {SLICE("COPY"), SELECTED, UID, command_copy, NULL, NULL},

@@ -69,6 +69,7 @@ command_handler command_cancelupdate; /* search.c: RFC 5267 4.3.5 */
 command_handler command_search;       /* search.c: RFC 3501 6.4.4 */
 command_handler command_sort;         /* search.c: RFC 5256 3 */
 command_handler command_thread;       /* search.c: RFC 5256 3 */
+command_handler command_uidbatches;   /* uidbatches.c */
 command_handler command_esearch;      /* multisearch.c: RFC 7377 */
 command_handler command_expunge;      /* expunge.c: RFC 3501 6.4.3, RFC 4315 2.1 */
 
