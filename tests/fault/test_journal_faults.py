@@ -1,8 +1,11 @@
-"""The journal while its disk is slow: a checkpoint of the history waits for it, events do not."""
+"""The journal while it is slow: a checkpoint of the history waits for the disk, events do not; and
+what it has no time for waits for it."""
 
 import os
 import re
 import shutil
+import signal
+import smtplib
 import subprocess
 import time
 
@@ -11,8 +14,8 @@ import pytest
 DELAY_S = 6  # of each flush
 FLUSHES = "fsync,fdatasync"
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("strace"),
-                                reason="only root can trace a role, with strace")
+slow_disk = pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("strace"),
+                               reason="only root can trace a role, with strace")
 
 
 def flushes(trace):
@@ -21,6 +24,7 @@ def flushes(trace):
     return [(float(begun), float(begun) + float(lasted)) for begun, lasted in found]
 
 
+@slow_disk
 def test_events_are_heard_while_a_checkpoint_waits_for_the_disk(make_house, tmp_path):
     house = make_house(services=("smtp",))
     account = house.new_account()
@@ -47,3 +51,25 @@ def test_events_are_heard_while_a_checkpoint_waits_for_the_disk(make_house, tmp_
         tracer.terminate()
         tracer.wait()
     assert any(begun < sent and heard < end for begun, end in flushes(trace)), flushes(trace)
+
+
+def test_nothing_is_lost_while_the_journal_stands_still(make_house):
+    """As it does where others have the processors: what it has not read waits, a thousand events."""
+    house = make_house(services=("smtp",))
+    account, count = house.new_account(), 300
+    journal, = house.pids("journal")
+    os.kill(journal, signal.SIGSTOP)
+    try:
+        with smtplib.SMTP("127.0.0.1", house.ports["smtp"], timeout=60) as client:
+            for number in range(count):
+                client.sendmail("a@elsewhere.example", [account], f"Subject: {number}\r\n\r\nhello\r\n")
+        house.wait_for_messages(account, count)
+    finally:
+        os.kill(journal, signal.SIGCONT)
+    house.send(account, "Subject: last\n\nhello\n")
+    house.wait_for_messages(account, count + 1)
+    deadline = time.monotonic() + 10
+    while len(house.events("message")) + len(house.events("delivered")) < 2 * (count + 1):
+        assert time.monotonic() < deadline, len(house.events("delivered"))
+        time.sleep(0.05)
+    assert "events_lost" not in house.log_text()
