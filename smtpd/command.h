@@ -1,7 +1,8 @@
 /*
  * One line of SMTP as a struct: the commands of RFC 5321 4.1.1 with the parameters of SIZE (RFC
- * 1870), 8BITMIME (6152), BINARYMIME (3030), SMTPUTF8 (6531), DSN (3461, 6533), DELIVERBY (2852), FUTURERELEASE
- * (4865), REQUIRETLS (8689), AUTH (4954), BDAT (3030), STARTTLS (3207). Pure; sessions.
+ * 1870), 8BITMIME (6152), BINARYMIME (3030), SMTPUTF8 (6531), DSN (3461, 6533), DELIVERBY (2852),
+ * FUTURERELEASE (4865), REQUIRETLS (8689), AUTH (4954), BDAT (3030), STARTTLS (3207). Pure;
+ * sessions.
  *
  * Exact, but for what real clients need: a space behind "FROM:" and "TO:" (Outlook), white space at
  * the end of a line (RFC 5321 4.1.1), SMTPUTF8 without BODY=8BITMIME (iOS), and host names with an

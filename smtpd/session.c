@@ -313,8 +313,9 @@ static void append_future_release(const struct session *session, struct buffer *
 static void append_keywords(const struct session *session, struct buffer *text)
 {
     const struct config_limits *limits = &session_config(session)->limits;
-    buffer_append(text, SLICE("\nPIPELINING\n8BITMIME\nSMTPUTF8\nCHUNKING\nBINARYMIME\nDSN\nDELIVERBY"
-                              "\nENHANCEDSTATUSCODES\nHELP\nSIZE "));
+    buffer_append(text,
+                  SLICE("\nPIPELINING\n8BITMIME\nSMTPUTF8\nCHUNKING\nBINARYMIME\nDSN\nDELIVERBY"
+                        "\nENHANCEDSTATUSCODES\nHELP\nSIZE "));
     buffer_append_number(text, limits->message_size_octets);
     buffer_append_format(text, "\nLIMITS MAILMAX=%u RCPTMAX=%u", limits->messages,
                          limits->recipients); /* RFC 9422 */
