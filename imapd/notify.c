@@ -28,10 +28,10 @@ struct watched_mailbox {
     struct notify *notify;
     struct folder_status status; /* its folder is NULL until it is open */
     char directory[MAILDIR_NAME_SIZE];
-    struct slice name; /* in `names` of the notify */
-    unsigned events;   /* enum notify_event */
-    bool is_meant;     /* by the last look */
-    bool is_new;       /* it came after NOTIFY: all in it is news */
+    char *name;      /* UTF-8; its own */
+    unsigned events; /* enum notify_event */
+    bool is_meant;   /* by the last look */
+    bool is_new;     /* it came after NOTIFY: all in it is news */
     bool dirty;
     struct known known;
 };
@@ -69,7 +69,7 @@ static void forget_mailbox(struct notify *notify, struct watched_mailbox *watche
     folder_status_end(&watched->status);
     DL_DELETE(notify->watched, watched);
     notify->watched_count--;
-    free((void *)(uintptr_t)watched->name.ptr);
+    free(watched->name);
     free(watched);
 }
 
@@ -138,7 +138,7 @@ static struct watched_mailbox *add_watched(struct notify *notify, const struct t
     }
     watched->watcher.on_change = on_folder_change;
     watched->notify = notify;
-    watched->name = slice_of_string(name);
+    watched->name = name;
     watched->is_new = notify->is_set_up;
     memcpy(watched->directory, entry->directory, strlen(entry->directory) + 1);
     DL_APPEND(notify->watched, watched);
@@ -212,8 +212,8 @@ static void write_status(struct notify *notify, struct watched_mailbox *watched,
 {
     watched->status.items = items;
     if (items && !is_selected(notify, watched))
-        folder_status_write(&watched->status, watched->name, session_name_form(notify->session),
-                            &notify->session->writer.text);
+        folder_status_write(&watched->status, slice_of_string(watched->name),
+                            session_name_form(notify->session), &notify->session->writer.text);
 }
 
 /* 3.1: what STATUS says of a mailbox before NOTIFY's OK. */

@@ -155,7 +155,7 @@ static void tell_target(struct session *session, const struct target *target,
 
 void command_getmetadata(struct session *session, struct imap_parser *arguments)
 {
-    struct target target;
+    struct target target = {.is_server = false};
     struct metadata_request request;
     if (!imap_parse_space(arguments)
         || !metadata_request_parse(arguments, parse_target, &target, &request)
@@ -307,7 +307,7 @@ static void set(struct session *session, const struct target *target, const stru
 /* setmetadata = "SETMETADATA" SP mailbox SP entry-values */
 void command_setmetadata(struct session *session, struct imap_parser *arguments)
 {
-    struct target target;
+    struct target target = {.is_server = false};
     struct changes changes;
     if (!imap_parse_space(arguments) || !parse_target(arguments, &target)
         || !imap_parse_space(arguments) || !parse_changes(arguments, &changes)

@@ -1,10 +1,12 @@
-/* imapd/parser.h, fetch_item.h, list_request.h, search_key.h, search_return.h, sequence_set.h: what
- * parses is formatted into what parses to the same. The first octet chooses the rule. */
+/* imapd/parser.h, fetch_item.h, list_request.h, metadata.h, notify_request.h, search_key.h,
+ * search_return.h, sequence_set.h: what parses is formatted into what parses to the same. The first
+ * octet chooses the rule. */
 #include <stdlib.h>
 
 #include "common/size.h"
 #include "imapd/fetch_item.h"
 #include "imapd/list_request.h"
+#include "imapd/notify_request.h"
 #include "imapd/search_key.h"
 #include "imapd/search_return.h"
 #include "imapd/writer.h"
@@ -100,10 +102,46 @@ static void fuzz_list(struct imap_parser *parser)
         check(request.pattern_count > 0 && imap_parser_at_end(parser));
 }
 
+/* RFC 5465 5: whatever else, one kind of event of messages is never without the other. */
+static void fuzz_notify(struct imap_parser *parser)
+{
+    enum { BOTH = NOTIFY_MESSAGE_NEW | NOTIFY_MESSAGE_EXPUNGE };
+    struct notify_request request;
+    if (!notify_request_parse(parser, &request))
+        return;
+    check(imap_parser_at_end(parser));
+    for (size_t i = 0; i < request.group_count; i++) {
+        unsigned messages = request.groups[i].events & NOTIFY_MESSAGE_EVENTS;
+        check(messages == 0 || (messages & BOTH) == BOTH);
+        mailbox_filter_matches(&request.groups[i].filter, SLICE("a/b/c"), true);
+    }
+}
+
+/* Each entry that is asked for is told once: as it is, as NIL, or not for its length. */
+static void fuzz_metadata(struct imap_parser *parser)
+{
+    struct metadata_request request;
+    struct annotations annotations;
+    struct buffer text = BUFFER_WITH_LIMIT(1 << 20);
+    uint64_t longest = 0;
+    annotations_init(&annotations, 1 << 16);
+    check(annotations_set(&annotations, SLICE("/private/a"), SLICE("x\0y")));
+    check(annotations_set(&annotations, SLICE("/private/a/b"), SLICE("\r\n\"")));
+    if (metadata_request_parse_entries(parser, &request)) {
+        check(request.entry_count > 0);
+        metadata_write(&request, &annotations, SLICE("box"), &text, &longest);
+        check(text.len == 0 || slice_ends_with(buffer_slice(&text), SLICE(")\r\n")));
+        check(text.len > 0 || longest > 0 || request.depth != METADATA_ENTRY_ALONE);
+    }
+    annotations_clear(&annotations);
+    buffer_clear(&text);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static void (*const rules[])(struct imap_parser *) = {fuzz_fetch, fuzz_search, fuzz_string,
-                                                          fuzz_set,   fuzz_flags,  fuzz_list};
+    static void (*const rules[])(struct imap_parser *) = {fuzz_fetch,  fuzz_search,  fuzz_string,
+                                                          fuzz_set,    fuzz_flags,   fuzz_list,
+                                                          fuzz_notify, fuzz_metadata};
     if (size < 1)
         return 0;
     struct arena arena;
