@@ -5,7 +5,7 @@
  * The library's own flush repeats a failed fdatasync up to a hundred times, and a commit whose
  * record is written but not flushed can still be reported as done. Both turn a lost page into an
  * acknowledged one. Therefore flush_once() takes the place of its flush: it fails for good. And
- * give_way() takes the place of its way to sleep.
+ * give_way() takes the place of its way to sleep, open_file() of its way to open.
  */
 #include "common/db.h"
 
@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@
 #include <utlist.h>
 
 #include "common/fd.h"
+#include "common/next_log.h"
 #include "common/size.h"
 
 struct db_tree {
@@ -38,7 +40,8 @@ struct db {
     DB_TXN *transaction; /* the owner's, or NULL */
     struct db_tree *trees;
     bool threads;
-    _Atomic int panic; /* the errno or code that made the library give up; 0: it has not */
+    _Atomic uint32_t prepared; /* the log whose next one was seen to; 0: none */
+    _Atomic int panic;         /* the errno or code that made the library give up; 0: it has not */
     void (*on_message)(void *context, const char *message);
     void *context;
 };
@@ -88,6 +91,27 @@ static int give_way(u_long seconds, u_long microseconds)
     else
         nanosleep(&nap, NULL);
     return 0;
+}
+
+static bool is_log(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slice_starts_with(slice_of_string(slash ? slash + 1 : path), SLICE("log."));
+}
+
+/* The log goes on in the file that was prepared, which has its name on disk before the first octet
+ * is written to it. */
+static int open_file(const char *path, int flags, ...)
+{
+    va_list arguments;
+    va_start(arguments, flags);
+    mode_t mode = va_arg(arguments, mode_t);
+    va_end(arguments);
+    if ((flags & O_CREAT) && is_log(path) && !next_log_take(path)) {
+        atomic_store(&flush_failed, true);
+        return -1;
+    }
+    return open(path, flags, mode);
 }
 
 bool db_usable(const struct db *db)
@@ -298,6 +322,8 @@ static bool open_environment(struct db *db, const struct db_options *options, st
     if (code == 0)
         code = db_env_set_func_yield(give_way);
     if (code == 0)
+        code = db_env_set_func_open(open_file);
+    if (code == 0)
         code = db_env_create(&db->environment, 0);
     if (code != 0)
         return fail(db, error, code, "create environment");
@@ -323,6 +349,7 @@ static bool prepare_directory(const struct db_options *options, struct error *er
             error->kind = ERROR_TEMPORARY;
         return false;
     }
+    next_log_clear(fd);
     bool good = !options->reread_disk
                 || for_each_file(fd, options->directory, forget_cached_pages, -1, error);
     fd_discard(&fd);
@@ -411,14 +438,36 @@ bool db_checkpoint(struct db *db, bool force, struct error *error)
     return (code == 0 && !atomic_load(&flush_failed)) || fail(db, error, code, "checkpoint");
 }
 
+/* All zeros where there is no memory for it. */
+static DB_LOG_STAT log_statistics(const struct db *db)
+{
+    DB_LOG_STAT *found = NULL, statistics = {0};
+    if (db->environment->log_stat(db->environment, &found, 0) == 0)
+        statistics = *found;
+    free(found);
+    return statistics;
+}
+
 uint64_t db_log_octets(const struct db *db)
 {
-    DB_LOG_STAT *statistics = NULL;
-    if (db->environment->log_stat(db->environment, &statistics, 0) != 0)
-        return 0;
-    uint64_t octets = ((uint64_t)statistics->st_wc_mbytes << 20) + statistics->st_wc_bytes;
-    free(statistics);
-    return octets;
+    DB_LOG_STAT log = log_statistics(db);
+    return ((uint64_t)log.st_wc_mbytes << 20) + log.st_wc_bytes;
+}
+
+bool db_wants_log(const struct db *db)
+{
+    DB_LOG_STAT log = log_statistics(db);
+    return log.st_cur_offset > log.st_lg_size / 2 && log.st_cur_file != atomic_load(&db->prepared);
+}
+
+bool db_prepare_log(struct db *db, struct error *error)
+{
+    const char *directory;
+    DB_LOG_STAT log = log_statistics(db);
+    atomic_store(&db->prepared, log.st_cur_file);
+    int code = db->environment->get_home(db->environment, &directory);
+    return code == 0 ? next_log_make(directory, log.st_lg_size, error)
+                     : fail(db, error, code, "find directory");
 }
 
 /* ---- trees ---- */

@@ -4,8 +4,8 @@
  * (two threads), `mailbox` (the index of one user), `journal`.
  *
  * One thread owns the environment: it opens trees, reads, and has at most one transaction open, in
- * which all its writes take place. A second thread may call db_checkpoint() and db_tree_compact(),
- * and nothing else, if the options said `threads`.
+ * which all its writes take place. A second thread may call db_checkpoint(), db_prepare_log() and
+ * db_tree_compact(), and nothing else, if the options said `threads`.
  *
  * Failures are of these kinds:
  *   ERROR_TEMPORARY  the call did nothing; abort the transaction, go on, the same may succeed
@@ -75,6 +75,13 @@ bool db_checkpoint(struct db *db, bool force, struct error *error);
 
 /* Octets of log since the last checkpoint. Any thread. */
 uint64_t db_log_octets(const struct db *db);
+
+/* Makes the file in which the log goes on (next_log.h), at most once for each. The library makes
+ * one that grows where there is none. (second thread) */
+bool db_prepare_log(struct db *db, struct error *error);
+
+/* Whether the present one is half full and no next one was prepared. Any thread. */
+bool db_wants_log(const struct db *db);
 
 /* `file` is a name in the environment's directory. `page_octets` counts when it is created: a power
  * of two, 512..65536. No transaction may be open. Pages carry checksums. */

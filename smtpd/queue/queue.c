@@ -331,6 +331,13 @@ static void start_checkpoint(struct queue *queue)
         flusher_submit(queue->flusher, &queue->checkpoint);
 }
 
+/* Not out of the room that is kept free. */
+static void start_next_log(struct queue *queue)
+{
+    if (queue->enough_space && !queue->next_log.under_way && queue_store_wants_log(queue->store))
+        flusher_submit(queue->flusher, &queue->next_log);
+}
+
 /* What it changes is written before it answers. */
 static void run_admin(struct queue *queue)
 {
@@ -357,6 +364,7 @@ static void end_turn(struct queue *queue)
         queue_wake(queue);
     if (queue_store_log_octets(queue->store) >= CHECKPOINT_OCTETS)
         start_checkpoint(queue);
+    start_next_log(queue);
     removal_run(queue);
     set_due_timer(queue);
     end_if_stopped(queue);
@@ -397,6 +405,19 @@ static bool run_checkpoint(struct flusher_job *job, struct error *error)
 {
     struct queue *queue = job->owner;
     return queue_store_checkpoint(queue->store, false, error);
+}
+
+static bool run_next_log(struct flusher_job *job, struct error *error)
+{
+    struct queue *queue = job->owner;
+    return queue_store_prepare_log(queue->store, error);
+}
+
+static void on_next_log(struct flusher_job *job)
+{
+    struct queue *queue = job->owner;
+    if (!job->succeeded)
+        LOG(&queue->role->log, LOG_WARNING, "log_not_prepared", log_failure(&job->error));
 }
 
 static bool run_compaction(struct flusher_job *job, struct error *error)
@@ -497,6 +518,8 @@ static bool start(struct role *role, struct error *error)
         (struct flusher_job){.run = run_checkpoint, .done = on_store_job, .owner = queue};
     queue->compaction =
         (struct flusher_job){.run = run_compaction, .done = on_store_job, .owner = queue};
+    queue->next_log =
+        (struct flusher_job){.run = run_next_log, .done = on_next_log, .owner = queue};
     queue->empty_since_ms = queue_now_ms();
     intake_init(queue);
     targets_init(queue);

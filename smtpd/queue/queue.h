@@ -55,6 +55,7 @@ struct queue {
     struct spool spool;
     struct flusher *flusher;
     struct flusher_job checkpoint;
+    struct flusher_job next_log;
     struct flusher_job compaction;
     uint64_t empty_since_ms; /* nearly; 0: compacted since */
 

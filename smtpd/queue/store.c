@@ -418,6 +418,16 @@ uint64_t queue_store_log_octets(const struct queue_store *store)
     return db_log_octets(store->db);
 }
 
+bool queue_store_wants_log(const struct queue_store *store)
+{
+    return db_wants_log(store->db);
+}
+
+bool queue_store_prepare_log(struct queue_store *store, struct error *error)
+{
+    return db_prepare_log(store->db, error);
+}
+
 bool queue_store_checkpoint(struct queue_store *store, bool force, struct error *error)
 {
     return db_checkpoint(store->db, force, error);

@@ -100,7 +100,11 @@ bool queue_store_scan_tls(struct queue_store *store, uint32_t day, struct slice 
 /* Octets of log that a recovery would have to read. */
 uint64_t queue_store_log_octets(const struct queue_store *store);
 
-/* Both run in the second thread. Compaction is for a queue that is (nearly) empty. */
+/* Whether there is a next log to be made: a commit into one that was is faster (db_prepare_log). */
+bool queue_store_wants_log(const struct queue_store *store);
+
+/* These run in the second thread. Compaction is for a queue that is (nearly) empty. */
+bool queue_store_prepare_log(struct queue_store *store, struct error *error);
 bool queue_store_checkpoint(struct queue_store *store, bool force, struct error *error);
 bool queue_store_compact(struct queue_store *store, struct error *error);
 

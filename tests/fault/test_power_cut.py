@@ -93,10 +93,18 @@ def try_shutdown(disk):
     disk.come_back()
 
 
+def let_logs_be_short(state):
+    """So that the log goes on in the next file often, which the second thread made (DB_CONFIG is
+    Berkeley DB's own)."""
+    (state / "queue").mkdir(parents=True)
+    (state / "queue" / "DB_CONFIG").write_text("set_lg_max 262144\n")
+
+
 def house_on(disk, make_house):
     house = make_house(start=False, settings={"": {"state": disk.path / "state"}},
                        services=("smtp", "imap", "pop3"))
     house.mail = disk.path / "mail"
+    let_logs_be_short(disk.path / "state")
     house.write_config()
     return house
 

@@ -152,7 +152,9 @@ def verify(directory, client):
 
 
 def traced(directory, inject):
-    """A queue in which a system call fails: strace's inject=..."""
+    """A queue in which a system call fails: strace's inject=... Its log is short (DB_CONFIG is Berkeley
+    DB's own), so that it goes on in the next file, which the second thread made, again and again."""
+    (directory / "DB_CONFIG").write_text("set_lg_max 262144\n")
     wrap = [shutil.which("strace"), "-f", "-qq", "-o", "/dev/null", "-e", "trace=all",
             "-e", f"inject={inject}"]
     return Queue(directory, CONFIG, wrap=wrap)
@@ -165,7 +167,7 @@ def end(queue):
 
 
 CALLS = {"fdatasync": 60, "pwrite64": 80, "write": 60, "io_submit": 10, "io_getevents": 10, "linkat": 10, "openat": 60,
-         "unlinkat": 8, "sendmsg": 80, "fcntl": 60}
+         "unlinkat": 12, "renameat": 4, "renameat2": 4, "sendmsg": 80, "fcntl": 60}
 KILLS = [(call, at) for call, most in CALLS.items()
          for at in (range(1, most, 1) if TORTURE else {most // 4, most // 2})]
 
@@ -203,7 +205,7 @@ def test_files_are_used_again_by_such_a_client(tmp_path):
 
 # How often a thread makes the call; a third of that before the first file is used again.
 LONG_CALLS = {"pwrite64": 90, "renameat": 14, "openat": 130, "fcntl": 90, "fdatasync": 60, "syncfs": 24, "io_submit": 24,
-              "unlinkat": 9}
+              "unlinkat": 12}
 LONG_KILLS = [(call, at) for call, most in LONG_CALLS.items()
               for at in (range(1 + most // 3, most) if TORTURE else {most * 3 // 4})]
 

@@ -47,16 +47,31 @@ static bool open_with(struct fixture *fixture, struct db_options options, struct
 
 static const struct db_options flushed = {.flush_commits = true, .reread_disk = true};
 
-static int set_up(void **state)
+/* The smallest that the library takes. */
+enum { SMALL_LOG = 256 << 10 };
+static const struct db_options small_logs = {
+    .flush_commits = true, .reread_disk = true, .log_file_octets = SMALL_LOG};
+
+static int set_up_with(void **state, struct db_options options)
 {
     struct fixture *fixture = calloc(1, sizeof(*fixture));
     assert_non_null(fixture);
     snprintf(fixture->directory, sizeof(fixture->directory), "/tmp/staffetta-db-XXXXXX");
     assert_non_null(mkdtemp(fixture->directory));
     struct error error = {0};
-    assert_true(open_with(fixture, flushed, &error));
+    assert_true(open_with(fixture, options, &error));
     *state = fixture;
     return 0;
+}
+
+static int set_up(void **state)
+{
+    return set_up_with(state, flushed);
+}
+
+static int set_up_small_logs(void **state)
+{
+    return set_up_with(state, small_logs);
 }
 
 static int tear_down(void **state)
@@ -264,6 +279,8 @@ static void write_until_killed(struct fixture *fixture, int acknowledge_fd)
             _exit(3);
         if (i % 150 == 0 && !db_checkpoint(fixture->db, true, NULL))
             _exit(4);
+        if (db_wants_log(fixture->db) && !db_prepare_log(fixture->db, NULL))
+            _exit(7);
         if (write(acknowledge_fd, &i, sizeof(i)) != sizeof(i))
             _exit(5);
     }
@@ -294,7 +311,7 @@ static void a_kill_loses_nothing_acknowledged(void **state)
         assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
         pid_t child = fork();
         if (child == 0) {
-            if (!open_with(fixture, flushed, NULL))
+            if (!open_with(fixture, small_logs, NULL))
                 _exit(6);
             write_until_killed(fixture, pipe_fds[1]);
         }
@@ -318,6 +335,63 @@ static void a_kill_loses_nothing_acknowledged(void **state)
     }
 }
 
+/* ---- logs made in advance ---- */
+
+static bool has_file(const struct fixture *fixture, const char *name, struct stat *status)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "%s/%s", fixture->directory, name);
+    return stat(path, status) == 0;
+}
+
+static void commit_row(struct fixture *fixture, uint64_t number)
+{
+    static const uint8_t body[2000];
+    assert_true(db_begin(fixture->db, NULL));
+    assert_true(put_number(fixture, number, slice_of(body, sizeof(body)), NULL));
+    assert_true(db_commit(fixture->db, NULL));
+}
+
+static void the_log_goes_on_where_it_was_prepared(void **state)
+{
+    struct fixture *fixture = *state;
+    struct stat status;
+    uint64_t rows = 0;
+    assert_false(db_wants_log(fixture->db));
+    while (!db_wants_log(fixture->db))
+        commit_row(fixture, rows++);
+    assert_in_range(rows, 1, SMALL_LOG / 2000);
+    assert_true(db_prepare_log(fixture->db, NULL));
+    assert_false(db_wants_log(fixture->db));
+    assert_true(has_file(fixture, "next-log", &status));
+    assert_int_equal(status.st_size, SMALL_LOG);
+    ino_t prepared = status.st_ino;
+    while (!has_file(fixture, "log.0000000002", &status))
+        commit_row(fixture, rows++);
+    assert_int_equal(status.st_ino, prepared);
+    assert_false(has_file(fixture, "next-log", &status));
+    /* The one after that is made by the library. */
+    while (!has_file(fixture, "log.0000000003", &status))
+        commit_row(fixture, rows++);
+    reopen(fixture);
+    assert_int_equal(count_rows(fixture), rows);
+}
+
+/* A power cut may leave the name of one that is in use. */
+static void no_prepared_log_is_left_to_the_next_life(void **state)
+{
+    struct fixture *fixture = *state;
+    struct stat status;
+    uint64_t rows = 0;
+    while (!db_wants_log(fixture->db))
+        commit_row(fixture, rows++);
+    assert_true(db_prepare_log(fixture->db, NULL));
+    assert_true(has_file(fixture, "next-log", &status));
+    reopen(fixture);
+    assert_false(has_file(fixture, "next-log", &status));
+    assert_int_equal(count_rows(fixture), rows);
+}
+
 /* ---- disks that fail ---- */
 
 static void run_in_child(struct fixture *fixture, int (*body)(struct fixture *fixture))
@@ -333,11 +407,10 @@ static void run_in_child(struct fixture *fixture, int (*body)(struct fixture *fi
         fail_msg("child ended with status %x", (unsigned)status);
 }
 
-static bool let_flushes_fail(void)
+static bool let_flushes_fail(int call)
 {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
-    bool loaded = filter
-                  && seccomp_rule_add(filter, SCMP_ACT_ERRNO(EIO), SCMP_SYS(fdatasync), 0) == 0
+    bool loaded = filter && seccomp_rule_add(filter, SCMP_ACT_ERRNO(EIO), call, 0) == 0
                   && seccomp_load(filter) == 0;
     seccomp_release(filter);
     return loaded;
@@ -347,7 +420,7 @@ static int commit_without_flush(struct fixture *fixture)
 {
     struct error error = {0};
     if (!db_begin(fixture->db, NULL) || !put_number(fixture, 1, SLICE("kept"), NULL)
-        || !db_commit(fixture->db, NULL) || !let_flushes_fail())
+        || !db_commit(fixture->db, NULL) || !let_flushes_fail(SCMP_SYS(fdatasync)))
         return 1;
     if (!db_begin(fixture->db, NULL) || !put_number(fixture, 2, SLICE("lost"), NULL))
         return 2;
@@ -399,6 +472,54 @@ static int fill_the_disk(struct fixture *fixture)
         || !db_commit(fixture->db, NULL) || !db_checkpoint(fixture->db, true, NULL))
         return 5;
     return count_rows(fixture) == number + 1 ? 0 : 6;
+}
+
+static int prepare_without_space(struct fixture *fixture)
+{
+    struct error error = {0};
+    struct stat status;
+    struct rlimit limit = {SMALL_LOG / 2, RLIM_INFINITY};
+    signal(SIGXFSZ, SIG_IGN);
+    if (setrlimit(RLIMIT_FSIZE, &limit) != 0)
+        return 1;
+    if (db_prepare_log(fixture->db, &error) || error.kind != ERROR_TEMPORARY)
+        return 2;
+    if (!db_usable(fixture->db) || has_file(fixture, "next-log.part", &status))
+        return 3;
+    return db_begin(fixture->db, NULL) && put_number(fixture, 1, SLICE("kept"), NULL)
+                   && db_commit(fixture->db, NULL)
+               ? 0
+               : 4;
+}
+
+static void a_log_that_cannot_be_prepared_ends_nothing(void **state)
+{
+    run_in_child(*state, prepare_without_space);
+}
+
+/* The file has its new name in memory; who knows what the disk has. */
+static int take_without_flush(struct fixture *fixture)
+{
+    struct stat status;
+    struct error error = {0};
+    uint64_t rows = 0;
+    db_close(fixture->db);
+    if (!open_with(fixture, small_logs, NULL))
+        return 4;
+    while (!db_wants_log(fixture->db))
+        commit_row(fixture, rows++);
+    if (!db_prepare_log(fixture->db, NULL) || !let_flushes_fail(SCMP_SYS(fsync)))
+        return 1;
+    while (db_begin(fixture->db, &error) && put_number(fixture, rows++, SLICE("lost"), &error)
+           && db_commit(fixture->db, &error))
+        if (!has_file(fixture, "next-log", &status))
+            return 2;
+    return db_usable(fixture->db) ? 3 : 0;
+}
+
+static void a_log_without_a_name_on_disk_is_not_used(void **state)
+{
+    run_in_child(*state, take_without_flush);
 }
 
 static void a_full_disk_ends_nothing(void **state)
@@ -523,7 +644,16 @@ int main(void)
         cmocka_unit_test_setup_teardown(tree_may_change_under_a_cursor, set_up, tear_down),
         cmocka_unit_test_setup_teardown(large_transactions_have_locks_enough, set_up, tear_down),
         cmocka_unit_test_setup_teardown(compaction_gives_the_disk_back, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_kill_loses_nothing_acknowledged, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_kill_loses_nothing_acknowledged, set_up_small_logs,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(the_log_goes_on_where_it_was_prepared, set_up_small_logs,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(no_prepared_log_is_left_to_the_next_life, set_up_small_logs,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_log_that_cannot_be_prepared_ends_nothing,
+                                        set_up_small_logs, tear_down),
+        cmocka_unit_test_setup_teardown(a_log_without_a_name_on_disk_is_not_used, set_up_small_logs,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_failed_flush_is_final, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_full_disk_ends_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_corrupt_page_is_permanent_once_read, set_up, tear_down),
