@@ -168,6 +168,8 @@ static void write_content(struct binary_encode *encode, struct slice octets, str
         buffer_append(out, octets);
         return;
     }
+    if (octets.len == 0 || !octets.ptr)
+        return;
     bool behind_cr = encode->line_end_octets == 1 && encode->line_end[0] == '\r';
     if (behind_cr && slice_equal(octets, SLICE("\n"))) {
         encode->line_end[encode->line_end_octets++] = '\n';
@@ -279,7 +281,7 @@ enum binary_problem binary_encode_finish(struct binary_encode *encode, struct bu
     if (encode->encoding) { /* no boundary comes: the last line end is content */
         release_line_end(encode, out);
         end_base64(encode, out);
-        buffer_append(out, SLICE("\r\n"));
+        buffer_append_string(out, encode->any_line ? "\r\n" : "");
     }
     return problem_of(encode);
 }

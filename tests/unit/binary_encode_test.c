@@ -17,6 +17,8 @@ static const struct encode_case {
     {SLICE(""), SLICE(""), BINARY_FINE},
     {SLICE("a: b\r\n\r\n--b\r\ntext\r\n"), {NULL, 0}, BINARY_FINE},
     {SLICE("a: b"), {NULL, 0}, BINARY_FINE},
+    {SLICE(CTE "binary\r\n\r\n"), SLICE(CTE "base64\r\n\r\n"), BINARY_FINE},
+    {SLICE(CTE "binary"), SLICE(CTE "base64\r\n"), BINARY_FINE},
     {SLICE(CTE "8bit\r\n\r\n\xff\n\r"), {NULL, 0}, BINARY_FINE},
     /* RFC 2045 6.8; the message's last line end is content, no boundary follows */
     {SLICE(CTE "binary\r\n\r\n\0\1\r\n"), SLICE(CTE "base64\r\n\r\nAAENCg==\r\n"), BINARY_FINE},
