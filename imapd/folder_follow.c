@@ -225,11 +225,23 @@ static bool adopt(struct folder *folder, struct error *error)
     return true;
 }
 
+/* Mail of another server may have been copied into a folder that was there already; its record has
+ * given no UID then, and goes. */
+static bool adopt_into_empty(struct folder *folder, struct error *error)
+{
+    if (folder->record.uid_watermark > 1 || !adopt_is_waiting(folder->box.fd)
+        || adopt(folder, error))
+        return true;
+    if (error->kind == ERROR_PERMANENT)
+        folder_log(folder, "folder_not_adopted", error);
+    return error->kind == ERROR_NOT_FOUND || error->kind == ERROR_PERMANENT;
+}
+
 /* False with ERROR_NOT_FOUND or ERROR_PERMANENT: a new record is wanted. */
 static bool find_record(struct folder *folder, struct error *error)
 {
     if (folder_record_load(folder->box.fd, &folder->record, error))
-        return true;
+        return adopt_into_empty(folder, error);
     if (error->kind == ERROR_PERMANENT)
         folder_log(folder, "folder_record_damaged", error);
     if (error->kind != ERROR_NOT_FOUND)

@@ -21,24 +21,33 @@ static bool is_there(int folder_fd, const char *name)
     return fstatat(folder_fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-/* The list's name, or NULL. A folder whose record was lost has given UIDs that no list knows. */
-static const char *find_list(int folder_fd)
+/* Whether a list may be believed: of a folder of ours only where it never gave a UID, as of one
+ * that was made before the mail was copied into it. One whose record was lost has given UIDs that
+ * no list knows. */
+static bool may_adopt(int folder_fd, struct folder_record *before)
 {
-    static const char *const ours[] = {FOLDER_RECORD_FILE, FOLDER_RECORD_FILE ".broken",
-                                       CHANGE_LOG_FILE};
+    struct error error;
+    *before = (struct folder_record){.uidvalidity = 0};
+    if (is_there(folder_fd, FOLDER_RECORD_FILE ".broken") || is_there(folder_fd, CHANGE_LOG_FILE))
+        return false;
+    return folder_record_load(folder_fd, before, &error) ? before->uid_watermark == 1
+                                                         : error.kind == ERROR_NOT_FOUND;
+}
+
+/* The list's name, or NULL. */
+static const char *find_list(int folder_fd, struct folder_record *before)
+{
     static const char *const theirs[] = {ADOPT_DOVECOT_UIDS, ADOPT_COURIER_UIDS};
-    for (size_t i = 0; i < ARRAY_LENGTH(ours); i++)
-        if (is_there(folder_fd, ours[i]))
-            return NULL;
     for (size_t i = 0; i < ARRAY_LENGTH(theirs); i++)
         if (is_there(folder_fd, theirs[i]))
-            return theirs[i];
+            return may_adopt(folder_fd, before) ? theirs[i] : NULL;
     return NULL;
 }
 
 bool adopt_is_waiting(int folder_fd)
 {
-    return find_list(folder_fd) != NULL;
+    struct folder_record before;
+    return find_list(folder_fd, &before) != NULL;
 }
 
 /* Where that fails it stands there until the record is lost, no more. */
@@ -54,6 +63,7 @@ static void rename_list(int folder_fd, const char *list, const char *suffix)
 struct work {
     const struct adoption_request *request;
     struct folder_record *record;
+    const struct folder_record *before; /* ours, which gave no UID; zeroed: there was none */
     const struct foreign_uids *uids;
     const struct foreign_keywords *keywords;
     struct adoption *adoption;
@@ -131,7 +141,8 @@ static bool choose_uidvalidity(const struct work *work, struct error *error)
 static bool adopt_listed(const struct work *work, struct error *error)
 {
     work->record->uid_watermark = work->uids->next_uid;
-    work->record->special_use = special_use_of_directory(work->request->directory);
+    work->record->special_use =
+        work->before->special_use | special_use_of_directory(work->request->directory);
     if (!choose_uidvalidity(work, error) || !adopt_messages(work, error)
         || !folder_record_store(work->request->box->fd, work->record, error))
         return false;
@@ -139,12 +150,14 @@ static bool adopt_listed(const struct work *work, struct error *error)
     return true;
 }
 
+/* *record: the one of before, then the new one. */
 static bool adopt_with(const struct adoption_request *request, const struct foreign_uids *uids,
                        struct folder_record *record, struct adoption *adoption, struct error *error)
 {
+    const struct folder_record before = *record;
     struct foreign_keywords keywords;
     struct folder_record fresh;
-    struct work work = {request, &fresh, uids, &keywords, adoption};
+    struct work work = {request, &fresh, &before, uids, &keywords, adoption};
     if (!folder_record_init(uids->uidvalidity, &fresh, error))
         return false;
     foreign_keywords_init(&keywords, &fresh);
@@ -163,15 +176,18 @@ bool adopt_folder(const struct adoption_request *request, struct folder_record *
 {
     struct buffer text = BUFFER_WITH_LIMIT(FOREIGN_UIDS_OCTETS_MAX);
     struct foreign_uids uids = {.items = NULL};
+    struct folder_record taken;
     int folder_fd = request->box->fd;
-    *adoption = (struct adoption){.from = find_list(folder_fd)};
+    *adoption = (struct adoption){.from = find_list(folder_fd, &taken)};
     if (!adoption->from)
         return error_set(error, ERROR_NOT_FOUND, "no other server's list of UIDs is there");
     bool loaded = text_file_load(folder_fd, adoption->from, &text, error);
     bool read = loaded
                 && (foreign_uids_parse(buffer_slice(&text), &uids, error)
                     || error_prefix(error, "%s", adoption->from));
-    bool adopted = read && adopt_with(request, &uids, record, adoption, error);
+    bool adopted = read && adopt_with(request, &uids, &taken, adoption, error);
+    if (adopted)
+        *record = taken;
     if (!read && error->kind == ERROR_PERMANENT)
         rename_list(folder_fd, adoption->from, ".broken");
     foreign_uids_clear(&uids);

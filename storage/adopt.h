@@ -32,12 +32,12 @@ struct adoption {
         has_uidvalidity_of_other; /* another folder of the account had the same: it got a new one */
 };
 
-/* The folder has a list of another server, and none of our files. */
+/* The folder has a list of another server, and gave no UID itself. */
 bool adopt_is_waiting(int folder_fd);
 
-/* Where folder_record_load() found none. ERROR_NOT_FOUND: there is nothing to take over;
- * ERROR_PERMANENT: the list makes no sense, it is renamed to "....broken". Both mean
- * folder_record_renew(). Else the record is on disk. `directory` is the folder's name on disk,
+/* Where folder_record_load() found none, or one that gave no UID. ERROR_NOT_FOUND: there is nothing
+ * to take over; ERROR_PERMANENT: the list makes no sense, it is renamed to "....broken"; *record is
+ * untouched. Else the record is on disk. `directory` is the folder's name on disk,
  * `now` seconds since 1970. */
 struct adoption_request {
     int account_fd;

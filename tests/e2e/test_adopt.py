@@ -190,6 +190,15 @@ def test_what_comes_later_goes_on_behind(moved):
 # --- Files by hand: what servers of other versions, and crashes, leave
 
 
+def end_mailboxes(house):
+    """Kills them, and waits until the master knows."""
+    pids = house.pids("imapd-mailbox")
+    for pid in pids:
+        os.kill(pid, 9)
+    for pid in pids:
+        house.wait_for_event("role_ended", pid=pid)
+
+
 def put(maildir, folder, name, octets=MESSAGE.format("x").encode()):
     directory = maildir / folder
     for part in ("cur", "new", "tmp"):
@@ -290,9 +299,7 @@ def test_a_lost_record_does_not_bring_the_list_back(moved_house):
     settle(maildir, *owner_of(house))
     assert fetched(house, account) == (77, 9, {2: ""})
     shutil.copy(maildir / "dovecot-uidlist.adopted", maildir / "dovecot-uidlist")
-    for pid in house.pids("imapd-mailbox"):
-        os.kill(pid, 9)
-    house.deaths_expected = True
+    end_mailboxes(house)
     (maildir / "staffetta-folder").unlink()
     assert fetched(house, account)[0] != 77
 
@@ -310,3 +317,22 @@ def test_a_crash_in_between(moved_house):
     (maildir / "staffetta-uidvalidity").write_text("staffetta-uidvalidity 1\nlast 77\ntaken 77 .\n")
     settle(maildir, *owner_of(house))
     assert fetched(house, account) == (77, 10, {2: "k1", 5: r"\Seen", 9: ""})
+
+
+def test_into_an_account_that_was_opened_before(moved_house):
+    """As long as a folder gave no UID itself, what is copied into it later is taken over."""
+    house = moved_house
+    account = house.new_account()
+    assert fetched(house, account)[2] == fetched(house, account, "Sent")[2] == {}
+    end_mailboxes(house)
+    maildir = house.maildir(account)
+    put(maildir, "", "1.a.h:2,S")
+    put(maildir, ".Sent", "2.b.h:2,S")
+    (maildir / "dovecot-uidlist").write_text("3 V77 N9\n2 :1.a.h\n")
+    (maildir / ".Sent" / "dovecot-uidlist").write_text("3 V78 N9\n4 :2.b.h\n")
+    settle(maildir, *owner_of(house))
+    assert uidls(house.ports["pop3"], account) == [b"000000020000004d"]
+    assert fetched(house, account) == (77, 9, {2: r"\Seen"})
+    assert fetched(house, account, "Sent") == (78, 9, {4: r"\Seen"})
+    with imap(house.ports["imap"], account) as client:
+        assert any(b"\\Sent" in line for line in client.list()[1])

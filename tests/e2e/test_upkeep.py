@@ -9,6 +9,7 @@ import time
 import pytest
 from dovecot import imap, messages, numbers
 from house import PASSWORD
+from test_adopt import end_mailboxes
 
 MESSAGE = "Subject: {0}\r\nMessage-ID: <{0}@there.example>\r\n\r\nHello {0}.\r\n"
 
@@ -145,12 +146,6 @@ def test_damage(filled, damage):
     if damage is wrong_sizes:
         assert ",S=20,W=23," in file_of(house, account, 2).name
         assert fetched(house, account)[1][2][2] == "23"
-
-
-def end_mailboxes(house):
-    for pid in house.pids("imapd-mailbox"):
-        os.kill(pid, 9)
-    house.wait_until_gone({pid: "imapd-mailbox" for pid in house.pids("imapd-mailbox")})
 
 
 def test_in_use(filled):
