@@ -124,7 +124,7 @@ static bool take_response(struct imap_client *client, struct slice *response, st
         size_t end = find_end(text, &resume);
         if (end > 0) {
             size_t length = end - 1;
-            if (length > 0 && text.ptr[length - 1] == '\r')
+            if (slice_ends_with(slice_range(text, 0, length), SLICE("\r")))
                 length--;
             *response = slice_range(text, 0, length);
             client->used += end;

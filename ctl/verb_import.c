@@ -112,6 +112,8 @@ static bool take_words(const struct command *command, struct import_words *words
 static bool open_files(struct import_source *source, const struct import_words *words, int flags,
                        struct error *error)
 {
+    if (!words->where)
+        return error_set(error, ERROR_PERMANENT, "no file is named");
     source->fd = open(words->where, O_RDONLY | O_CLOEXEC | flags);
     return (source->fd >= 0 || error_errno(error, "open %.200s", words->where))
            && become_owner(source->fd, error);

@@ -13,6 +13,8 @@
 #include "storage/account_directory.h"
 #include "storage/maildir_name.h"
 
+static void say_idle(struct ev_loop *loop, ev_timer *watcher, int events);
+
 /* ---- what the master says ---- */
 
 static bool on_home(void *owner, struct ipc_packet *packet, struct error *error)
@@ -57,6 +59,8 @@ static bool on_control(void *owner, struct ipc_packet *packet, struct error *err
     if (!control_words_parse(packet, &words, error))
         return false;
     upkeep_answer(&process->upkeep, &words, ipc_packet_take(packet, 0));
+    if (process->upkeep.leaving)
+        say_idle(role->loop, &process->idle, 0);
     return true;
 }
 
@@ -145,6 +149,8 @@ static void on_idle(struct mailbox *mailbox)
     struct mailbox_process *process = process_of(mailbox);
     if (process->role->stopping)
         end(process);
+    else if (process->upkeep.leaving)
+        say_idle(process->role->loop, &process->idle, 0);
     else if (entrance_is_empty(&process->entrance))
         ev_timer_again(process->role->loop, &process->idle);
 }

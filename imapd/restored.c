@@ -33,8 +33,7 @@ static void end(struct upkeep_job *job)
     free(restored);
 }
 
-/* Nobody may show numbers of before. */
-static void end_sessions(struct mailbox *mailbox)
+void restored_end_sessions(struct mailbox *mailbox)
 {
     struct session *session, *next;
     DL_FOREACH_SAFE (mailbox->sessions, session, next)
@@ -46,7 +45,7 @@ static bool begin(struct upkeep_job *job, struct restored *restored)
 {
     struct error error;
     restored->begun = true;
-    end_sessions(job->mailbox);
+    restored_end_sessions(job->mailbox);
     return folders_list(job->mailbox->account_fd, &restored->folders, &error)
            || upkeep_fail(job, &error);
 }
@@ -158,7 +157,7 @@ static bool step(struct upkeep_job *job)
         return true;
     }
     /* A client that has come in between is sent away, too. */
-    end_sessions(job->mailbox);
+    restored_end_sessions(job->mailbox);
     if (restored->next == restored->folders.count)
         return false;
     const char *directory = restored->folders.entries[restored->next++].directory;

@@ -8,8 +8,12 @@
 #ifndef IMAPD_RESTORED_H
 #define IMAPD_RESTORED_H
 
+struct mailbox;
 struct upkeep_job;
 
 void restored_begin(struct upkeep_job *job);
+
+/* Nobody may show numbers of before, nor keep a folder in memory. */
+void restored_end_sessions(struct mailbox *mailbox);
 
 #endif

@@ -152,7 +152,9 @@ static void begin_restored(struct upkeep *upkeep, int fd)
             log_text("account", upkeep->mailbox->account));
         fd_write_all(fd, again, NULL);
         fd_discard(&fd);
-        role_exit(upkeep->role);
+        upkeep->leaving = true;
+        restored_end_sessions(upkeep->mailbox);
+        return;
     }
     struct upkeep_job *job = add_job(upkeep, fd);
     if (job)

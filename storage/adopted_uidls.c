@@ -72,8 +72,10 @@ static bool take_items(struct adopted_uidls *uidls, struct error *error)
 {
     struct slice rest = slice_from(buffer_slice(&uidls->text), first_line.len), line;
     size_t lines = count_lines(rest);
-    uidls->items = lines > 0 ? calloc(lines, sizeof(*uidls->items)) : NULL;
-    if (lines > 0 && !uidls->items)
+    if (lines == 0)
+        return true;
+    uidls->items = calloc(lines, sizeof(*uidls->items));
+    if (!uidls->items)
         return error_memory(error);
     while (take_line(&rest, &line)) {
         size_t space = slice_find_octet(line, ' ');
