@@ -2,7 +2,7 @@
 imapd-mailbox alone."""
 
 import base64
-import os
+import random
 import re
 
 import pytest
@@ -11,7 +11,7 @@ from mailbox_role import Mailbox, client, mailbox, needs_mailbox  # noqa: F401
 
 pytestmark = needs_mailbox
 NULS = b"\0\1\2\r\n\0" * 20
-LARGE = os.urandom(300_000)
+LARGE = random.Random(3516).randbytes(300_000)  # the same in each worker that collects tests
 TEXT = "Käse, überall\r\nund Brot \r\n".encode()
 
 
