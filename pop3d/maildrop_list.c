@@ -119,7 +119,7 @@ static void choose_uidls(struct maildrop_list *list)
     for (size_t i = 0; i < list->count; i++) {
         struct maildrop_message *message = &list->messages[i];
         struct slice unique = unique_of(message->key);
-        message->adopted_uidl = adopted_uidls_find(&list->adopted, message->key);
+        message->adopted = adopted_uidls_find(&list->adopted, message->key);
         message->hashed_uidl =
             !is_uidl(unique) || !has_only_known_fields(message->key) || slice_equal(unique, last);
         if (!message->hashed_uidl)
@@ -129,8 +129,8 @@ static void choose_uidls(struct maildrop_list *list)
 
 void maildrop_list_uidl(const struct maildrop_message *message, char uidl[MAILDROP_UIDL_MAX + 1])
 {
-    if (is_wire_uidl(message->adopted_uidl)) {
-        snprintf(uidl, MAILDROP_UIDL_MAX + 1, "%.*s", SLICE_PRINTF(message->adopted_uidl));
+    if (message->adopted && is_wire_uidl(message->adopted->uidl)) {
+        snprintf(uidl, MAILDROP_UIDL_MAX + 1, "%.*s", SLICE_PRINTF(message->adopted->uidl));
         return;
     }
     if (!message->hashed_uidl) {
@@ -172,7 +172,7 @@ static void add_message(struct maildrop_list *list, const struct maildir_entry *
 }
 
 /* The file shrinks with the mail that it is about. Who cannot write it now does so another time. */
-static void forget_others(const struct maildrop_list *list)
+static bool forget_others(struct maildrop_list *list, struct error *error)
 {
     size_t kept = 0;
     struct adopted_uidl *items = list->adopted.items;
@@ -180,12 +180,13 @@ static void forget_others(const struct maildrop_list *list)
         if (maildir_list_find(&list->first, items[i].key))
             kept++;
     if (kept >= list->adopted.count / 2)
-        return;
+        return true;
     kept = 0;
     for (size_t i = 0; i < list->adopted.count; i++)
         if (maildir_list_find(&list->first, items[i].key))
             items[kept++] = items[i];
     adopted_uidls_store(list->box->fd, items, kept, NULL);
+    return adopted_uidls_load(list->box->fd, &list->adopted, error);
 }
 
 static bool load_messages(struct maildrop_list *list, struct error *error)
@@ -200,6 +201,24 @@ static bool load_messages(struct maildrop_list *list, struct error *error)
     return true;
 }
 
+static size_t order_of(const struct maildrop_message *message)
+{
+    return message->adopted ? message->adopted->order : SIZE_MAX;
+}
+
+static int compare_messages(const void *left, const void *right)
+{
+    const struct maildrop_message *a = left, *b = right;
+    size_t first = order_of(a), second = order_of(b);
+    return first != second ? (first > second) - (first < second) : slice_compare(a->key, b->key);
+}
+
+static void put_in_order(struct maildrop_list *list)
+{
+    if (list->adopted.count > 0 && list->count > 0)
+        qsort(list->messages, list->count, sizeof(*list->messages), compare_messages);
+}
+
 bool maildrop_list_load(struct maildrop_list *list, struct slice uidl_format, struct error *error)
 {
     maildrop_list_clear(list);
@@ -207,8 +226,10 @@ bool maildrop_list_load(struct maildrop_list *list, struct slice uidl_format, st
         || !adopted_uidls_load(list->box->fd, &list->adopted, error)
         || !maildir_scan(list->box, &list->first, error) || !load_messages(list, error))
         return false;
+    if (!forget_others(list, error))
+        return false;
     choose_uidls(list);
-    forget_others(list);
+    put_in_order(list);
     return true;
 }
 

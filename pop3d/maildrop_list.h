@@ -17,10 +17,10 @@ struct maildrop_message {
     uint8_t place;    /* enum maildir_place */
     bool deleted;     /* marked, by DELE or the configuration */
     bool retrieved;
-    bool hashed_uidl;          /* its UIDL is a hash of the key */
-    struct slice adopted_uidl; /* it has this one, from another server; in `adopted`. Or empty */
-    uint64_t octets;           /* exactly as many as RETR sends, dots not doubled */
-    int64_t arrived_at;        /* seconds since 1970 */
+    bool hashed_uidl;                   /* its UIDL is a hash of the key */
+    const struct adopted_uidl *adopted; /* what another server had for it; in `adopted`. Or NULL */
+    uint64_t octets;                    /* exactly as many as RETR sends, dots not doubled */
+    int64_t arrived_at;                 /* seconds since 1970 */
 };
 
 struct maildrop_list {
@@ -37,7 +37,8 @@ struct maildrop_list {
 void maildrop_list_init(struct maildrop_list *list, const struct maildir *box);
 void maildrop_list_clear(struct maildrop_list *list); /* may run twice */
 
-/* Reads the folder, and those files whose names do not tell their size. `uidl_format` is that of
+/* Reads the folder, and those files whose names do not tell their size. In the order of delivery,
+ * behind those of another server in the order that they had there. `uidl_format` is that of
  * the server whose mail it was (common/uidl_format.h). */
 bool maildrop_list_load(struct maildrop_list *list, struct slice uidl_format, struct error *error);
 

@@ -79,7 +79,8 @@ static bool take_items(struct adopted_uidls *uidls, struct error *error)
         return error_memory(error);
     while (take_line(&rest, &line)) {
         size_t space = slice_find_octet(line, ' ');
-        struct adopted_uidl item = {slice_range(line, 0, space), slice_from(line, space + 1)};
+        struct adopted_uidl item = {slice_range(line, 0, space), slice_from(line, space + 1),
+                                    uidls->count + 1};
         if (item.uidl.len > 0 && item.key.len > 0)
             uidls->items[uidls->count++] = item;
     }
@@ -96,14 +97,12 @@ bool adopted_uidls_load(int account_fd, struct adopted_uidls *uidls, struct erro
     return !slice_starts_with(buffer_slice(&uidls->text), first_line) || take_items(uidls, error);
 }
 
-struct slice adopted_uidls_find(const struct adopted_uidls *uidls, struct slice key)
+const struct adopted_uidl *adopted_uidls_find(const struct adopted_uidls *uidls, struct slice key)
 {
     const struct adopted_uidl wanted = {.key = key};
-    const struct adopted_uidl *found =
-        uidls->count == 0
-            ? NULL
-            : bsearch(&wanted, uidls->items, uidls->count, sizeof(*uidls->items), compare_keys);
-    return found ? found->uidl : SLICE("");
+    if (uidls->count == 0)
+        return NULL;
+    return bsearch(&wanted, uidls->items, uidls->count, sizeof(*uidls->items), compare_keys);
 }
 
 static void append_item(struct buffer *text, struct slice uidl, struct slice key)
@@ -120,9 +119,17 @@ static bool store(int account_fd, struct buffer *text, struct error *error)
                         : text_file_replace(account_fd, FILE_NAME, buffer_slice(text), error);
 }
 
-bool adopted_uidls_store(int account_fd, const struct adopted_uidl *items, size_t count,
+static int compare_orders(const void *left, const void *right)
+{
+    const struct adopted_uidl *a = left, *b = right;
+    return (a->order > b->order) - (a->order < b->order);
+}
+
+bool adopted_uidls_store(int account_fd, struct adopted_uidl *items, size_t count,
                          struct error *error)
 {
+    if (count > 0)
+        qsort(items, count, sizeof(*items), compare_orders);
     struct buffer text = BUFFER_WITH_LIMIT(ADOPTED_UIDLS_OCTETS_MAX);
     buffer_append(&text, first_line);
     for (size_t i = 0; i < count; i++)
@@ -141,10 +148,10 @@ static bool can_be_kept(struct slice uidl, struct slice key)
 }
 
 /* A unique-id that it was given once goes before the one that the format makes. */
-static void append_of_dovecot(const struct foreign_uids *uids, struct slice format,
-                              struct buffer *text)
+static void append_of_dovecot(struct foreign_uids *uids, struct slice format, struct buffer *text)
 {
     struct buffer made = BUFFER_WITH_LIMIT(1024);
+    foreign_uids_order_by_uid(uids);
     for (size_t i = 0; i < uids->count; i++) {
         const struct foreign_uid *item = &uids->items[i];
         const struct uidl_facts facts = {uids->uidvalidity, item->uid, item->base, item->guid};

@@ -6,9 +6,9 @@
  *     staffetta-uidls 1
  *     000000016b0a1197 1795821975.M941820P1990.vm,S=18
  *
- * the unique-id and the key (maildir_name.h) of each message, in the order of keys. Mail that comes
- * later has none there. Writers: the account's mailbox and maildrop processes, the first who comes;
- * maildrop shortens it. Blocking file I/O.
+ * the unique-id and the key (maildir_name.h) of each message, in the order that its server told.
+ * Mail that comes later has none there. Writers: the account's mailbox and maildrop processes, the
+ * first who comes; maildrop shortens it. Blocking file I/O.
  */
 #ifndef STORAGE_ADOPTED_UIDLS_H
 #define STORAGE_ADOPTED_UIDLS_H
@@ -22,11 +22,12 @@ enum { ADOPTED_UIDLS_OCTETS_MAX = 1 << 28 };
 struct adopted_uidl {
     struct slice uidl;
     struct slice key;
+    size_t order; /* of messages, from 1 on */
 };
 
 struct adopted_uidls {
-    struct buffer text; /* owns the octets */
-    struct adopted_uidl *items;
+    struct buffer text;         /* owns the octets */
+    struct adopted_uidl *items; /* in the order of keys */
     size_t count;
 };
 
@@ -41,11 +42,11 @@ bool adopted_uidls_make(const struct maildir *inbox, struct slice format, struct
 /* No file is an empty list; a damaged line is left out. */
 bool adopted_uidls_load(int account_fd, struct adopted_uidls *uidls, struct error *error);
 
-/* Empty: that message has none. */
-struct slice adopted_uidls_find(const struct adopted_uidls *uidls, struct slice key);
+/* NULL: that message has none. */
+const struct adopted_uidl *adopted_uidls_find(const struct adopted_uidls *uidls, struct slice key);
 
-/* Replaces the file by these, which are in the order of keys. */
-bool adopted_uidls_store(int account_fd, const struct adopted_uidl *items, size_t count,
+/* Replaces the file by these, and puts them into their order. */
+bool adopted_uidls_store(int account_fd, struct adopted_uidl *items, size_t count,
                          struct error *error);
 
 #endif

@@ -225,6 +225,12 @@ void foreign_uids_clear(struct foreign_uids *uids)
     *uids = (struct foreign_uids){.items = NULL};
 }
 
+void foreign_uids_order_by_uid(struct foreign_uids *uids)
+{
+    if (uids->count > 0)
+        qsort(uids->items, uids->count, sizeof(*uids->items), compare_uids);
+}
+
 static int compare_key(const void *key, const void *item)
 {
     return slice_compare(*(const struct slice *)key, ((const struct foreign_uid *)item)->key);

@@ -42,6 +42,9 @@ struct foreign_uids {
 bool foreign_uids_parse(struct slice text, struct foreign_uids *uids, struct error *error);
 void foreign_uids_clear(struct foreign_uids *uids); /* may run twice */
 
+/* In the order of UIDs instead: for who goes through all of it; nothing is found any more. */
+void foreign_uids_order_by_uid(struct foreign_uids *uids);
+
 /* NULL: it is not in the list. */
 const struct foreign_uid *foreign_uids_find(const struct foreign_uids *uids, struct slice key);
 

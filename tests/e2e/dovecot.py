@@ -137,7 +137,7 @@ def view(ports, account):
         seen = {"subscribed": names(client, "lsub"), "folders": folders}
         for name in folders:
             seen[name] = (numbers(client, name), messages(client, name))
-    seen["uidls"] = sorted(uidls(ports["pop3"], account))  # their order is no matter (RFC 1939 7)
+    seen["uidls"] = uidls(ports["pop3"], account)
     return seen
 
 

@@ -336,3 +336,21 @@ def test_into_an_account_that_was_opened_before(moved_house):
     assert fetched(house, account, "Sent") == (78, 9, {4: r"\Seen"})
     with imap(house.ports["imap"], account) as client:
         assert any(b"\\Sent" in line for line in client.list()[1])
+
+
+def test_unique_ids_go_with_their_mail(moved_house):
+    """Their order is that of the UIDs, as Dovecot's; the file shrinks once most of the mail is gone, and the rest keeps its own."""
+    house = moved_house
+    account = house.new_account()
+    maildir = make_home(house, account)
+    for number in range(1, 7):
+        put(maildir, "", f"{9 - number}.a.h:2,S")
+    (maildir / "dovecot-uidlist").write_text("3 V77 N9\n" + "".join(f"{n} :{9 - n}.a.h\n" for n in range(1, 7)))
+    settle(maildir, *owner_of(house))
+    assert uidls(house.ports["pop3"], account) == [b"%08x0000004d" % uid for uid in range(1, 7)]
+    for number in (1, 2, 4, 6):
+        (maildir / "cur" / f"{9 - number}.a.h:2,S").unlink()
+    left = [b"%08x0000004d" % uid for uid in (3, 5)]
+    assert uidls(house.ports["pop3"], account) == left
+    assert len((maildir / "staffetta-uidls").read_text().splitlines()) == 3
+    assert uidls(house.ports["pop3"], account) == left
