@@ -4,9 +4,9 @@
  * calls this links zlib.
  *
  * What is written in a turn ends in a sync flush, so that the peer can read all of it. A stream
- * costs up to 140 KiB: the peer's window of 32 KiB, ours of 8 KiB, which compresses mail to 36 % where 32
- * KiB come to 33 %, their tables, and 16 KiB of packed octets each way. However much a few octets
- * expand to, no more of them is expanded than the input has room for.
+ * costs up to 140 KiB: the peer's window of 32 KiB, ours of 8 KiB, which compresses mail to 36 %
+ * where 32 KiB come to 33 %, their tables, and 16 KiB of packed octets each way. However much a few
+ * octets expand to, no more of them is expanded than the input has room for.
  */
 #ifndef COMMON_DEFLATE_STREAM_H
 #define COMMON_DEFLATE_STREAM_H
