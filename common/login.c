@@ -15,6 +15,7 @@
 
 #include "common/fd.h"
 #include "common/handoff.h"
+#include "common/sasl_question.h"
 #include "common/size.h"
 #include "common/tls_stream.h"
 
@@ -89,6 +90,7 @@ static void stop_asking(struct login_session *session)
         return;
     HASH_DEL(session->server->asking, session);
     session->request = 0;
+    session->exchanging = false;
 }
 
 /* Lets go of everything; the memory goes at the end of the turn. */
@@ -248,6 +250,11 @@ bool login_takes_passwords(const struct login_session *session)
                && ip_address_is_loopback(&session->address));
 }
 
+unsigned login_mechanisms(const struct login_session *session)
+{
+    return sasl_offer(session->server->scram, session->secured);
+}
+
 static void begin_handshake(struct login_session *session)
 {
     struct error error = {0};
@@ -303,8 +310,16 @@ static void refuse(struct login_session *session, enum login_refusal refusal)
     buffer_reset(&session->server->reply);
     protocol_of(session)->refused(session, refusal);
     login_reply(session);
-    if (refusal != LOGIN_WRONG || login_count_bad_command(session))
+    if ((refusal != LOGIN_WRONG && refusal != LOGIN_MALFORMED) || login_count_bad_command(session))
         turn_again(&session->server->turn, &session->stepping);
+}
+
+static struct master_client describe_client(const struct login_session *session)
+{
+    return (struct master_client){.session = session->number,
+                                  .address = session->address,
+                                  .flags = session->secured ? SESSION_TLS : 0,
+                                  .port = session->port};
 }
 
 static bool send_question(struct login_session *session, struct slice name, struct slice password)
@@ -314,10 +329,7 @@ static bool send_question(struct login_session *session, struct slice name, stru
         return false;
     struct auth_password question = {
         .header = {.type = AUTH_PASSWORD, .request = session->request},
-        .client = {.session = session->number,
-                   .address = session->address,
-                   .flags = session->secured ? SESSION_TLS : 0,
-                   .port = session->port},
+        .client = describe_client(session),
         .service = session->listen->service,
         .name_octets = (uint32_t)name.len,
         .password_octets = (uint32_t)password.len,
@@ -365,13 +377,74 @@ void login_ask_sasl(struct login_session *session, const struct sasl *sasl)
     refuse(session, LOGIN_WRONG);
 }
 
+static bool send_message(struct login_session *session, const struct sasl *sasl)
+{
+    struct role_peer *auth = role_find_peer(session->server->role, ROLE_AUTH);
+    struct tls_bindings bindings;
+    struct slice tail[SASL_QUESTION_TAIL];
+    if (!auth)
+        return false;
+    tls_bindings_of_server(tls_stream_connection(&session->client), &bindings);
+    struct auth_sasl question = {
+        .header = {.request = session->request},
+        .client = describe_client(session),
+        .service = session->listen->service,
+    };
+    sasl_fill_question(sasl, &bindings, &question, tail);
+    struct ipc_message message = {.head = &question.header,
+                                  .head_octets = sizeof(question),
+                                  .tail = tail,
+                                  .tail_count = ARRAY_LENGTH(tail)};
+    return ipc_send(&auth->channel, &message, NULL);
+}
+
+void login_ask_exchange(struct login_session *session, const struct sasl *sasl)
+{
+    session_enter(session, LOGIN_ASKING);
+    set_deadline(session);
+    if (start_asking(session) && send_message(session, sasl))
+        session->exchanging = true;
+    else
+        refuse(session, LOGIN_TEMPORARY);
+}
+
+static bool on_challenge(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    struct role_peer *auth = owner;
+    const struct auth_challenge *challenge = packet->record;
+    struct slice message = ipc_packet_tail(packet, sizeof(*challenge));
+    struct login_session *session =
+        find_asking(auth->role->state, ipc_packet_header(packet)->request);
+    if (message.len != challenge->message_octets || (session && !session->exchanging))
+        return error_set(error, ERROR_PEER, "a challenge that nobody waits for");
+    if (!session)
+        return true; /* the client has left */
+    stop_asking(session);
+    session_enter(session, LOGIN_TALKING);
+    set_deadline(session);
+    buffer_reset(&session->server->reply);
+    protocol_of(session)->challenged(session, message);
+    login_reply(session);
+    turn_again(&session->server->turn, &session->stepping);
+    return true;
+}
+
+static bool on_offer(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    (void)error;
+    struct role_peer *auth = owner;
+    const struct auth_offer *offer = packet->record;
+    struct login_server *server = auth->role->state;
+    server->scram = offer->scram == 1;
+    return true;
+}
+
 static bool on_verdict(void *owner, struct ipc_packet *packet, struct error *error)
 {
     static const enum login_refusal refusals[] = {
-        [AUTH_WRONG] = LOGIN_WRONG,
-        [AUTH_THROTTLED] = LOGIN_THROTTLED,
-        [AUTH_EXPIRED] = LOGIN_EXPIRED,
-        [AUTH_TEMPORARY] = LOGIN_TEMPORARY,
+        [AUTH_WRONG] = LOGIN_WRONG,         [AUTH_THROTTLED] = LOGIN_THROTTLED,
+        [AUTH_EXPIRED] = LOGIN_EXPIRED,     [AUTH_TEMPORARY] = LOGIN_TEMPORARY,
+        [AUTH_MALFORMED] = LOGIN_MALFORMED,
     };
     struct role_peer *auth = owner;
     const struct auth_verdict *verdict = packet->record;
@@ -619,6 +692,9 @@ static void count(struct role *role, struct role_counts *counts)
 
 static const struct ipc_rule verdicts[] = {
     {AUTH_VERDICT, sizeof(struct auth_verdict), sizeof(struct auth_verdict), 0, on_verdict},
+    {AUTH_CHALLENGE, sizeof(struct auth_challenge),
+     sizeof(struct auth_challenge) + AUTH_MESSAGE_MAX, 0, on_challenge},
+    {AUTH_OFFER, sizeof(struct auth_offer), sizeof(struct auth_offer), 0, on_offer},
 };
 
 static const struct role_link links[] = {

@@ -40,6 +40,7 @@ enum login_refusal {
     LOGIN_THROTTLED, /* too many failures before */
     LOGIN_EXPIRED,   /* right, but no longer valid */
     LOGIN_TEMPORARY, /* our trouble */
+    LOGIN_MALFORMED, /* a message that is none of the mechanism */
     LOGIN_IN_USE,    /* POP3: another session has the maildrop */
 };
 
@@ -62,6 +63,8 @@ struct login_protocol {
     void (*secured)(struct login_session *session);
     /* Answers the command that called login_ask(). */
     void (*refused)(struct login_session *session, enum login_refusal refusal);
+    /* auth has a message for the client, in the exchange that called login_ask_exchange(). */
+    void (*challenged)(struct login_session *session, struct slice message);
     /* Says farewell, or nothing where the protocol wants that. */
     void (*farewell)(struct login_session *session, enum login_end end);
     /* What goes with the handoff: the tag that the user's process answers. */
@@ -85,6 +88,7 @@ struct login_server {
     uint64_t next_session;
     uint64_t next_request;
     uint64_t session_count;
+    bool scram;          /* auth says that it may be offered */
     struct buffer reply; /* for the protocol to compose in; reset before each use */
 };
 
@@ -110,6 +114,7 @@ struct login_session {
     uint64_t login_until; /* turn_now_ms: when patience ends */
     uint32_t bad_commands;
     uint64_t request; /* what auth was asked, while ASKING */
+    bool exchanging;  /* by login_ask_exchange() */
     UT_hash_handle hh;
 };
 
@@ -132,6 +137,9 @@ bool login_can_start_tls(const struct login_session *session);
 /* May a password be sent? With TLS, or from this machine where the configuration allows it. */
 bool login_takes_passwords(const struct login_session *session);
 
+/* The mechanisms that are offered where it may, for common/sasl.h. */
+unsigned login_mechanisms(const struct login_session *session);
+
 /* After the answer to STARTTLS was written: discards what came behind the command, begins the
  * handshake. */
 void login_start_tls(struct login_session *session);
@@ -142,6 +150,9 @@ void login_ask(struct login_session *session, struct slice name, struct slice pa
 
 /* What SASL came to: the same; acting as somebody else is refused as wrong (RFC 4616 2). */
 void login_ask_sasl(struct login_session *session, const struct sasl *sasl);
+
+/* A message of a mechanism that auth speaks: answered by challenged(), or as login_ask(). */
+void login_ask_exchange(struct login_session *session, const struct sasl *sasl);
 
 /* A command that was refused, after its reply was written. False: it was one too many, the session
  * is closing. */

@@ -1,4 +1,4 @@
-/* The two mechanisms of sasl.h. Secrets lie in the struct and nowhere else. Pure. */
+/* The mechanisms of sasl.h. Secrets lie in the struct and nowhere else. Pure. */
 #include "common/sasl.h"
 
 #include <assert.h>
@@ -6,15 +6,40 @@
 #include <sodium.h>
 #include <unistr.h>
 
-bool sasl_find_mechanism(struct slice name, enum sasl_mechanism *mechanism)
+static const char *const names[SASL_MECHANISMS] = {
+    [SASL_PLAIN] = "PLAIN",
+    [SASL_LOGIN] = "LOGIN",
+    [SASL_SCRAM_SHA_256] = "SCRAM-SHA-256",
+    [SASL_SCRAM_SHA_256_PLUS] = "SCRAM-SHA-256-PLUS",
+};
+
+unsigned sasl_offer(bool scram, bool binds)
 {
-    if (slice_equal_nocase(name, SLICE("PLAIN")))
-        *mechanism = SASL_PLAIN;
-    else if (slice_equal_nocase(name, SLICE("LOGIN")))
-        *mechanism = SASL_LOGIN;
-    else
-        return false;
-    return true;
+    unsigned offered = 1U << SASL_PLAIN | 1U << SASL_LOGIN;
+    if (scram)
+        offered |= 1U << SASL_SCRAM_SHA_256;
+    if (scram && binds)
+        offered |= 1U << SASL_SCRAM_SHA_256_PLUS;
+    return offered;
+}
+
+bool sasl_find_mechanism(struct slice name, unsigned offered, enum sasl_mechanism *mechanism)
+{
+    for (unsigned i = 0; i < SASL_MECHANISMS; i++) {
+        if (!(offered & 1U << i) || !slice_equal_nocase(name, slice_of_string(names[i])))
+            continue;
+        *mechanism = (enum sasl_mechanism)i;
+        return true;
+    }
+    return false;
+}
+
+void sasl_append_mechanisms(unsigned offered, const char *before, const char *after,
+                            struct buffer *text)
+{
+    for (unsigned i = 0; i < SASL_MECHANISMS; i++)
+        if (offered & 1U << i)
+            buffer_append_format(text, "%s%s%s", before, names[i], after);
 }
 
 static bool is_name(struct slice text)
@@ -72,7 +97,11 @@ static enum sasl_result take_response(struct sasl *sasl, struct slice text, stru
     struct slice message = slice_of(octets, len);
     if (sasl->mechanism == SASL_PLAIN)
         return take_plain(sasl, message);
-    return take_login(sasl, message, challenge);
+    if (sasl->mechanism == SASL_LOGIN)
+        return take_login(sasl, message, challenge);
+    sasl->message = message;
+    sasl->messages++;
+    return SASL_ASK;
 }
 
 enum sasl_result sasl_start(struct sasl *sasl, enum sasl_mechanism mechanism,

@@ -1,9 +1,12 @@
 /*
- * The server's side of SASL PLAIN (RFC 4616) and LOGIN, between the base64 lines of SMTP AUTH (RFC
+ * The server's side of SASL PLAIN (RFC 4616) and LOGIN, and of SCRAM (RFC 7677) the part that
+ * carries messages, between the base64 lines of SMTP AUTH (RFC
  * 4954), IMAP AUTHENTICATE (RFC 9051 6.2.2) and POP3 AUTH (RFC 5034) and the names and password
- * that `auth` is asked about. It decides nothing about them. Pure; session and login processes.
+ * that `auth` is asked about, or the messages. It decides nothing about them. Pure; session and
+ * login processes.
  *
  *     sasl_start ──> SASL_CONTINUE ──(challenge out, line in)──> sasl_respond ──> ...
+ *         │              ├──> SASL_ASK, and what auth says to it is the next challenge
  *         └──────────────┴──> SASL_DONE | SASL_CANCELLED | SASL_MALFORMED, then sasl_clear
  */
 #ifndef COMMON_SASL_H
@@ -21,11 +24,20 @@ enum {
     SASL_LINE_LIMIT = BASE64_LENGTH(SASL_MESSAGE_LIMIT),
 };
 
-enum sasl_mechanism { SASL_PLAIN, SASL_LOGIN };
+/* In the order in which they are named to clients. */
+enum sasl_mechanism {
+    SASL_PLAIN,
+    SASL_LOGIN,
+    SASL_SCRAM_SHA_256,
+    SASL_SCRAM_SHA_256_PLUS,
+    SASL_MECHANISMS,
+};
 
 enum sasl_result {
     SASL_CONTINUE,  /* send the challenge; the client's next line goes to sasl_respond() */
     SASL_DONE,      /* names and password are there, none of them checked */
+    SASL_ASK,       /* `message` is for auth; its answer ends the exchange, or goes to the client,
+                       whose next line goes to sasl_respond() */
     SASL_CANCELLED, /* the client sent "*" */
     SASL_MALFORMED, /* no base64, or not what the mechanism wants: empty, too long, not UTF-8 */
 };
@@ -38,11 +50,23 @@ struct sasl {
     struct slice authentication_id; /* UTF-8, 1 to SASL_NAME_LIMIT octets, no NUL */
     struct slice password;          /* 1 to SASL_PASSWORD_LIMIT octets, no NUL */
 
+    /* With SASL_ASK, likewise. */
+    struct slice message; /* perhaps empty */
+    unsigned messages;    /* with this one */
+
     uint8_t octets[SASL_MESSAGE_LIMIT];
 };
 
-/* "PLAIN" or "LOGIN" in any case. */
-bool sasl_find_mechanism(struct slice name, enum sasl_mechanism *mechanism);
+/* Where passwords may be sent at all: a bit, 1 << mechanism, for each that is offered. scram: auth
+ * says so; binds: there is TLS to bind to. */
+unsigned sasl_offer(bool scram, bool binds);
+
+/* The name of one that is offered, in any case. */
+bool sasl_find_mechanism(struct slice name, unsigned offered, enum sasl_mechanism *mechanism);
+
+/* Appends the names of those that are offered, `before` and `after` around each. */
+void sasl_append_mechanisms(unsigned offered, const char *before, const char *after,
+                            struct buffer *text);
 
 /* Begins an exchange. `initial` is the initial response as the client wrote it ("=" is an empty
  * one), NULL if there was none. *challenge, base64 of ours and possibly empty, is for
@@ -50,7 +74,8 @@ bool sasl_find_mechanism(struct slice name, enum sasl_mechanism *mechanism);
 enum sasl_result sasl_start(struct sasl *sasl, enum sasl_mechanism mechanism,
                             const struct slice *initial, struct slice *challenge);
 
-/* Takes the client's line, without its CRLF. Only after SASL_CONTINUE. */
+/* Takes the client's line, without its CRLF. Only after SASL_CONTINUE, or SASL_ASK and its answer.
+ */
 enum sasl_result sasl_respond(struct sasl *sasl, struct slice line, struct slice *challenge);
 
 /* Zeroes everything, the password first of all. May run twice, and on a zeroed struct. */

@@ -8,6 +8,7 @@
 
 #include "common/base64.h"
 #include "common/cursor.h"
+#include "common/scram_internal.h"
 #include "common/sha1.h"
 #include "common/size.h"
 
@@ -168,8 +169,7 @@ void scram_prove(enum scram_hash hash, const struct scram_keys *keys, struct sli
 
 /* ---- grammar ---- */
 
-/* attr-val = ALPHA "=" value, up to the next comma; value is not empty */
-static bool take_attribute(struct cursor *in, uint8_t name, struct slice *value)
+bool scram_take_attribute(struct cursor *in, uint8_t name, struct slice *value)
 {
     struct cursor start = *in;
     uint8_t octet;
@@ -185,23 +185,21 @@ static bool take_attribute(struct cursor *in, uint8_t name, struct slice *value)
     return false;
 }
 
-/* extensions = attr-val *("," attr-val): those that may be skipped */
-static bool skip_extensions(struct cursor *in)
+bool scram_skip_extensions(struct cursor *in)
 {
     struct slice value;
     uint8_t name;
     while (cursor_skip(in, ',')) {
         if (!cursor_peek(in, &name) || !((name | 0x20) >= 'a' && (name | 0x20) <= 'z')
-            || name == 'm' || !take_attribute(in, name, &value))
+            || name == 'm' || !scram_take_attribute(in, name, &value))
             return false;
     }
     return cursor_at_end(in);
 }
 
-/* nonce = "r=" c-nonce [s-nonce]: printable = %x21-2B / %x2D-7E */
-static bool take_nonce(struct cursor *in, struct slice *nonce)
+bool scram_take_nonce(struct cursor *in, struct slice *nonce)
 {
-    if (!take_attribute(in, 'r', nonce))
+    if (!scram_take_attribute(in, 'r', nonce))
         return false;
     for (size_t i = 0; i < nonce->len; i++)
         if (nonce->ptr[i] < 0x21 || nonce->ptr[i] > 0x7e)
@@ -209,16 +207,20 @@ static bool take_nonce(struct cursor *in, struct slice *nonce)
     return true;
 }
 
-/* posit-number = %x31-39 *DIGIT */
-static bool take_iterations(struct cursor *in, uint32_t *iterations)
+bool scram_parse_iterations(struct slice text, uint32_t *iterations)
 {
-    struct slice value;
     uint64_t number;
-    if (!take_attribute(in, 'i', &value) || value.ptr[0] == '0'
-        || !slice_parse_number(value, &number) || number > UINT32_MAX)
+    if (text.len == 0 || text.ptr[0] == '0' || !slice_parse_number(text, &number)
+        || number > UINT32_MAX)
         return false;
     *iterations = (uint32_t)number;
     return true;
+}
+
+static bool take_iterations(struct cursor *in, uint32_t *iterations)
+{
+    struct slice value;
+    return scram_take_attribute(in, 'i', &value) && scram_parse_iterations(value, iterations);
 }
 
 bool scram_server_first_parse(struct slice text, struct scram_server_first *first)
@@ -226,11 +228,11 @@ bool scram_server_first_parse(struct slice text, struct scram_server_first *firs
     struct cursor in = cursor_of(text);
     struct slice salt;
     struct scram_server_first found = {.iterations = 0};
-    if (text.len > SCRAM_MESSAGE_MAX || !take_nonce(&in, &found.nonce) || !cursor_skip(&in, ',')
-        || !take_attribute(&in, 's', &salt)
+    if (text.len > SCRAM_MESSAGE_MAX || !scram_take_nonce(&in, &found.nonce)
+        || !cursor_skip(&in, ',') || !scram_take_attribute(&in, 's', &salt)
         || !base64_decode(salt, found.salt, sizeof(found.salt), &found.salt_octets)
         || !cursor_skip(&in, ',') || !take_iterations(&in, &found.iterations)
-        || !skip_extensions(&in))
+        || !scram_skip_extensions(&in))
         return false;
     *first = found;
     return true;
@@ -243,12 +245,12 @@ bool scram_server_final_parse(struct slice text, struct scram_server_final *fina
     struct scram_server_final found = {.signature_octets = 0};
     if (text.len > SCRAM_MESSAGE_MAX)
         return false;
-    if (!take_attribute(&in, 'e', &found.refusal)
-        && (!take_attribute(&in, 'v', &verifier)
+    if (!scram_take_attribute(&in, 'e', &found.refusal)
+        && (!scram_take_attribute(&in, 'v', &verifier)
             || !base64_decode(verifier, found.signature, sizeof(found.signature),
                               &found.signature_octets)))
         return false;
-    if (!skip_extensions(&in))
+    if (!scram_skip_extensions(&in))
         return false;
     *final = found;
     return true;

@@ -165,37 +165,15 @@ const char *tls_client_verified(const SSL *ssl)
     return SSL_get0_peername(connection) ? "name" : "no";
 }
 
-static bool export_binding(SSL *ssl, struct tls_client_binding *binding)
-{
-    static const char label[] = "EXPORTER-Channel-Binding";
-    binding->type = "tls-exporter";
-    binding->length = 32;
-    return SSL_export_keying_material(ssl, binding->octets, binding->length, label,
-                                      sizeof(label) - 1, NULL, 0, 0)
-           == 1;
-}
-
-/* RFC 5929 4.1: by the hash of the certificate's signature; SHA-256 where that is an older one. */
-static bool digest_certificate(SSL *ssl, struct tls_client_binding *binding)
-{
-    int hash = NID_undef;
-    unsigned length = 0;
-    X509 *certificate = SSL_get0_peer_certificate(ssl);
-    binding->type = "tls-server-end-point";
-    if (!certificate || X509_get_signature_info(certificate, &hash, NULL, NULL, NULL) != 1)
-        return false;
-    const EVP_MD *digest =
-        hash == NID_md5 || hash == NID_sha1 ? EVP_sha256() : EVP_get_digestbynid(hash);
-    if (!digest || EVP_MD_get_size(digest) > (int)sizeof(binding->octets)
-        || X509_digest(certificate, digest, binding->octets, &length) != 1)
-        return false;
-    binding->length = length;
-    return true;
-}
-
 bool tls_client_bind(const SSL *ssl, struct tls_client_binding *binding)
 {
     SSL *connection = (SSL *)(uintptr_t)ssl; /* OpenSSL 3.0 wants to write where it only reads */
-    return SSL_version(ssl) >= TLS1_3_VERSION ? export_binding(connection, binding)
-                                              : digest_certificate(connection, binding);
+    if (SSL_version(ssl) >= TLS1_3_VERSION) {
+        binding->type = "tls-exporter";
+        tls_binding_export(connection, &binding->of);
+    } else {
+        binding->type = "tls-server-end-point";
+        tls_binding_end_point(SSL_get0_peer_certificate(ssl), &binding->of);
+    }
+    return binding->of.length > 0;
 }

@@ -7,6 +7,7 @@
 
 #include "common/error.h"
 #include "common/slice.h"
+#include "common/tls_binding.h"
 
 struct ssl_st;
 
@@ -58,8 +59,7 @@ const char *tls_client_verified(const struct ssl_st *ssl);
  * (RFC 9266), tls-server-end-point with TLS 1.2 (RFC 5929 4). */
 struct tls_client_binding {
     const char *type; /* static */
-    uint8_t octets[64];
-    size_t length;
+    struct tls_binding of;
 };
 bool tls_client_bind(const struct ssl_st *ssl, struct tls_client_binding *binding);
 

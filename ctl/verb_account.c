@@ -16,6 +16,7 @@
 #include "common/auth/shared_file.h"
 #include "common/config_value.h"
 #include "common/role_user.h"
+#include "common/scram_server.h"
 #include "ctl/command.h"
 #include "ctl/password_prompt.h"
 
@@ -33,6 +34,7 @@ struct account_task {
     struct canonical address;
     struct slice quota; /* as written; empty: none given */
     char verifier[PASSWORD_VERIFIER_MAX + 1];
+    struct buffer scram; /* a setting of the file; without a value where SCRAM cannot say it */
 };
 
 static const struct config_accounts *find_section(const struct config *config)
@@ -69,9 +71,14 @@ static bool hash_typed_password(struct account_task *task, struct error *error)
         return error_set(error, ERROR_TEMPORARY, "libsodium does not start");
     if (!password_prompt(&password, error))
         return false;
-    bool hashed = password_hash(slice_of(password.octets, password.len), task->verifier, error);
+    struct slice typed = slice_of(password.octets, password.len);
+    bool hashed = password_hash(typed, task->verifier, error);
+    buffer_append(&task->scram, SLICE("scram-sha-256="));
+    if (hashed && !scram_verifier_make(typed, slice_of_string(task->verifier), &task->scram))
+        fprintf(stderr, "note: no client can say this password by SCRAM (RFC 4013 forbids some of "
+                        "its characters); PLAIN and LOGIN take it\n");
     sodium_memzero(&password, sizeof(password));
-    return hashed;
+    return hashed && (!task->scram.failed || error_memory(error));
 }
 
 /* The group of a file that is not there yet: `auth` must read it, nobody else. */
@@ -96,20 +103,36 @@ static bool check_text(struct slice text, struct error *error)
     return valid;
 }
 
+/* A text with the account's verifier, and with it what SCRAM needs. */
+static bool add_scram(const struct account_task *task, const struct buffer *before,
+                      struct buffer *text, struct error *error)
+{
+    return before->failed ? error_memory(error)
+                          : accounts_text_set(buffer_slice(before), canonical_text(&task->address),
+                                              buffer_slice(&task->scram), text, error)
+                                && check_text(buffer_slice(text), error);
+}
+
 static bool edit_add(struct slice old, struct buffer *text, void *context, struct error *error)
 {
     const struct account_task *task = context;
-    return accounts_text_add(old, canonical_text(&task->address), slice_of_string(task->verifier),
-                             task->quota, text, error)
-           && check_text(buffer_slice(text), error);
+    struct buffer before = BUFFER_WITH_LIMIT(SHARED_FILE_MAX);
+    bool added = accounts_text_add(old, canonical_text(&task->address),
+                                   slice_of_string(task->verifier), task->quota, &before, error)
+                 && add_scram(task, &before, text, error);
+    buffer_clear(&before);
+    return added;
 }
 
 static bool edit_password(struct slice old, struct buffer *text, void *context, struct error *error)
 {
     const struct account_task *task = context;
-    return accounts_text_set_verifier(old, canonical_text(&task->address),
-                                      slice_of_string(task->verifier), text, error)
-           && check_text(buffer_slice(text), error);
+    struct buffer before = BUFFER_WITH_LIMIT(SHARED_FILE_MAX);
+    bool set = accounts_text_set_verifier(old, canonical_text(&task->address),
+                                          slice_of_string(task->verifier), &before, error)
+               && add_scram(task, &before, text, error);
+    buffer_clear(&before);
+    return set;
 }
 
 /* All of them or none. */
@@ -203,7 +226,9 @@ static const char *describe_quota(const struct account_task *task, const struct 
 
 static const char *describe_login(const struct account *account)
 {
-    return password_kind(account->verifier) == PASSWORD_LOCKED ? "locked" : "by password";
+    if (password_kind(account->verifier) == PASSWORD_LOCKED)
+        return "locked";
+    return account->scram.len > 0 ? "by password or SCRAM" : "by password";
 }
 
 static bool run_list(struct account_task *task, struct error *error)
@@ -240,6 +265,9 @@ static bool run_show(struct account_task *task, struct error *error)
     if (account) {
         printf("address  %.*s\n", SLICE_PRINTF(account->address));
         printf("login    %s\n", describe_login(account));
+        if (password_kind(account->verifier) != PASSWORD_LOCKED && account->scram.len == 0)
+            printf("scram    none: SCRAM is offered once each account has it; `account password` "
+                   "makes it\n");
         printf("quota    %s%s\n", describe_quota(task, account, quota),
                account->quota_octets ? "" : " (of the configuration)");
         print_retrieved(account);
@@ -285,7 +313,7 @@ static bool prepare(struct account_task *task, const char *address, struct error
 
 enum command_status verb_account(const struct command *command)
 {
-    struct account_task task = {.command = command};
+    struct account_task task = {.command = command, .scram = BUFFER_WITH_LIMIT(1024)};
     struct error error = {0};
     int next = 1;
     const struct action *action = command->count > 0 ? find_action(command->arguments[0]) : NULL;
@@ -303,6 +331,7 @@ enum command_status verb_account(const struct command *command)
         if (!done)
             command_fail(command, &error);
     }
+    buffer_clear(&task.scram);
     config_clear(&task.config);
     return done && fflush(stdout) == 0 ? COMMAND_DONE : COMMAND_FAILED;
 }

@@ -2,6 +2,7 @@
 #include "imapd/capability.h"
 
 #include "common/config.h"
+#include "common/sasl.h"
 
 /* IMAP4rev2 RFC 9051, LITERAL+ RFC 7888, SASL-IR RFC 4959, ENABLE 5161, ID 2971, IDLE 2177,
  * NAMESPACE 2342, UIDPLUS 4315, MOVE 6851, UNSELECT 3691, CHILDREN 3348, SPECIAL-USE 6154,
@@ -31,14 +32,14 @@ static const char on_mailboxes[] = " CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATU
                                    "LIST-MYRIGHTS METADATA LIST-METADATA MULTIAPPEND REPLACE"
                                    " APPENDLIMIT=";
 
-void capability_append_login(unsigned login, struct buffer *text)
+void capability_append_login(unsigned login, unsigned mechanisms, struct buffer *text)
 {
     buffer_append_string(text, always);
     buffer_append_string(text, before_login);
     if (login & CAPABILITY_STARTTLS)
         buffer_append(text, SLICE(" STARTTLS"));
     if (login & CAPABILITY_PASSWORDS)
-        buffer_append(text, SLICE(" AUTH=PLAIN AUTH=LOGIN"));
+        sasl_append_mechanisms(mechanisms, " AUTH=", "", text);
     else
         buffer_append(text, SLICE(" LOGINDISABLED"));
 }

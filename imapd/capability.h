@@ -15,8 +15,9 @@ enum capability_login {
     CAPABILITY_PASSWORDS = 1 << 1, /* may come: AUTH= mechanisms; else LOGINDISABLED */
 };
 
-/* Appends "CAPABILITY IMAP4rev1 ..." for a client that has not logged in. */
-void capability_append_login(unsigned login, struct buffer *text);
+/* Appends "CAPABILITY IMAP4rev1 ..." for a client that has not logged in. mechanisms: of
+ * common/sasl.h, where passwords may come. */
+void capability_append_login(unsigned login, unsigned mechanisms, struct buffer *text);
 
 /* The same for one that has. */
 void capability_append(const struct config *config, struct buffer *text);

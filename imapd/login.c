@@ -72,7 +72,7 @@ static void append_capability(struct imap_login *imap, struct buffer *text)
         login |= CAPABILITY_STARTTLS;
     if (login_takes_passwords(&imap->base))
         login |= CAPABILITY_PASSWORDS;
-    capability_append_login(login, text);
+    capability_append_login(login, login_mechanisms(&imap->base), text);
 }
 
 static void say_bye_and_close(struct imap_login *imap, const char *bye, const char *reason)
@@ -139,6 +139,9 @@ static void on_exchange(struct imap_login *imap, enum sasl_result result, struct
     case SASL_CONTINUE:
         send_challenge(imap, challenge);
         return;
+    case SASL_ASK:
+        login_ask_exchange(&imap->base, imap->sasl);
+        return;
     case SASL_DONE:
         login_ask_sasl(&imap->base, imap->sasl);
         break;
@@ -158,7 +161,7 @@ static void on_authenticate(struct imap_login *imap, const struct imap_login_com
     enum sasl_mechanism mechanism;
     if (!may_log_in(imap, command->tag))
         return;
-    if (!sasl_find_mechanism(command->name, &mechanism)) {
+    if (!sasl_find_mechanism(command->name, login_mechanisms(&imap->base), &mechanism)) {
         refuse_command(imap, command->tag, "NO [CANNOT] Unknown mechanism");
         return;
     }
@@ -416,6 +419,15 @@ static void secured(struct login_session *session)
     start_reader(imap_of(session));
 }
 
+static void challenged(struct login_session *session, struct slice message)
+{
+    struct buffer *text = &session->server->reply;
+    buffer_append(text, SLICE("+ "));
+    base64_encode(message, text);
+    buffer_append(text, SLICE("\r\n"));
+    command_expect_line(&imap_of(session)->reader);
+}
+
 /* RFC 5530 3 */
 static void refused(struct login_session *session, enum login_refusal refusal)
 {
@@ -424,8 +436,10 @@ static void refused(struct login_session *session, enum login_refusal refusal)
         [LOGIN_THROTTLED] = "NO [UNAVAILABLE] Too many failures; try again later",
         [LOGIN_EXPIRED] = "NO [EXPIRED] The account or its password has expired",
         [LOGIN_TEMPORARY] = "NO [UNAVAILABLE] Logging in is not possible now; try again later",
+        [LOGIN_MALFORMED] = "BAD That is not a message of this mechanism",
         [LOGIN_IN_USE] = "NO [INUSE] The account is in use",
     };
+    end_exchange(imap_of(session));
     append_response(&session->server->reply, tag(session), responses[refusal]);
 }
 
@@ -459,6 +473,7 @@ const struct login_protocol imap_login_protocol = {
     .step = step,
     .secured = secured,
     .refused = refused,
+    .challenged = challenged,
     .farewell = farewell,
     .tag = tag,
     .forget = forget,

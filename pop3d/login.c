@@ -103,6 +103,9 @@ static void on_exchange(struct pop3_login *pop3, enum sasl_result result, struct
         buffer_append(line, SLICE("\r\n"));
         login_reply(&pop3->base);
         return;
+    case SASL_ASK:
+        login_ask_exchange(&pop3->base, pop3->sasl);
+        return;
     case SASL_DONE:
         login_ask_sasl(&pop3->base, pop3->sasl);
         break;
@@ -119,7 +122,13 @@ static void on_exchange(struct pop3_login *pop3, enum sasl_result result, struct
 /* Not of RFC 5034, but of RFC 1734's time; Outlook asks so. */
 static void list_mechanisms(struct pop3_login *pop3)
 {
-    reply(pop3, login_takes_passwords(&pop3->base) ? "+OK\r\nPLAIN\r\nLOGIN\r\n." : "+OK\r\n.");
+    struct buffer *text = &pop3->base.server->reply;
+    buffer_reset(text);
+    buffer_append(text, SLICE("+OK\r\n"));
+    if (login_takes_passwords(&pop3->base))
+        sasl_append_mechanisms(login_mechanisms(&pop3->base), "", "\r\n", text);
+    buffer_append(text, SLICE(".\r\n"));
+    login_reply(&pop3->base);
 }
 
 static void on_auth(struct pop3_login *pop3, const struct pop3_login_command *command)
@@ -131,8 +140,8 @@ static void on_auth(struct pop3_login *pop3, const struct pop3_login_command *co
     }
     if (!passwords_are_taken(pop3))
         return;
-    if (!sasl_find_mechanism(command->argument, &mechanism)) {
-        refuse_command(pop3, "Unknown mechanism: PLAIN and LOGIN are there");
+    if (!sasl_find_mechanism(command->argument, login_mechanisms(&pop3->base), &mechanism)) {
+        refuse_command(pop3, "Unknown mechanism: CAPA names those that are there");
         return;
     }
     pop3->sasl = calloc(1, sizeof(*pop3->sasl));
@@ -155,8 +164,11 @@ static void on_capa(struct pop3_login *pop3, const struct pop3_login_command *co
     buffer_reset(text);
     buffer_append(text, SLICE("+OK Capabilities\r\n"));
     pop3_capabilities_append(login_config(&pop3->base), text);
-    if (login_takes_passwords(&pop3->base))
-        buffer_append(text, SLICE("USER\r\nSASL PLAIN LOGIN\r\n"));
+    if (login_takes_passwords(&pop3->base)) {
+        buffer_append(text, SLICE("USER\r\nSASL"));
+        sasl_append_mechanisms(login_mechanisms(&pop3->base), " ", "", text);
+        buffer_append(text, SLICE("\r\n"));
+    }
     if (login_can_start_tls(&pop3->base))
         buffer_append(text, SLICE("STLS\r\n"));
     buffer_append(text, SLICE(".\r\n"));
@@ -303,6 +315,14 @@ static void secured(struct login_session *session)
     pop3->lines = (struct pop3_line_reader){.skipping = false};
 }
 
+static void challenged(struct login_session *session, struct slice message)
+{
+    struct buffer *line = &session->server->reply;
+    buffer_append(line, SLICE("+ "));
+    base64_encode(message, line);
+    buffer_append(line, SLICE("\r\n"));
+}
+
 /* RFC 2449 8, RFC 3206 */
 static void refused(struct login_session *session, enum login_refusal refusal)
 {
@@ -311,8 +331,10 @@ static void refused(struct login_session *session, enum login_refusal refusal)
         [LOGIN_THROTTLED] = "[SYS/TEMP] Too many failures; try again later",
         [LOGIN_EXPIRED] = "[AUTH] The account or its password has expired",
         [LOGIN_TEMPORARY] = "[SYS/TEMP] Logging in is not possible now; try again later",
+        [LOGIN_MALFORMED] = "That is not a message of this mechanism",
         [LOGIN_IN_USE] = "[IN-USE] Another session has the maildrop",
     };
+    end_exchange(pop3_of(session));
     forget_user(pop3_of(session));
     buffer_append_format(&session->server->reply, "-ERR %s\r\n", texts[refusal]);
 }
@@ -343,6 +365,7 @@ const struct login_protocol pop3_login_protocol = {
     .step = step,
     .secured = secured,
     .refused = refused,
+    .challenged = challenged,
     .farewell = farewell,
     .tag = tag,
     .forget = forget,

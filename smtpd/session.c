@@ -295,8 +295,10 @@ static void on_starttls(struct session *session, struct smtp_command *command)
 
 static void append_auth_keyword(const struct session *session, struct buffer *text)
 {
-    if (session_is_submission(session) && session_may_send_password(session))
-        buffer_append(text, SLICE("\nAUTH PLAIN LOGIN"));
+    if (session_is_submission(session) && session_may_send_password(session)) {
+        buffer_append(text, SLICE("\nAUTH"));
+        sasl_append_mechanisms(session_mechanisms(session), " ", "", text);
+    }
 }
 
 /* max-future-release-interval SP max-future-release-date-time    RFC 4865 3 */

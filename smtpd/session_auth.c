@@ -5,6 +5,9 @@
 #include <stdlib.h>
 
 #include "common/auth/auth_protocol.h"
+#include "common/sasl_question.h"
+#include "common/size.h"
+#include "common/tls_stream.h"
 #include "smtpd/session_internal.h"
 
 bool session_may_send_password(const struct session *session)
@@ -13,6 +16,11 @@ bool session_may_send_password(const struct session *session)
         return true;
     return session_config(session)->plaintext_passwords == CONFIG_PLAINTEXT_LOOPBACK
            && ip_address_is_loopback(&session->client);
+}
+
+unsigned session_mechanisms(const struct session *session)
+{
+    return sasl_offer(session->server->scram, session->secured);
 }
 
 void session_forget_sasl(struct session *session)
@@ -39,15 +47,20 @@ static struct smtp_reply wrong_password(void)
     return SMTP_REPLY(535, "5.7.8", "User name or password is wrong");
 }
 
+static struct master_client describe_client(const struct session *session)
+{
+    return (struct master_client){.session = session->number,
+                                  .address = session->client,
+                                  .flags = session->secured ? SESSION_TLS : 0,
+                                  .port = session->client_port};
+}
+
 static void ask_for_verdict(struct session *session)
 {
     const struct sasl *sasl = session->sasl;
     struct auth_password question = {
         .header = {.type = AUTH_PASSWORD},
-        .client = {.session = session->number,
-                   .address = session->client,
-                   .flags = session->secured ? SESSION_TLS : 0,
-                   .port = session->client_port},
+        .client = describe_client(session),
         .service = session->service,
         .name_octets = (uint32_t)sasl->authentication_id.len,
         .password_octets = (uint32_t)sasl->password.len,
@@ -61,6 +74,23 @@ static void ask_for_verdict(struct session *session)
                                                                  .tail_count = 2});
     session_forget_sasl(session);
     if (!asked)
+        session_lose_password(session);
+}
+
+/* A message of a mechanism that auth speaks. */
+static void ask_for_answer(struct session *session)
+{
+    struct auth_sasl question = {.client = describe_client(session), .service = session->service};
+    struct tls_bindings bindings;
+    struct slice tail[SASL_QUESTION_TAIL];
+    tls_bindings_of_server(tls_stream_connection(&session->stream), &bindings);
+    sasl_fill_question(session->sasl, &bindings, &question, tail);
+    if (!session_ask(session, &(struct session_question){.wait = SESSION_WAIT_PASSWORD,
+                                                         .peer = ROLE_AUTH,
+                                                         .head = &question.header,
+                                                         .head_octets = sizeof(question),
+                                                         .tail = tail,
+                                                         .tail_count = ARRAY_LENGTH(tail)}))
         session_lose_password(session);
 }
 
@@ -82,6 +112,9 @@ static void follow(struct session *session, enum sasl_result result, struct slic
         break;
     case SASL_MALFORMED:
         end_exchange(session, SMTP_REPLY(501, "5.5.2", "Not what this mechanism wants in base64"));
+        break;
+    case SASL_ASK:
+        ask_for_answer(session);
         break;
     case SASL_DONE:
         if (acts_for_himself(session->sasl))
@@ -108,8 +141,9 @@ void session_on_auth(struct session *session, struct smtp_command *command)
 {
     enum sasl_mechanism mechanism;
     struct smtp_reply obstacle = find_obstacle(session);
-    if (obstacle.code == 0 && !sasl_find_mechanism(command->auth.mechanism, &mechanism))
-        obstacle = SMTP_REPLY(504, "5.5.4", "Mechanisms are PLAIN and LOGIN");
+    if (obstacle.code == 0
+        && !sasl_find_mechanism(command->auth.mechanism, session_mechanisms(session), &mechanism))
+        obstacle = SMTP_REPLY(504, "5.5.4", "Mechanisms are those that EHLO names");
     if (obstacle.code != 0) {
         session_refuse(session, obstacle);
         return;
@@ -149,6 +183,17 @@ static void grant(struct session *session, struct slice account, const struct to
     end_exchange(session, SMTP_REPLY(235, "2.7.0", "Welcome"));
 }
 
+void session_on_challenge(struct session *session, struct slice message)
+{
+    struct buffer text = BUFFER_WITH_LIMIT(BASE64_LENGTH(AUTH_MESSAGE_MAX));
+    base64_encode(message, &text);
+    if (session->sasl && !text.failed)
+        session_reply(session, (struct smtp_reply){334, SLICE(""), buffer_slice(&text)});
+    else
+        session_lose_password(session);
+    buffer_clear(&text);
+}
+
 void session_on_verdict(struct session *session, uint32_t verdict, struct slice account,
                         const struct token *token)
 {
@@ -165,6 +210,9 @@ void session_on_verdict(struct session *session, uint32_t verdict, struct slice 
     case AUTH_THROTTLED:
         end_exchange(session, SMTP_REPLY(454, "4.7.0",
                                          "Too many failures (throttle.pause-after); wait a while"));
+        break;
+    case AUTH_MALFORMED:
+        end_exchange(session, SMTP_REPLY(501, "5.5.2", "Not a message of this mechanism"));
         break;
     default:
         session_lose_password(session);

@@ -59,6 +59,7 @@ struct smtp_server {
     struct id_range more_ids; /* taken when `ids` is used up */
     bool asked_for_ids;
     bool space;           /* queue: mail may be taken */
+    bool scram;           /* auth: it may be offered */
     uint32_t filter_turn; /* filters take turns */
 
     struct buffer reply; /* room for one, between its making and stream_write */
@@ -83,7 +84,7 @@ enum session_state {
 enum session_wait {
     SESSION_WAIT_NOTHING,
     SESSION_WAIT_READY,     /* no answer: MAIL came while a role is being started again */
-    SESSION_WAIT_PASSWORD,  /* auth: AUTH_VERDICT */
+    SESSION_WAIT_PASSWORD,  /* auth: AUTH_VERDICT or AUTH_CHALLENGE */
     SESSION_WAIT_SENDER,    /* auth: AUTH_SENDER_ANSWER for the reverse-path */
     SESSION_WAIT_RECIPIENT, /* auth: AUTH_RECIPIENT_ANSWER */
     SESSION_WAIT_SPOOL,     /* queue: QUEUE_SPOOLED */
@@ -283,11 +284,16 @@ static inline const struct config *session_config(const struct session *session)
 /* A password may come now: TLS, or a client on this host. */
 bool session_may_send_password(const struct session *session);
 
+/* The mechanisms that are offered where it may, for common/sasl.h. */
+unsigned session_mechanisms(const struct session *session);
+
 void session_on_auth(struct session *session, struct smtp_command *command);
 void session_take_sasl_line(struct session *session, struct slice line);
 void session_forget_sasl(struct session *session);
 void session_on_verdict(struct session *session, uint32_t verdict, struct slice account,
                         const struct token *token);
+/* auth's message for the client. */
+void session_on_challenge(struct session *session, struct slice message);
 void session_lose_password(struct session *session);
 
 /* --- session_mail.c --------------------------------------------------------------------------- */

@@ -142,6 +142,30 @@ static bool on_verdict(void *owner, struct ipc_packet *packet, struct error *err
     return true;
 }
 
+static bool on_challenge(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    const struct auth_challenge *challenge = packet->record;
+    struct slice message = ipc_packet_tail(packet, sizeof(*challenge));
+    if (message.len != challenge->message_octets)
+        return malformed(error, "AUTH_CHALLENGE");
+    struct session *session = take_waiting(owner, packet, FOR(PASSWORD));
+    if (!session)
+        return true;
+    session_on_challenge(session, message);
+    session_step(session);
+    return true;
+}
+
+static bool on_offer(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    (void)error;
+    const struct role_peer *auth = owner;
+    const struct auth_offer *offer = packet->record;
+    struct smtp_server *server = auth->role->state;
+    server->scram = offer->scram == 1;
+    return true;
+}
+
 static const struct ipc_rule from_auth[] = {
     {AUTH_RECIPIENT_ANSWER, sizeof(struct auth_recipient_answer), IPC_RECORD_MAX, 0,
      on_recipient_answer},
@@ -149,6 +173,9 @@ static const struct ipc_rule from_auth[] = {
      on_sender_answer},
     {AUTH_VERDICT, sizeof(struct auth_verdict), sizeof(struct auth_verdict) + MASTER_ACCOUNT_MAX, 0,
      on_verdict},
+    {AUTH_CHALLENGE, sizeof(struct auth_challenge),
+     sizeof(struct auth_challenge) + AUTH_MESSAGE_MAX, 0, on_challenge},
+    {AUTH_OFFER, sizeof(struct auth_offer), sizeof(struct auth_offer), 0, on_offer},
 };
 
 /* --- Answers of filter ------------------------------------------------------------------------ */

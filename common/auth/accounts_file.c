@@ -8,6 +8,7 @@
 #include "common/config_value.h"
 #include "common/cursor.h"
 #include "common/master_protocol.h"
+#include "common/scram_server.h"
 #include "common/size.h"
 
 enum { ARENA_MAX = 512 << 20, KEEP_DAYS_MAX = 36500 };
@@ -81,6 +82,16 @@ static bool set_keep_days(struct account *account, struct slice value)
     return true;
 }
 
+static bool set_scram(struct account *account, struct slice value)
+{
+    struct scram_verifier verifier;
+    if (!scram_verifier_parse(value, &verifier))
+        return false;
+    if (scram_verifier_belongs(&verifier, account->verifier))
+        account->scram = value;
+    return true;
+}
+
 /* What may follow the verifier: a bit for each, so that none comes twice. */
 static const struct setting {
     struct slice name;
@@ -92,6 +103,7 @@ static const struct setting {
     {{(const uint8_t *)"keep-days", 9},
      set_keep_days,
      "a number of days from 1 to 36500, behind delete-after-retrieval=yes"},
+    {{(const uint8_t *)"scram-sha-256", 13}, set_scram, "what `staffetta account password` writes"},
 };
 
 /* Octets up to the next ':', which is stepped over. */
@@ -117,7 +129,7 @@ static bool parse_setting(struct account *account, struct slice field, unsigned 
     if (i == ARRAY_LENGTH(settings) || equals == field.len)
         return error_set(error, ERROR_PERMANENT,
                          "\"%.*s\" is no setting of an account; there are quota=, "
-                         "delete-after-retrieval=, keep-days= and x-...=",
+                         "delete-after-retrieval=, keep-days=, scram-sha-256= and x-...=",
                          name.len < 60 ? (int)name.len : 60, (const char *)name.ptr);
     if (*seen & 1U << i)
         return error_set(error, ERROR_PERMANENT, "%.*s= stands twice", SLICE_PRINTF(name));

@@ -13,11 +13,13 @@
  *     delete-after-retrieval=yes|no  whether POP3 removes at QUIT what was retrieved; without it
  *                                    the configuration's pop3 section holds
  *     keep-days=N                    with `yes`: only what is older
- *     x-...=...                      never looked at: room for the administrator
+ *     scram-sha-256=...              for logins by SCRAM: scram_verifier_make() of the same
+ * password, and of no worth beside another Argon2id string x-...=...                      never
+ * looked at: room for the administrator
  *
  * Any other name is an error: a file written for a later version, whose limits this one would not
  * keep, is refused rather than half understood. Parsing is pure but for memory; 100 000 accounts
- * take 60 ms. Edits keep every line that they do not change, comments too.
+ * take 0.2 s. Edits keep every line that they do not change, comments too.
  */
 #ifndef COMMON_AUTH_ACCOUNTS_FILE_H
 #define COMMON_AUTH_ACCOUNTS_FILE_H
@@ -32,6 +34,7 @@
 struct account {
     struct slice address;  /* canonical (canonical.h); borrowed from the table, as all here is */
     struct slice verifier; /* what password_verify takes */
+    struct slice scram;    /* what scram_verifier_parse takes; empty: none of that password */
     uint64_t quota_octets; /* 0: the configuration's; ACCOUNT_QUOTA_NONE: no limit */
     uint32_t retrieved;    /* of POP3, as struct master_home has it */
     uint64_t line;         /* of the file, from 1 */
@@ -66,7 +69,8 @@ bool account_quota_parse(struct slice text, uint64_t *octets);
 bool accounts_text_add(struct slice old, struct slice address, struct slice verifier,
                        struct slice quota, struct buffer *text, struct error *error);
 
-/* ERROR_NOT_FOUND if there is no such account. */
+/* ERROR_NOT_FOUND if there is no such account. What SCRAM had of the old password stays, without
+ * worth, until accounts_text_set() exchanges it. */
 bool accounts_text_set_verifier(struct slice old, struct slice address, struct slice verifier,
                                 struct buffer *text, struct error *error);
 

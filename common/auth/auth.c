@@ -46,6 +46,7 @@ static void on_news(void *context, const struct directory_news *news)
             log_failure(&news->error));
     else
         LOG(&auth->role->log, LOG_INFO, "file_read", log_text("file", news->file));
+    auth->directory_changed = true;
 }
 
 void auth_begin_request(struct auth *auth)
@@ -55,7 +56,10 @@ void auth_begin_request(struct auth *auth)
     if (turn == auth->refreshed)
         return;
     auth->refreshed = turn;
+    auth->directory_changed = false;
     directory_refresh(&auth->directory, on_news, auth);
+    if (auth->directory_changed)
+        auth_look_what_to_offer(auth);
 }
 
 static int open_given(void *context, enum descriptor_purpose purpose, uint32_t index,
@@ -182,6 +186,7 @@ static bool start(struct role *role, struct error *error)
     turn_init(&auth->turn, role->loop);
     auth_workers_init(&auth->workers, auth);
     auth_logins_init(&auth->logins, auth);
+    auth_look_what_to_offer(auth);
     return true;
 }
 
@@ -201,6 +206,7 @@ static void reload(struct role *role)
     auth->directory = fresh;
     struct throttle_limits limits = limits_of(&role->config);
     throttle_change_limits(auth->throttle, &limits);
+    auth_look_what_to_offer(auth);
     auth_workers_reload(&auth->workers);
 }
 
@@ -376,6 +382,7 @@ enum {
     PASSWORD = sizeof(struct auth_password),
     TARGET = sizeof(struct auth_target),
     FULL = sizeof(struct auth_full),
+    SASL = sizeof(struct auth_sasl),
 };
 
 #define MAY_ASK_RECIPIENT                                                                          \
@@ -387,13 +394,19 @@ enum {
         AUTH_PASSWORD, PASSWORD, PASSWORD + AUTH_NAME_MAX + AUTH_PASSWORD_MAX, 0, auth_on_password \
     }
 
+#define MAY_ASK_SASL                                                                               \
+    {                                                                                              \
+        AUTH_SASL, SASL, SASL + AUTH_MESSAGE_MAX, 0, auth_on_sasl                                  \
+    }
+
 static const struct ipc_rule from_smtp[] = {MAY_ASK_RECIPIENT};
 static const struct ipc_rule from_submission[] = {
     MAY_ASK_RECIPIENT,
     MAY_ASK_PASSWORD,
+    MAY_ASK_SASL,
     {AUTH_SENDER, SENDER, SENDER + MASTER_ACCOUNT_MAX + AUTH_ADDRESS_MAX, 0, auth_on_sender},
 };
-static const struct ipc_rule from_login[] = {MAY_ASK_PASSWORD};
+static const struct ipc_rule from_login[] = {MAY_ASK_PASSWORD, MAY_ASK_SASL};
 static const struct ipc_rule from_queue[] = {
     MAY_ASK_RECIPIENT, /* the sender that a report goes to */
     {AUTH_TARGET, TARGET, TARGET + MASTER_ACCOUNT_MAX, 0, auth_on_target},
@@ -418,12 +431,16 @@ static void peer_up(struct role_peer *peer)
 {
     if (peer->kind == ROLE_CHECK)
         auth_worker_up(peer);
+    else
+        auth_offer_to(peer);
 }
 
 static void peer_down(struct role_peer *peer)
 {
     if (peer->kind == ROLE_CHECK)
         auth_worker_down(peer);
+    else
+        auth_exchanges_peer_down(auth_of(peer), peer);
 }
 
 const struct role_spec auth_role = {

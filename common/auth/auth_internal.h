@@ -82,6 +82,47 @@ struct auth_logins {
 void auth_logins_init(struct auth_logins *logins, struct auth *auth);
 bool auth_on_password(void *owner, struct ipc_packet *packet, struct error *error);
 
+/* Somebody tries to log in. Borrowed for the call. */
+struct auth_attempt {
+    struct role_peer *peer;
+    uint64_t request;
+    const struct master_client *client;
+    uint32_t service;
+    const char *by;        /* for the log; static */
+    struct slice name;     /* as the client wrote it */
+    struct slice password; /* or what stands for it in the count of failures */
+    struct slice counted_as;
+    const struct directory_account *account; /* NULL: none */
+    enum auth_verdict_kind judged; /* 0: the password is to be checked. AUTH_WRONG, AUTH_GRANTED:
+                                      a proof was; if the throttle lets it pass, the second goes to
+                                      auth_exchange_proved() */
+};
+void auth_logins_begin(const struct auth_attempt *attempt);
+
+/* Lets in whom auth_exchange_proved() was called for. */
+void auth_logins_grant(const struct auth_attempt *attempt);
+
+/* --- auth_exchanges.c ------------------------------------------------------------------------- */
+
+struct auth_exchange;
+
+/* Whose question is to be answered. */
+struct auth_asker {
+    uint64_t session;
+    enum role_kind peer_kind;
+    uint32_t peer_number;
+    uint64_t request;
+};
+void auth_exchange_proved(struct auth *auth, const struct auth_asker *asker);
+void auth_exchanges_peer_down(struct auth *auth, const struct role_peer *peer);
+bool auth_on_sasl(void *owner, struct ipc_packet *packet, struct error *error);
+
+/* Tells a session or login that came whether SCRAM is offered. */
+void auth_offer_to(struct role_peer *peer);
+
+/* The directory has changed: tells all of them if that did. */
+void auth_look_what_to_offer(struct auth *auth);
+
 /* --- auth_names.c ----------------------------------------------------------------------------- */
 
 /* An account at its quota, as queue heard from a delivery. */
@@ -119,7 +160,8 @@ struct auth {
     struct turn turn;
     struct arena arena; /* of one request */
     struct directory directory;
-    unsigned refreshed; /* ev_iteration of the turn in which the files were last looked at */
+    bool directory_changed; /* by the look that is being taken */
+    unsigned refreshed;     /* ev_iteration of the turn in which the files were last looked at */
     struct auth_owner owners[AUTH_OWNERS_MAX];
     size_t owner_count;
     struct throttle *throttle;
@@ -127,6 +169,8 @@ struct auth {
     struct token_key token_key;
     struct auth_workers workers;
     struct auth_logins logins;
+    struct auth_exchange *exchanges; /* a hash table, by session */
+    bool offers_scram;
     struct auth_full_account *full;
     struct auth_parked *parked; /* requests that wait for a system user to be looked up */
     size_t parked_count;

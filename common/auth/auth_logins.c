@@ -1,5 +1,6 @@
 /*
- * Passwords. One login from its AUTH_PASSWORD to its answer:
+ * Logins, by a password or by a proof that auth_exchanges.c has judged. One login from its
+ * AUTH_PASSWORD to its answer:
  *
  *     asked ──> (parked: auth.c, if a system user must be looked up) ──> TRYING
  *     TRYING ─throttle says wait─> THROTTLED ─an attempt of others ended─> TRYING
@@ -42,6 +43,8 @@ struct auth_login {
     struct auth_job job;
     ev_timer timer; /* THROTTLED: how long; HELD: until when */
     enum auth_verdict_kind verdict;
+    enum auth_verdict_kind judged; /* 0: the password is to be checked */
+    const char *by;
     bool exists;
     bool is_throttled;     /* it is in that list */
     struct slice name;     /* as the client wrote it */
@@ -66,17 +69,7 @@ static struct slice keep(struct auth_login *login, struct slice text)
 
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int events);
 
-/* What was asked, and which account that is (NULL: none). */
-struct attempt {
-    struct role_peer *peer;
-    const struct auth_password *record;
-    struct slice name;
-    struct slice password;
-    struct slice counted_as;
-    const struct directory_account *account;
-};
-
-static struct auth_login *new_login(struct auth_logins *logins, const struct attempt *attempt)
+static struct auth_login *new_login(struct auth_logins *logins, const struct auth_attempt *attempt)
 {
     const struct directory_account *account = attempt->account;
     struct slice none = {0};
@@ -89,9 +82,11 @@ static struct auth_login *new_login(struct auth_logins *logins, const struct att
     login->auth = logins->auth;
     login->peer_kind = attempt->peer->kind;
     login->peer_number = attempt->peer->number;
-    login->request = attempt->record->header.request;
-    login->client = attempt->record->client;
-    login->service = attempt->record->service;
+    login->request = attempt->request;
+    login->client = *attempt->client;
+    login->service = attempt->service;
+    login->judged = attempt->judged;
+    login->by = attempt->by;
     login->asked_ms = turn_now_ms();
     login->exists = account != NULL;
     login->name = keep(login, attempt->name);
@@ -149,6 +144,7 @@ static const char *word_of(enum auth_verdict_kind verdict)
     case AUTH_EXPIRED:
         return "expired";
     case AUTH_TEMPORARY:
+    case AUTH_MALFORMED: /* nobody's login */
         break;
     }
     return "temporary";
@@ -163,7 +159,7 @@ static void log_login(struct auth_login *login, enum log_level level, const char
         log_text("service", config_service_name(login->service)), log_bytes("name", login->name),
         log_bytes("account", login->account),
         log_id("client", ip_address_format(&login->client.address, address)),
-        log_text("verdict", word_of(login->verdict)));
+        log_text("verdict", word_of(login->verdict)), log_text("by", login->by));
 }
 
 static struct role_peer *asker_of(const struct auth_login *login)
@@ -290,6 +286,15 @@ static void fail(struct auth_login *login)
     hold(login, AUTH_WRONG);
 }
 
+/* The client gets our proof; it is let in when it has said that it took it. */
+static void show_proof(struct auth_login *login)
+{
+    const struct auth_asker asker = {login->client.session, login->peer_kind, login->peer_number,
+                                     login->request};
+    auth_exchange_proved(login->auth, &asker);
+    free_login(login);
+}
+
 /* The attempt is over; others may have waited for that. */
 static void settle(struct auth_login *login, enum auth_verdict_kind verdict)
 {
@@ -298,7 +303,10 @@ static void settle(struct auth_login *login, enum auth_verdict_kind verdict)
     switch (verdict) {
     case AUTH_GRANTED:
         throttle_succeeded(auth->throttle, &login->who, turn_now_ms());
-        grant(login);
+        if (login->judged)
+            show_proof(login);
+        else
+            grant(login);
         break;
     case AUTH_EXPIRED:
         throttle_succeeded(auth->throttle, &login->who, turn_now_ms());
@@ -346,6 +354,10 @@ static bool has_proof(const struct auth_login *login)
 
 static void check(struct auth_login *login)
 {
+    if (login->judged) {
+        settle(login, login->judged);
+        return;
+    }
     if (has_proof(login)) {
         settle(login, AUTH_GRANTED);
         return;
@@ -429,18 +441,26 @@ static void answer_temporary(struct role_peer *peer, uint64_t request)
     auth_answer(peer, &message);
 }
 
-static void begin(struct attempt *attempt)
+void auth_logins_begin(const struct auth_attempt *attempt)
 {
     struct auth *auth = auth_of(attempt->peer);
     struct auth_login *login =
         auth->logins.count < LOGINS_MAX ? new_login(&auth->logins, attempt) : NULL;
     if (!login) {
-        answer_temporary(attempt->peer, attempt->record->header.request);
+        answer_temporary(attempt->peer, attempt->request);
         return;
     }
-    login->who =
-        throttle_who(auth->throttle, attempt->counted_as, &attempt->record->client.address);
+    login->who = throttle_who(auth->throttle, attempt->counted_as, &attempt->client->address);
     try_login(login);
+}
+
+void auth_logins_grant(const struct auth_attempt *attempt)
+{
+    struct auth_login *login = new_login(&auth_of(attempt->peer)->logins, attempt);
+    if (login)
+        grant(login);
+    else
+        answer_temporary(attempt->peer, attempt->request);
 }
 
 bool auth_on_password(void *owner, struct ipc_packet *packet, struct error *error)
@@ -456,8 +476,13 @@ bool auth_on_password(void *owner, struct ipc_packet *packet, struct error *erro
         return false;
     if (record->service >= CONFIG_SERVICES)
         return error_set(error, ERROR_PEER, "service %u", record->service);
-    struct attempt attempt = {
-        .peer = peer, .record = record, .name = texts[0], .password = texts[1]};
+    struct auth_attempt attempt = {.peer = peer,
+                                   .request = record->header.request,
+                                   .client = &record->client,
+                                   .service = record->service,
+                                   .by = "password",
+                                   .name = texts[0],
+                                   .password = texts[1]};
     auth_begin_request(auth);
     if (resolve_login(&auth->directory, attempt.name, turn_now_ms(), &auth->arena, &account,
                       &attempt.counted_as, &reason))
@@ -467,6 +492,6 @@ bool auth_on_password(void *owner, struct ipc_packet *packet, struct error *erro
             answer_temporary(peer, record->header.request);
         return true;
     }
-    begin(&attempt);
+    auth_logins_begin(&attempt);
     return true;
 }

@@ -3,8 +3,9 @@
  * struct in the order of their lengths, without NUL. An account is always its canonical name
  * (alice@demo.test; a system user alone: alice).
  *
- *   smtpd-session     AUTH_RECIPIENT, AUTH_SENDER, AUTH_PASSWORD (submission)
- *   login roles       AUTH_PASSWORD
+ *   smtpd-session     AUTH_RECIPIENT, AUTH_SENDER; AUTH_PASSWORD, AUTH_SASL (submission)
+ *   login roles       AUTH_PASSWORD, AUTH_SASL
+ *   auth to those     AUTH_OFFER, unasked
  *   smtpd-queue       AUTH_TARGET, AUTH_FULL, AUTH_RECIPIENT (the sender that a report goes to)
  *   auth to check     CHECK_PASSWORD, CHECK_USER
  *   auth to master    MASTER_ADMIT, MASTER_TARGET, MASTER_CHECKS (common/master_protocol.h)
@@ -22,11 +23,14 @@ enum auth_record {
     AUTH_PASSWORD,
     AUTH_TARGET,
     AUTH_FULL,
+    AUTH_SASL,
 
     AUTH_RECIPIENT_ANSWER = 101,
     AUTH_SENDER_ANSWER,
     AUTH_VERDICT,
     AUTH_NO_TARGET,
+    AUTH_CHALLENGE,
+    AUTH_OFFER,
 
     CHECK_PASSWORD = 201,
     CHECK_VERDICT,
@@ -38,6 +42,7 @@ enum {
     AUTH_ADDRESS_MAX = 512,   /* octets of an address in a record */
     AUTH_NAME_MAX = 512,      /* octets of a login name */
     AUTH_PASSWORD_MAX = 1024, /* octets */
+    AUTH_MESSAGE_MAX = 4096,  /* octets of a mechanism's message, with what binds */
     AUTH_TARGETS_MAX = 256,   /* that one recipient may become in one answer */
 };
 
@@ -117,6 +122,7 @@ enum auth_verdict_kind {
     AUTH_THROTTLED, /* too many failures, not even looked at: 454 4.7.0, [UNAVAILABLE]/[SYS/TEMP] */
     AUTH_EXPIRED,   /* right, but the account or its password expired: [EXPIRED], 535 5.7.13 */
     AUTH_TEMPORARY, /* no worker, no memory, PAM's trouble: 454 4.7.0, [UNAVAILABLE] */
+    AUTH_MALFORMED, /* of AUTH_SASL: no message of this mechanism. 501 5.5.2, BAD */
 };
 
 /* AUTH_GRANTED: the account follows and token is good for this session. */
@@ -125,6 +131,38 @@ struct auth_verdict {
     uint32_t verdict; /* enum auth_verdict_kind */
     uint32_t account_octets;
     struct token token;
+};
+
+/* A message of a mechanism that auth speaks itself, decoded. What binds to the TLS connection
+ * (common/tls_binding.h; none without TLS), then the message follow. The session that said AUTH is
+ * the exchange: the first message begins one, whatever there was before. Answer: AUTH_CHALLENGE,
+ * and the client's next message is asked about; or what AUTH_PASSWORD is answered. */
+enum auth_mechanism {
+    AUTH_SCRAM_SHA_256 = 1,
+    AUTH_SCRAM_SHA_256_PLUS,
+};
+struct auth_sasl {
+    struct ipc_header header;
+    struct master_client client;
+    uint32_t service;          /* enum config_service */
+    uint32_t mechanism;        /* enum auth_mechanism */
+    uint32_t begins;           /* 1: the first message */
+    uint32_t exporter_octets;  /* tls-exporter, RFC 9266 */
+    uint32_t end_point_octets; /* tls-server-end-point, RFC 5929 4 */
+    uint32_t message_octets;
+};
+/* The message for the client follows, before base64. */
+struct auth_challenge {
+    struct ipc_header header;
+    uint32_t message_octets;
+    uint32_t reserved;
+};
+
+/* To sessions and logins, when they come and when it changes: whether SCRAM is to be offered. */
+struct auth_offer {
+    struct ipc_header header;
+    uint32_t scram; /* 1: yes */
+    uint32_t reserved;
 };
 
 /* Where does this account's mail go? From queue; the account follows. On success the master answers

@@ -96,7 +96,7 @@ static bool write_first(struct peer *peer, const struct mechanism *mechanism,
     uint8_t random[SCRAM_NONCE_OCTETS];
     struct buffer nonce = BUFFER_WITH_LIMIT(64);
     const struct scram_binding binding = {.type = mechanism->binds ? tls->type : NULL,
-                                          .octets = slice_of(tls->octets, tls->length)};
+                                          .octets = slice_of(tls->of.octets, tls->of.length)};
     randombytes_buf(random, sizeof(random));
     base64_encode(slice_of(random, sizeof(random)), &nonce);
     peer->scram->hash = mechanism->hash;
@@ -189,7 +189,7 @@ void peer_end_login(struct peer *peer)
 
 void peer_begin_login(struct peer *peer)
 {
-    struct tls_client_binding binding = {.length = 0};
+    struct tls_client_binding binding = {.type = NULL};
     const struct ssl_st *tls = tls_stream_connection(&peer->stream);
     bool can_bind = tls && tls_client_bind(tls, &binding);
     const struct mechanism *scram = choose_scram(peer, can_bind);

@@ -33,10 +33,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bool has_initial = (data[0] & 2) != 0;
     if (has_initial)
         initial = take_line(&text);
-    enum sasl_result result = sasl_start(sasl, data[0] & 1 ? SASL_LOGIN : SASL_PLAIN,
-                                         has_initial ? &initial : NULL, &challenge);
-    while (result == SASL_CONTINUE && text.len > 0)
+    enum sasl_mechanism mechanism = data[0] & 1 ? SASL_LOGIN : SASL_PLAIN;
+    if (data[0] & 4)
+        mechanism = SASL_SCRAM_SHA_256;
+    enum sasl_result result =
+        sasl_start(sasl, mechanism, has_initial ? &initial : NULL, &challenge);
+    while ((result == SASL_CONTINUE || result == SASL_ASK) && text.len > 0)
         result = sasl_respond(sasl, take_line(&text), &challenge);
+    if (result == SASL_ASK)
+        require(sasl->messages > 0 && sasl->message.len <= SASL_MESSAGE_LIMIT);
     if (result == SASL_DONE) {
         require(sasl->authorization_id.len <= SASL_NAME_LIMIT);
         require(sasl->authentication_id.len - 1 < SASL_NAME_LIMIT);

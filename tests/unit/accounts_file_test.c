@@ -6,6 +6,7 @@
 
 #include "common/auth/accounts_file.h"
 #include "common/master_protocol.h"
+#include "common/scram_server.h"
 #include "common/size.h"
 
 #define HASH                                                                                       \
@@ -66,6 +67,8 @@ static void mistakes_name_their_line(void **state)
         {"a@demo.test:!:quota=1G:quota=2G", "quota= stands twice"},
         {"a@demo.test:!:quota=1X", "quota= wants a size"},
         {"a@demo.test:!:delete-after-retrieval=yes:keep-days=0", "keep-days= wants a number"},
+        {"a@demo.test:!:scram-sha-256=4096,AAAA", "scram-sha-256= wants what"},
+        {"a@demo.test:!:scram-sha-256=", "scram-sha-256= wants what"},
         {"a@demo.test:!:keep-days=3", "keep-days= wants a number"},
         {"a@demo.test:!:delete-after-retrieval=maybe", "wants yes or no"},
         {"a@demo.test:!\r\n", "line 1: a control character"},
@@ -113,6 +116,33 @@ static void quotas(void **state)
                          cases[i].valid);
         assert_true(octets == cases[i].octets);
     }
+}
+
+/* Beside another hash than the one it was made with it is the old password's. */
+static void scram_belongs_to_its_hash(void **state)
+{
+    (void)state;
+    struct buffer scram = BUFFER_WITH_LIMIT(SCRAM_VERIFIER_MAX);
+    struct buffer text = BUFFER_WITH_LIMIT(10000);
+    struct accounts accounts;
+    struct error error;
+    assert_true(scram_verifier_make(SLICE("secret"), SLICE(HASH), &scram));
+    buffer_append_format(&text, "a@demo.test:" HASH ":quota=1G:scram-sha-256=%.*s\n",
+                         SLICE_PRINTF(buffer_slice(&scram)));
+    buffer_append_format(&text, "b@demo.test:!" HASH ":scram-sha-256=%.*s\n",
+                         SLICE_PRINTF(buffer_slice(&scram)));
+    buffer_append_format(&text, "c@demo.test:" HASH "A:scram-sha-256=%.*s\n",
+                         SLICE_PRINTF(buffer_slice(&scram)));
+    accounts_init(&accounts);
+    assert_true(accounts_parse(&accounts, &text, &error));
+    assert_true(
+        slice_equal(accounts_find(&accounts, SLICE("a@demo.test"))->scram, buffer_slice(&scram)));
+    assert_true(
+        slice_equal(accounts_find(&accounts, SLICE("b@demo.test"))->scram, buffer_slice(&scram)));
+    assert_int_equal(accounts_find(&accounts, SLICE("c@demo.test"))->scram.len, 0);
+    accounts_clear(&accounts);
+    buffer_clear(&scram);
+    buffer_clear(&text);
 }
 
 static void edits_leave_the_rest_alone(void **state)
@@ -173,8 +203,12 @@ static void a_hundred_thousand_accounts(void **state)
     (void)state;
     enum { COUNT = 100000 };
     struct buffer text = BUFFER_WITH_LIMIT(64 << 20);
+    struct buffer scram = BUFFER_WITH_LIMIT(SCRAM_VERIFIER_MAX);
+    assert_true(scram_verifier_make(SLICE("secret"), SLICE(HASH), &scram));
     for (int i = 0; i < COUNT; i++)
-        buffer_append_format(&text, "user%d@demo.test:" HASH ":quota=1G\n", i);
+        buffer_append_format(&text, "user%d@demo.test:" HASH ":quota=1G:scram-sha-256=%.*s\n", i,
+                             SLICE_PRINTF(buffer_slice(&scram)));
+    buffer_clear(&scram);
     struct accounts accounts;
     struct error error;
     accounts_init(&accounts);
@@ -198,6 +232,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_parse),
         cmocka_unit_test(mistakes_name_their_line),
+        cmocka_unit_test(scram_belongs_to_its_hash),
         cmocka_unit_test(quotas),
         cmocka_unit_test(edits_leave_the_rest_alone),
         cmocka_unit_test(edits_are_refused),

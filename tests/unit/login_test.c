@@ -248,7 +248,7 @@ static void secure_client(struct fixture *fixture)
     fail_msg("no handshake");
 }
 
-#define IMAP_CAPABILITY "CAPABILITY IMAP4rev1 LITERAL+ ENABLE ID SASL-IR"
+#define IMAP_CAPABILITY "CAPABILITY IMAP4rev1 IMAP4rev2 LITERAL+ ENABLE ID SASL-IR"
 #define IMAP_GREETING(more) "* OK [" IMAP_CAPABILITY more "] mail.test staffetta IMAP\r\n"
 #define IMAP_OPEN IMAP_GREETING(" STARTTLS AUTH=PLAIN AUTH=LOGIN")
 

@@ -51,6 +51,12 @@ static const struct exchange exchanges[] = {
     {SASL_LOGIN, NULL, {"dGltAA=="}, SASL_MALFORMED, "", "", ""},
     {SASL_LOGIN, NULL, {"/w=="}, SASL_MALFORMED, "", "", ""},
     {SASL_LOGIN, NULL, {"dGlt", "c2VjcmV0AA=="}, SASL_MALFORMED, "", "tim", "secret"},
+    {SASL_SCRAM_SHA_256, NULL, {0}, SASL_CONTINUE, "", "", ""},
+    {SASL_SCRAM_SHA_256, NULL, {"biws"}, SASL_ASK, "", "", ""},
+    {SASL_SCRAM_SHA_256_PLUS, "biws", {0}, SASL_ASK, "", "", ""},
+    {SASL_SCRAM_SHA_256, "=", {0}, SASL_ASK, "", "", ""},
+    {SASL_SCRAM_SHA_256, "biw", {0}, SASL_MALFORMED, "", "", ""},
+    {SASL_SCRAM_SHA_256, NULL, {"*"}, SASL_CANCELLED, "", "", ""},
 };
 
 static enum sasl_result run(struct sasl *sasl, const struct exchange *exchange,
@@ -149,11 +155,59 @@ static void clearing_leaves_no_secret(void **state)
     assert_null(sasl.password.ptr);
 }
 
+/* Each message of SCRAM is auth's to answer. */
+static void messages_are_passed_on(void **state)
+{
+    (void)state;
+    struct sasl sasl = {.mechanism = SASL_PLAIN};
+    struct slice challenge;
+    struct slice initial = SLICE("biws");
+    assert_int_equal(sasl_start(&sasl, SASL_SCRAM_SHA_256, &initial, &challenge), SASL_ASK);
+    assert_slice_is(sasl.message, "n,,");
+    assert_int_equal(sasl.messages, 1);
+    assert_int_equal(sasl_respond(&sasl, SLICE("eSws"), &challenge), SASL_ASK);
+    assert_slice_is(sasl.message, "y,,");
+    assert_int_equal(sasl_respond(&sasl, SLICE(""), &challenge), SASL_ASK);
+    assert_slice_is(sasl.message, "");
+    assert_int_equal(sasl.messages, 3);
+    assert_int_equal(sasl_respond(&sasl, SLICE("*"), &challenge), SASL_CANCELLED);
+    sasl_clear(&sasl);
+}
+
+static void mechanisms_are_found_where_offered(void **state)
+{
+    (void)state;
+    static const struct {
+        bool scram, binds;
+        const char *names;
+    } cases[] = {
+        {false, true, " PLAIN LOGIN"},
+        {true, false, " PLAIN LOGIN SCRAM-SHA-256"},
+        {true, true, " PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        struct buffer text = BUFFER_WITH_LIMIT(100);
+        enum sasl_mechanism mechanism;
+        unsigned offered = sasl_offer(cases[i].scram, cases[i].binds);
+        sasl_append_mechanisms(offered, " ", "", &text);
+        assert_slice_is(buffer_slice(&text), cases[i].names);
+        buffer_clear(&text);
+        assert_int_equal(sasl_find_mechanism(SLICE("scram-sha-256"), offered, &mechanism),
+                         cases[i].scram);
+        assert_int_equal(sasl_find_mechanism(SLICE("SCRAM-SHA-256-PLUS"), offered, &mechanism),
+                         cases[i].scram && cases[i].binds);
+        assert_false(sasl_find_mechanism(SLICE("SCRAM-SHA-1"), offered, &mechanism));
+        assert_false(sasl_find_mechanism(SLICE(""), offered, &mechanism));
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(exchanges_end_as_promised),
         cmocka_unit_test(challenges_are_what_clients_know),
+        cmocka_unit_test(messages_are_passed_on),
+        cmocka_unit_test(mechanisms_are_found_where_offered),
         cmocka_unit_test(limits_hold),
         cmocka_unit_test(clearing_leaves_no_secret),
     };

@@ -1,10 +1,10 @@
-/* Promises of common/scram.h and sha1.h: the examples of the RFCs, and no answer to what is not
- * SCRAM. */
+/* Promises of common/scram.h, scram_server.h and sha1.h: the examples of the RFCs, and no answer to
+ * what is not SCRAM. */
 #include "tests/unit/test.h"
 
 #include <sodium.h>
 
-#include "common/scram.h"
+#include "common/scram_server.h"
 #include "common/sha1.h"
 #include "common/size.h"
 
@@ -160,6 +160,162 @@ static void names_and_bindings(void **state)
     }
 }
 
+/* ---- the server ---- */
+
+#define FIRST "n=user,r=rOprNGfwEbeRWgbNEkqO"
+#define NONCE "rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0"
+#define PROOF "dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
+
+/* RFC 7677 3: what it keeps of "pencil" */
+static void rfc_verifier(struct scram_verifier *verifier)
+{
+    struct scram_server_first first;
+    struct scram_keys keys;
+    assert_true(scram_server_first_parse(slice_of_string(exchanges[1].server_first), &first));
+    *verifier =
+        (struct scram_verifier){.iterations = first.iterations, .salt_octets = first.salt_octets};
+    memcpy(verifier->salt, first.salt, first.salt_octets);
+    scram_derive(SCRAM_SHA_256, SLICE("pencil"), slice_of(first.salt, first.salt_octets),
+                 first.iterations, &keys);
+    memcpy(verifier->stored, keys.stored, sizeof(verifier->stored));
+    memcpy(verifier->server, keys.server, sizeof(verifier->server));
+}
+
+struct served {
+    bool plus;
+    bool binds; /* there is "exporter" and "end point" */
+    const char *first;
+    enum scram_judgement judged_first;
+    const char *final; /* NULL: not that far */
+    enum scram_judgement judged_final;
+};
+
+static const struct served conversations[] = {
+    {false, false, "n,," FIRST, SCRAM_RIGHT, "c=biws,r=" NONCE ",p=" PROOF, SCRAM_RIGHT},
+    {false, false, "n,," FIRST, SCRAM_RIGHT, "c=eSws,r=" NONCE ",p=" PROOF, SCRAM_UNBOUND},
+    {false, false, "n,," FIRST, SCRAM_RIGHT, "c=biws,r=" NONCE "x,p=" PROOF, SCRAM_WRONG},
+    {false, false, "n,," FIRST, SCRAM_RIGHT,
+     "c=biws,r=" NONCE ",p=AHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=", SCRAM_WRONG},
+    {false, false, "n,," FIRST, SCRAM_RIGHT, "c=biws,r=" NONCE ",p=dHzbZQ==", SCRAM_MALFORMED},
+    {false, false, "n,," FIRST, SCRAM_RIGHT, "c=biws,p=" PROOF ",r=" NONCE, SCRAM_MALFORMED},
+    {false, false, "n,," FIRST, SCRAM_RIGHT, "c=biws,r=" NONCE ",m=x,p=" PROOF, SCRAM_MALFORMED},
+    {false, false, "n,," FIRST, SCRAM_RIGHT, "", SCRAM_MALFORMED},
+    {false, false, "n,," FIRST, SCRAM_RIGHT, "p=" PROOF, SCRAM_MALFORMED},
+    /* RFC 5802 6 */
+    {false, false, "y,," FIRST, SCRAM_RIGHT, "c=eSws,r=" NONCE ",p=" PROOF, SCRAM_WRONG},
+    {false, true, "y,," FIRST, SCRAM_UNBOUND, NULL, SCRAM_RIGHT},
+    {true, true, "y,," FIRST, SCRAM_MALFORMED, NULL, SCRAM_RIGHT},
+    {true, true, "n,," FIRST, SCRAM_MALFORMED, NULL, SCRAM_RIGHT},
+    {false, true, "p=tls-exporter,," FIRST, SCRAM_MALFORMED, NULL, SCRAM_RIGHT},
+    {true, true, "p=tls-unique,," FIRST, SCRAM_UNBOUND, NULL, SCRAM_RIGHT},
+    {true, false, "p=tls-exporter,," FIRST, SCRAM_UNBOUND, NULL, SCRAM_RIGHT},
+    /* "p=tls-exporter,,exporter", bound; "p=tls-exporter,,end point", not */
+    {true, true, "p=tls-exporter,," FIRST, SCRAM_RIGHT,
+     "c=cD10bHMtZXhwb3J0ZXIsLGV4cG9ydGVy,r=" NONCE ",p=" PROOF, SCRAM_WRONG},
+    {true, true, "p=tls-exporter,," FIRST, SCRAM_RIGHT,
+     "c=cD10bHMtZXhwb3J0ZXIsLGVuZCBwb2ludA==,r=" NONCE ",p=" PROOF, SCRAM_UNBOUND},
+};
+
+static void serve(const struct served *served)
+{
+    struct scram_client_first first;
+    struct scram_server server = {.nonce_at = 0};
+    struct buffer out = BUFFER_WITH_LIMIT(1000);
+    struct scram_bindings bindings = {{0}, {0}};
+    if (served->binds)
+        bindings = (struct scram_bindings){SLICE("exporter"), SLICE("end point")};
+    rfc_verifier(&server.verifier);
+    assert_true(scram_client_first_parse(slice_of_string(served->first), &first));
+    assert_int_equal(scram_server_first(&server, &first, served->plus, &bindings,
+                                        SLICE("%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0"), &out),
+                     served->judged_first);
+    if (served->final) {
+        assert_slice_is(buffer_slice(&out), exchanges[1].server_first);
+        buffer_reset(&out);
+        assert_int_equal(scram_server_final(&server, slice_of_string(served->final), &out),
+                         served->judged_final);
+    }
+    if (served->final && served->judged_final == SCRAM_RIGHT)
+        assert_slice_is(buffer_slice(&out), exchanges[1].server_final);
+    else
+        assert_int_equal(out.len, 0);
+    buffer_clear(&out);
+    scram_server_clear(&server);
+    scram_server_clear(&server);
+}
+
+static void the_server_judges(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(conversations); i++)
+        serve(&conversations[i]);
+}
+
+static void names_are_decoded(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *name; /* NULL: none */
+    } cases[] = {
+        {"user", "user"},  {"a=2Cb=3Dc", "a,b=c"}, {"I\xc2\xadX", "IX"}, /* RFC 4013 3 */
+        {"\xc2\xaa", "a"}, {"a=2cb", NULL},        {"a=", NULL},         {"a=3", NULL},
+        {"a=41", NULL},    {"\xff", NULL},         {"\x07", NULL},       {"", NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        struct buffer name = BUFFER_WITH_LIMIT(100);
+        assert_int_equal(scram_name_decode(slice_of_string(cases[i].text), &name),
+                         cases[i].name != NULL);
+        assert_slice_is(buffer_slice(&name), cases[i].name ? cases[i].name : "");
+        buffer_clear(&name);
+    }
+}
+
+#define HASH "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$aGFzaGhhc2hoYXNoaGFzaA"
+
+static void a_verifier_is_of_one_password(void **state)
+{
+    (void)state;
+    struct buffer text = BUFFER_WITH_LIMIT(SCRAM_VERIFIER_MAX);
+    struct scram_verifier verifier;
+    struct scram_keys keys;
+    assert_true(scram_verifier_make(SLICE("I\xc2\xadX"), SLICE(HASH), &text));
+    assert_true(scram_verifier_parse(buffer_slice(&text), &verifier));
+    scram_derive(SCRAM_SHA_256, SLICE("IX"), slice_of(verifier.salt, verifier.salt_octets),
+                 verifier.iterations, &keys);
+    assert_memory_equal(keys.stored, verifier.stored, sizeof(keys.stored));
+    assert_memory_equal(keys.server, verifier.server, sizeof(keys.server));
+    assert_true(scram_verifier_belongs(&verifier, SLICE(HASH)));
+    assert_true(scram_verifier_belongs(&verifier, SLICE("!" HASH)));
+    assert_false(scram_verifier_belongs(&verifier, SLICE(HASH "x")));
+    assert_false(scram_verifier_belongs(&verifier, SLICE("!")));
+    for (size_t i = 0; i < text.len; i++)
+        assert_false(scram_verifier_parse(slice_range(buffer_slice(&text), 0, i), &verifier));
+    buffer_append_octet(&text, ',');
+    assert_false(scram_verifier_parse(buffer_slice(&text), &verifier));
+    buffer_reset(&text);
+    assert_false(scram_verifier_make(SLICE("\x07"), SLICE(HASH), &text));
+    assert_int_equal(text.len, 0);
+    buffer_clear(&text);
+}
+
+static void a_false_salt_stays(void **state)
+{
+    (void)state;
+    static const uint8_t key[32] = {1}, other_key[32] = {2};
+    struct scram_verifier first, again, other_name, other_house;
+    scram_verifier_pretend(key, SLICE("nobody@a.example"), &first);
+    scram_verifier_pretend(key, SLICE("nobody@a.example"), &again);
+    scram_verifier_pretend(key, SLICE("nobody@b.example"), &other_name);
+    scram_verifier_pretend(other_key, SLICE("nobody@a.example"), &other_house);
+    assert_int_equal(first.salt_octets, SCRAM_MADE_SALT);
+    assert_int_equal(first.iterations, SCRAM_MADE_ITERATIONS);
+    assert_memory_equal(first.salt, again.salt, SCRAM_MADE_SALT);
+    assert_memory_not_equal(first.salt, other_name.salt, SCRAM_MADE_SALT);
+    assert_memory_not_equal(first.salt, other_house.salt, SCRAM_MADE_SALT);
+    assert_memory_not_equal(first.stored, again.stored, sizeof(first.stored));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -167,6 +323,10 @@ int main(void)
         cmocka_unit_test(the_examples_of_the_rfcs),
         cmocka_unit_test(what_is_not_answered),
         cmocka_unit_test(names_and_bindings),
+        cmocka_unit_test(the_server_judges),
+        cmocka_unit_test(names_are_decoded),
+        cmocka_unit_test(a_verifier_is_of_one_password),
+        cmocka_unit_test(a_false_salt_stays),
     };
     return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
 }

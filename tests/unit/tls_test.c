@@ -13,6 +13,7 @@
 #include "common/auth/keys_protocol.h"
 #include "common/auth/keys_sign.h"
 #include "common/size.h"
+#include "common/tls_client.h"
 #include "common/tls_stream.h"
 
 enum { RSA_CERTIFICATE, EC_CERTIFICATE, CERTIFICATES };
@@ -178,6 +179,22 @@ static void hears(struct fixture *fixture, const char *text)
     fail_msg("nothing heard");
 }
 
+/* RFC 5802 6: what the client computes the server has too. */
+static void binds_both_sides(const struct fixture *fixture, int version)
+{
+    struct tls_bindings bindings;
+    struct tls_client_binding of_client;
+    tls_bindings_of_server(tls_stream_connection(&fixture->stream), &bindings);
+    assert_true(tls_client_bind(fixture->client, &of_client));
+    const struct tls_binding *same =
+        version == TLS1_3_VERSION ? &bindings.exporter : &bindings.end_point;
+    assert_int_equal(bindings.exporter.length,
+                     32); /* TLS 1.2 has the extended master secret here */
+    assert_int_equal(of_client.of.length, same->length);
+    assert_memory_equal(of_client.of.octets, same->octets, same->length);
+    assert_memory_not_equal(bindings.exporter.octets, bindings.end_point.octets, 32);
+}
+
 static void remote_keys_serve_each_version(void **state)
 {
     static const struct {
@@ -209,6 +226,7 @@ static void remote_keys_serve_each_version(void **state)
         hears(fixture, "* OK greeting");
         assert_int_equal(SSL_write(fixture->client, "echo", 4), 4);
         hears(fixture, "echo");
+        binds_both_sides(fixture, cases[i].version);
         assert_int_equal(SSL_session_reused(fixture->client), 0);
         stream_finish(&fixture->stream, 1000);
         ev_run(fixture->loop, EVRUN_NOWAIT);

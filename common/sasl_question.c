@@ -1,0 +1,17 @@
+/* See sasl_question.h. Pure. */
+#include "common/sasl_question.h"
+
+void sasl_fill_question(const struct sasl *sasl, const struct tls_bindings *bindings,
+                        struct auth_sasl *question, struct slice tail[SASL_QUESTION_TAIL])
+{
+    tail[0] = slice_of(bindings->exporter.octets, bindings->exporter.length);
+    tail[1] = slice_of(bindings->end_point.octets, bindings->end_point.length);
+    tail[2] = sasl->message;
+    question->header.type = AUTH_SASL;
+    question->mechanism =
+        sasl->mechanism == SASL_SCRAM_SHA_256_PLUS ? AUTH_SCRAM_SHA_256_PLUS : AUTH_SCRAM_SHA_256;
+    question->begins = sasl->messages == 1;
+    question->exporter_octets = (uint32_t)tail[0].len;
+    question->end_point_octets = (uint32_t)tail[1].len;
+    question->message_octets = (uint32_t)tail[2].len;
+}

@@ -1,0 +1,19 @@
+/*
+ * The question to `auth` about a message of a mechanism that it speaks itself, as sessions and
+ * logins put it together. Pure; session and login processes.
+ */
+#ifndef COMMON_SASL_QUESTION_H
+#define COMMON_SASL_QUESTION_H
+
+#include "common/auth/auth_protocol.h"
+#include "common/sasl.h"
+#include "common/tls_binding.h"
+
+enum { SASL_QUESTION_TAIL = 3 };
+
+/* After SASL_ASK. Fills all but the request, the client and the service; the tail borrows from
+ * both. */
+void sasl_fill_question(const struct sasl *sasl, const struct tls_bindings *bindings,
+                        struct auth_sasl *question, struct slice tail[SASL_QUESTION_TAIL]);
+
+#endif
