@@ -141,9 +141,9 @@ torture: check-build ## the fault loops whole, not a sample
 
 # Where Debian's postfix, dovecot-imapd and dovecot-pop3d are installed they are measured too.
 .PHONY: bench
-bench: deps-test all $(BUILD)/bench/load ## measure speed and memory, beside Postfix and Dovecot
+bench: deps-test all $(BUILD)/bench/load $(BUILD)/bench/imap_load ## measure speed and memory, beside Postfix and Dovecot
 	STAFFETTA_BUILD=$(BUILD) $(PYTHON) tests/bench/bench.py
-$(BUILD)/bench/load: $(BUILD)/obj/tests/bench/load.o
+$(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(BUILD)/obj/tests/bench/client.o
 	@mkdir -p $(@D)
 	$(call run,LD) $(CC) $(LDFLAGS) -o $@ $^ -lssl -lcrypto
 

@@ -1,6 +1,6 @@
 """`make bench`: staffetta, and Postfix with Dovecot where Debian's packages are installed, measured in
 turn on loopback in one run; one table of rates and ratios. Figures of one run compare with each
-other and with nothing else. BENCH_ONLY=smtp,pop3,dead,… chooses; BENCH_SCALE=0.1 makes it shorter."""
+other and with nothing else. BENCH_ONLY=smtp,pop3,imap,dead,… chooses; BENCH_SCALE=0.1 makes it shorter."""
 
 import os
 import pathlib
@@ -15,9 +15,11 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "e2e"))
 
 from house import BUILD, House, children_of  # noqa: E402
+import imap_lines  # noqa: E402
 from rivals import SINK_DOMAIN, Rivals, Sink, available  # noqa: E402
 
 LOAD = pathlib.Path(os.environ.get("STAFFETTA_LOAD", BUILD / "bench" / "load"))
+IMAP_LOAD = LOAD.with_name("imap_load")
 SCALE = float(os.environ.get("BENCH_SCALE", "1"))
 ONLY = set(filter(None, os.environ.get("BENCH_ONLY", "").split(",")))
 PASSWORD = "staffetta"
@@ -342,6 +344,17 @@ def measure_rival(rivals, measure):
         return None
 
 
+def print_line(name, unit, values, goal, less_is_better):
+    print(f"{name + ' [' + unit + ']':42} {show(values[0]):>22} {show(values[1]):>22} "
+          f"{ratio(values[0], values[1], less_is_better):>11} {goal:>5}", flush=True)
+
+
+def measure_imap(servers):
+    for name, unit, values, goal, less_is_better in imap_lines.measure(
+            servers, IMAP_LOAD, ACCOUNTS[25:35], PASSWORD, SCALE):
+        print_line(name, unit, [*values, None][:2], goal, less_is_better)
+
+
 def main():
     sink = Sink()
     rivals = Rivals(ACCOUNTS, sink) if available() else None
@@ -356,8 +369,9 @@ def main():
         print(f"{'':42} {'staffetta':>22} {'Postfix, Dovecot':>22} {'better':>11} {'goal':>5}")
         for _, name, unit, measure, goal, less_is_better in measures(sink):
             values = [measure(staffetta), measure_rival(rivals, measure) if rivals else None]
-            print(f"{name + ' [' + unit + ']':42} {show(values[0]):>22} {show(values[1]):>22} "
-                  f"{ratio(values[0], values[1], less_is_better):>11} {goal:>5}", flush=True)
+            print_line(name, unit, values, goal, less_is_better)
+        if not ONLY or "imap" in ONLY:
+            measure_imap(servers)
         if sink.process and (not ONLY or "dead" in ONLY):
             measure_dead(sink)
     finally:

@@ -12,118 +12,15 @@
  * them; "#25" in one becomes the number of the session's message modulo 25. An unexpected answer
  * ends it with status 1.
  */
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#include <openssl/ssl.h>
-
-struct client {
-    int fd;
-    SSL *tls; /* NULL: plaintext */
-    char input[65536];
-    size_t start, end;
-};
-
-static void __attribute__((noreturn, format(printf, 1, 2))) fail(const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
-    va_end(arguments);
-    fputc('\n', stderr);
-    exit(1);
-}
-
-/* --- A connection ---------------------------------------------------------------------------- */
-
-static void client_open(struct client *client, const char *port)
-{
-    static SSL_CTX *context;
-    bool secure = strncmp(port, "tls:", 4) == 0;
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)atol(secure ? port + 4 : port)),
-                                  .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    const int on = 1;
-    client->start = client->end = 0;
-    client->tls = NULL;
-    client->fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (client->fd < 0 || connect(client->fd, (struct sockaddr *)&address, sizeof(address)) != 0)
-        fail("connect to port %s", port);
-    setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    if (!secure)
-        return;
-    if (!context)
-        context = SSL_CTX_new(TLS_client_method());
-    client->tls = SSL_new(context);
-    if (!client->tls || !SSL_set_fd(client->tls, client->fd) || SSL_connect(client->tls) != 1)
-        fail("TLS handshake with port %s", port);
-}
-
-static void client_close(struct client *client)
-{
-    if (client->tls)
-        SSL_free(client->tls);
-    close(client->fd);
-}
-
-static void put(struct client *client, const char *octets, size_t count)
-{
-    while (count > 0) {
-        ssize_t sent = client->tls ? SSL_write(client->tls, octets, (int)count)
-                                   : send(client->fd, octets, count, MSG_NOSIGNAL);
-        if (sent <= 0)
-            fail("connection lost while writing");
-        octets += sent;
-        count -= (size_t)sent;
-    }
-}
-
-static void put_text(struct client *client, const char *text)
-{
-    put(client, text, strlen(text));
-}
-
-static void fill(struct client *client)
-{
-    if (client->start > 0) {
-        memmove(client->input, client->input + client->start, client->end - client->start);
-        client->end -= client->start;
-        client->start = 0;
-    }
-    size_t room = sizeof(client->input) - client->end;
-    ssize_t got = client->tls ? SSL_read(client->tls, client->input + client->end, (int)room)
-                              : recv(client->fd, client->input + client->end, room, 0);
-    if (got <= 0)
-        fail("connection lost while reading");
-    client->end += (size_t)got;
-}
-
-/* A line without its CRLF, NUL-terminated; valid until the next call. */
-static char *get_line(struct client *client)
-{
-    for (;;) {
-        char *line = client->input + client->start;
-        char *newline = memchr(line, '\n', client->end - client->start);
-        if (newline) {
-            client->start = (size_t)(newline + 1 - client->input);
-            *newline = '\0';
-            if (newline > line && newline[-1] == '\r')
-                newline[-1] = '\0';
-            return line;
-        }
-        fill(client);
-    }
-}
+#include "tests/bench/client.h"
 
 /* --- SMTP ------------------------------------------------------------------------------------ */
 
@@ -327,18 +224,16 @@ static void imap_session(const char *port, long logins, const char *user, const 
 /* --- Sessions -------------------------------------------------------------------------------- */
 
 struct plan {
+    const char *mode;
     char **words; /* of the command line, behind the mode */
     int count;
     long sessions;
 };
 
-static long share(long total, long sessions, long session)
+static void run_session(long session, void *owner)
 {
-    return total / sessions + (session < total % sessions);
-}
-
-static void run_session(const char *mode, const struct plan *plan, long session)
-{
+    const struct plan *plan = owner;
+    const char *mode = plan->mode;
     char **words = plan->words;
     if (strcmp(mode, "smtp") == 0)
         smtp_session(words[0], share(atol(words[2]), plan->sessions, session),
@@ -351,13 +246,6 @@ static void run_session(const char *mode, const struct plan *plan, long session)
     else
         imap_session(words[0], share(atol(words[2]), plan->sessions, session),
                      words[4 + session % (plan->count - 4)], words[3]);
-}
-
-static double now_s(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
 int main(int argc, char **argv)
@@ -374,23 +262,12 @@ int main(int argc, char **argv)
         at++;
     if (at == end || argc < at->words)
         fail("usage: see the top of tests/bench/load.c");
-    struct plan plan = {.words = argv + 2,
+    struct plan plan = {.mode = mode,
+                        .words = argv + 2,
                         .count = argc - 2,
                         .sessions = at->sessions ? atol(argv[at->sessions]) : 1};
     double before = now_s();
-    for (long session = 0; session < plan.sessions; session++) {
-        pid_t child = fork();
-        if (child < 0)
-            fail("fork");
-        if (child == 0) {
-            run_session(mode, &plan, session);
-            _exit(0);
-        }
-    }
-    int status, failures = 0;
-    while (wait(&status) > 0)
-        failures += status != 0;
-    if (failures)
+    if (!run_sessions(plan.sessions, run_session, &plan))
         return 1;
     printf("%.1f\n", (double)atol(argv[at->total]) / (now_s() - before));
     return 0;
