@@ -370,3 +370,32 @@ from {ALICE}
     subprocess.run(["msmtp", "-C", config, ALICE], input=b"From: alice@test.example\r\nSubject: x\r\n\r\nx\r\n", check=True,
                    timeout=30, capture_output=True)
     scram_house.wait_for_event("login", name=ALICE, by=PLAIN, service="submissions")
+
+
+@pytest.mark.skipif(not shutil.which("mbsync"), reason="no mbsync")
+def test_mbsync(scram_house, tmp_path):
+    """Cyrus SASL."""
+    config = tmp_path / "mbsyncrc"
+    config.write_text(f"""
+IMAPStore far
+Host 127.0.0.1
+Port {scram_house.ports["imap"]}
+User {ALICE}
+Pass {PASSWORD}
+SSLType None
+AuthMechs SCRAM-SHA-256
+
+MaildirStore near
+Path {tmp_path}/
+Inbox {tmp_path}/INBOX
+
+Channel all
+Far :far:
+Near :near:
+Create Near
+SyncState *
+""")
+    before = len(scram_house.events("login", name=ALICE, service="imap", by=PLAIN))
+    done = subprocess.run(["mbsync", "-c", config, "-a"], capture_output=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(scram_house.events("login", name=ALICE, service="imap", by=PLAIN)) == before + 1
