@@ -19,7 +19,7 @@
  *
  * Any other name is an error: a file written for a later version, whose limits this one would not
  * keep, is refused rather than half understood. Parsing is pure but for memory; 100 000 accounts
- * take 0.2 s. Edits keep every line that they do not change, comments too.
+ * take half a second. Edits keep every line that they do not change, comments too.
  */
 #ifndef COMMON_AUTH_ACCOUNTS_FILE_H
 #define COMMON_AUTH_ACCOUNTS_FILE_H

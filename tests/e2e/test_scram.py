@@ -318,6 +318,18 @@ def test_it_is_offered_where_every_account_has_it(make_house):
     assert offered(house)["pop3s"] == {"PLAIN", "LOGIN"}
 
 
+def test_it_is_never_offered_beside_pam(make_house):
+    """What PAM checks nobody can prove, and the list of mechanisms is one for all."""
+    house = make_house(start=False, services=("submissions", "imap", "imaps", "pop3s"), extra="accounts { source = pam }")
+    house.add_account(ALICE)
+    house.start()
+    look_again(house)
+    assert set(map(frozenset, offered(house).values())) == {frozenset({"PLAIN", "LOGIN"})}
+    with Line(house, "imap") as line:
+        line.begin(PLAIN, f"n,,n={ALICE},r=abc")
+        assert line.answer().startswith(b"a NO [CANNOT]")
+
+
 def test_guesses_are_counted(make_house):
     """throttle.pause-after: then not even the right one."""
     house = make_house(start=False, services=("imap",), settings={"throttle": {"pause-after": 3, "slow-after": 2}})
