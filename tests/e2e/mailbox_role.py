@@ -156,3 +156,21 @@ def mailbox(tmp_path):
 def client(mailbox):
     with mailbox.connect() as connected:
         yield connected
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """One for all tests of a file; each makes folders of its own."""
+    made = Mailbox(tmp_path_factory.mktemp("mailbox"))
+    yield made
+    made.stop()
+
+
+def client_of_shared():
+    """A fixture: one of the clients of `shared`, which a test may have several of."""
+    @pytest.fixture
+    def connected(shared):
+        with shared.connect() as client:
+            yield client
+
+    return connected

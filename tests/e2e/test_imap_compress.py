@@ -3,16 +3,9 @@
 import pytest
 
 from deflate import compress
-from mailbox_role import MESSAGE, Mailbox, needs_mailbox
+from mailbox_role import MESSAGE, needs_mailbox, shared  # noqa: F401
 
 pytestmark = needs_mailbox
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    made = Mailbox(tmp_path_factory.mktemp("mailbox"))
-    yield made
-    made.stop()
 
 
 @pytest.fixture(params=[False, True], ids=["own socket", "carried"])

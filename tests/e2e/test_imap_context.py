@@ -4,27 +4,16 @@ import itertools
 
 import pytest
 
-from mailbox_role import Mailbox, needs_mailbox
+from mailbox_role import client_of_shared, needs_mailbox, shared  # noqa: F401
 
 pytestmark = needs_mailbox
 NUMBERS = itertools.count(1)
 
+other = client_of_shared()
+
 
 def message(subject):
     return f"Subject: {subject}\r\n\r\nbody\r\n".encode()
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    made = Mailbox(tmp_path_factory.mktemp("mailbox"))
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def other(shared):
-    with shared.connect() as connected:
-        yield connected
 
 
 @pytest.fixture

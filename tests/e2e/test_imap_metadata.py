@@ -2,10 +2,12 @@
 
 import pytest
 
-from mailbox_role import Mailbox, needs_mailbox
+from mailbox_role import Mailbox, client_of_shared, needs_mailbox
 
 pytestmark = needs_mailbox
 SMALL = "limits { annotation = 1K annotations = 10 account-annotations = 64K }"
+
+client = client_of_shared()
 
 
 @pytest.fixture(scope="module")
@@ -13,12 +15,6 @@ def shared(tmp_path_factory):
     made = Mailbox(tmp_path_factory.mktemp("mailbox"), config=SMALL)
     yield made
     made.stop()
-
-
-@pytest.fixture
-def client(shared):
-    with shared.connect() as connected:
-        yield connected
 
 
 @pytest.fixture

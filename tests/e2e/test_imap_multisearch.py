@@ -2,9 +2,11 @@
 
 import pytest
 
-from mailbox_role import MESSAGE, Mailbox, needs_mailbox
+from mailbox_role import MESSAGE, Mailbox, client_of_shared, needs_mailbox
 
 pytestmark = needs_mailbox
+
+client = client_of_shared()
 
 
 @pytest.fixture(scope="module")
@@ -21,12 +23,6 @@ def shared(tmp_path_factory):
         client.ok("SUBSCRIBE missing")
     yield made
     made.stop()
-
-
-@pytest.fixture
-def client(shared):
-    with shared.connect() as connected:
-        yield connected
 
 
 def test_capability(client):

@@ -2,28 +2,12 @@
 
 import pytest
 
-from mailbox_role import MESSAGE, Mailbox, needs_mailbox
+from mailbox_role import MESSAGE, Mailbox, client_of_shared, needs_mailbox, shared  # noqa: F401
 
 pytestmark = needs_mailbox
 
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    made = Mailbox(tmp_path_factory.mktemp("mailbox"))
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def client(shared):
-    with shared.connect() as connected:
-        yield connected
-
-
-@pytest.fixture
-def other(shared):
-    with shared.connect() as connected:
-        yield connected
+client = client_of_shared()
+other = client_of_shared()
 
 
 @pytest.fixture
