@@ -28,11 +28,12 @@ struct view;
 struct message {
     char *name; /* in cur/; NULL: gone, it leaves the array at the end of the turn */
     uint32_t uid;
-    uint32_t flags;   /* enum maildir_flag, and letters without a meaning */
-    uint32_t letters; /* keywords, as in maildir_name */
-    uint64_t modseq;  /* RFC 7162 */
-    bool recent;      /* no session was told of it as \Recent yet */
-    bool met;         /* for folder.c */
+    uint32_t flags;         /* enum maildir_flag, and letters without a meaning */
+    uint32_t letters;       /* keywords, as in maildir_name */
+    uint32_t internal_date; /* seconds since 1970, for message_source.c; 0: not looked at yet */
+    uint64_t modseq;        /* RFC 7162 */
+    bool recent;            /* no session was told of it as \Recent yet */
+    bool met;               /* for folder.c */
 };
 
 /* Somebody who hears that the folder's messages have changed, without a view of them. */

@@ -191,11 +191,17 @@ bool message_source_date(struct message_source *source, int64_t *seconds, struct
         *seconds = source->file.mtime.tv_sec;
         return true;
     }
-    const struct message *message = message_of(source, error);
+    struct message *message = folder_find(source->folder, source->uid);
     if (!message)
-        return false;
+        return error_set(error, ERROR_NOT_FOUND, "message is gone");
+    if (message->internal_date != 0) {
+        *seconds = message->internal_date;
+        return true;
+    }
     if (fstatat(source->folder->box.cur_fd, message->name, &status, AT_SYMLINK_NOFOLLOW) == 0) {
         *seconds = status.st_mtim.tv_sec;
+        if (*seconds > 0 && *seconds <= UINT32_MAX)
+            message->internal_date = (uint32_t)*seconds;
         return true;
     }
     if (!open_file(source, error)) /* under another name */

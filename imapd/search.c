@@ -11,8 +11,12 @@
 #include "common/mime/charset.h"
 #include "common/size.h"
 #include "imapd/mailbox.h"
+#include "imapd/search_fields.h"
 
-enum { BODY_OCTETS_A_SLICE = 1 << 19 };
+enum {
+    BODY_OCTETS_A_SLICE = 1 << 19,
+    INDEXED_OCTETS = 64 << 10, /* longer records are not kept: few messages have them */
+};
 
 /* --- keys --- */
 
@@ -36,6 +40,12 @@ static bool prepare_key(struct search_key *key, const struct view *view)
     return true;
 }
 
+static void init_readers(struct search *search, uint32_t uidvalidity)
+{
+    index_reader_init(&search->reader, search->index, uidvalidity, INDEX_FACTS);
+    index_reader_init(&search->fields, search->index, uidvalidity, INDEX_FIELDS);
+}
+
 bool search_init(struct search *search, struct search_key *key, const struct charset *charset,
                  const struct view *view, struct arena *arena)
 {
@@ -44,14 +54,15 @@ bool search_init(struct search *search, struct search_key *key, const struct cha
     message_source_init(&search->source, view->folder);
     bool ready = prepare_key(key, view) && search_make_terms(key, charset, arena, &terms);
     search_text_init(&search->text, terms);
-    if (ready && (search->needs & SEARCH_NEEDS_SENT_DAY)) {
+    search->asks_fields =
+        ready && (search->needs & SEARCH_NEEDS_HEADER) && search_fields_decide(terms);
+    if (ready && (search->asks_fields || (search->needs & SEARCH_NEEDS_SENT_DAY))) {
         message_cache_enter(search->source.cache, view->folder);
         search->entered = true;
         search->index = message_cache_index(search->source.cache);
     }
     if (search->index)
-        index_reader_init(&search->reader, search->index, view->folder->record.uidvalidity,
-                          INDEX_FACTS);
+        init_readers(search, view->folder->record.uidvalidity);
     return ready;
 }
 
@@ -68,15 +79,17 @@ void search_clear(struct search *search)
         return;
     end_body(search);
     search_text_clear(&search->text);
-    if (search->index)
+    if (search->index) {
         index_reader_clear(&search->reader);
+        index_reader_clear(&search->fields);
+    }
     if (search->entered)
         message_cache_leave(search->source.cache);
     message_source_clear(&search->source);
     search->key = NULL;
 }
 
-/* --- the index knows the day that a message was sent --- */
+/* --- what the index knows: the day that a message was sent, and the fields --- */
 
 static struct index *index_of(const struct search *search)
 {
@@ -156,9 +169,15 @@ static enum source_result find_email_id(struct search *search, struct error *err
                                                                                    : SOURCE_FAILED;
 }
 
-static enum source_result find_sent_day(struct search *search, struct error *error)
+static int32_t sent_day(const struct message_source *source)
 {
     struct date date;
+    const struct mime_field *field = mime_part_field(source->root, MIME_DATE);
+    return field && date_parse_message(field->body, &date) ? date_day(&date) : INDEX_NO_DAY;
+}
+
+static enum source_result find_sent_day(struct search *search, struct error *error)
+{
     look_up(search);
     if (search->indexed.sent_day_known) {
         search->facts.sent_day = search->indexed.sent_day;
@@ -167,16 +186,49 @@ static enum source_result find_sent_day(struct search *search, struct error *err
     enum source_result result = message_source_read(&search->source, SOURCE_HEADER, error);
     if (result != SOURCE_DONE)
         return result;
-    const struct mime_field *field = mime_part_field(search->source.root, MIME_DATE);
-    bool sent = field && date_parse_message(field->body, &date);
-    search->facts.sent_day = sent ? date_day(&date) : INDEX_NO_DAY;
+    search->facts.sent_day = sent_day(&search->source);
     put_into_index(search);
     return SOURCE_DONE;
+}
+
+/* False: it is not there. */
+static bool match_indexed_fields(struct search *search)
+{
+    struct error error;
+    struct slice record;
+    if (!search->asks_fields || !index_of(search))
+        return false;
+    if (index_reader_find(&search->fields, search->source.uid, &record, &error))
+        return search_fields_match(record, search->text.terms);
+    message_cache_on_failure(search->source.cache, &error);
+    return false;
+}
+
+static void put_fields_into_index(struct search *search, struct slice header)
+{
+    struct error error;
+    struct buffer record = BUFFER_WITH_LIMIT(INDEXED_OCTETS);
+    const struct message_source *source = &search->source;
+    look_up(search);
+    if (!search->indexed.sent_day_known) { /* no record is without the facts */
+        search->facts.sent_day = sent_day(source);
+        put_into_index(search);
+    }
+    search_fields_format(header, &record);
+    struct index *index = index_of(search);
+    if (index && !record.failed
+        && !index_put_text(index, source->folder->record.uidvalidity, source->uid, INDEX_FIELDS,
+                           buffer_slice(&record), &error))
+        message_cache_on_failure(source->cache, &error);
+    message_cache_commit(source->cache);
+    buffer_clear(&record);
 }
 
 static enum source_result find_in_header(struct search *search, struct error *error)
 {
     struct buffer header = BUFFER_WITH_LIMIT(SEARCH_HEADER_OCTETS);
+    if (match_indexed_fields(search))
+        return SOURCE_DONE;
     enum source_result result = message_source_read(&search->source, SOURCE_HEADER, error);
     if (result != SOURCE_DONE)
         return result;
@@ -186,6 +238,8 @@ static enum source_result find_in_header(struct search *search, struct error *er
         search_text_feed_header(&search->text, buffer_slice(&header), false);
     else
         result = SOURCE_FAILED;
+    if (result == SOURCE_DONE && search->asks_fields && index_of(search))
+        put_fields_into_index(search, buffer_slice(&header));
     buffer_clear(&header);
     return result;
 }

@@ -15,9 +15,11 @@ struct search {
     unsigned needs; /* enum search_need, of all keys */
     struct search_text text;
     struct message_source source;
-    bool entered;        /* the cache, for its index */
-    struct index *index; /* NULL: none */
-    struct index_reader reader;
+    bool entered;               /* the cache, for its index */
+    struct index *index;        /* NULL: none */
+    struct index_reader reader; /* of facts */
+    bool asks_fields; /* the index's records of fields decide all that looks into headers */
+    struct index_reader fields;
     /* Of the message that is looked at: */
     bool begun;
     struct search_facts facts;

@@ -13,7 +13,6 @@
 #include "common/size.h"
 
 enum {
-    FIELD_OCTETS = 1 << 20,   /* of one field that are looked at, decoded */
     WINDOW_OCTETS = 32 << 20, /* a piece of 64 KiB, folded, and the longest term before it */
     DECOMPOSITION_DEPTH = 8,  /* no character's mapping is longer than a few steps */
 };
@@ -147,7 +146,7 @@ static bool wants_field(const struct search_text *text, unsigned scopes, struct 
     return false;
 }
 
-static bool holds_addresses(struct slice name)
+bool search_holds_addresses(struct slice name)
 {
     static const struct slice names[] = {SLICE("From"), SLICE("To"),     SLICE("Cc"),
                                          SLICE("Bcc"),  SLICE("Sender"), SLICE("Reply-To")};
@@ -170,45 +169,55 @@ static void append_address(const struct header_address *address, struct buffer *
     buffer_append(text, angles ? SLICE(">") : SLICE(""));
 }
 
-/* FROM and its kin look into the envelope (RFC 3501 6.4.4): what stands there may be spelt
- * otherwise in the field. */
-static void feed_addresses(struct search_text *text, const struct header_field *field)
+void search_decode_addresses(const struct header_field *field, struct buffer *decoded)
 {
     struct header_address_reader reader;
     struct header_address address;
-    struct buffer plain = BUFFER_WITH_LIMIT(4 * FIELD_OCTETS);
-    struct buffer decoded = BUFFER_WITH_LIMIT(12 * FIELD_OCTETS);
-    header_address_reader_init(&reader, slice_range(field->body, 0, FIELD_OCTETS));
+    struct buffer plain = BUFFER_WITH_LIMIT(4 * SEARCH_FIELD_OCTETS);
+    header_address_reader_init(&reader, slice_range(field->body, 0, SEARCH_FIELD_OCTETS));
     while (header_address_next(&reader, &address))
         append_address(&address, &plain);
-    encoded_word_decode(buffer_slice(&plain), &decoded);
-    text->failed =
-        text->failed || header_address_reader_failed(&reader) || plain.failed || decoded.failed;
-    search_text_feed(text, SEARCH_IN_FIELD, field->name, buffer_slice(&decoded));
-    search_text_end(text);
+    encoded_word_decode(buffer_slice(&plain), decoded);
+    decoded->failed = decoded->failed || header_address_reader_failed(&reader) || plain.failed;
     header_address_reader_clear(&reader);
     buffer_clear(&plain);
+}
+
+void search_decode_field(const struct header_field *field, struct buffer *decoded)
+{
+    struct buffer unfolded = BUFFER_WITH_LIMIT(SEARCH_FIELD_OCTETS);
+    header_unfold(slice_range(field->body, 0, SEARCH_FIELD_OCTETS), &unfolded);
+    encoded_word_decode(buffer_slice(&unfolded), decoded);
+    decoded->failed = decoded->failed || unfolded.failed;
+    buffer_clear(&unfolded);
+}
+
+static void feed_addresses(struct search_text *text, const struct header_field *field)
+{
+    struct buffer decoded = BUFFER_WITH_LIMIT(SEARCH_FIELD_DECODED_OCTETS);
+    search_decode_addresses(field, &decoded);
+    text->failed = text->failed || decoded.failed;
+    search_text_feed(text, SEARCH_IN_FIELD, field->name, buffer_slice(&decoded));
+    search_text_end(text);
     buffer_clear(&decoded);
 }
 
 /* The value for terms of the field, "Name: value" for those of all the header. */
 static void feed_field(struct search_text *text, unsigned scopes, const struct header_field *field)
 {
-    struct buffer unfolded = BUFFER_WITH_LIMIT(FIELD_OCTETS);
-    struct buffer decoded = BUFFER_WITH_LIMIT(3 * FIELD_OCTETS);
-    header_unfold(slice_range(field->body, 0, FIELD_OCTETS), &unfolded);
-    encoded_word_decode(buffer_slice(&unfolded), &decoded);
-    text->failed = text->failed || unfolded.failed || decoded.failed;
+    struct buffer decoded = BUFFER_WITH_LIMIT(SEARCH_FIELD_DECODED_OCTETS);
+    search_decode_field(field, &decoded);
+    text->failed = text->failed || decoded.failed;
     search_text_feed(text, scopes & SEARCH_IN_FIELD, field->name, buffer_slice(&decoded));
     search_text_end(text);
-    if (holds_addresses(field->name) && wants_field(text, scopes & SEARCH_IN_FIELD, field->name))
+    if (search_holds_addresses(field->name)
+        && wants_field(text, scopes & SEARCH_IN_FIELD, field->name))
         feed_addresses(text, field);
     unsigned rest = scopes & ~(unsigned)SEARCH_IN_FIELD;
     search_text_feed(text, rest, field->name, field->name);
     search_text_feed(text, rest, field->name, SLICE(": "));
     search_text_feed(text, rest, field->name, buffer_slice(&decoded));
     search_text_end(text);
-    buffer_clear(&unfolded);
     buffer_clear(&decoded);
 }
 

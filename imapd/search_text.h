@@ -9,9 +9,23 @@
 
 #include "common/buffer.h"
 
+struct header_field;
+
 /* Appends valid UTF-8 as i;unicode-casemap compares it, UTF-8 again: title case, decomposed.
  * Failure is the buffer's; up to 18 characters may come of one. */
 void search_fold(struct slice text, struct buffer *folded);
+
+/* A field as it is compared, UTF-8: its body decoded; or the addresses in it, as FROM and its kin
+ * look into the envelope (RFC 3501 6.4.4): what stands there may be spelt otherwise in the field.
+ * Failure is the buffer's. */
+enum {
+    SEARCH_FIELD_OCTETS = 1 << 20, /* that are looked at */
+    SEARCH_FIELD_DECODED_OCTETS = 12 * SEARCH_FIELD_OCTETS,
+    SEARCH_FIELD_FOLDED_OCTETS = 32 << 20,
+};
+typedef void search_decode(const struct header_field *field, struct buffer *decoded);
+search_decode search_decode_field, search_decode_addresses;
+bool search_holds_addresses(struct slice name);
 
 enum search_scope {
     SEARCH_IN_FIELD = 1 << 0, /* of header fields with the term's name */
@@ -24,6 +38,7 @@ struct search_term {
     struct search_term *next;
     unsigned scopes;     /* enum search_scope: where it counts */
     struct slice field;  /* of SEARCH_IN_FIELD, in any case */
+    unsigned number;     /* of the field, for search_fields.h */
     struct slice folded; /* of search_fold(); empty: of a field, that there is one */
     bool found;          /* in the message that is looked at */
 };

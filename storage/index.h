@@ -24,6 +24,7 @@ enum index_kind {
     INDEX_BODYSTRUCTURE,
     INDEX_REFERENCES, /* what THREAD compares, imapd/message_ids.h */
     INDEX_PREVIEW,    /* a text like the others, imapd/preview.h */
+    INDEX_FIELDS,     /* what SEARCH compares, imapd/search_fields.h */
     INDEX_KINDS,
 };
 

@@ -1,6 +1,7 @@
-"""What SEARCH returns and saves: ESEARCH (RFC 4731), SEARCHRES (RFC 5182), PARTIAL (RFC 9394).
-imapd-mailbox alone."""
+"""What SEARCH returns and saves: ESEARCH (RFC 4731), SEARCHRES (RFC 5182), PARTIAL (RFC 9394);
+and what it need not read again. imapd-mailbox alone."""
 
+import os
 import re
 
 import pytest
@@ -188,3 +189,35 @@ def test_saved_before_pipelined_commands(nine):
     nine.send(b"a SEARCH RETURN (SAVE COUNT) FLAGGED\r\nb UID FETCH $ (UID)\r\n")
     assert nine.answer(b"a")[0] == [b'* ESEARCH (TAG "a") COUNT 4']
     assert len(nine.answer(b"b")[0]) == 4
+
+
+# ---- what the index knows ----
+
+def test_fields_are_read_once(mailbox, client):
+    """RFC 9051 6.4.4, SUBJECT and its kin: of a message that was looked at the index answers, also in another process; what
+    it does not keep is read."""
+    for number in range(3):
+        mailbox.store(b"Subject: about %d\r\nFrom: A <a%d@a.example>\r\nX-Other: x%d\r\n\r\n\r\n" % ((number,) * 3))
+    client.ok("SELECT INBOX")
+    assert client.ok("SEARCH SUBJECT ABOUT") == [b"* SEARCH 1 2 3"]
+    for file in (mailbox.folder() / "cur").iterdir():
+        file.write_bytes(file.read_bytes().replace(b"about", b"other").replace(b": x", b": y"))
+    mailbox.restart()
+    again = mailbox.connect()
+    again.ok("SELECT INBOX")
+    assert again.ok("SEARCH SUBJECT other") == [b"* SEARCH"]
+    assert again.ok("SEARCH OR SUBJECT bout FROM nobody") == [b"* SEARCH 1 2 3"]
+    assert again.ok("SEARCH NOT FROM a2@a.example TEXT a.example") == [b"* SEARCH 1 2"]
+    assert again.ok("SEARCH HEADER X-Other y1") == [b"* SEARCH 2"]
+    assert again.ok("SEARCH TEXT other") == [b"* SEARCH 1 2 3"]
+
+
+def test_internal_date_is_looked_at_once(mailbox, client):
+    """RFC 9051 6.4.4, SINCE; a message does not change, so neither does its INTERNALDATE while it is known."""
+    mailbox.store()
+    client.ok("SELECT INBOX")
+    day = client.ok("FETCH 1 INTERNALDATE")[0].split(b'"')[1].split()[0].decode().strip()
+    assert client.ok(f"SEARCH ON {day}") == [b"* SEARCH 1"]
+    os.utime(mailbox.folder() / "cur" / mailbox.files()[0], (86400, 86400))
+    assert client.ok(f"SEARCH ON {day}") == [b"* SEARCH 1"]
+    assert client.ok("SEARCH BEFORE 1-Jan-1990") == [b"* SEARCH"]

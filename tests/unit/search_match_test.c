@@ -1,8 +1,9 @@
-/* Promises of imapd: search_text.h, search_body.h, search_match.h. */
+/* Promises of imapd: search_text.h, search_fields.h, search_body.h, search_match.h. */
 #include "tests/unit/test.h"
 
 #include "common/size.h"
 #include "imapd/search_body.h"
+#include "imapd/search_fields.h"
 #include "imapd/search_match.h"
 #include "storage/maildir_name.h"
 
@@ -288,6 +289,89 @@ static void three_values_combine(void **state)
     }
 }
 
+/* --- what the index keeps of a header (search_fields.h) --- */
+
+static const char indexed_header[] =
+    "Received: by mail.example\r\n"
+    "subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?= from\r\n\tafar\r\n"
+    "From: \"Doe, J.\" (comment) <jd@a.example>,\r\n =?utf-8?b?w4k=?= <e@b.example>\r\n"
+    "Subject: a second one\r\n"
+    "Bcc:\r\n\r\n";
+
+static void find_both_ways(const char *field, const char *text, bool *in_header, bool *in_record)
+{
+    struct search_text search;
+    struct buffer folded = BUFFER_WITH_LIMIT(1000), record = BUFFER_WITH_LIMIT(10000);
+    struct slice header = slice_of_string(indexed_header);
+    search_fold(slice_of_string(text), &folded);
+    struct search_term term = {.scopes = SEARCH_IN_FIELD,
+                               .field = slice_of_string(field),
+                               .folded = buffer_slice(&folded)};
+    search_text_init(&search, &term);
+    search_text_reset(&search);
+    search_text_feed_header(&search, header, false);
+    *in_header = term.found;
+    search_text_reset(&search);
+    assert_true(search_fields_decide(&term));
+    search_fields_format(header, &record);
+    assert_true(search_fields_match(buffer_slice(&record), &term));
+    *in_record = term.found;
+    search_text_clear(&search);
+    buffer_clear(&folded);
+    buffer_clear(&record);
+}
+
+static void a_record_of_fields_answers_as_the_header_does(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *field, *text;
+        bool found;
+    } cases[] = {
+        {"SUBJECT", "gr\xc3\x9cSSE FROM", true},  /* decoded, folded */
+        {"Subject", "from\tafar", true},          /* unfolded */
+        {"Subject", "second", true},              /* each field of the name */
+        {"Subject", "afar a second", false},      /* but not across two */
+        {"From", "Doe, J. <jd@a.example>", true}, /* as the envelope has it */
+        {"From", "(COMMENT)", true},              /* and as it stands */
+        {"From", "\xc3\xa9 <e@b.example>", true},
+        {"To", "jd@a.example", false},
+        {"To", "", false}, /* "there is such a field" */
+        {"Bcc", "", true},
+        {"Cc", "", false},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        bool in_header, in_record;
+        find_both_ways(cases[i].field, cases[i].text, &in_header, &in_record);
+        if (in_record != cases[i].found || in_header != cases[i].found)
+            fail_msg("%s %s: %d %d", cases[i].field, cases[i].text, in_header, in_record);
+    }
+}
+
+static void a_record_decides_nothing_of_other_fields(void **state)
+{
+    (void)state;
+    struct search_term other = {.scopes = SEARCH_IN_FIELD, .field = SLICE("X-Other")};
+    struct search_term known = {
+        .next = &other, .scopes = SEARCH_IN_FIELD, .field = SLICE("Subject")};
+    struct search_term all = {.scopes = SEARCH_IN_HEADER | SEARCH_IN_BODY};
+    struct search_term body = {.scopes = SEARCH_IN_BODY};
+    assert_false(search_fields_decide(&known));
+    assert_false(search_fields_decide(&all));
+    assert_true(search_fields_decide(&body));
+}
+
+static void half_a_record_is_malformed(void **state)
+{
+    (void)state;
+    struct buffer record = BUFFER_WITH_LIMIT(10000);
+    search_fields_format(slice_of_string(indexed_header), &record);
+    for (size_t length = 0; length < record.len; length++)
+        assert_false(search_fields_match(slice_range(buffer_slice(&record), 0, length), NULL));
+    assert_true(search_fields_match(buffer_slice(&record), NULL));
+    buffer_clear(&record);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -298,6 +382,9 @@ int main(void)
         cmocka_unit_test(simple_keys_match),
         cmocka_unit_test(a_message_without_date_was_never_sent),
         cmocka_unit_test(three_values_combine),
+        cmocka_unit_test(a_record_of_fields_answers_as_the_header_does),
+        cmocka_unit_test(a_record_decides_nothing_of_other_fields),
+        cmocka_unit_test(half_a_record_is_malformed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
