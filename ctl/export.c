@@ -167,9 +167,7 @@ static bool take_message(struct export *export, struct slice response, struct me
     struct cursor in = cursor_of(response);
     uint64_t number = 0;
     *message = (struct message){.uid = 0};
-    imap_take_token(&in);
-    if (!slice_equal_nocase(imap_take_token(&in).text, SLICE("FETCH"))
-        || imap_take_token(&in).kind != IMAP_OPEN)
+    if (!imap_enter_fetch(&in))
         return false;
     for (struct imap_token name; name = imap_take_token(&in), name.kind == IMAP_ATOM;) {
         struct imap_token value = imap_take_token(&in);

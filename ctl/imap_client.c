@@ -376,6 +376,13 @@ struct imap_token imap_take_token(struct cursor *in)
     return take_atom(in);
 }
 
+bool imap_enter_fetch(struct cursor *in)
+{
+    imap_take_token(in); /* the message's number */
+    return slice_equal_nocase(imap_take_token(in).text, SLICE("FETCH"))
+           && imap_take_token(in).kind == IMAP_OPEN;
+}
+
 void imap_append_string(struct imap_token token, struct buffer *text)
 {
     /* Only a quoted string has escapes; a literal's octets are preceded by LF. */

@@ -75,6 +75,9 @@ struct imap_token {
 };
 struct imap_token imap_take_token(struct cursor *in);
 
+/* To the first item of a FETCH response; false if it is another one. */
+bool imap_enter_fetch(struct cursor *in);
+
 /* A quoted string's text without its escapes, a literal's as it is. */
 void imap_append_string(struct imap_token token, struct buffer *text);
 

@@ -117,12 +117,9 @@ static bool on_known(void *owner, struct slice response, struct error *error)
     struct date date = {0};
     uint64_t octets = 0;
     struct slice header = SLICE("");
-    imap_take_token(&in);
-    if (!slice_equal_nocase(imap_take_token(&in).text, SLICE("FETCH")))
+    if (!imap_enter_fetch(&in))
         return true;
-    for (struct imap_token name; name = imap_take_token(&in), name.kind != IMAP_END;) {
-        if (name.kind != IMAP_ATOM)
-            continue;
+    for (struct imap_token name; name = imap_take_token(&in), name.kind == IMAP_ATOM;) {
         struct imap_token value = imap_take_token(&in);
         if (slice_equal_nocase(name.text, SLICE("INTERNALDATE")))
             date_parse_internal(slice_trim(value.text), &date);

@@ -215,9 +215,7 @@ static bool take_fetch(struct slice response, struct fetched *fetched)
 {
     struct cursor in = cursor_of(response);
     uint64_t number = 0;
-    imap_take_token(&in);
-    if (!slice_equal_nocase(imap_take_token(&in).text, SLICE("FETCH"))
-        || imap_take_token(&in).kind != IMAP_OPEN)
+    if (!imap_enter_fetch(&in))
         return false;
     for (struct imap_token name; name = imap_take_token(&in), name.kind == IMAP_ATOM;) {
         if (slice_equal_nocase(name.text, SLICE("FLAGS"))) {
