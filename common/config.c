@@ -234,6 +234,11 @@ static bool take_title(struct reader *reader, const cfg_t *cfg)
         route->domain = take_name(reader, cfg, wild_octets(CONFIG_SECTION_ROUTE, title));
         return route->domain != NULL;
     }
+    case CONFIG_SECTION_CLIENT: {
+        struct config_client *client = reader->base;
+        client->name = arena_copy_string(&reader->config->arena, title);
+        return client->name != NULL;
+    }
     case CONFIG_SECTION_LISTEN:
         take_service(reader, cfg, reader->base);
         return true;

@@ -239,6 +239,16 @@ struct config_route {
     unsigned line;
 };
 
+/* client PATTERN { ... }: what is kept from the IMAP clients that say so of themselves (ID). In the
+ * patterns `*` is any text, in any case. */
+struct config_client {
+    const char *name; /* pattern of the field "name"; what was not said is empty */
+    struct config_text version, vendor; /* patterns, too; NULL: any */
+    struct config_text account;         /* only in this account's sessions; NULL: in all */
+    uint64_t without;                   /* common/imap_capability.h */
+    unsigned line;
+};
+
 /* resolver { ... } */
 struct config_resolver {
     struct config_addresses servers; /* asked instead of the root's */
@@ -269,6 +279,8 @@ struct config {
     size_t listen_count;
     struct config_route *routes;
     size_t route_count;
+    struct config_client *clients;
+    size_t client_count;
 
     struct config_limits limits;
     struct config_timeouts timeouts;

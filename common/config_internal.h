@@ -9,18 +9,19 @@
 
 /* How a value is written, and the type of the field that takes it. */
 enum config_kind {
-    CONFIG_KIND_HOST,      /* const char *: a host name, made lower case */
-    CONFIG_KIND_TEXT,      /* struct config_text */
-    CONFIG_KIND_PATH,      /* struct config_text: absolute */
-    CONFIG_KIND_SIZE,      /* uint64_t, octets */
-    CONFIG_KIND_DURATION,  /* uint64_t, ms */
-    CONFIG_KIND_COUNT,     /* uint32_t */
-    CONFIG_KIND_PORT,      /* uint16_t */
-    CONFIG_KIND_BOOL,      /* bool */
-    CONFIG_KIND_CHOICE,    /* an enum whose values are the positions in `words` */
-    CONFIG_KIND_ADDRESSES, /* struct config_addresses: a list */
-    CONFIG_KIND_DURATIONS, /* struct config_durations: a list */
-    CONFIG_KIND_NETWORKS,  /* struct config_networks: a list */
+    CONFIG_KIND_HOST,         /* const char *: a host name, made lower case */
+    CONFIG_KIND_TEXT,         /* struct config_text */
+    CONFIG_KIND_PATH,         /* struct config_text: absolute */
+    CONFIG_KIND_SIZE,         /* uint64_t, octets */
+    CONFIG_KIND_DURATION,     /* uint64_t, ms */
+    CONFIG_KIND_COUNT,        /* uint32_t */
+    CONFIG_KIND_PORT,         /* uint16_t */
+    CONFIG_KIND_BOOL,         /* bool */
+    CONFIG_KIND_CHOICE,       /* an enum whose values are the positions in `words` */
+    CONFIG_KIND_ADDRESSES,    /* struct config_addresses: a list */
+    CONFIG_KIND_DURATIONS,    /* struct config_durations: a list */
+    CONFIG_KIND_NETWORKS,     /* struct config_networks: a list */
+    CONFIG_KIND_CAPABILITIES, /* uint64_t, of imap_capability.h: a list */
 };
 
 enum { CONFIG_TEXT_OCTETS_MAX = 1 << 20, CONFIG_WORDS_MAX = 5, CONFIG_KEYS_MAX = 32 };
@@ -61,6 +62,7 @@ enum config_section_id {
     CONFIG_SECTION_QUEUE,
     CONFIG_SECTION_RELAY,
     CONFIG_SECTION_ROUTE,
+    CONFIG_SECTION_CLIENT,
     CONFIG_SECTION_RESOLVER,
     CONFIG_SECTION_THROTTLE,
     CONFIG_SECTION_SMTP,

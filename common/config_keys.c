@@ -294,6 +294,22 @@ static const struct config_key route_keys[] = {
      .words = {"unlimited"}},
 };
 
+static const struct config_key client_keys[] = {
+    {.name = "version",
+     .kind = CONFIG_KIND_TEXT,
+     .offset = FIELD(struct config_client, version, struct config_text)},
+    {.name = "vendor",
+     .kind = CONFIG_KIND_TEXT,
+     .offset = FIELD(struct config_client, vendor, struct config_text)},
+    {.name = "account",
+     .kind = CONFIG_KIND_TEXT,
+     .offset = FIELD(struct config_client, account, struct config_text)},
+    {.name = "without",
+     .kind = CONFIG_KIND_CAPABILITIES,
+     .offset = FIELD(struct config_client, without, uint64_t),
+     .required = true},
+};
+
 static const struct config_key resolver_keys[] = {
     {.name = "servers",
      .kind = CONFIG_KIND_ADDRESSES,
@@ -399,6 +415,10 @@ const struct config_section config_sections[CONFIG_SECTIONS] = {
                               .titled = true,
                               KEYS(route_keys),
                               ITEMS(config_route, routes, route_count)},
+    [CONFIG_SECTION_CLIENT] = {.name = "client",
+                               .titled = true,
+                               KEYS(client_keys),
+                               ITEMS(config_client, clients, client_count)},
     [CONFIG_SECTION_RESOLVER] = {.name = "resolver", KEYS(resolver_keys)},
     [CONFIG_SECTION_THROTTLE] = {.name = "throttle", KEYS(throttle_keys)},
     [CONFIG_SECTION_SMTP] = {.name = "smtp", KEYS(smtp_keys)},

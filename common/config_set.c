@@ -9,6 +9,7 @@
 #include "common/buffer.h"
 #include "common/config_internal.h"
 #include "common/config_value.h"
+#include "common/imap_capability.h"
 #include "common/size.h"
 
 static bool set_text(char **field, struct slice value, struct arena *arena, struct error *error)
@@ -183,6 +184,18 @@ static bool add_duration(const struct config_key *key, struct config_durations *
     return true;
 }
 
+static bool add_capability(uint64_t *set, struct slice value, struct error *error)
+{
+    uint64_t bit = imap_capability_find(value);
+    if (!bit)
+        return error_set(error, ERROR_PERMANENT,
+                         "there is no capability %.*s here that could be left out: write one that "
+                         "CAPABILITY tells, like CONDSTORE",
+                         (int)(value.len < 100 ? value.len : 100), (const char *)value.ptr);
+    *set |= bit;
+    return true;
+}
+
 static bool set_field(const struct config_key *key, void *field, struct slice text, unsigned line,
                       struct arena *arena, struct error *error)
 {
@@ -208,6 +221,8 @@ static bool set_field(const struct config_key *key, void *field, struct slice te
         return add_duration(key, field, text, arena, error);
     case CONFIG_KIND_NETWORKS:
         return add_network(key, field, text, arena, error);
+    case CONFIG_KIND_CAPABILITIES:
+        return add_capability(field, text, error);
     }
     return wrong_value(key, error);
 }
@@ -240,6 +255,8 @@ void config_key_reset(const struct config_key *key, void *base)
         *(struct config_durations *)field = (struct config_durations){0};
     else if (key->kind == CONFIG_KIND_NETWORKS)
         *(struct config_networks *)field = (struct config_networks){0};
+    else if (key->kind == CONFIG_KIND_CAPABILITIES)
+        *(uint64_t *)field = 0;
 }
 
 bool config_key_set_fallback(const struct config_key *key, void *base, struct arena *arena,
@@ -261,7 +278,7 @@ bool config_key_set_fallback(const struct config_key *key, void *base, struct ar
 bool config_key_is_list(const struct config_key *key)
 {
     return key->kind == CONFIG_KIND_ADDRESSES || key->kind == CONFIG_KIND_DURATIONS
-           || key->kind == CONFIG_KIND_NETWORKS;
+           || key->kind == CONFIG_KIND_NETWORKS || key->kind == CONFIG_KIND_CAPABILITIES;
 }
 
 static void format_range(const struct config_key *key, const char *what,
@@ -307,6 +324,7 @@ const char *config_key_values(const struct config_key *key, char text[CONFIG_KEY
         [CONFIG_KIND_ADDRESSES] = "a list of IP addresses",
         [CONFIG_KIND_DURATIONS] = "a list of durations, each",
         [CONFIG_KIND_NETWORKS] = "a list of networks like 192.0.2.0/24",
+        [CONFIG_KIND_CAPABILITIES] = "a list of IMAP capabilities",
     };
     switch (key->kind) {
     case CONFIG_KIND_BOOL:
@@ -320,6 +338,7 @@ const char *config_key_values(const struct config_key *key, char text[CONFIG_KEY
     case CONFIG_KIND_PATH:
     case CONFIG_KIND_ADDRESSES:
     case CONFIG_KIND_NETWORKS:
+    case CONFIG_KIND_CAPABILITIES:
         snprintf(text, CONFIG_KEY_VALUES_SIZE, "%s", names[key->kind]);
         return text;
     default:

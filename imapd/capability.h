@@ -6,6 +6,7 @@
 #define IMAPD_CAPABILITY_H
 
 #include "common/buffer.h"
+#include "common/imap_capability.h"
 
 struct config;
 
@@ -16,10 +17,12 @@ enum capability_login {
 };
 
 /* Appends "CAPABILITY IMAP4rev1 ..." for a client that has not logged in. mechanisms: of
- * common/sasl.h, where passwords may come. */
-void capability_append_login(unsigned login, unsigned mechanisms, struct buffer *text);
+ * common/sasl.h, where passwords may come. `without`: those that are kept from the client
+ * (imapd/client_id.h). */
+void capability_append_login(const struct config *config, unsigned login, unsigned mechanisms,
+                             uint64_t without, struct buffer *text);
 
 /* The same for one that has. */
-void capability_append(const struct config *config, struct buffer *text);
+void capability_append(const struct config *config, uint64_t without, struct buffer *text);
 
 #endif

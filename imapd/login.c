@@ -15,6 +15,7 @@
 #include "imapd/login_command.h"
 
 enum {
+    TAG_OCTETS = 255,
     LINES_OCTETS = 8192,   /* RFC 7162 4 asks for so much; names and passwords are shorter */
     LITERAL_OCTETS = 4096, /* longer than any name or password */
     TEXT_OCTETS = 16384,
@@ -25,9 +26,13 @@ enum {
 struct imap_login {
     struct login_session base; /* first: common/login.c allocates by session_octets */
     struct command_reader reader;
-    struct sasl *sasl; /* in an exchange, else NULL */
-    size_t tag_octets; /* of the command that asked for the login */
+    struct sasl *sasl;    /* in an exchange, else NULL */
+    size_t tag_octets;    /* of the command that asked for the login */
+    size_t handed_octets; /* of the same, and of the client's text */
     uint8_t tag[HANDOFF_TAG_MAX];
+    uint64_t without;     /* capabilities that are kept from the client */
+    size_t client_octets; /* of what it has said with ID; 0: nothing */
+    uint8_t client[IMAP_CLIENT_ID_TEXT_MAX];
 };
 
 static struct imap_login *imap_of(struct login_session *session)
@@ -72,7 +77,8 @@ static void append_capability(struct imap_login *imap, struct buffer *text)
         login |= CAPABILITY_STARTTLS;
     if (login_takes_passwords(&imap->base))
         login |= CAPABILITY_PASSWORDS;
-    capability_append_login(login, login_mechanisms(&imap->base), text);
+    capability_append_login(login_config(&imap->base), login, login_mechanisms(&imap->base),
+                            imap->without, text);
 }
 
 static void say_bye_and_close(struct imap_login *imap, const char *bye, const char *reason)
@@ -93,12 +99,14 @@ static bool may_log_in(struct imap_login *imap, struct slice tag)
         refuse_command(imap, tag, PRIVACY_REQUIRED);
         return false;
     }
-    if (tag.len > sizeof(imap->tag)) {
+    if (tag.len > TAG_OCTETS) {
         refuse_command(imap, tag, "BAD The tag is longer than 255 octets");
         return false;
     }
     memcpy(imap->tag, tag.ptr, tag.len);
+    memcpy(imap->tag + tag.len, imap->client, imap->client_octets);
     imap->tag_octets = tag.len;
+    imap->handed_octets = tag.len + imap->client_octets;
     return true;
 }
 
@@ -106,6 +114,12 @@ static struct slice tag(const struct login_session *session)
 {
     const struct imap_login *imap = (const struct imap_login *)(const void *)session;
     return slice_of(imap->tag, imap->tag_octets);
+}
+
+static struct slice handed(const struct login_session *session)
+{
+    const struct imap_login *imap = (const struct imap_login *)(const void *)session;
+    return slice_of(imap->tag, imap->handed_octets);
 }
 
 static void on_login(struct imap_login *imap, const struct imap_login_command *command)
@@ -207,7 +221,10 @@ static void on_id(struct imap_login *imap, const struct imap_login_command *comm
 {
     if (command->client.name.len > 0)
         LOG(&imap->base.server->role->log, LOG_INFO, "client", log_id("session", imap->base.name),
-            log_bytes("name", command->client.name), log_bytes("version", command->client.version));
+            log_bytes("name", command->client.name), log_bytes("version", command->client.version),
+            log_bytes("vendor", command->client.vendor));
+    imap->client_octets = imap_client_id_format(&command->client, imap->client);
+    imap->without = imap_client_without(login_config(&imap->base), &command->client, NULL);
     struct buffer *text = new_reply(imap);
     append_response(text, SLICE(""), "ID (\"name\" \"staffetta\")");
     append_response(text, command->tag, "OK Done");
@@ -407,7 +424,9 @@ static void begin(struct login_session *session)
 {
     struct imap_login *imap = imap_of(session);
     struct buffer *text = &session->server->reply;
+    struct imap_client_id unknown = {.name = SLICE("")};
     start_reader(imap);
+    imap->without = imap_client_without(login_config(session), &unknown, NULL);
     buffer_append(text, SLICE("* OK ["));
     append_capability(imap, text);
     buffer_append_format(text, "] %s staffetta IMAP\r\n", login_config(session)->hostname);
@@ -475,7 +494,7 @@ const struct login_protocol imap_login_protocol = {
     .refused = refused,
     .challenged = challenged,
     .farewell = farewell,
-    .tag = tag,
+    .tag = handed,
     .forget = forget,
     .turn_away = turn_away,
 };

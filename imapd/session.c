@@ -12,6 +12,7 @@
 #include "common/config.h"
 #include "common/fd.h"
 #include "imapd/capability.h"
+#include "imapd/client_id.h"
 #include "imapd/mailbox.h"
 #include "imapd/notify.h"
 #include "imapd/search_context.h"
@@ -248,6 +249,12 @@ static void init_parser(struct session *session, struct imap_parser *parser, str
     parser->utf8 = session->view.manner & VIEW_UTF8;
 }
 
+static bool is_left_out(const struct session *session, const struct command_spec *spec)
+{
+    return session->without && spec->capability
+           && (session->without & imap_capability_find(slice_of_string(spec->capability)));
+}
+
 /* False: the text names no command that may run now, and was answered with BAD. */
 static bool find_command(struct session *session, struct imap_parser *parser)
 {
@@ -262,7 +269,8 @@ static bool find_command(struct session *session, struct imap_parser *parser)
         return false;
     }
     const struct command_spec *spec = command_find(name);
-    if (!spec || (session->by_uid && !(spec->traits & COMMAND_HAS_UID))) {
+    if (!spec || is_left_out(session, spec)
+        || (session->by_uid && !(spec->traits & COMMAND_HAS_UID))) {
         session_bad(session, "There is no such command");
         return false;
     }
@@ -646,7 +654,7 @@ static struct command_limits limits_of(const struct config *config)
 static void greet(struct session *session, struct slice tag)
 {
     struct buffer code = BUFFER_WITH_LIMIT(1000);
-    capability_append(session->mailbox->config, &code);
+    capability_append(session->mailbox->config, session->without, &code);
     writer_tagged(&session->writer, tag, WRITER_OK, buffer_slice(&code), "Logged in");
     buffer_clear(&code);
 }
@@ -671,7 +679,7 @@ static void turn_away(struct session *session, struct slice tag)
     session_bye(session, "Too many sessions");
 }
 
-bool session_new(struct mailbox *mailbox, uint64_t number, int fd, struct slice tag,
+bool session_new(struct mailbox *mailbox, uint64_t number, int fd, struct slice handed,
                  struct slice input, struct error *error)
 {
     static const struct stream_limits stream_limits = {.input = INPUT_OCTETS,
@@ -706,6 +714,9 @@ bool session_new(struct mailbox *mailbox, uint64_t number, int fd, struct slice 
     }
     LOG(mailbox->log, LOG_INFO, "opened", log_hex("session", number),
         log_text("account", mailbox->account));
+    struct imap_client_id client;
+    struct slice tag = imap_client_id_unpack(handed, &client);
+    session->without = imap_client_without(mailbox->config, &client, mailbox->account);
     if (count_active(mailbox) <= mailbox->config->limits.account_sessions)
         greet(session, tag);
     else

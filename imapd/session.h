@@ -69,6 +69,7 @@ struct command_spec {
     command_handler *handler;
     literal_handler *on_literal; /* NULL: literals are collected */
     octets_handler *on_octets;
+    const char *capability; /* whose command it is; NULL: everybody has it */
 };
 
 struct session {
@@ -80,7 +81,8 @@ struct session {
     struct command_reader reader;
     struct writer writer;
     struct view view;
-    uint64_t number; /* in the log */
+    uint64_t number;  /* in the log */
+    uint64_t without; /* capabilities that the client is not to know (client_id.h) */
 
     /* The command that is being run; all of it ends with it. */
     const struct command_spec *command; /* NULL: between commands */
@@ -110,8 +112,8 @@ struct session {
 };
 
 /* Takes the connection (the client's own, or the one to its login process) in any case, answers the
- * login's `tag` with OK, and reads on from `input`. */
-bool session_new(struct mailbox *mailbox, uint64_t number, int fd, struct slice tag,
+ * login's tag with OK, and reads on from `input`. `handed`: what imap_client_id_unpack() reads. */
+bool session_new(struct mailbox *mailbox, uint64_t number, int fd, struct slice handed,
                  struct slice input, struct error *error);
 
 /* Reads nothing more; what was written still goes out. */

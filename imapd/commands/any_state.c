@@ -10,7 +10,7 @@ void command_capability(struct session *session, struct imap_parser *arguments)
         return;
     }
     buffer_append(&session->writer.text, SLICE("* "));
-    capability_append(session->mailbox->config, &session->writer.text);
+    capability_append(session->mailbox->config, session->without, &session->writer.text);
     buffer_append(&session->writer.text, SLICE("\r\n"));
     session_ok(session, SLICE(""), "That is what can be done");
 }

@@ -1,4 +1,5 @@
 /* ENABLE (RFC 5161). What is unknown is ignored, as 3.1 says. */
+#include "common/imap_capability.h"
 #include "common/size.h"
 #include "imapd/commands/commands.h"
 
@@ -12,8 +13,14 @@ static const struct extension {
     {SLICE("QRESYNC"), VIEW_TELLS_MODSEQ | VIEW_TELLS_VANISHED}, /* RFC 7162 3.2.3 */
 };
 
+/* Those that are kept from the client are as unknown as others. */
+static bool may_enable(const struct session *session, const struct extension *extension)
+{
+    return !(session->without & imap_capability_find(extension->name));
+}
+
 /* enable = "ENABLE" 1*(SP capability). *wanted: bit n is extensions[n]. */
-static bool parse(struct imap_parser *arguments, unsigned *wanted)
+static bool parse(const struct session *session, struct imap_parser *arguments, unsigned *wanted)
 {
     struct slice capability;
     *wanted = 0;
@@ -21,7 +28,8 @@ static bool parse(struct imap_parser *arguments, unsigned *wanted)
         if (!imap_parse_space(arguments) || !imap_parse_atom(arguments, &capability))
             return false;
         for (unsigned i = 0; i < ARRAY_LENGTH(extensions); i++)
-            if (slice_equal_nocase(extensions[i].name, capability))
+            if (slice_equal_nocase(extensions[i].name, capability)
+                && may_enable(session, &extensions[i]))
                 *wanted |= 1U << i;
     } while (!imap_parser_at_end(arguments));
     return true;
@@ -31,7 +39,7 @@ void command_enable(struct session *session, struct imap_parser *arguments)
 {
     struct buffer *text = &session->writer.text;
     unsigned wanted;
-    if (!parse(arguments, &wanted)) {
+    if (!parse(session, arguments, &wanted)) {
         session_bad_arguments(session, arguments);
         return;
     }

@@ -86,9 +86,10 @@ class Mailbox:
         self.role.home(1, "u@test.example", "test.example/u/Maildir", **self.home)
         self.role.go()
 
-    def connect(self, pending=b"", carried=False):
+    def connect(self, pending=b"", carried=False, said=()):
         """A client that has logged in with tag `login`. `carried`: the login process goes on
-        carrying its octets, as with TLS; else its own socket comes along."""
+        carrying its octets, as with TLS; else its own socket comes along. `said`: name, version and
+        vendor, as the client told them with ID before."""
         self.session += 1
         ours, theirs = socket.socketpair()
         body = struct.pack("=QB16sBHI", self.session, 4, b"\x7f\0\0\x01", 0, 143, 0)
@@ -98,6 +99,7 @@ class Mailbox:
         if not carried:
             client, its = socket.socketpair()
             fds = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [its.fileno()]))]
+        tag += b"".join(b"\0" + word for word in said)
         head = struct.pack("=IIII", HANDOFF_MAGIC, 0 if carried else HANDOFF_DESCRIPTOR, len(tag),
                            len(pending))
         ours.sendmsg([head + tag + pending], fds)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from house import BUILD, CORPUS, PASSWORD
+from house import BUILD, CORPUS, PASSWORD, House
 from talk import client_context
 
 pytestmark = pytest.mark.skipif(not (BUILD / "libexec" / "imapd-mailbox").exists(),
@@ -175,3 +175,36 @@ def test_a_user_is_served_by_one_process(house, account):
     for client in clients:
         client.talk("C: a LOGOUT\nS: ...\nS: a OK *")
         client.close()
+
+
+@pytest.fixture
+def masking(certificate):
+    house = House(extra='client "*Breaks*" { without = { "LITERAL+", IDLE } }\n',
+                  services=("imap",), certificate=certificate)
+    house.start()
+    yield house
+    house.stop()
+    house.remove()
+
+
+def test_mask_of_a_client_before_the_login(masking):
+    """docs/configuration.md, `client`: by what it says with ID (RFC 2971) before the login; its
+    own process goes on with that."""
+    account = masking.new_account()
+    with masking.connect("imap") as client:
+        client.talk("""
+            C: a ID ("name" "It breaks" "version" "1")
+            S: * ID (*
+            S: a OK *
+            C: b CAPABILITY
+            S: * CAPABILITY IMAP4rev1 IMAP4rev2 ENABLE *
+            S: b OK *
+            C: c LOGIN {account} staffetta
+            S: c OK [CAPABILITY IMAP4rev1 IMAP4rev2 ENABLE ID NAMESPACE *
+            C: d IDLE
+            S: d BAD *
+            C: e ID NIL
+            S: * ID (*
+            S: e OK *
+            C: f IDLE
+            S: + *""", account=account)
