@@ -401,10 +401,10 @@ class Queue:
             time.sleep(0.01)
 
     @staticmethod
-    def wait_for_empty_spool(directory, seconds=10):
-        """What nobody needs goes by the second thread."""
+    def wait_for_spool(directory, count, seconds=10):
+        """Until so many files are in it: what nobody needs goes by the second thread."""
         deadline = time.monotonic() + seconds
-        while files := os.listdir(directory / "spool"):
+        while len(files := os.listdir(directory / "spool")) != count:
             assert time.monotonic() < deadline, f"{files} are left"
             time.sleep(0.01)
 

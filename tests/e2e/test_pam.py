@@ -83,15 +83,16 @@ def eve(certificate):
     wrapped = Wrapped()
     house = House(services=SERVICES, extra="accounts { source = pam }", certificate=certificate)
     house.home = wrapped.home
+    house.may_trap = True  # pam_wrapper looks for its directory where a process ends
     saved = dict(house_module.ENVIRONMENT)
     try:
         house_module.ENVIRONMENT.update(wrapped.environment())
         house.start()
         yield house
     finally:
-        end(house, failed=False)
         house_module.ENVIRONMENT.clear()
         house_module.ENVIRONMENT.update(saved)
+        end(house, failed=False)
         shutil.rmtree(wrapped.directory)
         for directory in leftovers() - before:
             shutil.rmtree(directory, ignore_errors=True)

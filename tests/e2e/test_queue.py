@@ -81,7 +81,7 @@ def test_large_body(queue, tmp_path):
     delivery = queue.deliver_one()
     assert delivery.body == LARGE and delivery.again == [1] and delivery.id == identity
     queue.wait_for_counts(0)
-    queue.wait_for_empty_spool(tmp_path)
+    queue.wait_for_spool(tmp_path, 0)
 
 
 def test_files_of_long_bodies_are_used_again(queue, tmp_path):
@@ -97,7 +97,7 @@ def test_files_of_long_bodies_are_used_again(queue, tmp_path):
         assert queue.deliver_one().body == body
         queue.wait_for_counts(0)
     assert len(seen) < 24
-    queue.wait_for_empty_spool(tmp_path)
+    queue.wait_for_spool(tmp_path, 0)
 
 
 def test_the_last_recipient_comes_with_the_message(queue):

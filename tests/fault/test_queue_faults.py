@@ -144,7 +144,7 @@ def verify(directory, client):
         assert not set(found) & set(client.refused), "refused, and there all the same"
         for identity, body in client.acknowledged.items():
             assert found.get(identity, body) == body
-        queue.wait_for_empty_spool(directory)
+        queue.wait_for_spool(directory, 0)
         assert min(queue.session.next_id() for _ in range(2)) > max([*found, 0])
         queue.session.accept([BOB])  # it is open for business
     finally:
