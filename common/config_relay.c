@@ -51,8 +51,7 @@ static void check_networks(const struct config_networks *networks, unsigned line
     }
 }
 
-/* --- Routes ------------------------------------------------------------------------------------
- */
+/* --- Routes ----------------------------------------------------------------------------------- */
 
 static void check_login(const struct config_route *route, struct config_mistakes *mistakes)
 {

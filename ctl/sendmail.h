@@ -36,8 +36,7 @@ struct sendmail {
     struct buffer text; /* the message, its lines with CRLF */
 };
 
-/* --- sendmail_text.c: all fail with ERROR_PERMANENT and words for people -----------------------
- */
+/* --- sendmail_text.c: all fail with ERROR_PERMANENT and words for people ---------------------- */
 
 /* Adds the addresses of a list as From and To have them; "bob" becomes bob@domain. */
 bool sendmail_add_recipients(struct sendmail *mail, struct slice list, struct error *error);
@@ -68,8 +67,7 @@ bool sendmail_read_drop(struct sendmail *mail, struct slice file, struct error *
 bool sendmail_make_return(const struct sendmail *mail, const char *why, int64_t now,
                           uint64_t unique, struct sendmail *report, struct error *error);
 
-/* --- sendmail_send.c ---------------------------------------------------------------------------
- */
+/* --- sendmail_send.c -------------------------------------------------------------------------- */
 
 /* Of sysexits.h, what a caller may see. */
 enum sendmail_status {

@@ -280,8 +280,7 @@ static bool run_show(struct account_task *task, struct error *error)
                                SLICE_PRINTF(canonical_text(&task->address)));
 }
 
-/* --- The verb ----------------------------------------------------------------------------------
- */
+/* --- The verb --------------------------------------------------------------------------------- */
 
 static const struct action {
     const char *name;

@@ -64,8 +64,7 @@ static bool take_address(struct alias_task *task, const char *written, struct er
     return task->address.ptr ? find_domain(task, domain, error) : error_memory(error);
 }
 
-/* --- Edits -------------------------------------------------------------------------------------
- */
+/* --- Edits ------------------------------------------------------------------------------------ */
 
 /* Files that are not there yet count as empty. */
 static void forget_missing_files(struct config *config)
@@ -172,8 +171,7 @@ static bool run_remove(struct alias_task *task, struct error *error)
     return edit_file(task, edit_remove, error);
 }
 
-/* --- Listing -----------------------------------------------------------------------------------
- */
+/* --- Listing ---------------------------------------------------------------------------------- */
 
 static void print_address(struct slice address, struct slice domain)
 {
@@ -212,8 +210,7 @@ static bool list(struct alias_task *task, const char *only, struct error *error)
     return true;
 }
 
-/* --- The verb ----------------------------------------------------------------------------------
- */
+/* --- The verb --------------------------------------------------------------------------------- */
 
 static bool edit(struct alias_task *task, bool (*run)(struct alias_task *, struct error *),
                  struct error *error)

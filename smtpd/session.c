@@ -290,8 +290,7 @@ static void on_starttls(struct session *session, struct smtp_command *command)
     start_tls(session);
 }
 
-/* --- Commands that end where they begin --------------------------------------------------------
- */
+/* --- Commands that end where they begin ------------------------------------------------------- */
 
 static void append_auth_keyword(const struct session *session, struct buffer *text)
 {

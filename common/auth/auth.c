@@ -216,8 +216,7 @@ static void count(struct role *role, struct role_counts *counts)
     counts->sessions = auth->logins.count;
 }
 
-/* --- Requests that wait ------------------------------------------------------------------------
- */
+/* --- Requests that wait ----------------------------------------------------------------------- */
 
 /* A request with a copy of its record, and the look-up it waits for, if it is the first to ask for
  * that name. */
@@ -373,8 +372,7 @@ bool auth_park_of_master(struct auth *auth, const struct ipc_packet *packet, ipc
     return park(auth, packet, handler) != NULL;
 }
 
-/* --- The role ----------------------------------------------------------------------------------
- */
+/* --- The role --------------------------------------------------------------------------------- */
 
 enum {
     RECIPIENT = sizeof(struct auth_recipient),

@@ -56,8 +56,7 @@ struct question {
     struct slice message;
 };
 
-/* --- Exchanges ---------------------------------------------------------------------------------
- */
+/* --- Exchanges -------------------------------------------------------------------------------- */
 
 static void drop(struct auth *auth, struct auth_exchange *exchange)
 {
@@ -122,8 +121,7 @@ void auth_exchanges_peer_down(struct auth *auth, const struct role_peer *peer)
             drop(auth, exchange);
 }
 
-/* --- Answers -----------------------------------------------------------------------------------
- */
+/* --- Answers ---------------------------------------------------------------------------------- */
 
 static void answer_verdict(struct role_peer *peer, uint64_t request, enum auth_verdict_kind verdict)
 {
@@ -163,8 +161,7 @@ static void log_unbound(const struct question *question, struct slice name)
         log_id("client", ip_address_format(&question->record->client.address, address)));
 }
 
-/* --- Whose it is -------------------------------------------------------------------------------
- */
+/* --- Whose it is ------------------------------------------------------------------------------ */
 
 /* An account, or none; False: nobody can tell now. */
 static bool find_account(const struct question *question, const struct auth_exchange *exchange,
@@ -199,8 +196,7 @@ static bool may_log_in(const struct auth_attempt *attempt)
     return file && file->scram.len > 0 && password_kind(file->verifier) == PASSWORD_ARGON2ID;
 }
 
-/* --- The three messages ------------------------------------------------------------------------
- */
+/* --- The three messages ----------------------------------------------------------------------- */
 
 /* RFC 5801 4: an authorization identity; acting as somebody else is for nobody here. */
 static bool acts_for_himself(const struct scram_client_first *first, struct slice name)
@@ -377,8 +373,7 @@ bool auth_on_sasl(void *owner, struct ipc_packet *packet, struct error *error)
     return true;
 }
 
-/* --- What is offered ---------------------------------------------------------------------------
- */
+/* --- What is offered -------------------------------------------------------------------------- */
 
 /* A client takes the strongest that is offered. So each account with a password has to have what
  * SCRAM needs, or its owner would be refused with the right one; of PAM nobody has it. */

@@ -55,8 +55,7 @@ struct auth_login {
     uint8_t texts[]; /* all four */
 };
 
-/* --- Birth and end -----------------------------------------------------------------------------
- */
+/* --- Birth and end ---------------------------------------------------------------------------- */
 
 static struct slice keep(struct auth_login *login, struct slice text)
 {
@@ -129,8 +128,7 @@ static void free_login(struct auth_login *login)
     free(login);
 }
 
-/* --- The answer --------------------------------------------------------------------------------
- */
+/* --- The answer ------------------------------------------------------------------------------- */
 
 static const char *word_of(enum auth_verdict_kind verdict)
 {
@@ -209,8 +207,7 @@ static void hold(struct auth_login *login, enum auth_verdict_kind verdict)
     ev_timer_start(auth->role->loop, &login->timer);
 }
 
-/* --- Success -----------------------------------------------------------------------------------
- */
+/* --- Success ---------------------------------------------------------------------------------- */
 
 static bool tell_master(const struct auth_login *login, const struct directory_account *account,
                         struct error *error)
@@ -258,8 +255,7 @@ static void grant(struct auth_login *login)
     free_login(login);
 }
 
-/* --- Verdicts ----------------------------------------------------------------------------------
- */
+/* --- Verdicts --------------------------------------------------------------------------------- */
 
 static struct proof_claim claim_of(const struct auth_login *login)
 {
@@ -335,8 +331,7 @@ static void on_checked(struct auth_job *job, const struct auth_job_answer *answe
     settle(login, answer->verdict);
 }
 
-/* --- Trying ------------------------------------------------------------------------------------
- */
+/* --- Trying ----------------------------------------------------------------------------------- */
 
 /* Whether that password could be right for that account at all. */
 static bool is_checkable(const struct auth_login *login)
@@ -428,8 +423,7 @@ void auth_logins_init(struct auth_logins *logins, struct auth *auth)
     *logins = (struct auth_logins){.auth = auth, .retry.run = retry};
 }
 
-/* --- The question ------------------------------------------------------------------------------
- */
+/* --- The question ----------------------------------------------------------------------------- */
 
 static void answer_temporary(struct role_peer *peer, uint64_t request)
 {

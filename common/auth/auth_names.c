@@ -15,8 +15,7 @@ enum {
     FULL_MAX = 65536,    /* accounts; beyond it reports are not kept */
 };
 
-/* --- Full mailboxes ----------------------------------------------------------------------------
- */
+/* --- Full mailboxes --------------------------------------------------------------------------- */
 
 static struct auth_full_account *find_full(const struct auth *auth, struct slice account)
 {
@@ -76,8 +75,7 @@ bool auth_on_full(void *owner, struct ipc_packet *packet, struct error *error)
     return true;
 }
 
-/* --- Recipients --------------------------------------------------------------------------------
- */
+/* --- Recipients ------------------------------------------------------------------------------- */
 
 /* Mail for several goes to those who have room; queue keeps trying the others. */
 static bool are_all_full(struct auth *auth, const struct resolution *resolution)
@@ -246,8 +244,7 @@ bool auth_on_recipient(void *owner, struct ipc_packet *packet, struct error *err
     return true;
 }
 
-/* --- Senders -----------------------------------------------------------------------------------
- */
+/* --- Senders ---------------------------------------------------------------------------------- */
 
 /* A token that was never good is a lie; one that was is a session that lasts too long. */
 static bool judge_token(const struct auth *auth, const struct token *token, struct slice account,
@@ -284,8 +281,7 @@ bool auth_on_sender(void *owner, struct ipc_packet *packet, struct error *error)
     return true;
 }
 
-/* --- Delivery targets --------------------------------------------------------------------------
- */
+/* --- Delivery targets ------------------------------------------------------------------------- */
 
 static bool tell_target(struct auth *auth, uint64_t request,
                         const struct directory_account *account, struct error *error)
@@ -332,8 +328,7 @@ bool auth_on_target(void *owner, struct ipc_packet *packet, struct error *error)
     return true;
 }
 
-/* --- What an administrator asks ----------------------------------------------------------------
- */
+/* --- What an administrator asks --------------------------------------------------------------- */
 
 static bool tell_found(struct auth *auth, struct master_found *answer,
                        const struct directory_account *account, struct error *error)

@@ -34,8 +34,7 @@ static void finish(struct auth_job *job, enum auth_verdict_kind verdict,
     job->done(job, &answer);
 }
 
-/* --- Deadlines ---------------------------------------------------------------------------------
- */
+/* --- Deadlines -------------------------------------------------------------------------------- */
 
 static void expire_waiting(struct auth_workers *workers, size_t line, uint64_t now_ms)
 {
@@ -89,8 +88,7 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int events)
         ev_timer_stop(loop, timer);
 }
 
-/* --- Handing out -------------------------------------------------------------------------------
- */
+/* --- Handing out ------------------------------------------------------------------------------ */
 
 static bool send_job(struct auth_workers *workers, struct role_peer *peer,
                      const struct auth_job *job)
@@ -203,8 +201,7 @@ void auth_workers_reload(struct auth_workers *workers)
     turn_defer(&workers->auth->turn, &workers->feed);
 }
 
-/* --- Answers -----------------------------------------------------------------------------------
- */
+/* --- Answers ---------------------------------------------------------------------------------- */
 
 /* The job that this answer is for: the one the worker has, whose number it bears. */
 static bool take_answered(struct role_peer *peer, const struct ipc_packet *packet,
@@ -272,8 +269,7 @@ const struct ipc_rule auth_rules_check[AUTH_RULES_CHECK] = {
      sizeof(struct check_user_answer) + SYSTEM_USER_NAME_MAX + SYSTEM_USER_HOME_MAX, 0, on_user},
 };
 
-/* --- Coming and going --------------------------------------------------------------------------
- */
+/* --- Coming and going ------------------------------------------------------------------------- */
 
 void auth_worker_up(struct role_peer *peer)
 {

@@ -411,8 +411,7 @@ void resolve_recipient(const struct directory *directory, struct slice address, 
     run_expansion(&expansion, canonical_text(&canonical));
 }
 
-/* --- Logins ------------------------------------------------------------------------------------
- */
+/* --- Logins ----------------------------------------------------------------------------------- */
 
 static bool parse_login(const struct directory *directory, struct slice name,
                         struct canonical *address, struct error *error)
@@ -446,8 +445,7 @@ bool resolve_login(const struct directory *directory, struct slice name, uint64_
     return directory_find_account(directory, address, now_ms, account, error);
 }
 
-/* --- Senders ------------------------------------------------------------------------------------
- */
+/* --- Senders ---------------------------------------------------------------------------------- */
 
 static bool is_own(const struct directory *directory, struct slice account, struct slice address,
                    uint64_t now_ms, struct error *error)
@@ -516,8 +514,7 @@ bool resolve_may_send(const struct directory *directory, struct slice account, s
            || is_own(directory, account, address, now_ms, error);
 }
 
-/* --- Checks -------------------------------------------------------------------------------------
- */
+/* --- Checks ----------------------------------------------------------------------------------- */
 
 /* Whether the domain of a left side reads the file that this entry stands in. */
 static bool reads_same_file(const struct directory *directory, struct slice domain_name,
