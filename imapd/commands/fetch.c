@@ -19,25 +19,25 @@ struct fetch_work {
     uint64_t changed_since; /* messages with a lower MODSEQ, or the same, are left out */
     bool wants_changed;     /* CHANGEDSINCE */
     bool wants_vanished;
+    bool is_partial; /* PARTIAL: only some of the set's messages */
+    bool sets_seen;
+    bool opens_files;
+    bool missed;               /* some messages are gone */
+    bool undecodable;          /* some have parts in an encoding that nobody knows */
     struct sequence_set known; /* of VANISHED: where "*" is the last UID that there ever was */
-    bool is_partial;           /* PARTIAL: only some of the set's messages */
     struct partial_range partial;
     size_t walked; /* of the set's messages */
     size_t first;  /* of them that is wanted */
     size_t end;    /* the first behind those */
-    bool sets_seen;
-    bool opens_files;
-    bool missed;      /* some messages are gone */
-    bool undecodable; /* some have parts in an encoding that nobody knows */
     struct fetch_values values;
 
     /* The message that is being answered. */
     size_t index;
-    bool preparing;
     const struct fetch_item *item; /* the next to write; NULL: none is being answered */
+    uint64_t position;             /* in its value */
+    bool preparing;
     bool labelled;
-    uint64_t position; /* in its value */
-    bool adds_flags;   /* \Seen was set, and FLAGS not asked for */
+    bool adds_flags; /* \Seen was set, and FLAGS not asked for */
 };
 
 static void give_back(struct session *session)
