@@ -145,6 +145,13 @@ static void refuse(const struct question *question, enum auth_verdict_kind verdi
     answer_verdict(question->peer, question->record->header.request, verdict);
 }
 
+static void give_up(const struct question *question, struct auth_exchange *exchange,
+                    enum auth_verdict_kind verdict)
+{
+    refuse(question, verdict);
+    drop(question->auth, exchange);
+}
+
 static const char *mechanism_name(uint32_t mechanism)
 {
     return mechanism == AUTH_SCRAM_SHA_256_PLUS ? "SCRAM-SHA-256-PLUS" : "SCRAM-SHA-256";
@@ -242,13 +249,11 @@ static void begin(const struct question *question)
         return;
     }
     if (!scram_name_decode(first.name, &exchange->name)) {
-        refuse(question, AUTH_MALFORMED);
-        drop(question->auth, exchange);
+        give_up(question, exchange, AUTH_MALFORMED);
         return;
     }
     if (!find_account(question, exchange, &account, &attempt)) {
-        refuse(question, AUTH_TEMPORARY);
-        drop(question->auth, exchange);
+        give_up(question, exchange, AUTH_TEMPORARY);
         return;
     }
     find_verifier(question->auth, &attempt, &exchange->scram.verifier);
@@ -277,13 +282,11 @@ static void take_final(const struct question *question, struct auth_exchange *ex
     enum scram_judgement judgement =
         scram_server_final(&exchange->scram, question->message, &exchange->final);
     if (judgement == SCRAM_MALFORMED) {
-        refuse(question, AUTH_MALFORMED);
-        drop(question->auth, exchange);
+        give_up(question, exchange, AUTH_MALFORMED);
         return;
     }
     if (!find_account(question, exchange, &account, &attempt)) {
-        refuse(question, AUTH_TEMPORARY);
-        drop(question->auth, exchange);
+        give_up(question, exchange, AUTH_TEMPORARY);
         return;
     }
     if (judgement == SCRAM_UNBOUND)

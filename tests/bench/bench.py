@@ -172,7 +172,7 @@ def measure_dead(sink):
             house.start()
         load("smtp", houses[1].ports["smtp"], 40, dead, 4096, 0,
              *(f"u@d{word}-#25.{DEAD_DOMAIN}" for word in range(40)))
-        time.sleep(2)
+        time.sleep(2)  # until the relay has tried them and waits, as it will all along
         for _ in range(5):
             for house, found in zip(houses, rates):
                 found.append(living_rate(house, sink, living))

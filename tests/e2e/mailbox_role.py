@@ -69,6 +69,12 @@ class Client(Conversation):
         assert tagged.startswith(b"OK"), self._report(f"{text[:100]!r}: {tagged!r}")
         return lines
 
+    def empty_inbox(self):
+        """What earlier tests of a shared mailbox left: messages are counted from 1 again."""
+        self.ok("SELECT INBOX")
+        self.ok("UID STORE 1:* +FLAGS.SILENT (\\Deleted)")
+        self.ok("CLOSE")
+
 
 class Mailbox:
     numbers = itertools.count(1)

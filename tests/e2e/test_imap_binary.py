@@ -63,11 +63,8 @@ def mailbox(tmp_path_factory):
 
 @pytest.fixture
 def client(mailbox):
-    """Into an INBOX without messages."""
     with mailbox.connect() as connected:
-        connected.ok("SELECT INBOX")
-        connected.ok("UID STORE 1:* +FLAGS.SILENT (\\Deleted)")
-        connected.ok("CLOSE")
+        connected.empty_inbox()
         yield connected
 
 
