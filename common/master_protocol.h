@@ -39,7 +39,7 @@ enum master_record {
     ROLE_FEED,    /* to journal: the socket of one more role */
     ROLE_CONTROL, /* to queue, journal, mailbox: an administrator's command */
     ROLE_CENSUS,  /* to http: how many processes there are, and how they fare */
-    ROLE_FIND,    /* to auth: whose mail is that account? */
+    ROLE_FIND,    /* to auth: whose mail is it, by the name that one logs in with? */
 
     MASTER_READY = 101,
     MASTER_TRAPPED, /* the SIGSYS handler's last words */

@@ -347,13 +347,14 @@ bool auth_on_find(void *owner, struct ipc_packet *packet, struct error *error)
 {
     struct role *role = owner;
     struct auth *auth = role->state;
-    struct slice name = ipc_packet_tail(packet, sizeof(struct role_find));
+    struct slice name = ipc_packet_tail(packet, sizeof(struct role_find)), counted_as;
     struct directory_account account;
     struct error reason = {0};
     struct master_found answer = {
         .header = {.type = MASTER_FOUND, .request = ipc_packet_header(packet)->request}};
     auth_begin_request(auth);
-    if (directory_find_account(&auth->directory, name, turn_now_ms(), &account, &reason)
+    if (resolve_login(&auth->directory, name, turn_now_ms(), &auth->arena, &account, &counted_as,
+                      &reason)
         && tell_found(auth, &answer, &account, &reason))
         return true;
     if (reason.kind == ERROR_TEMPORARY && auth_park_of_master(auth, packet, auth_on_find))

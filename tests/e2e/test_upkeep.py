@@ -51,6 +51,7 @@ def test_nothing_is_wrong(filled):
     before = fetched(house, account)
     assert fsck(house, account) == ["7 folders, 6 messages looked at; mended: 0"]
     assert fetched(house, account) == before
+    assert fsck(house, account.partition("@")[0].upper()) == fsck(house, account)  # as it may log in
 
 
 def test_who_is_asked(kept_house):
