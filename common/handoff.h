@@ -28,7 +28,7 @@ struct handoff {
     uint32_t flags;
     uint32_t tag_octets;   /* IMAP: the tag of LOGIN or AUTHENTICATE, to be answered with OK by the
                               user's process once it is ready, and where the client has said
-                              ID before a NUL and what imapd/client_id.h makes of that; POP3:
+                              ID before a NUL and what imapd/syntax/client_id.h makes of that; POP3:
                               "UTF8" where the client said so before it logged in (RFC 6856 2),
                               else 0 */
     uint32_t input_octets; /* what the client sent behind its credentials, not yet parsed */

@@ -6,7 +6,7 @@
 
 #include "common/config.h"
 #include "common/size.h"
-#include "imapd/folder.h"
+#include "imapd/folder/folder.h"
 #include "imapd/session.h"
 #include "storage/adopt.h"
 #include "storage/folder_name.h"

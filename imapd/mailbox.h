@@ -8,8 +8,8 @@
 
 #include "common/log.h"
 #include "common/turn.h"
-#include "imapd/message_cache.h"
-#include "imapd/watch.h"
+#include "imapd/fetch/message_cache.h"
+#include "imapd/folder/watch.h"
 #include "storage/change_log.h"
 #include "storage/file_system.h"
 #include "storage/maildir.h"

@@ -8,7 +8,7 @@
 #include <utlist.h>
 
 #include "common/fd.h"
-#include "imapd/folder.h"
+#include "imapd/folder/folder.h"
 #include "imapd/session.h"
 #include "storage/account_directory.h"
 #include "storage/maildir_name.h"

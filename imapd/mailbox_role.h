@@ -10,7 +10,7 @@
 #include "common/role.h"
 #include "imapd/entrance.h"
 #include "imapd/mailbox.h"
-#include "imapd/upkeep.h"
+#include "imapd/upkeep/upkeep.h"
 
 struct mailbox_process {
     struct role *role;

@@ -6,11 +6,11 @@
 
 #include <utlist.h>
 
-#include "imapd/folder_status.h"
+#include "imapd/folder/folder_status.h"
+#include "imapd/folder/mailbox_tree.h"
 #include "imapd/mailbox.h"
-#include "imapd/mailbox_name.h"
-#include "imapd/mailbox_tree.h"
 #include "imapd/session.h"
+#include "imapd/syntax/mailbox_name.h"
 
 enum { PENDING_OCTETS = 65536 };
 

@@ -14,7 +14,7 @@
 
 #include "common/buffer.h"
 #include "common/error.h"
-#include "imapd/notify_request.h"
+#include "imapd/syntax/notify_request.h"
 
 enum { NOTIFY_WATCHED_MAX = 100 };
 

@@ -11,11 +11,11 @@
 
 #include "common/config.h"
 #include "common/fd.h"
-#include "imapd/capability.h"
-#include "imapd/client_id.h"
 #include "imapd/mailbox.h"
 #include "imapd/notify.h"
-#include "imapd/search_context.h"
+#include "imapd/search/search_context.h"
+#include "imapd/syntax/capability.h"
+#include "imapd/syntax/client_id.h"
 
 enum {
     INPUT_OCTETS = 65536,

@@ -22,10 +22,10 @@
 
 #include "common/arena.h"
 #include "common/stream.h"
-#include "imapd/command.h"
-#include "imapd/parser.h"
-#include "imapd/view.h"
-#include "imapd/writer.h"
+#include "imapd/folder/view.h"
+#include "imapd/syntax/command.h"
+#include "imapd/syntax/parser.h"
+#include "imapd/syntax/writer.h"
 
 struct mailbox;
 struct notify;

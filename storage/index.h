@@ -22,9 +22,9 @@ enum index_kind {
     INDEX_ENVELOPE,  /* texts as they stand in a FETCH response, common/mime/structure.h */
     INDEX_BODY,
     INDEX_BODYSTRUCTURE,
-    INDEX_REFERENCES, /* what THREAD compares, imapd/message_ids.h */
-    INDEX_PREVIEW,    /* a text like the others, imapd/preview.h */
-    INDEX_FIELDS,     /* what SEARCH compares, imapd/search_fields.h */
+    INDEX_REFERENCES, /* what THREAD compares, imapd/search/message_ids.h */
+    INDEX_PREVIEW,    /* a text like the others, imapd/fetch/preview.h */
+    INDEX_FIELDS,     /* what SEARCH compares, imapd/search/search_fields.h */
     INDEX_KINDS,
 };
 

@@ -7,9 +7,9 @@
 #include "imapd/commands/acl.h"
 
 #include "imapd/commands/commands.h"
-#include "imapd/folder_argument.h"
 #include "imapd/mailbox.h"
-#include "imapd/mailbox_name.h"
+#include "imapd/syntax/folder_argument.h"
+#include "imapd/syntax/mailbox_name.h"
 #include "storage/folders.h"
 
 /* 2.1; "c" and "d" are for clients of RFC 2086 (2.1.1). */

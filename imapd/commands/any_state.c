@@ -1,7 +1,7 @@
 /* CAPABILITY, NOOP, LOGOUT (RFC 3501 6.1) and CHECK (6.4.1). */
-#include "imapd/capability.h"
 #include "imapd/commands/commands.h"
 #include "imapd/mailbox.h"
+#include "imapd/syntax/capability.h"
 
 void command_capability(struct session *session, struct imap_parser *arguments)
 {

@@ -3,11 +3,11 @@
  * REPLACE (RFC 8508), which removes a message with the same answer. What can be refused is refused
  * before a message comes. */
 #include "common/config.h"
-#include "imapd/catenate.h"
 #include "imapd/commands/commands.h"
-#include "imapd/folder_argument.h"
-#include "imapd/intake.h"
+#include "imapd/folder/catenate.h"
+#include "imapd/folder/intake.h"
 #include "imapd/mailbox.h"
+#include "imapd/syntax/folder_argument.h"
 
 struct append_work {
     struct intake intake;

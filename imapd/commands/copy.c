@@ -1,8 +1,8 @@
 /* COPY (RFC 3501 6.4.7, with COPYUID of RFC 4315 3) and MOVE (RFC 6851). */
 #include "imapd/commands/commands.h"
-#include "imapd/folder_argument.h"
+#include "imapd/folder/transfer.h"
 #include "imapd/mailbox.h"
-#include "imapd/transfer.h"
+#include "imapd/syntax/folder_argument.h"
 #include "storage/message_file.h"
 
 enum { CARRIED_A_SLICE = 50, CODE_OCTETS = 1 << 22 };

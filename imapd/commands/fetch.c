@@ -1,10 +1,10 @@
 /* FETCH and UID FETCH (RFC 3501 6.4.5, 6.4.8, RFC 7162 3.1.4, RFC 9394 3.3): which messages and
- * items; imapd/fetch_value.h has the values. */
+ * items; imapd/fetch/fetch_value.h has the values. */
 #include "imapd/commands/commands.h"
-#include "imapd/fetch_value.h"
+#include "imapd/fetch/fetch_value.h"
+#include "imapd/folder/resync.h"
 #include "imapd/mailbox.h"
-#include "imapd/resync.h"
-#include "imapd/search_return.h"
+#include "imapd/search/search_return.h"
 
 enum {
     MESSAGES_A_SLICE = 1000, /* of flags and the like */

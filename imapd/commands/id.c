@@ -1,8 +1,8 @@
 /* ID (RFC 2971): who the client is goes to the log, who we are to the client. No version: 4 warns
  * of telling it. */
-#include "imapd/client_id.h"
 #include "imapd/commands/commands.h"
 #include "imapd/mailbox.h"
+#include "imapd/syntax/client_id.h"
 
 void command_id(struct session *session, struct imap_parser *arguments)
 {

@@ -9,11 +9,11 @@
 #include "imapd/commands/acl.h"
 #include "imapd/commands/commands.h"
 #include "imapd/commands/metadata.h"
-#include "imapd/folder_status.h"
-#include "imapd/list_request.h"
+#include "imapd/folder/folder_status.h"
+#include "imapd/folder/mailbox_tree.h"
 #include "imapd/mailbox.h"
-#include "imapd/mailbox_name.h"
-#include "imapd/mailbox_tree.h"
+#include "imapd/syntax/list_request.h"
+#include "imapd/syntax/mailbox_name.h"
 #include "storage/folder_record.h"
 
 enum {

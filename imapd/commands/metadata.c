@@ -11,10 +11,10 @@
 #include "common/fd.h"
 #include "imapd/commands/commands.h"
 #include "imapd/commands/metadata.h"
-#include "imapd/folder_argument.h"
 #include "imapd/mailbox.h"
-#include "imapd/mailbox_name.h"
 #include "imapd/notify.h"
+#include "imapd/syntax/folder_argument.h"
+#include "imapd/syntax/mailbox_name.h"
 #include "storage/folders.h"
 
 #define ADMIN_ENTRY SLICE("/shared/admin")

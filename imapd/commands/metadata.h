@@ -3,7 +3,7 @@
 #define IMAPD_COMMANDS_METADATA_H
 
 #include "common/error.h"
-#include "imapd/metadata.h"
+#include "imapd/syntax/metadata.h"
 
 struct session;
 

@@ -7,11 +7,11 @@
 
 #include "common/mime/charset.h"
 #include "imapd/commands/commands.h"
+#include "imapd/folder/mailbox_tree.h"
 #include "imapd/mailbox.h"
-#include "imapd/mailbox_filter.h"
-#include "imapd/mailbox_tree.h"
-#include "imapd/search.h"
-#include "imapd/search_result.h"
+#include "imapd/search/search.h"
+#include "imapd/search/search_result.h"
+#include "imapd/syntax/mailbox_filter.h"
 
 enum {
     SOURCES_MAX = 50,

@@ -2,9 +2,9 @@
  * "", of all its mailboxes; one without has none. Limits are the administrator's: there is no
  * QUOTASET among the capabilities. */
 #include "imapd/commands/commands.h"
-#include "imapd/folder_argument.h"
 #include "imapd/mailbox.h"
-#include "imapd/mailbox_name.h"
+#include "imapd/syntax/folder_argument.h"
+#include "imapd/syntax/mailbox_name.h"
 #include "storage/folders.h"
 
 enum { STORAGE_UNIT = 1024 }; /* 5.1: octets */

@@ -1,14 +1,14 @@
 /* SEARCH and UID SEARCH (RFC 3501 6.4.4, 6.4.8, RFC 7162 3.1.5, 3.1.6), with RETURN (RFC 4731, RFC
  * 5182, RFC 9394),, SORT and THREAD (RFC 5256 3, RFC 5957, RFC 5267 3), which are a SEARCH whose
  * result is put in order. */
-#include "imapd/search.h"
+#include "imapd/search/search.h"
 
 #include "common/mime/charset.h"
 #include "imapd/commands/commands.h"
-#include "imapd/search_context.h"
-#include "imapd/search_result.h"
-#include "imapd/sort_value.h"
-#include "imapd/thread.h"
+#include "imapd/search/search_context.h"
+#include "imapd/search/search_result.h"
+#include "imapd/search/sort_value.h"
+#include "imapd/search/thread.h"
 
 enum { CHEAP_A_SLICE = 5000, VALUES_A_SLICE = 500, FILES_A_SLICE = 50, SORTED_OCTETS = 256 << 20 };
 

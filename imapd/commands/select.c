@@ -3,9 +3,9 @@
 #include "imapd/commands/commands.h"
 #include "imapd/commands/list.h"
 #include "imapd/commands/remove.h"
-#include "imapd/folder_argument.h"
+#include "imapd/folder/resync.h"
 #include "imapd/mailbox.h"
-#include "imapd/resync.h"
+#include "imapd/syntax/folder_argument.h"
 
 struct select_work {
     struct folder *folder; /* NULL once the view has it */

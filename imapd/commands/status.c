@@ -1,7 +1,7 @@
 /* STATUS (RFC 3501 6.3.10). */
 #include "imapd/commands/commands.h"
-#include "imapd/folder_argument.h"
-#include "imapd/folder_status.h"
+#include "imapd/folder/folder_status.h"
+#include "imapd/syntax/folder_argument.h"
 
 struct status_work {
     struct folder_status status;

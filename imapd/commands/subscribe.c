@@ -3,11 +3,11 @@
 
 #include "imapd/commands/commands.h"
 #include "imapd/commands/list.h"
-#include "imapd/folder_argument.h"
+#include "imapd/folder/mailbox_tree.h"
 #include "imapd/mailbox.h"
-#include "imapd/mailbox_name.h"
-#include "imapd/mailbox_tree.h"
 #include "imapd/notify.h"
+#include "imapd/syntax/folder_argument.h"
+#include "imapd/syntax/mailbox_name.h"
 
 /* ---- LSUB ---- */
 

@@ -1,8 +1,8 @@
-/* imapd/base_subject.h: a base lies within its text, has no space at its ends, and is its own
- * base unless something was unwrapped from what it is now. */
+/* imapd/search/base_subject.h: a base lies within its text, has no space at its ends, and is its
+ * own base unless something was unwrapped from what it is now. */
 #include <stdlib.h>
 
-#include "imapd/base_subject.h"
+#include "imapd/search/base_subject.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,8 +1,8 @@
-/* imapd/command.h: the events are the same in one piece as in pieces of the size that the first
- * octet gives, and memory stays within the limits. */
+/* imapd/syntax/command.h: the events are the same in one piece as in pieces of the size that the
+ * first octet gives, and memory stays within the limits. */
 #include <stdlib.h>
 
-#include "imapd/command.h"
+#include "imapd/syntax/command.h"
 
 enum { TEXT_LIMIT = 200, SKIP_LIMIT = 1000, LOG_LIMIT = 1 << 20 };
 

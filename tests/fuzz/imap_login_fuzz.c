@@ -3,8 +3,8 @@
  * and the same tag if a space ends it. */
 #include <stdlib.h>
 
-#include "imapd/command.h"
-#include "imapd/login_command.h"
+#include "imapd/login/login_command.h"
+#include "imapd/syntax/command.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

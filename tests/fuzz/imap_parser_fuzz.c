@@ -1,15 +1,15 @@
-/* imapd/parser.h, fetch_item.h, list_request.h, metadata.h, notify_request.h, search_key.h,
+/* imapd/syntax/parser.h, fetch_item.h, list_request.h, metadata.h, notify_request.h, search_key.h,
  * search_return.h, sequence_set.h: what parses is formatted into what parses to the same. The first
  * octet chooses the rule. */
 #include <stdlib.h>
 
 #include "common/size.h"
-#include "imapd/fetch_item.h"
-#include "imapd/list_request.h"
-#include "imapd/notify_request.h"
-#include "imapd/search_key.h"
-#include "imapd/search_return.h"
-#include "imapd/writer.h"
+#include "imapd/fetch/fetch_item.h"
+#include "imapd/search/search_key.h"
+#include "imapd/search/search_return.h"
+#include "imapd/syntax/list_request.h"
+#include "imapd/syntax/notify_request.h"
+#include "imapd/syntax/writer.h"
 
 enum { ARENA_LIMIT = 1 << 18 };
 

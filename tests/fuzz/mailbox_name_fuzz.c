@@ -1,8 +1,8 @@
-/* imapd/mailbox_name.h: a name that parses is formatted and parsed to the same; a pattern that is
- * the name matches it, and "*" matches every name. The first octet chooses the form. */
+/* imapd/syntax/mailbox_name.h: a name that parses is formatted and parsed to the same; a pattern
+ * that is the name matches it, and "*" matches every name. The first octet chooses the form. */
 #include <stdlib.h>
 
-#include "imapd/mailbox_name.h"
+#include "imapd/syntax/mailbox_name.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

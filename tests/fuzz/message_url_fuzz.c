@@ -1,10 +1,10 @@
-/* imapd/message_url.h: a URL that parses names a UID and one item that leaves \Seen alone; it means
- * the same with every octet of the mailbox %-encoded. */
+/* imapd/syntax/message_url.h: a URL that parses names a UID and one item that leaves \Seen alone;
+ * it means the same with every octet of the mailbox %-encoded. */
 #include <stdlib.h>
 
 #include "common/arena.h"
 #include "common/buffer.h"
-#include "imapd/message_url.h"
+#include "imapd/syntax/message_url.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

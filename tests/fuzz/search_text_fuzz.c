@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "common/mime/charset.h"
-#include "imapd/search_text.h"
+#include "imapd/search/search_text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

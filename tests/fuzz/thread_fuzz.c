@@ -1,10 +1,10 @@
-/* imapd/message_ids.h and thread.h: identifiers of any text are read again as they were written,
- * and each message is in the threads once. Messages are separated by NUL; the octet before one says
- * what its subject and date are. */
+/* imapd/search/message_ids.h and thread.h: identifiers of any text are read again as they were
+ * written, and each message is in the threads once. Messages are separated by NUL; the octet before
+ * one says what its subject and date are. */
 #include <stdlib.h>
 
-#include "imapd/message_ids.h"
-#include "imapd/thread.h"
+#include "imapd/search/message_ids.h"
+#include "imapd/search/thread.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,10 +1,10 @@
-/* Promises of imapd/base_subject.h: RFC 5256 2.1. */
+/* Promises of imapd/search/base_subject.h: RFC 5256 2.1. */
 #include "tests/unit/test.h"
 
 #include <time.h>
 
 #include "common/size.h"
-#include "imapd/base_subject.h"
+#include "imapd/search/base_subject.h"
 
 static void bases_are_found(void **state)
 {

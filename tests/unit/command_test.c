@@ -1,9 +1,9 @@
-/* Promises of imapd/command.h: the same events however the input is split, bounded memory, and no
- * octet of a refused command taken for the next one. */
+/* Promises of imapd/syntax/command.h: the same events however the input is split, bounded memory,
+ * and no octet of a refused command taken for the next one. */
 #include "tests/unit/test.h"
 
 #include "common/size.h"
-#include "imapd/command.h"
+#include "imapd/syntax/command.h"
 
 enum { TEXT_LIMIT = 40, SKIP_LIMIT = 60 };
 static const struct command_limits limits = {

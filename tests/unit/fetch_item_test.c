@@ -1,9 +1,9 @@
-/* Promises of imapd/fetch_item.h: RFC 3501 6.4.5 and 9, fetch-att and section; RFC
+/* Promises of imapd/fetch/fetch_item.h: RFC 3501 6.4.5 and 9, fetch-att and section; RFC
  * 3516 7. */
 #include "tests/unit/test.h"
 
 #include "common/size.h"
-#include "imapd/fetch_item.h"
+#include "imapd/fetch/fetch_item.h"
 
 /* The labels of all items, joined by spaces, with "!" where \Seen will be set. */
 static const struct fetch_case {

@@ -1,4 +1,5 @@
-/* Promises of imapd/folder.h, view.h and watch.h on a real Maildir, with inotify and without. */
+/* Promises of imapd/folder/folder.h, view.h and watch.h on a real Maildir, with inotify and
+ * without. */
 #include "tests/unit/test.h"
 
 #include <fcntl.h>
@@ -10,9 +11,9 @@
 #include "common/config.h"
 #include "common/fd.h"
 #include "common/size.h"
-#include "imapd/folder.h"
+#include "imapd/folder/folder.h"
+#include "imapd/folder/view.h"
 #include "imapd/mailbox.h"
-#include "imapd/view.h"
 
 struct fixture {
     char path[64];

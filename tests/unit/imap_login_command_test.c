@@ -1,8 +1,8 @@
-/* Promises of imapd/login_command.h. */
+/* Promises of imapd/login/login_command.h. */
 #include "tests/unit/test.h"
 
 #include "common/size.h"
-#include "imapd/login_command.h"
+#include "imapd/login/login_command.h"
 
 static void commands_are_parsed(void **state)
 {

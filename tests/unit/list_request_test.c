@@ -1,8 +1,8 @@
-/* Promises of imapd/list_request.h: RFC 5258 6, RFC 5819 4, RFC 6154 6. */
+/* Promises of imapd/syntax/list_request.h: RFC 5258 6, RFC 5819 4, RFC 6154 6. */
 #include "tests/unit/test.h"
 
 #include "common/size.h"
-#include "imapd/list_request.h"
+#include "imapd/syntax/list_request.h"
 
 enum { ARENA_LIMIT = 100000 };
 

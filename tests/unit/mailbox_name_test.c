@@ -1,8 +1,8 @@
-/* Promises of imapd/mailbox_name.h. */
+/* Promises of imapd/syntax/mailbox_name.h. */
 #include "tests/unit/test.h"
 
 #include "common/size.h"
-#include "imapd/mailbox_name.h"
+#include "imapd/syntax/mailbox_name.h"
 
 static const struct name_case {
     const char *wire;

@@ -1,8 +1,8 @@
-/* Promises of imapd/parser.h, rule by rule of RFC 3501 9. */
+/* Promises of imapd/syntax/parser.h, rule by rule of RFC 3501 9. */
 #include "tests/unit/test.h"
 
 #include "common/size.h"
-#include "imapd/parser.h"
+#include "imapd/syntax/parser.h"
 #include "storage/maildir_name.h"
 
 enum { ARENA_LIMIT = 100000 };

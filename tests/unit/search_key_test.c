@@ -1,10 +1,10 @@
-/* Promises of imapd/search_key.h: RFC 3501 6.4.4 and 9, search and search-key. */
+/* Promises of imapd/search/search_key.h: RFC 3501 6.4.4 and 9, search and search-key. */
 #include "tests/unit/test.h"
 
 #include <inttypes.h>
 
 #include "common/size.h"
-#include "imapd/search_key.h"
+#include "imapd/search/search_key.h"
 #include "storage/maildir_name.h"
 
 enum { ARENA_LIMIT = 1 << 20 };

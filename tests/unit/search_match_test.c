@@ -2,9 +2,9 @@
 #include "tests/unit/test.h"
 
 #include "common/size.h"
-#include "imapd/search_body.h"
-#include "imapd/search_fields.h"
-#include "imapd/search_match.h"
+#include "imapd/search/search_body.h"
+#include "imapd/search/search_fields.h"
+#include "imapd/search/search_match.h"
 #include "storage/maildir_name.h"
 
 static const struct mime_limits limits = {.depth = 100, .parts = 1000};

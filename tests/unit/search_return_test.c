@@ -1,8 +1,8 @@
-/* Promises of imapd/search_return.h: RFC 4731 5, RFC 5182 3, RFC 9394 4. */
+/* Promises of imapd/search/search_return.h: RFC 4731 5, RFC 5182 3, RFC 9394 4. */
 #include "tests/unit/test.h"
 
 #include "common/size.h"
-#include "imapd/search_return.h"
+#include "imapd/search/search_return.h"
 
 enum {
     MIN = SEARCH_RETURNS_MIN,

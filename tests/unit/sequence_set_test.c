@@ -1,8 +1,8 @@
-/* Promises of imapd/sequence_set.h. */
+/* Promises of imapd/syntax/sequence_set.h. */
 #include "tests/unit/test.h"
 
 #include "common/size.h"
-#include "imapd/sequence_set.h"
+#include "imapd/syntax/sequence_set.h"
 
 static const struct parse_case {
     const char *text;

@@ -1,8 +1,8 @@
-/* Promises of imapd/sort_key.h: RFC 5256 3 and 5, RFC 5957. */
+/* Promises of imapd/search/sort_key.h: RFC 5256 3 and 5, RFC 5957. */
 #include "tests/unit/test.h"
 
 #include "common/size.h"
-#include "imapd/sort_key.h"
+#include "imapd/search/sort_key.h"
 
 static bool parse(const char *text, struct sort_program *program)
 {

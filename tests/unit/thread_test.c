@@ -1,12 +1,12 @@
-/* Promises of imapd/thread.h and message_ids.h: RFC 5256 3. */
+/* Promises of imapd/search/thread.h and message_ids.h: RFC 5256 3. */
 #include "tests/unit/test.h"
 
 #include <stdlib.h>
 #include <time.h>
 
 #include "common/size.h"
-#include "imapd/message_ids.h"
-#include "imapd/thread.h"
+#include "imapd/search/message_ids.h"
+#include "imapd/search/thread.h"
 
 static void ids_are_normalised(void **state)
 {

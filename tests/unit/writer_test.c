@@ -1,8 +1,8 @@
-/* Promises of imapd/writer.h: RFC 3501 9, astring, flag-list, responses. */
+/* Promises of imapd/syntax/writer.h: RFC 3501 9, astring, flag-list, responses. */
 #include "tests/unit/test.h"
 
 #include "common/size.h"
-#include "imapd/writer.h"
+#include "imapd/syntax/writer.h"
 #include "storage/folder_record.h"
 #include "storage/maildir_name.h"
 

@@ -1,0 +1,185 @@
+/*
+ * A folder in memory, shared by all sessions of the user: its messages in the order of their UIDs,
+ * with flags and keywords. The Maildir is the record; this follows it. Who changes a message asks
+ * here: the file is renamed or removed, and every view (imapd/folder/view.h) of the folder is told.
+ *
+ *      new/ --(gets a UID, renamed to cur/)--> messages <--(flags, removal)-- sessions
+ *        \__ deliver                             ^ watch: what other programs did
+ *
+ * A folder that nobody uses is kept for a while with its directories closed, and read again only if
+ * their times have changed. imapd-mailbox.
+ */
+#ifndef IMAPD_FOLDER_FOLDER_H
+#define IMAPD_FOLDER_FOLDER_H
+
+#include <time.h>
+
+#include "common/turn.h"
+#include "imapd/folder/watch.h"
+#include "storage/change_log.h"
+#include "storage/folder_record.h"
+#include "storage/maildir.h"
+#include "storage/maildir_name.h"
+
+struct arrival;
+struct mailbox;
+struct view;
+
+struct message {
+    char *name; /* in cur/; NULL: gone, it leaves the array at the end of the turn */
+    uint32_t uid;
+    uint32_t flags;         /* enum maildir_flag, and letters without a meaning */
+    uint32_t letters;       /* keywords, as in maildir_name */
+    uint32_t internal_date; /* seconds since 1970, for message_source.c; 0: not looked at yet */
+    uint64_t modseq;        /* RFC 7162 */
+    bool recent;            /* no session was told of it as \Recent yet */
+    bool met;               /* for folder.c */
+};
+
+/* Somebody who hears that the folder's messages have changed, without a view of them. */
+struct folder_watcher {
+    struct folder_watcher *prev;
+    struct folder_watcher *next;
+    bool is_watching;
+    /* Messages came, went or changed; perhaps several times in a turn. */
+    void (*on_change)(struct folder_watcher *watcher);
+};
+
+enum { FOLDER_MISSING_MAX = 16 };
+
+struct folder {
+    struct folder *prev;
+    struct folder *next;
+    struct mailbox *mailbox;           /* borrowed */
+    char directory[MAILDIR_NAME_SIZE]; /* "." or ".A.B" */
+    struct maildir box;                /* closed while nobody uses the folder */
+    struct folder_record record;
+    struct message *messages; /* by UID; those that are gone among them */
+    size_t count;
+    size_t capacity;
+    size_t gone;
+    uint32_t uid_next;
+    uint64_t modseq_next;
+    struct view *views;
+    struct folder_watcher *watchers;
+    unsigned users; /* views, and commands that work on it */
+    bool deleted;   /* its directory is no more; another folder may have the name by now */
+    /* The rest is folder.c's. */
+    struct watched watched;
+    struct arrival *arrivals; /* no UID yet, oldest first */
+    struct deferred in_next_turn;
+    struct deferred at_turn_end;
+    struct timespec times[2]; /* of new/ and cur/, when all in them was known; 0: unsure */
+    ino_t inode;              /* of the directory */
+    bool suspicious;          /* something went; only a look at all of it tells what */
+    uint32_t missing[FOLDER_MISSING_MAX]; /* UIDs of which a file went, perhaps to a new name */
+    unsigned missing_count;
+    struct change_log changes;
+    struct deferred flush_changes; /* at the end of the turn */
+    bool index_swept;              /* message_cache.c: the index knows of no message that is gone */
+};
+
+/* ---- opening ---- */
+
+/* The folder with that name on disk, up to date but for messages that still want a UID: see
+ * folder_step(). ERROR_NOT_FOUND: there is none. NULL on failure; each open wants its
+ * folder_close().
+ */
+bool folder_open(struct mailbox *mailbox, const char *directory, struct folder **folder,
+                 struct error *error);
+void folder_close(struct folder *folder);
+
+/* The folder is open for as long. The second may run twice. */
+void folder_watch(struct folder *folder, struct folder_watcher *watcher);
+void folder_unwatch(struct folder *folder, struct folder_watcher *watcher);
+
+/* Gives a slice of what has arrived its UIDs. False: nothing is left to do, or nothing can be done
+ * now (disk full; logged): without a UID no message is there for clients. Happens by itself turn
+ * after turn, but whoever tells a client how many there are sees it through first. */
+bool folder_step(struct folder *folder);
+
+/* Forgets what is kept of folders without users; all of it is also forgotten by and by. */
+void folder_forget_unused(struct mailbox *mailbox);
+
+/* The directory was removed: its messages are gone for everyone. Or it was renamed, and all below
+ * it. */
+void folder_on_deleted(struct mailbox *mailbox, const char *directory);
+void folder_on_renamed(struct mailbox *mailbox, const char *from, const char *to);
+
+/* Somebody says that it changed. */
+void folder_on_changed(struct mailbox *mailbox, const char *directory);
+
+/* ---- looking ---- */
+
+static inline uint32_t folder_message_count(const struct folder *folder)
+{
+    return (uint32_t)(folder->count - folder->gone);
+}
+
+/* The highest UID that there is, 0: none. */
+static inline uint32_t folder_last_uid(const struct folder *folder)
+{
+    return folder->count ? folder->messages[folder->count - 1].uid : 0;
+}
+
+/* HIGHESTMODSEQ (RFC 7162 3.1.2.1): nothing that a client was told has a higher one. */
+static inline uint64_t folder_highest_modseq(const struct folder *folder)
+{
+    return folder->modseq_next - 1;
+}
+
+/* The position of the first message with that UID or a higher one. */
+size_t folder_position(const struct folder *folder, uint32_t uid);
+
+/* The message, or NULL: it is gone. Borrowed until the folder's next message comes, and until the
+ * end of the turn. */
+struct message *folder_find(const struct folder *folder, uint32_t uid);
+
+/* Reads the directories again: a file was not found where it should be. */
+bool folder_look(struct folder *folder, struct error *error);
+
+/* ---- what has gone (folder_changes.c) ---- */
+
+/* Tells the UIDs of messages that have gone since then, each once, in no order. False: that is not
+ * known any more, of messages that went so long ago; nothing was told. */
+typedef void folder_gone_visit(void *owner, uint32_t uid);
+bool folder_visit_gone(struct folder *folder, uint64_t since_modseq, folder_gone_visit *visit,
+                       void *owner);
+
+/* ---- changing: every view is told ---- */
+
+/* The letter of that keyword; one that the folder does not know yet is given one (on disk first).
+ * ERROR_PERMANENT: there is no letter left, or it is no keyword that can be kept. */
+bool folder_keyword(struct folder *folder, struct slice keyword, unsigned *letter,
+                    struct error *error);
+
+/* Off first, then on. */
+struct message_change {
+    uint32_t flags_off; /* enum maildir_flag */
+    uint32_t flags_on;
+    uint32_t letters_off;
+    uint32_t letters_on;
+};
+
+/* Renames the file. `teller`, which may be NULL, is the view whose session tells its client itself.
+ * ERROR_NOT_FOUND: another program has removed the message. */
+bool folder_change(struct folder *folder, uint32_t uid, const struct message_change *change,
+                   const struct view *teller, struct error *error);
+
+/* Removes the file; one that is gone already is fine. */
+bool folder_remove(struct folder *folder, struct message *message, struct error *error);
+
+/* A power cut brings nothing back that was removed so far. */
+bool folder_flush_removed(struct folder *folder, struct error *error);
+
+/* The message is in another folder now: it is gone here. */
+void folder_moved_out(struct folder *folder, struct message *message);
+
+/* The UID for the next message that is put into cur/, which may be shown from now on. To be used,
+ * with folder_add(), before anybody else has a turn; one that is not used is lost, no more. */
+bool folder_next_uid(struct folder *folder, uint32_t *uid, struct error *error);
+
+/* The message with that UID has been put into cur/ under that name. */
+bool folder_add(struct folder *folder, uint32_t uid, const char *name, struct error *error);
+
+#endif

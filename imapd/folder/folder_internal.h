@@ -1,0 +1,90 @@
+/* What folder.c and folder_follow.c share. */
+#ifndef IMAPD_FOLDER_FOLDER_INTERNAL_H
+#define IMAPD_FOLDER_FOLDER_INTERNAL_H
+
+#include <sys/stat.h>
+
+#include "imapd/folder/folder.h"
+
+/* A file that has no UID yet. */
+struct arrival {
+    struct arrival *prev;
+    struct arrival *next;
+    enum maildir_place place;
+    uint32_t uid; /* that it had, for folder_recall.c; 0: none that is known */
+    char name[];
+};
+
+/* An event of the log with the folder's name. */
+void folder_log(const struct folder *folder, const char *event, const struct error *error);
+
+/* ---- folder.c ---- */
+
+/* What is in memory of that folder, used or kept; NULL: nothing. */
+const struct folder *folder_find_open(const struct mailbox *mailbox, const char *directory);
+
+/* Room for so many messages in all. */
+bool folder_reserve(struct folder *folder, size_t count, struct error *error);
+
+/* Behind the last one: the caller sees to the order. */
+bool folder_append(struct folder *folder, const char *text, const struct maildir_name *name,
+                   struct error *error);
+
+/* Its file is gone: every view is told, and it leaves the array at the end of the turn. */
+void folder_let_go(struct folder *folder, struct message *message);
+
+/* The file is called so now; views other than `teller` are told if that means other flags. */
+bool folder_take_name(struct folder *folder, struct message *message, const char *text,
+                      const struct maildir_name *name, const struct view *teller,
+                      struct error *error);
+
+bool folder_add_arrival(struct folder *folder, enum maildir_place place, const char *name,
+                        struct error *error);
+void folder_remove_arrival(struct folder *folder, struct arrival *arrival);
+void folder_forget_arrivals(struct folder *folder);
+
+/* The numbers that are given next are below the watermarks on disk. */
+bool folder_cover(struct folder *folder, struct error *error);
+
+/* ---- folder_changes.c: MODSEQ ---- */
+
+/* Once all messages are there: gives each the MODSEQ that it had, or where it has changed since, a
+ * new one. */
+void folder_load_changes(struct folder *folder);
+
+/* Before something changes that may fail: that it can be given a MODSEQ. */
+bool folder_reserve_modseq(struct folder *folder, struct error *error);
+
+/* This message came, or its flags changed; that one went. */
+void folder_note_changed(struct folder *folder, struct message *message);
+void folder_note_gone(struct folder *folder, uint32_t uid);
+
+/* Writes what was noted, and closes the file. The first before the folder's directory is closed;
+ * `seal` while it is open for the last time, its watermark about to be lowered to modseq_next. */
+void folder_close_changes(struct folder *folder);
+void folder_seal_changes(struct folder *folder, int folder_fd);
+
+/* The turn's end of `flush_changes`. */
+void folder_flush_changes(struct deferred *deferred);
+
+/* ---- folder_recall.c ---- */
+
+/* Gives files that lost their UID in a crash the one they had, by the index. Before anybody uses
+ * the folder: the messages, in the order of UIDs, are so no more. */
+void folder_recall(struct folder *folder);
+
+/* ---- folder_follow.c ---- */
+
+/* The first reading: record, messages that have a UID, arrivals. */
+bool folder_load(struct folder *folder, struct error *error);
+
+/* Reads the directories again unless their times are those of the last reading. */
+bool folder_look_if_changed(struct folder *folder, struct error *error);
+
+/* Before the watch ends: takes in what it has to report, so that all in the directories is known,
+ * and remembers their times, which will differ when they next change. */
+void folder_remember_times(struct folder *folder);
+
+extern const struct watched_handler folder_watched;
+
+#endif

@@ -1,0 +1,52 @@
+/*
+ * The folders of the account as a client sees them: in the order of a tree, with the names that
+ * exist only because something lies below them (RFC 3501 6.3.8, \Noselect). imapd-mailbox.
+ */
+#ifndef IMAPD_FOLDER_MAILBOX_TREE_H
+#define IMAPD_FOLDER_MAILBOX_TREE_H
+
+#include "imapd/mailbox.h"
+#include "storage/folders.h"
+
+enum tree_trait {
+    TREE_FOLDER = 1 << 0, /* there is such a folder; else only one below it, or a subscription */
+    TREE_SUBSCRIBED = 1 << 1,
+    TREE_SPECIAL_USE = 1 << 2, /* this and the next are LIST's to note */
+    TREE_CHOSEN = 1 << 3,
+};
+
+#define TREE_TOP SIZE_MAX
+
+struct tree_entry {
+    const char *name;      /* UTF-8 */
+    const char *directory; /* on disk; NULL: no TREE_FOLDER */
+    size_t above;          /* the entry that this one is below, or TREE_TOP */
+    unsigned traits;       /* enum tree_trait */
+    unsigned below;        /* the traits of all that is below it */
+    unsigned special_use;  /* LIST's: enum special_use */
+};
+
+struct mailbox_tree {
+    struct tree_entry *entries; /* each before what lies below it */
+    size_t count;
+    struct folder_list list; /* owns the names of those that exist */
+    struct arena arena;
+};
+
+/* With the names that are subscribed to, which need not exist; NULL: without. On failure it is
+ * cleared. */
+bool mailbox_tree_read(struct mailbox_tree *tree, int account_fd,
+                       const struct subscriptions *subscriptions, struct error *error);
+void mailbox_tree_clear(struct mailbox_tree *tree); /* may run twice */
+
+/* Notes traits of that entry, there and in all above it. */
+void mailbox_tree_note(struct mailbox_tree *tree, struct tree_entry *entry, unsigned traits);
+
+/* Orders names as a tree: "a" < "a/b" < "a b". */
+int mailbox_tree_compare(struct slice a, struct slice b);
+
+/* The names above `name` that do not lead to `last`, the name that came before it in that order:
+ * *end is where the next of them ends in `name`; start with 0. False: there is none any more. */
+bool mailbox_tree_next_superior(struct slice last, struct slice name, size_t *end);
+
+#endif

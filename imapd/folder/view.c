@@ -1,0 +1,430 @@
+/* One session's view of a folder; see view.h. */
+#include "imapd/folder/view.h"
+
+#include <stdlib.h>
+
+#include <utlist.h>
+
+static bool reserve(struct view *view, size_t count, struct error *error)
+{
+    if (count <= view->capacity)
+        return true;
+    size_t capacity = count + count / 8 + 16;
+    struct view_slot *slots = reallocarray(view->slots, capacity, sizeof(*slots));
+    if (!slots)
+        return error_memory(error);
+    view->slots = slots;
+    view->capacity = capacity;
+    return true;
+}
+
+/* The session that is told first has the message as \Recent, once; EXAMINE takes it from nobody
+ * (RFC 3501 2.3.2, 6.3.2). */
+static bool take_recent(struct view *view, struct message *message)
+{
+    bool recent = message->recent;
+    if (!view->read_only)
+        message->recent = false;
+    return recent;
+}
+
+/* The messages above last_uid become slots. */
+static bool append_arrived(struct view *view, struct error *error)
+{
+    struct folder *folder = view->folder;
+    size_t first = folder_position(folder, view->last_uid + 1);
+    if (!reserve(view, view->count + (folder->count - first), error))
+        return false;
+    for (size_t i = first; i < folder->count; i++) {
+        struct message *message = &folder->messages[i];
+        if (!message->name)
+            continue;
+        bool recent = take_recent(view, message);
+        view->slots[view->count++] = (struct view_slot){message->uid, recent ? VIEW_RECENT : 0};
+        view->recent += recent;
+        view->last_uid = message->uid;
+    }
+    return true;
+}
+
+static void empty(struct view *view)
+{
+    free(view->slots);
+    free(view->saved);
+    *view = (struct view){.on_news = view->on_news, .manner = view->manner};
+}
+
+bool view_open(struct view *view, struct folder *folder, bool read_only, struct error *error)
+{
+    empty(view);
+    view->folder = folder;
+    view->read_only = read_only;
+    if (!append_arrived(view, error)) {
+        empty(view);
+        return false;
+    }
+    view->told_recent = view->recent;
+    DL_APPEND(folder->views, view);
+    return true;
+}
+
+void view_close(struct view *view)
+{
+    struct folder *folder = view->folder;
+    if (!folder)
+        return;
+    DL_DELETE(folder->views, view);
+    empty(view);
+    folder_close(folder);
+}
+
+/* ---- news ---- */
+
+static bool has_arrived(const struct view *view)
+{
+    return folder_last_uid(view->folder) > view->last_uid;
+}
+
+bool view_has_news(const struct view *view, enum view_extent extent)
+{
+    return view->folder
+           && (has_arrived(view) || view->changed > 0 || view->keywords_changed
+               || (view->gone > 0 && extent == VIEW_ALL));
+}
+
+static void tell_session(struct view *view)
+{
+    if (view->on_news)
+        view->on_news(view);
+}
+
+static struct view_slot *find_slot(const struct view *view, uint32_t uid)
+{
+    size_t index = view_position(view, uid);
+    return index < view->count && view->slots[index].uid == uid ? &view->slots[index] : NULL;
+}
+
+void view_on_changed(struct view *view, uint32_t uid)
+{
+    struct view_slot *slot = find_slot(view, uid);
+    if (!slot || (slot->marks & (VIEW_CHANGED | VIEW_GONE)))
+        return;
+    slot->marks |= VIEW_CHANGED;
+    view->changed++;
+    tell_session(view);
+}
+
+static void forget_change(struct view *view, struct view_slot *slot)
+{
+    if (!(slot->marks & VIEW_CHANGED))
+        return;
+    slot->marks &= ~(uint32_t)VIEW_CHANGED;
+    view->changed--;
+}
+
+void view_on_gone(struct view *view, uint32_t uid)
+{
+    struct view_slot *slot = find_slot(view, uid);
+    if (!slot || (slot->marks & VIEW_GONE))
+        return;
+    forget_change(view, slot);
+    slot->marks |= VIEW_GONE;
+    view->gone++;
+    tell_session(view);
+}
+
+void view_on_arrived(struct view *view)
+{
+    tell_session(view);
+}
+
+void view_on_keywords(struct view *view)
+{
+    view->keywords_changed = true;
+    tell_session(view);
+}
+
+/* ---- telling ---- */
+
+void view_write_highest_modseq(const struct view *view, struct writer *writer)
+{
+    buffer_append(&writer->text, SLICE("* OK [HIGHESTMODSEQ "));
+    buffer_append_number(&writer->text, folder_highest_modseq(view->folder));
+    buffer_append(&writer->text, SLICE("] The highest MODSEQ\r\n"));
+}
+
+static void append_keywords(const struct folder_record *record, struct buffer *text)
+{
+    for (size_t i = 0; i < FOLDER_KEYWORDS; i++) {
+        if (record->keywords[i][0] == '\0')
+            continue;
+        buffer_append_octet(text, ' ');
+        buffer_append_string(text, record->keywords[i]);
+    }
+}
+
+void view_write_flag_lists(const struct view *view, struct writer *writer)
+{
+    const struct folder_record *record = &view->folder->record;
+    struct buffer *text = &writer->text;
+    struct slice flags = SLICE("\\Answered \\Flagged \\Deleted \\Seen \\Draft $Forwarded");
+    buffer_append(text, SLICE("* FLAGS ("));
+    buffer_append(text, flags);
+    append_keywords(record, text);
+    buffer_append(text, SLICE(")\r\n* OK [PERMANENTFLAGS ("));
+    if (!view->read_only) {
+        buffer_append(text, flags);
+        append_keywords(record, text);
+        if (!folder_record_keywords_full(record))
+            buffer_append(text, SLICE(" \\*"));
+    }
+    buffer_append(text, SLICE(")] "));
+    buffer_append_string(text, view->read_only ? "No flag can be changed\r\n"
+                                               : "These flags are kept\r\n");
+}
+
+void view_append_flags(struct view *view, size_t index, const struct message *message,
+                       struct buffer *text)
+{
+    struct view_slot *slot = &view->slots[index];
+    forget_change(view, slot);
+    imap_append_flags(text, message->flags, message->letters, &view->folder->record,
+                      (slot->marks & VIEW_RECENT) && !(view->manner & VIEW_REV2));
+}
+
+/* "* 12 FETCH (", and the UID if it is to be said. */
+static void begin_fetch(const struct view *view, size_t index, const struct message *message,
+                        bool with_uid, struct buffer *text)
+{
+    buffer_append(text, SLICE("* "));
+    buffer_append_number(text, index + 1);
+    buffer_append(text, SLICE(" FETCH ("));
+    if (!with_uid && !(view->manner & (VIEW_TELLS_VANISHED | VIEW_REV2))) /* RFC 7162 3.2.4 */
+        return;
+    buffer_append(text, SLICE("UID "));
+    buffer_append_number(text, message->uid);
+    buffer_append_octet(text, ' ');
+}
+
+void view_append_modseq(const struct message *message, struct buffer *text)
+{
+    buffer_append_octet(text, '(');
+    buffer_append_number(text, message->modseq);
+    buffer_append_octet(text, ')');
+}
+
+void view_write_flags(struct view *view, size_t index, bool with_uid, struct writer *writer)
+{
+    const struct message *message = view_message(view, index);
+    struct buffer *text = &writer->text;
+    if (!message)
+        return;
+    begin_fetch(view, index, message, with_uid, text);
+    buffer_append(text, SLICE("FLAGS "));
+    view_append_flags(view, index, message, text);
+    if (view->manner & VIEW_TELLS_MODSEQ) {
+        buffer_append(text, SLICE(" MODSEQ "));
+        view_append_modseq(message, text);
+    }
+    buffer_append(text, SLICE(")\r\n"));
+}
+
+void view_write_modseq(struct view *view, size_t index, bool with_uid, struct writer *writer)
+{
+    const struct message *message = view_message(view, index);
+    struct buffer *text = &writer->text;
+    if (!message)
+        return;
+    begin_fetch(view, index, message, with_uid, text);
+    buffer_append(text, SLICE("MODSEQ "));
+    view_append_modseq(message, text);
+    buffer_append(text, SLICE(")\r\n"));
+}
+
+static void write_changed(struct view *view, bool with_uid, struct writer *writer)
+{
+    for (size_t i = 0; view->changed > 0 && i < view->count; i++) {
+        if (view->slots[i].marks & VIEW_CHANGED) {
+            if (!(view->manner & VIEW_HIDES_CHANGES))
+                view_write_flags(view, i, with_uid, writer);
+            forget_change(view, &view->slots[i]); /* also where it went meanwhile */
+        }
+    }
+}
+
+/* "* VANISHED 405,407:410" (RFC 7162 3.2.10), as its UIDs come in order. */
+struct gone_run {
+    struct buffer *text;
+    uint32_t first; /* 0: none yet */
+    uint32_t last;
+    bool any_written;
+};
+
+static void write_run(struct gone_run *run)
+{
+    if (run->first == 0)
+        return;
+    buffer_append_string(run->text, run->any_written ? "," : "* VANISHED ");
+    buffer_append_number(run->text, run->first);
+    if (run->last > run->first) {
+        buffer_append_octet(run->text, ':');
+        buffer_append_number(run->text, run->last);
+    }
+    run->any_written = true;
+}
+
+static void extend_run(struct gone_run *run, uint32_t uid)
+{
+    if (run->first != 0 && uid == run->last + 1) {
+        run->last = uid;
+        return;
+    }
+    write_run(run);
+    run->first = run->last = uid;
+}
+
+static void end_vanished(struct gone_run *run)
+{
+    write_run(run);
+    if (run->any_written)
+        buffer_append(run->text, SLICE("\r\n"));
+}
+
+/* Each EXPUNGE renumbers those behind it at once: what is written is the number that the message
+ * has when the client has read all before (RFC 3501 7.4.1). */
+static void write_gone(struct view *view, struct writer *writer)
+{
+    struct gone_run run = {.text = &writer->text};
+    size_t kept = 0;
+    for (size_t i = 0; i < view->count; i++) {
+        if (!(view->slots[i].marks & VIEW_GONE)) {
+            view->slots[kept++] = view->slots[i];
+            continue;
+        }
+        if (view->slots[i].marks & VIEW_RECENT)
+            view->recent--;
+        if (view->manner & VIEW_TELLS_VANISHED)
+            extend_run(&run, view->slots[i].uid);
+        else
+            writer_count(writer, (uint32_t)kept + 1, "EXPUNGE");
+    }
+    end_vanished(&run);
+    view->count = kept;
+    view->gone = 0;
+}
+
+/* "an untagged EXISTS and RECENT when the size of the mailbox changes" (RFC 3501 5.2); EXPUNGE has
+ * told the new size already. */
+bool view_sync(struct view *view, enum view_extent extent, bool with_uid, struct writer *writer,
+               struct error *error)
+{
+    if (!view_has_news(view, extent))
+        return true;
+    if (view->keywords_changed)
+        view_write_flag_lists(view, writer);
+    view->keywords_changed = false;
+    write_changed(view, with_uid, writer);
+    if (view->gone > 0 && extent == VIEW_ALL)
+        write_gone(view, writer);
+    size_t count = view->count;
+    bool appended = !has_arrived(view) || append_arrived(view, error);
+    if (view->count != count)
+        writer_count(writer, (uint32_t)view->count, "EXISTS");
+    if (view->recent != view->told_recent && !(view->manner & VIEW_REV2))
+        writer_count(writer, (uint32_t)view->recent, "RECENT");
+    view->told_recent = view->recent;
+    return appended;
+}
+
+/* ---- messages ---- */
+
+struct message *view_message(const struct view *view, size_t index)
+{
+    const struct folder *folder = view->folder;
+    uint32_t uid = view->slots[index].uid;
+    /* Views and folder differ by little: most often the position is the same. */
+    if (index < folder->count && folder->messages[index].uid == uid)
+        return folder->messages[index].name ? &folder->messages[index] : NULL;
+    return folder_find(folder, uid);
+}
+
+size_t view_position(const struct view *view, uint32_t uid)
+{
+    size_t low = 0;
+    size_t high = view->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (view->slots[middle].uid < uid)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+void view_take_saved(struct view *view, struct sequence_range *uids, size_t count)
+{
+    free(view->saved);
+    view->saved = uids;
+    view->saved_count = count;
+}
+
+static bool add_saved(const struct view *view, struct sequence_set *set, bool by_uid)
+{
+    for (size_t i = 0; set->saved && i < view->saved_count; i++) {
+        struct sequence_range uids = view->saved[i];
+        size_t first = view_position(view, uids.first);
+        size_t end = view_position(view, uids.last + 1);
+        if (first < end
+            && !(by_uid ? sequence_set_add_range(set, uids.first, uids.last)
+                        : sequence_set_add_range(set, (uint32_t)first + 1, (uint32_t)end)))
+            return false;
+    }
+    return true;
+}
+
+/* "$" may be empty, and then names nothing, also by number (RFC 5182 2.1). */
+bool view_resolve(const struct view *view, struct sequence_set *set, bool by_uid)
+{
+    uint32_t last_uid = view->count ? view->slots[view->count - 1].uid : 0;
+    bool added = add_saved(view, set, by_uid);
+    sequence_set_resolve(set, by_uid ? last_uid : (uint32_t)view->count);
+    if (by_uid || !added)
+        return added;
+    return (view->count > 0 || set->saved) && sequence_set_largest(set) <= view->count;
+}
+
+struct view_walk view_walk_begin(const struct sequence_set *set, bool by_uid)
+{
+    return (struct view_walk){.set = set, .by_uid = by_uid};
+}
+
+/* The first slot of the range that the walk has not passed. */
+static size_t enter_range(const struct view *view, const struct view_walk *walk,
+                          const struct sequence_range *range)
+{
+    size_t first = range->first - 1;
+    if (walk->by_uid) {
+        if (walk->index < view->count && view->slots[walk->index].uid >= range->first)
+            return walk->index;
+        first = view_position(view, range->first);
+    }
+    return first > walk->index ? first : walk->index;
+}
+
+bool view_walk_next(const struct view *view, struct view_walk *walk, size_t *index)
+{
+    for (; walk->range < walk->set->count; walk->range++) {
+        const struct sequence_range *range = &walk->set->ranges[walk->range];
+        size_t at = enter_range(view, walk, range);
+        if (at >= view->count)
+            return false;
+        uint32_t number = walk->by_uid ? view->slots[at].uid : (uint32_t)at + 1;
+        if (number <= range->last) {
+            *index = at;
+            walk->index = at + 1;
+            return true;
+        }
+    }
+    return false;
+}

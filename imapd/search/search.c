@@ -1,0 +1,363 @@
+/*
+ * The search of search.h. While the verdict on a message is open, the next thing that the keys need
+ * is found out, the cheap before the costly:
+ *
+ *     begin ─> undecided ─> name ─> octets ─> date ─> sent day ─> header ─> body, piece by piece ─>
+ * decided └──────────┴──────────┴────────┴──────────┴─────────────┴───────────────────┘
+ */
+#include "imapd/search/search.h"
+
+#include "common/date.h"
+#include "common/mime/charset.h"
+#include "common/size.h"
+#include "imapd/mailbox.h"
+#include "imapd/search/search_fields.h"
+
+enum {
+    BODY_OCTETS_A_SLICE = 1 << 19,
+    INDEXED_OCTETS = 64 << 10, /* longer records are not kept: few messages have them */
+};
+
+/* --- keys --- */
+
+/* Numbers of messages that are not there find none, and are not BAD as RFC 3501 9 would have it for
+ * all commands: clients search "1:*" without knowing whether the mailbox is empty. */
+static bool prepare_key(struct search_key *key, const struct view *view)
+{
+    unsigned letter;
+    if (key->kind == SEARCH_UID || key->kind == SEARCH_SEQUENCE)
+        view_resolve(view, &key->set, key->kind == SEARCH_UID);
+    if (key->set.full)
+        return false;
+    if (key->kind == SEARCH_OLDER || key->kind == SEARCH_YOUNGER)
+        key->moment = mailbox_now() - key->seconds;
+    if (key->kind == SEARCH_KEYWORD
+        && folder_record_find_keyword(&view->folder->record, key->text, &letter))
+        key->letters = (uint32_t)1 << letter;
+    for (struct search_key *each = key->keys; each; each = each->next)
+        if (!prepare_key(each, view))
+            return false;
+    return true;
+}
+
+static void init_readers(struct search *search, uint32_t uidvalidity)
+{
+    index_reader_init(&search->reader, search->index, uidvalidity, INDEX_FACTS);
+    index_reader_init(&search->fields, search->index, uidvalidity, INDEX_FIELDS);
+}
+
+bool search_init(struct search *search, struct search_key *key, const struct charset *charset,
+                 const struct view *view, struct arena *arena)
+{
+    struct search_term *terms = NULL;
+    *search = (struct search){.key = key, .needs = search_needs(key)};
+    message_source_init(&search->source, view->folder);
+    bool ready = prepare_key(key, view) && search_make_terms(key, charset, arena, &terms);
+    search_text_init(&search->text, terms);
+    search->asks_fields =
+        ready && (search->needs & SEARCH_NEEDS_HEADER) && search_fields_decide(terms);
+    if (ready && (search->asks_fields || (search->needs & SEARCH_NEEDS_SENT_DAY))) {
+        message_cache_enter(search->source.cache, view->folder);
+        search->entered = true;
+        search->index = message_cache_index(search->source.cache);
+    }
+    if (search->index)
+        init_readers(search, view->folder->record.uidvalidity);
+    return ready;
+}
+
+static void end_body(struct search *search)
+{
+    if (search->body_begun)
+        search_body_end(&search->body);
+    search->body_begun = false;
+}
+
+void search_clear(struct search *search)
+{
+    if (!search->key)
+        return;
+    end_body(search);
+    search_text_clear(&search->text);
+    if (search->index) {
+        index_reader_clear(&search->reader);
+        index_reader_clear(&search->fields);
+    }
+    if (search->entered)
+        message_cache_leave(search->source.cache);
+    message_source_clear(&search->source);
+    search->key = NULL;
+}
+
+/* --- what the index knows: the day that a message was sent, and the fields --- */
+
+static struct index *index_of(const struct search *search)
+{
+    return search->index ? message_cache_index(search->source.cache) : NULL;
+}
+
+static void look_up(struct search *search)
+{
+    struct error error;
+    search->indexed = (struct index_facts){.sent_day_known = false};
+    if (!index_of(search))
+        return;
+    if (!index_reader_find_facts(&search->reader, search->source.uid, &search->indexed, &error)) {
+        search->indexed = (struct index_facts){.sent_day_known = false};
+        message_cache_on_failure(search->source.cache, &error);
+    }
+}
+
+static void put_into_index(struct search *search)
+{
+    struct error error;
+    const struct message_source *source = &search->source;
+    struct index *index = index_of(search);
+    if (!index)
+        return;
+    search->indexed = (struct index_facts){
+        .internal_date = source->file.mtime.tv_sec,
+        .crlf_octets = source->file.crlf_octets,
+        .sent_day = search->facts.sent_day,
+        .sent_day_known = true,
+        .key = message_source_key(source),
+    };
+    if (!index_put_facts(index, source->folder->record.uidvalidity, source->uid, &search->indexed,
+                         &error))
+        message_cache_on_failure(source->cache, &error);
+    message_cache_commit(source->cache);
+}
+
+/* --- finding out: each answers SOURCE_DONE once the fact is known --- */
+
+static enum source_result find_octets(struct search *search, struct error *error)
+{
+    if (message_source_octets(&search->source, &search->facts.octets))
+        return SOURCE_DONE;
+    enum source_result result = message_source_read(&search->source, SOURCE_OPEN, error);
+    if (result == SOURCE_DONE)
+        message_source_octets(&search->source, &search->facts.octets);
+    return result;
+}
+
+/* "the internal date (disregarding time and timezone)": as INTERNALDATE shows it, in UTC */
+static enum source_result find_date(struct search *search, struct error *error)
+{
+    struct date date = {.zone_minutes = 0};
+    if (!message_source_date(&search->source, &date.seconds, error))
+        return SOURCE_FAILED;
+    search->facts.internal_date = date.seconds;
+    search->facts.day = date_day(&date);
+    return SOURCE_DONE;
+}
+
+/* Where a name does not tell it, INTERNALDATE stands in, as for a mailbox without save dates (RFC
+ * 8514 4.3). */
+static enum source_result find_save_day(struct search *search, struct error *error)
+{
+    struct date date = {.zone_minutes = 0};
+    if (!message_source_saved(&search->source, &date.seconds, error)
+        || (date.seconds == 0 && !message_source_date(&search->source, &date.seconds, error)))
+        return SOURCE_FAILED;
+    search->facts.save_day = date_day(&date);
+    return SOURCE_DONE;
+}
+
+static enum source_result find_email_id(struct search *search, struct error *error)
+{
+    return message_source_email_id(&search->source, search->facts.email_id, error) ? SOURCE_DONE
+                                                                                   : SOURCE_FAILED;
+}
+
+static int32_t sent_day(const struct message_source *source)
+{
+    struct date date;
+    const struct mime_field *field = mime_part_field(source->root, MIME_DATE);
+    return field && date_parse_message(field->body, &date) ? date_day(&date) : INDEX_NO_DAY;
+}
+
+static enum source_result find_sent_day(struct search *search, struct error *error)
+{
+    look_up(search);
+    if (search->indexed.sent_day_known) {
+        search->facts.sent_day = search->indexed.sent_day;
+        return SOURCE_DONE;
+    }
+    enum source_result result = message_source_read(&search->source, SOURCE_HEADER, error);
+    if (result != SOURCE_DONE)
+        return result;
+    search->facts.sent_day = sent_day(&search->source);
+    put_into_index(search);
+    return SOURCE_DONE;
+}
+
+/* False: it is not there. */
+static bool match_indexed_fields(struct search *search)
+{
+    struct error error;
+    struct slice record;
+    if (!search->asks_fields || !index_of(search))
+        return false;
+    if (index_reader_find(&search->fields, search->source.uid, &record, &error))
+        return search_fields_match(record, search->text.terms);
+    message_cache_on_failure(search->source.cache, &error);
+    return false;
+}
+
+static void put_fields_into_index(struct search *search, struct slice header)
+{
+    struct error error;
+    struct buffer record = BUFFER_WITH_LIMIT(INDEXED_OCTETS);
+    const struct message_source *source = &search->source;
+    look_up(search);
+    if (!search->indexed.sent_day_known) { /* no record is without the facts */
+        search->facts.sent_day = sent_day(source);
+        put_into_index(search);
+    }
+    search_fields_format(header, &record);
+    struct index *index = index_of(search);
+    if (index && !record.failed
+        && !index_put_text(index, source->folder->record.uidvalidity, source->uid, INDEX_FIELDS,
+                           buffer_slice(&record), &error))
+        message_cache_on_failure(source->cache, &error);
+    message_cache_commit(source->cache);
+    buffer_clear(&record);
+}
+
+static enum source_result find_in_header(struct search *search, struct error *error)
+{
+    struct buffer header = BUFFER_WITH_LIMIT(SEARCH_HEADER_OCTETS);
+    if (match_indexed_fields(search))
+        return SOURCE_DONE;
+    enum source_result result = message_source_read(&search->source, SOURCE_HEADER, error);
+    if (result != SOURCE_DONE)
+        return result;
+    uint64_t octets = search->source.root->header.octets;
+    size_t looked_at = octets < SEARCH_HEADER_OCTETS ? (size_t)octets : SEARCH_HEADER_OCTETS;
+    if (message_source_append(&search->source, 0, looked_at, &header, error))
+        search_text_feed_header(&search->text, buffer_slice(&header), false);
+    else
+        result = SOURCE_FAILED;
+    if (result == SOURCE_DONE && search->asks_fields && index_of(search))
+        put_fields_into_index(search, buffer_slice(&header));
+    buffer_clear(&header);
+    return result;
+}
+
+/* The next piece of the run; at its end on to the next run. */
+static bool feed_piece(struct search *search, size_t *fed, struct error *error)
+{
+    struct buffer piece = BUFFER_WITH_LIMIT(SEARCH_PIECE_OCTETS);
+    uint64_t left = search->run.span.octets - search->offset;
+    *fed = left < SEARCH_PIECE_OCTETS ? (size_t)left : SEARCH_PIECE_OCTETS;
+    if (!search->body_begun)
+        search_body_begin(&search->body, &search->text, &search->run);
+    search->body_begun = true;
+    bool read = message_source_append(&search->source, search->run.span.offset + search->offset,
+                                      *fed, &piece, error);
+    if (read)
+        search_body_feed(&search->body, buffer_slice(&piece));
+    buffer_clear(&piece);
+    search->offset += *fed;
+    if (read && *fed == left) {
+        end_body(search);
+        search->run = search_run_next(&search->run);
+        search->offset = 0;
+    }
+    return read;
+}
+
+static enum source_result find_in_body(struct search *search, struct error *error)
+{
+    bool begins = search->source.depth < SOURCE_PARTS || !search->run.part;
+    enum source_result result = message_source_read(&search->source, SOURCE_PARTS, error);
+    if (result != SOURCE_DONE)
+        return result;
+    if (begins)
+        search->run = search_run_first(search->source.root);
+    for (size_t slice = 0, fed = 0; slice < BODY_OCTETS_A_SLICE; slice += fed) {
+        if (!search->run.part || !search_text_wants(&search->text, SEARCH_IN_BODY)) {
+            end_body(search);
+            return SOURCE_DONE;
+        }
+        if (!feed_piece(search, &fed, error))
+            return SOURCE_FAILED;
+        if (search_match(search->key, &search->facts) != SEARCH_UNDECIDED)
+            return SOURCE_DONE;
+    }
+    return SOURCE_MORE;
+}
+
+/* The cheap ones first. */
+static const struct {
+    enum search_need need;
+    enum source_result (*find)(struct search *search, struct error *error);
+} finders[] = {
+    {SEARCH_NEEDS_EMAIL_ID, find_email_id}, {SEARCH_NEEDS_SAVE_DAY, find_save_day},
+    {SEARCH_NEEDS_OCTETS, find_octets},     {SEARCH_NEEDS_DATE, find_date},
+    {SEARCH_NEEDS_SENT_DAY, find_sent_day}, {SEARCH_NEEDS_HEADER, find_in_header},
+    {SEARCH_NEEDS_BODY, find_in_body},
+};
+
+/* Finds out the next thing that is not known. */
+static enum source_result find_next(struct search *search, struct error *error)
+{
+    unsigned wanted = search->needs & ~search->facts.known;
+    for (size_t i = 0; i < ARRAY_LENGTH(finders); i++) {
+        if (!(wanted & finders[i].need))
+            continue;
+        enum source_result result = finders[i].find(search, error);
+        if (result == SOURCE_DONE)
+            search->facts.known |= finders[i].need;
+        return result;
+    }
+    return SOURCE_DONE;
+}
+
+/* --- one message --- */
+
+static void begin(struct search *search, const struct view *view, size_t index,
+                  const struct message *message)
+{
+    end_body(search);
+    search->run.part = NULL;
+    search->offset = 0;
+    search_text_reset(&search->text);
+    message_source_turn_to(&search->source, message->uid);
+    search->facts = (struct search_facts){
+        .number = (uint32_t)index + 1,
+        .uid = message->uid,
+        .flags = message->flags,
+        .letters = message->letters,
+        .modseq = message->modseq,
+        .recent = (view->slots[index].marks & VIEW_RECENT) != 0,
+    };
+    search->begun = true;
+}
+
+enum source_result search_message(struct search *search, const struct view *view, size_t index,
+                                  bool *matches, struct error *error)
+{
+    const struct message *message = view_message(view, index);
+    enum source_result result = SOURCE_DONE;
+    enum search_verdict verdict;
+    if (!message) {
+        search->begun = false;
+        error_set(error, ERROR_NOT_FOUND, "message is gone");
+        return SOURCE_FAILED;
+    }
+    if (!search->begun)
+        begin(search, view, index, message);
+    while ((verdict = search_match(search->key, &search->facts)) == SEARCH_UNDECIDED
+           && result == SOURCE_DONE)
+        result = find_next(search, error);
+    if (search->text.failed) {
+        error_memory(error);
+        result = SOURCE_FAILED;
+    }
+    if (result == SOURCE_MORE)
+        return result;
+    search->begun = false;
+    *matches = verdict == SEARCH_YES;
+    return result;
+}

@@ -1,0 +1,51 @@
+/*
+ * A SEARCH over a folder, one message after the other (RFC 3501 6.4.4): of each only as much is
+ * read as decides whether it matches, in slices. imapd-mailbox.
+ */
+#ifndef IMAPD_SEARCH_SEARCH_H
+#define IMAPD_SEARCH_SEARCH_H
+
+#include "imapd/fetch/message_source.h"
+#include "imapd/folder/view.h"
+#include "imapd/search/search_body.h"
+#include "imapd/search/search_match.h"
+
+struct search {
+    const struct search_key *key;
+    unsigned needs; /* enum search_need, of all keys */
+    struct search_text text;
+    struct message_source source;
+    bool entered;               /* the cache, for its index */
+    struct index *index;        /* NULL: none */
+    struct index_reader reader; /* of facts */
+    bool asks_fields; /* the index's records of fields decide all that looks into headers */
+    struct index_reader fields;
+    /* Of the message that is looked at: */
+    bool begun;
+    struct search_facts facts;
+    struct index_facts indexed; /* what the index is to know */
+    bool body_begun;
+    struct search_run run; /* of the body; the next octets are at `offset` of it */
+    uint64_t offset;
+    struct search_body body;
+};
+
+/* Makes the keys ready: sets resolved, strings decoded and folded, in the arena. `charset` may not
+ * be NULL. The folder, keys and arena are borrowed until search_clear(), which is wanted in any
+ * case. False if the arena is full. */
+bool search_init(struct search *search, struct search_key *key, const struct charset *charset,
+                 const struct view *view, struct arena *arena);
+void search_clear(struct search *search); /* may run twice, and on a zeroed struct */
+
+/* *matches, once it is done, for the message at that index of the view. SOURCE_MORE: call again,
+ * for the same one. ERROR_NOT_FOUND: it is gone. */
+enum source_result search_message(struct search *search, const struct view *view, size_t index,
+                                  bool *matches, struct error *error);
+
+/* Was a file opened for that message? */
+static inline bool search_opened_file(const struct search *search)
+{
+    return search->source.depth >= SOURCE_OPEN;
+}
+
+#endif

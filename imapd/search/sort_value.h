@@ -1,0 +1,42 @@
+/*
+ * The values by which SORT and THREAD order messages, of one message after the other: from the
+ * index where it has the ENVELOPE, else from the message, in slices. imapd-mailbox.
+ */
+#ifndef IMAPD_SEARCH_SORT_VALUE_H
+#define IMAPD_SEARCH_SORT_VALUE_H
+
+#include "imapd/fetch/fetch_value.h"
+#include "imapd/search/sort_key.h"
+
+struct sort_values {
+    const struct sort_program *program; /* borrowed */
+    struct fetch_item items[4];
+    struct fetch_values fetched;
+    struct arena scratch; /* strings of one ENVELOPE */
+};
+
+/* `program` has one key at least; borrowed, like the folder, until the clear. */
+void sort_values_init(struct sort_values *values, struct folder *folder,
+                      const struct sort_program *program);
+/* Before the first is found: the identifiers of THREAD are wanted too. */
+void sort_values_want_ids(struct sort_values *values);
+void sort_values_clear(struct sort_values *values); /* may run twice, and on a zeroed struct */
+
+/* One value for each key, in the arena. ERROR_NOT_FOUND: the message is gone; SOURCE_MORE: call
+ * again for the same one. *is_reply: of the subject, where it is a key. */
+enum source_result sort_values_find(struct sort_values *values, uint32_t uid, struct arena *arena,
+                                    struct sort_entry *entry, bool *is_reply, struct error *error);
+
+/* Of the message found last, as of message_ids.h; borrowed until the next. */
+static inline struct slice sort_values_ids(const struct sort_values *values)
+{
+    return values->fetched.texts[INDEX_REFERENCES];
+}
+
+/* Was a file opened for that message? */
+static inline bool sort_values_opened_file(const struct sort_values *values)
+{
+    return values->fetched.source.depth >= SOURCE_OPEN;
+}
+
+#endif

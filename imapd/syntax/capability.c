@@ -1,0 +1,44 @@
+/* What clients are told; see capability.h. */
+#include "imapd/syntax/capability.h"
+
+#include "common/config.h"
+#include "common/sasl.h"
+
+static void append_words(const struct imap_capability *capability, struct buffer *text)
+{
+    buffer_append_octet(text, ' ');
+    buffer_append_string(text, capability->words ? capability->words : capability->name);
+}
+
+/* But for what depends on the connection. */
+static void append_table(const struct config *config, unsigned when, uint64_t without,
+                         struct buffer *text)
+{
+    buffer_append(text, SLICE("CAPABILITY IMAP4rev1"));
+    for (unsigned i = 0; i < imap_capability_count; i++) {
+        const struct imap_capability *capability = &imap_capabilities[i];
+        if (!(capability->when & when) || (without & UINT64_C(1) << i))
+            continue;
+        append_words(capability, text);
+        if (capability->words
+            && slice_equal(slice_of_string(capability->name), SLICE("APPENDLIMIT")))
+            buffer_append_number(text, config->limits.message_size_octets);
+    }
+}
+
+void capability_append_login(const struct config *config, unsigned login, unsigned mechanisms,
+                             uint64_t without, struct buffer *text)
+{
+    append_table(config, IMAP_BEFORE_LOGIN, without, text);
+    if (login & CAPABILITY_STARTTLS)
+        buffer_append(text, SLICE(" STARTTLS"));
+    if (login & CAPABILITY_PASSWORDS)
+        sasl_append_mechanisms(mechanisms, " AUTH=", "", text);
+    else
+        buffer_append(text, SLICE(" LOGINDISABLED"));
+}
+
+void capability_append(const struct config *config, uint64_t without, struct buffer *text)
+{
+    append_table(config, IMAP_AFTER_LOGIN, without, text);
+}

@@ -1,0 +1,77 @@
+/* The names of folder_argument.h: from the wire to the directory. */
+#include "imapd/syntax/folder_argument.h"
+
+#include <stdlib.h>
+#include <uninorm.h>
+#include <unistr.h>
+
+#include "imapd/syntax/mailbox_name.h"
+#include "storage/folder_name.h"
+
+static bool resolve(struct imap_parser *parser, struct slice wire, struct folder_argument *folder)
+{
+    struct buffer name = BUFFER_WITH_LIMIT(2 * MAILBOX_NAME_MAX);
+    struct error error;
+    enum mailbox_name_form form = parser->utf8 ? MAILBOX_NAME_UTF8 : MAILBOX_NAME_UTF7;
+    bool parsed = mailbox_name_parse(wire, form, &name, &folder->problem);
+    folder->name = parsed ? arena_copy(parser->arena, buffer_slice(&name)) : SLICE("");
+    folder->given = slice_of(NULL, 0);
+    buffer_clear(&name);
+    if (!parsed)
+        return true;
+    if (!folder->name.ptr)
+        return imap_parser_exhaust(parser);
+    folder->problem = folder_name_to_directory(folder->name, folder->directory, &error)
+                          ? NULL
+                          : "The mailbox name is too long";
+    return true;
+}
+
+bool folder_argument_parse(struct imap_parser *parser, struct folder_argument *folder)
+{
+    struct slice wire;
+    if (!imap_parse_astring(parser, &wire))
+        return imap_parser_fail(parser, "a mailbox name");
+    return resolve(parser, wire, folder);
+}
+
+static bool parse_level(struct imap_parser *parser, struct slice *wire)
+{
+    if (!imap_parse_astring(parser, wire))
+        return imap_parser_fail(parser, "a mailbox name");
+    if (wire->len > 1 && wire->ptr[wire->len - 1] == '/')
+        wire->len--;
+    return true;
+}
+
+bool folder_argument_parse_level(struct imap_parser *parser, struct folder_argument *folder)
+{
+    struct slice wire;
+    return parse_level(parser, &wire) && resolve(parser, wire, folder);
+}
+
+/* What a literal may be, no UTF-8 at all, is for resolve() to find. */
+static bool normalise(struct imap_parser *parser, struct slice wire, struct slice *normal)
+{
+    size_t octets;
+    *normal = wire;
+    if (!parser->utf8 || wire.len == 0 || u8_check(wire.ptr, wire.len))
+        return true;
+    uint8_t *made = u8_normalize(UNINORM_NFC, wire.ptr, wire.len, NULL, &octets);
+    if (!made)
+        return imap_parser_exhaust(parser);
+    *normal = arena_copy(parser->arena, slice_of(made, octets));
+    free(made);
+    return normal->ptr || imap_parser_exhaust(parser);
+}
+
+bool folder_argument_parse_new(struct imap_parser *parser, struct folder_argument *folder)
+{
+    struct slice wire, normal;
+    if (!parse_level(parser, &wire) || !normalise(parser, wire, &normal)
+        || !resolve(parser, normal, folder))
+        return false;
+    if (!slice_equal(normal, wire))
+        folder->given = wire;
+    return true;
+}
