@@ -176,6 +176,13 @@ struct config_throttle {
 
 enum config_bare_line_ends { CONFIG_BARE_REFUSE, CONFIG_BARE_KEEP };
 
+/* imap { ... } */
+struct config_imap {
+    bool uid_only;          /* clients may enable it (RFC 9586) */
+    uint32_t message_limit; /* messages that one command deals with (RFC 9738); 0: all */
+    uint64_t progress_ms;   /* between two words of a long command (RFC 9585); 0: it has none */
+};
+
 /* pop3 { ... } */
 struct config_pop3 {
     uint64_t expire_ms;          /* EXPIRE of CAPA, in days there, RFC 2449 6.7; or CONFIG_NEVER */
@@ -289,6 +296,7 @@ struct config {
     struct config_resolver resolver;
     struct config_throttle throttle;
     struct config_pop3 pop3;
+    struct config_imap imap;
     struct config_processes processes;
     struct {
         enum config_bare_line_ends bare_line_ends; /* a bare CR or LF in a message */

@@ -349,6 +349,21 @@ static const struct config_key submission_keys[] = {
     DURATION("future-release", submission.future_release_ms, "30d", 0, 365 * DAY),
 };
 
+static const struct config_key imap_keys[] = {
+    {.name = "uid-only",
+     .kind = CONFIG_KIND_BOOL,
+     .offset = IN_CONFIG(imap.uid_only, bool),
+     .fallback = "no"},
+    {.name = "message-limit",
+     .kind = CONFIG_KIND_COUNT,
+     .offset = IN_CONFIG(imap.message_limit, uint32_t),
+     .fallback = "none",
+     .min = 1000,
+     .max = 1000000,
+     .words = {"none"}},
+    DURATION("progress", imap.progress_ms, "10s", 0, HOUR),
+};
+
 static const struct config_key pop3_keys[] = {
     {.name = "expire",
      .kind = CONFIG_KIND_DURATION,
@@ -423,6 +438,7 @@ const struct config_section config_sections[CONFIG_SECTIONS] = {
     [CONFIG_SECTION_THROTTLE] = {.name = "throttle", KEYS(throttle_keys)},
     [CONFIG_SECTION_SMTP] = {.name = "smtp", KEYS(smtp_keys)},
     [CONFIG_SECTION_SUBMISSION] = {.name = "submission", KEYS(submission_keys)},
+    [CONFIG_SECTION_IMAP] = {.name = "imap", KEYS(imap_keys)},
     [CONFIG_SECTION_POP3] = {.name = "pop3", KEYS(pop3_keys)},
     [CONFIG_SECTION_PROCESSES] = {.name = "processes", KEYS(processes_keys)},
     [CONFIG_SECTION_LOG] = {.name = "log", KEYS(log_keys)},

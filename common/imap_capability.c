@@ -45,13 +45,17 @@ const struct imap_capability imap_capabilities[] = {
     {"STATUS=DELETED", IMAP_AFTER_LOGIN, NULL},     /* RFC 9051 6.3.11, RFC 9208 4.1.4 */
     {"QUOTA", IMAP_AFTER_LOGIN,                     /* RFC 9208 */
      "QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE"},
-    {"ACL", IMAP_AFTER_LOGIN, "ACL RIGHTS=kxte"},      /* RFC 4314 */
-    {"LIST-MYRIGHTS", IMAP_AFTER_LOGIN, NULL},         /* RFC 8440 */
-    {"METADATA", IMAP_AFTER_LOGIN, NULL},              /* RFC 5464 */
-    {"LIST-METADATA", IMAP_AFTER_LOGIN, NULL},         /* RFC 9590 */
-    {"MULTIAPPEND", IMAP_AFTER_LOGIN, NULL},           /* RFC 3502 */
-    {"REPLACE", IMAP_AFTER_LOGIN, NULL},               /* RFC 8508 */
-    {"APPENDLIMIT", IMAP_AFTER_LOGIN, "APPENDLIMIT="}, /* RFC 7889; its number follows */
+    {"ACL", IMAP_AFTER_LOGIN, "ACL RIGHTS=kxte"}, /* RFC 4314 */
+    {"LIST-MYRIGHTS", IMAP_AFTER_LOGIN, NULL},    /* RFC 8440 */
+    {"METADATA", IMAP_AFTER_LOGIN, NULL},         /* RFC 5464 */
+    {"LIST-METADATA", IMAP_AFTER_LOGIN, NULL},    /* RFC 9590 */
+    {"MULTIAPPEND", IMAP_AFTER_LOGIN, NULL},      /* RFC 3502 */
+    {"REPLACE", IMAP_AFTER_LOGIN, NULL},          /* RFC 8508 */
+    {"INPROGRESS", IMAP_AFTER_LOGIN, NULL},       /* RFC 9585 */
+    {"UIDONLY", IMAP_AFTER_LOGIN, NULL},          /* RFC 9586 */
+    /* Their numbers follow: RFC 7889, RFC 9738. */
+    {"APPENDLIMIT", IMAP_AFTER_LOGIN, "APPENDLIMIT="},
+    {"MESSAGELIMIT", IMAP_AFTER_LOGIN, "MESSAGELIMIT="},
 };
 
 const unsigned imap_capability_count = ARRAY_LENGTH(imap_capabilities);

@@ -5,7 +5,7 @@
 #define LOGGED_IN (SESSION_AUTHENTICATED | SESSION_SELECTED)
 #define SELECTED SESSION_SELECTED
 #define KEEPS COMMAND_KEEPS_NUMBERS
-#define UID COMMAND_HAS_UID
+#define UID (COMMAND_HAS_UID | COMMAND_HAS_NUMBERS)
 #define REMOVES COMMAND_REMOVES
 
 static const struct command_spec commands[] = {
@@ -19,7 +19,7 @@ static const struct command_spec commands[] = {
     {SLICE("CANCELUPDATE"), SELECTED, 0, command_cancelupdate, NULL, NULL, "CONTEXT=SEARCH"},
     {SLICE("COPY"), SELECTED, UID, command_copy, NULL, NULL, NULL},
     {SLICE("MOVE"), SELECTED, UID | REMOVES, command_move, NULL, NULL, "MOVE"},
-    {SLICE("EXPUNGE"), SELECTED, UID | REMOVES, command_expunge, NULL, NULL, NULL},
+    {SLICE("EXPUNGE"), SELECTED, COMMAND_HAS_UID | REMOVES, command_expunge, NULL, NULL, NULL},
     {SLICE("CHECK"), SELECTED, 0, command_check, NULL, NULL, NULL},
     {SLICE("CLOSE"), SELECTED, 0, command_close, NULL, NULL, NULL},
     {SLICE("UNSELECT"), SELECTED, 0, command_unselect, NULL, NULL, "UNSELECT"},

@@ -48,6 +48,7 @@ static void end_command(struct session *session)
     session->on_line = NULL;
     session->command = NULL;
     session->by_uid = false;
+    session->stopped_at = 0;
     session->tag = SLICE("");
     if (session->arena.used > KEPT_MEMORY)
         arena_clear(&session->arena);
@@ -92,6 +93,26 @@ static void end_unasked(struct session *session)
     session->tag = arena_copy(&session->arena, buffer_slice(&session->interrupted_tag));
 }
 
+/* "If the server needs to send another response code, MESSAGELIMIT comes in an untagged NO" (RFC
+ * 9738 3.1). */
+static void write_answer(struct session *session, enum writer_status status, struct slice code,
+                         const char *text)
+{
+    char limit[64];
+    if (session->stopped_at && status == WRITER_OK) {
+        snprintf(limit, sizeof(limit), "MESSAGELIMIT %zu %u", session->limit, session->stopped_at);
+        if (code.len == 0)
+            code = slice_of_string(limit);
+        else
+            writer_untagged(&session->writer, WRITER_NO, slice_of_string(limit),
+                            "That was not all");
+    }
+    if (session->tag.len)
+        writer_tagged(&session->writer, session->tag, status, code, text);
+    else
+        writer_untagged(&session->writer, status, code, text);
+}
+
 static void answer(struct session *session, enum writer_status status, struct slice code,
                    const char *text)
 {
@@ -103,10 +124,7 @@ static void answer(struct session *session, enum writer_status status, struct sl
         watch_poll(&session->mailbox->watch);
         session_tell_news(session, extent_of(session));
     }
-    if (session->tag.len)
-        writer_tagged(&session->writer, session->tag, status, code, text);
-    else
-        writer_untagged(&session->writer, status, code, text);
+    write_answer(session, status, code, text);
     end_command(session);
 }
 
@@ -123,6 +141,18 @@ void session_no(struct session *session, struct slice code, const char *text)
 void session_bad(struct session *session, const char *text)
 {
     answer(session, WRITER_BAD, SLICE(""), text);
+}
+
+void session_bad_numbers(struct session *session)
+{
+    answer(session, WRITER_BAD, SLICE("UIDREQUIRED"), "UIDONLY is enabled: name messages by UID");
+}
+
+void session_over_limit(struct session *session, const char *text)
+{
+    char code[64];
+    snprintf(code, sizeof(code), "MESSAGELIMIT %zu", session->limit);
+    session_no(session, slice_of_string(code), text);
 }
 
 void session_bad_arguments(struct session *session, const struct imap_parser *arguments)
@@ -196,6 +226,38 @@ void session_stream_literal(struct session *session)
     command_stream_literal(&session->reader);
 }
 
+void session_keep_to_limit(struct session *session, struct sequence_set *set)
+{
+    if (!session->is_unasked && session->view.count > session->limit)
+        session->stopped_at =
+            view_keep_highest(&session->view, set, session->by_uid, session->limit);
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void session_tell_progress(struct session *session, uint64_t done, uint64_t goal)
+{
+    struct buffer *text = &session->writer.text;
+    if (!session->tells_progress || session->is_unasked)
+        return;
+    int64_t now = now_ms();
+    if (now < session->progress_ms)
+        return;
+    session->progress_ms = now + (int64_t)session->mailbox->config->imap.progress_ms;
+    buffer_append(text, SLICE("* OK [INPROGRESS (\""));
+    buffer_append(text, session->tag); /* has no quoted-specials */
+    if (goal)
+        buffer_append_format(text, "\" %llu %llu)] Going on\r\n", (unsigned long long)done,
+                             (unsigned long long)goal);
+    else
+        buffer_append(text, SLICE("\" NIL NIL)] Going on\r\n"));
+}
+
 void session_expect_line(struct session *session, const char *text, line_handler *on_line)
 {
     writer_continue(&session->writer, text);
@@ -249,10 +311,23 @@ static void init_parser(struct session *session, struct imap_parser *parser, str
     parser->utf8 = session->view.manner & VIEW_UTF8;
 }
 
+static bool has(const struct session *session, struct slice capability)
+{
+    return !(session->without & imap_capability_find(capability));
+}
+
+void session_know_client(struct session *session, const struct imap_client_id *client)
+{
+    const struct mailbox *mailbox = session->mailbox;
+    session->without = imap_client_without(mailbox->config, client, mailbox->account);
+    session->limit =
+        has(session, SLICE("MESSAGELIMIT")) ? mailbox->config->imap.message_limit : SIZE_MAX;
+    session->tells_progress = has(session, SLICE("INPROGRESS"));
+}
+
 static bool is_left_out(const struct session *session, const struct command_spec *spec)
 {
-    return session->without && spec->capability
-           && (session->without & imap_capability_find(slice_of_string(spec->capability)));
+    return session->without && spec->capability && !has(session, slice_of_string(spec->capability));
 }
 
 /* False: the text names no command that may run now, and was answered with BAD. */
@@ -279,6 +354,11 @@ static bool find_command(struct session *session, struct imap_parser *parser)
                                                              : "Not when you are logged in");
         return false;
     }
+    if ((session->view.manner & VIEW_UID_ONLY) && (spec->traits & COMMAND_HAS_NUMBERS)
+        && !session->by_uid) {
+        session_bad_numbers(session);
+        return false;
+    }
     session->command = spec;
     return true;
 }
@@ -292,6 +372,8 @@ static bool begin_command(struct session *session, struct imap_parser *parser)
         return false;
     }
     session->tag = arena_copy(&session->arena, tag);
+    if (session->tells_progress)
+        session->progress_ms = now_ms() + (int64_t)session->mailbox->config->imap.progress_ms;
     return find_command(session, parser);
 }
 
@@ -532,13 +614,6 @@ static void tell_unasked(struct session *session)
     work_unasked(session);
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Reads and runs what is there, a turn's worth, and writes the answers out. */
 static void go_on(struct session *session)
 {
@@ -716,7 +791,7 @@ bool session_new(struct mailbox *mailbox, uint64_t number, int fd, struct slice 
         log_text("account", mailbox->account));
     struct imap_client_id client;
     struct slice tag = imap_client_id_unpack(handed, &client);
-    session->without = imap_client_without(mailbox->config, &client, mailbox->account);
+    session_know_client(session, &client);
     if (count_active(mailbox) <= mailbox->config->limits.account_sessions)
         greet(session, tag);
     else

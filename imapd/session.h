@@ -27,6 +27,7 @@
 #include "imapd/syntax/parser.h"
 #include "imapd/syntax/writer.h"
 
+struct imap_client_id;
 struct mailbox;
 struct notify;
 struct search_context;
@@ -60,6 +61,7 @@ enum command_trait {
     COMMAND_KEEPS_NUMBERS = 1 << 0, /* no EXPUNGE in its answer, unless it goes by UID */
     COMMAND_HAS_UID = 1 << 1,       /* there is a "UID x" of it */
     COMMAND_REMOVES = 1 << 2,       /* its own EXPUNGE responses are wanted in any case */
+    COMMAND_HAS_NUMBERS = 1 << 3,   /* without UID it is given or tells numbers of messages */
 };
 
 struct command_spec {
@@ -81,8 +83,10 @@ struct session {
     struct command_reader reader;
     struct writer writer;
     struct view view;
-    uint64_t number;  /* in the log */
-    uint64_t without; /* capabilities that the client is not to know (client_id.h) */
+    uint64_t number;     /* in the log */
+    uint64_t without;    /* capabilities that the client is not to know (client_id.h) */
+    bool tells_progress; /* RFC 9585 */
+    size_t limit;        /* of messages that a command deals with, RFC 9738; SIZE_MAX: none */
 
     /* The command that is being run; all of it ends with it. */
     const struct command_spec *command; /* NULL: between commands */
@@ -90,6 +94,8 @@ struct session {
     struct slice tag;                   /* in the arena */
     struct arena arena;
     session_step *step;
+    uint32_t stopped_at; /* the limit left the messages below this UID out; 0: none */
+    int64_t progress_ms; /* when the client next hears how far it is */
     line_handler *on_line;
     void *work; /* the handler's, in the arena */
     /* Gives back what `work` holds beside memory; called when the command ends, however it does. */
@@ -132,6 +138,12 @@ void session_ok(struct session *session, struct slice code, const char *text);
 void session_no(struct session *session, struct slice code, const char *text);
 void session_bad(struct session *session, const char *text);
 
+/* BAD for numbers of messages after UIDONLY (RFC 9586 3). */
+void session_bad_numbers(struct session *session);
+
+/* NO for more messages than a command deals with, where it does all or nothing (RFC 9738 3.1). */
+void session_over_limit(struct session *session, const char *text);
+
 /* BAD for arguments that are not what the grammar says; NO [LIMIT] if the arena was full. */
 void session_bad_arguments(struct session *session, const struct imap_parser *arguments);
 
@@ -149,6 +161,14 @@ void *session_alloc(struct session *session, size_t octets);
 /* The command goes on in `step`, first of all at once. */
 void session_continue(struct session *session, session_step *step);
 
+/* Of a resolved set only as many messages are left as a command deals with, those with the highest
+ * UIDs; the answer says so (RFC 9738 3.1). */
+void session_keep_to_limit(struct session *session, struct sequence_set *set);
+
+/* The command is so far, of so much; a goal of 0: nobody knows. Told now and then, so not within a
+ * response (RFC 9585 4). */
+void session_tell_progress(struct session *session, uint64_t done, uint64_t goal);
+
 /* The announced literal is wanted as it comes: "+" if the client waits for that. */
 void session_stream_literal(struct session *session);
 
@@ -165,6 +185,9 @@ void session_unselect(struct session *session);
 /* From now on the client is spoken to in that manner, too: enum view_manner. The folder that is
  * selected has its HIGHESTMODSEQ told if MODSEQ is new to the client. */
 void session_enable(struct session *session, unsigned manner);
+
+/* What the client says that it is decides what it is told of. */
+void session_know_client(struct session *session, const struct imap_client_id *client);
 
 /* How names of mailboxes stand on the wire. */
 static inline enum mailbox_name_form session_name_form(const struct session *session)

@@ -109,6 +109,8 @@ static void begin(struct session *session, struct append_work *work, struct inta
     if (message->octets == 0
         && !message->is_catenated) /* RFC 3502 6.3.11: so a client gives up what it has begun */
         session_no(session, SLICE("CANNOT"), "A message is not empty");
+    else if (intake->count >= session->limit)
+        session_over_limit(session, "Too many messages for one APPEND");
     else if (message->octets > session->mailbox->config->limits.message_size_octets)
         session_no(session, SLICE("TOOBIG"), "The message is larger than limits.message-size");
     else if (!has_room(session, work, intake->octets + message->octets, intake->count + 1, &error))

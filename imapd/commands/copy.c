@@ -11,6 +11,8 @@ struct copy_work {
     struct transfer transfer;
     struct sequence_set set;
     struct view_walk walk;
+    size_t done;
+    size_t count; /* of messages that the set names */
 };
 
 static void give_back(struct session *session)
@@ -68,7 +70,8 @@ static void copy_step(struct session *session)
     struct view *view = &session->view;
     struct error error;
     size_t index;
-    for (int i = 0; i < CARRIED_A_SLICE; i++) {
+    session_tell_progress(session, work->done, work->count);
+    for (int i = 0; i < CARRIED_A_SLICE; i++, work->done++) {
         if (!view_walk_next(view, &work->walk, &index)) {
             flush(session, work);
             return;
@@ -105,10 +108,15 @@ static void begin(struct session *session, struct copy_work *work, struct folder
 {
     struct error error;
     transfer_begin(&work->transfer, session->view.folder, to, move, &session->arena);
+    if (move)
+        session_keep_to_limit(session, &work->set);
     work->walk = view_walk_begin(&work->set, session->by_uid);
+    work->count = view_walk_count(&session->view, work->walk);
     session->work = work;
     session->on_end = give_back;
-    if (fits(session, work, &error))
+    if (work->count > session->limit)
+        session_over_limit(session, "Too many messages to copy, try a smaller subset");
+    else if (fits(session, work, &error))
         session_continue(session, copy_step);
     else
         session_failed(session, &error, "The mailbox is full");

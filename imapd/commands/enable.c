@@ -11,6 +11,7 @@ static const struct extension {
     {SLICE("IMAP4rev2"), VIEW_REV2 | VIEW_UTF8},                 /* RFC 9051 appendix A */
     {SLICE("UTF8=ACCEPT"), VIEW_UTF8 | VIEW_NO_CHARSET},         /* RFC 6855 3 */
     {SLICE("QRESYNC"), VIEW_TELLS_MODSEQ | VIEW_TELLS_VANISHED}, /* RFC 7162 3.2.3 */
+    {SLICE("UIDONLY"), VIEW_UID_ONLY},                           /* RFC 9586 3.1 */
 };
 
 /* Those that are kept from the client are as unknown as others. */

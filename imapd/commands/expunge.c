@@ -60,7 +60,9 @@ static void finish(struct session *session)
 
 static void expunge_step(struct session *session)
 {
+    const struct remove_work *work = session->work;
     struct error error;
+    session_tell_progress(session, work->index, session->view.count);
     switch (remove_deleted(session, session->work, &error)) {
     case REMOVE_MORE:
         return;
@@ -70,6 +72,24 @@ static void expunge_step(struct session *session)
     case REMOVE_FAILED:
         session_failed(session, &error, "Not all deleted messages could be removed");
         return;
+    }
+}
+
+/* UID EXPUNGE, and it alone, keeps to the limit (RFC 9738 3): it begins that much before the end.
+ */
+static void keep_to_limit(struct session *session, struct remove_work *work)
+{
+    const struct view *view = &session->view;
+    size_t count = 0, lowest = 0;
+    for (size_t i = view->count; i-- > 0;) {
+        if (!is_meant(work, view_message(view, i)))
+            continue;
+        if (count++ == session->limit) {
+            session->stopped_at = view->slots[lowest].uid;
+            work->index = lowest;
+            return;
+        }
+        lowest = i;
     }
 }
 
@@ -95,6 +115,9 @@ void command_expunge(struct session *session, struct imap_parser *arguments)
         return;
     }
     session->work = remove_begin(session, uids);
-    if (session->work)
-        session_continue(session, expunge_step);
+    if (!session->work)
+        return;
+    if (uids && session->view.count > session->limit)
+        keep_to_limit(session, session->work);
+    session_continue(session, expunge_step);
 }

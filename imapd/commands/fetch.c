@@ -98,9 +98,7 @@ static void begin_message(struct session *session, struct fetch_work *work)
     const struct message *message = view_message(&session->view, work->index);
     if (message)
         set_seen(session, work, message);
-    buffer_append(&session->writer.text, SLICE("* "));
-    buffer_append_number(&session->writer.text, work->index + 1);
-    buffer_append(&session->writer.text, SLICE(" FETCH ("));
+    view_begin_fetch(&session->view, work->index, &session->writer.text);
     work->preparing = false;
     work->item = work->items;
     work->labelled = false;
@@ -278,8 +276,9 @@ static bool add_item(struct session *session, struct fetch_work *work, enum fetc
  * 7162 3.1.4.1). */
 static bool add_implied(struct session *session, struct fetch_work *work)
 {
+    bool wants_uid = session->by_uid && !(session->view.manner & VIEW_UID_ONLY); /* RFC 9586 3.3 */
     return (!work->wants_changed || add_item(session, work, FETCH_MODSEQ, SLICE("MODSEQ")))
-           && (!session->by_uid || add_item(session, work, FETCH_UID, SLICE("UID")));
+           && (!wants_uid || add_item(session, work, FETCH_UID, SLICE("UID")));
 }
 
 static void examine_items(struct fetch_work *work)
@@ -376,14 +375,9 @@ static bool tell_vanished(struct session *session, struct fetch_work *work)
 /* How many messages the set names decides which of them a range means. */
 static void resolve_partial(const struct session *session, struct fetch_work *work)
 {
-    struct view_walk walk = work->walk;
-    size_t count = 0;
-    size_t index;
-    if (!work->is_partial)
-        return;
-    while (view_walk_next(&session->view, &walk, &index))
-        count++;
-    partial_range_resolve(&work->partial, count, &work->first, &work->end);
+    if (work->is_partial)
+        partial_range_resolve(&work->partial, view_walk_count(&session->view, work->walk),
+                              &work->first, &work->end);
 }
 
 void command_fetch(struct session *session, struct imap_parser *arguments)
@@ -401,9 +395,14 @@ void command_fetch(struct session *session, struct imap_parser *arguments)
         return;
     examine_items(work);
     fetch_values_init(&work->values, session->view.folder, work->items);
+    if (!work->is_partial)
+        session_keep_to_limit(session, &work->set);
     work->walk = view_walk_begin(&work->set, session->by_uid);
     resolve_partial(session, work);
     session->work = work;
     session->on_end = give_back;
-    session_continue(session, fetch_step);
+    if (work->end - work->first > session->limit)
+        session_over_limit(session, "Too many messages for one FETCH, ask for a smaller part");
+    else
+        session_continue(session, fetch_step);
 }

@@ -14,8 +14,7 @@ void command_id(struct session *session, struct imap_parser *arguments)
     LOG(session->mailbox->log, LOG_INFO, "client", log_hex("session", session->number),
         log_bytes("name", id.name), log_bytes("version", id.version),
         log_bytes("vendor", id.vendor));
-    session->without =
-        imap_client_without(session->mailbox->config, &id, session->mailbox->account);
+    session_know_client(session, &id);
     buffer_append(&session->writer.text, SLICE("* ID (\"name\" \"staffetta\")\r\n"));
     session_ok(session, SLICE(""), "Pleased to meet you");
 }

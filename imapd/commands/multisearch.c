@@ -268,6 +268,7 @@ static void esearch_step(struct session *session)
     struct multisearch_work *work = session->work;
     struct error error;
     bool fine = true;
+    session_tell_progress(session, work->next, work->tree.count);
     if (work->folder && folder_step(work->folder))
         return;
     if (work->folder)
@@ -317,8 +318,10 @@ void command_esearch(struct session *session, struct imap_parser *arguments)
     struct multisearch_work *work = session_alloc(session, sizeof(*work));
     if (!work)
         return;
-    if (parse(session, arguments, work))
-        begin(session, work);
-    else
+    if (!parse(session, arguments, work))
         session_bad_arguments(session, arguments);
+    else if ((session->view.manner & VIEW_UID_ONLY) && search_key_names_numbers(work->program.key))
+        session_bad_numbers(session);
+    else
+        begin(session, work);
 }

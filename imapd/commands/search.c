@@ -17,6 +17,7 @@ struct search_work {
     struct search_program program;
     struct slice text; /* of the program, as it came */
     struct search search;
+    size_t lowest; /* position that is looked at */
     size_t looked_at;
     struct search_result found;
 
@@ -72,7 +73,8 @@ static void keep_updated(struct session *session, struct search_work *work)
                                                    .data = work->returns.update_data};
     if (!(work->returns.items & SEARCH_UPDATES))
         return;
-    if (work->text.len > 0 && !search_key_has(work->program.key, SEARCH_SEQUENCE)
+    if (session->stopped_at == 0 && work->text.len > 0
+        && !search_key_has(work->program.key, SEARCH_SEQUENCE)
         && slice_find_octet(work->text, '$') == work->text.len
         && search_context_add(session, &request, &work->found))
         return;
@@ -179,6 +181,8 @@ static void sort_step(struct session *session)
     struct search_work *work = session->work;
     struct error error;
     int files = FILES_A_SLICE;
+    session_tell_progress(session, work->looked_at + work->valued,
+                          work->looked_at + work->found.count);
     for (int i = 0; i < VALUES_A_SLICE && files > 0; i++, work->valued++) {
         if (work->valued == work->found.count) {
             finish_sort(session, work);
@@ -219,7 +223,7 @@ static size_t position_of(const struct session *session, const struct search_wor
 {
     if (work->order.count == 0 && search_return_wants_last(&work->returns))
         return session->view.count - 1 - work->looked_at;
-    return work->looked_at;
+    return work->lowest + work->looked_at;
 }
 
 /* A message that is gone is not found; its EXPUNGE is due. */
@@ -243,7 +247,8 @@ static bool is_over(const struct session *session, const struct search_work *wor
     bool one_is_enough =
         work->order.count == 0
         && (search_return_wants_first(returns) || search_return_wants_last(returns));
-    return work->looked_at >= session->view.count || (one_is_enough && work->found.count > 0);
+    return work->lowest + work->looked_at >= session->view.count
+           || (one_is_enough && work->found.count > 0);
 }
 
 static void search_step(struct session *session)
@@ -251,6 +256,7 @@ static void search_step(struct session *session)
     struct search_work *work = session->work;
     struct error error;
     int files = FILES_A_SLICE;
+    session_tell_progress(session, work->looked_at, 2 * (session->view.count - work->lowest));
     for (int i = 0; i < CHEAP_A_SLICE && files > 0; i++, work->looked_at++) {
         if (is_over(session, work)) {
             if (work->order.count > 0)
@@ -270,6 +276,52 @@ static void search_step(struct session *session)
     }
 }
 
+/* Is the message at that position one of those that the sets of the keys name, if there are any? */
+static bool is_named(const struct search_key *key, const struct view *view, size_t position)
+{
+    if (key->kind == SEARCH_SEQUENCE)
+        return sequence_set_contains(&key->set, (uint32_t)position + 1);
+    if (key->kind == SEARCH_UID)
+        return sequence_set_contains(&key->set, view->slots[position].uid);
+    for (const struct search_key *each = key->keys; each && key->kind == SEARCH_AND;
+         each = each->next)
+        if (!is_named(each, view, position))
+            return false;
+    return true;
+}
+
+/* "the server processes ... messages with the highest UIDs" (RFC 9738 3.1); what the sets leave out
+ * is not counted. True: some are below the limit. */
+static bool find_lowest(struct session *session, struct search_work *work)
+{
+    const struct view *view = &session->view;
+    size_t count = 0;
+    if (view->count <= session->limit)
+        return false;
+    for (size_t i = view->count; i-- > 0;) {
+        if (!is_named(work->program.key, view, i))
+            continue;
+        if (count++ == session->limit)
+            return true;
+        work->lowest = i;
+    }
+    work->lowest = 0;
+    return false;
+}
+
+static void begin_limited(struct session *session, struct search_work *work)
+{
+    bool is_limited = find_lowest(session, work);
+    if (is_limited && work->order.count > 0) {
+        forget_saved(session, work);
+        session_over_limit(session, "Too many messages, try a smaller subset");
+        return;
+    }
+    if (is_limited)
+        session->stopped_at = session->view.slots[work->lowest].uid;
+    session_continue(session, search_step);
+}
+
 /* Without a charset, US-ASCII (RFC 3501 6.4.4); UTF-8 has that in itself, and some clients send it.
  */
 static const struct charset *charset_of(const struct search_program *program)
@@ -285,6 +337,10 @@ static void begin(struct session *session, struct search_work *work)
                "That charset is not known here");
         return;
     }
+    if ((session->view.manner & VIEW_UID_ONLY) && search_key_names_numbers(work->program.key)) {
+        session_bad_numbers(session);
+        return;
+    }
     if ((work->returns.items & SEARCH_UPDATES) && search_context_has(session, session->tag)) {
         session_bad(session, "That tag has a search already that is kept up to date"); /* 4.3 */
         return;
@@ -294,7 +350,7 @@ static void begin(struct session *session, struct search_work *work)
     session->work = work;
     session->on_end = give_back;
     if (search_init(&work->search, work->program.key, charset, &session->view, &session->arena))
-        session_continue(session, search_step);
+        begin_limited(session, work);
     else
         refuse(session, work, SLICE("LIMIT"), "The arguments need too much memory");
 }

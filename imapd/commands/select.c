@@ -15,6 +15,7 @@ struct select_work {
     uint32_t uidvalidity;
     uint64_t modseq;
     bool knows_uids; /* else all that there may have been */
+    bool knows_numbers;
     struct sequence_set uids;
     size_t index; /* the next message that may have changed */
 };
@@ -44,7 +45,8 @@ static void describe(struct session *session, struct slice name)
     const struct view *view = &session->view;
     struct writer *writer = &session->writer;
     bool rev2 = session_is_rev2(session); /* RFC 9051 E 10 to 12 */
-    size_t unseen = rev2 ? 0 : first_unseen(view);
+    bool has_numbers = !(view->manner & VIEW_UID_ONLY);
+    size_t unseen = rev2 || !has_numbers ? 0 : first_unseen(view);
     view_write_flag_lists(view, writer);
     writer_count(writer, (uint32_t)view->count, "EXISTS");
     if (rev2)
@@ -110,6 +112,7 @@ static void select_step(struct session *session)
 {
     struct select_work *work = session->work;
     struct error error;
+    session_tell_progress(session, 0, 0);
     if (folder_step(work->folder))
         return;
     if (!view_open(&session->view, work->folder, work->read_only, &error)) {
@@ -134,6 +137,7 @@ static bool parse_known_set(struct imap_parser *arguments, struct sequence_set *
 static bool parse_known(struct imap_parser *arguments, struct select_work *work)
 {
     struct sequence_set unused;
+    work->knows_numbers = false;
     if (!imap_skip_octet(arguments, ' '))
         return true;
     if (!imap_skip_octet(arguments, '(')) {
@@ -145,6 +149,7 @@ static bool parse_known(struct imap_parser *arguments, struct select_work *work)
         if (!imap_parse_octet(arguments, '(', "\"(\""))
             return false;
     }
+    work->knows_numbers = true;
     return parse_known_set(arguments, &unused) && imap_parse_space(arguments)
            && parse_known_set(arguments, &unused) && imap_parse_octet(arguments, ')', "\")\"");
 }
@@ -210,6 +215,10 @@ static void select_or_examine(struct session *session, struct imap_parser *argum
     }
     if (work->resync && !(session->view.manner & VIEW_TELLS_VANISHED)) {
         session_bad(session, "QRESYNC was not enabled");
+        return;
+    }
+    if (work->knows_numbers && (session->view.manner & VIEW_UID_ONLY)) {
+        session_bad_numbers(session);
         return;
     }
     leave_selected(session);

@@ -17,6 +17,8 @@ struct store_work {
     uint64_t unchanged_since;     /* messages with a higher MODSEQ are left as they are */
     struct sequence_set modified; /* those */
     bool missed;                  /* some messages are gone */
+    size_t done;
+    size_t count; /* of messages that the set names */
 };
 
 static const uint32_t settable = MAILDIR_ANSWERED | MAILDIR_FLAGGED | MAILDIR_TRASHED | MAILDIR_SEEN
@@ -120,7 +122,8 @@ static void store_step(struct session *session)
     struct view *view = &session->view;
     struct error error;
     size_t index;
-    for (int i = 0; i < CHANGED_A_SLICE; i++) {
+    session_tell_progress(session, work->done, work->count);
+    for (int i = 0; i < CHANGED_A_SLICE; i++, work->done++) {
         if (!view_walk_next(view, &work->walk, &index)) {
             finish(session, work);
             return;
@@ -167,23 +170,26 @@ void command_store(struct session *session, struct imap_parser *arguments)
     enum store_action action;
     uint32_t letters;
     struct error error;
+    const struct view *view = &session->view;
     struct store_work *work = session_alloc(session, sizeof(*work));
     if (!work)
         return;
     if (!parse(session, arguments, work, &flags, &action)) {
         session_bad_arguments(session, arguments);
-    } else if (session->view.read_only) {
+    } else if (view->read_only) {
         session_no(session, SLICE("READ-ONLY"), "The mailbox was examined, not selected");
     } else if (!find_letters(session, &flags, action, &letters, &error)) {
         session_failed(session, &error, "The keyword could not be stored");
     } else {
-        if (session->view.keywords_changed) /* before a FETCH that names them */
+        if (view->keywords_changed) /* before a FETCH that names them */
             session_tell_news(session, VIEW_KEEP_NUMBERS);
         if (work->conditional)
             session_enable(session, VIEW_TELLS_MODSEQ);
         sequence_set_init(&work->modified, &session->arena);
         make_change(action, flags.flags, letters, &work->change);
+        session_keep_to_limit(session, &work->set);
         work->walk = view_walk_begin(&work->set, session->by_uid);
+        work->count = view_walk_count(view, work->walk);
         session->work = work;
         session_continue(session, store_step);
     }

@@ -192,14 +192,21 @@ void view_append_flags(struct view *view, size_t index, const struct message *me
                       (slot->marks & VIEW_RECENT) && !(view->manner & VIEW_REV2));
 }
 
-/* "* 12 FETCH (", and the UID if it is to be said. */
+void view_begin_fetch(const struct view *view, size_t index, struct buffer *text)
+{
+    bool by_uid = view->manner & VIEW_UID_ONLY;
+    buffer_append(text, SLICE("* "));
+    buffer_append_number(text, by_uid ? view->slots[index].uid : index + 1);
+    buffer_append_string(text, by_uid ? " UIDFETCH (" : " FETCH (");
+}
+
+/* And the UID if it is to be said: not twice (RFC 9586 3.3). */
 static void begin_fetch(const struct view *view, size_t index, const struct message *message,
                         bool with_uid, struct buffer *text)
 {
-    buffer_append(text, SLICE("* "));
-    buffer_append_number(text, index + 1);
-    buffer_append(text, SLICE(" FETCH ("));
-    if (!with_uid && !(view->manner & (VIEW_TELLS_VANISHED | VIEW_REV2))) /* RFC 7162 3.2.4 */
+    view_begin_fetch(view, index, text);
+    with_uid = with_uid || (view->manner & (VIEW_TELLS_VANISHED | VIEW_REV2)); /* RFC 7162 3.2.4 */
+    if (!with_uid || (view->manner & VIEW_UID_ONLY))
         return;
     buffer_append(text, SLICE("UID "));
     buffer_append_number(text, message->uid);
@@ -303,7 +310,7 @@ static void write_gone(struct view *view, struct writer *writer)
         }
         if (view->slots[i].marks & VIEW_RECENT)
             view->recent--;
-        if (view->manner & VIEW_TELLS_VANISHED)
+        if (view->manner & (VIEW_TELLS_VANISHED | VIEW_UID_ONLY))
             extend_run(&run, view->slots[i].uid);
         else
             writer_count(writer, (uint32_t)kept + 1, "EXPUNGE");
@@ -427,4 +434,27 @@ bool view_walk_next(const struct view *view, struct view_walk *walk, size_t *ind
         }
     }
     return false;
+}
+
+size_t view_walk_count(const struct view *view, struct view_walk walk)
+{
+    size_t count = 0;
+    size_t index;
+    while (view_walk_next(view, &walk, &index))
+        count++;
+    return count;
+}
+
+uint32_t view_keep_highest(const struct view *view, struct sequence_set *set, bool by_uid,
+                           size_t limit)
+{
+    struct view_walk walk = view_walk_begin(set, by_uid);
+    size_t count = view_walk_count(view, walk);
+    size_t index = 0;
+    if (count <= limit)
+        return 0;
+    for (size_t skipped = 0; skipped <= count - limit; skipped++)
+        view_walk_next(view, &walk, &index);
+    sequence_set_cut(set, by_uid ? view->slots[index].uid : (uint32_t)index + 1);
+    return view->slots[index].uid;
 }

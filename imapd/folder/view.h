@@ -24,6 +24,7 @@ enum view_manner {
     VIEW_UTF8 = 1 << 3, /* names and quoted strings in UTF-8 (IMAP4rev2, and RFC 6855 3) */
     VIEW_NO_CHARSET = 1 << 4,    /* SEARCH names none any more (UTF8=ACCEPT, RFC 6855 3) */
     VIEW_HIDES_CHANGES = 1 << 5, /* no FETCH for flags that others changed (NOTIFY, RFC 5465 5.1) */
+    VIEW_UID_ONLY = 1 << 6, /* UIDFETCH for FETCH, VANISHED for EXPUNGE (UIDONLY, RFC 9586 3) */
 };
 
 struct view_slot {
@@ -92,6 +93,11 @@ size_t view_position(const struct view *view, uint32_t uid);
  */
 bool view_resolve(const struct view *view, struct sequence_set *set, bool by_uid);
 
+/* Leaves of a resolved set the `limit` messages with the highest UIDs, and answers the lowest of
+ * those; 0: it had no more. */
+uint32_t view_keep_highest(const struct view *view, struct sequence_set *set, bool by_uid,
+                           size_t limit);
+
 /* From now on "$" is these ranges of UIDs, in order, from malloc(); they are taken over. */
 void view_take_saved(struct view *view, struct sequence_range *uids, size_t count);
 
@@ -105,6 +111,11 @@ struct view_walk {
 };
 struct view_walk view_walk_begin(const struct sequence_set *set, bool by_uid);
 bool view_walk_next(const struct view *view, struct view_walk *walk, size_t *index);
+/* How many are to come. */
+size_t view_walk_count(const struct view *view, struct view_walk walk);
+
+/* "* 12 FETCH (", or "* 4827313 UIDFETCH (" for who knows UIDs alone. */
+void view_begin_fetch(const struct view *view, size_t index, struct buffer *text);
 
 /* "* 12 FETCH (FLAGS (\Seen))", with the UID if asked for; nothing if the message is gone. What is
  * said so is no news any more. */

@@ -14,6 +14,8 @@ enum argument {
     FIELD_ARGUMENT, /* header-fld-name SP astring */
     KEYWORD_ARGUMENT,
     UID_ARGUMENT,
+    UID_AFTER_ARGUMENT,
+    UID_BEFORE_ARGUMENT,
     MODSEQ_ARGUMENT,
     ONE_KEY,
     TWO_KEYS,
@@ -63,6 +65,8 @@ static const struct key_name {
     {SLICE("THREADID"), SEARCH_ALL, OBJECT_ARGUMENT, true, 0, {0}}, /* no message has one */
     {SLICE("TO"), SEARCH_HEADER, STRING_ARGUMENT, false, 0, SLICE("To")},
     {SLICE("UID"), SEARCH_UID, UID_ARGUMENT, false, 0, {0}},
+    {SLICE("UIDAFTER"), SEARCH_UID, UID_AFTER_ARGUMENT, false, 0, {0}},
+    {SLICE("UIDBEFORE"), SEARCH_UID, UID_BEFORE_ARGUMENT, false, 0, {0}},
     {SLICE("UNANSWERED"), SEARCH_FLAG, NO_ARGUMENT, true, MAILDIR_ANSWERED, {0}},
     {SLICE("UNDELETED"), SEARCH_FLAG, NO_ARGUMENT, true, MAILDIR_TRASHED, {0}},
     {SLICE("UNDRAFT"), SEARCH_FLAG, NO_ARGUMENT, true, MAILDIR_DRAFT, {0}},
@@ -132,6 +136,20 @@ static bool parse_modseq(struct imap_parser *parser, struct search_key *key)
     return (!has_entry || imap_parse_space(parser)) && imap_parse_modseq(parser, &key->modseq);
 }
 
+/* UIDAFTER, UIDBEFORE: uniqueid    RFC 9738 5. Without the one that is named. */
+static bool parse_bound(struct imap_parser *parser, bool is_after, struct sequence_set *set)
+{
+    uint32_t uid;
+    if (!imap_parse_nz_number(parser, &uid))
+        return false;
+    sequence_set_init(set, parser->arena);
+    if (uid == (is_after ? UINT32_MAX : 1))
+        return true;
+    return (is_after ? sequence_set_add_range(set, uid + 1, UINT32_MAX)
+                     : sequence_set_add_range(set, 1, uid - 1))
+           || imap_parser_exhaust(parser);
+}
+
 /* `count` keys, each behind a space */
 static bool parse_operands(struct imap_parser *parser, unsigned depth, unsigned count,
                            struct search_key **end)
@@ -171,6 +189,9 @@ static bool parse_argument(struct imap_parser *parser, enum argument argument, u
         return parse_modseq(parser, key);
     case KEYWORD_ARGUMENT:
         return parse_keyword(parser, key);
+    case UID_AFTER_ARGUMENT:
+    case UID_BEFORE_ARGUMENT:
+        return parse_bound(parser, argument == UID_AFTER_ARGUMENT, &key->set);
     default:
         return imap_parse_sequence_set(parser, &key->set);
     }
@@ -285,6 +306,16 @@ bool search_key_has(const struct search_key *key, enum search_kind kind)
         return true;
     for (const struct search_key *each = key->keys; each; each = each->next)
         if (search_key_has(each, kind))
+            return true;
+    return false;
+}
+
+bool search_key_names_numbers(const struct search_key *key)
+{
+    if (key->kind == SEARCH_SEQUENCE && key->set.count > 0)
+        return true;
+    for (const struct search_key *each = key->keys; each; each = each->next)
+        if (search_key_names_numbers(each))
             return true;
     return false;
 }

@@ -73,6 +73,9 @@ bool search_program_parse(struct imap_parser *parser, struct search_program *pro
  * (RFC 5256 5). */
 bool search_criteria_parse(struct imap_parser *parser, struct search_program *program);
 
+/* Whether one of the keys is a set of message numbers, "$" not counted. */
+bool search_key_names_numbers(const struct search_key *key);
+
 /* Whether one of the keys is of that kind. */
 bool search_key_has(const struct search_key *key, enum search_kind kind);
 

@@ -1,13 +1,25 @@
 /* What clients are told; see capability.h. */
 #include "imapd/syntax/capability.h"
 
+#include <string.h>
+
 #include "common/config.h"
 #include "common/sasl.h"
 
-static void append_words(const struct imap_capability *capability, struct buffer *text)
+static bool is_called(const struct imap_capability *capability, const char *name)
+{
+    return strcmp(capability->name, name) == 0;
+}
+
+static void append_words(const struct config *config, const struct imap_capability *capability,
+                         struct buffer *text)
 {
     buffer_append_octet(text, ' ');
     buffer_append_string(text, capability->words ? capability->words : capability->name);
+    if (is_called(capability, "APPENDLIMIT"))
+        buffer_append_number(text, config->limits.message_size_octets);
+    else if (is_called(capability, "MESSAGELIMIT"))
+        buffer_append_number(text, config->imap.message_limit);
 }
 
 /* But for what depends on the connection. */
@@ -19,10 +31,7 @@ static void append_table(const struct config *config, unsigned when, uint64_t wi
         const struct imap_capability *capability = &imap_capabilities[i];
         if (!(capability->when & when) || (without & UINT64_C(1) << i))
             continue;
-        append_words(capability, text);
-        if (capability->words
-            && slice_equal(slice_of_string(capability->name), SLICE("APPENDLIMIT")))
-            buffer_append_number(text, config->limits.message_size_octets);
+        append_words(config, capability, text);
     }
 }
 

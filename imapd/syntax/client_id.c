@@ -2,6 +2,7 @@
 #include "imapd/syntax/client_id.h"
 
 #include "common/config.h"
+#include "common/imap_capability.h"
 #include "common/size.h"
 
 enum { FIELDS_MAX = 30, NAME_OCTETS_MAX = 30, VALUE_OCTETS_MAX = 1024 }; /* RFC 2971 3.3 */
@@ -116,10 +117,23 @@ static bool fits(const struct config_client *client, const struct imap_client_id
            && (!client->vendor.text || matches(client->vendor.text, id->vendor));
 }
 
+/* What the configuration has not turned on for anybody. */
+static uint64_t turned_off(const struct config *config)
+{
+    uint64_t off = 0;
+    if (!config->imap.uid_only)
+        off |= imap_capability_find(SLICE("UIDONLY"));
+    if (config->imap.message_limit == 0)
+        off |= imap_capability_find(SLICE("MESSAGELIMIT"));
+    if (config->imap.progress_ms == 0)
+        off |= imap_capability_find(SLICE("INPROGRESS"));
+    return off;
+}
+
 uint64_t imap_client_without(const struct config *config, const struct imap_client_id *id,
                              const char *account)
 {
-    uint64_t without = 0;
+    uint64_t without = turned_off(config);
     for (size_t i = 0; i < config->client_count; i++)
         if (fits(&config->clients[i], id, account))
             without |= config->clients[i].without;

@@ -176,6 +176,18 @@ bool sequence_set_add(struct sequence_set *set, uint32_t number)
     return sequence_set_add_range(set, number, number);
 }
 
+void sequence_set_cut(struct sequence_set *set, uint32_t lowest)
+{
+    size_t below = 0;
+    while (below < set->count && set->ranges[below].last < lowest)
+        below++;
+    set->ranges += below;
+    set->count -= below;
+    set->capacity -= below;
+    if (set->count > 0 && set->ranges[0].first < lowest)
+        set->ranges[0].first = lowest;
+}
+
 void sequence_set_format(const struct sequence_set *set, struct buffer *text)
 {
     for (size_t i = 0; i < set->count; i++) {

@@ -52,6 +52,9 @@ bool sequence_set_add(struct sequence_set *set, uint32_t number);
 /* The same for a range. */
 bool sequence_set_add_range(struct sequence_set *set, uint32_t first, uint32_t last);
 
+/* Takes what is below that number out of a resolved set. */
+void sequence_set_cut(struct sequence_set *set, uint32_t lowest);
+
 /* "1:3,5". Nothing for an empty set, which the grammar does not have. */
 void sequence_set_format(const struct sequence_set *set, struct buffer *text);
 
