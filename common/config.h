@@ -183,6 +183,14 @@ struct config_imap {
     uint64_t progress_ms;   /* between two words of a long command (RFC 9585); 0: it has none */
 };
 
+/* oauth { ... }: who issues the access tokens that let in. keys NULL: nobody. */
+struct config_oauth {
+    struct config_text issuer;
+    struct config_text audience;
+    struct config_text claim;
+    struct config_text keys; /* path: a JWK set */
+};
+
 /* pop3 { ... } */
 struct config_pop3 {
     uint64_t expire_ms;          /* EXPIRE of CAPA, in days there, RFC 2449 6.7; or CONFIG_NEVER */
@@ -297,6 +305,7 @@ struct config {
     struct config_throttle throttle;
     struct config_pop3 pop3;
     struct config_imap imap;
+    struct config_oauth oauth;
     struct config_processes processes;
     struct {
         enum config_bare_line_ends bare_line_ends; /* a bare CR or LF in a message */

@@ -170,6 +170,17 @@ static void check_pop3(const struct config_pop3 *pop3, const struct config_lines
                             "pop3.keep does nothing alone: write delete-after-retrieval = yes too");
 }
 
+/* A token that was not meant for us must not let in. */
+static void check_oauth(const struct config_oauth *oauth, struct config_mistakes *mistakes)
+{
+    const struct config_text *first = oauth->keys.text     ? &oauth->keys
+                                      : oauth->issuer.text ? &oauth->issuer
+                                                           : &oauth->audience;
+    if (first->text && (!oauth->keys.text || !oauth->issuer.text || !oauth->audience.text))
+        config_mistakes_add(mistakes, CONFIG_MISTAKE, first->line,
+                            "oauth needs issuer, audience and keys: write all three");
+}
+
 void config_check_combinations(const struct config *config, const struct config_lines *lines,
                                struct config_mistakes *mistakes)
 {
@@ -181,6 +192,7 @@ void config_check_combinations(const struct config *config, const struct config_
     check_limits(&config->limits, lines, mistakes);
     check_throttle(&config->throttle, lines, mistakes);
     check_pop3(&config->pop3, lines, mistakes);
+    check_oauth(&config->oauth, mistakes);
     const struct number networks = {CONFIG_SECTION_RELAY, "networks", 0};
     config_check_relay(config, line_of(lines, &networks), mistakes);
 }

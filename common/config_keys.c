@@ -364,6 +364,20 @@ static const struct config_key imap_keys[] = {
     DURATION("progress", imap.progress_ms, "10s", 0, HOUR),
 };
 
+static const struct config_key oauth_keys[] = {
+    {.name = "issuer",
+     .kind = CONFIG_KIND_TEXT,
+     .offset = IN_CONFIG(oauth.issuer, struct config_text)},
+    {.name = "audience",
+     .kind = CONFIG_KIND_TEXT,
+     .offset = IN_CONFIG(oauth.audience, struct config_text)},
+    {.name = "claim",
+     .kind = CONFIG_KIND_TEXT,
+     .offset = IN_CONFIG(oauth.claim, struct config_text),
+     .fallback = "email"},
+    {.name = "keys", .kind = CONFIG_KIND_PATH, .offset = IN_CONFIG(oauth.keys, struct config_text)},
+};
+
 static const struct config_key pop3_keys[] = {
     {.name = "expire",
      .kind = CONFIG_KIND_DURATION,
@@ -439,6 +453,7 @@ const struct config_section config_sections[CONFIG_SECTIONS] = {
     [CONFIG_SECTION_SMTP] = {.name = "smtp", KEYS(smtp_keys)},
     [CONFIG_SECTION_SUBMISSION] = {.name = "submission", KEYS(submission_keys)},
     [CONFIG_SECTION_IMAP] = {.name = "imap", KEYS(imap_keys)},
+    [CONFIG_SECTION_OAUTH] = {.name = "oauth", KEYS(oauth_keys)},
     [CONFIG_SECTION_POP3] = {.name = "pop3", KEYS(pop3_keys)},
     [CONFIG_SECTION_PROCESSES] = {.name = "processes", KEYS(processes_keys)},
     [CONFIG_SECTION_LOG] = {.name = "log", KEYS(log_keys)},

@@ -252,7 +252,9 @@ bool login_takes_passwords(const struct login_session *session)
 
 unsigned login_mechanisms(const struct login_session *session)
 {
-    return sasl_offer(session->server->scram, session->secured);
+    return sasl_offer((session->server->scram ? SASL_HAS_SCRAM : 0)
+                      | (session->secured ? SASL_HAS_TLS : 0)
+                      | (login_config(session)->oauth.keys.text ? SASL_HAS_TOKENS : 0));
 }
 
 static void begin_handshake(struct login_session *session)

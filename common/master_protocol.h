@@ -82,6 +82,7 @@ enum descriptor_purpose {
     DESCRIPTOR_PASSWORD,     /* for relay; index: of the `route` section; its password file */
     DESCRIPTOR_TRUST_ANCHOR, /* for resolver: readable file */
     DESCRIPTOR_AUTHORITIES,  /* for fetch: readable file of certificates, PEM */
+    DESCRIPTOR_TOKEN_KEYS,   /* for check: directory of oauth.keys */
 };
 
 /* One descriptor. */

@@ -11,15 +11,19 @@ static const char *const names[SASL_MECHANISMS] = {
     [SASL_LOGIN] = "LOGIN",
     [SASL_SCRAM_SHA_256] = "SCRAM-SHA-256",
     [SASL_SCRAM_SHA_256_PLUS] = "SCRAM-SHA-256-PLUS",
+    [SASL_OAUTHBEARER] = "OAUTHBEARER",
+    [SASL_XOAUTH2] = "XOAUTH2",
 };
 
-unsigned sasl_offer(bool scram, bool binds)
+unsigned sasl_offer(unsigned means)
 {
     unsigned offered = 1U << SASL_PLAIN | 1U << SASL_LOGIN;
-    if (scram)
+    if (means & SASL_HAS_SCRAM)
         offered |= 1U << SASL_SCRAM_SHA_256;
-    if (scram && binds)
+    if ((means & SASL_HAS_SCRAM) && (means & SASL_HAS_TLS))
         offered |= 1U << SASL_SCRAM_SHA_256_PLUS;
+    if (means & SASL_HAS_TOKENS)
+        offered |= 1U << SASL_OAUTHBEARER | 1U << SASL_XOAUTH2;
     return offered;
 }
 

@@ -1,6 +1,6 @@
 /*
- * The server's side of SASL PLAIN (RFC 4616) and LOGIN, and of SCRAM (RFC 7677) the part that
- * carries messages, between the base64 lines of SMTP AUTH (RFC
+ * The server's side of SASL PLAIN (RFC 4616) and LOGIN, and of SCRAM (RFC 7677), OAUTHBEARER (RFC
+ * 7628) and XOAUTH2 the part that carries messages, between the base64 lines of SMTP AUTH (RFC
  * 4954), IMAP AUTHENTICATE (RFC 9051 6.2.2) and POP3 AUTH (RFC 5034) and the names and password
  * that `auth` is asked about, or the messages. It decides nothing about them. Pure; session and
  * login processes.
@@ -18,7 +18,7 @@
 enum {
     SASL_NAME_LIMIT = 255,     /* octets of each name, RFC 4616 2 */
     SASL_PASSWORD_LIMIT = 511, /* octets, as PAM_MAX_RESP_SIZE has it */
-    SASL_MESSAGE_LIMIT = SASL_NAME_LIMIT + 1 + SASL_NAME_LIMIT + 1 + SASL_PASSWORD_LIMIT,
+    SASL_MESSAGE_LIMIT = 8192, /* octets; of one with an access token */
 
     /* No response that can succeed is longer than this, in base64, without its line end. */
     SASL_LINE_LIMIT = BASE64_LENGTH(SASL_MESSAGE_LIMIT),
@@ -30,6 +30,8 @@ enum sasl_mechanism {
     SASL_LOGIN,
     SASL_SCRAM_SHA_256,
     SASL_SCRAM_SHA_256_PLUS,
+    SASL_OAUTHBEARER,
+    SASL_XOAUTH2,
     SASL_MECHANISMS,
 };
 
@@ -57,9 +59,15 @@ struct sasl {
     uint8_t octets[SASL_MESSAGE_LIMIT];
 };
 
-/* Where passwords may be sent at all: a bit, 1 << mechanism, for each that is offered. scram: auth
- * says so; binds: there is TLS to bind to. */
-unsigned sasl_offer(bool scram, bool binds);
+/* What there is for it, where passwords may be sent at all. */
+enum sasl_means {
+    SASL_HAS_SCRAM = 1 << 0,  /* auth says so */
+    SASL_HAS_TLS = 1 << 1,    /* to bind to */
+    SASL_HAS_TOKENS = 1 << 2, /* oauth { } is configured */
+};
+
+/* A bit, 1 << mechanism, for each that is offered. */
+unsigned sasl_offer(unsigned means);
 
 /* The name of one that is offered, in any case. */
 bool sasl_find_mechanism(struct slice name, unsigned offered, enum sasl_mechanism *mechanism);

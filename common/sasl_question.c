@@ -1,6 +1,13 @@
 /* See sasl_question.h. Pure. */
 #include "common/sasl_question.h"
 
+static const uint32_t mechanisms[SASL_MECHANISMS] = {
+    [SASL_SCRAM_SHA_256] = AUTH_SCRAM_SHA_256,
+    [SASL_SCRAM_SHA_256_PLUS] = AUTH_SCRAM_SHA_256_PLUS,
+    [SASL_OAUTHBEARER] = AUTH_OAUTHBEARER,
+    [SASL_XOAUTH2] = AUTH_XOAUTH2,
+};
+
 void sasl_fill_question(const struct sasl *sasl, const struct tls_bindings *bindings,
                         struct auth_sasl *question, struct slice tail[SASL_QUESTION_TAIL])
 {
@@ -8,8 +15,7 @@ void sasl_fill_question(const struct sasl *sasl, const struct tls_bindings *bind
     tail[1] = slice_of(bindings->end_point.octets, bindings->end_point.length);
     tail[2] = sasl->message;
     question->header.type = AUTH_SASL;
-    question->mechanism =
-        sasl->mechanism == SASL_SCRAM_SHA_256_PLUS ? AUTH_SCRAM_SHA_256_PLUS : AUTH_SCRAM_SHA_256;
+    question->mechanism = mechanisms[sasl->mechanism];
     question->begins = sasl->messages == 1;
     question->exporter_octets = (uint32_t)tail[0].len;
     question->end_point_octets = (uint32_t)tail[1].len;

@@ -160,6 +160,9 @@ void birth_send_files(struct process *process)
         send_network_files(process);
     else if (process->kind == ROLE_AUTH)
         send_auth_files(process);
+    else if (process->kind == ROLE_CHECK)
+        send_directory_of(process, DESCRIPTOR_TOKEN_KEYS, 0,
+                          process->master->house.config.oauth.keys.text);
     else if (process->kind == ROLE_KEYS)
         send_keys(process);
     else if (process->kind == ROLE_JOURNAL)

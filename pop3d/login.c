@@ -252,11 +252,13 @@ static void on_line(struct pop3_login *pop3, struct slice line)
         on_exchange(pop3, sasl_respond(pop3->sasl, line, &challenge), challenge);
 }
 
-/* RFC 5034 4: the responses of AUTH may be longer than commands. */
+/* RFC 5034 4: the responses of AUTH may be longer than commands. So may an initial one be here: not
+ * all clients keep a long token for the next line. */
 static size_t line_limit(const struct pop3_login *pop3)
 {
-    if (pop3->sasl)
-        return SASL_LINE_LIMIT + sizeof("\r\n");
+    struct cursor in = cursor_of(stream_input(&pop3->base.client));
+    if (pop3->sasl || cursor_skip_nocase(&in, SLICE("AUTH ")))
+        return SASL_LINE_LIMIT + 64;
     return (size_t)login_config(&pop3->base)->limits.pop3_line_octets;
 }
 

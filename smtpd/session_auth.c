@@ -20,7 +20,9 @@ bool session_may_send_password(const struct session *session)
 
 unsigned session_mechanisms(const struct session *session)
 {
-    return sasl_offer(session->server->scram, session->secured);
+    return sasl_offer((session->server->scram ? SASL_HAS_SCRAM : 0)
+                      | (session->secured ? SASL_HAS_TLS : 0)
+                      | (session_config(session)->oauth.keys.text ? SASL_HAS_TOKENS : 0));
 }
 
 void session_forget_sasl(struct session *session)

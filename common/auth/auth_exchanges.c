@@ -123,7 +123,7 @@ void auth_exchanges_peer_down(struct auth *auth, const struct role_peer *peer)
 
 /* --- Answers ---------------------------------------------------------------------------------- */
 
-static void answer_verdict(struct role_peer *peer, uint64_t request, enum auth_verdict_kind verdict)
+void auth_answer_verdict(struct role_peer *peer, uint64_t request, enum auth_verdict_kind verdict)
 {
     struct auth_verdict answer = {.header = {.type = AUTH_VERDICT, .request = request},
                                   .verdict = verdict};
@@ -142,7 +142,7 @@ static void answer_challenge(struct role_peer *peer, uint64_t request, struct sl
 
 static void refuse(const struct question *question, enum auth_verdict_kind verdict)
 {
-    answer_verdict(question->peer, question->record->header.request, verdict);
+    auth_answer_verdict(question->peer, question->record->header.request, verdict);
 }
 
 static void give_up(const struct question *question, struct auth_exchange *exchange,
@@ -327,7 +327,7 @@ void auth_exchange_proved(struct auth *auth, const struct auth_asker *asker)
     if (!peer)
         return;
     if (!exchange || exchange->state != JUDGED || exchange->final.failed) {
-        answer_verdict(peer, asker->request, AUTH_TEMPORARY);
+        auth_answer_verdict(peer, asker->request, AUTH_TEMPORARY);
         return;
     }
     exchange->state = PROVED;
@@ -356,7 +356,7 @@ bool auth_on_sasl(void *owner, struct ipc_packet *packet, struct error *error)
     if (!record_texts(packet, sizeof(*record), lengths, texts, ARRAY_LENGTH(texts), error))
         return false;
     if (record->service >= CONFIG_SERVICES || record->mechanism < AUTH_SCRAM_SHA_256
-        || record->mechanism > AUTH_SCRAM_SHA_256_PLUS || texts[0].len > SCRAM_BINDING_MAX
+        || record->mechanism > AUTH_XOAUTH2 || texts[0].len > SCRAM_BINDING_MAX
         || texts[1].len > SCRAM_BINDING_MAX)
         return error_set(error, ERROR_PEER, "service, mechanism or bindings of AUTH_SASL");
     const struct question question = {.auth = auth_of(peer),
@@ -365,6 +365,10 @@ bool auth_on_sasl(void *owner, struct ipc_packet *packet, struct error *error)
                                       .bindings = {texts[0], texts[1]},
                                       .message = texts[2]};
     auth_begin_request(question.auth);
+    if (record->mechanism >= AUTH_OAUTHBEARER) {
+        auth_tokens_ask(peer, packet, question.message);
+        return true;
+    }
     const struct exchange_key key = key_of(&question);
     struct auth_exchange *exchange = find(question.auth, &key);
     if (record->begins && exchange)

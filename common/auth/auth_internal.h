@@ -16,6 +16,7 @@
 enum auth_job_kind {
     AUTH_JOB_USER,     /* who is that system user? Goes before all passwords */
     AUTH_JOB_PASSWORD, /* is this the password? */
+    AUTH_JOB_TOKEN,    /* whose is this access token (the password)? */
     AUTH_JOB_NOTHING,  /* a password that cannot be right: it waits in line like the others, so that
                           a name that does not exist takes as long as one that does */
 };
@@ -24,6 +25,7 @@ enum auth_job_kind {
 struct auth_job_answer {
     enum auth_verdict_kind verdict; /* AUTH_TEMPORARY also for a user that nobody could look up */
     const struct system_user *user; /* AUTH_JOB_USER: NULL if there is none */
+    struct slice name;              /* AUTH_JOB_TOKEN that is right: whom it names */
 };
 
 /* Lives in whoever wants to know. Zeroed and given the first half, it is ready. The slices are
@@ -64,7 +66,7 @@ void auth_workers_reload(struct auth_workers *workers);
 /* A `check` process. */
 void auth_worker_up(struct role_peer *peer);
 void auth_worker_down(struct role_peer *peer);
-enum { AUTH_RULES_CHECK = 2 };
+enum { AUTH_RULES_CHECK = 3 };
 extern const struct ipc_rule auth_rules_check[AUTH_RULES_CHECK];
 
 /* --- auth_logins.c ---------------------------------------------------------------------------- */
@@ -93,6 +95,7 @@ struct auth_attempt {
     struct slice password; /* or what stands for it in the count of failures */
     struct slice counted_as;
     const struct directory_account *account; /* NULL: none */
+    bool by_token;                           /* judged already: AUTH_GRANTED lets in at once */
     enum auth_verdict_kind judged; /* 0: the password is to be checked. AUTH_WRONG, AUTH_GRANTED:
                                       a proof was; if the throttle lets it pass, the second goes to
                                       auth_exchange_proved() */
@@ -101,6 +104,9 @@ void auth_logins_begin(const struct auth_attempt *attempt);
 
 /* Lets in whom auth_exchange_proved() was called for. */
 void auth_logins_grant(const struct auth_attempt *attempt);
+
+/* AUTH_VERDICT, of a refusal. */
+void auth_answer_verdict(struct role_peer *peer, uint64_t request, enum auth_verdict_kind verdict);
 
 /* --- auth_exchanges.c ------------------------------------------------------------------------- */
 
@@ -122,6 +128,15 @@ void auth_offer_to(struct role_peer *peer);
 
 /* The directory has changed: tells all of them if that did. */
 void auth_look_what_to_offer(struct auth *auth);
+
+/* --- auth_tokens.c ---------------------------------------------------------------------------- */
+
+/* A message of OAUTHBEARER or XOAUTH2, answered in any case. */
+void auth_tokens_ask(struct role_peer *peer, struct ipc_packet *packet, struct slice message);
+
+/* The client hears why its token was refused (RFC 7628 3.2.2), and answers with nothing that
+ * counts. */
+void auth_tokens_refused(struct role_peer *peer, uint64_t request);
 
 /* --- auth_names.c ----------------------------------------------------------------------------- */
 

@@ -44,6 +44,7 @@ struct auth_login {
     ev_timer timer; /* THROTTLED: how long; HELD: until when */
     enum auth_verdict_kind verdict;
     enum auth_verdict_kind judged; /* 0: the password is to be checked */
+    bool by_token;
     const char *by;
     bool exists;
     bool is_throttled;     /* it is in that list */
@@ -85,6 +86,7 @@ static struct auth_login *new_login(struct auth_logins *logins, const struct aut
     login->client = *attempt->client;
     login->service = attempt->service;
     login->judged = attempt->judged;
+    login->by_token = attempt->by_token;
     login->by = attempt->by;
     login->asked_ms = turn_now_ms();
     login->exists = account != NULL;
@@ -188,8 +190,12 @@ static void answer_verdict(const struct auth_login *login)
 /* Refused, now. */
 static void refuse(struct auth_login *login)
 {
+    struct role_peer *peer = asker_of(login);
     log_login(login, LOG_INFO, "login_refused");
-    answer_verdict(login);
+    if (login->by_token && login->verdict == AUTH_WRONG && peer)
+        auth_tokens_refused(peer, login->request);
+    else
+        answer_verdict(login);
     free_login(login);
 }
 
@@ -299,7 +305,7 @@ static void settle(struct auth_login *login, enum auth_verdict_kind verdict)
     switch (verdict) {
     case AUTH_GRANTED:
         throttle_succeeded(auth->throttle, &login->who, turn_now_ms());
-        if (login->judged)
+        if (login->judged && !login->by_token)
             show_proof(login);
         else
             grant(login);

@@ -7,7 +7,7 @@
  *   login roles       AUTH_PASSWORD, AUTH_SASL
  *   auth to those     AUTH_OFFER, unasked
  *   smtpd-queue       AUTH_TARGET, AUTH_FULL, AUTH_RECIPIENT (the sender that a report goes to)
- *   auth to check     CHECK_PASSWORD, CHECK_USER
+ *   auth to check     CHECK_PASSWORD, CHECK_USER, CHECK_TOKEN
  *   auth to master    MASTER_ADMIT, MASTER_TARGET, MASTER_CHECKS (common/master_protocol.h)
  */
 #ifndef COMMON_AUTH_AUTH_PROTOCOL_H
@@ -36,13 +36,15 @@ enum auth_record {
     CHECK_VERDICT,
     CHECK_USER,
     CHECK_USER_ANSWER,
+    CHECK_TOKEN,
+    CHECK_TOKEN_ANSWER,
 };
 
 enum {
     AUTH_ADDRESS_MAX = 512,   /* octets of an address in a record */
     AUTH_NAME_MAX = 512,      /* octets of a login name */
     AUTH_PASSWORD_MAX = 1024, /* octets */
-    AUTH_MESSAGE_MAX = 4096,  /* octets of a mechanism's message, with what binds */
+    AUTH_MESSAGE_MAX = 9216,  /* octets of a mechanism's message, with what binds */
     AUTH_TARGETS_MAX = 256,   /* that one recipient may become in one answer */
 };
 
@@ -140,6 +142,8 @@ struct auth_verdict {
 enum auth_mechanism {
     AUTH_SCRAM_SHA_256 = 1,
     AUTH_SCRAM_SHA_256_PLUS,
+    AUTH_OAUTHBEARER, /* RFC 7628 */
+    AUTH_XOAUTH2,     /* the same by another grammar */
 };
 struct auth_sasl {
     struct ipc_header header;
@@ -226,6 +230,20 @@ struct check_user_answer {
     uint32_t name_octets;
     uint32_t home_octets;
     uint32_t reserved;
+};
+
+/* A third: whose is that access token? It follows. */
+struct check_token {
+    struct ipc_header header;
+    uint32_t token_octets;
+    uint32_t reserved;
+};
+
+/* AUTH_GRANTED: what the token calls the account follows. */
+struct check_token_answer {
+    struct ipc_header header;
+    uint32_t verdict; /* AUTH_GRANTED, AUTH_WRONG or AUTH_TEMPORARY */
+    uint32_t name_octets;
 };
 
 #endif

@@ -30,7 +30,7 @@ struct worker {
 static void finish(struct auth_job *job, enum auth_verdict_kind verdict,
                    const struct system_user *user)
 {
-    const struct auth_job_answer answer = {verdict, user};
+    const struct auth_job_answer answer = {.verdict = verdict, .user = user};
     job->done(job, &answer);
 }
 
@@ -105,14 +105,23 @@ static bool send_job(struct auth_workers *workers, struct role_peer *peer,
         .header = {.type = CHECK_USER, .request = workers->last_request},
         .name_octets = (uint32_t)job->name.len,
     };
-    struct slice texts[] = {job->name, job->verifier, job->password};
-    bool is_user = job->kind == AUTH_JOB_USER;
-    struct ipc_message message = {
-        .head = is_user ? &user.header : &password.header,
-        .head_octets = is_user ? sizeof(user) : sizeof(password),
-        .tail = texts,
-        .tail_count = is_user ? 1 : ARRAY_LENGTH(texts),
+    struct check_token token = {
+        .header = {.type = CHECK_TOKEN, .request = workers->last_request},
+        .token_octets = (uint32_t)job->password.len,
     };
+    struct slice texts[] = {job->name, job->verifier, job->password};
+    struct ipc_message message = {.head = &password.header,
+                                  .head_octets = sizeof(password),
+                                  .tail = texts,
+                                  .tail_count = ARRAY_LENGTH(texts)};
+    if (job->kind == AUTH_JOB_USER)
+        message = (struct ipc_message){
+            .head = &user.header, .head_octets = sizeof(user), .tail = texts, .tail_count = 1};
+    if (job->kind == AUTH_JOB_TOKEN)
+        message = (struct ipc_message){.head = &token.header,
+                                       .head_octets = sizeof(token),
+                                       .tail = &job->password,
+                                       .tail_count = 1};
     return ipc_send(&peer->channel, &message, NULL);
 }
 
@@ -263,7 +272,27 @@ static bool on_user(void *owner, struct ipc_packet *packet, struct error *error)
     return true;
 }
 
+static bool on_token(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    const struct check_token_answer *record = packet->record;
+    struct auth_job *job;
+    struct slice name = {0};
+    if (!record_texts(packet, sizeof(*record), &record->name_octets, &name, 1, error))
+        return false;
+    if (record->verdict != AUTH_WRONG && record->verdict != AUTH_TEMPORARY
+        && (record->verdict != AUTH_GRANTED || name.len == 0))
+        return error_set(error, ERROR_PEER, "verdict %u of a token", record->verdict);
+    if (!take_answered(owner, packet, AUTH_JOB_TOKEN, &job, error))
+        return false;
+    const struct auth_job_answer answer = {.verdict = record->verdict, .name = name};
+    if (job)
+        job->done(job, &answer);
+    return true;
+}
+
 const struct ipc_rule auth_rules_check[AUTH_RULES_CHECK] = {
+    {CHECK_TOKEN_ANSWER, sizeof(struct check_token_answer),
+     sizeof(struct check_token_answer) + AUTH_NAME_MAX, 0, on_token},
     {CHECK_VERDICT, sizeof(struct check_verdict), sizeof(struct check_verdict), 0, on_verdict},
     {CHECK_USER_ANSWER, sizeof(struct check_user_answer),
      sizeof(struct check_user_answer) + SYSTEM_USER_NAME_MAX + SYSTEM_USER_HOME_MAX, 0, on_user},

@@ -1,9 +1,13 @@
 /* Answering `auth`; see check.h. Every handler blocks until it has the answer. */
 #include "common/auth/check.h"
 
+#include <string.h>
+#include <time.h>
+
 #include <sodium.h>
 
 #include "common/auth/auth_protocol.h"
+#include "common/auth/jwt.h"
 #include "common/auth/pam_check.h"
 #include "common/auth/password.h"
 #include "common/auth/record_texts.h"
@@ -11,6 +15,8 @@
 #include "common/size.h"
 
 #define PAM_SERVICE "staffetta"
+
+enum { KEYS_OCTETS = 1 << 20 };
 
 /* The texts behind CHECK_PASSWORD. */
 struct question {
@@ -143,9 +149,73 @@ static bool on_user(void *owner, struct ipc_packet *packet, struct error *error)
                            error);
 }
 
+/* ---- tokens ---- */
+
+/* The issuer's keys, as they are now. */
+static bool read_keys(struct check *check, const struct config *config, struct error *error)
+{
+    struct buffer text = BUFFER_WITH_LIMIT(KEYS_OCTETS);
+    const char *name = strrchr(config->oauth.keys.text ? config->oauth.keys.text : "", '/');
+    if (check->keys_dir_fd < 0 || !name)
+        return error_set(error, ERROR_TEMPORARY, "oauth.keys was not handed over");
+    if (!check->keys_file.name)
+        shared_file_init(&check->keys_file, check->keys_dir_fd, name + 1);
+    enum shared_file_news news = shared_file_look(&check->keys_file, &text, error);
+    if (news == SHARED_FILE_CHANGED) {
+        buffer_clear(&check->keys);
+        check->keys = text;
+    }
+    if (check->keys.len > 0)
+        return true; /* those of before are better than none */
+    return news == SHARED_FILE_FAILED
+           || error_set(error, ERROR_TEMPORARY, "oauth.keys cannot be read");
+}
+
+static enum auth_verdict_kind check_token(struct role *role, struct slice token,
+                                          struct buffer *name, struct error *error)
+{
+    struct check *check = role->state;
+    const struct config_oauth *oauth = &role->config.oauth;
+    const struct jwt_policy policy = {oauth->issuer.text, oauth->audience.text, oauth->claim.text,
+                                      (int64_t)time(NULL)};
+    if (!oauth->keys.text || !read_keys(check, &role->config, error))
+        return AUTH_TEMPORARY;
+    if (jwt_check(token, buffer_slice(&check->keys), &policy, name, error))
+        return AUTH_GRANTED;
+    return error->kind == ERROR_PERMANENT ? AUTH_WRONG : AUTH_TEMPORARY;
+}
+
+static bool on_token(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    struct role_peer *peer = owner;
+    const struct check_token *record = packet->record;
+    struct slice token = {0};
+    struct error reason = {0};
+    struct buffer name = BUFFER_WITH_LIMIT(AUTH_NAME_MAX);
+    if (!record_texts(packet, sizeof(*record), &record->token_octets, &token, 1, error))
+        return false;
+    enum auth_verdict_kind verdict = check_token(peer->role, token, &name, &reason);
+    if (verdict != AUTH_GRANTED)
+        LOG(&peer->role->log, verdict == AUTH_WRONG ? LOG_INFO : LOG_ERROR, "token_refused",
+            log_failure(&reason));
+    struct slice tail = verdict == AUTH_GRANTED ? buffer_slice(&name) : slice_of(NULL, 0);
+    struct check_token_answer answer = {
+        .header = {.type = CHECK_TOKEN_ANSWER, .request = record->header.request},
+        .verdict = verdict,
+        .name_octets = (uint32_t)tail.len};
+    bool sent = ipc_send_record(&peer->channel, &answer.header, sizeof(answer), tail, error);
+    buffer_clear(&name);
+    return sent;
+}
+
+/* The directory of oauth.keys stays to be read, from behind the walls too. */
 static bool prepare(struct role *role, struct error *error)
 {
-    (void)role;
+    struct check *check = role->state;
+    buffer_init(&check->keys, KEYS_OCTETS);
+    check->keys_dir_fd = role_take_file(role, DESCRIPTOR_TOKEN_KEYS, 0);
+    if (check->keys_dir_fd >= 0)
+        role->readable[role->readable_count++] = check->keys_dir_fd;
     return sodium_init() >= 0 || error_set(error, ERROR_TEMPORARY, "libsodium does not start");
 }
 
@@ -153,6 +223,8 @@ static const struct ipc_rule from_auth[] = {
     {CHECK_PASSWORD, sizeof(struct check_password),
      sizeof(struct check_password) + MASTER_ACCOUNT_MAX + PASSWORD_VERIFIER_MAX + PASSWORD_MAX, 0,
      on_password},
+    {CHECK_TOKEN, sizeof(struct check_token), sizeof(struct check_token) + AUTH_MESSAGE_MAX, 0,
+     on_token},
     {CHECK_USER, sizeof(struct check_user), sizeof(struct check_user) + MASTER_ACCOUNT_MAX, 0,
      on_user},
 };

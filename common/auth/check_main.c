@@ -3,5 +3,6 @@
 
 int main(void)
 {
-    return role_run(&check_role, NULL);
+    static struct check check;
+    return role_run(&check_role, &check);
 }

@@ -16,8 +16,8 @@
 
 enum {
     TAG_OCTETS = 255,
-    LINES_OCTETS = 8192,   /* RFC 7162 4 asks for so much; names and passwords are shorter */
-    LITERAL_OCTETS = 4096, /* longer than any name or password */
+    LINES_OCTETS = SASL_LINE_LIMIT + 1024, /* with a tag, AUTHENTICATE and a mechanism */
+    LITERAL_OCTETS = 4096,                 /* longer than any name or password */
     TEXT_OCTETS = 16384,
     SKIP_OCTETS = 1 << 20,
     ARENA_OCTETS = 16384, /* unescaped strings of one command */

@@ -79,6 +79,7 @@ static const struct mistake_case mistake_cases[] = {
     {"client \"*\" { without = { CONDSTORE, thread } }", 0, NULL},
     {"client \"*bird\" { version = \"1*\" without = qresync }\nclient a { without = MOVE }", 0,
      NULL},
+    {"oauth { issuer = x keys = /k }", 6, "oauth needs issuer, audience and keys"},
     {"client a { without = { MOVE, MOVED } }", 6, "there is no capability MOVED here"},
     {"client a { without = \"AUTH=PLAIN\" }", 6, "there is no capability AUTH=PLAIN here"},
     {"client a { version = 1 }", 6, "client.without is missing"},

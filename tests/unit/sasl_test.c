@@ -178,24 +178,27 @@ static void mechanisms_are_found_where_offered(void **state)
 {
     (void)state;
     static const struct {
-        bool scram, binds;
+        unsigned means;
+        bool scram, plus;
         const char *names;
     } cases[] = {
-        {false, true, " PLAIN LOGIN"},
-        {true, false, " PLAIN LOGIN SCRAM-SHA-256"},
-        {true, true, " PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS"},
+        {SASL_HAS_TLS, false, false, " PLAIN LOGIN"},
+        {SASL_HAS_SCRAM, true, false, " PLAIN LOGIN SCRAM-SHA-256"},
+        {SASL_HAS_SCRAM | SASL_HAS_TLS, true, true,
+         " PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS"},
+        {SASL_HAS_TOKENS, false, false, " PLAIN LOGIN OAUTHBEARER XOAUTH2"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct buffer text = BUFFER_WITH_LIMIT(100);
         enum sasl_mechanism mechanism;
-        unsigned offered = sasl_offer(cases[i].scram, cases[i].binds);
+        unsigned offered = sasl_offer(cases[i].means);
         sasl_append_mechanisms(offered, " ", "", &text);
         assert_slice_is(buffer_slice(&text), cases[i].names);
         buffer_clear(&text);
         assert_int_equal(sasl_find_mechanism(SLICE("scram-sha-256"), offered, &mechanism),
                          cases[i].scram);
         assert_int_equal(sasl_find_mechanism(SLICE("SCRAM-SHA-256-PLUS"), offered, &mechanism),
-                         cases[i].scram && cases[i].binds);
+                         cases[i].plus);
         assert_false(sasl_find_mechanism(SLICE("SCRAM-SHA-1"), offered, &mechanism));
         assert_false(sasl_find_mechanism(SLICE(""), offered, &mechanism));
     }
