@@ -155,6 +155,7 @@ bool mailbox_open(struct mailbox *mailbox, const struct mailbox_means *means, st
                   && (!new || furnish(mailbox, error));
     watch_init(&mailbox->watch, means->loop, opened && mailbox->file_system.inotify);
     message_cache_init(&mailbox->cache, mailbox);
+    folder_names_init(mailbox);
     if (opened)
         maildir_sweep(&mailbox->inbox, mailbox_now());
     else
@@ -169,6 +170,7 @@ void mailbox_close(struct mailbox *mailbox)
     mailbox->on_idle = NULL;
     while (mailbox->sessions)
         session_free(mailbox->sessions);
+    folder_names_clear(mailbox);
     folder_forget_unused(mailbox);
     message_cache_clear(&mailbox->cache);
     watch_clear(&mailbox->watch);

@@ -35,6 +35,7 @@ struct mailbox {
     struct subscriptions subscriptions;
     struct watch watch;
     struct message_cache cache;
+    ev_timer names_due;     /* of folder_names.c */
     struct folder *folders; /* open, or kept for the next who asks */
     struct session *sessions;
     size_t session_count;

@@ -838,6 +838,8 @@ void session_free(struct session *session)
     DL_DELETE(mailbox->sessions, session);
     mailbox->session_count--;
     free(session);
+    if (mailbox->session_count == 0)
+        folder_names_arrange(mailbox);
     if (mailbox->session_count == 0 && mailbox->on_idle)
         mailbox->on_idle(mailbox);
 }

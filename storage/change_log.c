@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/fd.h"
@@ -145,6 +146,37 @@ bool change_log_load(struct change_log *log, int folder_fd, const struct change_
     }
     buffer_clear(&file);
     return loaded || error_prefix(error, CHANGE_LOG_FILE);
+}
+
+/* False: it is cut off, or cannot be read. */
+static bool read_header(int fd, struct header *header, uint64_t *count)
+{
+    struct stat status;
+    size_t got;
+    if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)
+        || (uint64_t)status.st_size < sizeof(*header)
+        || !fd_read_full(fd, header, sizeof(*header), &got, NULL) || got != sizeof(*header))
+        return false;
+    *count = ((uint64_t)status.st_size - sizeof(*header)) / sizeof(struct record);
+    return true;
+}
+
+bool change_log_resume(struct change_log *log, int folder_fd, const struct change_log_trust *trust,
+                       uint64_t complete_since, uint64_t count)
+{
+    struct header header;
+    uint64_t found;
+    int fd = openat(folder_fd, CHANGE_LOG_FILE, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    bool resumed = fd >= 0 && read_header(fd, &header, &found) && found == count
+                   && header.complete_since == complete_since
+                   && check_header(log, &header, found, trust, NULL);
+    fd_discard(&fd);
+    if (!resumed)
+        return false;
+    log->complete_since = complete_since;
+    log->count = count;
+    log->trusted = true;
+    return true;
 }
 
 /* ---- writing ---- */

@@ -59,6 +59,11 @@ typedef void change_visit(void *owner, const struct change *change);
 bool change_log_load(struct change_log *log, int folder_fd, const struct change_log_trust *trust,
                      change_visit *visit, void *owner, struct error *error);
 
+/* Instead of loading: what the records say is known from elsewhere, of a file with that beginning
+ * and so many of them. False: it is not that file, or not to be believed; nothing has happened. */
+bool change_log_resume(struct change_log *log, int folder_fd, const struct change_log_trust *trust,
+                       uint64_t complete_since, uint64_t count);
+
 /* The next flush writes a file that replaces the one that is there, with what is put until then;
  * without anything put, none. */
 void change_log_renew(struct change_log *log, uint64_t complete_since);

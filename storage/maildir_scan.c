@@ -273,6 +273,17 @@ bool maildir_scan(const struct maildir *box, struct maildir_list *list, struct e
     return true;
 }
 
+bool maildir_scan_new(const struct maildir *box, struct maildir_list *list, struct error *error)
+{
+    struct reading reading = {list, MAILDIR_NEW, 1};
+    maildir_list_clear(list);
+    if (!directory_read(box->new_fd, add_entry, &reading, error))
+        return false;
+    if (list->count > 0)
+        qsort(list->entries, list->count, sizeof(*list->entries), compare_entries);
+    return true;
+}
+
 /* ---- looking up ---- */
 
 static int compare_key(const void *key, const void *entry)

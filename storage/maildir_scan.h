@@ -47,6 +47,9 @@ void maildir_list_clear(struct maildir_list *list); /* may run twice */
  * Files whose names begin with a dot, and what is no regular file, are no messages. */
 bool maildir_scan(const struct maildir *box, struct maildir_list *list, struct error *error);
 
+/* The same of new/ alone, as it is found: entries with the same key are not settled. */
+bool maildir_scan_new(const struct maildir *box, struct maildir_list *list, struct error *error);
+
 /* The entry with that key, or NULL. */
 const struct maildir_entry *maildir_list_find(const struct maildir_list *list, struct slice key);
 

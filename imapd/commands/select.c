@@ -221,13 +221,16 @@ static void select_or_examine(struct session *session, struct imap_parser *argum
         session_bad_numbers(session);
         return;
     }
+    /* Before the other one is left: it may be the same, and then stays open. */
+    bool opened = !folder.problem
+                  && folder_open(session->mailbox, folder.directory, &work->folder, &error);
     leave_selected(session);
     session_enable(session, manner);
     if (folder.problem) {
         session_no(session, SLICE("NONEXISTENT"), folder.problem);
         return;
     }
-    if (!folder_open(session->mailbox, folder.directory, &work->folder, &error)) {
+    if (!opened) {
         session_failed(session, &error,
                        error.kind == ERROR_NOT_FOUND ? "There is no such mailbox"
                                                      : "The mailbox cannot be opened now");

@@ -58,12 +58,22 @@ bool folder_reserve(struct folder *folder, size_t count, struct error *error)
     size_t capacity = folder->capacity ? folder->capacity + folder->capacity / 2 : FIRST_CAPACITY;
     if (capacity < count)
         capacity = count;
-    struct message *messages = reallocarray(folder->messages, capacity, sizeof(*messages));
+    bool in_block = folder->messages && (void *)folder->messages == folder->names.octets;
+    struct message *messages =
+        reallocarray(in_block ? NULL : folder->messages, capacity, sizeof(*messages));
     if (!messages)
         return error_memory(error);
+    if (in_block)
+        memcpy(messages, folder->messages, folder->count * sizeof(*messages));
     folder->messages = messages;
     folder->capacity = capacity;
     return true;
+}
+
+static void free_name(const struct folder *folder, char *name)
+{
+    if (!names_block_has(&folder->names, name))
+        free(name);
 }
 
 /* Behind the last one: the caller sees to the order. */
@@ -77,6 +87,7 @@ bool folder_append(struct folder *folder, const char *text, const struct maildir
         return error_memory(error);
     folder->messages[folder->count++] = (struct message){
         .name = copy, .uid = name->uid, .flags = name->flags, .letters = name->keywords};
+    folder->names_due = true;
     return true;
 }
 
@@ -96,8 +107,9 @@ static void close_gaps(struct deferred *deferred)
 void folder_let_go(struct folder *folder, struct message *message)
 {
     struct view *view;
-    free(message->name);
+    free_name(folder, message->name);
     message->name = NULL;
+    folder->names_due = true;
     folder->gone++;
     folder_note_gone(folder, message->uid);
     DL_FOREACH (folder->views, view)
@@ -113,8 +125,9 @@ bool folder_take_name(struct folder *folder, struct message *message, const char
     char *copy = strdup(text);
     if (!copy)
         return error_memory(error);
-    free(message->name);
+    free_name(folder, message->name);
     message->name = copy;
+    folder->names_due = true;
     if (message->flags == name->flags && message->letters == name->keywords)
         return true;
     message->flags = name->flags;
@@ -130,8 +143,10 @@ bool folder_take_name(struct folder *folder, struct message *message, const char
 static void forget_messages(struct folder *folder)
 {
     for (size_t i = 0; i < folder->count; i++)
-        free(folder->messages[i].name);
-    free(folder->messages);
+        free_name(folder, folder->messages[i].name);
+    if ((void *)folder->messages != folder->names.octets)
+        free(folder->messages);
+    names_block_clear(&folder->names);
     folder->messages = NULL;
     folder->count = folder->capacity = folder->gone = 0;
 }
@@ -240,9 +255,7 @@ static void welcome_slice(struct deferred *deferred)
 
 /* ---- opening and keeping ---- */
 
-/* The directory that the folder has been from the first; another that has its name by now is
- * another folder. */
-static bool open_same(struct folder *folder, struct maildir *box, struct error *error)
+bool folder_open_same(struct folder *folder, struct maildir *box, struct error *error)
 {
     struct stat status;
     if (!maildir_open(folder->mailbox->account_fd, folder->directory, box, error))
@@ -268,7 +281,7 @@ static void lower_watermarks(struct folder *folder)
         return;
     record.uid_watermark = folder->uid_next;
     record.modseq_watermark = folder->modseq_next;
-    bool lowered = open_same(folder, &box, &error);
+    bool lowered = folder_open_same(folder, &box, &error);
     if (lowered) {
         folder_seal_changes(folder, box.fd);
         lowered = folder_record_store(box.fd, &record, &error);
@@ -296,6 +309,7 @@ static void free_folder(struct folder *folder)
 static void forget_folder(struct folder *folder)
 {
     lower_watermarks(folder);
+    folder_keep_names(folder);
     free_folder(folder);
 }
 
@@ -333,7 +347,7 @@ static struct folder *new_folder(struct mailbox *mailbox, const char *directory)
 /* The watch comes first: what happens while the directories are read is then not missed. */
 static bool open_directories(struct folder *folder, struct error *error)
 {
-    if (!open_same(folder, &folder->box, error))
+    if (!folder_open_same(folder, &folder->box, error))
         return false;
     watch_add(&folder->mailbox->watch, &folder->watched, &folder_watched, folder->directory);
     return true;
@@ -364,7 +378,7 @@ static bool load_new(struct mailbox *mailbox, const char *directory, struct fold
     struct folder *new = new_folder(mailbox, directory);
     if (!new)
         return error_memory(error);
-    if (!open_same(new, &new->box, error)) {
+    if (!folder_open_same(new, &new->box, error)) {
         free_folder(new);
         return false;
     }
@@ -435,6 +449,7 @@ static void keep(struct folder *folder)
     DL_DELETE(mailbox->folders, folder);
     DL_PREPEND(mailbox->folders, folder);
     forget_oldest(mailbox);
+    folder_names_arrange(mailbox);
 }
 
 void folder_close(struct folder *folder)

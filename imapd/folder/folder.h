@@ -20,13 +20,16 @@
 #include "storage/folder_record.h"
 #include "storage/maildir.h"
 #include "storage/maildir_name.h"
+#include "storage/names_file.h"
 
 struct arrival;
 struct mailbox;
 struct view;
 
 struct message {
-    char *name; /* in cur/; NULL: gone, it leaves the array at the end of the turn */
+    /* In cur/; NULL: gone, it leaves the array at the end of the turn. Its memory is the folder's
+     * names, or its own. */
+    char *name;
     uint32_t uid;
     uint32_t flags;         /* enum maildir_flag, and letters without a meaning */
     uint32_t letters;       /* keywords, as in maildir_name */
@@ -58,6 +61,7 @@ struct folder {
     size_t count;
     size_t capacity;
     size_t gone;
+    struct names_block names; /* messages and their names, as they were read: folder_names.c */
     uint32_t uid_next;
     uint64_t modseq_next;
     struct view *views;
@@ -76,6 +80,7 @@ struct folder {
     unsigned missing_count;
     struct change_log changes;
     struct deferred flush_changes; /* at the end of the turn */
+    bool names_due; /* the file of storage/names_file.h does not say what is known here */
     bool index_swept;              /* message_cache.c: the index knows of no message that is gone */
 };
 
@@ -108,6 +113,13 @@ void folder_on_renamed(struct mailbox *mailbox, const char *from, const char *to
 
 /* Somebody says that it changed. */
 void folder_on_changed(struct mailbox *mailbox, const char *directory);
+
+/* With the mailbox: what is kept of folders without users also goes to disk (folder_names.c). folder_names_clear()
+ * may run twice. */
+void folder_names_init(struct mailbox *mailbox);
+void folder_names_clear(struct mailbox *mailbox);
+/* A folder was closed, or the last session has ended: when it is to happen. */
+void folder_names_arrange(struct mailbox *mailbox);
 
 /* ---- looking ---- */
 

@@ -292,6 +292,15 @@ void folder_load_changes(struct folder *folder)
     turn_defer(&folder->mailbox->turn, &folder->flush_changes);
 }
 
+bool folder_resume_changes(struct folder *folder, uint64_t complete_since, uint64_t count)
+{
+    const struct change_log_trust trust = {folder->record.modseq_watermark,
+                                           folder->record.uid_watermark};
+    change_log_init(&folder->changes, folder->record.uidvalidity, folder->mailbox->boot);
+    return change_log_resume(&folder->changes, folder->box.fd, &trust, complete_since, count)
+           && !is_too_long(folder);
+}
+
 /* ---- writing ---- */
 
 static void flush(struct folder *folder)

@@ -76,6 +76,11 @@ static bool same_times(const struct folder *folder, const struct stat status[2])
     return true;
 }
 
+bool folder_is_as_known(const struct folder *folder, struct stat status[2])
+{
+    return read_times(folder, status, NULL) && same_times(folder, status);
+}
+
 static bool meet_entry(struct folder *folder, const struct maildir_entry *entry,
                        struct error *error)
 {
@@ -271,9 +276,14 @@ bool folder_load(struct folder *folder, struct error *error)
         return false;
     folder->uid_next = (uint32_t)folder->record.uid_watermark;
     folder->modseq_next = folder->record.modseq_watermark;
+    if (!read_times(folder, status, error))
+        return false;
+    if (folder_load_names(folder, status)) {
+        remember(folder, status);
+        return true;
+    }
     maildir_list_init(&list);
-    bool loaded = read_times(folder, status, error) && maildir_scan(&folder->box, &list, error)
-                  && load_entries(folder, &list, error);
+    bool loaded = maildir_scan(&folder->box, &list, error) && load_entries(folder, &list, error);
     maildir_list_clear(&list);
     if (loaded) {
         folder_load_changes(folder);

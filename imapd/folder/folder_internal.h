@@ -38,6 +38,10 @@ bool folder_take_name(struct folder *folder, struct message *message, const char
                       const struct maildir_name *name, const struct view *teller,
                       struct error *error);
 
+/* Opens the directory that the folder has been from the first; another that has its name by now is
+ * another folder: ERROR_NOT_FOUND. */
+bool folder_open_same(struct folder *folder, struct maildir *box, struct error *error);
+
 bool folder_add_arrival(struct folder *folder, enum maildir_place place, const char *name,
                         struct error *error);
 void folder_remove_arrival(struct folder *folder, struct arrival *arrival);
@@ -51,6 +55,10 @@ bool folder_cover(struct folder *folder, struct error *error);
 /* Once all messages are there: gives each the MODSEQ that it had, or where it has changed since, a
  * new one. */
 void folder_load_changes(struct folder *folder);
+
+/* The same where each has it already, as the log was with so many records. False: that is another
+ * log, and nothing has happened. */
+bool folder_resume_changes(struct folder *folder, uint64_t complete_since, uint64_t count);
 
 /* Before something changes that may fail: that it can be given a MODSEQ. */
 bool folder_reserve_modseq(struct folder *folder, struct error *error);
@@ -84,6 +92,21 @@ bool folder_look_if_changed(struct folder *folder, struct error *error);
 /* Before the watch ends: takes in what it has to report, so that all in the directories is known,
  * and remembers their times, which will differ when they next change. */
 void folder_remember_times(struct folder *folder);
+
+/* The directories' status, new/ first. False: a change may have come that is not known here, or
+ * could come without another time. */
+bool folder_is_as_known(const struct folder *folder, struct stat status[2]);
+
+/* ---- folder_names.c: what a process knew of a folder, for the next one ---- */
+
+/* The messages as the last process knew them, if the directories are as it left them, and what has
+ * been put into new/ since, as arrivals. `status` is of new/ and cur/, from now. False: they have to
+ * be read; nothing has happened. */
+bool folder_load_names(struct folder *folder, const struct stat status[2]);
+
+/* Nobody uses the folder; its directories are closed. Keeps its names, if that is due and all in the
+ * directories is known. */
+void folder_keep_names(struct folder *folder);
 
 extern const struct watched_handler folder_watched;
 

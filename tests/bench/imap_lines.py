@@ -145,9 +145,9 @@ class Account:
         self.end_processes()
         maildir = self.server.maildir(self.name)
         shutil.rmtree(maildir / "staffetta-index", ignore_errors=True)
-        for path in [*maildir.glob("staffetta-changes"), *maildir.glob("dovecot.index*"),
-                     *maildir.glob(".*/staffetta-changes"), *maildir.glob(".*/dovecot.index*")]:
-            path.unlink()
+        for name in ("staffetta-changes", "staffetta-names", "dovecot.index*"):
+            for path in [*maildir.glob(name), *maildir.glob(f".*/{name}")]:
+                path.unlink()
 
 
 # --- The lines

@@ -31,7 +31,8 @@ static void open_account(struct fixture *f, bool inotify)
     struct mailbox_means means = {.loop = f->loop,
                                   .log = &f->log,
                                   .config = &f->config,
-                                  .account_fd = open(f->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+                                  .account_fd = open(f->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+                                  .boot = "a boot"};
     assert_true(means.account_fd >= 0);
     assert_int_equal(fchdir(means.account_fd), 0);
     assert_true(mailbox_open(&f->mailbox, &means, &error));
@@ -294,9 +295,34 @@ static void numbering_goes_on(void **state)
     tear_down(f);
 }
 
+/* folder_names.c: 300 messages are more than are read from the directory anyway. */
+static void names_are_read_from_one_file(void **state)
+{
+    (void)state;
+    struct fixture *f = set_up(true);
+    for (int i = 0; i < 300; i++)
+        deliver(f);
+    wait_for(f, 300);
+    for (int round = 0; round < 3; round++) {
+        poll(NULL, 0, 30); /* past the tick of the file system's clock */
+        close_account(f);
+        open_account(f, true);
+        assert_int_equal(f->folder->names.count, 300 + round);
+        assert_int_equal(folder_message_count(f->folder), 300 + round);
+        deliver(f); /* grows out of the block */
+        wait_for(f, 300 + (uint32_t)round + 1);
+        struct message *message = folder_find(f->folder, (uint32_t)round + 1);
+        assert_true(folder_remove(f->folder, message, NULL));
+        deliver(f);
+        wait_for(f, 300 + (uint32_t)round + 1);
+    }
+    tear_down(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_are_read_from_one_file),
         cmocka_unit_test(others_are_followed_by_inotify),
         cmocka_unit_test(others_are_followed_by_times),
         cmocka_unit_test(two_views_are_told_what_each_does_not_know),

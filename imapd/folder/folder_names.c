@@ -1,0 +1,245 @@
+/*
+ * The names of a folder, kept for the next process (storage/names_file.h).
+ *
+ *     closed by its last user ── a while ──> looked at once more if it changed just now ──> written
+ *     read for the first time: as the file says, if cur/ is what it was; new/ is read if that is
+ * not
+ *
+ * Mail that came meanwhile lies in new/, which is read fast: SELECT has emptied it.
+ */
+#include "imapd/folder/folder_internal.h"
+
+#include <utlist.h>
+
+#include "imapd/mailbox.h"
+#include "storage/maildir_scan.h"
+#include "storage/names_file.h"
+
+enum {
+    MESSAGES_MIN = 200, /* fewer are read as fast from the directory */
+    ARRIVALS_MAX = 32,  /* each is compared with all names */
+};
+
+/* Somebody may come back to the folder; after the last session hardly. */
+static const double WAIT_SECONDS = 2;
+static const double WAIT_ALONE_SECONDS = 0.02;
+
+static void log_problem(const struct folder *folder, const char *event, const struct error *error)
+{
+    LOG(folder->mailbox->log, LOG_WARNING, event,
+        log_bytes("folder", slice_of_string(folder->directory)), log_failure(error));
+}
+
+static struct names_origin origin_of(const struct folder *folder, const struct stat status[2])
+{
+    struct names_origin origin = {.uidvalidity = folder->record.uidvalidity,
+                                  .new = names_directory_of(&status[0]),
+                                  .cur = names_directory_of(&status[1]),
+                                  .complete_since = folder->changes.complete_since,
+                                  .changes = folder->changes.count};
+    memcpy(origin.boot, folder->mailbox->boot, sizeof(origin.boot));
+    return origin;
+}
+
+/* ---- writing ---- */
+
+static bool store(struct folder *folder, const struct stat status[2], struct error *error)
+{
+    struct names_file file;
+    names_file_init(&file);
+    file.origin = origin_of(folder, status);
+    for (size_t i = 0; i < folder->count; i++) {
+        const struct message *message = &folder->messages[i];
+        const struct names_entry entry = {.modseq = message->modseq,
+                                          .uid = message->uid,
+                                          .flags = message->flags,
+                                          .letters = message->letters,
+                                          .internal_date = message->internal_date};
+        names_file_add(&file, &entry, message->name);
+    }
+    bool stored = names_file_store(&file, folder->box.fd, error);
+    names_file_clear(&file);
+    return stored;
+}
+
+static bool can_be_kept(const struct folder *folder)
+{
+    return folder->count >= MESSAGES_MIN && folder->gone == 0 && !folder->arrivals
+           && !folder->deleted && folder->uid_next != 0;
+}
+
+static void look_and_store(struct folder *folder)
+{
+    struct error error;
+    struct stat status[2];
+    if (!folder_look_if_changed(folder, &error) || !can_be_kept(folder))
+        return; /* it is read when it is wanted, and then says what is wrong */
+    folder_close_changes(folder);
+    if (folder->changes.failed || folder->changes.renewing || !folder_is_as_known(folder, status))
+        return;
+    if (!store(folder, status, &error))
+        log_problem(folder, "names_not_kept", &error);
+}
+
+void folder_keep_names(struct folder *folder)
+{
+    bool due = folder->names_due;
+    folder->names_due = false;
+    if (!due || !can_be_kept(folder) || !folder_open_same(folder, &folder->box, NULL))
+        return;
+    look_and_store(folder);
+    folder_close_changes(folder); /* what a look may have found */
+    maildir_close(&folder->box);
+}
+
+/* ---- when ---- */
+
+static struct folder *find_due(const struct mailbox *mailbox)
+{
+    struct folder *folder;
+    DL_FOREACH (mailbox->folders, folder)
+        if (folder->users == 0 && folder->names_due)
+            return folder;
+    return NULL;
+}
+
+void folder_names_arrange(struct mailbox *mailbox)
+{
+    ev_timer *timer = &mailbox->names_due;
+    ev_timer_stop(mailbox->turn.loop, timer);
+    if (!find_due(mailbox))
+        return;
+    ev_timer_set(timer, mailbox->sessions ? WAIT_SECONDS : WAIT_ALONE_SECONDS, 0);
+    ev_timer_start(mailbox->turn.loop, timer);
+}
+
+static void on_due(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct mailbox *mailbox = timer->data;
+    struct folder *folder = find_due(mailbox);
+    (void)loop;
+    (void)events;
+    if (folder)
+        folder_keep_names(folder);
+    folder_names_arrange(mailbox);
+}
+
+void folder_names_init(struct mailbox *mailbox)
+{
+    ev_timer_init(&mailbox->names_due, on_due, 0, 0);
+    mailbox->names_due.data = mailbox;
+}
+
+void folder_names_clear(struct mailbox *mailbox)
+{
+    ev_timer_stop(mailbox->turn.loop, &mailbox->names_due);
+}
+
+/* ---- reading ---- */
+
+static bool are_ours(const struct folder *folder, const struct names_block *block)
+{
+    for (size_t i = 0; i < block->count; i++) {
+        struct names_entry entry = names_block_entry(block, i);
+        if (entry.modseq == 0 || entry.modseq >= folder->modseq_next
+            || entry.uid >= folder->uid_next)
+            return false;
+    }
+    return true;
+}
+
+/* A name in cur/ that begins so is of the same key, or looks like it. */
+static bool has_key(const struct names_block *block, struct slice key)
+{
+    for (size_t i = 0; i < block->count; i++) {
+        uint64_t at = names_block_entry(block, i).name_at;
+        if (block->name_octets - at > key.len
+            && memcmp(names_block_names(block) + at, key.ptr, key.len) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Two files with one key want maildir_scan(). */
+static bool are_distinct(const struct maildir_list *list, const struct names_block *block)
+{
+    if (list->count > ARRIVALS_MAX)
+        return false;
+    for (size_t i = 0; i < list->count; i++) {
+        struct slice key = maildir_entry_key(&list->entries[i]);
+        if ((i > 0 && slice_equal(key, maildir_entry_key(&list->entries[i - 1])))
+            || has_key(block, key))
+            return false;
+    }
+    return true;
+}
+
+static bool add_arrivals(struct folder *folder, const struct maildir_list *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (!folder_add_arrival(folder, MAILDIR_NEW, list->entries[i].name, NULL)) {
+            folder_forget_arrivals(folder);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* What has come into new/ since; cur/ must not change while that is read, or a message that moved
+ * there would be missed. */
+static bool read_new(struct folder *folder, const struct names_block *block)
+{
+    struct maildir_list list;
+    struct stat status[2];
+    maildir_list_init(&list);
+    bool read = maildir_scan_new(&folder->box, &list, NULL) && are_distinct(&list, block)
+                && fstat(folder->box.new_fd, &status[0]) == 0
+                && fstat(folder->box.cur_fd, &status[1]) == 0;
+    if (read) {
+        struct names_directory cur = names_directory_of(&status[1]);
+        read = names_directory_equal(&cur, &block->origin.cur) && add_arrivals(folder, &list);
+    }
+    maildir_list_clear(&list);
+    return read;
+}
+
+/* In place: the block becomes the array, and what its names point to. */
+static void take_entries(struct folder *folder, const struct names_block *block)
+{
+    _Static_assert(sizeof(struct message) == sizeof(struct names_entry),
+                   "one takes the other's place");
+    folder->names = *block;
+    folder->messages = (struct message *)(void *)block->octets;
+    folder->count = folder->capacity = block->count;
+    for (size_t i = 0; i < block->count; i++) {
+        struct names_entry entry = names_block_entry(block, i);
+        folder->messages[i] =
+            (struct message){.name = (char *)names_block_names(block) + entry.name_at,
+                             .uid = entry.uid,
+                             .flags = entry.flags,
+                             .letters = entry.letters,
+                             .internal_date = entry.internal_date,
+                             .modseq = entry.modseq};
+    }
+    folder->names_due = false;
+}
+
+bool folder_load_names(struct folder *folder, const struct stat status[2])
+{
+    const struct names_origin wanted = origin_of(folder, status);
+    struct names_block block;
+    struct error error;
+    if (!names_block_load(&block, folder->box.fd, &wanted, &error)) {
+        if (error.kind == ERROR_PERMANENT)
+            log_problem(folder, "names_not_believed", &error);
+        return false;
+    }
+    if (are_ours(folder, &block)
+        && folder_resume_changes(folder, block.origin.complete_since, block.origin.changes)
+        && (names_directory_equal(&wanted.new, &block.origin.new) || read_new(folder, &block))) {
+        take_entries(folder, &block);
+        return true;
+    }
+    names_block_clear(&block);
+    return false;
+}
