@@ -183,6 +183,14 @@ struct config_imap {
     uint64_t progress_ms;   /* between two words of a long command (RFC 9585); 0: it has none */
 };
 
+enum config_certificate_name { CONFIG_CERTIFICATE_ADDRESS, CONFIG_CERTIFICATE_COMMON_NAME };
+
+/* client-certificates { ... }: whose TLS certificates let in. authorities NULL: none does. */
+struct config_client_certificates {
+    struct config_text authorities;    /* path, PEM */
+    enum config_certificate_name name; /* what names the account */
+};
+
 /* oauth { ... }: who issues the access tokens that let in. keys NULL: nobody. */
 struct config_oauth {
     struct config_text issuer;
@@ -306,6 +314,7 @@ struct config {
     struct config_pop3 pop3;
     struct config_imap imap;
     struct config_oauth oauth;
+    struct config_client_certificates client_certificates;
     struct config_processes processes;
     struct {
         enum config_bare_line_ends bare_line_ends; /* a bare CR or LF in a message */

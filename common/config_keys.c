@@ -364,6 +364,18 @@ static const struct config_key imap_keys[] = {
     DURATION("progress", imap.progress_ms, "10s", 0, HOUR),
 };
 
+static const struct config_key client_certificates_keys[] = {
+    {.name = "authorities",
+     .kind = CONFIG_KIND_PATH,
+     .offset = IN_CONFIG(client_certificates.authorities, struct config_text)},
+    {.name = "name",
+     .kind = CONFIG_KIND_CHOICE,
+     .offset = IN_CONFIG(client_certificates.name, enum config_certificate_name),
+     .fallback = "address",
+     .words = {[CONFIG_CERTIFICATE_ADDRESS] = "address",
+               [CONFIG_CERTIFICATE_COMMON_NAME] = "common-name"}},
+};
+
 static const struct config_key oauth_keys[] = {
     {.name = "issuer",
      .kind = CONFIG_KIND_TEXT,
@@ -453,6 +465,8 @@ const struct config_section config_sections[CONFIG_SECTIONS] = {
     [CONFIG_SECTION_SMTP] = {.name = "smtp", KEYS(smtp_keys)},
     [CONFIG_SECTION_SUBMISSION] = {.name = "submission", KEYS(submission_keys)},
     [CONFIG_SECTION_IMAP] = {.name = "imap", KEYS(imap_keys)},
+    [CONFIG_SECTION_CLIENT_CERTIFICATES] = {.name = "client-certificates",
+                                            KEYS(client_certificates_keys)},
     [CONFIG_SECTION_OAUTH] = {.name = "oauth", KEYS(oauth_keys)},
     [CONFIG_SECTION_POP3] = {.name = "pop3", KEYS(pop3_keys)},
     [CONFIG_SECTION_PROCESSES] = {.name = "processes", KEYS(processes_keys)},

@@ -17,6 +17,7 @@
 #include "common/handoff.h"
 #include "common/sasl_question.h"
 #include "common/size.h"
+#include "common/tls_certificates.h"
 #include "common/tls_stream.h"
 
 enum {
@@ -254,7 +255,10 @@ unsigned login_mechanisms(const struct login_session *session)
 {
     return sasl_offer((session->server->scram ? SASL_HAS_SCRAM : 0)
                       | (session->secured ? SASL_HAS_TLS : 0)
-                      | (login_config(session)->oauth.keys.text ? SASL_HAS_TOKENS : 0));
+                      | (login_config(session)->oauth.keys.text ? SASL_HAS_TOKENS : 0)
+                      | (tls_has_client_certificate(tls_stream_connection(&session->client))
+                             ? SASL_HAS_CERTIFICATE
+                             : 0));
 }
 
 static void begin_handshake(struct login_session *session)
@@ -382,22 +386,29 @@ void login_ask_sasl(struct login_session *session, const struct sasl *sasl)
 static bool send_message(struct login_session *session, const struct sasl *sasl)
 {
     struct role_peer *auth = role_find_peer(session->server->role, ROLE_AUTH);
-    struct tls_bindings bindings;
+    const struct ssl_st *ssl = tls_stream_connection(&session->client);
+    struct buffer certificates = BUFFER_WITH_LIMIT(TLS_CERTIFICATES_MAX);
+    struct sasl_connection connection;
     struct slice tail[SASL_QUESTION_TAIL];
     if (!auth)
         return false;
-    tls_bindings_of_server(tls_stream_connection(&session->client), &bindings);
+    tls_bindings_of_server(ssl, &connection.bindings);
+    if (sasl->mechanism == SASL_EXTERNAL)
+        tls_append_client_certificates(ssl, &certificates);
+    connection.certificates = buffer_slice(&certificates);
     struct auth_sasl question = {
         .header = {.request = session->request},
         .client = describe_client(session),
         .service = session->listen->service,
     };
-    sasl_fill_question(sasl, &bindings, &question, tail);
+    sasl_fill_question(sasl, &connection, &question, tail);
     struct ipc_message message = {.head = &question.header,
                                   .head_octets = sizeof(question),
                                   .tail = tail,
                                   .tail_count = ARRAY_LENGTH(tail)};
-    return ipc_send(&auth->channel, &message, NULL);
+    bool sent = !certificates.failed && ipc_send(&auth->channel, &message, NULL);
+    buffer_clear(&certificates);
+    return sent;
 }
 
 void login_ask_exchange(struct login_session *session, const struct sasl *sasl)

@@ -83,6 +83,7 @@ enum descriptor_purpose {
     DESCRIPTOR_TRUST_ANCHOR, /* for resolver: readable file */
     DESCRIPTOR_AUTHORITIES,  /* for fetch: readable file of certificates, PEM */
     DESCRIPTOR_TOKEN_KEYS,   /* for check: directory of oauth.keys */
+    DESCRIPTOR_CLIENT_AUTHORITIES, /* for check: directory of client-certificates.authorities */
 };
 
 /* One descriptor. */

@@ -13,6 +13,7 @@ static const char *const names[SASL_MECHANISMS] = {
     [SASL_SCRAM_SHA_256_PLUS] = "SCRAM-SHA-256-PLUS",
     [SASL_OAUTHBEARER] = "OAUTHBEARER",
     [SASL_XOAUTH2] = "XOAUTH2",
+    [SASL_EXTERNAL] = "EXTERNAL",
 };
 
 unsigned sasl_offer(unsigned means)
@@ -24,6 +25,8 @@ unsigned sasl_offer(unsigned means)
         offered |= 1U << SASL_SCRAM_SHA_256_PLUS;
     if (means & SASL_HAS_TOKENS)
         offered |= 1U << SASL_OAUTHBEARER | 1U << SASL_XOAUTH2;
+    if (means & SASL_HAS_CERTIFICATE)
+        offered |= 1U << SASL_EXTERNAL;
     return offered;
 }
 
@@ -103,6 +106,8 @@ static enum sasl_result take_response(struct sasl *sasl, struct slice text, stru
         return take_plain(sasl, message);
     if (sasl->mechanism == SASL_LOGIN)
         return take_login(sasl, message, challenge);
+    if (sasl->mechanism == SASL_EXTERNAL && message.len > 0 && !is_name(message))
+        return SASL_MALFORMED; /* authz-id, or nothing */
     sasl->message = message;
     sasl->messages++;
     return SASL_ASK;

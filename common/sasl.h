@@ -1,9 +1,9 @@
 /*
  * The server's side of SASL PLAIN (RFC 4616) and LOGIN, and of SCRAM (RFC 7677), OAUTHBEARER (RFC
- * 7628) and XOAUTH2 the part that carries messages, between the base64 lines of SMTP AUTH (RFC
- * 4954), IMAP AUTHENTICATE (RFC 9051 6.2.2) and POP3 AUTH (RFC 5034) and the names and password
- * that `auth` is asked about, or the messages. It decides nothing about them. Pure; session and
- * login processes.
+ * 7628), XOAUTH2 and EXTERNAL (RFC 4422 A) the part that carries messages, between the base64 lines
+ * of SMTP AUTH (RFC 4954), IMAP AUTHENTICATE (RFC 9051 6.2.2) and POP3 AUTH (RFC 5034) and the
+ * names and password that `auth` is asked about, or the messages. It decides nothing about them.
+ * Pure; session and login processes.
  *
  *     sasl_start ──> SASL_CONTINUE ──(challenge out, line in)──> sasl_respond ──> ...
  *         │              ├──> SASL_ASK, and what auth says to it is the next challenge
@@ -32,6 +32,7 @@ enum sasl_mechanism {
     SASL_SCRAM_SHA_256_PLUS,
     SASL_OAUTHBEARER,
     SASL_XOAUTH2,
+    SASL_EXTERNAL,
     SASL_MECHANISMS,
 };
 
@@ -61,9 +62,10 @@ struct sasl {
 
 /* What there is for it, where passwords may be sent at all. */
 enum sasl_means {
-    SASL_HAS_SCRAM = 1 << 0,  /* auth says so */
-    SASL_HAS_TLS = 1 << 1,    /* to bind to */
-    SASL_HAS_TOKENS = 1 << 2, /* oauth { } is configured */
+    SASL_HAS_SCRAM = 1 << 0,       /* auth says so */
+    SASL_HAS_TLS = 1 << 1,         /* to bind to */
+    SASL_HAS_TOKENS = 1 << 2,      /* oauth { } is configured */
+    SASL_HAS_CERTIFICATE = 1 << 3, /* the client has shown one */
 };
 
 /* A bit, 1 << mechanism, for each that is offered. */

@@ -9,11 +9,17 @@
 #include "common/sasl.h"
 #include "common/tls_binding.h"
 
-enum { SASL_QUESTION_TAIL = 3 };
+enum { SASL_QUESTION_TAIL = 4 };
+
+/* What the connection says of the client. */
+struct sasl_connection {
+    struct tls_bindings bindings;
+    struct slice certificates; /* for EXTERNAL */
+};
 
 /* After SASL_ASK. Fills all but the request, the client and the service; the tail borrows from
  * both. */
-void sasl_fill_question(const struct sasl *sasl, const struct tls_bindings *bindings,
+void sasl_fill_question(const struct sasl *sasl, const struct sasl_connection *connection,
                         struct auth_sasl *question, struct slice tail[SASL_QUESTION_TAIL]);
 
 #endif

@@ -25,6 +25,7 @@ struct tls_context {
     struct tls_host *hosts; /* in the order they were added */
     uint8_t alpn[32];       /* with its length before it (RFC 7301 3.1) */
     unsigned alpn_octets;   /* 0: none */
+    bool asks_client;       /* for a certificate */
 };
 
 /* ---- errors ---- */
@@ -279,6 +280,20 @@ bool tls_context_add_with_key(struct tls_context *context, const char *name, str
 
 /* ---- connections ---- */
 
+void tls_context_ask_client(struct tls_context *context)
+{
+    context->asks_client = true;
+}
+
+/* That the client has the key is OpenSSL's to see, in any case; who it is others say, if it wants
+ * to log in by that. */
+static int take_any(int verified, X509_STORE_CTX *store)
+{
+    (void)verified;
+    (void)store;
+    return 1;
+}
+
 SSL *tls_context_connection(struct tls_context *context, int fd, struct error *error)
 {
     if (!context || !context->hosts) {
@@ -288,6 +303,8 @@ SSL *tls_context_connection(struct tls_context *context, int fd, struct error *e
     SSL *ssl = SSL_new(context->hosts->settings);
     if (ssl && SSL_set_fd(ssl, fd) == 1) {
         SSL_set_accept_state(ssl);
+        if (context->asks_client)
+            SSL_set_verify(ssl, SSL_VERIFY_PEER, take_any);
         return ssl;
     }
     SSL_free(ssl);

@@ -1,8 +1,8 @@
 /*
  * TLS as a server speaks it: which versions, suites and certificates. TLS 1.2 and 1.3, ECDHE with
- * AEAD only, no renegotiation, no compression, no early data, no client certificates, no session
- * tickets (several processes answer on one port, and none of them should hold a key that opens
- * yesterday's sessions). Network roles; the stream is in common/tls_stream.h.
+ * AEAD only, no renegotiation, no compression, no early data, no session tickets (several processes
+ * answer on one port, and none of them should hold a key that opens yesterday's sessions). Network
+ * roles; the stream is in common/tls_stream.h.
  */
 #ifndef COMMON_TLS_H
 #define COMMON_TLS_H
@@ -22,6 +22,9 @@ struct tls_context;
  * ALPN is not looked at. NULL on failure. After keys_provider_load. */
 struct tls_context *tls_context_new(const char *alpn, struct error *error);
 void tls_context_free(struct tls_context *context); /* NULL is fine; not while a stream uses it */
+
+/* Clients are asked for a certificate, which they need not have; common/tls_certificates.h. */
+void tls_context_ask_client(struct tls_context *context);
 
 /* Adds a chain (PEM, the server's certificate first). `name` is a host name or "*." and one, in any
  * case. A client that asks for it (SNI) gets this chain, a client that asks for another name or

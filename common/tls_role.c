@@ -33,6 +33,8 @@ bool tls_role_open(struct tls_role *tls, struct role *role, const char *alpn, st
     tls->context = tls_context_new(alpn, error);
     if (!tls->context)
         return false;
+    if (role->kind != ROLE_SMTP && role->config.client_certificates.authorities.text)
+        tls_context_ask_client(tls->context);
     size_t added = 0;
     for (size_t i = 0; i < role->config.certificate_count; i++) {
         struct error why = {0};

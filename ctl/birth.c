@@ -100,6 +100,14 @@ static void send_auth_files(struct process *process)
     send_directory_of(process, DESCRIPTOR_SENDERS, 0, config->submission.sender_map.text);
 }
 
+static void send_check_files(struct process *process)
+{
+    const struct config *config = &process->master->house.config;
+    send_directory_of(process, DESCRIPTOR_TOKEN_KEYS, 0, config->oauth.keys.text);
+    send_directory_of(process, DESCRIPTOR_CLIENT_AUTHORITIES, 0,
+                      config->client_certificates.authorities.text);
+}
+
 static void send_keys(struct process *process)
 {
     const struct config *config = &process->master->house.config;
@@ -161,8 +169,7 @@ void birth_send_files(struct process *process)
     else if (process->kind == ROLE_AUTH)
         send_auth_files(process);
     else if (process->kind == ROLE_CHECK)
-        send_directory_of(process, DESCRIPTOR_TOKEN_KEYS, 0,
-                          process->master->house.config.oauth.keys.text);
+        send_check_files(process);
     else if (process->kind == ROLE_KEYS)
         send_keys(process);
     else if (process->kind == ROLE_JOURNAL)

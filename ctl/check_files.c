@@ -167,6 +167,9 @@ void check_files(const struct config *config, struct config_mistakes *mistakes)
     check_file(senders, senders->line, "submission.sender-map", "make it, or leave the key out",
                mistakes);
     check_readable_by_auth(config, senders, senders->line, "submission.sender-map", mistakes);
+    check_file(&config->client_certificates.authorities,
+               config->client_certificates.authorities.line, "client-certificates.authorities",
+               "put certificates in PEM there, or leave the section out", mistakes);
     check_file(&config->oauth.keys, config->oauth.keys.line, "oauth.keys",
                "put the issuer's jwks_uri there, or leave the section out", mistakes);
 }

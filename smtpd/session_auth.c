@@ -7,6 +7,7 @@
 #include "common/auth/auth_protocol.h"
 #include "common/sasl_question.h"
 #include "common/size.h"
+#include "common/tls_certificates.h"
 #include "common/tls_stream.h"
 #include "smtpd/session_internal.h"
 
@@ -22,7 +23,10 @@ unsigned session_mechanisms(const struct session *session)
 {
     return sasl_offer((session->server->scram ? SASL_HAS_SCRAM : 0)
                       | (session->secured ? SASL_HAS_TLS : 0)
-                      | (session_config(session)->oauth.keys.text ? SASL_HAS_TOKENS : 0));
+                      | (session_config(session)->oauth.keys.text ? SASL_HAS_TOKENS : 0)
+                      | (tls_has_client_certificate(tls_stream_connection(&session->stream))
+                             ? SASL_HAS_CERTIFICATE
+                             : 0));
 }
 
 void session_forget_sasl(struct session *session)
@@ -83,17 +87,24 @@ static void ask_for_verdict(struct session *session)
 static void ask_for_answer(struct session *session)
 {
     struct auth_sasl question = {.client = describe_client(session), .service = session->service};
-    struct tls_bindings bindings;
+    const struct ssl_st *ssl = tls_stream_connection(&session->stream);
+    struct buffer certificates = BUFFER_WITH_LIMIT(TLS_CERTIFICATES_MAX);
+    struct sasl_connection connection;
     struct slice tail[SASL_QUESTION_TAIL];
-    tls_bindings_of_server(tls_stream_connection(&session->stream), &bindings);
-    sasl_fill_question(session->sasl, &bindings, &question, tail);
-    if (!session_ask(session, &(struct session_question){.wait = SESSION_WAIT_PASSWORD,
-                                                         .peer = ROLE_AUTH,
-                                                         .head = &question.header,
-                                                         .head_octets = sizeof(question),
-                                                         .tail = tail,
-                                                         .tail_count = ARRAY_LENGTH(tail)}))
+    tls_bindings_of_server(ssl, &connection.bindings);
+    if (session->sasl->mechanism == SASL_EXTERNAL)
+        tls_append_client_certificates(ssl, &certificates);
+    connection.certificates = buffer_slice(&certificates);
+    sasl_fill_question(session->sasl, &connection, &question, tail);
+    if (certificates.failed
+        || !session_ask(session, &(struct session_question){.wait = SESSION_WAIT_PASSWORD,
+                                                            .peer = ROLE_AUTH,
+                                                            .head = &question.header,
+                                                            .head_octets = sizeof(question),
+                                                            .tail = tail,
+                                                            .tail_count = ARRAY_LENGTH(tail)}))
         session_lose_password(session);
+    buffer_clear(&certificates);
 }
 
 /* Acting for somebody else (RFC 4616 2) is for nobody here. */

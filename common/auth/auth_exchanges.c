@@ -351,12 +351,12 @@ bool auth_on_sasl(void *owner, struct ipc_packet *packet, struct error *error)
     struct role_peer *peer = owner;
     const struct auth_sasl *record = packet->record;
     const uint32_t lengths[] = {record->exporter_octets, record->end_point_octets,
-                                record->message_octets};
+                                record->message_octets, record->certificates_octets};
     struct slice texts[ARRAY_LENGTH(lengths)] = {{0}};
     if (!record_texts(packet, sizeof(*record), lengths, texts, ARRAY_LENGTH(texts), error))
         return false;
     if (record->service >= CONFIG_SERVICES || record->mechanism < AUTH_SCRAM_SHA_256
-        || record->mechanism > AUTH_XOAUTH2 || texts[0].len > SCRAM_BINDING_MAX
+        || record->mechanism > AUTH_EXTERNAL || texts[0].len > SCRAM_BINDING_MAX
         || texts[1].len > SCRAM_BINDING_MAX)
         return error_set(error, ERROR_PEER, "service, mechanism or bindings of AUTH_SASL");
     const struct question question = {.auth = auth_of(peer),
@@ -366,7 +366,7 @@ bool auth_on_sasl(void *owner, struct ipc_packet *packet, struct error *error)
                                       .message = texts[2]};
     auth_begin_request(question.auth);
     if (record->mechanism >= AUTH_OAUTHBEARER) {
-        auth_tokens_ask(peer, packet, question.message);
+        auth_tokens_ask(peer, packet, question.message, texts[3]);
         return true;
     }
     const struct exchange_key key = key_of(&question);

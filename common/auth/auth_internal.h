@@ -16,7 +16,7 @@
 enum auth_job_kind {
     AUTH_JOB_USER,     /* who is that system user? Goes before all passwords */
     AUTH_JOB_PASSWORD, /* is this the password? */
-    AUTH_JOB_TOKEN,    /* whose is this access token (the password)? */
+    AUTH_JOB_TOKEN,    /* whose is this access token or certificate (the password)? */
     AUTH_JOB_NOTHING,  /* a password that cannot be right: it waits in line like the others, so that
                           a name that does not exist takes as long as one that does */
 };
@@ -32,7 +32,7 @@ struct auth_job_answer {
  * borrowed until `done`. */
 struct auth_job {
     enum auth_job_kind kind;
-    uint32_t method; /* enum check_method */
+    uint32_t method; /* enum check_method, enum check_token_kind */
     struct slice name;
     struct slice verifier;
     struct slice password;
@@ -95,6 +95,7 @@ struct auth_attempt {
     struct slice password; /* or what stands for it in the count of failures */
     struct slice counted_as;
     const struct directory_account *account; /* NULL: none */
+    bool hears_why;                          /* of a refusal: auth_tokens_refused() */
     bool by_token;                           /* judged already: AUTH_GRANTED lets in at once */
     enum auth_verdict_kind judged; /* 0: the password is to be checked. AUTH_WRONG, AUTH_GRANTED:
                                       a proof was; if the throttle lets it pass, the second goes to
@@ -131,8 +132,9 @@ void auth_look_what_to_offer(struct auth *auth);
 
 /* --- auth_tokens.c ---------------------------------------------------------------------------- */
 
-/* A message of OAUTHBEARER or XOAUTH2, answered in any case. */
-void auth_tokens_ask(struct role_peer *peer, struct ipc_packet *packet, struct slice message);
+/* A message of OAUTHBEARER, XOAUTH2 or EXTERNAL, answered in any case. */
+void auth_tokens_ask(struct role_peer *peer, struct ipc_packet *packet, struct slice message,
+                     struct slice certificates);
 
 /* The client hears why its token was refused (RFC 7628 3.2.2), and answers with nothing that
  * counts. */

@@ -45,6 +45,7 @@ struct auth_login {
     enum auth_verdict_kind verdict;
     enum auth_verdict_kind judged; /* 0: the password is to be checked */
     bool by_token;
+    bool hears_why;
     const char *by;
     bool exists;
     bool is_throttled;     /* it is in that list */
@@ -87,6 +88,7 @@ static struct auth_login *new_login(struct auth_logins *logins, const struct aut
     login->service = attempt->service;
     login->judged = attempt->judged;
     login->by_token = attempt->by_token;
+    login->hears_why = attempt->hears_why;
     login->by = attempt->by;
     login->asked_ms = turn_now_ms();
     login->exists = account != NULL;
@@ -192,7 +194,7 @@ static void refuse(struct auth_login *login)
 {
     struct role_peer *peer = asker_of(login);
     log_login(login, LOG_INFO, "login_refused");
-    if (login->by_token && login->verdict == AUTH_WRONG && peer)
+    if (login->hears_why && login->verdict == AUTH_WRONG && peer)
         auth_tokens_refused(peer, login->request);
     else
         answer_verdict(login);

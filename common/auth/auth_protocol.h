@@ -136,14 +136,16 @@ struct auth_verdict {
 };
 
 /* A message of a mechanism that auth speaks itself, decoded. What binds to the TLS connection
- * (common/tls_binding.h; none without TLS), then the message follow. The session that said AUTH is
- * the exchange: the first message begins one, whatever there was before. Answer: AUTH_CHALLENGE,
- * and the client's next message is asked about; or what AUTH_PASSWORD is answered. */
+ * (common/tls_binding.h; none without TLS), the message, the client's certificates (of EXTERNAL)
+ * follow. The session that said AUTH is the exchange: the first message begins one, whatever there
+ * was before. Answer: AUTH_CHALLENGE, and the client's next message is asked about; or what
+ * AUTH_PASSWORD is answered. */
 enum auth_mechanism {
     AUTH_SCRAM_SHA_256 = 1,
     AUTH_SCRAM_SHA_256_PLUS,
     AUTH_OAUTHBEARER, /* RFC 7628 */
     AUTH_XOAUTH2,     /* the same by another grammar */
+    AUTH_EXTERNAL,    /* RFC 4422 A: the message is an authorization identity, or empty */
 };
 struct auth_sasl {
     struct ipc_header header;
@@ -154,6 +156,8 @@ struct auth_sasl {
     uint32_t exporter_octets;  /* tls-exporter, RFC 9266 */
     uint32_t end_point_octets; /* tls-server-end-point, RFC 5929 4 */
     uint32_t message_octets;
+    uint32_t certificates_octets; /* DER, common/tls_certificates.h */
+    uint32_t reserved;
 };
 /* The message for the client follows, before base64. */
 struct auth_challenge {
@@ -232,9 +236,16 @@ struct check_user_answer {
     uint32_t reserved;
 };
 
-/* A third: whose is that access token? It follows. */
+/* A third: whose is that access token, or that certificate? The name that is wanted, then what is
+ * to be looked at follow. */
+enum check_token_kind {
+    CHECK_JWT = 1,
+    CHECK_CERTIFICATES, /* DER */
+};
 struct check_token {
     struct ipc_header header;
+    uint32_t kind; /* enum check_token_kind */
+    uint32_t name_octets;
     uint32_t token_octets;
     uint32_t reserved;
 };

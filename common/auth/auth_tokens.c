@@ -1,12 +1,13 @@
 /*
- * Access tokens: OAUTHBEARER (RFC 7628) and XOAUTH2. One message has the token; `check` says whom
- * it names, and whoever logs in must be that account.
+ * Access tokens: OAUTHBEARER (RFC 7628) and XOAUTH2; and certificates, EXTERNAL (RFC 4422 A). One
+ * message has the token; `check` says whom it names, and whoever logs in must be that account.
  *
  *     AUTH_SASL ──> a job for check ──> judged, as SCRAM is (auth_logins.c) ──> let in
  *                                           │ wrong, when it has taken its time
  *                                           v
- *                                       AUTH_CHALLENGE: why, in JSON; the client answers with
- *                                       nothing that counts, and hears AUTH_WRONG
+ *                                       AUTH_CHALLENGE (not of EXTERNAL): why,
+ *                                       in JSON; what the client answers does not
+ *                                       count, and it hears AUTH_WRONG
  */
 #include <stdlib.h>
 
@@ -30,7 +31,7 @@ struct token_question {
     struct auth_asker asker;
     struct master_client client;
     uint32_t service;
-    const char *by;
+    uint32_t mechanism; /* enum auth_mechanism */
     struct slice name;
     struct slice token;
     size_t octets;
@@ -100,13 +101,30 @@ static bool parse_oauthbearer(struct slice text, struct token_message *message)
     return rest.len > 0 && rest.ptr[0] == 1 && parse_pairs(slice_from(rest, 1), NULL, message);
 }
 
-static bool parse(uint32_t mechanism, struct slice text, struct token_message *message)
+static bool parse(uint32_t mechanism, struct slice text, struct slice certificates,
+                  struct token_message *message)
 {
     *message = (struct token_message){.name = SLICE("")};
+    if (mechanism == AUTH_EXTERNAL) {
+        *message = (struct token_message){.name = text, .token = certificates};
+        return text.len <= AUTH_NAME_MAX && certificates.len > 0;
+    }
     if (mechanism == AUTH_XOAUTH2)
         return parse_pairs(text, "user", message) && message->name.len > 0
                && message->name.len <= AUTH_NAME_MAX;
     return parse_oauthbearer(text, message) && message->name.len <= AUTH_NAME_MAX;
+}
+
+static const char *mechanism_name(uint32_t mechanism)
+{
+    switch (mechanism) {
+    case AUTH_XOAUTH2:
+        return "XOAUTH2";
+    case AUTH_EXTERNAL:
+        return "EXTERNAL";
+    default:
+        return "OAUTHBEARER";
+    }
 }
 
 /* --- The verdict ------------------------------------------------------------------------------ */
@@ -173,8 +191,9 @@ static void on_checked(struct auth_job *job, const struct auth_job_answer *answe
                                    .request = question->asker.request,
                                    .client = &question->client,
                                    .service = question->service,
-                                   .by = question->by,
+                                   .by = mechanism_name(question->mechanism),
                                    .by_token = true,
+                                   .hears_why = question->mechanism != AUTH_EXTERNAL,
                                    .name = question->name.len > 0 ? question->name : answer->name,
                                    .password = question->token};
     struct slice named = answer->verdict == AUTH_GRANTED ? answer->name : SLICE("");
@@ -208,11 +227,15 @@ static struct token_question *new_question(struct role_peer *peer, const struct 
                                           record->header.request};
     question->client = record->client;
     question->service = record->service;
-    question->by = record->mechanism == AUTH_XOAUTH2 ? "XOAUTH2" : "OAUTHBEARER";
+    question->mechanism = record->mechanism;
     question->name = keep(question, message->name);
     question->token = keep(question, message->token);
-    question->job =
-        (struct auth_job){.kind = AUTH_JOB_TOKEN, .password = question->token, .done = on_checked};
+    question->job = (struct auth_job){
+        .kind = AUTH_JOB_TOKEN,
+        .method = record->mechanism == AUTH_EXTERNAL ? CHECK_CERTIFICATES : CHECK_JWT,
+        .name = question->name,
+        .password = question->token,
+        .done = on_checked};
     return question;
 }
 
@@ -229,7 +252,8 @@ static bool must_wait(struct role_peer *peer, const struct ipc_packet *packet, s
            && reason.kind != ERROR_NOT_FOUND && auth_park(peer, packet, auth_on_sasl);
 }
 
-void auth_tokens_ask(struct role_peer *peer, struct ipc_packet *packet, struct slice text)
+void auth_tokens_ask(struct role_peer *peer, struct ipc_packet *packet, struct slice text,
+                     struct slice certificates)
 {
     const struct auth_sasl *record = packet->record;
     struct token_message message;
@@ -238,7 +262,7 @@ void auth_tokens_ask(struct role_peer *peer, struct ipc_packet *packet, struct s
         auth_answer_verdict(peer, request, AUTH_WRONG);
         return;
     }
-    if (!parse(record->mechanism, text, &message)) {
+    if (!parse(record->mechanism, text, certificates, &message)) {
         auth_answer_verdict(peer, request, AUTH_MALFORMED);
         return;
     }

@@ -107,8 +107,11 @@ static bool send_job(struct auth_workers *workers, struct role_peer *peer,
     };
     struct check_token token = {
         .header = {.type = CHECK_TOKEN, .request = workers->last_request},
+        .kind = job->method,
+        .name_octets = (uint32_t)job->name.len,
         .token_octets = (uint32_t)job->password.len,
     };
+    struct slice token_texts[] = {job->name, job->password};
     struct slice texts[] = {job->name, job->verifier, job->password};
     struct ipc_message message = {.head = &password.header,
                                   .head_octets = sizeof(password),
@@ -120,8 +123,8 @@ static bool send_job(struct auth_workers *workers, struct role_peer *peer,
     if (job->kind == AUTH_JOB_TOKEN)
         message = (struct ipc_message){.head = &token.header,
                                        .head_octets = sizeof(token),
-                                       .tail = &job->password,
-                                       .tail_count = 1};
+                                       .tail = token_texts,
+                                       .tail_count = ARRAY_LENGTH(token_texts)};
     return ipc_send(&peer->channel, &message, NULL);
 }
 

@@ -7,6 +7,7 @@
 #include <sodium.h>
 
 #include "common/auth/auth_protocol.h"
+#include "common/auth/client_certificate.h"
 #include "common/auth/jwt.h"
 #include "common/auth/pam_check.h"
 #include "common/auth/password.h"
@@ -16,7 +17,7 @@
 
 #define PAM_SERVICE "staffetta"
 
-enum { KEYS_OCTETS = 1 << 20 };
+enum { FILE_OCTETS = 1 << 20 };
 
 /* The texts behind CHECK_PASSWORD. */
 struct question {
@@ -149,73 +150,91 @@ static bool on_user(void *owner, struct ipc_packet *packet, struct error *error)
                            error);
 }
 
-/* ---- tokens ---- */
+/* ---- tokens and certificates ---- */
 
-/* The issuer's keys, as they are now. */
-static bool read_keys(struct check *check, const struct config *config, struct error *error)
+/* The text of that file, as it is now; one that has gone is as it was. */
+static bool read_file(struct check_file *file, const char *path, struct error *error)
 {
-    struct buffer text = BUFFER_WITH_LIMIT(KEYS_OCTETS);
-    const char *name = strrchr(config->oauth.keys.text ? config->oauth.keys.text : "", '/');
-    if (check->keys_dir_fd < 0 || !name)
-        return error_set(error, ERROR_TEMPORARY, "oauth.keys was not handed over");
-    if (!check->keys_file.name)
-        shared_file_init(&check->keys_file, check->keys_dir_fd, name + 1);
-    enum shared_file_news news = shared_file_look(&check->keys_file, &text, error);
+    struct buffer text = BUFFER_WITH_LIMIT(FILE_OCTETS);
+    const char *name = strrchr(path ? path : "", '/');
+    if (file->dir_fd < 0 || !name)
+        return error_set(error, ERROR_TEMPORARY, "its file was not handed over");
+    if (!file->file.name)
+        shared_file_init(&file->file, file->dir_fd, name + 1);
+    enum shared_file_news news = shared_file_look(&file->file, &text, error);
     if (news == SHARED_FILE_CHANGED) {
-        buffer_clear(&check->keys);
-        check->keys = text;
+        buffer_clear(&file->text);
+        file->text = text;
     }
-    if (check->keys.len > 0)
-        return true; /* those of before are better than none */
-    return news == SHARED_FILE_FAILED
-           || error_set(error, ERROR_TEMPORARY, "oauth.keys cannot be read");
+    if (file->text.len > 0)
+        return true;
+    return news != SHARED_FILE_FAILED && error_set(error, ERROR_TEMPORARY, "%s is empty", path);
 }
 
-static enum auth_verdict_kind check_token(struct role *role, struct slice token,
-                                          struct buffer *name, struct error *error)
+static bool read_jwt(struct role *role, struct slice token, struct buffer *name,
+                     struct error *error)
 {
     struct check *check = role->state;
     const struct config_oauth *oauth = &role->config.oauth;
     const struct jwt_policy policy = {oauth->issuer.text, oauth->audience.text, oauth->claim.text,
                                       (int64_t)time(NULL)};
-    if (!oauth->keys.text || !read_keys(check, &role->config, error))
-        return AUTH_TEMPORARY;
-    if (jwt_check(token, buffer_slice(&check->keys), &policy, name, error))
-        return AUTH_GRANTED;
-    return error->kind == ERROR_PERMANENT ? AUTH_WRONG : AUTH_TEMPORARY;
+    return read_file(&check->keys, oauth->keys.text, error)
+           && jwt_check(token, buffer_slice(&check->keys.text), &policy, name, error);
+}
+
+static bool read_certificates(struct role *role, struct slice certificates, struct slice wanted,
+                              struct buffer *name, struct error *error)
+{
+    struct check *check = role->state;
+    const struct config_client_certificates *config = &role->config.client_certificates;
+    return read_file(&check->authorities, config->authorities.text, error)
+           && client_certificate_check(certificates, buffer_slice(&check->authorities.text),
+                                       config->name, wanted, name, error);
 }
 
 static bool on_token(void *owner, struct ipc_packet *packet, struct error *error)
 {
     struct role_peer *peer = owner;
     const struct check_token *record = packet->record;
-    struct slice token = {0};
-    struct error reason = {0};
+    const uint32_t lengths[] = {record->name_octets, record->token_octets};
+    struct slice texts[ARRAY_LENGTH(lengths)] = {{0}};
+    struct error why = {0};
     struct buffer name = BUFFER_WITH_LIMIT(AUTH_NAME_MAX);
-    if (!record_texts(packet, sizeof(*record), &record->token_octets, &token, 1, error))
+    if (!record_texts(packet, sizeof(*record), lengths, texts, ARRAY_LENGTH(texts), error))
         return false;
-    enum auth_verdict_kind verdict = check_token(peer->role, token, &name, &reason);
-    if (verdict != AUTH_GRANTED)
-        LOG(&peer->role->log, verdict == AUTH_WRONG ? LOG_INFO : LOG_ERROR, "token_refused",
-            log_failure(&reason));
-    struct slice tail = verdict == AUTH_GRANTED ? buffer_slice(&name) : slice_of(NULL, 0);
+    bool right = record->kind == CHECK_CERTIFICATES
+                     ? read_certificates(peer->role, texts[1], texts[0], &name, &why)
+                     : read_jwt(peer->role, texts[1], &name, &why);
     struct check_token_answer answer = {
         .header = {.type = CHECK_TOKEN_ANSWER, .request = record->header.request},
-        .verdict = verdict,
-        .name_octets = (uint32_t)tail.len};
-    bool sent = ipc_send_record(&peer->channel, &answer.header, sizeof(answer), tail, error);
+        .verdict = right                         ? AUTH_GRANTED
+                   : why.kind == ERROR_PERMANENT ? AUTH_WRONG
+                                                 : AUTH_TEMPORARY,
+        .name_octets = right ? (uint32_t)name.len : 0};
+    if (!right)
+        LOG(&peer->role->log, answer.verdict == AUTH_WRONG ? LOG_INFO : LOG_ERROR, "token_refused",
+            log_failure(&why));
+    bool sent = ipc_send_record(&peer->channel, &answer.header, sizeof(answer),
+                                right ? buffer_slice(&name) : slice_of(NULL, 0), error);
     buffer_clear(&name);
     return sent;
 }
 
-/* The directory of oauth.keys stays to be read, from behind the walls too. */
+/* Its directory stays to be read, from behind the walls too. */
+static void take_directory(struct role *role, enum descriptor_purpose purpose,
+                           struct check_file *file)
+{
+    buffer_init(&file->text, FILE_OCTETS);
+    file->dir_fd = role_take_file(role, purpose, 0);
+    if (file->dir_fd >= 0)
+        role->readable[role->readable_count++] = file->dir_fd;
+}
+
 static bool prepare(struct role *role, struct error *error)
 {
     struct check *check = role->state;
-    buffer_init(&check->keys, KEYS_OCTETS);
-    check->keys_dir_fd = role_take_file(role, DESCRIPTOR_TOKEN_KEYS, 0);
-    if (check->keys_dir_fd >= 0)
-        role->readable[role->readable_count++] = check->keys_dir_fd;
+    take_directory(role, DESCRIPTOR_TOKEN_KEYS, &check->keys);
+    take_directory(role, DESCRIPTOR_CLIENT_AUTHORITIES, &check->authorities);
     return sodium_init() >= 0 || error_set(error, ERROR_TEMPORARY, "libsodium does not start");
 }
 
@@ -223,8 +242,8 @@ static const struct ipc_rule from_auth[] = {
     {CHECK_PASSWORD, sizeof(struct check_password),
      sizeof(struct check_password) + MASTER_ACCOUNT_MAX + PASSWORD_VERIFIER_MAX + PASSWORD_MAX, 0,
      on_password},
-    {CHECK_TOKEN, sizeof(struct check_token), sizeof(struct check_token) + AUTH_MESSAGE_MAX, 0,
-     on_token},
+    {CHECK_TOKEN, sizeof(struct check_token),
+     sizeof(struct check_token) + AUTH_NAME_MAX + AUTH_MESSAGE_MAX, 0, on_token},
     {CHECK_USER, sizeof(struct check_user), sizeof(struct check_user) + MASTER_ACCOUNT_MAX, 0,
      on_user},
 };

@@ -420,6 +420,14 @@ static void step(struct login_session *session)
             return;
 }
 
+/* The greeting is composed before the handshake: whether EXTERNAL will be there nobody knows yet,
+ * so the client has to ask. */
+static bool may_show_certificate(const struct login_session *session)
+{
+    return config_service_is_implicit_tls(session->listen->service)
+           && login_config(session)->client_certificates.authorities.text;
+}
+
 static void begin(struct login_session *session)
 {
     struct imap_login *imap = imap_of(session);
@@ -427,9 +435,13 @@ static void begin(struct login_session *session)
     struct imap_client_id unknown = {.name = SLICE("")};
     start_reader(imap);
     imap->without = imap_client_without(login_config(session), &unknown, NULL);
-    buffer_append(text, SLICE("* OK ["));
-    append_capability(imap, text);
-    buffer_append_format(text, "] %s staffetta IMAP\r\n", login_config(session)->hostname);
+    buffer_append(text, SLICE("* OK "));
+    if (!may_show_certificate(session)) {
+        buffer_append_octet(text, '[');
+        append_capability(imap, text);
+        buffer_append(text, SLICE("] "));
+    }
+    buffer_append_format(text, "%s staffetta IMAP\r\n", login_config(session)->hostname);
 }
 
 static void secured(struct login_session *session)
