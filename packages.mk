@@ -1,7 +1,7 @@
 # Every Debian 12 package that the project needs, by purpose. `make deps` installs all of them.
 
 PACKAGES_BUILD := gcc libc6-dev pkg-config libssl-dev libsodium-dev libdb5.3-dev libpam0g-dev \
-	libev-dev libseccomp-dev libconfuse-dev libidn2-dev libidn-dev libunistring-dev libunbound-dev libcurl4-openssl-dev libmicrohttpd-dev zlib1g-dev uthash-dev
+	libev-dev libseccomp-dev libconfuse-dev libidn2-dev libidn-dev libunistring-dev libunbound-dev libcurl4-openssl-dev libmicrohttpd-dev zlib1g-dev libjansson-dev uthash-dev
 PACKAGES_DEMO := dns-root-data openssl ca-certificates curl swaks libnet-ssleay-perl
 PACKAGES_TEST := clang llvm libclang-rt-14-dev libcmocka-dev libpam-wrapper libnss-wrapper python3 \
 	python3-pytest python3-pytest-timeout python3-pytest-xdist openssl curl swaks libnet-ssleay-perl msmtp \

@@ -7,6 +7,7 @@
  */
 #include "common/auth/jwt.h"
 
+#include <jansson.h>
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
@@ -15,7 +16,6 @@
 #include <openssl/param_build.h>
 #include <sodium.h>
 
-#include "common/json_read.h"
 #include "common/size.h"
 
 enum {
@@ -24,6 +24,7 @@ enum {
     COORDINATE_OCTETS = 32,
     ED25519_OCTETS = 32,
     DER_OCTETS = 80,
+    KEY_ID_SIZE = 256,
 };
 
 struct algorithm {
@@ -31,7 +32,7 @@ struct algorithm {
     const char *key_type;
     const char *curve; /* NULL: it has none */
     const char *digest;
-    EVP_PKEY *(*make_key)(const struct json_value *jwk);
+    EVP_PKEY *(*make_key)(const json_t *jwk);
     /* Where OpenSSL wants the signature otherwise than RFC 7518 has it. */
     size_t (*convert)(struct slice signature, uint8_t der[DER_OCTETS]);
 };
@@ -40,8 +41,7 @@ struct jwt {
     struct slice signed_part; /* header "." claims */
     struct slice header, claims, signature;
     const struct algorithm *algorithm;
-    struct json_value key_id; /* of the header */
-    bool has_key_id;
+    char key_id[KEY_ID_SIZE]; /* of the header; "": it names none */
 };
 
 static bool refuse(struct error *error, const char *why)
@@ -60,12 +60,29 @@ static bool decode(struct slice text, uint8_t *octets, size_t size, size_t *len)
            && end == (const char *)text.ptr + text.len;
 }
 
-static bool decode_member(const struct json_value *object, const char *name, uint8_t *octets,
-                          size_t size, size_t *len)
+/* NULL: it is not there, or no text. */
+static const char *text_of(const json_t *object, const char *name)
 {
-    struct json_value member;
-    return json_member(object, name, &member) && member.kind == JSON_STRING
-           && decode(slice_range(member.text, 1, member.text.len - 1), octets, size, len);
+    return json_string_value(json_object_get(object, name));
+}
+
+static bool decode_member(const json_t *object, const char *name, uint8_t *octets, size_t size,
+                          size_t *len)
+{
+    const char *text = text_of(object, name);
+    return text && decode(slice_of_string(text), octets, size, len);
+}
+
+static bool says(const json_t *object, const char *name, const char *wanted)
+{
+    const char *text = text_of(object, name);
+    return text && strcmp(text, wanted) == 0;
+}
+
+/* NULL: it is no JSON, or says something twice. */
+static json_t *parse_json(struct slice text)
+{
+    return json_loadb((const char *)text.ptr, text.len, JSON_REJECT_DUPLICATES, NULL);
 }
 
 /* ---- keys (RFC 7518 6, RFC 8037 2) ---- */
@@ -82,7 +99,7 @@ static EVP_PKEY *make_from(const char *type, OSSL_PARAM_BLD *builder)
     return key;
 }
 
-static EVP_PKEY *make_rsa(const struct json_value *jwk)
+static EVP_PKEY *make_rsa(const json_t *jwk)
 {
     uint8_t octets[1024];
     size_t len;
@@ -103,7 +120,7 @@ static EVP_PKEY *make_rsa(const struct json_value *jwk)
     return key;
 }
 
-static EVP_PKEY *make_ec(const struct json_value *jwk)
+static EVP_PKEY *make_ec(const json_t *jwk)
 {
     uint8_t point[1 + 2 * COORDINATE_OCTETS] = {POINT_CONVERSION_UNCOMPRESSED};
     size_t x, y;
@@ -119,7 +136,7 @@ static EVP_PKEY *make_ec(const struct json_value *jwk)
     return key;
 }
 
-static EVP_PKEY *make_ed25519(const struct json_value *jwk)
+static EVP_PKEY *make_ed25519(const json_t *jwk)
 {
     uint8_t octets[ED25519_OCTETS];
     size_t len;
@@ -158,10 +175,10 @@ static const struct algorithm algorithms[] = {
 
 /* ---- the header ---- */
 
-static const struct algorithm *find_algorithm(const struct json_value *name)
+static const struct algorithm *find_algorithm(const json_t *header)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(algorithms); i++)
-        if (json_is(name, algorithms[i].name))
+        if (says(header, "alg", algorithms[i].name))
             return &algorithms[i];
     return NULL;
 }
@@ -180,21 +197,32 @@ static bool cut(struct slice token, struct jwt *jwt)
     return true;
 }
 
-/* Extensions that must be understood (RFC 7515 4.1.11) are not. */
-static bool read_header(struct jwt *jwt, uint8_t octets[PART_OCTETS], struct error *error)
+static bool take_header(struct jwt *jwt, const json_t *header, struct error *error)
 {
-    struct json_value header, member;
-    size_t len;
-    if (!decode(jwt->header, octets, PART_OCTETS, &len)
-        || !json_parse(slice_of(octets, len), &header) || !json_member(&header, "alg", &member))
-        return refuse(error, "its header is none of a JWT");
-    jwt->algorithm = find_algorithm(&member);
+    const json_t *key_id = json_object_get(header, "kid");
+    jwt->algorithm = find_algorithm(header);
     if (!jwt->algorithm)
         return refuse(error, "signed otherwise than by RS256, ES256 or EdDSA");
-    if (json_member(&header, "crit", &member))
+    /* Extensions that must be understood (RFC 7515 4.1.11) are not. */
+    if (json_object_get(header, "crit"))
         return refuse(error, "it has critical extensions");
-    jwt->has_key_id = json_member(&header, "kid", &jwt->key_id);
+    if (key_id && (!json_is_string(key_id) || json_string_length(key_id) >= KEY_ID_SIZE))
+        return refuse(error, "its key has no usable name (kid)");
+    snprintf(jwt->key_id, sizeof(jwt->key_id), "%s", key_id ? json_string_value(key_id) : "");
     return true;
+}
+
+static bool read_header(struct jwt *jwt, struct error *error)
+{
+    uint8_t octets[PART_OCTETS];
+    size_t len;
+    json_t *header = decode(jwt->header, octets, sizeof(octets), &len)
+                         ? parse_json(slice_of(octets, len))
+                         : NULL;
+    bool taken =
+        header ? take_header(jwt, header, error) : refuse(error, "its header is none of a JWT");
+    json_decref(header);
+    return taken;
 }
 
 /* ---- the signature ---- */
@@ -216,41 +244,31 @@ static bool verify_by(EVP_PKEY *key, const struct jwt *jwt, struct slice signatu
     return right;
 }
 
-static bool says(const struct json_value *object, const char *name, const char *wanted)
+static bool says_nothing_else(const json_t *object, const char *name, const char *wanted)
 {
-    struct json_value member;
-    return json_member(object, name, &member) && json_is(&member, wanted);
-}
-
-static bool says_nothing_else(const struct json_value *object, const char *name, const char *wanted)
-{
-    struct json_value member;
-    return !json_member(object, name, &member) || json_is(&member, wanted);
+    return !json_object_get(object, name) || says(object, name, wanted);
 }
 
 /* Is it a key for such signatures, and the one that the token names, if it names one? */
-static bool fits(const struct json_value *jwk, const struct jwt *jwt)
+static bool fits(const json_t *jwk, const struct jwt *jwt)
 {
     const struct algorithm *algorithm = jwt->algorithm;
-    struct json_value key_id;
     return says(jwk, "kty", algorithm->key_type)
            && (!algorithm->curve || says(jwk, "crv", algorithm->curve))
            && says_nothing_else(jwk, "use", "sig") && says_nothing_else(jwk, "alg", algorithm->name)
-           && (!jwt->has_key_id
-               || (json_member(jwk, "kid", &key_id) && slice_equal(key_id.text, jwt->key_id.text)));
+           && (jwt->key_id[0] == '\0' || says(jwk, "kid", jwt->key_id));
 }
 
-static bool verify(const struct jwt *jwt, const struct json_value *keys)
+static bool verify(const struct jwt *jwt, const json_t *keys)
 {
     uint8_t octets[1024];
     size_t len;
-    struct json_value jwk;
-    struct slice rest = keys->text;
     bool right = false;
     if (!decode(jwt->signature, octets, sizeof(octets), &len))
         return false;
-    while (!right && json_next(&rest, &jwk)) {
-        EVP_PKEY *key = fits(&jwk, jwt) ? jwt->algorithm->make_key(&jwk) : NULL;
+    for (size_t i = 0; !right && i < json_array_size(keys); i++) {
+        const json_t *jwk = json_array_get(keys, i);
+        EVP_PKEY *key = fits(jwk, jwt) ? jwt->algorithm->make_key(jwk) : NULL;
         right = key && verify_by(key, jwt, slice_of(octets, len));
         EVP_PKEY_free(key);
     }
@@ -259,91 +277,98 @@ static bool verify(const struct jwt *jwt, const struct json_value *keys)
 
 /* ---- the claims (RFC 7519 4.1) ---- */
 
-static bool is_meant_for(const struct json_value *claims, const char *audience)
+static bool is_meant_for(const json_t *claims, const char *audience)
 {
-    struct json_value value, each;
-    if (!json_member(claims, "aud", &value))
-        return false;
-    if (value.kind != JSON_ARRAY)
-        return json_is(&value, audience);
-    struct slice rest = value.text;
-    while (json_next(&rest, &each))
-        if (json_is(&each, audience))
+    const json_t *meant = json_object_get(claims, "aud");
+    for (size_t i = 0; i < json_array_size(meant); i++) {
+        const char *each = json_string_value(json_array_get(meant, i));
+        if (each && strcmp(each, audience) == 0)
             return true;
-    return false;
+    }
+    return says(claims, "aud", audience);
 }
 
-static bool read_time(const struct json_value *claims, const char *name, int64_t *seconds)
+/* A NumericDate; real numbers, such as 1.7e9, are taken too (RFC 7519 2). */
+static bool read_time(const json_t *claims, const char *name, double *seconds)
 {
-    struct json_value value;
-    return json_member(claims, name, &value) && json_integer(&value, seconds);
+    const json_t *time = json_object_get(claims, name);
+    *seconds = json_number_value(time);
+    return json_is_number(time);
 }
 
-static bool is_now(const struct json_value *claims, int64_t now, struct error *error)
+static bool is_now(const json_t *claims, int64_t now, struct error *error)
 {
-    struct json_value value;
-    int64_t seconds;
+    double seconds;
     if (!read_time(claims, "exp", &seconds))
         return refuse(error, "it has no end (exp)");
-    if (seconds + JWT_LEEWAY_SECONDS <= now)
+    if (seconds + JWT_LEEWAY_SECONDS <= (double)now)
         return refuse(error, "it has expired");
-    if (!json_member(claims, "nbf", &value))
+    if (!json_object_get(claims, "nbf"))
         return true;
-    if (!json_integer(&value, &seconds) || seconds - JWT_LEEWAY_SECONDS > now)
+    if (!read_time(claims, "nbf", &seconds) || seconds - JWT_LEEWAY_SECONDS > (double)now)
         return refuse(error, "it is not valid yet");
     return true;
 }
 
-static bool says_false(const struct json_value *claims, const char *name)
-{
-    struct json_value value;
-    return json_member(claims, name, &value) && value.kind == JSON_WORD
-           && slice_equal(value.text, SLICE("false"));
-}
-
-static bool find_account(const struct json_value *claims, const struct jwt_policy *policy,
+static bool find_account(const json_t *claims, const struct jwt_policy *policy,
                          struct buffer *account, struct error *error)
 {
-    struct json_value value;
-    if (!json_member(claims, policy->claim, &value) || !json_text(&value, account)
-        || account->len == 0)
+    const char *text = text_of(claims, policy->claim);
+    if (!text || text[0] == '\0')
         return refuse(error, "it does not say whose it is (oauth.claim)");
     /* Anybody can write an address into his profile that is not his: OpenID Connect 5.7. */
-    if (slice_equal(slice_of_string(policy->claim), SLICE("email"))
-        && says_false(claims, "email_verified"))
+    if (strcmp(policy->claim, "email") == 0
+        && json_is_false(json_object_get(claims, "email_verified")))
         return refuse(error, "its address was not verified");
-    return true;
+    buffer_append_string(account, text);
+    return !account->failed || error_memory(error);
 }
 
-static bool check_claims(const struct jwt *jwt, const struct jwt_policy *policy,
-                         struct buffer *account, struct error *error)
+static bool take_claims(const json_t *claims, const struct jwt_policy *policy,
+                        struct buffer *account, struct error *error)
+{
+    if (!says(claims, "iss", policy->issuer))
+        return refuse(error, "another issuer");
+    if (!is_meant_for(claims, policy->audience))
+        return refuse(error, "meant for somebody else (aud)");
+    return is_now(claims, policy->now, error) && find_account(claims, policy, account, error);
+}
+
+static bool read_claims(const struct jwt *jwt, const struct jwt_policy *policy,
+                        struct buffer *account, struct error *error)
 {
     uint8_t octets[PART_OCTETS];
     size_t len;
-    struct json_value claims;
-    if (!decode(jwt->claims, octets, sizeof(octets), &len)
-        || !json_parse(slice_of(octets, len), &claims))
-        return refuse(error, "its claims are no JSON");
-    if (!says(&claims, "iss", policy->issuer))
-        return refuse(error, "another issuer");
-    if (!is_meant_for(&claims, policy->audience))
-        return refuse(error, "meant for somebody else (aud)");
-    return is_now(&claims, policy->now, error) && find_account(&claims, policy, account, error);
+    json_t *claims = decode(jwt->claims, octets, sizeof(octets), &len)
+                         ? parse_json(slice_of(octets, len))
+                         : NULL;
+    bool taken = claims ? take_claims(claims, policy, account, error)
+                        : refuse(error, "its claims are no JSON");
+    json_decref(claims);
+    return taken;
+}
+
+static bool check_with(struct slice token, const json_t *keys, const struct jwt_policy *policy,
+                       struct buffer *account, struct error *error)
+{
+    struct jwt jwt = {0};
+    if (!cut(token, &jwt))
+        return refuse(error, "it is no JWT");
+    if (!read_header(&jwt, error))
+        return false;
+    if (!verify(&jwt, keys))
+        return refuse(error, "no key of oauth.keys has signed it");
+    return read_claims(&jwt, policy, account, error);
 }
 
 bool jwt_check(struct slice token, struct slice key_set, const struct jwt_policy *policy,
                struct buffer *account, struct error *error)
 {
-    uint8_t header[PART_OCTETS];
-    struct jwt jwt = {.has_key_id = false};
-    struct json_value set, keys;
-    if (!json_parse(key_set, &set) || !json_member(&set, "keys", &keys) || keys.kind != JSON_ARRAY)
-        return error_set(error, ERROR_TEMPORARY, "oauth.keys is no JWK set (RFC 7517 5)");
-    if (!cut(token, &jwt))
-        return refuse(error, "it is no JWT");
-    if (!read_header(&jwt, header, error))
-        return false;
-    if (!verify(&jwt, &keys))
-        return refuse(error, "no key of oauth.keys has signed it");
-    return check_claims(&jwt, policy, account, error);
+    json_t *set = parse_json(key_set);
+    const json_t *keys = json_object_get(set, "keys");
+    bool right = json_is_array(keys)
+                     ? check_with(token, keys, policy, account, error)
+                     : error_set(error, ERROR_TEMPORARY, "oauth.keys is no JWK set (RFC 7517 5)");
+    json_decref(set);
+    return right;
 }
