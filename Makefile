@@ -83,6 +83,15 @@ $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(call run,CC) $(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
+# Tables of characters, by iconv(3) of the machine that builds.
+$(BUILD)/tools/charset_tables: $(BUILD)/obj/common/mime/charset_tables_main.o
+	@mkdir -p $(@D)
+	$(call run,LD) $(CC) $(LDFLAGS) -o $@ $^
+$(BUILD)/generated/common/mime/charset_tables.h: $(BUILD)/tools/charset_tables
+	@mkdir -p $(@D)
+	$(call run,GEN) $< >$@.new && mv $@.new $@
+$(BUILD)/obj/common/mime/charset.o: $(BUILD)/generated/common/mime/charset_tables.h
+
 all_archives := $(foreach f,ctl smtpd imapd pop3d storage common,$(call archive,$(f)))
 
 # Unit tests: tests/unit/NAME_test.c is build/unit/NAME_test.

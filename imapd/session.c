@@ -11,6 +11,7 @@
 
 #include "common/config.h"
 #include "common/fd.h"
+#include "common/mime/charset.h"
 #include "imapd/mailbox.h"
 #include "imapd/notify.h"
 #include "imapd/search/search_context.h"
@@ -146,6 +147,17 @@ void session_bad(struct session *session, const char *text)
 void session_bad_numbers(struct session *session)
 {
     answer(session, WRITER_BAD, SLICE("UIDREQUIRED"), "UIDONLY is enabled: name messages by UID");
+}
+
+void session_no_charset(struct session *session)
+{
+    struct buffer code = BUFFER_WITH_LIMIT(4096);
+    buffer_append(&code, SLICE("BADCHARSET ("));
+    charset_append_names(&code);
+    buffer_append_octet(&code, ')');
+    session_no(session, code.failed ? SLICE("BADCHARSET") : buffer_slice(&code),
+               "That charset is not known here");
+    buffer_clear(&code);
 }
 
 void session_over_limit(struct session *session, const char *text)

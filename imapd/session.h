@@ -141,6 +141,9 @@ void session_bad(struct session *session, const char *text);
 /* BAD for numbers of messages after UIDONLY (RFC 9586 3). */
 void session_bad_numbers(struct session *session);
 
+/* NO for a charset that is none of ours (RFC 3501 6.4.4): it names those. */
+void session_no_charset(struct session *session);
+
 /* NO for more messages than a command deals with, where it does all or nothing (RFC 9738 3.1). */
 void session_over_limit(struct session *session, const char *text);
 

@@ -23,8 +23,9 @@ enum index_kind {
     INDEX_BODY,
     INDEX_BODYSTRUCTURE,
     INDEX_REFERENCES, /* what THREAD compares, imapd/search/message_ids.h */
-    INDEX_PREVIEW,    /* a text like the others, imapd/fetch/preview.h */
-    INDEX_FIELDS,     /* what SEARCH compares, imapd/search/search_fields.h */
+    /* 6 and 7 are what was made of texts when few charsets were known. */
+    INDEX_PREVIEW = 8, /* a text like the others, imapd/fetch/preview.h */
+    INDEX_FIELDS,      /* what SEARCH compares, imapd/search/search_fields.h */
     INDEX_KINDS,
 };
 

@@ -1,7 +1,7 @@
 /*
  * Character sets of mail, to UTF-8, in pieces of any size. What a charset has no character for
  * becomes U+FFFD, so that the output is valid UTF-8 whatever comes in. A further charset is a
- * further row in charset.c. Pure; any process.
+ * further row in charset_lists.h or charset.c. Pure; any process.
  */
 #ifndef COMMON_MIME_CHARSET_H
 #define COMMON_MIME_CHARSET_H
@@ -17,10 +17,17 @@ const struct charset *charset_find(struct slice name);
 const struct charset *charset_utf8(void);
 const struct charset *charset_ascii(void);
 
+/* All that are known here, with a space between them, for BADCHARSET. */
+void charset_append_names(struct buffer *text);
+
 struct charset_decoder {
     const struct charset *charset;
     uint8_t held[4]; /* the beginning of a character whose end is in the next piece */
     size_t held_octets;
+    uint32_t shift;     /* of charsets that shift: between which, charset.c knows */
+    uint32_t surrogate; /* the first half of a pair; 0: none */
+    uint32_t bits;      /* of UTF-7: what base64 has given, the last bit_count of them */
+    uint32_t bit_count;
 };
 
 void charset_decoder_init(struct charset_decoder *decoder, const struct charset *charset);

@@ -297,8 +297,7 @@ static void begin(struct session *session, struct multisearch_work *work)
     }
     if (names_charset && !charset_find(work->program.charset)) {
         forget_saved(session, work);
-        session_no(session, SLICE("BADCHARSET (UTF-8 US-ASCII ISO-8859-1)"),
-                   "That charset is not known here");
+        session_no_charset(session);
         return;
     }
     if (!mailbox_tree_read(&work->tree, mailbox->account_fd, &mailbox->subscriptions, &error)) {

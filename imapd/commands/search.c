@@ -333,8 +333,8 @@ static void begin(struct session *session, struct search_work *work)
 {
     const struct charset *charset = charset_of(&work->program);
     if (!charset) {
-        refuse(session, work, SLICE("BADCHARSET (UTF-8 US-ASCII ISO-8859-1)"),
-               "That charset is not known here");
+        forget_saved(session, work);
+        session_no_charset(session);
         return;
     }
     if ((session->view.manner & VIEW_UID_ONLY) && search_key_names_numbers(work->program.key)) {

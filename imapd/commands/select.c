@@ -222,8 +222,8 @@ static void select_or_examine(struct session *session, struct imap_parser *argum
         return;
     }
     /* Before the other one is left: it may be the same, and then stays open. */
-    bool opened = !folder.problem
-                  && folder_open(session->mailbox, folder.directory, &work->folder, &error);
+    bool opened =
+        !folder.problem && folder_open(session->mailbox, folder.directory, &work->folder, &error);
     leave_selected(session);
     session_enable(session, manner);
     if (folder.problem) {
