@@ -63,7 +63,7 @@ struct role_start {
     uint32_t kind;    /* enum role_kind */
     uint32_t number;  /* of this process among its kind, never used again while the master lives */
     uint32_t is_root; /* 1: started by root, chroot is to be done; 0: single-user mode */
-    uint32_t reserved;
+    uint32_t configuration;                  /* 1, and one more with each reload */
     uint8_t token_key[MASTER_SECRET_OCTETS]; /* auth, queue, keys; zero for all others */
     uint8_t srs_key[MASTER_SECRET_OCTETS];   /* auth, queue; the same in all lives of the house */
 };
@@ -112,10 +112,12 @@ struct role_peer_record {
  * is asked again, of the next one. */
 
 /* One descriptor: the new configuration. ROLE_DESCRIPTOR records follow for all that replaces what
- * came at birth, then ROLE_GO. Only to roles that live through a reload (auth, queue, journal,
- * fetch). */
+ * came at birth, then ROLE_GO; it is answered with MASTER_COUNTS. Only to roles that live through a
+ * reload (auth, queue, journal, fetch, mailbox). */
 struct role_reload {
     struct ipc_header header;
+    uint32_t configuration;
+    uint32_t reserved;
 };
 
 /* A directory that belongs to an account. `place` numbers a directory tree (an `accounts` section;
@@ -254,12 +256,14 @@ struct master_hostile {
     uint32_t number;
 };
 
-/* Answer to ROLE_COUNT. */
+/* Answer to ROLE_COUNT, and to the ROLE_GO of a reload. */
 struct master_counts {
     struct ipc_header header;
-    uint64_t sessions; /* open connections, or sessions served */
-    uint64_t queued;   /* queue: messages not yet delivered */
-    uint64_t held;     /* queue: messages that wait for an administrator or for the relay */
+    uint64_t sessions;      /* open connections, or sessions served */
+    uint64_t queued;        /* queue: messages not yet delivered */
+    uint64_t held;          /* queue: messages that wait for an administrator or for the relay */
+    uint32_t configuration; /* the one it works with */
+    uint32_t reserved;
 };
 
 /* From auth: how many check workers it wants, 1..8. */

@@ -144,7 +144,8 @@ static bool read_config(struct role *role, int fd, struct error *error)
     struct config_mistakes mistakes = {0};
     bool parsed = config_parse_fd(fd, &config, &mistakes);
     if (parsed) {
-        config_clear(&role->config);
+        config_clear(&role->previous);
+        role->previous = role->config;
         role->config = config;
     } else {
         error_set(error, ERROR_PERMANENT, "configuration: %s",
@@ -203,31 +204,10 @@ static bool on_journal_line(void *owner, struct ipc_packet *packet, struct error
 static bool on_reload(void *owner, struct ipc_packet *packet, struct error *error)
 {
     struct role *role = owner;
+    const struct role_reload *record = packet->record;
     forget_files(role);
+    role->configuration = record->configuration;
     return read_config(role, packet->descriptors[0], error);
-}
-
-static bool on_go(void *owner, struct ipc_packet *packet, struct error *error)
-{
-    (void)packet;
-    (void)error;
-    struct role *role = owner;
-    if (role->spec->reload)
-        role->spec->reload(role);
-    return true;
-}
-
-static bool on_stop(void *owner, struct ipc_packet *packet, struct error *error)
-{
-    (void)packet;
-    (void)error;
-    struct role *role = owner;
-    role->stopping = true;
-    if (role->spec->stop)
-        role->spec->stop(role);
-    else
-        role_exit(role);
-    return true;
 }
 
 static bool on_count(void *owner, struct ipc_packet *packet, struct error *error)
@@ -241,8 +221,32 @@ static bool on_count(void *owner, struct ipc_packet *packet, struct error *error
         .header = {.type = MASTER_COUNTS, .request = ipc_packet_header(packet)->request},
         .sessions = counts.sessions,
         .queued = counts.queued,
-        .held = counts.held};
+        .held = counts.held,
+        .configuration = role->configuration};
     role_tell_master(role, &answer.header, sizeof(answer), slice_of(NULL, 0));
+    return true;
+}
+
+/* What we say to the master from here on rests on the new configuration: it is told so. */
+static bool on_go(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    struct role *role = owner;
+    if (role->spec->reload)
+        role->spec->reload(role);
+    config_clear(&role->previous);
+    return on_count(role, packet, error);
+}
+
+static bool on_stop(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    (void)packet;
+    (void)error;
+    struct role *role = owner;
+    role->stopping = true;
+    if (role->spec->stop)
+        role->spec->stop(role);
+    else
+        role_exit(role);
     return true;
 }
 
@@ -303,6 +307,7 @@ static bool take_start(struct role *role, const struct ipc_packet *packet, struc
     role->kind = start->kind;
     role->number = start->number;
     role->is_root = start->is_root != 0;
+    role->configuration = start->configuration;
     memcpy(role->token_key, start->token_key, sizeof(role->token_key));
     memcpy(role->srs_key, start->srs_key, sizeof(role->srs_key));
     role->log.role = role_kind_name(role->kind);

@@ -84,7 +84,9 @@ struct role {
     void *state; /* what role_run() was given */
     struct ev_loop *loop;
     struct log log;
-    struct config config; /* as of birth or the last reload */
+    struct config config;   /* as of birth or the last reload */
+    struct config previous; /* in reload(), the one before; else empty */
+    uint32_t configuration; /* its number, as `staffetta status` shows it */
     enum role_kind kind;
     uint32_t number;
     bool is_root;                 /* chroot and different uids */

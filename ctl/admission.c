@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <utlist.h>
@@ -46,10 +47,14 @@ bool admission_take_home(const struct ipc_packet *packet, size_t fixed,
     return true;
 }
 
-static bool is_acceptable_owner(const struct master *master, const struct master_home *facts,
-                                struct error *error)
+/* For a moment behind a reload auth may still speak of the `accounts` sections of before. */
+static bool is_acceptable(const struct process *auth, const struct named_home *named,
+                          struct error *error)
 {
-    if (master->is_root && facts->uid == 0)
+    const struct master *master = auth->master;
+    if (auth->configuration < master->house.places_since)
+        return error_set(error, ERROR_TEMPORARY, "a reload is under way");
+    if (master->is_root && named->facts->uid == 0)
         return error_set(error, ERROR_PERMANENT, "root has no mail here: alias it to somebody");
     return true;
 }
@@ -110,6 +115,27 @@ static struct process *start_for(struct master *master, enum role_kind kind,
     send_home(process, home, named);
     birth_go(process);
     return process;
+}
+
+/* The process has the Maildir that auth means, whatever the configuration said when it was born. */
+static bool serves(struct process *process, const struct named_home *named)
+{
+    const struct account_home *home = find_home(process, named->account);
+    struct stat tree;
+    return home && process->user.uid == named->facts->uid && process->user.gid == named->facts->gid
+           && slice_equal(slice_of_string(home->path), named->path)
+           && stat(birth_place_path(process->master, named->facts->place), &tree) == 0
+           && tree.st_dev == process->tree_device && tree.st_ino == process->tree_inode;
+}
+
+static struct process *find_mailbox(struct master *master, const struct named_home *named)
+{
+    struct process *process;
+    DL_FOREACH (master->processes, process)
+        if (process->kind == ROLE_MAILBOX && !process->stopping && ipc_is_open(&process->channel)
+            && serves(process, named))
+            return process;
+    return NULL;
 }
 
 static struct process *find_for_account(struct master *master, enum role_kind kind,
@@ -180,33 +206,48 @@ static void refuse_login(struct process *login, uint64_t request, enum not_admit
     process_send(login, &answer.header, sizeof(answer), slice_of(NULL, 0));
 }
 
-static struct process *find_user_process(struct master *master, enum role_kind kind,
-                                         const struct named_home *named, struct error *error)
+/* One that is there hears of what has changed in the account, its quota. */
+static struct process *have_mailbox(struct master *master, const struct named_home *named,
+                                    struct error *error)
 {
-    struct process *process = find_for_account(master, kind, named->account);
-    if (process && kind == ROLE_MAILBOX)
+    struct process *process = find_mailbox(master, named);
+    if (process) {
+        send_home(process, process->homes, named);
         return process;
-    if (process) { /* what it said before its client heard the end, and came back, is in the socket
-                    */
-        ipc_hear_now(&process->channel);
-        process = find_for_account(master, kind, named->account);
     }
-    if (process) { /* RFC 1939 4: one session has the maildrop, with its lock */
-        error_set(error, ERROR_EXISTS, "maildrop is in use");
-        return NULL;
-    }
-    process = start_for(master, kind, named, error);
-    if (process && kind == ROLE_MAILBOX)
+    process = start_for(master, ROLE_MAILBOX, named, error);
+    if (process)
         tell_delivers(master, named->account, true);
     return process;
 }
 
-struct process *admission_find_mailbox(struct master *master, const struct named_home *named,
+/* RFC 1939 4: one session has the maildrop, with its lock. */
+static struct process *have_maildrop(struct master *master, const struct named_home *named,
+                                     struct error *error)
+{
+    struct process *process = find_for_account(master, ROLE_MAILDROP, named->account);
+    if (process) { /* what it said before its client heard the end, and came back, is in the socket
+                    */
+        ipc_hear_now(&process->channel);
+        process = find_for_account(master, ROLE_MAILDROP, named->account);
+    }
+    if (!process)
+        return start_for(master, ROLE_MAILDROP, named, error);
+    error_set(error, ERROR_EXISTS, "maildrop is in use");
+    return NULL;
+}
+
+static struct process *find_user_process(struct master *master, enum role_kind kind,
+                                         const struct named_home *named, struct error *error)
+{
+    return kind == ROLE_MAILBOX ? have_mailbox(master, named, error)
+                                : have_maildrop(master, named, error);
+}
+
+struct process *admission_find_mailbox(struct process *auth, const struct named_home *named,
                                        struct error *error)
 {
-    return is_acceptable_owner(master, named->facts, error)
-               ? find_user_process(master, ROLE_MAILBOX, named, error)
-               : NULL;
+    return is_acceptable(auth, named, error) ? have_mailbox(auth->master, named, error) : NULL;
 }
 
 /* One end of a fresh pair to the user's process, the other to the login role. */
@@ -242,7 +283,7 @@ bool admission_on_admit(void *owner, struct ipc_packet *packet, struct error *er
     enum role_kind kind = admit->login_kind == ROLE_IMAP_LOGIN ? ROLE_MAILBOX : ROLE_MAILDROP;
     struct error failure = {0};
     struct process *user = NULL;
-    if (is_acceptable_owner(master, named.facts, &failure))
+    if (is_acceptable(auth, &named, &failure))
         user = find_user_process(master, kind, &named, &failure);
     if (user && join(login, user, admit, &failure))
         return true;
@@ -261,8 +302,8 @@ static struct process *find_deliver(struct master *master, const struct master_h
     struct process *process;
     DL_FOREACH (master->processes, process)
         if (process->kind == ROLE_DELIVER && !process->stopping && ipc_is_open(&process->channel)
-            && process->user.uid == facts->uid && process->user.gid == facts->gid
-            && process->place == facts->place)
+            && process->configuration == master->house.number && process->user.uid == facts->uid
+            && process->user.gid == facts->gid && process->place == facts->place)
             return process;
     return NULL;
 }
@@ -284,8 +325,6 @@ static struct account_home *open_home(struct master *master, struct process *del
 static const struct account_home *find_target(struct master *master, const struct named_home *named,
                                               struct process **deliver, struct error *error)
 {
-    if (!is_acceptable_owner(master, named->facts, error))
-        return NULL;
     *deliver = find_deliver(master, named->facts);
     if (!*deliver)
         *deliver = start_for(master, ROLE_DELIVER, named, error);
@@ -312,7 +351,9 @@ bool admission_on_target(void *owner, struct ipc_packet *packet, struct error *e
     if (!queue)
         return true;
     struct error failure = {0};
-    const struct account_home *home = find_target(master, &named, &deliver, &failure);
+    const struct account_home *home = is_acceptable(auth, &named, &failure)
+                                          ? find_target(master, &named, &deliver, &failure)
+                                          : NULL;
     if (!home) {
         LOG(&master->log, LOG_ERROR, "no_target", log_bytes("account", named.account),
             log_failure(&failure));

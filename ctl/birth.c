@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/fd.h"
@@ -132,13 +133,22 @@ static void send_passwords(struct process *process)
                         config->routes[i].password_file.text, O_RDONLY);
 }
 
+const char *birth_place_path(const struct master *master, uint32_t place)
+{
+    const struct config *config = &master->house.config;
+    return place < config->accounts_count && config->accounts[place].source == CONFIG_SOURCE_FILE
+               ? config->accounts[place].mail.text
+               : "/";
+}
+
 static void send_place(struct process *process)
 {
-    const struct config *config = &process->master->house.config;
-    const char *path = "/";
-    if (process->place < config->accounts_count
-        && config->accounts[process->place].source == CONFIG_SOURCE_FILE)
-        path = config->accounts[process->place].mail.text;
+    const char *path = birth_place_path(process->master, process->place);
+    struct stat tree;
+    if (stat(path, &tree) == 0) {
+        process->tree_device = tree.st_dev;
+        process->tree_inode = tree.st_ino;
+    }
     send_opened(process, DESCRIPTOR_PLACE, process->place, path, O_RDONLY | O_DIRECTORY);
 }
 
@@ -192,7 +202,8 @@ void birth_send_start(struct process *process)
     struct role_start start = {.header = {.type = ROLE_START},
                                .kind = process->kind,
                                .number = process->number,
-                               .is_root = master->is_root};
+                               .is_root = master->is_root,
+                               .configuration = master->house.number};
     if (process->kind == ROLE_AUTH || process->kind == ROLE_QUEUE || process->kind == ROLE_KEYS)
         memcpy(start.token_key, master->token_key, sizeof(start.token_key));
     if (process->kind == ROLE_AUTH || process->kind == ROLE_QUEUE)

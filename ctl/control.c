@@ -67,10 +67,10 @@ static void put_process(struct buffer *text, const struct process *process, ev_t
 {
     const char *account =
         process->homes && process->kind != ROLE_DELIVER ? process->homes->account : "";
-    buffer_append_format(text, "%-17s %7d %9.0f %9llu %-8s %s%s\n", role_kind_name(process->kind),
-                         (int)process->pid, now - process->started,
+    buffer_append_format(text, "%-17s %7d %9.0f %9llu %-8s %13u %s%s\n",
+                         role_kind_name(process->kind), (int)process->pid, now - process->started,
                          (unsigned long long)process->sessions, process->landlocked ? "yes" : "no",
-                         account,
+                         process->configuration, account,
                          process->stopping ? "(ending)"
                          : process->ready  ? ""
                                            : "(starting)");
@@ -108,10 +108,10 @@ static void answer_status(struct control_client *client)
     const struct master *master = client->master;
     ev_tstamp now = ev_now(master->loop);
     struct buffer text = BUFFER_WITH_LIMIT(ANSWER_MAX);
-    buffer_append_format(&text, "ok\n%-17s %7s %9s %9s %s\n", "role", "pid", "uptime_s", "sessions",
-                         "landlock");
-    buffer_append_format(&text, "%-17s %7d %9.0f %9s\n", "master", (int)getpid(),
-                         now - master->started, "");
+    buffer_append_format(&text, "ok\n%-17s %7s %9s %9s %-8s %13s\n", "role", "pid", "uptime_s",
+                         "sessions", "landlock", "configuration");
+    buffer_append_format(&text, "%-17s %7d %9.0f %9s %-8s %13u\n", "master", (int)getpid(),
+                         now - master->started, "", "", master->house.number);
     const struct process *process;
     DL_FOREACH (master->processes, process)
         put_process(&text, process, now);
@@ -234,10 +234,11 @@ static struct control_client *find_question(struct master *master, uint64_t ques
     return NULL;
 }
 
-static void hand_to_mailbox(struct control_client *client, const struct named_home *named)
+static void hand_to_mailbox(struct control_client *client, struct process *auth,
+                            const struct named_home *named)
 {
     struct error error;
-    struct process *mailbox = admission_find_mailbox(client->master, named, &error);
+    struct process *mailbox = admission_find_mailbox(auth, named, &error);
     if (!mailbox) {
         LOG(&client->master->log, LOG_ERROR, "not_admitted", log_bytes("account", named->account),
             log_failure(&error));
@@ -261,7 +262,7 @@ bool control_on_found(void *owner, struct ipc_packet *packet, struct error *erro
         return true;
     client->wait = WAIT_NOTHING;
     if (found->outcome == ACCOUNT_FOUND)
-        hand_to_mailbox(client, &named);
+        hand_to_mailbox(client, auth, &named);
     else if (found->outcome == ACCOUNT_UNKNOWN)
         answer(client, SLICE("error: there is no such account\n"));
     else

@@ -151,6 +151,12 @@ void history_close(struct history *history)
     free(history);
 }
 
+void history_keep(struct history *history, uint64_t age_us, uint64_t octets_max)
+{
+    history->options.age_us = age_us;
+    history->options.octets_max = octets_max;
+}
+
 bool history_usable(const struct history *history)
 {
     return db_usable(history->db);

@@ -37,6 +37,9 @@ bool history_open(const struct history_options *options, struct history **histor
                   struct error *error);
 void history_close(struct history *history); /* commits; NULL is fine */
 
+/* From now on as much as these options say; what is too much goes with the next prunes. */
+void history_keep(struct history *history, uint64_t age_us, uint64_t octets_max);
+
 /* Counts the event, and keeps it if it bears a queue id: `record` is the one that `entry` was
  * parsed from. In a transaction that history_commit() ends. False: it is lost, and all since the
  * last commit. */

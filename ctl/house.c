@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/fd.h"
+#include "common/size.h"
 #include "ctl/master.h"
 
 static bool make_directory(int parent, const char *name, mode_t mode, struct error *error)
@@ -106,8 +107,59 @@ static bool read_config(struct house *house, const char *path, struct error *err
     return parsed;
 }
 
+/* --- What follows what -------------------------------------------------------------------------
+ */
+
+static bool is_text(struct config_text a, struct config_text b)
+{
+    return slice_equal(slice_of_string(a.text), slice_of_string(b.text));
+}
+
+/* Roles that live through a reload are in their directories, and have their uids, since birth. */
+static bool may_follow(const struct config *config, const struct config *before,
+                       struct error *error)
+{
+    const struct {
+        const char *key;
+        bool same;
+    } fixed[] = {
+        {"state", is_text(config->state, before->state)},
+        {"control-socket", is_text(config->control_socket, before->control_socket)},
+        {"role-users", is_text(config->role_users, before->role_users)},
+        {"uid-base", config->uid_base == before->uid_base},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(fixed); i++)
+        if (!fixed[i].same)
+            return error_set(error, ERROR_PERMANENT,
+                             "%s cannot change while the server runs, and all stays as it was: "
+                             "stop it and start it again",
+                             fixed[i].key);
+    return true;
+}
+
+static bool are_same_places(const struct config *config, const struct config *before)
+{
+    if (config->accounts_count != before->accounts_count)
+        return false;
+    for (size_t i = 0; i < config->accounts_count; i++)
+        if (config->accounts[i].source != before->accounts[i].source
+            || !is_text(config->accounts[i].mail, before->accounts[i].mail))
+            return false;
+    return true;
+}
+
+static bool count_from(struct house *house, const struct house *before, struct error *error)
+{
+    house->number = house->places_since = before ? before->number + 1 : 1;
+    if (!before)
+        return true;
+    if (are_same_places(&house->config, &before->config))
+        house->places_since = before->places_since;
+    return may_follow(&house->config, &before->config, error);
+}
+
 bool house_open(struct house *house, const struct master *master, const struct open_sockets *open,
-                struct error *error)
+                const struct house *before, struct error *error)
 {
     *house = (struct house){
         .config_fd = -1,
@@ -117,7 +169,7 @@ bool house_open(struct house *house, const struct master *master, const struct o
         .journal_fd = -1,
         .fetch_fd = -1,
     };
-    return read_config(house, master->config_path, error)
+    return read_config(house, master->config_path, error) && count_from(house, before, error)
            && open_state(house, master->is_root, error)
            && make_mail_trees(house, master->is_root, error) && listeners_open(house, open, error);
 }

@@ -363,9 +363,7 @@ static bool on_feed(void *owner, struct ipc_packet *packet, struct error *error)
 static bool take_file(struct journal *journal, struct error *error)
 {
     const char *path = journal->role->config.log.file.text;
-    if (!path)
-        return true;
-    int fd = role_take_file(journal->role, DESCRIPTOR_LOG_FILE, 0);
+    int fd = path ? role_take_file(journal->role, DESCRIPTOR_LOG_FILE, 0) : STDERR_FILENO;
     if (fd < 0)
         return error_set(error, ERROR_TEMPORARY, "%s was not opened", path);
     if (journal->fd != STDERR_FILENO)
@@ -413,11 +411,27 @@ static bool start(struct role *role, struct error *error)
     return true;
 }
 
+/* Nothing is to be kept any more; what was kept stays on disk. */
+static void end_history(struct journal *journal)
+{
+    struct error error;
+    error_set(&error, ERROR_TEMPORARY, "there is no history any more: see log.history");
+    journal_backup_give_up(journal, &error);
+    close_history(journal);
+}
+
 static void reload(struct role *role)
 {
     struct error error;
-    if (!take_file(role->state, &error))
+    struct journal *journal = role->state;
+    const uint64_t history_ms = role->config.log.history_ms;
+    if (!take_file(journal, &error))
         LOG(&role->log, LOG_ERROR, "log_not_opened", log_failure(&error));
+    if (journal->history && history_ms > 0)
+        history_keep(journal->history, history_ms * 1000, role->config.log.history_octets);
+    else if (journal->history)
+        end_history(journal);
+    journal->next_prune_s = journal->next_open_s = now_s(journal);
 }
 
 /* The last words of the others are in the sockets: hear them. */

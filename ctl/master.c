@@ -37,7 +37,8 @@ void master_count_wanted(struct master *master)
     bool submission = has_service(master, CONFIG_SUBMISSION, CONFIG_SUBMISSIONS);
     bool imap = has_service(master, CONFIG_IMAP, CONFIG_IMAPS);
     bool pop3 = has_service(master, CONFIG_POP3, CONFIG_POP3S);
-    bool fetch = (smtp || submission) && master->house.config.relay.mta_sts;
+    const struct config_relay *relay = &master->house.config.relay;
+    bool fetch = (smtp || submission) && (relay->mta_sts || relay->tls_reports);
     const uint32_t wanted[ROLE_KINDS] = {
         [ROLE_JOURNAL] = 1,
         [ROLE_AUTH] = 1,
@@ -137,7 +138,7 @@ static bool open_all(struct master *master, const struct inheritance *inheritanc
         != (ssize_t)sizeof(master->token_key))
         return error_errno(error, "random octets");
     master->libexec_fd = process_open_libexec(error);
-    return master->libexec_fd >= 0 && house_open(&master->house, master, &open, error)
+    return master->libexec_fd >= 0 && house_open(&master->house, master, &open, NULL, error)
            && secret_load(master->house.state_fd, "srs-key", master->srs_key, error)
            && drop_open(&master->drop, master, error)
            && control_open(master, inheritance->control_fd, error);

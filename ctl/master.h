@@ -58,8 +58,11 @@ struct process {
     bool reaped;           /* its pid may be another's by now */
     struct role_user user; /* per-account kinds: the owner of the mail */
     uint32_t place;        /* per-account kinds */
+    dev_t tree_device;     /* and the directory that the place is */
+    ino_t tree_inode;
     struct account_home *homes;
     uint64_t given;                  /* ROLE_SESSION records to it; deliver: ROLE_HOME records */
+    uint32_t configuration;          /* number of the one it works with, as far as it said */
     uint64_t sessions, queued, held; /* as of its last MASTER_COUNTS */
     bool asked;                      /* ROLE_COUNT is not answered yet */
 };
@@ -87,7 +90,10 @@ enum { LISTENERS_MAX = INHERITED_MAX };
 /* The configuration in force and what was opened for it. Replaced as a whole by a reload. */
 struct house {
     struct config config;
-    int config_fd; /* the sealed text of config */
+    uint32_t number; /* 1, and one more with each reload */
+    uint32_t
+        places_since; /* the first that had the same `accounts` sections: a place counts them */
+    int config_fd;    /* the sealed text of config */
     int state_fd;
     int empty_fd; /* an empty directory: the root of those who need no file */
     int queue_fd;
@@ -149,9 +155,11 @@ struct open_sockets {
     size_t count;
 };
 
-/* --- house.c: opens and closes what a configuration names. Errors name the file. */
+/* --- house.c: opens and closes what a configuration names. Errors name the file. `before`: the
+ * house that it is to follow, or NULL; what a running house cannot change is an error that names
+ * the key. */
 bool house_open(struct house *house, const struct master *master, const struct open_sockets *open,
-                struct error *error);
+                const struct house *before, struct error *error);
 void house_close(struct house *house);
 
 /* --- drop.c: begins to look for such mail; the directory is made. drop_end: ends what is under
@@ -190,6 +198,8 @@ void birth_send_start(struct process *process); /* ROLE_START and all files */
 void birth_send_files(struct process *process); /* ROLE_DESCRIPTOR records alone: a reload */
 void birth_go(struct process *process);
 bool birth_is_network_role(enum role_kind kind); /* reads what strangers send, or listens */
+/* The directory that is that place, by the configuration in force. */
+const char *birth_place_path(const struct master *master, uint32_t place);
 
 /* --- wiring.c */
 void wiring_connect(struct process *process); /* with every live peer it should have */
@@ -217,8 +227,8 @@ bool admission_on_admit(void *owner, struct ipc_packet *packet, struct error *er
 bool admission_on_target(void *owner, struct ipc_packet *packet, struct error *error);
 bool admission_on_changed(void *owner, struct ipc_packet *packet, struct error *error);
 bool admission_on_idle(void *owner, struct ipc_packet *packet, struct error *error);
-/* The mailbox of that account, started if there is none. */
-struct process *admission_find_mailbox(struct master *master, const struct named_home *named,
+/* The mailbox of that account, as auth names it, started if there is none. */
+struct process *admission_find_mailbox(struct process *auth, const struct named_home *named,
                                        struct error *error);
 void admission_forget(struct process *process); /* it is dead */
 

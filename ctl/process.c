@@ -406,6 +406,7 @@ static bool on_counts(void *owner, struct ipc_packet *packet, struct error *erro
     process->sessions = record->sessions;
     process->queued = record->queued;
     process->held = record->held;
+    process->configuration = record->configuration;
     process->asked = false;
     control_on_counts(process->master);
     return true;
@@ -431,7 +432,8 @@ static bool on_wanted(void *owner, struct ipc_packet *packet, struct error *erro
     struct process *relay = owner, *fetch;
     struct master *master = relay->master;
     uint32_t *wanted = &master->standing[ROLE_FETCH].wanted;
-    if (*wanted > 0 || !master->house.config.relay.mta_sts)
+    const struct config_relay *config = &master->house.config.relay;
+    if (*wanted > 0 || !(config->mta_sts || config->tls_reports))
         return true;
     *wanted = 1;
     DL_FOREACH (master->processes, fetch)
@@ -521,6 +523,7 @@ static struct process *new_process(struct master *master, enum role_kind kind,
     process->kind = kind;
     process->number = ++master->next_number;
     process->started = ev_now(master->loop);
+    process->configuration = master->house.number;
     process->channel.fd = -1;
     if (owner) {
         process->user = owner->user;

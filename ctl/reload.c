@@ -3,13 +3,14 @@
  * child, so that neither OpenSSL nor other people's files come into the master; where it finds a
  * mistake all stays as it was. Then:
  *
- *   auth, queue, journal,     are told (ROLE_RELOAD) and live on
- *   fetch
+ *   auth, queue, journal,     are told (ROLE_RELOAD) and live on; so is a mailbox, for the sessions
+ *   fetch, mailbox            that begin from then on
  *   keys, filter, sessions,   new ones are started; the old ones take nothing new and end when
  *   logins, resolver, relay,  their last connection does
  *   http
- *   deliver, mailbox,         live on; the next one started has the new configuration
- *   maildrop, check
+ *   check                     live on: what they do, auth tells them
+ *   deliver                   gets nothing more, and ends when idle; others are started
+ *   maildrop                  lives on with its one session
  */
 #include <fcntl.h>
 #include <sys/wait.h>
@@ -40,15 +41,18 @@ static bool is_replaced(enum role_kind kind)
 
 static bool is_told(enum role_kind kind)
 {
-    return kind == ROLE_AUTH || kind == ROLE_QUEUE || kind == ROLE_JOURNAL || kind == ROLE_FETCH;
+    return kind == ROLE_AUTH || kind == ROLE_QUEUE || kind == ROLE_JOURNAL || kind == ROLE_FETCH
+           || kind == ROLE_MAILBOX;
 }
 
 static void tell(struct process *process)
 {
-    struct role_reload record = {.header = {.type = ROLE_RELOAD}};
+    struct role_reload record = {.header = {.type = ROLE_RELOAD},
+                                 .configuration = process->master->house.number};
     process_send_with(process, &record.header, sizeof(record), slice_of(NULL, 0),
                       process->master->house.config_fd);
-    birth_send_files(process);
+    if (!process_is_per_account(process->kind))
+        birth_send_files(process); /* a mailbox has its own for life */
     birth_go(process);
 }
 
@@ -61,7 +65,8 @@ static void replace_roles(struct master *master)
     DL_FOREACH_SAFE (master->processes, process, next) {
         if (process->stopping)
             continue;
-        bool is_wanted = master->standing[process->kind].wanted > 0;
+        bool is_wanted =
+            master->standing[process->kind].wanted > 0 || process_is_per_account(process->kind);
         if (is_replaced(process->kind) || (is_told(process->kind) && !is_wanted))
             process_ask_to_stop(process);
         else if (is_told(process->kind))
@@ -75,7 +80,7 @@ static void take(struct master *master)
     struct house fresh;
     struct error error = {0};
     const struct open_sockets open = listeners_of(&master->house);
-    if (!house_open(&fresh, master, &open, &error)) {
+    if (!house_open(&fresh, master, &open, &master->house, &error)) {
         house_close(&fresh);
         LOG(&master->log, LOG_ERROR, "reload_refused", log_failure(&error));
         control_answer_reload(master, error.text);

@@ -17,6 +17,12 @@ static void say_idle(struct ev_loop *loop, ev_timer *watcher, int events);
 
 /* ---- what the master says ---- */
 
+static struct quota_limits quota_of(const struct master_home *home)
+{
+    return (struct quota_limits){home->quota_octets, home->quota_messages};
+}
+
+/* At birth, and again where a session finds us there: the quota may be another one. */
 static bool on_home(void *owner, struct ipc_packet *packet, struct error *error)
 {
     struct role *role = owner;
@@ -30,6 +36,7 @@ static bool on_home(void *owner, struct ipc_packet *packet, struct error *error)
     process->home = *home;
     memcpy(process->account, texts.ptr, home->account_octets);
     memcpy(process->path, texts.ptr + home->account_octets, home->path_octets);
+    process->mailbox.quota = quota_of(home);
     return true;
 }
 
@@ -165,7 +172,7 @@ static bool start(struct role *role, struct error *error)
         .config = &role->config,
         .account = process->account,
         .account_fd = role->root_fd,
-        .quota = {process->home.quota_octets, process->home.quota_messages},
+        .quota = quota_of(&process->home),
     };
     memcpy(means.boot, process->boot, sizeof(means.boot));
     process->role = role;
@@ -178,6 +185,16 @@ static bool start(struct role *role, struct error *error)
     process->idle.data = process;
     ev_timer_start(role->loop, &process->idle);
     return true;
+}
+
+/* For the sessions that begin from now on; those that are there keep the limits of their lines. */
+static void reload(struct role *role)
+{
+    struct mailbox_process *process = role->state;
+    process->idle.repeat = (double)role->config.timeouts.linger_ms / 1000.0;
+    if (ev_is_active(&process->idle))
+        ev_timer_again(role->loop, &process->idle);
+    message_cache_take_limits(&process->mailbox.cache, &role->config);
 }
 
 /* After MASTER_IDLE there is nobody; else clients are told, and have until they have read it. */
@@ -206,6 +223,7 @@ const struct role_spec mailbox_role = {
     .order_count = sizeof(orders) / sizeof(orders[0]),
     .prepare = prepare,
     .start = start,
+    .reload = reload,
     .stop = stop,
     .count = count,
 };

@@ -74,10 +74,11 @@ def make_module_house(certificate):
     """As make_house, for all tests of a file."""
     made = []
 
-    def make(**options):
+    def make(start=True, **options):
         options.setdefault("certificate", certificate)
         made.append(house_module.House(**options))
-        made[-1].start()
+        if start:
+            made[-1].start()
         return made[-1]
 
     yield make

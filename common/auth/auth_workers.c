@@ -128,15 +128,21 @@ static bool send_job(struct auth_workers *workers, struct role_peer *peer,
     return ipc_send(&peer->channel, &message, NULL);
 }
 
+/* There may be more of them than are to work at once, since before a reload. */
 static struct role_peer *find_free(const struct auth *auth)
 {
-    struct role_peer *peer;
+    struct role_peer *peer, *free_one = NULL;
+    uint32_t busy = 0;
     DL_FOREACH (auth->role->peers, peer) {
         const struct worker *worker = peer->kind == ROLE_CHECK ? peer->data : NULL;
-        if (worker && !worker->job && !worker->given_up && ipc_is_open(&peer->channel))
-            return peer;
+        if (!worker || worker->given_up || !ipc_is_open(&peer->channel))
+            continue;
+        if (worker->job)
+            busy++;
+        else if (!free_one)
+            free_one = peer;
     }
-    return NULL;
+    return busy < auth->role->config.processes.check ? free_one : NULL;
 }
 
 static struct auth_job *take_waiting(struct auth_workers *workers)

@@ -54,6 +54,12 @@ void message_tree_init(struct message_tree *tree, const struct config *config)
     arena_init(&tree->arena, mime_arena_limit(&limits));
 }
 
+void message_cache_take_limits(struct message_cache *cache, const struct config *config)
+{
+    arena_clear(&cache->last.arena);
+    message_tree_init(&cache->last, config);
+}
+
 struct mime_limits message_limits(const struct config *config)
 {
     return (struct mime_limits){.depth = config->limits.mime_depth,

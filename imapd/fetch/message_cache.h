@@ -41,6 +41,9 @@ struct message_cache {
 void message_cache_init(struct message_cache *cache, struct mailbox *mailbox);
 void message_cache_clear(struct message_cache *cache); /* may run twice */
 
+/* After a reload: limits.mime-depth and limits.mime-parts for what is read from now on. */
+void message_cache_take_limits(struct message_cache *cache, const struct config *config);
+
 /* For a command that works on this folder: opens the index, and has it forget messages of the
  * folder that are gone. Each call wants one message_cache_leave(). */
 void message_cache_enter(struct message_cache *cache, struct folder *folder);

@@ -556,7 +556,11 @@ static void peer_down(struct role_peer *peer)
 
 static void reload(struct role *role)
 {
-    take_authorities(role->state);
+    struct fetch *fetch = role->state;
+    take_authorities(fetch);
+    fetch->idle.repeat = (double)role->config.timeouts.linger_ms / 1000.0;
+    if (ev_is_active(&fetch->idle))
+        ev_timer_again(role->loop, &fetch->idle);
 }
 
 static const struct ipc_rule questions[] = {

@@ -46,6 +46,7 @@ static void begin_deliver_by(struct queue *queue, struct queued_message *message
 {
     uint64_t at_ms = queue_now_ms() + until_ms(row->deliver_by, DELIVER_BY_MAX_S);
     message->by_notice = !row->by_return;
+    message->by_return = row->by_return;
     if (row->by_return)
         queued_set_times(&queue->queued, message, shorter(at_ms, message->expires_ms),
                          message->warn_ms);
@@ -67,6 +68,38 @@ void deadlines_begin(struct queue *queue, struct queued_message *message,
     queued_set_times(&queue->queued, message, from_ms + (left > grace ? left : grace), warn_ms);
     if (row->deliver_by > 0)
         begin_deliver_by(queue, message, row);
+}
+
+static uint64_t later_ms(int64_t begin_ms, uint64_t wait_ms)
+{
+    int64_t at_ms = begin_ms + (int64_t)wait_ms;
+    return at_ms > 0 ? (uint64_t)at_ms : 0;
+}
+
+/* What a sender was promised stays. */
+static void renew(struct queue *queue, struct queued_message *message,
+                  const struct config_queue *before)
+{
+    const struct config_queue *config = &queue->role->config.queue;
+    int64_t begin_ms = (int64_t)message->expires_ms - (int64_t)before->lifetime_ms;
+    uint64_t warn_ms = QUEUED_NEVER;
+    if (config->delay_warning_ms < config->lifetime_ms)
+        warn_ms = later_ms(begin_ms, config->delay_warning_ms);
+    if (!message->by_return)
+        queued_set_times(&queue->queued, message, later_ms(begin_ms, config->lifetime_ms),
+                         message->by_notice ? message->warn_ms : warn_ms);
+}
+
+void deadlines_reload(struct queue *queue, const struct config_queue *before)
+{
+    const struct config_queue *config = &queue->role->config.queue;
+    struct queued_message *message, *next;
+    if (config->lifetime_ms == before->lifetime_ms
+        && config->delay_warning_ms == before->delay_warning_ms)
+        return;
+    HASH_ITER (hh, queue->queued.messages, message, next)
+        if (message->is_armed)
+            renew(queue, message, before);
 }
 
 /* RFC 3461 4.1: told unless NOTIFY names something else; RFC 2852 4.2: unless it is NEVER. */

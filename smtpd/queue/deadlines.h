@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct config_queue;
 struct queue;
 struct queued_message;
 struct stored_recipient;
@@ -24,6 +25,9 @@ void deadlines_begin(struct queue *queue, struct queued_message *message,
 
 /* Steady time of a release by the wall clock; at most 90 days from now, now if it is past. */
 uint64_t deadlines_release_ms(int64_t release);
+
+/* A reload: all that wait count from when they came by the configuration in force now. */
+void deadlines_reload(struct queue *queue, const struct config_queue *before);
 
 /* What is due, a bounded part of it; true if there is more. */
 bool deadlines_run(struct queue *queue);

@@ -78,10 +78,36 @@ void destination_append(const struct config *config, uint32_t flags, struct slic
     buffer_append_string(out, route->sender.text);
 }
 
+bool destination_exists(const struct config *config, struct slice destination)
+{
+    struct slice name = slice_from(destination, slice_starts_with(destination, SLICE("~")));
+    if (!slice_starts_with(name, SLICE("=")))
+        return true;
+    name = slice_from(name, 1);
+    size_t slash = slice_find_octet(name, '/');
+    for (size_t i = 0; i < config->route_count; i++) {
+        const struct config_route *route = &config->routes[i];
+        if (route->host.text && route->sender.text
+            && slice_equal(slice_range(name, 0, slash), slice_of_string(route->domain))
+            && (slash == name.len
+                || slice_equal(slice_from(name, slash + 1), slice_of_string(route->sender.text))))
+            return true;
+    }
+    return false;
+}
+
+static uint16_t number_of(const struct config *config, struct slice name)
+{
+    const struct config_domain *domain = config_find_domain(config, name);
+    return domain ? (uint16_t)(domain - config->domains + 1) : 1;
+}
+
 uint16_t destination_forwarder(const struct config *config, bool forwarded, struct slice orcpt)
 {
-    if (!forwarded)
-        return 0;
-    const struct config_domain *domain = config_find_domain(config, domain_of(orcpt));
-    return domain ? (uint16_t)(domain - config->domains + 1) : 1;
+    return forwarded ? number_of(config, domain_of(orcpt)) : 0;
+}
+
+uint16_t destination_forwarder_now(const struct config *config, const char *domain)
+{
+    return number_of(config, slice_of_string(domain));
 }

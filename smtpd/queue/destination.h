@@ -18,9 +18,16 @@ enum { DESTINATION_MAX = 2 + 255 + 1 + 512 };
 void destination_append(const struct config *config, uint32_t flags, struct slice address,
                         struct slice reverse_path, struct buffer *out);
 
+/* Of a destination that destination_append() made, under this configuration or another: does it
+ * lead anywhere now? A route that it names may have been taken out. */
+bool destination_exists(const struct config *config, struct slice destination);
+
 /* The domain of ours in whose name an alias sends mail on: its number in the configuration plus 1.
  * ORCPT tells the alias; where that is none of our domains, the first. 0: `forwarded` is not set.
  */
 uint16_t destination_forwarder(const struct config *config, bool forwarded, struct slice orcpt);
+
+/* The number of the domain of that name, of the first where it is none of ours any more. */
+uint16_t destination_forwarder_now(const struct config *config, const char *domain);
 
 #endif

@@ -9,6 +9,7 @@
 #include "common/auth/srs.h"
 #include "common/hash_table.h"
 #include "common/size.h"
+#include "smtpd/queue/destination.h"
 #include "smtpd/queue/queue.h"
 #include "smtpd/queue/queue_id.h"
 #include "smtpd/queue/queue_protocol.h"
@@ -55,6 +56,7 @@ struct relay_peer {
     struct queue_target *suspects;  /* wait for the suspect it has */
     uint32_t under_way;
     bool has_suspect;
+    bool leaves; /* has the configuration of before a reload: gets nothing more */
 };
 
 /* ---- windows ---- */
@@ -445,12 +447,27 @@ static bool on_result(void *owner, struct ipc_packet *packet, struct error *erro
     return true;
 }
 
+/* Those that wait for it go to another one at once. */
+static bool on_leaves(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    (void)packet;
+    (void)error;
+    struct role_peer *role_peer = owner;
+    struct queue *queue = queue_of(role_peer);
+    struct relay_peer *peer = role_peer->data;
+    peer->leaves = true;
+    targets_let_go(queue, &peer->congested);
+    targets_let_go(queue, &peer->suspects);
+    return true;
+}
+
 const struct ipc_rule dispatch_relay_rules[DISPATCH_RELAY_RULES] = {
     {RELAY_RESULT, sizeof(struct relay_result), IPC_RECORD_MAX, 0, on_result},
     {RELAY_TLS_SESSION, sizeof(struct relay_tls_session) + 1,
      sizeof(struct relay_tls_session) + TLS_SESSION_MAX, 0, tls_reports_on_session},
     {RELAY_TLS_RECORD, sizeof(struct relay_tls_record),
      sizeof(struct relay_tls_record) + TLS_RECORD_URIS_MAX, 0, tls_reports_on_record},
+    {RELAY_LEAVES, sizeof(struct ipc_header), sizeof(struct ipc_header), 0, on_leaves},
 };
 
 /* ---- relay processes come and go ---- */
@@ -504,7 +521,7 @@ static struct relay_peer *peer_of(const struct queue *queue, const struct queue_
     uint64_t most = 0;
     DL_FOREACH (queue->relay.peers, peer) {
         uint64_t weight = mix(target->relay.hash ^ mix(peer->role_peer->number));
-        if (!best || weight > most) {
+        if (!peer->leaves && (!best || weight > most)) {
             best = peer;
             most = weight;
         }
@@ -562,6 +579,14 @@ static struct queue_target *next_target(const struct queue *queue, enum schedule
     return (struct queue_target *)best;
 }
 
+/* Its route is no more: it takes the way that its address has now. */
+static void aim_anew(struct queue *queue, struct queued_recipient *recipient)
+{
+    queued_enter(&queue->queued, recipient, QUEUED_UNDER_WAY);
+    recipient->resolved = slice_of(NULL, 0);
+    settle_add(queue, recipient, OUTCOME_RESOLVED, slice_of(NULL, 0));
+}
+
 bool dispatch_relay_run(struct queue *queue, unsigned records)
 {
     struct schedule *schedule = &queue->queued.schedules[QUEUED_OUTWARD];
@@ -569,7 +594,9 @@ bool dispatch_relay_run(struct queue *queue, unsigned records)
     struct queue_target *target;
     while (records-- > 0 && (target = next_target(queue, &lane))) {
         struct relay_peer *peer = ready_peer(queue, target);
-        if (peer)
+        if (!destination_exists(&queue->role->config, queue_target_name(target)))
+            aim_anew(queue, (struct queued_recipient *)schedule_take(schedule, lane));
+        else if (peer)
             relay(queue, peer, (struct queued_recipient *)schedule_take(schedule, lane));
     }
     return next_target(queue, &lane) != NULL;

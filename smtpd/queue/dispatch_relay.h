@@ -26,7 +26,7 @@ struct dispatch_relay {
     size_t octets;         /* of those records */
 };
 
-enum { DISPATCH_RELAY_RULES = 3 };
+enum { DISPATCH_RELAY_RULES = 4 };
 extern const struct ipc_rule dispatch_relay_rules[DISPATCH_RELAY_RULES];
 
 bool dispatch_relay_up(struct queue *queue, struct role_peer *peer);

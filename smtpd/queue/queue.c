@@ -568,6 +568,28 @@ static void peer_down(struct role_peer *peer)
         intake_peer_down(queue, peer);
 }
 
+/* The domains are counted anew: each recipient keeps the one that it goes out in the name of. */
+static void renumber_forwarders(struct queue *queue, const struct config *before)
+{
+    struct queued_message *message, *next;
+    struct queued_recipient *recipient;
+    HASH_ITER (hh, queue->queued.messages, message, next)
+        DL_FOREACH2(message->recipients, recipient, next_of_message)
+    if (recipient->forwarder > 0)
+        recipient->forwarder = destination_forwarder_now(
+            &queue->role->config, before->domains[recipient->forwarder - 1].name);
+}
+
+/* What is read from the configuration when it is needed is new already. */
+static void reload(struct role *role)
+{
+    struct queue *queue = role->state;
+    renumber_forwarders(queue, &role->previous);
+    deadlines_reload(queue, &role->previous.queue);
+    targets_forget_known(queue);
+    queue_wake(queue);
+}
+
 static void count(struct role *role, struct role_counts *counts)
 {
     const struct queue *queue = role->state;
@@ -615,6 +637,7 @@ const struct role_spec queue_role = {
     .start = start,
     .peer_up = peer_up,
     .peer_down = peer_down,
+    .reload = reload,
     .stop = stop,
     .count = count,
 };

@@ -156,6 +156,7 @@ struct queued_message {
     uint32_t next_number; /* for a recipient to be added */
     bool in_spool;
     bool is_armed;
+    bool by_return; /* DELIVERBY: expires_ms is what the sender wants */
     bool by_notice; /* DELIVERBY: at warn_ms its sender is told, whatever NOTIFY says of delays */
 };
 

@@ -188,8 +188,8 @@ struct redirection {
 };
 
 /* Where the mail goes instead: to an account, or elsewhere as the session would have it
- * (queue_protocol.h). Only reports and what an older queue left have to be resolved, and no route
- * is for their senders. */
+ * (queue_protocol.h). Only reports and what an older queue left have to be resolved, and what had a
+ * route that is no more: a route for its sender that there still is, relay finds by itself. */
 static void redirect(struct queue *queue, struct stored_recipient *row,
                      const struct recipient_target *target, struct redirection *made)
 {
@@ -203,9 +203,10 @@ static void redirect(struct queue *queue, struct stored_recipient *row,
         row->orcpt = buffer_slice(&made->orcpt);
     }
     row->address = target->name;
+    bool tls_is_optional = slice_starts_with(row->destination, SLICE("~"));
     buffer_reset(&made->destination);
-    destination_append(&queue->role->config, 0, row->address, slice_of(NULL, 0),
-                       &made->destination);
+    destination_append(&queue->role->config, tls_is_optional ? QUEUE_TLS_OPTIONAL : 0, row->address,
+                       slice_of(NULL, 0), &made->destination);
     row->destination = buffer_slice(&made->destination);
 }
 
@@ -222,6 +223,8 @@ static bool put_target(struct queue *queue, const struct queued_recipient *recip
     added->notify = recipient->notify;
     added->purpose = recipient->purpose;
     added->warned = recipient->warned;
+    added->attempts = recipient->attempts;
+    added->forwarder = recipient->forwarder;
     return put_row_back(queue, added, row, error);
 }
 

@@ -196,6 +196,16 @@ void targets_ask(struct queue *queue, struct queue_target *target)
         ask_target(queue, auth, target);
 }
 
+void targets_forget_known(struct queue *queue)
+{
+    struct queue_target *target, *next;
+    HASH_ITER (hh, queue->queued.targets[TARGET_ACCOUNT], target, next) {
+        if (target->deliver.state == TARGET_KNOWN)
+            target->deliver.known_until_ms = 0;
+        target->deliver.asked_ms = 0; /* no pause */
+    }
+}
+
 /* ---- addresses that nobody has resolved yet: the senders that reports go to ---- */
 
 static void ask_address(struct queue *queue, struct role_peer *auth,

@@ -45,6 +45,9 @@ void targets_let_go(struct queue *queue, struct queue_target **list);
  * cannot be asked now, it waits for better times. */
 void targets_ask(struct queue *queue, struct queue_target *target);
 
+/* After a reload: accounts may be at other places, and deliver is another one. */
+void targets_forget_known(struct queue *queue);
+
 /* Takes the next recipient of the target that stands for no account (whose turn it is), and asks
  * who is behind its address. */
 void targets_ask_address(struct queue *queue, struct queue_target *target);

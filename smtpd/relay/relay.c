@@ -358,6 +358,11 @@ static void peer_down(struct role_peer *peer)
 
 static void stop(struct role *role)
 {
+    struct role_peer *peer;
+    struct ipc_header leaves = {.type = RELAY_LEAVES};
+    DL_FOREACH (role->peers, peer)
+        if (peer->kind == ROLE_QUEUE)
+            ipc_send_record(&peer->channel, &leaves, sizeof(leaves), slice_of(NULL, 0), NULL);
     exit_if_done(role->state);
 }
 

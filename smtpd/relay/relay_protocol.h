@@ -34,6 +34,7 @@ enum relay_record {
     RELAY_RESULT = 101,
     RELAY_TLS_SESSION, /* how a connection was secured; unasked */
     RELAY_TLS_RECORD,  /* the answer to RELAY_TLS_LOOKUP */
+    RELAY_LEAVES, /* the header alone: finishes what it has (a reload), is to get nothing more */
 };
 
 enum {
