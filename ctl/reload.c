@@ -7,8 +7,7 @@
  *   fetch, mailbox            that begin from then on
  *   keys, filter, sessions,   new ones are started; the old ones take nothing new and end when
  *   logins, resolver, relay,  their last connection does
- *   http
- *   check                     live on: what they do, auth tells them
+ *   http, check
  *   deliver                   gets nothing more, and ends when idle; others are started
  *   maildrop                  lives on with its one session
  */
@@ -33,6 +32,7 @@ static bool is_replaced(enum role_kind kind)
     case ROLE_RESOLVER:
     case ROLE_RELAY:
     case ROLE_HTTP:
+    case ROLE_CHECK:
         return true;
     default:
         return false;

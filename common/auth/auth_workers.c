@@ -128,21 +128,15 @@ static bool send_job(struct auth_workers *workers, struct role_peer *peer,
     return ipc_send(&peer->channel, &message, NULL);
 }
 
-/* There may be more of them than are to work at once, since before a reload. */
 static struct role_peer *find_free(const struct auth *auth)
 {
-    struct role_peer *peer, *free_one = NULL;
-    uint32_t busy = 0;
+    struct role_peer *peer;
     DL_FOREACH (auth->role->peers, peer) {
         const struct worker *worker = peer->kind == ROLE_CHECK ? peer->data : NULL;
-        if (!worker || worker->given_up || !ipc_is_open(&peer->channel))
-            continue;
-        if (worker->job)
-            busy++;
-        else if (!free_one)
-            free_one = peer;
+        if (worker && !worker->job && !worker->given_up && ipc_is_open(&peer->channel))
+            return peer;
     }
-    return busy < auth->role->config.processes.check ? free_one : NULL;
+    return NULL;
 }
 
 static struct auth_job *take_waiting(struct auth_workers *workers)
@@ -165,8 +159,10 @@ static void hand_out(struct auth_workers *workers, struct role_peer *peer, struc
     } else if (send_job(workers, peer, job)) {
         worker->job = job;
         worker->request = workers->last_request;
-    } else {
-        finish(job, AUTH_TEMPORARY, NULL);
+    } else { /* it leaves, as at a reload */
+        worker->given_up = true;
+        DL_PREPEND(workers->waiting[job->kind == AUTH_JOB_USER ? USERS : PASSWORDS], job);
+        workers->waiting_count++;
     }
 }
 

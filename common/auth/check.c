@@ -2,9 +2,11 @@
 #include "common/auth/check.h"
 
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include <sodium.h>
+#include <utlist.h>
 
 #include "common/auth/auth_protocol.h"
 #include "common/auth/client_certificate.h"
@@ -238,6 +240,17 @@ static bool prepare(struct role *role, struct error *error)
     return sodium_init() >= 0 || error_set(error, ERROR_TEMPORARY, "libsodium does not start");
 }
 
+/* Whatever auth has asked is answered; what it asks from here on goes to another one. */
+static void stop(struct role *role)
+{
+    struct role_peer *peer, *next;
+    DL_FOREACH_SAFE (role->peers, peer, next) {
+        shutdown(peer->channel.fd, SHUT_RD);
+        ipc_hear_now(&peer->channel);
+    }
+    role_exit(role);
+}
+
 static const struct ipc_rule from_auth[] = {
     {CHECK_PASSWORD, sizeof(struct check_password),
      sizeof(struct check_password) + MASTER_ACCOUNT_MAX + PASSWORD_VERIFIER_MAX + PASSWORD_MAX, 0,
@@ -255,4 +268,5 @@ const struct role_spec check_role = {
     .links = links,
     .link_count = ARRAY_LENGTH(links),
     .prepare = prepare,
+    .stop = stop,
 };

@@ -165,7 +165,7 @@ class Role:
         while (got := self.master.receive()) and got[0] == MASTER_HOSTILE:
             self.hostile.append(struct.unpack("=II", got[2]))
         assert got and got[0] == MASTER_COUNTS, got
-        return struct.unpack("=QQQ", got[2])
+        return struct.unpack("=QQQII", got[2])[:3]
 
     def wait(self, seconds=WAIT_SECONDS):
         """The exit status, negative for a signal."""

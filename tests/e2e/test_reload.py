@@ -6,6 +6,7 @@ with the newest configuration by its own word (`staffetta status`). FIXED: refus
 
 import contextlib
 import imaplib
+import json
 import poplib
 import re
 import smtplib
@@ -159,6 +160,13 @@ def id_hides(w):
         client._simple_command("ID", '("name" "odd" "version" "2.1" "vendor" "acme")')
         _, found = client.capability()
         return [word for word in ("QRESYNC", "SORT", "NOTIFY", "COMPRESS=DEFLATE") if word.encode() in found[-1].split()]
+
+
+def capability(word):
+    def see(w):
+        with w.imap(CAROL) as client:
+            return word.encode() in client.capability()[1][-1].split()
+    return see
 
 
 def pop3_says(word):
@@ -352,6 +360,9 @@ EFFECTS = {  # key: (what is seen, before, after)
     "resolver.port": (questions, 0, 1),
     "throttle.refusal": (refusal_takes_long, False, True),
     "smtp.bare-line-ends": (bare_line_end, 550, 250),
+    "imap.uid-only": (capability("UIDONLY"), False, True),
+    "imap.message-limit": (capability("MESSAGELIMIT=1000"), False, True),
+    "oauth.keys": (lambda w: "OAUTHBEARER" in (ehlo("auth", "submissions")(w) or ""), False, True),
     "submission.sender-map": (submitted(f"MAIL FROM:<{BOB}>"), 553, 250),
     "submission.future-release": (lambda w: (ehlo("futurerelease", "submission")(w) or "").split()[:1], ["2592000"], ["86400"]),
     "pop3.expire": (pop3_says("EXPIRE"), ["NEVER"], ["0"]),
@@ -367,14 +378,15 @@ EFFECTS = {  # key: (what is seen, before, after)
 }
 TAKEN = {  # key: roles that read it; the values are in FIRST and SECOND
     "auth": ("accounts.source", "accounts.mailbox", "accounts.user", "throttle.slow-after", "throttle.pause-after", "throttle.pause", "throttle.forget",
-             "limits.network-ipv4", "limits.network-ipv6", "limits.alias-expansion", "processes.check"),
+             "limits.network-ipv4", "limits.network-ipv6", "limits.alias-expansion"),
+    "auth, check": ("processes.check", "oauth.issuer", "oauth.audience", "oauth.claim"),
     "auth, imapd-mailbox": ("accounts.mail",),
     "smtpd-session, smtpd-submission, imapd-login, pop3d-login": (
         "limits.connections", "limits.connections-per-network", "limits.unauthenticated-connections",
         "limits.unauthenticated-per-network", "timeouts.handshake", "timeouts.write"),
     "smtpd-session, smtpd-submission": ("timeouts.smtp-command", "timeouts.smtp-data", "timeouts.smtp-message"),
     "imapd-login, pop3d-login": ("timeouts.login",),
-    "imapd-mailbox": ("timeouts.imap", "timeouts.linger", "limits.account-annotations"),
+    "imapd-mailbox": ("imap.progress", "timeouts.imap", "timeouts.linger", "limits.account-annotations"),
     "pop3d-login": ("timeouts.pop3", "pop3.keep", "pop3.dovecot-uidl-format"),
     "smtpd-queue": ("limits.free-space", "queue.lifetime", "queue.delay-warning", "relay.tls-reports-delay",
                     "relay.tls-report-contact", "relay.tls-reports"),
@@ -405,6 +417,7 @@ SECOND = {
     "relay": {"networks": "127.0.0.0/8", "idle": "0", "connections": 900, "per-destination": 10, "connect": "20s", "reply": "4m",
               "private-targets": "yes", "address-literals": "yes", "mta-sts": "no", "tls-reports": "no", "tls-reports-delay": "1h",
               "tls-report-contact": '"tls@test.example"'},
+    "imap": {"uid-only": "yes", "message-limit": 1000, "progress": "9s"},
     "throttle": {"refusal": "600ms", "slow-after": 2, "pause-after": 3, "pause": "2s", "forget": "30m"},
     "smtp": {"bare-line-ends": "keep"},
     "submission": {"future-release": "1d"},
@@ -457,7 +470,9 @@ class World:
         (etc / "senders").write_text(f"{ALICE}: {BOB}\n")
         (etc / "password").write_text("secret\n")
         (etc / "anchor").write_text(". IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D\n")
-        for name in ("aliases2", "accounts2", "senders", "anchor"):
+        (etc / "keys.json").write_text(json.dumps({"keys": [
+            {"kty": "OKP", "crv": "Ed25519", "kid": "k", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}))
+        for name in ("keys.json", "aliases2", "accounts2", "senders", "anchor"):
             (etc / name).chmod(0o644)
 
     def write(self, settings, second=False, top=()):
@@ -470,6 +485,7 @@ class World:
             merged["resolver"]["trust-anchor"] = f'"{etc}/anchor"'
             merged["relay"]["authorities"] = f'"{self.certificates[1][0]}"'
             merged["submission"]["sender-map"] = f'"{etc}/senders"'
+            merged["oauth"] = {"issuer": '"https://id.example"', "audience": "mail", "claim": "sub", "keys": f'"{etc}/keys.json"'}
             merged["log"]["file"] = f'"{house.directory}/new.log"'
         lines = [f'{key} = "{value}"' for key, value in merged.pop("").items()]
         lines += [f"{section} {{ {' '.join(f'{key} = {value}' for key, value in keys.items())} }}" for section, keys in merged.items()]
@@ -554,7 +570,7 @@ class World:
     def is_taken(self):
         rows = [row for row in self.rows() if not row[2]]
         newest = max(number for _, number, _ in rows)
-        return all(number == newest for role, number, _ in rows if role not in ("check", "smtpd-deliver", "pop3d-maildrop")) \
+        return all(number == newest for role, number, _ in rows if role not in ("smtpd-deliver", "pop3d-maildrop")) \
             and "(starting)" not in self.house.command("status").stdout
 
     def see_all(self):
