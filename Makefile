@@ -197,14 +197,45 @@ $(man_configuration): docs/configuration.md $(wildcard docs/man/staffetta.conf.5
 SYSCONFDIR ?= /etc
 installed = $(DESTDIR)$(PREFIX)/lib/staffetta
 with_prefix = sed 's|@PREFIX@|$(PREFIX)|g'
+sendmail_names = sendmail mailq newaliases
+
+# Where programs look for sendmail. Debian's servers conflict as packages and bring it as a file: that is
+# theirs, and left alone. Where there is none, or a link of update-alternatives, we are a choice of those.
+LINKS ?= /usr
+UPDATE_ALTERNATIVES ?= update-alternatives
+.PHONY: install-alternatives uninstall-alternatives
+install-alternatives:
+	@if ! command -v $(firstword $(UPDATE_ALTERNATIVES)) >/dev/null; then \
+		echo "There is no update-alternatives: $(LINKS)/sbin/sendmail is left as it is."; \
+	elif test -e $(LINKS)/sbin/sendmail && ! test -L $(LINKS)/sbin/sendmail; then \
+		echo "$(LINKS)/sbin/sendmail is another mail server's (dpkg -S tells whose), and left as it is."; \
+	else \
+		install -d $(LINKS)/sbin $(LINKS)/bin; \
+		$(UPDATE_ALTERNATIVES) --install $(LINKS)/sbin/sendmail mta-sendmail $(PREFIX)/sbin/sendmail 30 \
+			--slave $(LINKS)/bin/mailq mta-mailq $(PREFIX)/sbin/mailq \
+			--slave $(LINKS)/bin/newaliases mta-newaliases $(PREFIX)/sbin/newaliases; fi
+uninstall-alternatives:
+	@! command -v $(firstword $(UPDATE_ALTERNATIVES)) >/dev/null \
+		|| $(UPDATE_ALTERNATIVES) --remove mta-sendmail $(PREFIX)/sbin/sendmail 2>/dev/null || true
+
+.PHONY: uninstall
+uninstall: ## take away what install brought; configuration, state and mail stay
+	test -n "$(DESTDIR)" || $(MAKE) --no-print-directory uninstall-alternatives
+	for name in staffetta $(sendmail_names); do file=$(DESTDIR)$(PREFIX)/sbin/$$name; \
+		case "$$(readlink $$file)" in ../lib/staffetta/staffetta) rm $$file ;; esac; done
+	rm -rf $(installed) $(DESTDIR)$(PREFIX)/share/doc/staffetta
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/man/man5/,$(notdir $(man_configuration)))
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/man/man8/,$(notdir $(man_sources)))
+	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/staffetta.service $(DESTDIR)$(PREFIX)/lib/sysusers.d/staffetta.conf
+
 .PHONY: install
 install: all man ## install to PREFIX (/usr/local) below DESTDIR; configuration that is there stays
 	install -d $(installed)/libexec $(DESTDIR)$(PREFIX)/sbin
 	install -m 755 $(BUILD)/staffetta $(installed)/staffetta
 	install -m 755 $(filter $(BUILD)/libexec/%,$(program_paths)) $(installed)/libexec/
 	ln -sf ../lib/staffetta/staffetta $(DESTDIR)$(PREFIX)/sbin/staffetta
-	test -e $(DESTDIR)$(PREFIX)/sbin/sendmail \
-		|| ln -s ../lib/staffetta/staffetta $(DESTDIR)$(PREFIX)/sbin/sendmail
+	for name in $(sendmail_names); do \
+		test -e $(DESTDIR)$(PREFIX)/sbin/$$name || ln -s ../lib/staffetta/staffetta $(DESTDIR)$(PREFIX)/sbin/$$name; done
 	install -d $(DESTDIR)$(PREFIX)/share/doc/staffetta
 	install -m 644 README.md $(filter-out docs/README.md,$(wildcard docs/*.md)) conf/staffetta.conf $(DESTDIR)$(PREFIX)/share/doc/staffetta/
 	install -d $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man8
@@ -218,6 +249,7 @@ install: all man ## install to PREFIX (/usr/local) below DESTDIR; configuration 
 		|| install -m 644 conf/staffetta.pam $(DESTDIR)$(SYSCONFDIR)/pam.d/staffetta
 	test -e $(DESTDIR)$(SYSCONFDIR)/staffetta/staffetta.conf \
 		|| install -m 644 conf/staffetta.conf $(DESTDIR)$(SYSCONFDIR)/staffetta/staffetta.conf
+	test -n "$(DESTDIR)" || $(MAKE) --no-print-directory install-alternatives
 	test -n "$(DESTDIR)" || systemd-sysusers 2>/dev/null \
 		|| echo "Make the users in lib/sysusers.d/staffetta.conf: systemd-sysusers is not here."
 

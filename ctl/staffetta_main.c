@@ -105,21 +105,33 @@ static enum command_status run_arguments(int argc, char **argv)
     return status;
 }
 
-/* Called by that name it has no verb and no -c of ours. */
-static bool is_sendmail(const char *called)
+/* Called by these names it has no verb and no -c of ours. */
+static const struct {
+    const char *name;
+    char *option; /* instead of all arguments; NULL: those that were given */
+} other_names[] = {
+    {"sendmail", NULL},
+    {"mailq", (char[]){"-bp"}},
+    {"newaliases", (char[]){"-bi"}},
+};
+
+static int run_as_sendmail(size_t name, int argc, char **argv)
 {
-    const char *slash = strrchr(called, '/');
-    return strcmp(slash ? slash + 1 : called, "sendmail") == 0;
+    char *option[] = {other_names[name].option, NULL};
+    bool fixed = option[0] != NULL;
+    const struct command command = {.config_path = DEFAULT_CONFIG,
+                                    .verb = "sendmail",
+                                    .count = fixed ? 1 : argc - 1,
+                                    .arguments = fixed ? option : argv + 1};
+    return verb_sendmail(&command);
 }
 
 int main(int argc, char **argv)
 {
-    if (argc > 0 && is_sendmail(argv[0])) {
-        const struct command command = {.config_path = DEFAULT_CONFIG,
-                                        .verb = "sendmail",
-                                        .count = argc - 1,
-                                        .arguments = argv + 1};
-        return verb_sendmail(&command);
-    }
+    const char *called = argc > 0 ? argv[0] : "";
+    const char *slash = strrchr(called, '/');
+    for (size_t i = 0; i < ARRAY_LENGTH(other_names); i++)
+        if (strcmp(slash ? slash + 1 : called, other_names[i].name) == 0)
+            return run_as_sendmail(i, argc, argv);
     return (int)run_arguments(argc, argv);
 }

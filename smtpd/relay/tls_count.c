@@ -92,6 +92,10 @@ static enum tls_result result_of(const struct tls_counted *counted, const struct
     }
     if (!peer->tls_version)
         return TLS_RESULT_STARTTLS_NOT_SUPPORTED;
+    if (host->tlsa_use == TARGET_TLSA_UNUSABLE) { /* sent, but nobody knows to whom */
+        snprintf(reason, REASON_MAX, "none of the TLSA records can be used");
+        return TLS_RESULT_TLSA_INVALID;
+    }
     if (host->policy == TARGET_POLICY_TESTING_UNLISTED) {
         snprintf(reason, REASON_MAX, "the policy does not name this host");
         return TLS_RESULT_VALIDATION_FAILURE;

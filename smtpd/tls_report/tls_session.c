@@ -24,6 +24,7 @@ const char *tls_result_name(enum tls_result result)
         [TLS_RESULT_STS_POLICY_FETCH_ERROR] = "sts-policy-fetch-error",
         [TLS_RESULT_STS_POLICY_INVALID] = "sts-policy-invalid",
         [TLS_RESULT_STS_WEBPKI_INVALID] = "sts-webpki-invalid",
+        [TLS_RESULT_TLSA_INVALID] = "tlsa-invalid",
     };
     return names[result];
 }
@@ -92,6 +93,7 @@ enum tls_result tls_result_of_words(struct slice words)
         struct slice part;
         enum tls_result result;
     } parts[] = {
+        {{(const uint8_t *)"no matching DANE TLSA", 21}, TLS_RESULT_TLSA_INVALID},
         {{(const uint8_t *)"has expired", 11}, TLS_RESULT_CERTIFICATE_EXPIRED},
         {{(const uint8_t *)"not yet valid", 13}, TLS_RESULT_CERTIFICATE_EXPIRED},
         {{(const uint8_t *)"ostname mismatch", 16}, TLS_RESULT_CERTIFICATE_HOST_MISMATCH},

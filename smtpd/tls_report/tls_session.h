@@ -23,6 +23,7 @@ enum tls_result { /* RFC 8460 4.3 */
                   TLS_RESULT_STS_POLICY_FETCH_ERROR,
                   TLS_RESULT_STS_POLICY_INVALID,
                   TLS_RESULT_STS_WEBPKI_INVALID,
+                  TLS_RESULT_TLSA_INVALID,
                   TLS_RESULTS,
 };
 

@@ -5,12 +5,13 @@ import email.policy
 import getpass
 import os
 import re
+import shutil
 import subprocess
 import time
 
 import pytest
 
-from house import BUILD, DOMAIN, ENVIRONMENT
+from house import BUILD, DOMAIN, ENVIRONMENT, ROOT
 from sink import Sink
 
 USAGE, DATA, NO_USER, REFUSED, TRY_AGAIN, CONFIG = 64, 65, 67, 69, 75, 78
@@ -221,6 +222,32 @@ def test_its_other_name(tmp_path):
     for argument, status in (("-bi", 0), ("-bx", USAGE)):
         assert subprocess.run([link, argument], capture_output=True,
                               env=ENVIRONMENT).returncode == status
+
+
+def alternatives(tmp_path, target):
+    for name in ("alt", "admin"):
+        (tmp_path / name).mkdir(exist_ok=True)
+    command = f"update-alternatives --altdir {tmp_path}/alt --admindir {tmp_path}/admin --log {tmp_path}/log"
+    return subprocess.run(["make", "-s", target, f"UPDATE_ALTERNATIVES={command}", f"LINKS={tmp_path}/usr", f"PREFIX={tmp_path}/local"],
+                          cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.mark.skipif(not shutil.which("update-alternatives"), reason="no update-alternatives")
+def test_installed_as_an_alternative(tmp_path):
+    """All three names lead to us, and no more after the uninstall; a file of another package stays what it is."""
+    (tmp_path / "local/sbin").mkdir(parents=True)
+    links = [tmp_path / "usr" / name for name in ("sbin/sendmail", "bin/mailq", "bin/newaliases")]
+    for link in links:
+        os.symlink(BUILD / "staffetta", tmp_path / "local/sbin" / link.name)
+    alternatives(tmp_path, "install-alternatives")
+    assert [link.resolve() for link in links] == [BUILD / "staffetta"] * 3
+    done = subprocess.run([links[2]], capture_output=True, env=ENVIRONMENT)
+    assert (done.returncode, done.stdout) == (0, b"")
+    alternatives(tmp_path, "uninstall-alternatives")
+    assert not any(link.is_symlink() for link in links)
+    links[0].write_text("another's")
+    assert "is another mail server's" in alternatives(tmp_path, "install-alternatives")
+    assert links[0].read_text() == "another's" and not links[1].is_symlink()
 
 
 def test_mail_goes_elsewhere_where_this_host_may(make_house):

@@ -30,7 +30,7 @@ RELAY_TLS_LOOKUP, RELAY_TLS_SESSION, RELAY_TLS_RECORD = 3, 102, 103
 WANTED, NOT_WANTED, NOBODY_KNOWS = 1, 2, 3
 NO_POLICY, STS, DANE = 1, 2, 3
 SUCCESS, NO_STARTTLS, MISMATCH, EXPIRED, NOT_TRUSTED, INVALID = 1, 2, 3, 4, 5, 6
-BAD_DNSSEC, NOT_FETCHED, BAD_POLICY, BAD_WEBPKI = 7, 8, 9, 10
+BAD_DNSSEC, NOT_FETCHED, BAD_POLICY, BAD_WEBPKI, BAD_TLSA = 7, 8, 9, 10, 11
 TXT, BOGUS, TEMPORARY = 16, 4, 5
 TLS = ["PIPELINING", "STARTTLS"]
 DAY = 86400
@@ -151,15 +151,19 @@ def test_a_policy_that_asks_for_tls(counted):
         assert session[1] == STS and session[4] == NO_STARTTLS and "no TLS" in session[8]
 
 
-@pytest.mark.parametrize("good", [True, False])
-def test_dane(counted, authority, good):
+@pytest.mark.parametrize("head, good, result, arrives", [
+    ("3 1 1", True, SUCCESS, True), ("3 1 1", False, BAD_TLSA, False), ("0 1 1", True, BAD_TLSA, True)])
+def test_dane(counted, authority, head, good, result, arrives):
+    """RFC 8460 4.3.2.1, tlsa-invalid: none of the records is right. Those of which none is of DANE (RFC 7672 3.1.3) take no
+    mail from the host."""
     certificate = authority.issue("a.example")
     with Sink(TLS, certificate=certificate) as sink:
         data = digest(certificate) if good else bytes(32)
-        records = {**RECORDS, (f"_{sink.port}._tcp.a.example", TLSA): [b"\3\1\1" + data]}
-        (session,) = counted(sink, records=records, secure=True, questions=4)
-    assert session[:3] == ("mx.example", DANE, f"3 1 1 {data.hex()}")
-    assert session[4] == (SUCCESS if good else INVALID)
+        records = {**RECORDS, (f"_{sink.port}._tcp.a.example", TLSA): [bytes(map(int, head.split())) + data]}
+        (session,) = counted(sink, records=records, secure=True, questions=4, asks=head.startswith("0"))
+        assert bool(sink.messages) == arrives
+    assert session[:3] == ("mx.example", DANE, f"{head} {data.hex()}")
+    assert session[4] == result and bool(session[8]) == (result != SUCCESS)
 
 
 def test_the_address_that_answered(counted, authority):
