@@ -383,7 +383,8 @@ TAKEN = {  # key: roles that read it; the values are in FIRST and SECOND
     "auth, imapd-mailbox": ("accounts.mail",),
     "smtpd-session, smtpd-submission, imapd-login, pop3d-login": (
         "limits.connections", "limits.connections-per-network", "limits.unauthenticated-connections",
-        "limits.unauthenticated-per-network", "timeouts.handshake", "timeouts.write"),
+        "limits.unauthenticated-per-network", "timeouts.handshake", "timeouts.write", "client-certificates.authorities",
+        "client-certificates.name"),
     "smtpd-session, smtpd-submission": ("timeouts.smtp-command", "timeouts.smtp-data", "timeouts.smtp-message"),
     "imapd-login, pop3d-login": ("timeouts.login",),
     "imapd-mailbox": ("imap.progress", "timeouts.imap", "timeouts.linger", "limits.account-annotations"),
@@ -470,9 +471,10 @@ class World:
         (etc / "senders").write_text(f"{ALICE}: {BOB}\n")
         (etc / "password").write_text("secret\n")
         (etc / "anchor").write_text(". IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D\n")
+        (etc / "authority.pem").write_text(self.certificates[1][0].read_text())
         (etc / "keys.json").write_text(json.dumps({"keys": [
             {"kty": "OKP", "crv": "Ed25519", "kid": "k", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}))
-        for name in ("keys.json", "aliases2", "accounts2", "senders", "anchor"):
+        for name in ("authority.pem", "keys.json", "aliases2", "accounts2", "senders", "anchor"):
             (etc / name).chmod(0o644)
 
     def write(self, settings, second=False, top=()):
@@ -485,6 +487,7 @@ class World:
             merged["resolver"]["trust-anchor"] = f'"{etc}/anchor"'
             merged["relay"]["authorities"] = f'"{self.certificates[1][0]}"'
             merged["submission"]["sender-map"] = f'"{etc}/senders"'
+            merged["client-certificates"] = {"name": "common-name", "authorities": f'"{etc}/authority.pem"'}
             merged["oauth"] = {"issuer": '"https://id.example"', "audience": "mail", "claim": "sub", "keys": f'"{etc}/keys.json"'}
             merged["log"]["file"] = f'"{house.directory}/new.log"'
         lines = [f'{key} = "{value}"' for key, value in merged.pop("").items()]
