@@ -62,10 +62,10 @@ def test_all_mistakes_at_once_with_line_and_advice(unstarted, tmp_path):
 
 def test_routes_that_cannot_be_used(unstarted, tmp_path):
     password = tmp_path / "password"
+    unstarted.settings = {"relay": {"networks": "203.0.113.0/24"}}
     unstarted.extra = f"""
 route a.example {{ user = u  password-file = "{password}" }}
-route b.example {{ source = {{ 127.0.0.1, 203.0.113.77 }} }}
-relay {{ networks = 203.0.113.0/24 }}"""
+route b.example {{ source = {{ 127.0.0.1, 203.0.113.77 }} }}"""
     unstarted.write_config()
     status, lines = check(unstarted)
     assert status == 1

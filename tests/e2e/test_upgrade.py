@@ -151,8 +151,8 @@ def test_nobody_is_refused_and_nothing_is_lost(make_house, new_version):
 
 def test_what_waits_in_the_queue_is_there(make_house, new_version):
     """The queue is closed by the old version and opened by the new one."""
-    house = make_house(services=("smtp",), extra="relay { networks = 127.0.0.1 }\n"
-                       'route "far.example" { host = "127.0.0.1" port = 1 }')
+    house = make_house(services=("smtp",), settings={"relay": {"networks": "127.0.0.1"}},
+                       extra='route "far.example" { host = "127.0.0.1" port = 1 }')
     house.send("x@far.example", "Subject: waits\n\nhello\n")
     house.wait_for_event("deferred")
     assert upgrade(house, new_version).returncode == 0

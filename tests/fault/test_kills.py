@@ -69,11 +69,16 @@ def test_kill_everything(make_house):
     assert len(stream.acknowledged) > 10, dict(stream.replies)
 
 
+@pytest.fixture(scope="module")
+def bereft(make_module_house):
+    """A house that loses each of its roles once."""
+    return make_module_house()
+
+
 @pytest.mark.parametrize("role", ["auth", "smtpd-session", "smtpd-filter", "smtpd-queue", "journal",
                                   "keys", "check", "imapd-login", "pop3d-login"])
-def test_killed_role_is_back_and_the_others_unharmed(make_house, role):
-    house = make_house()
-    house.wait_for_event("ready")
+def test_killed_role_is_back_and_the_others_unharmed(bereft, role):
+    house = bereft
     before = house.processes()
     (victim,) = house.pids(role)[:1]
     os.kill(victim, signal.SIGKILL)
