@@ -155,6 +155,7 @@ bool mailbox_open(struct mailbox *mailbox, const struct mailbox_means *means, st
                   && (!new || furnish(mailbox, error));
     watch_init(&mailbox->watch, means->loop, opened && mailbox->file_system.inotify);
     message_cache_init(&mailbox->cache, mailbox);
+    learner_init(&mailbox->learner, mailbox);
     folder_names_init(mailbox);
     if (opened)
         maildir_sweep(&mailbox->inbox, mailbox_now());
@@ -168,6 +169,7 @@ void mailbox_close(struct mailbox *mailbox)
     if (!mailbox->turn.loop)
         return;
     mailbox->on_idle = NULL;
+    learner_clear(&mailbox->learner);
     while (mailbox->sessions)
         session_free(mailbox->sessions);
     folder_names_clear(mailbox);

@@ -10,6 +10,7 @@
 #include "common/turn.h"
 #include "imapd/fetch/message_cache.h"
 #include "imapd/folder/watch.h"
+#include "imapd/search/learn.h"
 #include "storage/change_log.h"
 #include "storage/file_system.h"
 #include "storage/maildir.h"
@@ -35,6 +36,7 @@ struct mailbox {
     struct subscriptions subscriptions;
     struct watch watch;
     struct message_cache cache;
+    struct learner learner;
     ev_timer names_due;     /* of folder_names.c */
     struct folder *folders; /* open, or kept for the next who asks */
     struct session *sessions;

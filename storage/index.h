@@ -1,9 +1,9 @@
 /*
  * The index of one user: what reading his messages has told, so that they need not be read again.
  * Derived from the Maildir and nothing else: it may be deleted at any time, loses the last seconds
- * with a power cut, and is thrown away where it contradicts itself. A record belongs to a
- * UIDVALIDITY and a UID, which never mean another message, so none is ever wrong; at worst it is
- * left over.
+ * with a kill, and is thrown away where it contradicts itself. What it says belongs to a
+ * UIDVALIDITY and a UID, which never mean another message, so it is never wrong; at worst left
+ * over.
  *
  * Berkeley DB, private to the one process that opened it (the user's mailbox process; a lock sees
  * to that). Whatever fails here, the mailbox goes on without: close it and do not ask again.
@@ -23,9 +23,13 @@ enum index_kind {
     INDEX_BODY,
     INDEX_BODYSTRUCTURE,
     INDEX_REFERENCES, /* what THREAD compares, imapd/search/message_ids.h */
-    /* 6 and 7 are what was made of texts when few charsets were known. */
-    INDEX_PREVIEW = 8, /* a text like the others, imapd/fetch/preview.h */
-    INDEX_FIELDS,      /* what SEARCH compares, imapd/search/search_fields.h */
+    /* Who changes what one of the following is made of gives it another number. */
+    INDEX_PREVIEW, /* a text like the others, imapd/fetch/preview.h */
+    INDEX_SUBJECT, /* what SEARCH compares, imapd/search/search_fields.h */
+    INDEX_SENDER,
+    INDEX_RECIPIENTS,
+    INDEX_HEADER_GRAMS, /* what it cannot find there, imapd/search/search_grams.h */
+    INDEX_BODY_GRAMS,
     INDEX_KINDS,
 };
 
@@ -49,15 +53,19 @@ bool index_open(const char *directory, void (*on_message)(void *context, const c
  * removed. NULL is fine. */
 void index_close(struct index *index);
 
-/* --- writing: all since the last commit happens at once --- */
+/* --- writing: what was put is read again at once, and on disk after the next flush --- */
 
 bool index_put_facts(struct index *index, uint32_t uidvalidity, uint32_t uid,
                      const struct index_facts *facts, struct error *error);
 bool index_put_text(struct index *index, uint32_t uidvalidity, uint32_t uid, enum index_kind kind,
                     struct slice text, struct error *error);
 
-/* To be called in each turn that put something. */
+/* To be called in each turn that put something: with many puts, some are on their way to the disk.
+ */
 bool index_commit(struct index *index, struct error *error);
+
+/* All that was put. */
+bool index_flush(struct index *index, struct error *error);
 
 /* Removes what is left of messages of the folder that are no more, at most `limit` of them, and
  * commits; *swept: that was all. */
@@ -75,28 +83,26 @@ typedef void index_visit(void *owner, uint32_t uid, const struct index_facts *fa
 bool index_visit_facts(struct index *index, uint32_t uidvalidity, index_visit *visit, void *owner,
                        struct error *error);
 
-/* --- reading: records of one kind of one folder, in the order of UIDs, many at a time --- */
+/* --- reading: texts of one kind of one folder --- */
+
+struct index_block;
 
 struct index_reader {
     struct index *index;
     uint32_t uidvalidity;
     enum index_kind kind;
-    /* Where it stands: at the first record that is not below sought_uid. */
-    uint32_t sought_uid;
-    uint32_t at_uid;
-    struct slice value;
-    bool at_end; /* there is none */
-    bool is_open;
-    struct db_cursor cursor;
+    struct index_block *block; /* that was read last; NULL: none */
+    uint32_t number;           /* of it */
+    struct buffer text;        /* that was found elsewhere */
 };
 
 void index_reader_init(struct index_reader *reader, struct index *index, uint32_t uidvalidity,
                        enum index_kind kind);
 void index_reader_clear(struct index_reader *reader); /* may run twice */
 
-/* The record of that UID, borrowed until the next call. UIDs in ascending order cost next to
- * nothing, any other order a search each. False with ERROR_NOT_FOUND where there is none. What was
- * put after a block was read may be missed. */
+/* The text of that UID, borrowed until the next call. UIDs in order cost next to nothing, any other
+ * order a block each. False with ERROR_NOT_FOUND where there is none. What was put after a block
+ * was read may be missed. */
 bool index_reader_find(struct index_reader *reader, uint32_t uid, struct slice *value,
                        struct error *error);
 bool index_reader_find_facts(struct index_reader *reader, uint32_t uid, struct index_facts *facts,

@@ -129,9 +129,13 @@ static bool skip_to(struct message_file *file, uint64_t offset, struct error *er
 bool message_file_read(struct message_file *file, uint64_t offset, void *octets, size_t size,
                        size_t *got, struct error *error)
 {
-    if (file->crlf)
-        return fd_pread_full(file->fd, octets, size, offset, got, error);
     *got = 0;
+    if (file->crlf) { /* its end is known, and needs no call to be found */
+        uint64_t left = offset < file->octets ? file->octets - offset : 0;
+        return left == 0
+               || fd_pread_full(file->fd, octets, left < size ? (size_t)left : size, offset, got,
+                                error);
+    }
     if (!skip_to(file, offset, error))
         return false;
     if (file->at.crlf_offset != offset)

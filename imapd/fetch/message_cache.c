@@ -10,7 +10,8 @@
 
 enum {
     UNUSED_SECONDS = 60,
-    SWEPT_AT_ONCE = 1000, /* messages; the rest another time */
+    UNFLUSHED_SECONDS = 1, /* so much is lost with a kill */
+    SWEPT_AT_ONCE = 1000,  /* messages; the rest another time */
     FORGOTTEN_AT_ONCE = 200,
 };
 
@@ -30,6 +31,16 @@ static void on_unused(struct ev_loop *loop, ev_timer *timer, int events)
     cache->last.uid = 0;
 }
 
+static void on_unflushed(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct message_cache *cache = timer->data;
+    struct error error;
+    (void)events;
+    ev_timer_stop(loop, timer);
+    if (cache->index && !cache->failed && !index_flush(cache->index, &error))
+        message_cache_on_failure(cache, &error);
+}
+
 static void commit(struct deferred *deferred)
 {
     struct message_cache *cache =
@@ -37,6 +48,10 @@ static void commit(struct deferred *deferred)
     struct error error;
     if (cache->index && !cache->failed && !index_commit(cache->index, &error))
         message_cache_on_failure(cache, &error);
+    if (!ev_is_active(&cache->unflushed)) {
+        ev_timer_set(&cache->unflushed, UNFLUSHED_SECONDS, 0);
+        ev_timer_start(cache->mailbox->turn.loop, &cache->unflushed);
+    }
 }
 
 void message_cache_init(struct message_cache *cache, struct mailbox *mailbox)
@@ -44,6 +59,8 @@ void message_cache_init(struct message_cache *cache, struct mailbox *mailbox)
     *cache = (struct message_cache){.mailbox = mailbox, .at_turn_end = {.run = commit}};
     ev_timer_init(&cache->unused, on_unused, 0, UNUSED_SECONDS);
     cache->unused.data = cache;
+    ev_timer_init(&cache->unflushed, on_unflushed, UNFLUSHED_SECONDS, 0);
+    cache->unflushed.data = cache;
     message_tree_init(&cache->last, mailbox->config);
 }
 
@@ -71,6 +88,7 @@ void message_cache_clear(struct message_cache *cache)
     if (!cache->mailbox)
         return;
     ev_timer_stop(cache->mailbox->turn.loop, &cache->unused);
+    ev_timer_stop(cache->mailbox->turn.loop, &cache->unflushed);
     turn_cancel(&cache->at_turn_end);
     close_index(cache);
     arena_clear(&cache->last.arena);

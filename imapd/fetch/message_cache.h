@@ -34,7 +34,8 @@ struct message_cache {
     bool failed;             /* and not to be opened again */
     unsigned users;          /* commands that read it */
     struct deferred at_turn_end;
-    ev_timer unused; /* then it is closed, with its memory */
+    ev_timer unflushed; /* something was put: to be written soon */
+    ev_timer unused;    /* then it is closed, with its memory */
     struct message_tree last;
 };
 

@@ -213,6 +213,7 @@ bool folder_add(struct folder *folder, uint32_t uid, const char *name, struct er
     folder_note_changed(folder, &folder->messages[folder->count - 1]);
     DL_FOREACH (folder->views, view)
         view_on_arrived(view);
+    learner_note(&folder->mailbox->learner, folder, uid);
     return true;
 }
 

@@ -80,8 +80,9 @@ struct folder {
     unsigned missing_count;
     struct change_log changes;
     struct deferred flush_changes; /* at the end of the turn */
-    bool names_due; /* the file of storage/names_file.h does not say what is known here */
-    bool index_swept;              /* message_cache.c: the index knows of no message that is gone */
+    bool names_due;      /* the file of storage/names_file.h does not say what is known here */
+    uint32_t learn_from; /* learn.c: the first UID that it has to look at; 0: none */
+    bool index_swept;    /* message_cache.c: the index knows of no message that is gone */
 };
 
 /* ---- opening ---- */
@@ -114,8 +115,8 @@ void folder_on_renamed(struct mailbox *mailbox, const char *from, const char *to
 /* Somebody says that it changed. */
 void folder_on_changed(struct mailbox *mailbox, const char *directory);
 
-/* With the mailbox: what is kept of folders without users also goes to disk (folder_names.c). folder_names_clear()
- * may run twice. */
+/* With the mailbox: what is kept of folders without users also goes to disk (folder_names.c).
+ * folder_names_clear() may run twice. */
 void folder_names_init(struct mailbox *mailbox);
 void folder_names_clear(struct mailbox *mailbox);
 /* A folder was closed, or the last session has ended: when it is to happen. */

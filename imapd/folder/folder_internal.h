@@ -100,12 +100,12 @@ bool folder_is_as_known(const struct folder *folder, struct stat status[2]);
 /* ---- folder_names.c: what a process knew of a folder, for the next one ---- */
 
 /* The messages as the last process knew them, if the directories are as it left them, and what has
- * been put into new/ since, as arrivals. `status` is of new/ and cur/, from now. False: they have to
- * be read; nothing has happened. */
+ * been put into new/ since, as arrivals. `status` is of new/ and cur/, from now. False: they have
+ * to be read; nothing has happened. */
 bool folder_load_names(struct folder *folder, const struct stat status[2]);
 
-/* Nobody uses the folder; its directories are closed. Keeps its names, if that is due and all in the
- * directories is known. */
+/* Nobody uses the folder; its directories are closed. Keeps its names, if that is due and all in
+ * the directories is known. */
 void folder_keep_names(struct folder *folder);
 
 extern const struct watched_handler folder_watched;

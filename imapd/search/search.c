@@ -2,8 +2,11 @@
  * The search of search.h. While the verdict on a message is open, the next thing that the keys need
  * is found out, the cheap before the costly:
  *
- *     begin ─> undecided ─> name ─> octets ─> date ─> sent day ─> header ─> body, piece by piece ─>
- * decided └──────────┴──────────┴────────┴──────────┴─────────────┴───────────────────┘
+ *     begin ─> undecided ─> name, octets, date, sent day ─> what the index rules out ─> header
+ *       ─> body, piece by piece
+ *
+ * Whatever is looked through to its end leaves in the index what it cannot be searched for in vain
+ * again (search_grams.h).
  */
 #include "imapd/search/search.h"
 
@@ -11,7 +14,6 @@
 #include "common/mime/charset.h"
 #include "common/size.h"
 #include "imapd/mailbox.h"
-#include "imapd/search/search_fields.h"
 
 enum {
     BODY_OCTETS_A_SLICE = 1 << 19,
@@ -42,8 +44,29 @@ static bool prepare_key(struct search_key *key, const struct view *view)
 
 static void init_readers(struct search *search, uint32_t uidvalidity)
 {
-    index_reader_init(&search->reader, search->index, uidvalidity, INDEX_FACTS);
-    index_reader_init(&search->fields, search->index, uidvalidity, INDEX_FIELDS);
+    struct index *index = search->index;
+    index_reader_init(&search->reader, index, uidvalidity, INDEX_FACTS);
+    for (int group = 0; group < SEARCH_FIELDS_GROUPS; group++)
+        index_reader_init(&search->fields[group], index, uidvalidity,
+                          search_fields_kind((enum search_fields_group)group));
+    index_reader_init(&search->header_grams, index, uidvalidity, INDEX_HEADER_GRAMS);
+    index_reader_init(&search->body_grams, index, uidvalidity, INDEX_BODY_GRAMS);
+}
+
+static void clear_readers(struct search *search)
+{
+    index_reader_clear(&search->reader);
+    for (int group = 0; group < SEARCH_FIELDS_GROUPS; group++)
+        index_reader_clear(&search->fields[group]);
+    index_reader_clear(&search->header_grams);
+    index_reader_clear(&search->body_grams);
+}
+
+/* Without memory for them nothing is kept. */
+static void want_grams(struct search *search, struct arena *arena)
+{
+    search->asks_grams = true;
+    search->grams = arena_alloc(arena, sizeof(*search->grams));
 }
 
 bool search_init(struct search *search, struct search_key *key, const struct charset *charset,
@@ -54,9 +77,12 @@ bool search_init(struct search *search, struct search_key *key, const struct cha
     message_source_init(&search->source, view->folder);
     bool ready = prepare_key(key, view) && search_make_terms(key, charset, arena, &terms);
     search_text_init(&search->text, terms);
-    search->asks_fields =
-        ready && (search->needs & SEARCH_NEEDS_HEADER) && search_fields_decide(terms);
-    if (ready && (search->asks_fields || (search->needs & SEARCH_NEEDS_SENT_DAY))) {
+    search->asks_fields = ready && (search->needs & SEARCH_NEEDS_HEADER)
+                          && search_fields_decide(terms, &search->groups);
+    if (ready && (search->needs & SEARCH_NEEDS_BODY))
+        want_grams(search, arena);
+    if (ready
+        && (search->asks_fields || search->asks_grams || (search->needs & SEARCH_NEEDS_SENT_DAY))) {
         message_cache_enter(search->source.cache, view->folder);
         search->entered = true;
         search->index = message_cache_index(search->source.cache);
@@ -78,11 +104,11 @@ void search_clear(struct search *search)
     if (!search->key)
         return;
     end_body(search);
+    if (search->left_out || search->text.grams)
+        learner_note(&search->source.folder->mailbox->learner, search->source.folder, 1);
     search_text_clear(&search->text);
-    if (search->index) {
-        index_reader_clear(&search->reader);
-        index_reader_clear(&search->fields);
-    }
+    if (search->index)
+        clear_readers(search);
     if (search->entered)
         message_cache_leave(search->source.cache);
     message_source_clear(&search->source);
@@ -169,7 +195,7 @@ static enum source_result find_email_id(struct search *search, struct error *err
                                                                                    : SOURCE_FAILED;
 }
 
-static int32_t sent_day(const struct message_source *source)
+int32_t search_sent_day(const struct message_source *source)
 {
     struct date date;
     const struct mime_field *field = mime_part_field(source->root, MIME_DATE);
@@ -186,41 +212,115 @@ static enum source_result find_sent_day(struct search *search, struct error *err
     enum source_result result = message_source_read(&search->source, SOURCE_HEADER, error);
     if (result != SOURCE_DONE)
         return result;
-    search->facts.sent_day = sent_day(&search->source);
+    search->facts.sent_day = search_sent_day(&search->source);
     put_into_index(search);
     return SOURCE_DONE;
 }
 
-/* False: it is not there. */
+/* False: they are not all there. */
 static bool match_indexed_fields(struct search *search)
 {
     struct error error;
     struct slice record;
     if (!search->asks_fields || !index_of(search))
         return false;
-    if (index_reader_find(&search->fields, search->source.uid, &record, &error))
-        return search_fields_match(record, search->text.terms);
-    message_cache_on_failure(search->source.cache, &error);
-    return false;
+    for (unsigned group = 0; group < SEARCH_FIELDS_GROUPS; group++) {
+        if (!(search->groups & 1U << group))
+            continue;
+        if (!index_reader_find(&search->fields[group], search->source.uid, &record, &error)) {
+            message_cache_on_failure(search->source.cache, &error);
+            return false;
+        }
+        if (!search_fields_match(record, search->text.terms))
+            return false;
+    }
+    return true;
+}
+
+/* No record is without the facts. The header has been read. */
+static void put_facts_of_header(struct search *search)
+{
+    look_up(search);
+    if (search->indexed.sent_day_known)
+        return;
+    search->facts.sent_day = search_sent_day(&search->source);
+    put_into_index(search);
+}
+
+static void put_record(struct search *search, enum index_kind kind, const struct buffer *record)
+{
+    struct error error;
+    const struct message_source *source = &search->source;
+    struct index *index = index_of(search);
+    if (index && !record->failed
+        && !index_put_text(index, source->folder->record.uidvalidity, source->uid, kind,
+                           buffer_slice(record), &error))
+        message_cache_on_failure(source->cache, &error);
+    message_cache_commit(source->cache);
 }
 
 static void put_fields_into_index(struct search *search, struct slice header)
 {
-    struct error error;
-    struct buffer record = BUFFER_WITH_LIMIT(INDEXED_OCTETS);
-    const struct message_source *source = &search->source;
-    look_up(search);
-    if (!search->indexed.sent_day_known) { /* no record is without the facts */
-        search->facts.sent_day = sent_day(source);
-        put_into_index(search);
+    put_facts_of_header(search);
+    for (unsigned group = 0; group < SEARCH_FIELDS_GROUPS; group++) {
+        struct buffer record = BUFFER_WITH_LIMIT(INDEXED_OCTETS);
+        search_fields_format(header, (enum search_fields_group)group, &record);
+        put_record(search, search_fields_kind((enum search_fields_group)group), &record);
+        buffer_clear(&record);
     }
-    search_fields_format(header, &record);
-    struct index *index = index_of(search);
-    if (index && !record.failed
-        && !index_put_text(index, source->folder->record.uidvalidity, source->uid, INDEX_FIELDS,
-                           buffer_slice(&record), &error))
-        message_cache_on_failure(source->cache, &error);
-    message_cache_commit(source->cache);
+}
+
+/* --- what the index rules out --- */
+
+/* False: nothing is known. */
+static bool find_grams(struct search *search, struct index_reader *reader, struct slice *record)
+{
+    struct error error;
+    if (!index_of(search))
+        return false;
+    if (index_reader_find(reader, search->source.uid, record, &error))
+        return true;
+    message_cache_on_failure(search->source.cache, &error);
+    return false;
+}
+
+/* Terms of header fields are for the header itself. */
+static enum source_result rule_out(struct search *search, struct error *error)
+{
+    struct slice header = SLICE(""), body = SLICE("");
+    (void)error;
+    bool knows_body = find_grams(search, &search->body_grams, &body);
+    bool knows_header = find_grams(search, &search->header_grams, &header);
+    search->grams_known = knows_body && (knows_header || !(search->needs & SEARCH_NEEDS_HEADER));
+    for (struct search_term *term = search->text.terms; term; term = term->next) {
+        if ((term->scopes & SEARCH_IN_FIELD) || term->found)
+            continue;
+        bool in_body = !knows_body || search_grams_may_have(body, term->folded);
+        bool in_header = (term->scopes & SEARCH_IN_HEADER)
+                         && (!knows_header || search_grams_may_have(header, term->folded));
+        term->excluded = !in_body && !in_header;
+    }
+    return SOURCE_DONE;
+}
+
+static void begin_grams(struct search *search)
+{
+    if (!search->grams || search->grams_known || !index_of(search))
+        return;
+    search_grams_init(search->grams);
+    search->text.grams = search->grams;
+}
+
+/* All of it has been fed. */
+static void end_grams(struct search *search, enum index_kind kind)
+{
+    struct buffer record = BUFFER_WITH_LIMIT(SEARCH_GRAM_BITS / 8);
+    if (search->text.grams && !search->text.failed) {
+        put_facts_of_header(search);
+        search_grams_format(search->grams, &record);
+        put_record(search, kind, &record);
+    }
+    search->text.grams = NULL;
     buffer_clear(&record);
 }
 
@@ -234,10 +334,13 @@ static enum source_result find_in_header(struct search *search, struct error *er
         return result;
     uint64_t octets = search->source.root->header.octets;
     size_t looked_at = octets < SEARCH_HEADER_OCTETS ? (size_t)octets : SEARCH_HEADER_OCTETS;
-    if (message_source_append(&search->source, 0, looked_at, &header, error))
+    if (message_source_append(&search->source, 0, looked_at, &header, error)) {
+        begin_grams(search);
         search_text_feed_header(&search->text, buffer_slice(&header), false);
-    else
+        end_grams(search, INDEX_HEADER_GRAMS);
+    } else {
         result = SOURCE_FAILED;
+    }
     if (result == SOURCE_DONE && search->asks_fields && index_of(search))
         put_fields_into_index(search, buffer_slice(&header));
     buffer_clear(&header);
@@ -273,10 +376,16 @@ static enum source_result find_in_body(struct search *search, struct error *erro
     enum source_result result = message_source_read(&search->source, SOURCE_PARTS, error);
     if (result != SOURCE_DONE)
         return result;
-    if (begins)
+    if (begins) {
         search->run = search_run_first(search->source.root);
+        begin_grams(search);
+    }
     for (size_t slice = 0, fed = 0; slice < BODY_OCTETS_A_SLICE; slice += fed) {
-        if (!search->run.part || !search_text_wants(&search->text, SEARCH_IN_BODY)) {
+        if (!search->run.part) {
+            end_grams(search, INDEX_BODY_GRAMS);
+            return SOURCE_DONE;
+        }
+        if (!search_text_wants(&search->text, SEARCH_IN_BODY)) {
             end_body(search);
             return SOURCE_DONE;
         }
@@ -295,8 +404,8 @@ static const struct {
 } finders[] = {
     {SEARCH_NEEDS_EMAIL_ID, find_email_id}, {SEARCH_NEEDS_SAVE_DAY, find_save_day},
     {SEARCH_NEEDS_OCTETS, find_octets},     {SEARCH_NEEDS_DATE, find_date},
-    {SEARCH_NEEDS_SENT_DAY, find_sent_day}, {SEARCH_NEEDS_HEADER, find_in_header},
-    {SEARCH_NEEDS_BODY, find_in_body},
+    {SEARCH_NEEDS_SENT_DAY, find_sent_day}, {SEARCH_NEEDS_GRAMS, rule_out},
+    {SEARCH_NEEDS_HEADER, find_in_header},  {SEARCH_NEEDS_BODY, find_in_body},
 };
 
 /* Finds out the next thing that is not known. */
@@ -323,6 +432,9 @@ static void begin(struct search *search, const struct view *view, size_t index,
     search->run.part = NULL;
     search->offset = 0;
     search_text_reset(&search->text);
+    search->left_out = search->left_out || search->text.grams;
+    search->text.grams = NULL;
+    search->grams_known = false;
     message_source_turn_to(&search->source, message->uid);
     search->facts = (struct search_facts){
         .number = (uint32_t)index + 1,

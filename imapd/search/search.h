@@ -8,6 +8,8 @@
 #include "imapd/fetch/message_source.h"
 #include "imapd/folder/view.h"
 #include "imapd/search/search_body.h"
+#include "imapd/search/search_fields.h"
+#include "imapd/search/search_grams.h"
 #include "imapd/search/search_match.h"
 
 struct search {
@@ -19,7 +21,14 @@ struct search {
     struct index *index;        /* NULL: none */
     struct index_reader reader; /* of facts */
     bool asks_fields; /* the index's records of fields decide all that looks into headers */
-    struct index_reader fields;
+    unsigned groups;  /* of fields, that are looked into */
+    struct index_reader fields[SEARCH_FIELDS_GROUPS];
+    bool asks_grams; /* whatever is ruled out by the index is not read */
+    struct index_reader header_grams;
+    struct index_reader body_grams;
+    struct search_grams *grams; /* of what is being looked through; NULL: nobody wants them */
+    bool grams_known;           /* they are in the index */
+    bool left_out;              /* of some message they are not, though it was read */
     /* Of the message that is looked at: */
     bool begun;
     struct search_facts facts;
@@ -41,6 +50,9 @@ void search_clear(struct search *search); /* may run twice, and on a zeroed stru
  * for the same one. ERROR_NOT_FOUND: it is gone. */
 enum source_result search_message(struct search *search, const struct view *view, size_t index,
                                   bool *matches, struct error *error);
+
+/* The day of the Date field, of a message whose header was read; INDEX_NO_DAY: it has none. */
+int32_t search_sent_day(const struct message_source *source);
 
 /* Was a file opened for that message? */
 static inline bool search_opened_file(const struct search *search)

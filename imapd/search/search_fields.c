@@ -10,6 +10,13 @@
 static const struct slice names[] = {SLICE("Subject"), SLICE("From"), SLICE("To"), SLICE("Cc"),
                                      SLICE("Bcc")};
 
+static enum search_fields_group group_of(unsigned number)
+{
+    return number == 1   ? SEARCH_FIELDS_SUBJECT
+           : number == 2 ? SEARCH_FIELDS_SENDER
+                         : SEARCH_FIELDS_RECIPIENTS;
+}
+
 /* 1..; 0: not one of them. */
 static unsigned number_of(struct slice name)
 {
@@ -19,13 +26,16 @@ static unsigned number_of(struct slice name)
     return 0;
 }
 
-bool search_fields_decide(struct search_term *terms)
+bool search_fields_decide(struct search_term *terms, unsigned *groups)
 {
+    *groups = 0;
     for (struct search_term *term = terms; term; term = term->next) {
         term->number = number_of(term->field);
         if ((term->scopes & SEARCH_IN_HEADER)
             || ((term->scopes & SEARCH_IN_FIELD) && term->number == 0))
             return false;
+        if (term->scopes & SEARCH_IN_FIELD)
+            *groups |= 1U << group_of(term->number);
     }
     return true;
 }
@@ -54,13 +64,14 @@ static void append_decoded(unsigned number, const struct header_field *field, se
     buffer_clear(&decoded);
 }
 
-void search_fields_format(struct slice header, struct buffer *record)
+void search_fields_format(struct slice header, enum search_fields_group group,
+                          struct buffer *record)
 {
     struct cursor in = cursor_of(header);
     struct header_field field;
     while (header_next(&in, &field)) {
         unsigned number = number_of(field.name);
-        if (number == 0)
+        if (number == 0 || group_of(number) != group)
             continue;
         append_decoded(number, &field, search_decode_field, record);
         if (search_holds_addresses(field.name))

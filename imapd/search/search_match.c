@@ -215,8 +215,8 @@ static const struct {
     [SEARCH_LARGER] = {SEARCH_NEEDS_OCTETS, match_octets},
     [SEARCH_SMALLER] = {SEARCH_NEEDS_OCTETS, match_octets},
     [SEARCH_HEADER] = {SEARCH_NEEDS_HEADER, match_term},
-    [SEARCH_BODY] = {SEARCH_NEEDS_BODY, match_term},
-    [SEARCH_TEXT] = {SEARCH_NEEDS_HEADER | SEARCH_NEEDS_BODY, match_term},
+    [SEARCH_BODY] = {SEARCH_NEEDS_GRAMS | SEARCH_NEEDS_BODY, match_term},
+    [SEARCH_TEXT] = {SEARCH_NEEDS_GRAMS | SEARCH_NEEDS_HEADER | SEARCH_NEEDS_BODY, match_term},
 };
 
 unsigned search_needs(const struct search_key *key)
@@ -232,6 +232,8 @@ enum search_verdict search_match(const struct search_key *key, const struct sear
     /* What was found is found, though not all has been looked through. */
     if (key->term && key->term->found)
         return SEARCH_YES;
+    if (key->term && key->term->excluded)
+        return SEARCH_NO;
     if (kinds[key->kind].needs & ~facts->known)
         return SEARCH_UNDECIDED;
     return kinds[key->kind].match(key, facts);

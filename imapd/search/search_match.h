@@ -20,6 +20,7 @@ enum search_need {
     SEARCH_NEEDS_BODY = 1 << 4,
     SEARCH_NEEDS_SAVE_DAY = 1 << 5, /* cheap */
     SEARCH_NEEDS_EMAIL_ID = 1 << 6, /* cheap */
+    SEARCH_NEEDS_GRAMS = 1 << 7,    /* what the index rules out of header and body */
 };
 
 /* What is known of one message. */

@@ -11,6 +11,7 @@
 #include "common/mime/header.h"
 #include "common/mime/header_address.h"
 #include "common/size.h"
+#include "imapd/search/search_grams.h"
 
 enum {
     WINDOW_OCTETS = 32 << 20, /* a piece of 64 KiB, folded, and the longest term before it */
@@ -95,15 +96,17 @@ void search_text_clear(struct search_text *text)
 
 void search_text_reset(struct search_text *text)
 {
-    for (struct search_term *term = text->terms; term; term = term->next)
+    for (struct search_term *term = text->terms; term; term = term->next) {
         term->found = term->folded.len == 0 && !(term->scopes & SEARCH_IN_FIELD);
+        term->excluded = false;
+    }
     buffer_reset(&text->window);
 }
 
 bool search_text_wants(const struct search_text *text, unsigned scopes)
 {
     for (const struct search_term *term = text->terms; term; term = term->next)
-        if (!term->found && (term->scopes & scopes))
+        if (!term->found && !term->excluded && (term->scopes & scopes))
             return true;
     return false;
 }
@@ -119,7 +122,10 @@ void search_text_feed(struct search_text *text, unsigned scopes, struct slice na
                       struct slice piece)
 {
     struct buffer *window = &text->window;
+    size_t before = window->len;
     search_fold(piece, window);
+    if (text->grams)
+        search_grams_feed(text->grams, slice_from(buffer_slice(window), before));
     text->failed = text->failed || window->failed;
     struct slice octets = buffer_slice(window);
     for (struct search_term *term = text->terms; term; term = term->next)
@@ -134,6 +140,8 @@ void search_text_feed(struct search_text *text, unsigned scopes, struct slice na
 void search_text_end(struct search_text *text)
 {
     buffer_reset(&text->window);
+    if (text->grams)
+        search_grams_end(text->grams);
 }
 
 /* --- headers --- */
@@ -227,6 +235,6 @@ void search_text_feed_header(struct search_text *text, struct slice header, bool
     struct header_field field;
     unsigned scopes = inside ? SEARCH_IN_BODY : SEARCH_IN_FIELD | SEARCH_IN_HEADER;
     while (header_next(&in, &field))
-        if (wants_field(text, scopes, field.name))
+        if (text->grams || wants_field(text, scopes, field.name))
             feed_field(text, scopes, &field);
 }

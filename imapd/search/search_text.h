@@ -10,6 +10,7 @@
 #include "common/buffer.h"
 
 struct header_field;
+struct search_grams;
 
 /* Appends valid UTF-8 as i;unicode-casemap compares it, UTF-8 again: title case, decomposed.
  * Failure is the buffer's; up to 18 characters may come of one. */
@@ -41,13 +42,15 @@ struct search_term {
     unsigned number;     /* of the field, for search_fields.h */
     struct slice folded; /* of search_fold(); empty: of a field, that there is one */
     bool found;          /* in the message that is looked at */
+    bool excluded;       /* it is not in there: the index says so */
 };
 
 struct search_text {
-    struct search_term *terms; /* borrowed */
-    size_t longest;            /* folded octets of any */
-    struct buffer window;      /* folded octets that a match may still begin in */
-    bool failed;               /* no memory; sticky */
+    struct search_term *terms;  /* borrowed */
+    size_t longest;             /* folded octets of any */
+    struct buffer window;       /* folded octets that a match may still begin in */
+    bool failed;                /* no memory; sticky */
+    struct search_grams *grams; /* takes in all that is fed, found or not; NULL: nobody wants it */
 };
 
 void search_text_init(struct search_text *text, struct search_term *terms);

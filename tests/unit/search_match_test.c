@@ -143,7 +143,7 @@ static const struct {
 static void strings_are_found_where_they_count(void **state)
 {
     (void)state;
-    static const unsigned all = SEARCH_NEEDS_HEADER | SEARCH_NEEDS_BODY;
+    static const unsigned all = SEARCH_NEEDS_GRAMS | SEARCH_NEEDS_HEADER | SEARCH_NEEDS_BODY;
     static const size_t pieces[] = {1, 2, 3, 5, 7, 100, SIZE_MAX};
     for (size_t i = 0; i < ARRAY_LENGTH(term_cases); i++) {
         for (size_t n = 0; n < ARRAY_LENGTH(pieces); n++) {
@@ -162,10 +162,24 @@ static void the_charset_of_the_command_counts(void **state)
     (void)state;
     struct search_key key = {.kind = SEARCH_BODY, .text = SLICE("m\xdcnchen")};
     assert_int_equal(search(&key, charset_find(SLICE("iso-8859-1")), slice_of_string(message), 10,
-                            SEARCH_NEEDS_BODY),
+                            SEARCH_NEEDS_GRAMS | SEARCH_NEEDS_BODY),
                      SEARCH_YES);
-    assert_int_equal(search(&key, charset_utf8(), slice_of_string(message), 10, SEARCH_NEEDS_BODY),
+    assert_int_equal(search(&key, charset_utf8(), slice_of_string(message), 10,
+                            SEARCH_NEEDS_GRAMS | SEARCH_NEEDS_BODY),
                      SEARCH_NO);
+}
+
+static void what_is_ruled_out_needs_no_reading(void **state)
+{
+    (void)state;
+    struct search_term term = {.scopes = SEARCH_IN_BODY, .folded = SLICE("nowhere")};
+    struct search_key body = {.kind = SEARCH_BODY, .term = &term};
+    struct search_key not = {.kind = SEARCH_NOT, .keys = &body};
+    const struct search_facts facts = {.known = SEARCH_NEEDS_GRAMS};
+    assert_int_equal(search_match(&body, &facts), SEARCH_UNDECIDED);
+    term.excluded = true;
+    assert_int_equal(search_match(&body, &facts), SEARCH_NO);
+    assert_int_equal(search_match(&not, &facts), SEARCH_YES);
 }
 
 static void what_is_not_known_is_not_guessed(void **state)
@@ -303,6 +317,7 @@ static void find_both_ways(const char *field, const char *text, bool *in_header,
     struct search_text search;
     struct buffer folded = BUFFER_WITH_LIMIT(1000), record = BUFFER_WITH_LIMIT(10000);
     struct slice header = slice_of_string(indexed_header);
+    unsigned groups;
     search_fold(slice_of_string(text), &folded);
     struct search_term term = {.scopes = SEARCH_IN_FIELD,
                                .field = slice_of_string(field),
@@ -312,9 +327,13 @@ static void find_both_ways(const char *field, const char *text, bool *in_header,
     search_text_feed_header(&search, header, false);
     *in_header = term.found;
     search_text_reset(&search);
-    assert_true(search_fields_decide(&term));
-    search_fields_format(header, &record);
-    assert_true(search_fields_match(buffer_slice(&record), &term));
+    assert_true(search_fields_decide(&term, &groups));
+    for (unsigned group = 0; group < SEARCH_FIELDS_GROUPS; group++) {
+        buffer_reset(&record);
+        search_fields_format(header, (enum search_fields_group)group, &record);
+        if (groups & 1U << group)
+            assert_true(search_fields_match(buffer_slice(&record), &term));
+    }
     *in_record = term.found;
     search_text_clear(&search);
     buffer_clear(&folded);
@@ -356,16 +375,18 @@ static void a_record_decides_nothing_of_other_fields(void **state)
         .next = &other, .scopes = SEARCH_IN_FIELD, .field = SLICE("Subject")};
     struct search_term all = {.scopes = SEARCH_IN_HEADER | SEARCH_IN_BODY};
     struct search_term body = {.scopes = SEARCH_IN_BODY};
-    assert_false(search_fields_decide(&known));
-    assert_false(search_fields_decide(&all));
-    assert_true(search_fields_decide(&body));
+    unsigned groups;
+    assert_false(search_fields_decide(&known, &groups));
+    assert_false(search_fields_decide(&all, &groups));
+    assert_true(search_fields_decide(&body, &groups));
+    assert_int_equal(groups, 0);
 }
 
 static void half_a_record_is_malformed(void **state)
 {
     (void)state;
     struct buffer record = BUFFER_WITH_LIMIT(10000);
-    search_fields_format(slice_of_string(indexed_header), &record);
+    search_fields_format(slice_of_string(indexed_header), SEARCH_FIELDS_SUBJECT, &record);
     for (size_t length = 0; length < record.len; length++)
         assert_false(search_fields_match(slice_range(buffer_slice(&record), 0, length), NULL));
     assert_true(search_fields_match(buffer_slice(&record), NULL));
@@ -378,6 +399,7 @@ int main(void)
         cmocka_unit_test(letters_are_compared_without_case_and_composition),
         cmocka_unit_test(strings_are_found_where_they_count),
         cmocka_unit_test(the_charset_of_the_command_counts),
+        cmocka_unit_test(what_is_ruled_out_needs_no_reading),
         cmocka_unit_test(what_is_not_known_is_not_guessed),
         cmocka_unit_test(simple_keys_match),
         cmocka_unit_test(a_message_without_date_was_never_sent),
