@@ -56,6 +56,9 @@ static const struct command_spec commands[] = {
     {SLICE("ENABLE"), LOGGED_IN, 0, command_enable, NULL, NULL, "ENABLE"},
     {SLICE("NOTIFY"), LOGGED_IN, 0, command_notify, NULL, NULL, "NOTIFY"},
     {SLICE("ID"), LOGGED_IN, 0, command_id, NULL, NULL, NULL},
+    {SLICE("GENURLAUTH"), LOGGED_IN, 0, command_genurlauth, NULL, NULL, "URLAUTH"},
+    {SLICE("URLFETCH"), LOGGED_IN, 0, command_urlfetch, NULL, NULL, "URLAUTH"},
+    {SLICE("RESETKEY"), LOGGED_IN, 0, command_resetkey, NULL, NULL, "URLAUTH"},
     {SLICE("COMPRESS"), LOGGED_IN, 0, command_compress, NULL, NULL, "COMPRESS=DEFLATE"},
 
     /* imapd-login has these. */

@@ -63,6 +63,11 @@ literal_handler command_append_literal;
 literal_handler command_replace_literal;
 octets_handler command_append_octets; /* of both */
 
+/* urlauth.c: RFC 4467 7 */
+command_handler command_genurlauth;
+command_handler command_urlfetch;
+command_handler command_resetkey;
+
 command_handler command_fetch;        /* fetch.c: RFC 3501 6.4.5, 6.4.8 */
 command_handler command_store;        /* store.c: RFC 3501 6.4.6 */
 command_handler command_cancelupdate; /* search.c: RFC 5267 4.3.5 */

@@ -13,8 +13,7 @@ static bool take_hexadecimal(uint8_t octet, unsigned *value)
     return is_letter || ascii_is_digit(octet);
 }
 
-/* "%" HEXDIG HEXDIG undone, in the arena. NULL: malformed, or no memory. */
-static struct slice decode(struct slice text, struct arena *arena)
+struct slice message_url_decode(struct slice text, struct arena *arena)
 {
     uint8_t *octets = arena_alloc(arena, text.len + 1);
     size_t len = 0;
@@ -63,7 +62,7 @@ static bool parse_mailbox(struct slice text, struct arena *arena, struct message
         if (!take_nz_number(&in, &url->uidvalidity) || !cursor_at_end(&in))
             return false;
     }
-    url->mailbox = decode(slice_range(text, 0, at), arena);
+    url->mailbox = message_url_decode(slice_range(text, 0, at), arena);
     return url->mailbox.ptr != NULL;
 }
 
@@ -101,7 +100,7 @@ static bool parse_section(struct slice text, struct arena *arena, struct message
     struct slice partial = slice_from(text, partial_at);
     if (section.len > 0 && !slice_starts_with_nocase(section, section_word))
         return false;
-    section = decode(slice_from(section, section.len ? section_word.len : 0), arena);
+    section = message_url_decode(slice_from(section, section.len ? section_word.len : 0), arena);
     if (partial.len > 0)
         partial = slice_from(partial, partial_word.len);
     return section.ptr && (partial_at == text.len || partial.len > 0)

@@ -21,4 +21,7 @@ struct message_url {
 /* False: it is no such URL, or there is no memory. */
 bool message_url_parse(struct slice text, struct arena *arena, struct message_url *url);
 
+/* "%" HEXDIG HEXDIG undone, in the arena. NULL: malformed, or no memory. */
+struct slice message_url_decode(struct slice text, struct arena *arena);
+
 #endif
