@@ -275,13 +275,18 @@ void learner_init(struct learner *learner, struct mailbox *mailbox)
     learner->quiet.data = learner;
 }
 
+void learner_rest(struct learner *learner)
+{
+    ev_timer_stop(learner->mailbox->turn.loop, &learner->quiet);
+    turn_cancel(&learner->in_next_turn);
+    end_folder(learner);
+}
+
 void learner_clear(struct learner *learner)
 {
     if (!learner->mailbox)
         return;
-    ev_timer_stop(learner->mailbox->turn.loop, &learner->quiet);
-    turn_cancel(&learner->in_next_turn);
-    end_folder(learner);
+    learner_rest(learner);
     learner->mailbox = NULL;
 }
 

@@ -25,6 +25,9 @@ struct learner {
 void learner_init(struct learner *learner, struct mailbox *mailbox);
 void learner_clear(struct learner *learner); /* may run twice */
 
+/* Leaves the folder that it reads, as sessions do that are ended. */
+void learner_rest(struct learner *learner);
+
 /* There may be something to learn of messages of the folder from that UID on. */
 void learner_note(struct learner *learner, struct folder *folder, uint32_t uid);
 

@@ -36,6 +36,7 @@ static void end(struct upkeep_job *job)
 void restored_end_sessions(struct mailbox *mailbox)
 {
     struct session *session, *next;
+    learner_rest(&mailbox->learner);
     DL_FOREACH_SAFE (mailbox->sessions, session, next)
         session_bye(session, "The mail was restored from a backup; please connect again");
     folder_forget_unused(mailbox);
