@@ -145,9 +145,11 @@ bool mailbox_open(struct mailbox *mailbox, const struct mailbox_means *means, st
                                 .account = means->account,
                                 .account_fd = means->account_fd,
                                 .inbox = MAILDIR_CLOSED,
-                                .quota = means->quota};
+                                .quota = means->quota,
+                                .flushes = means->flushes};
     memcpy(mailbox->boot, means->boot, sizeof(mailbox->boot));
     turn_init(&mailbox->turn, means->loop);
+    flush_rounds_start(mailbox->flushes, &mailbox->turn);
     subscriptions_init(&mailbox->subscriptions);
     bool opened = maildir_open_inbox(means->account_fd, &mailbox->inbox, error)
                   && file_system_probe(mailbox->inbox.tmp_fd, &mailbox->file_system, error)
@@ -172,6 +174,7 @@ void mailbox_close(struct mailbox *mailbox)
     learner_clear(&mailbox->learner);
     while (mailbox->sessions)
         session_free(mailbox->sessions);
+    flush_rounds_stop(mailbox->flushes);
     folder_names_clear(mailbox);
     folder_forget_unused(mailbox);
     message_cache_clear(&mailbox->cache);

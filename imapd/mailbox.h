@@ -6,6 +6,7 @@
 #ifndef IMAPD_MAILBOX_H
 #define IMAPD_MAILBOX_H
 
+#include "common/flush_rounds.h"
 #include "common/log.h"
 #include "common/turn.h"
 #include "imapd/fetch/message_cache.h"
@@ -35,6 +36,7 @@ struct mailbox {
     struct tombstone_batch tombstones; /* of messages that were expunged */
     struct subscriptions subscriptions;
     struct watch watch;
+    struct flush_rounds *flushes; /* borrowed */
     struct message_cache cache;
     struct learner learner;
     ev_timer names_due;     /* of folder_names.c */
@@ -52,6 +54,7 @@ struct mailbox_means {
     const char *account;
     int account_fd; /* also the directory that the process stands in */
     struct quota_limits quota;
+    struct flush_rounds *flushes;         /* open, not started */
     uint8_t boot[CHANGE_LOG_BOOT_OCTETS]; /* of storage/change_log.h */
 };
 

@@ -115,6 +115,7 @@ static bool prepare(struct role *role, struct error *error)
 {
     struct mailbox_process *process = role->state;
     read_boot(process->boot);
+    flush_rounds_open(&process->flushes);
     bool is_system = process->home.place == PLACE_FILESYSTEM;
     int place_fd = role_take_file(role, DESCRIPTOR_PLACE, process->home.place);
     if (place_fd < 0 || process->path[0] == '\0')
@@ -143,6 +144,7 @@ static void end(struct mailbox_process *process)
     entrance_clear(&process->entrance);
     upkeep_clear(&process->upkeep);
     mailbox_close(&process->mailbox);
+    flush_rounds_close(&process->flushes);
     role_exit(process->role);
 }
 
@@ -173,6 +175,7 @@ static bool start(struct role *role, struct error *error)
         .account = process->account,
         .account_fd = role->root_fd,
         .quota = quota_of(&process->home),
+        .flushes = &process->flushes,
     };
     memcpy(means.boot, process->boot, sizeof(means.boot));
     process->role = role;
@@ -217,7 +220,7 @@ static void count(struct role *role, struct role_counts *counts)
 }
 
 const struct role_spec mailbox_role = {
-    .sandbox = {.calls = SANDBOX_FILES | SANDBOX_INOTIFY | SANDBOX_SENDFILE,
+    .sandbox = {.calls = SANDBOX_FILES | SANDBOX_INOTIFY | SANDBOX_SENDFILE | SANDBOX_FLUSH,
                 .files = SANDBOX_WRITE_FILES},
     .orders = orders,
     .order_count = sizeof(orders) / sizeof(orders[0]),

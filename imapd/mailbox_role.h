@@ -14,6 +14,7 @@
 
 struct mailbox_process {
     struct role *role;
+    struct flush_rounds flushes;
     struct mailbox mailbox;
     struct entrance entrance;
     struct upkeep upkeep;

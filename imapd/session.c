@@ -46,6 +46,8 @@ static void end_command(struct session *session)
     session->on_end = NULL;
     session->work = NULL;
     session->step = NULL;
+    session->waiting = false;
+    session_forget_flush(session);
     session->on_line = NULL;
     session->command = NULL;
     session->by_uid = false;
@@ -229,6 +231,12 @@ void *session_alloc(struct session *session, size_t octets)
 void session_continue(struct session *session, session_step *step)
 {
     session->step = step;
+}
+
+void session_wait(struct session *session, session_step *step)
+{
+    session->step = step;
+    session->waiting = true;
 }
 
 void session_stream_literal(struct session *session)
@@ -530,7 +538,7 @@ static bool may_read(const struct session *session)
 
 static bool may_step(const struct session *session)
 {
-    return session->step && !stream_is_over(&session->stream)
+    return session->step && !session->waiting && !stream_is_over(&session->stream)
            && !stream_output_full(&session->stream);
 }
 
@@ -650,6 +658,12 @@ static void go_on(struct session *session)
         stream_finish(&session->stream, LINGER_MS);
     else if (stream_at_end(&session->stream) && may_read(session) && input_of(session).len == 0)
         session_bye(session, "Good bye");
+}
+
+void session_resume(struct session *session)
+{
+    session->waiting = false;
+    go_on(session);
 }
 
 static struct session *session_of(struct stream *stream)

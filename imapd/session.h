@@ -94,8 +94,10 @@ struct session {
     struct slice tag;                   /* in the arena */
     struct arena arena;
     session_step *step;
-    uint32_t stopped_at; /* the limit left the messages below this UID out; 0: none */
-    int64_t progress_ms; /* when the client next hears how far it is */
+    uint32_t stopped_at;         /* the limit left the messages below this UID out; 0: none */
+    int64_t progress_ms;         /* when the client next hears how far it is */
+    bool waiting;                /* for session_resume() */
+    struct session_flush *flush; /* that is under way for it; session_flush.c */
     line_handler *on_line;
     void *work; /* the handler's, in the arena */
     /* Gives back what `work` holds beside memory; called when the command ends, however it does. */
@@ -172,6 +174,19 @@ void session_keep_to_limit(struct session *session, struct sequence_set *set);
  * response (RFC 9585 4). */
 void session_tell_progress(struct session *session, uint64_t done, uint64_t goal);
 
+/* The command goes on in `step` once session_resume() is called, by whoever was told of it: not in
+ * the session's own handlers, and never if the command ends before (on_end). */
+void session_wait(struct session *session, session_step *step);
+void session_resume(struct session *session);
+
+/* Descriptors of what the command has changed, at most SESSION_FLUSH_MAX, are flushed side by side
+ * while the loop goes on; then `flushed` ends the command, or goes on with it. `why`: it failed, or
+ * could not be begun (then it is called at once); else NULL. */
+enum { SESSION_FLUSH_MAX = 4 };
+typedef void session_flushed(struct session *session, const struct error *why);
+void session_wait_for_flush(struct session *session, const int *fds, size_t count,
+                            session_flushed *flushed);
+
 /* The announced literal is wanted as it comes: "+" if the client waits for that. */
 void session_stream_literal(struct session *session);
 
@@ -212,6 +227,11 @@ void session_has_news(struct session *session);
 
 /* Tells what is news in the selected folder, now (IDLE), if the client wants to hear of it. */
 void session_tell_news(struct session *session, enum view_extent extent);
+
+/* ---- session_flush.c ---- */
+
+/* The command ends, and hears no more of its flush. */
+void session_forget_flush(struct session *session);
 
 /* ---- command_table.c ---- */
 

@@ -272,20 +272,21 @@ bool folder_record_keywords_full(const struct folder_record *record)
     return true;
 }
 
-static bool raise_watermark(uint64_t *watermark, uint64_t number, uint64_t largest)
+static bool raise_watermark(uint64_t *watermark, uint64_t number, uint64_t step, uint64_t largest)
 {
     if (number < *watermark)
         return false;
     assert(number < largest);
-    *watermark =
-        number < largest - FOLDER_WATERMARK_STEP ? number + 1 + FOLDER_WATERMARK_STEP : largest;
+    *watermark = number < largest - step ? number + 1 + step : largest;
     return true;
 }
 
 bool folder_record_cover(struct folder_record *record, uint32_t uid, uint64_t modseq)
 {
-    bool uid_raised = raise_watermark(&record->uid_watermark, uid, UID_WATERMARK_MAX);
-    bool modseq_raised = raise_watermark(&record->modseq_watermark, modseq, MODSEQ_WATERMARK_MAX);
+    bool uid_raised =
+        raise_watermark(&record->uid_watermark, uid, FOLDER_UID_STEP, UID_WATERMARK_MAX);
+    bool modseq_raised = raise_watermark(&record->modseq_watermark, modseq, FOLDER_MODSEQ_STEP,
+                                         MODSEQ_WATERMARK_MAX);
     return uid_raised || modseq_raised;
 }
 

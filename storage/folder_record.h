@@ -11,7 +11,7 @@
  *     end
  *
  * Watermarks make numbers unique for ever: a UID or MODSEQ is shown to a client only while it is
- * below the watermark *on disk*, which is raised a thousand at a time. After a crash numbering goes
+ * below the watermark *on disk*, which is raised for many at a time. After a crash numbering goes
  * on from the watermark, so nothing shown is ever used twice.
  *
  * One writer: the user's mailbox process; without one, nobody needs these numbers. The first half
@@ -29,8 +29,9 @@ enum {
     FOLDER_KEYWORDS = 26, /* the letters a..z of maildir_name.keywords */
     FOLDER_KEYWORD_MAX = 127,
     FOLDER_MAILBOX_ID_MAX = 63,
-    FOLDER_WATERMARK_STEP = 1000,
-    FOLDER_RECORD_MAX = 8192, /* octets of the file */
+    FOLDER_UID_STEP = 1000,
+    FOLDER_MODSEQ_STEP = 100000, /* of 2^63: one flush for STORE 1:* */
+    FOLDER_RECORD_MAX = 8192,    /* octets of the file */
 };
 
 /* RFC 6154 2, RFC 8457; a folder may have several. */

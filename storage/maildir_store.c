@@ -90,11 +90,29 @@ bool maildir_remove(const struct maildir *inbox, const struct maildir *box,
 }
 
 /* A message of cur/ can lie in new/ on disk: that rename was never flushed. */
+void maildir_list_removed(const struct maildir *inbox, const struct maildir *box,
+                          int fds[MAILDIR_REMOVED_FDS])
+{
+    fds[0] = inbox->tmp_fd;
+    fds[1] = box->new_fd;
+    fds[2] = box->cur_fd;
+}
+
+static bool flush_each(const int *fds, size_t count, struct error *error)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (fsync(fds[i]) != 0)
+            return error_errno(error, "flush messages");
+    }
+    return true;
+}
+
 bool maildir_flush_removed(const struct maildir *inbox, const struct maildir *box,
                            struct error *error)
 {
-    return (fsync(inbox->tmp_fd) == 0 && fsync(box->new_fd) == 0 && fsync(box->cur_fd) == 0)
-           || error_errno(error, "flush directories");
+    int fds[MAILDIR_REMOVED_FDS];
+    maildir_list_removed(inbox, box, fds);
+    return flush_each(fds, MAILDIR_REMOVED_FDS, error);
 }
 
 /* ---- flushing ---- */
@@ -122,30 +140,31 @@ static bool flush_later(struct maildir_flush *flush, int fd, struct error *error
     return flushed;
 }
 
-static bool flush_files(const struct maildir_flush *flush, const struct maildir *box,
+bool maildir_flush_list(const struct maildir_flush *flush, const struct maildir *box,
+                        const struct maildir *from, int fds[MAILDIR_FLUSH_FDS], size_t *count,
                         struct error *error)
 {
-    if (flush->young == 0 || !flush->fs->syncfs)
-        return true;
-    if (flush->young > 1)
-        return fd_sync_filesystem(box->fd, error);
-    return fsync(flush->young_fd) == 0 || error_errno(error, "flush messages");
-}
-
-static bool flush_directories(const struct maildir *box, const struct maildir *from,
-                              struct error *error)
-{
-    if (fsync(box->cur_fd) != 0)
-        return error_errno(error, "flush directory");
-    if (from && (fsync(from->cur_fd) != 0 || fsync(from->new_fd) != 0))
-        return error_errno(error, "flush directory");
+    bool by_syncfs = flush->young > 0 && flush->fs->syncfs;
+    *count = 0;
+    if (by_syncfs && flush->young > 1 && !fd_sync_filesystem(box->fd, error))
+        return false;
+    if (by_syncfs && flush->young == 1)
+        fds[(*count)++] = flush->young_fd;
+    fds[(*count)++] = box->cur_fd;
+    if (from) {
+        fds[(*count)++] = from->cur_fd;
+        fds[(*count)++] = from->new_fd;
+    }
     return true;
 }
 
 bool maildir_flush_commit(struct maildir_flush *flush, const struct maildir *box,
                           const struct maildir *from, struct error *error)
 {
-    bool flushed = flush_files(flush, box, error) && flush_directories(box, from, error);
+    int fds[MAILDIR_FLUSH_FDS];
+    size_t count;
+    bool flushed =
+        maildir_flush_list(flush, box, from, fds, &count, error) && flush_each(fds, count, error);
     maildir_flush_discard(flush);
     return flushed;
 }
@@ -303,6 +322,11 @@ bool maildir_append_finish(struct maildir_append *append, int64_t internal_date,
     const struct timespec times[2] = {{0, UTIME_OMIT}, {internal_date, 0}};
     if (futimens(append->fd, times) != 0)
         return error_errno(error, "set date of message");
+    return true;
+}
+
+bool maildir_append_flush(struct maildir_append *append, struct error *error)
+{
     if (fsync(append->fd) != 0)
         return error_errno(error, "flush message");
     return fd_close(&append->fd, error);
@@ -320,7 +344,7 @@ bool maildir_append_commit(struct maildir_append *append, const struct maildir_a
         maildir_append_abort(append);
         return false;
     }
-    *append = MAILDIR_APPEND_NONE;
+    append->temporary[0] = '\0';
     return true;
 }
 
@@ -330,4 +354,13 @@ void maildir_append_abort(struct maildir_append *append)
     if (append->temporary[0] != '\0')
         unlinkat(append->box->tmp_fd, append->temporary, 0);
     append->temporary[0] = '\0';
+}
+
+bool maildir_append_was_cut(const struct maildir *box, const char *text, int64_t now)
+{
+    struct stat status;
+    struct maildir_name name;
+    return maildir_name_parse(slice_of_string(text), &name) && appended_is_young(&name, now)
+           && fstatat(box->cur_fd, text, &status, AT_SYMLINK_NOFOLLOW) == 0
+           && (uint64_t)status.st_size < name.octets;
 }

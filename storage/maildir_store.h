@@ -32,9 +32,14 @@ bool maildir_remove_one_of(const struct maildir *inbox, const struct maildir *bo
                            struct tombstone_batch *batch, struct error *error);
 
 /* What was removed from the folder since the last flush stays removed, whatever comes: to be called
- * before anybody is told so. Tombstones are on disk before the messages are off it. */
+ * before anybody is told so. */
 bool maildir_flush_removed(const struct maildir *inbox, const struct maildir *box,
                            struct error *error);
+
+/* For a caller that flushes them side by side: the directories of that. Borrowed. */
+enum { MAILDIR_REMOVED_FDS = 3 };
+void maildir_list_removed(const struct maildir *inbox, const struct maildir *box,
+                          int fds[MAILDIR_REMOVED_FDS]);
 
 /* What a command that answers OK only when its messages are on disk has still to flush. One fsync
  * for one young file, one syncfs for many, where syncfs can be trusted; then the directories. */
@@ -56,6 +61,13 @@ struct maildir_flush {
 bool maildir_flush_commit(struct maildir_flush *flush, const struct maildir *box,
                           const struct maildir *from, struct error *error);
 void maildir_flush_discard(struct maildir_flush *flush); /* instead; may run twice */
+
+/* For a caller that flushes side by side: flushes what cannot be so, many young files, and tells
+ * what is left. Borrowed until maildir_flush_discard(), which the caller owes. */
+enum { MAILDIR_FLUSH_FDS = 4 };
+bool maildir_flush_list(const struct maildir_flush *flush, const struct maildir *box,
+                        const struct maildir *from, int fds[MAILDIR_FLUSH_FDS], size_t *count,
+                        struct error *error);
 
 /* Where a message comes from, where it goes. */
 struct maildir_transfer {
@@ -102,12 +114,19 @@ bool maildir_append_begin(struct maildir_append *append, const struct maildir *b
                           struct error *error);
 bool maildir_append_write(struct maildir_append *append, struct slice octets, struct error *error);
 
-/* All has come: gives the file this INTERNALDATE (seconds since 1970), flushes and closes it. */
+/* All has come: gives the file this INTERNALDATE (seconds since 1970). */
 bool maildir_append_finish(struct maildir_append *append, int64_t internal_date,
                            struct error *error);
 
-/* Puts the finished file into cur/; *appended is its name. After the last of a command:
- * maildir_flush_commit. On failure nothing is left. */
+/* Flushes and closes the finished file, before it is put into cur/: for one of many. */
+bool maildir_append_flush(struct maildir_append *append, struct error *error);
+
+/* Puts the finished file into cur/; *appended is its name. Nobody may be told that it is stored
+ * before what is still open of it and then, or at the same time, cur/ are flushed: append->fd, the
+ * caller's from now on, or -1. On failure nothing is left.
+ *
+ * After a power cut in between the name can be there without its octets: maildir_append_was_cut().
+ */
 struct maildir_append_as {
     const struct maildir_name *wanted; /* UID, flags, keywords */
     struct slice host;
@@ -117,5 +136,9 @@ bool maildir_append_commit(struct maildir_append *append, const struct maildir_a
                            char appended[MAILDIR_NAME_SIZE], struct error *error);
 
 void maildir_append_abort(struct maildir_append *append); /* may run twice */
+
+/* A file of cur/ that is shorter than its name says, of an APPEND of the last day: a power cut came
+ * before it was flushed, and so before anybody was told that it is stored. */
+bool maildir_append_was_cut(const struct maildir *box, const char *text, int64_t now);
 
 #endif

@@ -33,15 +33,35 @@ bool tombstone_is_young(const struct maildir_name *name, const struct stat *stat
     return delivered_unique_is_one(name) && now - status->st_mtim.tv_sec <= TOMBSTONE_YOUNG_SECONDS;
 }
 
+/* seconds "." "A" 16HEXDIG "." host */
+bool appended_is_young(const struct maildir_name *name, int64_t now)
+{
+    enum { RANDOM_DIGITS = 16 };
+    struct cursor in = cursor_of(name->unique);
+    uint64_t seconds;
+    if (!cursor_take_number(&in, &seconds) || !cursor_skip(&in, '.') || !cursor_skip(&in, 'A'))
+        return false;
+    struct slice rest = cursor_rest(&in);
+    return slice_find_octet(rest, '.') == RANDOM_DIGITS
+           && (uint64_t)now <= seconds + TOMBSTONE_YOUNG_SECONDS;
+}
+
+static bool was_cut(const struct maildir_name *name, const struct stat *status, int64_t now)
+{
+    uint64_t octets = (uint64_t)status->st_size;
+    return (tombstone_is_young(name, status, now) && octets != name->octets)
+           || (appended_is_young(name, now) && octets < name->octets);
+}
+
 bool delivered_check_whole(const char *name, const struct stat *status, int64_t now,
                            struct error *error)
 {
     struct maildir_name parsed;
     if (!maildir_name_parse(slice_of_string(name), &parsed) || parsed.octets == 0
-        || parsed.octets == (uint64_t)status->st_size || !tombstone_is_young(&parsed, status, now))
+        || !was_cut(&parsed, status, now))
         return true;
-    return error_set(error, ERROR_TEMPORARY,
-                     "message %.100s was cut short by a crash and is to be delivered again", name);
+    return error_set(error, ERROR_TEMPORARY, "message %.100s was cut short by a crash%s", name,
+                     delivered_unique_is_one(&parsed) ? " and is to be delivered again" : "");
 }
 
 bool tombstone_is_name(const char *name)

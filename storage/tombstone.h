@@ -55,10 +55,16 @@ bool delivered_unique_format(const char *queue_id, uint32_t recipient,
                              char unique[DELIVERED_UNIQUE_SIZE]);
 bool delivered_unique_is_one(const struct maildir_name *name);
 
+/* The same of names that APPEND makes ("A" and 16 hexadecimal digits), within a day of their
+ * making. */
+bool appended_is_young(const struct maildir_name *name, int64_t now);
+
 /* After a power cut a file can be there and its octets not. Queue has a record of every message
  * until it is surely on disk, and has this one written again; until then nobody may take it for the
  * message. False, with ERROR_TEMPORARY, of a young message that has not the size its name says.
- * After a day there is no record, and what is there is all there will ever be. */
+ * After a day there is no record, and what is there is all there will ever be. One that APPEND
+ * wrote and that is too short was not answered with OK, and is removed when the mailbox next reads
+ * the folder. */
 bool delivered_check_whole(const char *name, const struct stat *status, int64_t now,
                            struct error *error);
 

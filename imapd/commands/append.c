@@ -388,16 +388,25 @@ void command_append_octets(struct session *session, struct slice octets)
 
 /* ---- behind them ---- */
 
-static bool store(struct session *session, struct append_work *work)
+static void on_flushed(void *owner, const struct error *why)
+{
+    struct session *session = owner;
+    if (why)
+        session_failed(session, why, "The message cannot be stored now");
+    session_resume(session);
+}
+
+/* The session waits until the messages are on disk, then `step` goes on. */
+static void store(struct session *session, struct append_work *work, session_step *step)
 {
     struct error error;
     if (work->intake.folder->deleted)
         session_no(session, SLICE("TRYCREATE"), "The mailbox was deleted meanwhile");
-    else if (!intake_commit(&work->intake, &error))
+    else if (!intake_commit(&work->intake, &error)
+             || !intake_flush(&work->intake, on_flushed, session, &error))
         session_failed(session, &error, "The message cannot be stored now");
     else
-        return true;
-    return false;
+        session_wait(session, step);
 }
 
 /* The new message is there already, so that a kill leaves one of them at least. One that another
@@ -420,22 +429,20 @@ static void undo(struct session *session, const struct append_work *work)
         LOG(session->mailbox->log, LOG_ERROR, "replace_not_undone", log_failure(&error));
 }
 
-static void finish_append(struct session *session, struct append_work *work)
+static void finish_append(struct session *session)
 {
+    const struct append_work *work = session->work;
     char code[INTAKE_CODE_SIZE];
-    if (!store(session, work))
-        return;
     intake_format_code(&work->intake, code);
     session_ok(session, slice_of_string(code), "Appended");
 }
 
 /* RFC 8508 3: APPENDUID in an untagged OK, before the EXPUNGE. */
-static void finish_replace(struct session *session, struct append_work *work)
+static void finish_replace(struct session *session)
 {
+    const struct append_work *work = session->work;
     struct error error;
     char code[INTAKE_CODE_SIZE];
-    if (!store(session, work))
-        return;
     if (!remove_replaced(session, work, &error)) {
         undo(session, work);
         session_failed(session, &error, "The message cannot be replaced now");
@@ -456,10 +463,8 @@ static void finish(struct session *session, struct imap_parser *arguments)
     struct append_work *work = session->work;
     if (!intake_parse_behind(arguments, &work->intake) || !imap_parse_end(arguments))
         session_bad_arguments(session, arguments);
-    else if (work->replaces)
-        finish_replace(session, work);
     else
-        finish_append(session, work);
+        store(session, work, work->replaces ? finish_replace : finish_append);
 }
 
 /* The command is whole. Without a literal it is a CATENATE, or wrong. */

@@ -55,13 +55,30 @@ static void succeed(struct session *session, const struct copy_work *work)
     buffer_clear(&code);
 }
 
-static void flush(struct session *session, struct copy_work *work)
+/* What failed is not flushed again. */
+static void on_flushed(struct session *session, const struct error *why)
+{
+    struct copy_work *work = session->work;
+    if (!why) {
+        succeed(session, work);
+        return;
+    }
+    if (!work->transfer.move)
+        transfer_undo(&work->transfer);
+    session_failed(session, why,
+                   work->transfer.move ? "The messages were moved, but may come back"
+                                       : "The messages could not be copied");
+}
+
+static void flush(struct session *session, const struct copy_work *work)
 {
     struct error error;
-    if (transfer_commit(&work->transfer, &error))
-        succeed(session, work);
+    int fds[MAILDIR_FLUSH_FDS];
+    size_t count;
+    if (transfer_list_unflushed(&work->transfer, fds, &count, &error))
+        session_wait_for_flush(session, fds, count, on_flushed);
     else
-        fail(session, work, &error);
+        on_flushed(session, &error);
 }
 
 static void copy_step(struct session *session)

@@ -5,6 +5,8 @@
 
 #include "imapd/commands/commands.h"
 #include "imapd/commands/remove.h"
+#include "imapd/mailbox.h"
+#include "storage/maildir_store.h"
 
 enum { REMOVED_A_SLICE = 100 };
 
@@ -42,16 +44,33 @@ enum remove_result remove_deleted(struct session *session, struct remove_work *w
         work->any = true;
         removed++;
     }
-    if (work->index < view->count)
-        return REMOVE_MORE;
-    bool flushed = !work->any || folder_flush_removed(view->folder, error);
-    return flushed ? REMOVE_DONE : REMOVE_FAILED;
+    return work->index < view->count ? REMOVE_MORE : REMOVE_DONE;
+}
+
+void remove_flush(struct session *session, const struct remove_work *work, session_flushed *flushed)
+{
+    int fds[MAILDIR_REMOVED_FDS];
+    if (!work->any) {
+        flushed(session, NULL);
+        return;
+    }
+    maildir_list_removed(&session->mailbox->inbox, &session->view.folder->box, fds);
+    session_wait_for_flush(session, fds, MAILDIR_REMOVED_FDS, flushed);
+}
+
+void remove_fail(struct session *session, const struct error *why)
+{
+    session_failed(session, why, "Not all deleted messages could be removed");
 }
 
 /* RFC 7162 3.2.7, 3.2.8 */
-static void finish(struct session *session)
+static void finish(struct session *session, const struct error *why)
 {
     char code[64] = "";
+    if (why) {
+        remove_fail(session, why);
+        return;
+    }
     if (session->view.manner & VIEW_TELLS_MODSEQ)
         snprintf(code, sizeof(code), "HIGHESTMODSEQ %llu",
                  (unsigned long long)folder_highest_modseq(session->view.folder));
@@ -67,10 +86,10 @@ static void expunge_step(struct session *session)
     case REMOVE_MORE:
         return;
     case REMOVE_DONE:
-        finish(session);
+        remove_flush(session, session->work, finish);
         return;
     case REMOVE_FAILED:
-        session_failed(session, &error, "Not all deleted messages could be removed");
+        remove_fail(session, &error);
         return;
     }
 }

@@ -21,4 +21,11 @@ struct remove_work *remove_begin(struct session *session, const struct sequence_
 enum remove_result remove_deleted(struct session *session, struct remove_work *work,
                                   struct error *error);
 
+/* Behind REMOVE_DONE: what was removed stays so when `flushed` is called with NULL. */
+void remove_flush(struct session *session, const struct remove_work *work,
+                  session_flushed *flushed);
+
+/* Ends the command. */
+void remove_fail(struct session *session, const struct error *why);
+
 #endif

@@ -265,6 +265,16 @@ void command_unselect(struct session *session, struct imap_parser *arguments)
 
 /* ---- CLOSE ---- */
 
+static void finish_close(struct session *session, const struct error *why)
+{
+    if (why) {
+        remove_fail(session, why);
+        return;
+    }
+    session_unselect(session);
+    session_ok(session, SLICE(""), "Closed");
+}
+
 static void close_step(struct session *session)
 {
     struct error error;
@@ -272,11 +282,10 @@ static void close_step(struct session *session)
     case REMOVE_MORE:
         return;
     case REMOVE_DONE:
-        session_unselect(session);
-        session_ok(session, SLICE(""), "Closed");
+        remove_flush(session, session->work, finish_close);
         return;
     case REMOVE_FAILED:
-        session_failed(session, &error, "Not all deleted messages could be removed");
+        remove_fail(session, &error);
         return;
     }
 }

@@ -16,7 +16,8 @@
 enum {
     ARRIVALS_A_SLICE = 200, /* renames of 13 µs */
     UNUSED_FOLDERS = 64,
-    UNUSED_MESSAGES = 100000, /* of all unused folders together */
+    UNUSED_OPEN = 4,          /* of them, watched as if somebody used them */
+    UNUSED_MESSAGES = 100000, /* of all unused folders together, save that the last one stays */
 };
 
 void folder_log(const struct folder *folder, const char *event, const struct error *error)
@@ -306,9 +307,25 @@ static void free_folder(struct folder *folder)
     free(folder);
 }
 
+static bool is_open(const struct folder *folder)
+{
+    return folder->box.cur_fd >= 0;
+}
+
+void folder_shut(struct folder *folder)
+{
+    if (!is_open(folder))
+        return;
+    folder_remember_times(folder);
+    watch_remove(&folder->mailbox->watch, &folder->watched);
+    folder_close_changes(folder);
+    maildir_close(&folder->box);
+}
+
 /* One that nobody uses any more. */
 static void forget_folder(struct folder *folder)
 {
+    folder_shut(folder);
     lower_watermarks(folder);
     folder_keep_names(folder);
     free_folder(folder);
@@ -399,11 +416,31 @@ static bool load_new(struct mailbox *mailbox, const char *directory, struct fold
     return true;
 }
 
+/* What has its name now is still the directory that was opened. What came while nobody was there to
+ * give it a UID gets one now. */
+static bool use_open(struct folder *folder)
+{
+    struct mailbox *mailbox = folder->mailbox;
+    struct stat status;
+    if (fstatat(mailbox->account_fd, folder->directory, &status, AT_SYMLINK_NOFOLLOW) != 0
+        || status.st_ino != folder->inode)
+        return false;
+    watch_poll(&mailbox->watch);
+    if (folder->arrivals)
+        turn_again(&mailbox->turn, &folder->in_next_turn);
+    return true;
+}
+
+static bool open_again(struct folder *folder)
+{
+    struct error error;
+    return open_directories(folder, &error) && folder_look_if_changed(folder, &error);
+}
+
 /* False: it cannot be used again. */
 static bool reopen(struct folder *folder)
 {
-    struct error error;
-    if (open_directories(folder, &error) && folder_look_if_changed(folder, &error))
+    if (is_open(folder) ? use_open(folder) : open_again(folder))
         return true;
     free_folder(folder);
     return false;
@@ -423,7 +460,7 @@ bool folder_open(struct mailbox *mailbox, const char *directory, struct folder *
     return true;
 }
 
-/* The list has the latest first. */
+/* The list has the latest first. Without inotify each that is open is looked at every second. */
 static void forget_oldest(struct mailbox *mailbox)
 {
     struct folder *folder, *next;
@@ -434,19 +471,18 @@ static void forget_oldest(struct mailbox *mailbox)
             continue;
         folders++;
         messages += folder->count;
-        if (folders > UNUSED_FOLDERS || messages > UNUSED_MESSAGES)
+        if (folders > UNUSED_FOLDERS || (folders > 1 && messages > UNUSED_MESSAGES))
             forget_folder(folder);
+        else if (folders > UNUSED_OPEN || !watch_is_told(&folder->watched))
+            folder_shut(folder);
     }
 }
 
-/* Nobody uses it now. */
+/* Nobody uses it now. Who puts one message after the other into it opens it for each. */
 static void keep(struct folder *folder)
 {
     struct mailbox *mailbox = folder->mailbox;
-    folder_remember_times(folder);
-    watch_remove(&mailbox->watch, &folder->watched);
-    folder_close_changes(folder);
-    maildir_close(&folder->box);
+    folder_rest_changes(folder);
     DL_DELETE(mailbox->folders, folder);
     DL_PREPEND(mailbox->folders, folder);
     forget_oldest(mailbox);
@@ -459,12 +495,10 @@ void folder_close(struct folder *folder)
         return;
     if (folder->gone > 0)
         close_gaps(&folder->at_turn_end);
-    if (folder->deleted || folder->arrivals) {
-        folder_close_changes(folder);
+    if (folder->deleted || folder->arrivals)
         forget_folder(folder);
-    } else {
+    else
         keep(folder);
-    }
 }
 
 void folder_forget_unused(struct mailbox *mailbox)

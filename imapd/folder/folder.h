@@ -6,8 +6,8 @@
  *      new/ --(gets a UID, renamed to cur/)--> messages <--(flags, removal)-- sessions
  *        \__ deliver                             ^ watch: what other programs did
  *
- * A folder that nobody uses is kept for a while with its directories closed, and read again only if
- * their times have changed. imapd-mailbox.
+ * A folder that nobody uses is kept for a while: the last few as they are, others with their
+ * directories closed, and read again only if the times of these have changed. imapd-mailbox.
  */
 #ifndef IMAPD_FOLDER_FOLDER_H
 #define IMAPD_FOLDER_FOLDER_H
@@ -55,7 +55,7 @@ struct folder {
     struct folder *next;
     struct mailbox *mailbox;           /* borrowed */
     char directory[MAILDIR_NAME_SIZE]; /* "." or ".A.B" */
-    struct maildir box;                /* closed while nobody uses the folder */
+    struct maildir box;                /* closed once nobody has used the folder for long */
     struct folder_record record;
     struct message *messages; /* by UID; those that are gone among them */
     size_t count;
@@ -94,6 +94,13 @@ struct folder {
 bool folder_open(struct mailbox *mailbox, const char *directory, struct folder **folder,
                  struct error *error);
 void folder_close(struct folder *folder);
+
+/* One use more of a folder that is open. */
+static inline struct folder *folder_use(struct folder *folder)
+{
+    folder->users++;
+    return folder;
+}
 
 /* The folder is open for as long. The second may run twice. */
 void folder_watch(struct folder *folder, struct folder_watcher *watcher);

@@ -13,10 +13,12 @@
 
 #include <stddef.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <utlist.h>
 
 #include "imapd/mailbox.h"
+#include "storage/maildir_store.h"
 
 enum {
     GONE_KEPT = 10000, /* of the messages that have gone, so many are remembered */
@@ -259,6 +261,22 @@ static void note_changed(struct folder *folder)
     }
 }
 
+/* What APPEND wrote when the host went down, and did not get onto the disk. */
+static void drop_cut(struct folder *folder)
+{
+    int64_t now = mailbox_now();
+    for (size_t i = 0; i < folder->count; i++) {
+        struct message *message = &folder->messages[i];
+        if (!message->name || !maildir_append_was_cut(&folder->box, message->name, now)
+            || unlinkat(folder->box.cur_fd, message->name, 0) != 0)
+            continue;
+        LOG(folder->mailbox->log, LOG_WARNING, "append_cut_off",
+            log_bytes("folder", slice_of_string(folder->directory)),
+            log_number("uid", message->uid));
+        folder_let_go(folder, message);
+    }
+}
+
 /* "every message gets MODSEQ watermark + 1", and of what has gone nothing is known. */
 static void begin_anew(struct folder *folder, const struct error *why)
 {
@@ -267,6 +285,7 @@ static void begin_anew(struct folder *folder, const struct error *why)
     for (size_t i = 0; i < folder->count; i++)
         folder->messages[i].modseq = 0;
     change_log_renew(&folder->changes, folder_highest_modseq(folder) + 1);
+    drop_cut(folder);
     note_changed(folder);
 }
 
@@ -315,13 +334,18 @@ void folder_flush_changes(struct deferred *deferred)
     flush((void *)((uint8_t *)deferred - offsetof(struct folder, flush_changes)));
 }
 
-void folder_close_changes(struct folder *folder)
+void folder_rest_changes(struct folder *folder)
 {
     flush(folder);
     if (!folder->deleted && is_too_long(folder)) {
         shorten(folder);
         flush(folder);
     }
+}
+
+void folder_close_changes(struct folder *folder)
+{
+    folder_rest_changes(folder);
     change_log_close(&folder->changes);
 }
 

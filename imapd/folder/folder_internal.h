@@ -23,6 +23,10 @@ void folder_log(const struct folder *folder, const char *event, const struct err
 /* What is in memory of that folder, used or kept; NULL: nothing. */
 const struct folder *folder_find_open(const struct mailbox *mailbox, const char *directory);
 
+/* One that nobody uses: its directories are closed, and their times tell whether it must be read
+ * again. May run twice. */
+void folder_shut(struct folder *folder);
+
 /* Room for so many messages in all. */
 bool folder_reserve(struct folder *folder, size_t count, struct error *error);
 
@@ -67,7 +71,10 @@ bool folder_reserve_modseq(struct folder *folder, struct error *error);
 void folder_note_changed(struct folder *folder, struct message *message);
 void folder_note_gone(struct folder *folder, uint32_t uid);
 
-/* Writes what was noted, and closes the file. The first before the folder's directory is closed;
+/* Writes what was noted, and makes the file short: nobody uses the folder. */
+void folder_rest_changes(struct folder *folder);
+
+/* The same, and closes the file. The first before the folder's directory is closed;
  * `seal` while it is open for the last time, its watermark about to be lowered to modseq_next. */
 void folder_close_changes(struct folder *folder);
 void folder_seal_changes(struct folder *folder, int folder_fd);

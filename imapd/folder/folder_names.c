@@ -85,6 +85,7 @@ void folder_keep_names(struct folder *folder)
 {
     bool due = folder->names_due;
     folder->names_due = false;
+    folder_shut(folder);
     if (!due || !can_be_kept(folder) || !folder_open_same(folder, &folder->box, NULL))
         return;
     look_and_store(folder);

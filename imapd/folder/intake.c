@@ -1,14 +1,21 @@
 /* The files of intake.h. */
 #include "imapd/folder/intake.h"
 
+#include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "common/config.h"
+#include "common/fd.h"
 #include "imapd/fetch/message_cache.h"
 #include "imapd/mailbox.h"
 
-enum { ENCODED_OCTETS = 8 << 20 }; /* of one piece of the input; a header may have been held */
+enum {
+    ENCODED_OCTETS = 8 << 20, /* of one piece of the input; a header may have been held */
+    OPEN_FILES = 16, /* of one command, for one flush; what comes behind is flushed alone */
+};
 
 /* The text that they were parsed from ends where a literal begins to stream. */
 static bool keep_keywords(struct imap_parser *arguments, struct imap_flags *flags)
@@ -162,7 +169,8 @@ bool intake_finish(struct intake *intake, struct error *error)
     if (message->encode && !finish_encoding(message, error))
         return false;
     intake->octets += message->append.octets - message->octets;
-    return maildir_append_finish(&message->append, message->internal_date, error);
+    return maildir_append_finish(&message->append, message->internal_date, error)
+           && (intake->count <= OPEN_FILES || maildir_append_flush(&message->append, error));
 }
 
 /* ---- into the folder ---- */
@@ -197,12 +205,29 @@ static bool place(struct folder *folder, struct intake_message *message, struct 
     return true;
 }
 
-/* Nobody was told of them yet. */
+/* What is in the folder goes again. */
+static void withdraw(struct folder *folder, uint32_t first_uid, uint32_t last_uid)
+{
+    struct error error;
+    for (size_t i = folder_position(folder, first_uid); i < folder->count; i++) {
+        struct message *message = &folder->messages[i];
+        if (message->uid > last_uid)
+            return;
+        if (message->name && !folder_remove(folder, message, &error)
+            && error.kind != ERROR_NOT_FOUND)
+            LOG(folder->mailbox->log, LOG_ERROR, "append_not_undone", log_failure(&error));
+    }
+}
+
 static void displace(const struct intake *intake)
 {
+    struct folder *folder = intake->folder;
     struct intake_message *message;
     for (message = intake->first; message && message->uid; message = message->next) {
-        unlinkat(intake->folder->box.cur_fd, message->name, 0);
+        if (folder_find(folder, message->uid))
+            withdraw(folder, message->uid, message->uid);
+        else
+            unlinkat(folder->box.cur_fd, message->name, 0);
         message->uid = 0;
     }
 }
@@ -210,21 +235,82 @@ static void displace(const struct intake *intake)
 bool intake_commit(struct intake *intake, struct error *error)
 {
     struct folder *folder = intake->folder;
-    struct maildir_flush flush = MAILDIR_FLUSH_START(&folder->mailbox->file_system);
     struct intake_message *message;
     bool placed = true;
     for (message = intake->first; message && placed; message = message->next)
         placed = place(folder, message, error);
-    if (!placed || !maildir_flush_commit(&flush, &folder->box, NULL, error)) {
+    if (placed)
+        mailbox_count_quota(folder->mailbox, (int64_t)intake->octets, intake->count);
+    for (message = intake->first; message && placed; message = message->next)
+        placed = folder_add(folder, message->uid, message->name, error);
+    if (!placed)
         displace(intake);
-        return false;
+    return placed;
+}
+
+/* ---- onto the disk ---- */
+
+/* On the heap: it outlives a client that does not wait for the answer. */
+struct intake_flush {
+    struct flush_job job;
+    struct intake *intake; /* NULL: its client is gone */
+    struct folder *folder; /* one use of it */
+    uint32_t first_uid;
+    uint32_t last_uid;
+    intake_flushed *flushed;
+    void *owner;
+    int fds[]; /* of files that are not flushed yet */
+};
+
+static void end_flush(struct intake_flush *flush)
+{
+    for (size_t i = 0; i < flush->job.count; i++)
+        fd_discard(&flush->fds[i]);
+    folder_close(flush->folder);
+    free(flush);
+}
+
+static void on_flushed(struct flush_job *job)
+{
+    struct intake_flush *flush = (void *)((uint8_t *)job - offsetof(struct intake_flush, job));
+    struct error error;
+    errno = job->code;
+    if (job->code != 0) {
+        error_errno(&error, "flush message");
+        withdraw(flush->folder, flush->first_uid, flush->last_uid);
+        if (!flush->intake)
+            LOG(flush->folder->mailbox->log, LOG_ERROR, "append_undone", log_failure(&error));
     }
-    mailbox_count_quota(folder->mailbox, (int64_t)intake->octets, intake->count);
-    /* From here on they are there; whatever fails below is found by the next look. */
-    for (message = intake->first; message; message = message->next) {
-        if (!folder_add(folder, message->uid, message->name, error))
-            return false;
+    if (flush->intake) {
+        flush->intake->flush = NULL;
+        flush->flushed(flush->owner, job->code != 0 ? &error : NULL);
     }
+    end_flush(flush);
+}
+
+bool intake_flush(struct intake *intake, intake_flushed *flushed, void *owner, struct error *error)
+{
+    struct intake_flush *flush = calloc(1, sizeof(*flush) + OPEN_FILES * sizeof(flush->fds[0]));
+    if (!flush) {
+        displace(intake);
+        return error_memory(error);
+    }
+    for (struct intake_message *each = intake->first; each; each = each->next) {
+        if (each->append.fd >= 0)
+            flush->fds[flush->job.count++] = each->append.fd;
+        each->append.fd = -1;
+    }
+    flush->job.fds = flush->fds;
+    flush->job.directory_fd = intake->folder->box.cur_fd;
+    flush->job.done = on_flushed;
+    flush->first_uid = intake->first->uid;
+    flush->last_uid = intake->last->uid;
+    flush->flushed = flushed;
+    flush->owner = owner;
+    flush->intake = intake;
+    flush->folder = folder_use(intake->folder);
+    intake->flush = flush;
+    flush_rounds_add(intake->folder->mailbox->flushes, &flush->job);
     return true;
 }
 
@@ -245,6 +331,9 @@ void intake_end(struct intake *intake)
         maildir_append_abort(&message->append);
     }
     intake->first = NULL;
+    if (intake->flush)
+        intake->flush->intake = NULL;
+    intake->flush = NULL;
     if (intake->folder)
         folder_close(intake->folder);
     intake->folder = NULL;

@@ -11,6 +11,8 @@
 #include "imapd/syntax/parser.h"
 #include "storage/maildir_store.h"
 
+struct intake_flush;
+
 /* In the command's arena. */
 struct intake_message {
     struct intake_message *next;
@@ -31,7 +33,8 @@ struct intake {
     struct intake_message *first;
     struct intake_message *last;
     uint32_t count;
-    uint64_t octets; /* of all: as announced, and as stored once a message is whole */
+    uint64_t octets;            /* of all: as announced, and as stored once a message is whole */
+    struct intake_flush *flush; /* under way; NULL: none */
 };
 
 /* append-message = [SP flag-list] [SP date-time] SP append-data, up to the octets.
@@ -46,12 +49,19 @@ bool intake_parse_behind(struct imap_parser *arguments, const struct intake *int
 bool intake_begin(struct intake *intake, struct intake_message *message, struct arena *arena,
                   struct error *error);
 bool intake_write(struct intake *intake, struct slice octets, struct error *error);
-/* That was the last of them: the file is on disk. */
+/* That was the last of them: the file is whole. */
 bool intake_finish(struct intake *intake, struct error *error);
 
-/* All are in the folder, on disk, and known to everybody when it returns true; else none is, save
- * where there is no memory to know of one: that is found by the next look. */
+/* All are in the folder and known to everybody when it returns true; else none is. The client is
+ * not told before they are flushed. */
 bool intake_commit(struct intake *intake, struct error *error);
+
+/* Behind that: files and directory are flushed together with what other sessions append, while the
+ * loop goes on. Then `flushed` is called: with NULL, or with why they are not on disk and have been
+ * removed again. intake_end() ends no more than the waiting: the messages are whole, and stay if
+ * they can be flushed. False: they were removed, and it is not called. */
+typedef void intake_flushed(void *owner, const struct error *why);
+bool intake_flush(struct intake *intake, intake_flushed *flushed, void *owner, struct error *error);
 
 /* Why it failed, where that is the message's fault; NULL: it is not. *code as for session_no(). */
 const char *intake_problem(const struct intake *intake, struct slice *code);

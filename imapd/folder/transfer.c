@@ -108,6 +108,13 @@ bool transfer_commit(struct transfer *transfer, struct error *error)
     return maildir_flush_commit(&transfer->flush, &transfer->to->box, from, error);
 }
 
+bool transfer_list_unflushed(const struct transfer *transfer, int fds[MAILDIR_FLUSH_FDS],
+                             size_t *count, struct error *error)
+{
+    const struct maildir *from = transfer->move ? &transfer->from->box : NULL;
+    return maildir_flush_list(&transfer->flush, &transfer->to->box, from, fds, count, error);
+}
+
 void transfer_undo(struct transfer *transfer)
 {
     struct error error;

@@ -29,6 +29,9 @@ bool transfer_one(struct transfer *transfer, uint32_t uid, struct error *error);
 
 /* What was done is on disk when it returns true. */
 bool transfer_commit(struct transfer *transfer, struct error *error);
+/* The same of a caller that flushes side by side: maildir_flush_list(). */
+bool transfer_list_unflushed(const struct transfer *transfer, int fds[MAILDIR_FLUSH_FDS],
+                             size_t *count, struct error *error);
 
 /* Removes the copies again, so far as that can be done: "the server MUST restore the destination
  * mailbox to its state before the COPY attempt". */

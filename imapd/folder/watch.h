@@ -54,6 +54,12 @@ void watch_add(struct watch *watch, struct watched *watched, const struct watche
                const char *folder);
 void watch_remove(struct watch *watch, struct watched *watched); /* may run twice */
 
+/* inotify tells of it. */
+static inline bool watch_is_told(const struct watched *watched)
+{
+    return watched->present && watched->ids[MAILDIR_NEW] >= 0;
+}
+
 /* Reports what has happened so far without waiting for the loop, before a client is told what there
  * is. */
 void watch_poll(struct watch *watch);

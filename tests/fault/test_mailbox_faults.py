@@ -152,7 +152,7 @@ def kills(calls):
 
 
 # About as many calls of each as the life below makes.
-CALLS = {"renameat": 60, "openat": 150, "fsync": 80, "unlinkat": 12, "linkat": 4, "mkdirat": 24,
+CALLS = {"renameat": 60, "openat": 150, "fsync": 80, "io_submit": 6, "io_getevents": 6, "unlinkat": 12, "linkat": 4, "mkdirat": 24,
          "newfstatat": 60, "write": 40, "sendmsg": 24}
 
 
@@ -224,3 +224,60 @@ def test_a_call_fails_once(tmp_path, furnished, call, code):
         assert any(serves(life, call) for _ in range(3)), f"{call} number {at}"
         life.stop()
         live_again(life, promises)
+
+
+def append_at_once(mailbox, sessions, each):
+    """Messages of several clients that do not wait for one another: {number: the answer's code or None}."""
+    clients = [mailbox.connect() for _ in range(sessions)]
+    for at, client in enumerate(clients):
+        client.send(b"".join(b"x APPEND Sent {%d+}\r\n%s\r\n" % (len(text(number)), text(number))
+                             for number in range(at * each, (at + 1) * each)))
+    answers = {}
+    for at, client in enumerate(clients):
+        for number in range(at * each, (at + 1) * each):
+            _, tagged = client.answer()
+            assert tagged.startswith((b"OK", b"NO [UNAVAILABLE]")), tagged
+            answers[number] = re.search(rb"APPENDUID \d+ (\d+)", tagged)
+        client.close()
+    return answers
+
+
+@pytest.mark.parametrize("at", range(1, 17) if TORTURE else (1, 4, 9))
+def test_a_flush_fails_among_several(tmp_path, furnished, at):
+    """Who shares a flush shares its directory's failure, and no other file's. What was refused is not there, and
+    what was taken is, under the UID that was told."""
+    place = tmp_path / "place"
+    shutil.copytree(furnished, place)
+    life = Life(place, environment=failing("fsync", errno.EIO, at))
+    answers = append_at_once(life.mailbox, 4, 3)
+    refused = {number for number, told in answers.items() if not told}
+    assert 1 <= len(refused) <= 4
+    life.connect()
+    for again in (False, True):
+        found = {uid: int(subject) for uid, (subject, _) in life.look("Sent").items()}
+        assert found == {int(told[1]): number for number, told in answers.items() if told}
+        if not again:
+            life.stop()
+            life.mailbox.start()
+            life.connect()
+    life.stop()
+
+
+def test_what_a_power_cut_left_of_an_append_is_removed(tmp_path, furnished):
+    """The name is there, the octets are not, and nobody was told OK: the file was never flushed."""
+    place = tmp_path / "place"
+    shutil.copytree(furnished, place)
+    life = Life(place)
+    life.connect()
+    for number in (1, 2, 3):
+        assert life.command("APPEND Sent", text(number))[1]
+    life.stop()
+    sent = life.mailbox.folder("Sent")
+    cut = next(file for file in (sent / "cur").iterdir() if b"m2" in file.read_bytes())
+    os.truncate(cut, 0)
+    (sent / "staffetta-changes").unlink()  # what a kill leaves is believed, and needs no look
+    life.mailbox.start()
+    life.connect()
+    assert [subject for subject, _ in life.look("Sent").values()] == [1, 3]
+    assert not cut.exists()
+    life.stop()

@@ -124,7 +124,7 @@ static void watermarks_cover_what_is_shown(void **state)
     assert_false(folder_record_cover(&record, 1001, 0));
     assert_true(folder_record_cover(&record, 1002, 5));
     assert_int_equal(record.uid_watermark, 2003);
-    assert_int_equal(record.modseq_watermark, 1006);
+    assert_int_equal(record.modseq_watermark, 100006);
     assert_true(folder_record_cover(&record, UINT32_MAX, 0));
     assert_int_equal(record.uid_watermark, UINT64_C(1) << 32);
     assert_false(folder_record_cover(&record, UINT32_MAX, 0));

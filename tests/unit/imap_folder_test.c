@@ -20,6 +20,7 @@ struct fixture {
     struct ev_loop *loop;
     struct log log;
     struct config config;
+    struct flush_rounds flushes;
     struct mailbox mailbox;
     struct folder *folder;
     unsigned delivered;
@@ -31,9 +32,11 @@ static void open_account(struct fixture *f, bool inotify)
     struct mailbox_means means = {.loop = f->loop,
                                   .log = &f->log,
                                   .config = &f->config,
+                                  .flushes = &f->flushes,
                                   .account_fd = open(f->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
                                   .boot = "a boot"};
     assert_true(means.account_fd >= 0);
+    flush_rounds_open(&f->flushes);
     assert_int_equal(fchdir(means.account_fd), 0);
     assert_true(mailbox_open(&f->mailbox, &means, &error));
     if (!inotify) {
@@ -50,6 +53,7 @@ static void close_account(struct fixture *f)
     if (f->folder)
         folder_close(f->folder);
     mailbox_close(&f->mailbox);
+    flush_rounds_close(&f->flushes);
     close(f->mailbox.account_fd);
 }
 
@@ -254,16 +258,16 @@ static void sets_are_walked(void **state)
 }
 
 /* A folder without users is kept, and read again only where its directories' times say so. */
-static void a_kept_folder_is_up_to_date(void **state)
+/* With inotify it stays open, without it is shut. */
+static void keep_folder(bool inotify)
 {
-    (void)state;
-    struct fixture *f = set_up(true);
+    struct fixture *f = set_up(inotify);
     struct error error;
     deliver(f);
     wait_for(f, 1);
     struct folder *kept = f->folder;
     folder_close(f->folder);
-    assert_int_equal(kept->box.fd, -1);
+    assert_int_equal(kept->box.fd >= 0, inotify);
     assert_true(folder_open(&f->mailbox, ".", &f->folder, &error));
     assert_ptr_equal(f->folder, kept);
     assert_int_equal(folder_message_count(kept), 1);
@@ -273,6 +277,35 @@ static void a_kept_folder_is_up_to_date(void **state)
     close(new_fd);
     assert_true(folder_open(&f->mailbox, ".", &f->folder, &error));
     wait_for(f, 2);
+    tear_down(f);
+}
+
+static void a_kept_folder_is_up_to_date(void **state)
+{
+    (void)state;
+    keep_folder(true);
+    keep_folder(false);
+}
+
+/* Another program replaced the directory of a folder that nobody used. */
+static void a_kept_folder_is_the_one_that_has_the_name(void **state)
+{
+    (void)state;
+    struct fixture *f = set_up(true);
+    struct folder *folder;
+    struct error error;
+    int account = f->mailbox.account_fd;
+    assert_true(mailbox_create_folder(&f->mailbox, SLICE("a"), 0, &error));
+    assert_true(folder_open(&f->mailbox, ".a", &folder, &error));
+    ino_t before = folder->inode;
+    folder_close(folder);
+    assert_int_equal(renameat(account, ".a", account, ".b"), 0);
+    assert_false(folder_open(&f->mailbox, ".a", &folder, &error));
+    assert_int_equal(error.kind, ERROR_NOT_FOUND);
+    assert_true(mailbox_create_folder(&f->mailbox, SLICE("a"), 0, &error));
+    assert_true(folder_open(&f->mailbox, ".a", &folder, &error));
+    assert_true(folder->inode != before);
+    folder_close(folder);
     tear_down(f);
 }
 
@@ -328,6 +361,7 @@ int main(void)
         cmocka_unit_test(two_views_are_told_what_each_does_not_know),
         cmocka_unit_test(sets_are_walked),
         cmocka_unit_test(a_kept_folder_is_up_to_date),
+        cmocka_unit_test(a_kept_folder_is_the_one_that_has_the_name),
         cmocka_unit_test(numbering_goes_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
