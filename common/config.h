@@ -191,6 +191,13 @@ struct config_client_certificates {
     enum config_certificate_name name; /* what names the account */
 };
 
+/* undo { ... }: what was expunged is kept for a while. */
+struct config_undo {
+    uint64_t keep_ms;           /* 0: not at all */
+    uint64_t quota_octets;      /* of each account, beside its quota; 0: any */
+    struct config_text mailbox; /* by which clients find it */
+};
+
 /* oauth { ... }: who issues the access tokens that let in. keys NULL: nobody. */
 struct config_oauth {
     struct config_text issuer;
@@ -313,6 +320,7 @@ struct config {
     struct config_throttle throttle;
     struct config_pop3 pop3;
     struct config_imap imap;
+    struct config_undo undo;
     struct config_oauth oauth;
     struct config_client_certificates client_certificates;
     struct config_processes processes;

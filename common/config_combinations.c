@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/config_internal.h"
 #include "common/config_value.h"
@@ -19,6 +20,17 @@ static void check_presence(const struct config *config, struct config_mistakes *
     if (config->listen_count == 0)
         config_mistakes_add(mistakes, CONFIG_MISTAKE, 0,
                             "nothing to listen on: write listen smtp { } and the like");
+}
+
+/* A name at the top that no folder of the account can be given: storage says what else it may be.
+ */
+static void check_undo(const struct config_undo *undo, struct config_mistakes *mistakes)
+{
+    const char *name = undo->mailbox.text;
+    size_t octets = strlen(name);
+    if (octets == 0 || octets > 100 || strchr(name, '/') || strcasecmp(name, "INBOX") == 0)
+        config_mistakes_add(mistakes, CONFIG_MISTAKE, undo->mailbox.line,
+                            "undo.mailbox: write a mailbox at the top, such as Expunged");
 }
 
 static void check_names_once(const struct config *config, struct config_mistakes *mistakes)
@@ -185,6 +197,7 @@ void config_check_combinations(const struct config *config, const struct config_
                                struct config_mistakes *mistakes)
 {
     check_presence(config, mistakes);
+    check_undo(&config->undo, mistakes);
     check_names_once(config, mistakes);
     check_ports_once(config, mistakes);
     check_certificates(config, mistakes);

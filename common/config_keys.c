@@ -376,6 +376,21 @@ static const struct config_key client_certificates_keys[] = {
                [CONFIG_CERTIFICATE_COMMON_NAME] = "common-name"}},
 };
 
+static const struct config_key undo_keys[] = {
+    DURATION("keep", undo.keep_ms, "7d", 0, 365 * DAY),
+    {.name = "quota",
+     .kind = CONFIG_KIND_SIZE,
+     .offset = IN_CONFIG(undo.quota_octets, uint64_t),
+     .fallback = "1G",
+     .min = MEBI,
+     .max = TEBI,
+     .words = {"none"}},
+    {.name = "mailbox",
+     .kind = CONFIG_KIND_TEXT,
+     .offset = IN_CONFIG(undo.mailbox, struct config_text),
+     .fallback = "Expunged"},
+};
+
 static const struct config_key oauth_keys[] = {
     {.name = "issuer",
      .kind = CONFIG_KIND_TEXT,
@@ -467,6 +482,7 @@ const struct config_section config_sections[CONFIG_SECTIONS] = {
     [CONFIG_SECTION_IMAP] = {.name = "imap", KEYS(imap_keys)},
     [CONFIG_SECTION_CLIENT_CERTIFICATES] = {.name = "client-certificates",
                                             KEYS(client_certificates_keys)},
+    [CONFIG_SECTION_UNDO] = {.name = "undo", KEYS(undo_keys)},
     [CONFIG_SECTION_OAUTH] = {.name = "oauth", KEYS(oauth_keys)},
     [CONFIG_SECTION_POP3] = {.name = "pop3", KEYS(pop3_keys)},
     [CONFIG_SECTION_PROCESSES] = {.name = "processes", KEYS(processes_keys)},

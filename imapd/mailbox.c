@@ -159,11 +159,13 @@ bool mailbox_open(struct mailbox *mailbox, const struct mailbox_means *means, st
     message_cache_init(&mailbox->cache, mailbox);
     learner_init(&mailbox->learner, mailbox);
     folder_names_init(mailbox);
-    if (opened)
-        maildir_sweep(&mailbox->inbox, mailbox_now());
-    else
+    if (!opened) {
         mailbox_close(mailbox);
-    return opened;
+        return false;
+    }
+    maildir_sweep(&mailbox->inbox, mailbox_now());
+    undo_start(&mailbox->undo, mailbox);
+    return true;
 }
 
 void mailbox_close(struct mailbox *mailbox)
@@ -176,6 +178,7 @@ void mailbox_close(struct mailbox *mailbox)
         session_free(mailbox->sessions);
     flush_rounds_stop(mailbox->flushes);
     folder_names_clear(mailbox);
+    undo_stop(&mailbox->undo);
     folder_forget_unused(mailbox);
     message_cache_clear(&mailbox->cache);
     watch_clear(&mailbox->watch);

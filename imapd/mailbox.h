@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "common/turn.h"
 #include "imapd/fetch/message_cache.h"
+#include "imapd/folder/undo.h"
 #include "imapd/folder/watch.h"
 #include "imapd/search/learn.h"
 #include "storage/change_log.h"
@@ -35,6 +36,7 @@ struct mailbox {
     uint8_t boot[CHANGE_LOG_BOOT_OCTETS];
     struct tombstone_batch tombstones; /* of messages that were expunged */
     struct subscriptions subscriptions;
+    struct undo undo;
     struct watch watch;
     struct flush_rounds *flushes; /* borrowed */
     struct message_cache cache;

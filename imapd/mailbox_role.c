@@ -198,6 +198,8 @@ static void reload(struct role *role)
     if (ev_is_active(&process->idle))
         ev_timer_again(role->loop, &process->idle);
     message_cache_take_limits(&process->mailbox.cache, &role->config);
+    undo_stop(&process->mailbox.undo);
+    undo_start(&process->mailbox.undo, &process->mailbox);
 }
 
 /* After MASTER_IDLE there is nobody; else clients are told, and have until they have read it. */

@@ -171,7 +171,7 @@ bool notify_find_mailboxes(struct notify *notify, struct error *error)
     struct mailbox_tree tree;
     bool found = true;
     notify->is_stale = false;
-    if (!mailbox_tree_read(&tree, mailbox->account_fd, &mailbox->subscriptions, error))
+    if (!mailbox_tree_read(&tree, mailbox->account_fd, &mailbox->subscriptions, NULL, error))
         return false;
     DL_FOREACH (notify->watched, watched)
         watched->is_meant = false;
@@ -465,7 +465,8 @@ static void announce(struct session *by, const struct name_event *what)
     mark_stale(by);
     if (!anybody_listens(by))
         return;
-    if (!mailbox_tree_read(&tree, by->mailbox->account_fd, &by->mailbox->subscriptions, &error)) {
+    if (!mailbox_tree_read(&tree, by->mailbox->account_fd, &by->mailbox->subscriptions, NULL,
+                           &error)) {
         LOG(by->mailbox->log, LOG_WARNING, "notify_lost", log_hex("session", by->number),
             log_failure(&error));
         return;

@@ -329,6 +329,7 @@ static void init_parser(struct session *session, struct imap_parser *parser, str
 {
     imap_parser_init(parser, text, &session->arena);
     parser->utf8 = session->view.manner & VIEW_UTF8;
+    parser->expunged = session->mailbox->undo.name;
 }
 
 static bool has(const struct session *session, struct slice capability)

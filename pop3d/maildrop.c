@@ -6,11 +6,13 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "common/fd.h"
 #include "common/handoff.h"
 #include "common/size.h"
 #include "storage/account_directory.h"
+#include "storage/expunged.h"
 
 static const double patience_seconds = 10.0; /* a login process says at once what it has to say */
 
@@ -36,6 +38,26 @@ void maildrop_tell_idle(struct maildrop *maildrop)
     role_tell_master(maildrop->role, &idle, sizeof(idle), slice_of(NULL, 0));
 }
 
+/* Who never comes by IMAP has nobody else to see to it. */
+static void sweep_expunged(struct maildrop *maildrop)
+{
+    struct expunged_limits limits = expunged_limits_of(&maildrop->role->config.undo);
+    struct expunged_sweep sweep;
+    struct error error;
+    const char *folder;
+    int64_t now = time(NULL);
+    bool kept = maildrop->updated.removed > 0 && limits.seconds > 0;
+    if (!kept && !expunged_sweep_is_due(maildrop->inbox.fd, &limits, now))
+        return;
+    if (!expunged_sweep_begin(&sweep, maildrop->inbox.fd, &limits, now, &error)) {
+        LOG(&maildrop->role->log, LOG_ERROR, "expunged_not_swept", log_failure(&error));
+        return;
+    }
+    while (expunged_sweep_step(&sweep, &maildrop->inbox, &folder))
+        ;
+    expunged_sweep_clear(&sweep);
+}
+
 void maildrop_leave(struct maildrop *maildrop, const char *reason)
 {
     LOG(&maildrop->role->log, LOG_INFO, "pop3_ended", log_hex("session", maildrop->session),
@@ -48,6 +70,7 @@ void maildrop_leave(struct maildrop *maildrop, const char *reason)
     maildrop_list_clear(&maildrop->list);
     maildrop_tell_idle(maildrop);
     maildrop_updated_release(&maildrop->updated);
+    sweep_expunged(maildrop);
     role_exit(maildrop->role);
 }
 

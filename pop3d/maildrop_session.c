@@ -212,7 +212,7 @@ static void on_quit(struct maildrop *maildrop, const struct maildrop_command *co
     struct maildrop_updated *updated = &maildrop->updated;
     struct error error;
     bool done =
-        maildrop_update(&maildrop->list, &maildrop->role->config.pop3, time(NULL), updated, &error);
+        maildrop_update(&maildrop->list, &maildrop->role->config, time(NULL), updated, &error);
     if (updated->removed + updated->seen > 0)
         tell_changed(maildrop);
     if (!done)

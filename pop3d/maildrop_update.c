@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "common/fd.h"
+#include "storage/expunged.h"
 #include "storage/maildir_store.h"
 #include "storage/quota.h"
 
@@ -28,9 +29,11 @@ struct update {
     struct maildrop_updated *updated;
     int64_t now;
     struct tombstone_batch tombstones;
-    int64_t octets_removed; /* on disk, for the quota */
-    bool names_are_stale;   /* a file was not found under its name */
-    struct error first;     /* why a message could not be removed */
+    const struct config *config;
+    struct expunged expunged; /* what is kept of what is removed, if it is */
+    int64_t octets_removed;   /* on disk, for the quota */
+    bool names_are_stale;     /* a file was not found under its name */
+    struct error first;       /* why a message could not be removed */
 };
 
 void maildrop_updated_release(struct maildrop_updated *updated)
@@ -63,14 +66,35 @@ static void hold(struct maildrop_updated *updated, int directory_fd, const char 
         updated->held[updated->held_count++] = fd;
 }
 
+/* Its keywords are lost: only the user's mailbox process may write down which letter they have
+ * among what is kept. */
+static bool keep(struct update *update, const struct maildrop_message *message, struct error *error)
+{
+    const struct maildir *box = update->list->box;
+    struct expunged_message kept = {.box = box,
+                                    .place = message->place,
+                                    .name = message->name,
+                                    .host = slice_of_string(update->config->hostname),
+                                    .now = update->now};
+    return expunged_keep(&update->expunged, box, &kept, &update->tombstones, error);
+}
+
+static bool remove_for_good(struct update *update, const struct maildrop_message *message,
+                            struct error *error)
+{
+    const struct maildir *box = update->list->box;
+    hold(update->updated, maildir_place_fd(box, message->place), message->name);
+    return maildir_remove_one_of(box, box, message->place, message->name, update->now,
+                                 &update->tombstones, error);
+}
+
 static void remove_message(struct update *update, struct maildrop_message *message)
 {
     const struct maildir *box = update->list->box;
     struct error error;
     uint64_t octets = quota_octets_of(box, message->place, message->name);
-    hold(update->updated, maildir_place_fd(box, message->place), message->name);
-    if (maildir_remove_one_of(box, box, message->place, message->name, update->now,
-                              &update->tombstones, &error)) {
+    if (update->config->undo.keep_ms > 0 ? keep(update, message, &error)
+                                         : remove_for_good(update, message, &error)) {
         update->octets_removed += (int64_t)octets;
         update->updated->removed++;
         message->name = NULL;
@@ -125,7 +149,8 @@ static void count_out(const struct update *update)
 static bool flush(const struct update *update, struct error *error)
 {
     const struct maildir *box = update->list->box;
-    return update->updated->removed == 0 || maildir_flush_removed(box, box, error);
+    return update->updated->removed == 0
+           || (expunged_flush(&update->expunged, error) && maildir_flush_removed(box, box, error));
 }
 
 static size_t count_unsettled(const struct maildrop_list *list)
@@ -136,13 +161,17 @@ static size_t count_unsettled(const struct maildrop_list *list)
     return count;
 }
 
-bool maildrop_update(struct maildrop_list *list, const struct config_pop3 *config, int64_t now,
+bool maildrop_update(struct maildrop_list *list, const struct config *config, int64_t now,
                      struct maildrop_updated *updated, struct error *error)
 {
-    struct update update = {.list = list, .updated = updated, .now = now};
+    struct update update = {.list = list,
+                            .updated = updated,
+                            .now = now,
+                            .config = config,
+                            .expunged = EXPUNGED_CLOSED};
     *updated = (struct maildrop_updated){.held = NULL};
     prepare_to_hold(updated, list->count);
-    mark_retrieved(list, config, now);
+    mark_retrieved(list, &config->pop3, now);
     update_all(&update);
     for (unsigned round = 1; update.names_are_stale && round < ROUNDS_MAX; round++) {
         update.names_are_stale = false;
@@ -152,7 +181,9 @@ bool maildrop_update(struct maildrop_list *list, const struct config_pop3 *confi
     }
     updated->failed += count_unsettled(list);
     count_out(&update);
-    if (!flush(&update, error))
+    bool flushed = flush(&update, error);
+    expunged_close(&update.expunged);
+    if (!flushed)
         return false;
     if (updated->failed == 0)
         return true;

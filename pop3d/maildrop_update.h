@@ -22,10 +22,11 @@ struct maildrop_updated {
 /* After the answer. May run twice, and on a zeroed struct. */
 void maildrop_updated_release(struct maildrop_updated *updated);
 
-/* Removes what is marked, and what the configuration wants removed after it was retrieved whole;
- * marks as seen what was retrieved and stays. Removals are on disk when it returns true. False if
- * any could not be removed or flushed: *error is the first reason. `inbox` is the list's folder. */
-bool maildrop_update(struct maildrop_list *list, const struct config_pop3 *config, int64_t now,
+/* Removes (or keeps for a while, storage/expunged.h) what is marked, and what the configuration
+ * wants removed after it was retrieved whole; marks as seen what was retrieved and stays. Removals
+ * are on disk when it returns true. False if any could not be removed or flushed: *error is the
+ * first reason. `inbox` is the list's folder. */
+bool maildrop_update(struct maildrop_list *list, const struct config *config, int64_t now,
                      struct maildrop_updated *updated, struct error *error);
 
 #endif

@@ -7,7 +7,7 @@
 
 #include "common/cursor.h"
 
-enum { RANDOM_DIGITS = 16 };
+enum { RANDOM_DIGITS = 16, QUEUE_ID_OCTETS = 13 };
 
 static bool skip_digits(struct cursor *in, size_t count)
 {
@@ -20,14 +20,29 @@ static bool skip_digits(struct cursor *in, size_t count)
     return true;
 }
 
+/* "C" or "L", 16HEXDIG */
+static bool skip_random(struct cursor *in)
+{
+    return (cursor_skip(in, 'C') || cursor_skip(in, 'L')) && skip_digits(in, RANDOM_DIGITS);
+}
+
+/* "Q" queue-id "R" number, which expunged.h keeps; a queue id may have an "R", too */
+static bool skip_delivered(struct cursor *in)
+{
+    uint64_t number;
+    if (!cursor_skip(in, 'Q') || cursor_left(in) < QUEUE_ID_OCTETS)
+        return false;
+    in->at += QUEUE_ID_OCTETS;
+    return cursor_skip(in, 'R') && cursor_take_number(in, &number);
+}
+
 /* The digits, where the name has them. */
 static bool find_inherited(struct slice unique, struct slice *digits)
 {
     struct cursor in = cursor_of(unique);
     uint64_t seconds;
     if (!cursor_take_number(&in, &seconds) || !cursor_skip(&in, '.')
-        || !(cursor_skip(&in, 'C') || cursor_skip(&in, 'L')) || !skip_digits(&in, RANDOM_DIGITS)
-        || !cursor_skip(&in, 'E'))
+        || !(skip_random(&in) || skip_delivered(&in)) || !cursor_skip(&in, 'E'))
         return false;
     struct cursor start = in;
     if (!skip_digits(&in, EMAIL_ID_DIGITS))

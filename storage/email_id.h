@@ -3,8 +3,9 @@
  * name that its file had first, and handed down in the names of copies and of what was moved:
  *
  *     <seconds>.C<16 hexadecimal digits>E<24 hexadecimal digits>.<host>
+ *     <seconds>.Q<queue id>R<recipient number>E<24 hexadecimal digits>.<host>    (expunged.h)
  *
- * Pure; imapd-mailbox.
+ * Pure; mailbox and maildrop.
  */
 #ifndef STORAGE_EMAIL_ID_H
 #define STORAGE_EMAIL_ID_H
@@ -16,7 +17,7 @@ enum { EMAIL_ID_DIGITS = 24, EMAIL_ID_SIZE = 1 + EMAIL_ID_DIGITS + 1 };
 /* "M" and the digits, with a NUL. */
 void email_id_format(const struct maildir_name *name, char id[EMAIL_ID_SIZE]);
 
-/* "E" and the digits behind a unique part of 17 octets, as above. */
+/* "E" and the digits behind a unique part that is as above and leaves room for them. */
 void email_id_append(const struct maildir_name *name, char unique[MAILDIR_UNIQUE_MAX + 1]);
 
 #endif

@@ -65,20 +65,28 @@ static bool grow(struct folder_list *list)
     return true;
 }
 
-static bool add_folder(struct folder_list *list, const char *directory, struct error *error)
+bool folder_list_add(struct folder_list *list, const char *directory, struct slice name,
+                     struct error *error)
 {
-    struct buffer name = BUFFER_WITH_LIMIT(2 * MAILDIR_NAME_SIZE);
-    struct folder_entry entry = {
-        .directory = arena_copy_string(&list->memory, slice_of_string(directory)), .name = NULL};
-    bool speakable = folder_name_from_directory(directory, &name);
-    if (speakable)
-        entry.name = arena_copy_string(&list->memory, buffer_slice(&name));
-    bool failed = name.failed || !entry.directory || (speakable && !entry.name) || !grow(list);
-    buffer_clear(&name);
-    if (failed)
+    struct folder_entry entry = {.directory =
+                                     arena_copy_string(&list->memory, slice_of_string(directory)),
+                                 .name = name.ptr ? arena_copy_string(&list->memory, name) : NULL};
+    if (!entry.directory || (name.ptr && !entry.name) || !grow(list))
         return error_memory(error);
     list->entries[list->count++] = entry;
     return true;
+}
+
+static bool add_folder(struct folder_list *list, const char *directory, struct error *error)
+{
+    struct buffer name = BUFFER_WITH_LIMIT(2 * MAILDIR_NAME_SIZE);
+    bool speakable = folder_name_from_directory(directory, &name);
+    bool added = name.failed
+                     ? error_memory(error)
+                     : folder_list_add(list, directory,
+                                       speakable ? buffer_slice(&name) : slice_of(NULL, 0), error);
+    buffer_clear(&name);
+    return added;
 }
 
 struct listing {
@@ -169,8 +177,8 @@ bool folders_is_deleted_name(const char *name)
     return slice_starts_with(slice_of_string(name), SLICE(DELETED_PREFIX));
 }
 
-static bool bury_young(const struct maildir *inbox, const struct maildir *box, int64_t now,
-                       struct error *error)
+bool folders_bury_young(const struct maildir *inbox, const struct maildir *box, int64_t now,
+                        struct error *error)
 {
     struct maildir_list list;
     struct tombstone_batch batch = {.begun = 0};
@@ -207,9 +215,9 @@ bool folders_delete(const struct maildir *inbox, const char *directory, int64_t 
     if (!maildir_open(inbox->fd, directory, &box, error))
         return false;
     /* Twice: before, so that a crash finds none unburied; after, for what was delivered between. */
-    bool deleted = bury_young(inbox, &box, now, error)
+    bool deleted = folders_bury_young(inbox, &box, now, error)
                    && rename_away(inbox, directory, name, sizeof(name), error)
-                   && bury_young(inbox, &box, now, error);
+                   && folders_bury_young(inbox, &box, now, error);
     maildir_close(&box);
     if (deleted)
         maildir_remove_tree(inbox->tmp_fd, name, FOLDERS_DELETED_DEPTH, NULL);
@@ -265,25 +273,33 @@ static bool rename_entries(int account_fd, const struct folder_list *list, const
     return true;
 }
 
-bool folders_rename(int account_fd, const char *from, const char *to, struct error *error)
+bool folders_rename_listed(int account_fd, const struct folder_list *list, const char *from,
+                           const char *to, struct error *error)
 {
-    char ignored[MAILDIR_NAME_SIZE];
-    bool fits;
-    if (is_inbox(from) || is_inbox(to) || new_name(to, from, to, ignored, sizeof(ignored), &fits))
-        return error_set(error, ERROR_PERMANENT, "a folder cannot be renamed to that name");
-    struct folder_list list, renamed;
-    folder_list_init(&list);
+    struct folder_list renamed;
     folder_list_init(&renamed);
-    bool done =
-        folders_list(account_fd, &list, error) && check_rename(account_fd, &list, from, to, error);
-    if (done && !rename_entries(account_fd, &list, from, to, error)) {
+    bool done = check_rename(account_fd, list, from, to, error);
+    if (done && !rename_entries(account_fd, list, from, to, error)) {
         done = false; /* back, as far as it goes: half a tree under each name helps nobody */
         if (folders_list(account_fd, &renamed, NULL))
             rename_entries(account_fd, &renamed, to, from, NULL);
     }
     if (done && fsync(account_fd) != 0)
         done = error_errno(error, "flush directory of folders");
-    folder_list_clear(&list);
     folder_list_clear(&renamed);
+    return done;
+}
+
+bool folders_rename(int account_fd, const char *from, const char *to, struct error *error)
+{
+    char ignored[MAILDIR_NAME_SIZE];
+    struct folder_list list;
+    bool fits;
+    if (is_inbox(from) || is_inbox(to) || new_name(to, from, to, ignored, sizeof(ignored), &fits))
+        return error_set(error, ERROR_PERMANENT, "a folder cannot be renamed to that name");
+    folder_list_init(&list);
+    bool done = folders_list(account_fd, &list, error)
+                && folders_rename_listed(account_fd, &list, from, to, error);
+    folder_list_clear(&list);
     return done;
 }

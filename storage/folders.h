@@ -32,6 +32,10 @@ struct folder_list {
 void folder_list_init(struct folder_list *list);
 void folder_list_clear(struct folder_list *list); /* may run twice */
 
+/* Copies both; a name without a pointer: there is none. */
+bool folder_list_add(struct folder_list *list, const char *directory, struct slice name,
+                     struct error *error);
+
 /* Replaces what the list held. */
 bool folders_list(int account_fd, struct folder_list *list, struct error *error);
 
@@ -46,11 +50,19 @@ bool folders_create(int account_fd, const char *directory, struct error *error);
 bool folders_delete(const struct maildir *inbox, const char *directory, int64_t now,
                     struct error *error);
 
+/* What it makes before and after: tombstones of the folder's young messages. */
+bool folders_bury_young(const struct maildir *inbox, const struct maildir *box, int64_t now,
+                        struct error *error);
+
 /* Renames the folder and all below it (".A" to ".B", ".A.x" to ".B.x"). ERROR_NOT_FOUND: neither it
  * nor one below it exists; ERROR_EXISTS: one of the new names is taken, nothing was renamed.
  * ERROR_PERMANENT: a new name would be too long, or below the old one. Renaming INBOX is moving its
  * messages, which is the caller's. */
 bool folders_rename(int account_fd, const char *from, const char *to, struct error *error);
+
+/* The same for folders of that list. */
+bool folders_rename_listed(int account_fd, const struct folder_list *list, const char *from,
+                           const char *to, struct error *error);
 
 /* A folder on its way out, in INBOX/tmp. */
 bool folders_is_deleted_name(const char *name);

@@ -14,8 +14,7 @@
 
 /* ---- names ---- */
 
-/* "<letter><16 hexadecimal digits>": nobody else has it. */
-static bool make_unique(char letter, char unique[MAILDIR_UNIQUE_MAX + 1], struct error *error)
+bool maildir_make_unique(char letter, char unique[MAILDIR_UNIQUE_MAX + 1], struct error *error)
 {
     uint64_t random;
     if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
@@ -44,7 +43,7 @@ static bool shorten(const struct maildir_name *wanted, char renamed[MAILDIR_NAME
                     struct error *error)
 {
     char unique[MAILDIR_UNIQUE_MAX + 1], key[MAILDIR_NAME_SIZE];
-    if (!make_unique('L', unique, error))
+    if (!maildir_make_unique('L', unique, error))
         return false;
     email_id_append(wanted, unique);
     maildir_key_format_unique(&(struct maildir_key){.seconds = wanted->seconds,
@@ -200,7 +199,7 @@ static bool format_transferred(const struct maildir_transfer *transfer, const st
 {
     char unique[MAILDIR_UNIQUE_MAX + 1];
     uint64_t octets = (uint64_t)source->status.st_size, bare_lf = 0;
-    if (!make_unique('C', unique, error))
+    if (!maildir_make_unique('C', unique, error))
         return false;
     email_id_append(&source->name, unique);
     if (source->name.octets == octets && source->name.crlf_octets >= octets) {
@@ -299,7 +298,7 @@ bool maildir_append_begin(struct maildir_append *append, const struct maildir *b
     *append = MAILDIR_APPEND_NONE;
     append->box = box;
     append->ends = LINE_ENDS_START;
-    if (!make_unique('A', append->unique, error))
+    if (!maildir_make_unique('A', append->unique, error))
         return false;
     snprintf(append->temporary, sizeof(append->temporary), "append.%s", append->unique);
     append->fd = openat(box->tmp_fd, append->temporary,

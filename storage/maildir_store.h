@@ -13,6 +13,9 @@
 #include "storage/maildir_name.h"
 #include "storage/tombstone.h"
 
+/* "<letter><16 hexadecimal digits>": nobody else has it. */
+bool maildir_make_unique(char letter, char unique[MAILDIR_UNIQUE_MAX + 1], struct error *error);
+
 /* Renames a message of new/ or cur/ into cur/ with this UID, flags and keywords. `wanted` is its
  * parsed name with the changes made to it; renamed is the text of the new name. The key stays, save
  * where another program made one of more than MAILDIR_KEY_MAX octets, which leaves no room for

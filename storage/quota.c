@@ -121,8 +121,8 @@ uint64_t quota_octets_of(const struct maildir *box, enum maildir_place place, co
     return (uint64_t)status.st_size;
 }
 
-static bool count_folder(int account_fd, const char *directory, struct quota_usage *usage,
-                         struct error *error)
+bool quota_count_folder(int account_fd, const char *directory, struct quota_usage *usage,
+                        struct error *error)
 {
     struct maildir box;
     struct maildir_list list;
@@ -149,7 +149,7 @@ static bool count_account(int account_fd, struct quota_usage *usage, struct erro
     folder_list_init(&folders);
     bool counted = folders_list(account_fd, &folders, error);
     for (size_t i = 0; counted && i < folders.count; i++)
-        counted = count_folder(account_fd, folders.entries[i].directory, usage, error);
+        counted = quota_count_folder(account_fd, folders.entries[i].directory, usage, error);
     folder_list_clear(&folders);
     return counted;
 }

@@ -64,6 +64,10 @@ bool quota_add(const struct maildir *inbox, int64_t octets, int64_t messages, st
 bool quota_recount(const struct maildir *inbox, const struct quota_limits *limits,
                    struct quota_usage *usage, struct error *error);
 
+/* Adds what is in that folder. */
+bool quota_count_folder(int account_fd, const char *directory, struct quota_usage *usage,
+                        struct error *error);
+
 /* The octets of a message for quota_add: from its name, or else from the file. 0 if it is gone. */
 uint64_t quota_octets_of(const struct maildir *box, enum maildir_place place, const char *name);
 

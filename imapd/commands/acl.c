@@ -14,6 +14,8 @@
 
 /* 2.1; "c" and "d" are for clients of RFC 2086 (2.1.1). */
 #define ALL_RIGHTS SLICE("lrswipkxtecda")
+/* Where what was expunged is kept: nothing is put there, nobody makes a mailbox. */
+#define RIGHTS_TO_EXPUNGED SLICE("lrswxted")
 
 /* ---- arguments ---- */
 
@@ -101,7 +103,8 @@ static void append_word(struct session *session, struct slice word)
 void acl_tell_my_rights(struct session *session, struct slice name)
 {
     begin_response(session, "MYRIGHTS", name);
-    append_word(session, ALL_RIGHTS);
+    append_word(session,
+                undo_is_name(&session->mailbox->undo, name) ? RIGHTS_TO_EXPUNGED : ALL_RIGHTS);
     buffer_append(&session->writer.text, SLICE("\r\n"));
 }
 

@@ -171,6 +171,8 @@ static void begin_first(struct session *session, struct imap_parser *arguments, 
         session_bad_arguments(session, arguments);
     else if (folder.problem)
         session_no(session, SLICE("CANNOT"), folder.problem);
+    else if (folder.is_expunged)
+        session_no(session, SLICE("CANNOT"), FOLDER_ARGUMENT_EXPUNGED);
     else if ((!replaces || find_replaced(session, work))
              && open_folder(session, work, folder.directory))
         begin(session, work, message, arguments, at_literal);
@@ -416,7 +418,7 @@ static bool remove_replaced(struct session *session, const struct append_work *w
 {
     struct folder *folder = session->view.folder;
     struct message *message = folder_find(folder, work->replaced_uid);
-    return !message || folder_remove(folder, message, error) || error->kind == ERROR_NOT_FOUND;
+    return !message || folder_expunge(folder, message, error) || error->kind == ERROR_NOT_FOUND;
 }
 
 /* The replacement goes again: RFC 8508 3.1 wants both or neither. */

@@ -109,7 +109,8 @@ static bool fits(struct session *session, const struct copy_work *work, struct e
     uint64_t sum = 0;
     uint32_t count = 0;
     size_t index;
-    if (work->transfer.move || !quota_is_set(&session->mailbox->quota))
+    if ((work->transfer.move && !expunged_holds(view->folder->directory))
+        || !quota_is_set(&session->mailbox->quota))
         return true;
     while (view_walk_next(view, &walk, &index)) {
         const struct message *message = view_message(view, index);
@@ -160,6 +161,8 @@ static void copy_or_move(struct session *session, struct imap_parser *arguments,
         session_bad_arguments(session, arguments);
     else if (folder.problem)
         session_no(session, SLICE("CANNOT"), folder.problem);
+    else if (folder.is_expunged)
+        session_no(session, SLICE("CANNOT"), FOLDER_ARGUMENT_EXPUNGED);
     else if (move && session->view.read_only)
         session_no(session, SLICE("READ-ONLY"), "The mailbox was examined, not selected");
     else if (folder_open(session->mailbox, folder.directory, &to, &error))

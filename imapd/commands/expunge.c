@@ -39,7 +39,7 @@ enum remove_result remove_deleted(struct session *session, struct remove_work *w
         struct message *message = view_message(view, work->index);
         if (!is_meant(work, message))
             continue;
-        if (!folder_remove(view->folder, message, error))
+        if (!folder_expunge(view->folder, message, error))
             return REMOVE_FAILED;
         work->any = true;
         removed++;

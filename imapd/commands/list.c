@@ -14,6 +14,7 @@
 #include "imapd/mailbox.h"
 #include "imapd/syntax/list_request.h"
 #include "imapd/syntax/mailbox_name.h"
+#include "storage/expunged.h"
 #include "storage/folder_record.h"
 
 enum {
@@ -133,6 +134,8 @@ static void find_special_use(const struct mailbox *mailbox, struct mailbox_tree 
                              struct tree_entry *entry)
 {
     struct folder_record record;
+    if (expunged_holds(entry->directory))
+        return; /* a deleted one is used for nothing */
     int fd = openat(mailbox->account_fd, entry->directory,
                     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     bool loaded = fd >= 0 && folder_record_load(fd, &record, NULL);
@@ -213,7 +216,8 @@ void list_write_mailbox(struct session *session, struct slice name, struct slice
     struct buffer extended = BUFFER_WITH_LIMIT(3 * MAILBOX_NAME_MAX);
     struct buffer wire = BUFFER_WITH_LIMIT(2 * MAILBOX_NAME_MAX);
     struct mailbox_tree tree;
-    bool read = mailbox_tree_read(&tree, mailbox->account_fd, &mailbox->subscriptions, NULL);
+    bool read = mailbox_tree_read(&tree, mailbox->account_fd, &mailbox->subscriptions,
+                                  mailbox->undo.name, NULL);
     struct tree_entry *entry = read ? find_entry(&tree, name) : NULL;
     if (entry && entry->directory) {
         find_special_use(mailbox, &tree, entry);
@@ -331,6 +335,12 @@ static bool compile_patterns(struct session *session, struct list_work *work)
     return true;
 }
 
+/* `staffetta export`, whose session has no number, takes what the account has. */
+static const char *expunged_of(const struct session *session)
+{
+    return session->number == 0 ? NULL : session->mailbox->undo.name;
+}
+
 void command_list(struct session *session, struct imap_parser *arguments)
 {
     struct error error;
@@ -350,7 +360,7 @@ void command_list(struct session *session, struct imap_parser *arguments)
     if (!compile_patterns(session, work))
         return;
     if (!mailbox_tree_read(&work->tree, session->mailbox->account_fd,
-                           &session->mailbox->subscriptions, &error)) {
+                           &session->mailbox->subscriptions, expunged_of(session), &error)) {
         session_failed(session, &error, "The mailboxes cannot be listed now");
         return;
     }

@@ -1,4 +1,5 @@
 /* CREATE, DELETE and RENAME (RFC 3501 6.3.3 to 6.3.5); CREATE with a special use (RFC 6154 3). */
+#include <errno.h>
 #include <stdio.h>
 
 #include "common/config.h"
@@ -118,6 +119,8 @@ void command_create(struct session *session, struct imap_parser *arguments)
         session_bad_arguments(session, arguments);
     else if (folder.problem)
         session_no(session, SLICE("CANNOT"), folder.problem);
+    else if (folder.is_expunged)
+        session_no(session, SLICE("CANNOT"), FOLDER_ARGUMENT_EXPUNGED);
     else if (mailbox_name_is_inbox(folder.name))
         session_no(session, SLICE("ALREADYEXISTS"), "INBOX is always there");
     else if (uses.refused)
@@ -134,7 +137,7 @@ static bool has_inferiors(const struct mailbox *mailbox, struct slice name)
 {
     struct mailbox_tree tree;
     bool found = false;
-    if (!mailbox_tree_read(&tree, mailbox->account_fd, NULL, NULL))
+    if (!mailbox_tree_read(&tree, mailbox->account_fd, NULL, NULL, NULL))
         return false;
     for (size_t i = 0; i < tree.count && !found; i++)
         found = (tree.entries[i].below & TREE_FOLDER)
@@ -170,7 +173,7 @@ static void delete (struct session *session, const struct folder_argument *folde
     if (!work)
         return;
     work->uidvalidity = uidvalidity_of(mailbox, folder->directory);
-    if (folders_delete(&mailbox->inbox, folder->directory, mailbox_now(), &error)) {
+    if (undo_keep_folder(&mailbox->undo, folder->directory, &error)) {
         folder_on_deleted(mailbox, folder->directory);
         notify_on_deleted(session, folder->name);
         session->work = work;
@@ -195,18 +198,41 @@ void command_delete(struct session *session, struct imap_parser *arguments)
         session_no(session, SLICE("NONEXISTENT"), folder.problem);
     else if (mailbox_name_is_inbox(folder.name))
         session_no(session, SLICE("CANNOT"), "INBOX cannot be deleted");
+    else if (folder.is_expunged && strcmp(folder.directory, EXPUNGED_DIRECTORY) == 0)
+        session_no(session, SLICE("CANNOT"), "Expunge its messages instead");
     else
         delete (session, &folder);
 }
 
 /* ---- RENAME ---- */
 
+/* A deleted folder comes back with its messages, which count again. */
+static bool restore(struct mailbox *mailbox, const struct folder_argument *from,
+                    const struct folder_argument *to, struct error *error)
+{
+    struct quota_usage usage;
+    if (!expunged_count_folder(mailbox->account_fd, from->directory, &usage, error)
+        || !mailbox_has_room(mailbox, (uint64_t)usage.octets, (uint32_t)usage.messages, error)
+        || !expunged_restore_folder(&mailbox->inbox, from->directory, to->directory, error))
+        return false;
+    mailbox_count_quota(mailbox, usage.octets, usage.messages);
+    return true;
+}
+
+static bool rename_on_disk(struct mailbox *mailbox, const struct folder_argument *from,
+                           const struct folder_argument *to, struct error *error)
+{
+    return from->is_expunged
+               ? restore(mailbox, from, to, error)
+               : folders_rename(mailbox->account_fd, from->directory, to->directory, error);
+}
+
 static void rename_folder(struct session *session, const struct folder_argument *from,
                           const struct folder_argument *to)
 {
     struct mailbox *mailbox = session->mailbox;
     struct error error;
-    if (folders_rename(mailbox->account_fd, from->directory, to->directory, &error)) {
+    if (rename_on_disk(mailbox, from, to, &error)) {
         folder_on_renamed(mailbox, from->directory, to->directory);
         /* What is above the new name only ought to be there: without, it is a name of the tree. */
         if (!mailbox_create_superiors(mailbox, to->name, &error))
@@ -219,6 +245,8 @@ static void rename_folder(struct session *session, const struct folder_argument 
         session_failed(session, &error, "There is a mailbox of the new name, or below it");
     } else if (error.kind == ERROR_NOT_FOUND) {
         session_failed(session, &error, "There is no such mailbox");
+    } else if (error.kind == ERROR_PERMANENT && error.code == EDQUOT) {
+        session_failed(session, &error, "The mailbox is full");
     } else if (error.kind == ERROR_PERMANENT) {
         session_failed(session, &error, "The new name is too long, or is the mailbox or below it");
     } else {
@@ -310,6 +338,8 @@ void command_rename(struct session *session, struct imap_parser *arguments)
         session_no(session, SLICE("NONEXISTENT"), from.problem);
     else if (to.problem)
         session_no(session, SLICE("CANNOT"), to.problem);
+    else if (to.is_expunged || strcmp(from.directory, EXPUNGED_DIRECTORY) == 0)
+        session_no(session, SLICE("CANNOT"), FOLDER_ARGUMENT_EXPUNGED);
     else if (mailbox_name_is_inbox(to.name))
         session_no(session, SLICE("ALREADYEXISTS"), "INBOX is always there");
     else if (mailbox_name_is_inbox(from.name))

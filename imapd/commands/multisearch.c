@@ -300,7 +300,8 @@ static void begin(struct session *session, struct multisearch_work *work)
         session_no_charset(session);
         return;
     }
-    if (!mailbox_tree_read(&work->tree, mailbox->account_fd, &mailbox->subscriptions, &error)) {
+    if (!mailbox_tree_read(&work->tree, mailbox->account_fd, &mailbox->subscriptions, NULL,
+                           &error)) {
         session_failed(session, &error, "The mailboxes cannot be listed now");
         return;
     }

@@ -216,7 +216,8 @@ static bool reset_key(const struct mailbox *mailbox, const char *directory, stru
 static bool reset_all(struct mailbox *mailbox, struct error *error)
 {
     struct mailbox_tree tree = {0};
-    bool reset = mailbox_tree_read(&tree, mailbox->account_fd, &mailbox->subscriptions, error);
+    bool reset =
+        mailbox_tree_read(&tree, mailbox->account_fd, &mailbox->subscriptions, NULL, error);
     for (size_t i = 0; reset && i < tree.count; i++)
         reset = !tree.entries[i].directory || reset_key(mailbox, tree.entries[i].directory, error);
     mailbox_tree_clear(&tree);

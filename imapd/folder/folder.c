@@ -610,26 +610,55 @@ bool folder_change(struct folder *folder, uint32_t uid, const struct message_cha
                    : error_set(error, ERROR_NOT_FOUND, "message is gone");
 }
 
+/* What was expunged counts no more. */
+static uint64_t counted_octets(const struct folder *folder, const struct message *message)
+{
+    bool counts = quota_is_set(&folder->mailbox->quota) && !expunged_holds(folder->directory);
+    return counts ? quota_octets_of(&folder->box, MAILDIR_CUR, message->name) : 0;
+}
+
+static void on_removed(struct folder *folder, struct message *message, uint64_t octets)
+{
+    if (!expunged_holds(folder->directory))
+        mailbox_count_quota(folder->mailbox, -(int64_t)octets, -1);
+    folder_let_go(folder, message);
+}
+
+static bool on_not_removed(struct folder *folder, const struct error *error)
+{
+    if (error->kind == ERROR_NOT_FOUND)
+        folder->suspicious = true;
+    return false;
+}
+
 bool folder_remove(struct folder *folder, struct message *message, struct error *error)
 {
     struct mailbox *mailbox = folder->mailbox;
-    uint64_t octets = 0;
-    if (quota_is_set(&mailbox->quota))
-        octets = quota_octets_of(&folder->box, MAILDIR_CUR, message->name);
+    uint64_t octets = counted_octets(folder, message);
     if (!maildir_remove_one_of(&mailbox->inbox, &folder->box, MAILDIR_CUR, message->name,
-                               mailbox_now(), &mailbox->tombstones, error)) {
-        if (error->kind == ERROR_NOT_FOUND)
-            folder->suspicious = true;
-        return false;
-    }
-    mailbox_count_quota(mailbox, -(int64_t)octets, -1);
-    folder_let_go(folder, message);
+                               mailbox_now(), &mailbox->tombstones, error))
+        return on_not_removed(folder, error);
+    on_removed(folder, message, octets);
+    return true;
+}
+
+bool folder_expunge(struct folder *folder, struct message *message, struct error *error)
+{
+    struct undo *undo = &folder->mailbox->undo;
+    if (!undo_keeps(undo, folder))
+        return folder_remove(folder, message, error);
+    uint64_t octets = counted_octets(folder, message);
+    if (!undo_keep(undo, folder, message, error))
+        return on_not_removed(folder, error);
+    on_removed(folder, message, octets);
     return true;
 }
 
 bool folder_flush_removed(struct folder *folder, struct error *error)
 {
-    return maildir_flush_removed(&folder->mailbox->inbox, &folder->box, error);
+    struct mailbox *mailbox = folder->mailbox;
+    return undo_flush(&mailbox->undo, error)
+           && maildir_flush_removed(&mailbox->inbox, &folder->box, error);
 }
 
 void folder_moved_out(struct folder *folder, struct message *message)

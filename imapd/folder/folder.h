@@ -186,10 +186,14 @@ struct message_change {
 bool folder_change(struct folder *folder, uint32_t uid, const struct message_change *change,
                    const struct view *teller, struct error *error);
 
-/* Removes the file; one that is gone already is fine. */
+/* Removes the file for good. ERROR_NOT_FOUND: it was gone. */
 bool folder_remove(struct folder *folder, struct message *message, struct error *error);
 
-/* A power cut brings nothing back that was removed so far. */
+/* The same of a message that the user is done with: it is kept, if the configuration says so
+ * (undo.h). */
+bool folder_expunge(struct folder *folder, struct message *message, struct error *error);
+
+/* A power cut brings nothing back that was removed so far, and loses none that was kept. */
 bool folder_flush_removed(struct folder *folder, struct error *error);
 
 /* The message is in another folder now: it is gone here. */

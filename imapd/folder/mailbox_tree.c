@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/size.h"
+#include "storage/expunged.h"
 
 enum { TREE_MEMORY = 1 << 26 };
 
@@ -166,14 +167,16 @@ static bool append_with_superiors(struct mailbox_tree *tree, size_t *capacity,
 }
 
 bool mailbox_tree_read(struct mailbox_tree *tree, int account_fd,
-                       const struct subscriptions *subscriptions, struct error *error)
+                       const struct subscriptions *subscriptions, const char *expunged,
+                       struct error *error)
 {
     struct names names;
     size_t capacity = 0;
     *tree = (struct mailbox_tree){.count = 0};
     folder_list_init(&tree->list);
     arena_init(&tree->arena, TREE_MEMORY);
-    if (!folders_list(account_fd, &tree->list, error)) {
+    if (!folders_list(account_fd, &tree->list, error)
+        || (expunged && !expunged_list(account_fd, expunged, &tree->list, error))) {
         mailbox_tree_clear(tree);
         return false;
     }

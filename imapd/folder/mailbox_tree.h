@@ -33,10 +33,11 @@ struct mailbox_tree {
     struct arena arena;
 };
 
-/* With the names that are subscribed to, which need not exist; NULL: without. On failure it is
- * cleared. */
+/* With the names that are subscribed to, which need not exist; NULL: without. With what was
+ * expunged, below the mailbox of that name; NULL: without. On failure it is cleared. */
 bool mailbox_tree_read(struct mailbox_tree *tree, int account_fd,
-                       const struct subscriptions *subscriptions, struct error *error);
+                       const struct subscriptions *subscriptions, const char *expunged,
+                       struct error *error);
 void mailbox_tree_clear(struct mailbox_tree *tree); /* may run twice */
 
 /* Notes traits of that entry, there and in all above it. */

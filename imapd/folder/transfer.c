@@ -73,7 +73,8 @@ static bool carry(struct transfer *transfer, const struct message *message,
 static void count(struct transfer *transfer, const char *name)
 {
     struct mailbox *mailbox = transfer->to->mailbox;
-    if (transfer->move || !quota_is_set(&mailbox->quota))
+    bool is_new = !transfer->move || expunged_holds(transfer->from->directory);
+    if (!is_new || !quota_is_set(&mailbox->quota))
         return;
     mailbox_count_quota(mailbox, (int64_t)quota_octets_of(&transfer->to->box, MAILDIR_CUR, name),
                         1);

@@ -6,24 +6,44 @@
 #include <unistr.h>
 
 #include "imapd/syntax/mailbox_name.h"
+#include "storage/expunged.h"
 #include "storage/folder_name.h"
+
+static bool is_level_of(struct slice name, struct slice top)
+{
+    return slice_starts_with(name, top)
+           && (name.len == top.len || name.ptr[top.len] == FOLDER_SEPARATOR);
+}
+
+static bool find_directory(const struct imap_parser *parser, struct folder_argument *folder)
+{
+    char within[MAILDIR_NAME_SIZE];
+    struct slice top = slice_of_string(parser->expunged);
+    folder->is_expunged = parser->expunged && is_level_of(folder->name, top);
+    if (!folder->is_expunged)
+        return folder_name_to_directory(folder->name, folder->directory, NULL);
+    if (folder->name.len == top.len) {
+        memcpy(folder->directory, EXPUNGED_DIRECTORY, sizeof(EXPUNGED_DIRECTORY));
+        return true;
+    }
+    return folder_name_to_directory(slice_from(folder->name, top.len + 1), within, NULL)
+           && expunged_path(within, folder->directory);
+}
 
 static bool resolve(struct imap_parser *parser, struct slice wire, struct folder_argument *folder)
 {
     struct buffer name = BUFFER_WITH_LIMIT(2 * MAILBOX_NAME_MAX);
-    struct error error;
     enum mailbox_name_form form = parser->utf8 ? MAILBOX_NAME_UTF8 : MAILBOX_NAME_UTF7;
     bool parsed = mailbox_name_parse(wire, form, &name, &folder->problem);
     folder->name = parsed ? arena_copy(parser->arena, buffer_slice(&name)) : SLICE("");
     folder->given = slice_of(NULL, 0);
+    folder->is_expunged = false;
     buffer_clear(&name);
     if (!parsed)
         return true;
     if (!folder->name.ptr)
         return imap_parser_exhaust(parser);
-    folder->problem = folder_name_to_directory(folder->name, folder->directory, &error)
-                          ? NULL
-                          : "The mailbox name is too long";
+    folder->problem = find_directory(parser, folder) ? NULL : "The mailbox name is too long";
     return true;
 }
 

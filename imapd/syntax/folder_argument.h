@@ -11,8 +11,12 @@ struct folder_argument {
     struct slice name;  /* UTF-8; in the parser's arena */
     struct slice given; /* what the client called it, if that is not NFC; else NULL */
     char directory[MAILDIR_NAME_SIZE]; /* on disk */
+    bool is_expunged;                  /* it, or a folder below it: storage/expunged.h */
     const char *problem; /* NULL; else there can be no such mailbox, and this is what to say */
 };
+
+/* What to say to who wants to put something there. */
+#define FOLDER_ARGUMENT_EXPUNGED "Only what is expunged gets there"
 
 /* mailbox = "INBOX" / astring. False: the syntax is wrong. A name that is well written but that no
  * mailbox can have is for the caller to refuse, with NO. */

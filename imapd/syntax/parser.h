@@ -22,6 +22,7 @@ struct imap_parser {
     bool utf8; /* the client has enabled it: in quotes, and in mailbox names (RFC 6855 3, RFC
                 * 9051 4.3)
                 */
+    const char *expunged; /* the mailbox of what was expunged; NULL: there is none */
 };
 
 void imap_parser_init(struct imap_parser *parser, struct slice text, struct arena *arena);

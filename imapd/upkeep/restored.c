@@ -47,7 +47,8 @@ static bool begin(struct upkeep_job *job, struct restored *restored)
     struct error error;
     restored->begun = true;
     restored_end_sessions(job->mailbox);
-    return folders_list(job->mailbox->account_fd, &restored->folders, &error)
+    return (folders_list(job->mailbox->account_fd, &restored->folders, &error)
+            && expunged_list(job->mailbox->account_fd, "", &restored->folders, &error))
            || upkeep_fail(job, &error);
 }
 

@@ -124,7 +124,7 @@ SubFolders Verbatim
 Channel all
 Far :far:
 Near :near:
-Patterns *
+Patterns * !Expunged !Expunged/*
 Create Both
 Expunge Both
 SyncState *

@@ -363,7 +363,7 @@ def test_files_renamed_by_others_are_found(open_maildrop, box):
 def test_what_cannot_be_removed_is_said(open_maildrop, box):
     first = put(box, 1, name="1700000001.M1.elsewhere")
     put(box, 2, name="1700000002.M1.elsewhere")
-    maildrop = open_maildrop()
+    maildrop = open_maildrop("undo { keep = 0 }\n")
     maildrop.ask("DELE 1")
     maildrop.ask("DELE 2")
     first.unlink()

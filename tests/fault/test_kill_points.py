@@ -1,6 +1,6 @@
 """What a kill at each named point of a message's way leaves on disk, and what becomes of that: the
-tables of smtpd/queue/README.md and storage/tombstone.h. smtpd-queue, smtpd-deliver and pop3d-maildrop
-alone, with this process as their peers. Each row: its name, where the process ends (fail_call.c), what
+tables of smtpd/queue/README.md and storage/tombstone.h. smtpd-queue, smtpd-deliver, pop3d-maildrop
+and imapd-mailbox alone, with this process as their peers. Each row: its name, where the process ends (fail_call.c), what
 lies there before the next start, what after it."""
 
 import contextlib
@@ -9,6 +9,7 @@ import time
 
 import pytest
 from house import BUILD
+from mailbox_role import Mailbox
 from one_queue import BODY, CONFIG, DONE, GONE, QUEUE_COMMITTED, Queue
 from test_deliver import DELIVER_MESSAGE, Deliverer, message
 from test_maildrop import Maildrop
@@ -200,33 +201,87 @@ def test_deliver(tmp_path, row):
                for file in (tmp_path / PATH / "new").iterdir()) == 1
 
 
-# A client removes the only message while queue still has its record: what QUIT was answered, tombstones
-# and messages before the repeated delivery, its outcome, and messages after it.
+# A client removes the only message while queue still has its record: whether it is kept for undo, where
+# the process ends, what QUIT was answered; tombstones, messages and what is kept before the repeated
+# delivery, its outcome, and messages after it.
 REMOVING = [
-    ("no tombstone is made", "open", "before", None, 0, 1, DONE, 1),
-    ("the tombstone is made, the message there", "unlinkat", "before", None, 1, 1, DONE, 1),
-    ("the message is gone, not flushed", "unlinkat", "after", None, 1, 0, GONE, 0),
-    ("it is flushed, the client not told", "fsync", "after", None, 1, 0, GONE, 0),
+    ("no tombstone is made", False, "open", "before", 1, None, 0, 1, 0, DONE, 1),
+    ("the tombstone is made, the message there", False, "unlinkat", "before", 1, None, 1, 1, 0, DONE, 1),
+    ("the message is gone, not flushed", False, "unlinkat", "after", 1, None, 1, 0, 0, GONE, 0),
+    ("it is flushed, the client not told", False, "fsync", "after", 3, None, 1, 0, 0, GONE, 0),
+    ("the tombstone is made, there is nowhere to keep it", True, "mkdirat", "before", 1, None, 1, 1, 0,
+     DONE, 1),
+    ("it is not kept yet", True, "renameat", "before", 1, None, 1, 1, 0, DONE, 1),
+    ("it is kept, not flushed", True, "renameat", "after", 1, None, 1, 0, 1, GONE, 0),
+    ("it is kept and flushed, the client not told", True, "fsync", "after", 6, None, 1, 0, 1, GONE, 0),
 ]
+
+
+def kept(place):
+    directory = place / PATH / "staffetta-expunged" / "cur"
+    return len(os.listdir(directory)) if directory.exists() else 0
 
 
 @pytest.mark.parametrize("row", REMOVING, ids=[row[0] for row in REMOVING])
 def test_maildrop_removes(tmp_path, row):
-    _, call, order, answer, graves, there, outcome, left = row
+    _, keeps, call, order, at, answer, graves, there, in_kept, outcome, left = row
     deliverer = Deliverer(tmp_path)
     assert deliver(deliverer, 1) == DONE
     deliverer.end()
-    maildrop = Maildrop(tmp_path, environment=ending(tmp_path, call, order,
-                                                     at=3 if call == "fsync" else 1))
+    maildrop = Maildrop(tmp_path, "" if keeps else "undo { keep = 0 }\n",
+                        environment=ending(tmp_path, call, order, at=at))
     maildrop.ask("DELE 1")
     arm(tmp_path)
     assert quit_of(maildrop) is answer
     assert maildrop.role.wait() == 1
     assert count(tmp_path) == (0, graves, there)
+    assert kept(tmp_path) == in_kept
     deliverer = Deliverer(tmp_path)
     assert deliver(deliverer, 1, again=1) == outcome
     deliverer.end()
-    assert count(tmp_path)[2] == left
+    assert count(tmp_path)[2] == left and kept(tmp_path) == in_kept
+
+
+# Name; where imapd-mailbox ends while a client expunges a message, or deletes its folder; whether the
+# message is in its folder afterwards, else it is kept.
+KEEPING = [
+    ("an expunged message is there", "EXPUNGE", "renameat", "before", True),
+    ("an expunged message is kept", "EXPUNGE", "renameat", "after", False),
+    ("it is kept, not flushed", "EXPUNGE", "fsync", "before", False),
+    ("a folder is marked, not moved", "DELETE Work", "renameat", "before", True),
+    ("a folder is kept, not flushed", "DELETE Work", "renameat", "after", False),
+]
+
+
+@pytest.mark.parametrize("row", KEEPING, ids=[row[0] for row in KEEPING])
+def test_mailbox_keeps(tmp_path, row):
+    _, command, call, order, there = row
+    mailbox = Mailbox(tmp_path)
+    with mailbox.connect() as client:
+        client.ok("CREATE Work")
+        client.append(BODY, "Work", "(\\Deleted) ")
+        client.append(BODY, "INBOX", "(\\Deleted) ")
+        client.ok("SELECT INBOX")
+        client.ok("EXPUNGE")  # what is kept has its place
+    mailbox.stop()
+    mailbox.start(environment=ending(tmp_path, call, order))
+    with mailbox.connect() as client:
+        client.ok("SELECT Work")
+        arm(tmp_path)
+        with contextlib.suppress(AssertionError, OSError):
+            client.command(command)
+        assert mailbox.role.wait() == 1
+    mailbox.start()
+    with mailbox.connect() as client:
+        assert len(client.ok("STATUS Expunged (MESSAGES)")) == 1
+        where = "Work" if there else "Expunged" if command == "EXPUNGE" else "Expunged/Work"
+        count_there = 2 if where == "Expunged" else 1
+        assert b"MESSAGES %d)" % count_there in client.ok(f"STATUS {where} (MESSAGES)")[0]
+        if command == "EXPUNGE":
+            assert b"MESSAGES %d)" % there in client.ok("STATUS Work (MESSAGES)")[0]
+        else:
+            assert client.command("SELECT Work")[1].startswith(b"OK" if there else b"NO")
+    mailbox.stop()
 
 
 def quit_of(maildrop):
