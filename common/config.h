@@ -154,6 +154,8 @@ struct config_timeouts {
     uint64_t imap_ms;         /* a logged in IMAP client's next octet, IDLE too */
     uint64_t pop3_ms;         /* a logged in POP3 client's next command */
     uint64_t write_ms;        /* any peer that takes none of our octets */
+    uint64_t hibernate_ms;    /* an account's IMAP sessions without a word, before they sleep; or
+                                 CONFIG_NEVER */
     uint64_t linger_ms;       /* a user's process without work, before it ends */
     uint64_t shutdown_ms;     /* sessions after a stop, before they are cut */
 };

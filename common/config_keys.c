@@ -178,6 +178,14 @@ static const struct config_key timeouts_keys[] = {
     /* RFC 1939 3: at least 10 minutes. */
     DURATION("pop3", timeouts.pop3_ms, "10m", SHORTEST, DAY),
     DURATION("write", timeouts.write_ms, "5m", SHORTEST, HOUR),
+    {.name = "hibernate",
+     .kind = CONFIG_KIND_DURATION,
+     .offset = IN_CONFIG(timeouts.hibernate_ms, uint64_t),
+     .fallback = "30s",
+     .min = SHORTEST,
+     .max = DAY,
+     .words = {"never"},
+     .word_value = CONFIG_NEVER},
     DURATION("linger", timeouts.linger_ms, "30s", SHORTEST, HOUR),
     DURATION("shutdown", timeouts.shutdown_ms, "10s", SHORTEST, HOUR),
 };

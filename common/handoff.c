@@ -5,20 +5,31 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+enum { KNOWN_FLAGS = HANDOFF_DESCRIPTOR | HANDOFF_RESUMED | HANDOFF_CARRIED };
+
 union control {
     struct cmsghdr header;
     uint8_t octets[CMSG_SPACE(sizeof(int))];
 };
 
-bool handoff_send(int stream, struct slice tag, struct slice input, int client_fd,
-                  struct error *error)
+static size_t tag_max(bool resumed)
 {
-    if (tag.len > HANDOFF_TAG_MAX || input.len > HANDOFF_INPUT_MAX)
+    return resumed ? HANDOFF_RECORD_MAX : HANDOFF_TAG_MAX;
+}
+
+bool handoff_send(int stream, const struct handoff_parcel *parcel, struct error *error)
+{
+    struct slice tag = parcel->tag, input = parcel->input;
+    int client_fd = parcel->client_fd;
+    if (tag.len > tag_max(parcel->resumed) || input.len > HANDOFF_INPUT_MAX)
         return error_set(error, ERROR_PERMANENT, "too much to hand over");
     struct handoff head = {.magic = HANDOFF_MAGIC,
-                           .flags = client_fd >= 0 ? HANDOFF_DESCRIPTOR : 0,
+                           .flags = (client_fd >= 0 ? HANDOFF_DESCRIPTOR : 0U)
+                                    | (parcel->resumed ? HANDOFF_RESUMED : 0U)
+                                    | (parcel->carried ? HANDOFF_CARRIED : 0U),
                            .tag_octets = (uint32_t)tag.len,
-                           .input_octets = (uint32_t)input.len};
+                           .input_octets = (uint32_t)input.len,
+                           .left_ms = parcel->left_ms};
     struct iovec vectors[] = {{&head, sizeof(head)},
                               {(void *)(uintptr_t)tag.ptr, tag.len},
                               {(void *)(uintptr_t)input.ptr, input.len}};
@@ -45,7 +56,7 @@ bool handoff_send(int stream, struct slice tag, struct slice input, int client_f
     return true;
 }
 
-static void take_descriptor(struct msghdr *message, struct handoff_received *received)
+static void take_descriptor(struct msghdr *message, struct handoff_parcel *received)
 {
     struct cmsghdr *part = CMSG_FIRSTHDR(message);
     if (!part || part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS)
@@ -66,14 +77,15 @@ static bool measure(const uint8_t *octets, size_t got, size_t *total)
     if (got < sizeof(head))
         return true;
     memcpy(&head, octets, sizeof(head));
-    if (head.magic != HANDOFF_MAGIC || head.tag_octets > HANDOFF_TAG_MAX
-        || head.input_octets > HANDOFF_INPUT_MAX || (head.flags & ~(uint32_t)HANDOFF_DESCRIPTOR))
+    if (head.magic != HANDOFF_MAGIC || (head.flags & ~(uint32_t)KNOWN_FLAGS)
+        || head.tag_octets > tag_max(head.flags & HANDOFF_RESUMED)
+        || head.input_octets > HANDOFF_INPUT_MAX)
         return false;
     *total += head.tag_octets + head.input_octets;
     return true;
 }
 
-static enum handoff_result finish(const uint8_t *octets, struct handoff_received *received,
+static enum handoff_result finish(const uint8_t *octets, struct handoff_parcel *received,
                                   struct error *error)
 {
     struct handoff head;
@@ -83,13 +95,16 @@ static enum handoff_result finish(const uint8_t *octets, struct handoff_received
         error_set(error, ERROR_PEER, "handoff: descriptor %s", expected ? "missing" : "unexpected");
         return HANDOFF_BAD;
     }
+    received->carried = !expected || (head.flags & HANDOFF_CARRIED);
+    received->resumed = (head.flags & HANDOFF_RESUMED) != 0;
+    received->left_ms = head.left_ms;
     received->tag = slice_of(octets + sizeof(head), head.tag_octets);
     received->input = slice_of(octets + sizeof(head) + head.tag_octets, head.input_octets);
     return HANDOFF_DONE;
 }
 
 enum handoff_result handoff_receive(int stream, uint8_t *octets, size_t *got,
-                                    struct handoff_received *received, struct error *error)
+                                    struct handoff_parcel *received, struct error *error)
 {
     size_t total;
     while (measure(octets, *got, &total)) {

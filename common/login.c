@@ -5,6 +5,7 @@
 #include "common/login.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,13 +30,23 @@ enum {
     ASK_TIMEOUT_MS = 90000, /* auth answers within 60 s, or never */
 };
 
+/* What there is of a session beside its connection, until that is handed over again. */
+struct login_sleep {
+    int other_fd;        /* of `user`, which still carries; -1: nothing does */
+    bool waking;         /* the master was asked */
+    uint64_t left_until; /* turn_now_ms: when the client will have been silent for too long */
+    size_t record_octets;
+    uint8_t record[];
+};
+
 #define IN(state) (1U << LOGIN_##state)
 
 static const uint32_t steps[LOGIN_STATES] = {
     [LOGIN_SECURING] = IN(TALKING) | IN(CLOSING),
     [LOGIN_TALKING] = IN(SECURING) | IN(ASKING) | IN(CLOSING),
     [LOGIN_ASKING] = IN(TALKING) | IN(CARRYING) | IN(CLOSING),
-    [LOGIN_CARRYING] = IN(CLOSING),
+    [LOGIN_CARRYING] = IN(ASLEEP) | IN(CLOSING),
+    [LOGIN_ASLEEP] = IN(CARRYING) | IN(CLOSING),
     [LOGIN_CLOSING] = IN(CLOSING),
 };
 
@@ -94,10 +105,39 @@ static void stop_asking(struct login_session *session)
     session->exchanging = false;
 }
 
+static void tell_master(struct login_session *session, uint16_t type)
+{
+    struct ipc_header record = {.type = type, .request = session->number};
+    role_tell_master(session->server->role, &record, sizeof(record), slice_of(NULL, 0));
+}
+
+static void forget_sleep(struct login_session *session)
+{
+    if (!session->sleep)
+        return;
+    fd_discard(&session->sleep->other_fd);
+    free(session->sleep);
+    session->sleep = NULL;
+}
+
+/* The user's process has no part in it any more, nor shall one have. */
+static void stop_serving(struct login_session *session)
+{
+    if (session->state != LOGIN_CARRYING && session->state != LOGIN_ASLEEP)
+        return;
+    if (session->served)
+        HASH_DEL(session->server->served, session);
+    session->served = false;
+    if (session->sleep)
+        tell_master(session, MASTER_GONE);
+    forget_sleep(session);
+}
+
 /* Lets go of everything; the memory goes at the end of the turn. */
 static void session_end(struct login_session *session)
 {
     stop_asking(session);
+    stop_serving(session);
     protocol_of(session)->forget(session);
     turn_cancel(&session->stepping);
     stream_clear(&session->client);
@@ -121,6 +161,7 @@ void login_close(struct login_session *session, const char *reason)
         return;
     log_closed(session, reason);
     stop_asking(session);
+    stop_serving(session);
     protocol_of(session)->forget(session);
     session_enter(session, LOGIN_CLOSING);
     stream_finish(&session->client, LINGER_MS);
@@ -176,6 +217,10 @@ static void set_deadline(struct login_session *session)
         timeout_ms = milliseconds_until(session->login_until);
     else if (session->state == LOGIN_ASKING)
         timeout_ms = ASK_TIMEOUT_MS;
+    else if (session->state == LOGIN_ASLEEP && session->sleep->waking)
+        timeout_ms = ASK_TIMEOUT_MS;
+    else if (session->state == LOGIN_ASLEEP)
+        timeout_ms = milliseconds_until(session->sleep->left_until);
     stream_set_deadline_ms(&session->client, timeout_ms);
 }
 
@@ -191,6 +236,11 @@ static void on_client_deadline(struct stream *stream)
         session_end(session);
     } else if (session->state == LOGIN_TALKING) {
         say_farewell(session, LOGIN_END_TIMEOUT, "timeouts.login");
+    } else if (session->state == LOGIN_ASLEEP) {
+        if (session->sleep->waking)
+            say_farewell(session, LOGIN_END_LOST, "not woken");
+        else
+            say_farewell(session, LOGIN_END_SILENT, "timeouts.imap");
     }
 }
 
@@ -213,9 +263,31 @@ static void run_step(struct deferred *deferred)
                                                   - offsetof(struct login_session, stepping)));
 }
 
+/* Has the master start, or find, the user's process. */
+static void wake(struct login_session *session)
+{
+    if (session->sleep->waking)
+        return;
+    session->sleep->waking = true;
+    set_deadline(session);
+    tell_master(session, MASTER_WAKE);
+}
+
+static void on_input_asleep(struct login_session *session)
+{
+    if (stream_input(&session->client).len > 0)
+        wake(session);
+    else if (stream_at_end(&session->client))
+        login_close(session, "client");
+}
+
 static void on_client_input(struct stream *stream)
 {
     struct login_session *session = stream->owner;
+    if (session->state == LOGIN_ASLEEP) {
+        on_input_asleep(session);
+        return;
+    }
     if (session->state == LOGIN_CARRYING) { /* its end; the user's process may still have words */
         stream_end_output(&session->user);
         return;
@@ -490,6 +562,23 @@ static void on_user_closed(struct stream *stream, const struct error *why)
     login_close(session, why ? why->text : "logged out");
 }
 
+/* So that the master can name it. Without memory it never sleeps. */
+static void begin_serving(struct login_session *session)
+{
+    struct login_server *server = session->server;
+    if (session->served)
+        return;
+    HASH_ADD(hh, server->served, number, sizeof(session->number), session);
+    session->served = hash_table_holds(&session->hh);
+}
+
+static struct login_session *find_served(struct login_server *server, uint64_t number)
+{
+    struct login_session *session;
+    HASH_FIND(hh, server->served, &number, sizeof(number), session);
+    return session;
+}
+
 static void carry(struct login_session *session, int fd)
 {
     static const struct stream_handler handler = {
@@ -498,11 +587,17 @@ static void carry(struct login_session *session, int fd)
     stream_init(&session->user, &session->server->turn, fd, &handler, &limits);
     session->user.owner = session;
     session_enter(session, LOGIN_CARRYING);
+    begin_serving(session);
     set_deadline(session);
     stream_carry(&session->client, &session->user);
     stream_carry(&session->user, &session->client);
     if (stream_at_end(&session->client))
         stream_end_output(&session->user);
+}
+
+static uint32_t left_ms(const struct login_sleep *sleep)
+{
+    return milliseconds_until(sleep->left_until);
 }
 
 /* Gives the client to the process of its user. In the clear all of it, if nothing waits to be
@@ -511,11 +606,18 @@ static bool hand_over(struct login_session *session, int fd, struct error *error
 {
     struct stream *client = &session->client;
     bool whole = !session->secured && stream_output_empty(client) && !stream_at_end(client);
-    if (!handoff_send(fd, protocol_of(session)->tag(session), stream_input(client),
-                      whole ? client->fd : -1, error))
+    struct login_sleep *sleep = session->sleep;
+    struct handoff_parcel parcel = {.tag = sleep ? slice_of(sleep->record, sleep->record_octets)
+                                                 : protocol_of(session)->tag(session),
+                                    .input = stream_input(client),
+                                    .client_fd = whole ? client->fd : -1,
+                                    .resumed = sleep != NULL,
+                                    .left_ms = sleep ? left_ms(sleep) : 0};
+    if (!handoff_send(fd, &parcel, error))
         return false;
     stream_consume(client, stream_input(client).len);
     stop_asking(session);
+    forget_sleep(session);
     protocol_of(session)->forget(session);
     connections_authenticate(&session->server->acceptor.connections, &session->share);
     if (!whole) {
@@ -556,6 +658,161 @@ static bool on_not_admitted(void *owner, struct ipc_packet *packet, struct error
     return true;
 }
 
+/* ---- asleep ---- */
+
+static struct login_sleep *new_sleep(const struct role_asleep *order, struct slice record)
+{
+    struct login_sleep *sleep = malloc(sizeof(*sleep) + record.len);
+    if (!sleep)
+        return NULL;
+    sleep->other_fd = -1;
+    sleep->waking = false;
+    sleep->left_until = turn_now_ms() + order->left_ms;
+    sleep->record_octets = record.len;
+    memcpy(sleep->record, record.ptr, record.len);
+    return sleep;
+}
+
+/* Nothing can be read from it now, not even its end. */
+static bool is_quiet(int fd)
+{
+    uint8_t octet;
+    return recv(fd, &octet, sizeof(octet), MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+static bool carries_nothing(const struct login_session *session)
+{
+    return stream_output_empty(&session->client) && stream_output_empty(&session->user)
+           && stream_input(&session->client).len == 0 && !stream_at_end(&session->client)
+           && is_quiet(session->user.fd) && is_quiet(session->sleep->other_fd);
+}
+
+/* Nothing carries any more; the client's next octet is ours to see. */
+static void fall_asleep(struct login_session *session)
+{
+    stream_clear(&session->user);
+    fd_discard(&session->sleep->other_fd);
+    session_enter(session, LOGIN_ASLEEP);
+    set_deadline(session);
+}
+
+/* A connection that is carried comes to rest. What is not at rest goes on: in both ways octets wait
+ * where the next process will find them. */
+static void rest(struct login_session *session, struct login_sleep *sleep, int fd)
+{
+    session->sleep = sleep;
+    sleep->other_fd = fd;
+    if (carries_nothing(session)) {
+        fall_asleep(session);
+    } else {
+        sleep->waking = true;
+        tell_master(session, MASTER_WAKE);
+    }
+}
+
+static struct login_session *new_session(struct login_server *server, struct accepted *accepted);
+
+/* One in the clear comes back from its user's process; it may do so beyond any limit. */
+static struct login_session *take_back(struct login_server *server, const struct role_asleep *order,
+                                       int fd)
+{
+    struct accepted accepted = {
+        .fd = fd, .client = order->client.address, .client_port = order->client.port};
+    connections_enter(&server->acceptor.connections, &accepted.client, &accepted.share);
+    struct login_session *session = new_session(server, &accepted);
+    if (!session) {
+        connections_leave(&server->acceptor.connections, &accepted.share);
+        return NULL;
+    }
+    session->number = order->client.session;
+    snprintf(session->name, sizeof(session->name), "%" PRIx64, session->number);
+    session->state = LOGIN_ASLEEP;
+    connections_authenticate(&server->acceptor.connections, &session->share);
+    begin_serving(session);
+    return session;
+}
+
+static void lose(struct role *role, uint64_t number)
+{
+    struct ipc_header gone = {.type = MASTER_GONE, .request = number};
+    role_tell_master(role, &gone, sizeof(gone), slice_of(NULL, 0));
+}
+
+static bool on_asleep(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    (void)error;
+    struct role *role = owner;
+    struct login_server *server = role->state;
+    const struct role_asleep *order = packet->record;
+    struct login_session *session = find_served(server, order->client.session);
+    struct login_sleep *sleep = new_sleep(order, ipc_packet_tail(packet, sizeof(*order)));
+    bool carried = (order->flags & SLEEPS_CARRIED) != 0;
+    if (!sleep || carried != (session != NULL) || (session && session->sleep)) {
+        lose(role, order->client.session); /* the client has left, or does now */
+        free(sleep);
+        return true;
+    }
+    int fd = ipc_packet_take(packet, 0);
+    if (carried) {
+        rest(session, sleep, fd);
+    } else if ((session = take_back(server, order, fd))) {
+        session->sleep = sleep;
+        set_deadline(session);
+    } else {
+        lose(role, order->client.session);
+        fd_discard(&fd);
+        free(sleep);
+    }
+    if (session && role->house_stops && session->state == LOGIN_ASLEEP)
+        say_farewell(session, LOGIN_END_SHUTDOWN, "shutdown");
+    return true;
+}
+
+/* What never came to rest: its other end goes to the user's process. */
+static bool pass_on(struct login_session *session, int fd, struct error *error)
+{
+    struct login_sleep *sleep = session->sleep;
+    struct handoff_parcel parcel = {.tag = slice_of(sleep->record, sleep->record_octets),
+                                    .client_fd = sleep->other_fd,
+                                    .resumed = true,
+                                    .carried = true,
+                                    .left_ms = left_ms(sleep)};
+    if (!handoff_send(fd, &parcel, error))
+        return false;
+    forget_sleep(session);
+    close(fd);
+    return true;
+}
+
+static bool on_awake(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    (void)error;
+    struct role *role = owner;
+    struct login_session *session = find_served(role->state, ipc_packet_header(packet)->request);
+    if (!session || !session->sleep)
+        return true; /* the client has left; closing our end tells the user's process */
+    int fd = ipc_packet_take(packet, 0);
+    struct error why = {0};
+    bool resting = session->state == LOGIN_ASLEEP;
+    if (resting ? hand_over(session, fd, &why) : pass_on(session, fd, &why))
+        return true;
+    fd_discard(&fd);
+    LOG(log_of(session), LOG_ERROR, "not_handed_over", log_id("session", session->name),
+        log_failure(&why));
+    say_farewell(session, LOGIN_END_LOST, "not woken");
+    return true;
+}
+
+static bool on_not_awake(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    (void)error;
+    struct role *role = owner;
+    struct login_session *session = find_served(role->state, ipc_packet_header(packet)->request);
+    if (session && session->sleep)
+        say_farewell(session, LOGIN_END_LOST, "not woken");
+    return true;
+}
+
 /* ---- connections ---- */
 
 static const struct stream_handler client_handler = {
@@ -592,13 +849,20 @@ static void init_session(struct login_session *session, struct login_server *ser
     server->session_count++;
 }
 
+static struct login_session *new_session(struct login_server *server, struct accepted *accepted)
+{
+    struct login_session *session = calloc(1, server->protocol->session_octets);
+    if (session)
+        init_session(session, server, accepted);
+    return session;
+}
+
 static void on_accepted(void *owner, struct accepted *accepted)
 {
     struct login_server *server = owner;
-    struct login_session *session = calloc(1, server->protocol->session_octets);
+    struct login_session *session = new_session(server, accepted);
     if (!session)
         return; /* the acceptor closes it */
-    init_session(session, server, accepted);
     bool implicit = config_service_is_implicit_tls(session->listen->service);
     session->state = implicit ? LOGIN_SECURING : LOGIN_TALKING;
     session->secured = implicit; /* already for the greeting, which goes out protected */
@@ -692,7 +956,7 @@ static void stop(struct role *role)
     acceptor_stop(&server->acceptor);
     struct login_session *session, *next;
     DL_FOREACH_SAFE (server->sessions, session, next)
-        if (login_is_talking(session))
+        if (login_is_talking(session) || (role->house_stops && session->state == LOGIN_ASLEEP))
             say_farewell(session, LOGIN_END_SHUTDOWN, "shutdown");
     if (server->session_count == 0)
         role_exit(role);
@@ -719,6 +983,10 @@ static const struct ipc_rule orders[] = {
     {ROLE_ADMITTED, sizeof(struct role_admitted), sizeof(struct role_admitted), 1, on_admitted},
     {ROLE_NOT_ADMITTED, sizeof(struct role_not_admitted), sizeof(struct role_not_admitted), 0,
      on_not_admitted},
+    {ROLE_ASLEEP, sizeof(struct role_asleep) + 1, sizeof(struct role_asleep) + SLEEP_RECORD_MAX, 1,
+     on_asleep},
+    {ROLE_AWAKE, sizeof(struct ipc_header), sizeof(struct ipc_header), 1, on_awake},
+    {ROLE_NOT_AWAKE, sizeof(struct ipc_header), sizeof(struct ipc_header), 0, on_not_awake},
 };
 
 const struct role_spec login_role = {

@@ -8,9 +8,17 @@
  *                      └─────login_start_tls────┘  └──────refused──────┘ │ admitted
  *                                                                        v
  *        CLOSING <── login_close, deadlines, limits ── any         handed over │ CARRYING
+ *                                                                               │  ^
+ *                                                      ROLE_ASLEEP ─> ASLEEP <──┘  │ ROLE_AWAKE
+ *                                                                        └─────────┘
  *
  * In the clear the client's descriptor goes to the user's process and the session ends here; with
  * TLS the octets are carried between it and the client, decrypted, until either side ends.
+ *
+ * A client of IMAP whose session is asleep (hibernation, common/master_protocol.h) is here again,
+ * with the record of what its process knew; its first octet, or the master, has it handed over
+ * anew. What that process gave back of a connection that is carried is the other end of `user`: if
+ * nothing is under way in it, both ends are closed; else it goes to the next process as it is.
  */
 #ifndef COMMON_LOGIN_H
 #define COMMON_LOGIN_H
@@ -30,6 +38,7 @@ enum login_state {
     LOGIN_TALKING,  /* commands are read */
     LOGIN_ASKING,   /* auth was asked; commands wait in the input */
     LOGIN_CARRYING, /* logged in; both directions are carried */
+    LOGIN_ASLEEP,   /* logged in; its session is asleep, or waking */
     LOGIN_CLOSING,  /* the last word is written */
     LOGIN_STATES,
 };
@@ -49,6 +58,8 @@ enum login_end {
     LOGIN_END_TIMEOUT,      /* timeouts.login */
     LOGIN_END_SHUTDOWN,     /* the role was asked to stop */
     LOGIN_END_BAD_COMMANDS, /* limits.bad-commands */
+    LOGIN_END_SILENT,       /* asleep for timeouts.imap */
+    LOGIN_END_LOST,         /* what is asleep cannot be woken */
 };
 
 struct login_protocol {
@@ -85,6 +96,7 @@ struct login_server {
     struct acceptor acceptor;
     struct login_session *sessions; /* a list */
     struct login_session *asking;   /* a hash table, by request */
+    struct login_session *served;   /* CARRYING or ASLEEP: a hash table, by number */
     uint64_t next_session;
     uint64_t next_request;
     uint64_t session_count;
@@ -115,7 +127,9 @@ struct login_session {
     uint32_t bad_commands;
     uint64_t request; /* what auth was asked, while ASKING */
     bool exchanging;  /* by login_ask_exchange() */
+    bool served;      /* among the server's */
     UT_hash_handle hh;
+    struct login_sleep *sleep; /* NULL: its user's process knows all of it */
 };
 
 /* The role; its state is a struct login_server. */

@@ -35,11 +35,14 @@ enum master_record {
     ROLE_TARGET,       /* to queue: where an account's mail is delivered */
     ROLE_NO_TARGET,
     ROLE_CHANGED, /* to mailbox: a folder has new mail or lost some */
-    ROLE_WATCHED, /* to deliver: whether somebody wants to hear of an account's new mail */
+    ROLE_WATCHED, /* to deliver, mailbox: whether somebody wants to hear of an account's changes */
     ROLE_FEED,    /* to journal: the socket of one more role */
     ROLE_CONTROL, /* to queue, journal, mailbox: an administrator's command */
     ROLE_CENSUS,  /* to http: how many processes there are, and how they fare */
     ROLE_FIND,    /* to auth: whose mail is it, by the name that one logs in with? */
+    ROLE_ASLEEP,  /* to imapd-login: a session of which nothing but the connection is left */
+    ROLE_AWAKE,   /* to imapd-login: the other end for a session that is asleep */
+    ROLE_NOT_AWAKE, /* to imapd-login: there will be none */
 
     MASTER_READY = 101,
     MASTER_TRAPPED, /* the SIGSYS handler's last words */
@@ -49,9 +52,12 @@ enum master_record {
     MASTER_CHECKS,  /* from auth */
     MASTER_ADMIT,   /* from auth */
     MASTER_TARGET,  /* from auth */
-    MASTER_CHANGED, /* from deliver, maildrop */
+    MASTER_CHANGED, /* from deliver, maildrop, mailbox */
     MASTER_WANTED,  /* from relay: fetch is to be there */
     MASTER_FOUND,   /* from auth: the answer to ROLE_FIND */
+    MASTER_SLEEPS,  /* from mailbox: a session that imapd-login is to keep */
+    MASTER_WAKE,    /* from imapd-login: one of these has something to say */
+    MASTER_GONE,    /* from imapd-login: one of these has ended */
 };
 
 enum { MASTER_SECRET_OCTETS = 32, MASTER_ACCOUNT_MAX = 320, MASTER_PATH_MAX = 1024 };
@@ -104,12 +110,13 @@ struct role_peer_record {
  * MASTER_READY's request is 1 where Landlock stands, 0 where the kernel has none.
  * ROLE_JOURNAL_LINE: the header and one descriptor.
  *
- * ROLE_STOP asks to finish: accept nothing new, end when what is under way is done. A per-account
- * role that has had nothing to do for a while says MASTER_IDLE, with the number of ROLE_SESSION
- * records (deliver: ROLE_HOME records) that it got so far as header.request; where the master sent
- * no more than that, it answers ROLE_STOP and gives it nothing more. To fetch, which is started at
- * the first MASTER_WANTED, MASTER_IDLE is always answered so; a question of relay that crosses it
- * is asked again, of the next one. */
+ * ROLE_STOP asks to finish: accept nothing new, end when what is under way is done. Its request is
+ * 1 where the whole house stops; it may come after one without, then. A per-account role that has
+ * had nothing to do for a while says MASTER_IDLE, with the number of ROLE_SESSION records (deliver:
+ * ROLE_HOME records) that it got so far as header.request; where the master sent no more than that,
+ * it answers ROLE_STOP and gives it nothing more. To fetch, which is started at the first
+ * MASTER_WANTED, MASTER_IDLE is always answered so; a question of relay that crosses it is asked
+ * again, of the next one. */
 
 /* One descriptor: the new configuration. ROLE_DESCRIPTOR records follow for all that replaces what
  * came at birth, then ROLE_GO; it is answered with MASTER_COUNTS. Only to roles that live through a
@@ -158,12 +165,63 @@ struct master_client {
     uint32_t reserved;
 };
 
+/* By which the master knows again what it said of a session: to that mailbox, of that client, in
+ * that login process. Only the master can make the seal. */
+enum { SESSION_SEAL_OCTETS = 16 };
+struct session_pass {
+    struct master_client client;
+    uint32_t login_number;
+    uint32_t reserved;
+    uint8_t seal[SESSION_SEAL_OCTETS];
+};
+
 /* To mailbox, maildrop. One descriptor: a SOCK_STREAM socket to the login role, on which the login
  * role first sends a struct handoff (common/handoff.h). */
 struct role_session {
     struct ipc_header header;
-    struct master_client client;
+    struct session_pass pass; /* maildrop: without a seal */
+    uint32_t asleep;          /* sessions of the account that are asleep now, beside this one */
+    uint32_t reserved;
 };
+
+/* Hibernation. A session with nothing to do is put to sleep: its mailbox makes a record of all that
+ * it knows of it (imapd/hibernation.h), and gives that with the connection back to imapd-login. The
+ * master remembers whose the session is: nobody else could say, and nobody has to be asked for a
+ * password when it wakes.
+ *
+ *     mailbox ──MASTER_SLEEPS──> master ──ROLE_ASLEEP──> imapd-login
+ *     imapd-login ──MASTER_WAKE──> master, or a change that the client listens for (MASTER_CHANGED)
+ *     mailbox <──ROLE_SESSION── master ──ROLE_AWAKE──> imapd-login ──handoff──> mailbox
+ *
+ * A MASTER_WAKE or MASTER_GONE of a session that is not asleep (any more) says nothing.
+ */
+enum { SLEEP_RECORD_MAX = 32768, SLEEP_DIRECTORY_MAX = 255 };
+enum {
+    SLEEPS_CARRIED = 1, /* the descriptor is the other end of what the login process carries to;
+                           else it is the client's own socket, which any login process can have */
+    SLEEPS_LISTENS = 2, /* wake it when that folder changes: the client idles in it */
+};
+
+/* One descriptor. The folder's name on disk and the record follow. */
+struct master_sleeps {
+    struct ipc_header header;
+    struct session_pass pass;
+    uint32_t flags;
+    uint32_t left_ms; /* the client may be silent for so long */
+    uint32_t directory_octets;
+    uint32_t record_octets; /* 1..SLEEP_RECORD_MAX */
+};
+
+/* One descriptor. The record follows. */
+struct role_asleep {
+    struct ipc_header header;
+    struct master_client client;
+    uint32_t flags;
+    uint32_t left_ms;
+};
+
+/* ROLE_AWAKE, with one descriptor, ROLE_NOT_AWAKE, MASTER_WAKE, MASTER_GONE: the header alone,
+ * whose request is the session's number. */
 
 /* To a login role; request is the one of its AUTH_PASSWORD. One descriptor: the socket's other end.
  */
@@ -198,11 +256,11 @@ struct role_changed {
     struct ipc_header header;
 };
 
-/* To deliver. */
+/* To deliver, and to mailbox, where the sessions that listen are asleep (handle 0). */
 struct role_watched {
     struct ipc_header header;
     uint64_t handle;
-    uint32_t watched; /* 1: send MASTER_CHANGED after each delivery; 0: nobody listens */
+    uint32_t watched; /* 1: send MASTER_CHANGED after each change; 0: nobody listens */
     uint32_t reserved;
 };
 
@@ -298,8 +356,8 @@ struct master_found {
 };
 enum account_outcome { ACCOUNT_FOUND, ACCOUNT_UNKNOWN, ACCOUNT_TEMPORARY };
 
-/* From deliver (handle of the account) and maildrop (handle 0: its own account). The folder's name
- * on disk behind it, empty for INBOX. */
+/* From deliver (handle of the account), maildrop and mailbox (handle 0: its own account). The
+ * folder's name on disk behind it, empty for INBOX. */
 struct master_changed {
     struct ipc_header header;
     uint64_t handle;

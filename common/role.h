@@ -75,7 +75,9 @@ struct role_spec {
     void (*peer_up)(struct role_peer *peer);
     void (*peer_down)(struct role_peer *peer); /* its channel is closed; peer is freed after */
     void (*reload)(struct role *role);         /* role->config and files are the new ones */
-    void (*stop)(struct role *role); /* finish, then role_exit(); NULL: role_exit() at once */
+    /* Finish, then role_exit(); NULL: role_exit() at once. Called again where house_stops comes
+     * true after it. */
+    void (*stop)(struct role *role);
     void (*count)(struct role *role, struct role_counts *counts);
 };
 
@@ -91,6 +93,7 @@ struct role {
     uint32_t number;
     bool is_root;                 /* chroot and different uids */
     bool stopping;                /* ROLE_STOP came */
+    bool house_stops;             /* and nothing goes on without us */
     bool landlocked;              /* the kernel knows Landlock */
     int root_fd;                  /* what becomes the root, -1: no files */
     int readable[ROLE_FILES_MAX]; /* prepare() adds: directories to be read besides; they stay open

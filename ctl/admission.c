@@ -158,6 +158,16 @@ static void tell_watched(struct process *deliver, const struct account_home *hom
     process_send(deliver, &record.header, sizeof(record), slice_of(NULL, 0));
 }
 
+struct process *admission_find_awake(struct master *master, struct slice account)
+{
+    return find_for_account(master, ROLE_MAILBOX, account);
+}
+
+static bool is_watched(struct master *master, struct slice account)
+{
+    return sleepers_listen(master, account) || admission_find_awake(master, account);
+}
+
 /* A mailbox of that account was started or ended. */
 static void tell_delivers(struct master *master, struct slice account, bool watched)
 {
@@ -171,10 +181,20 @@ static void tell_delivers(struct master *master, struct slice account, bool watc
     }
 }
 
+void admission_tell_watched(struct master *master, struct slice account)
+{
+    struct process *mailbox = admission_find_awake(master, account);
+    tell_delivers(master, account, is_watched(master, account));
+    if (mailbox)
+        tell_watched(mailbox, find_home(mailbox, account), sleepers_listen(master, account));
+}
+
 void admission_forget(struct process *process)
 {
+    struct slice account = slice_of_string(process->homes ? process->homes->account : "");
+    sleepers_forget(process);
     if (process->kind == ROLE_MAILBOX && process->homes)
-        tell_delivers(process->master, slice_of_string(process->homes->account), false);
+        tell_delivers(process->master, account, is_watched(process->master, account));
 }
 
 bool admission_on_changed(void *owner, struct ipc_packet *packet, struct error *error)
@@ -188,12 +208,13 @@ bool admission_on_changed(void *owner, struct ipc_packet *packet, struct error *
             break;
     if (!home)
         return true;
-    struct process *mailbox =
-        find_for_account(process->master, ROLE_MAILBOX, slice_of_string(home->account));
+    struct slice account = slice_of_string(home->account);
+    struct slice directory = ipc_packet_tail(packet, sizeof(*record));
+    struct process *mailbox = admission_find_awake(process->master, account);
     struct role_changed change = {.header = {.type = ROLE_CHANGED}};
-    if (mailbox)
-        process_send(mailbox, &change.header, sizeof(change),
-                     ipc_packet_tail(packet, sizeof(*record)));
+    if (mailbox && mailbox != process)
+        process_send(mailbox, &change.header, sizeof(change), directory);
+    sleepers_on_changed(process->master, account, directory);
     return true;
 }
 
@@ -217,7 +238,7 @@ static struct process *have_mailbox(struct master *master, const struct named_ho
     }
     process = start_for(master, ROLE_MAILBOX, named, error);
     if (process)
-        tell_delivers(master, named->account, true);
+        admission_tell_watched(master, named->account);
     return process;
 }
 
@@ -250,19 +271,21 @@ struct process *admission_find_mailbox(struct process *auth, const struct named_
     return is_acceptable(auth, named, error) ? have_mailbox(auth->master, named, error) : NULL;
 }
 
-/* One end of a fresh pair to the user's process, the other to the login role. */
-static bool join(struct process *login, struct process *user, const struct master_admit *admit,
-                 struct error *error)
+bool admission_join(struct process *login, struct process *user, const struct master_client *client,
+                    struct ipc_header *answer, struct error *error)
 {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
         return error_errno(error, "socketpair");
-    struct role_session session = {.header = {.type = ROLE_SESSION}, .client = admit->client};
-    struct role_admitted admitted = {
-        .header = {.type = ROLE_ADMITTED, .request = admit->header.request}};
+    struct role_session session = {
+        .header = {.type = ROLE_SESSION},
+        .pass = {.client = *client, .login_number = login->number},
+        .asleep = sleepers_count(user->master, slice_of_string(user->homes->account))};
+    if (user->kind == ROLE_MAILBOX)
+        sleepers_seal(user, &session.pass);
     bool joined =
         process_send_with(user, &session.header, sizeof(session), slice_of(NULL, 0), pair[0])
-        && process_send_with(login, &admitted.header, sizeof(admitted), slice_of(NULL, 0), pair[1]);
+        && process_send_with(login, answer, sizeof(*answer), slice_of(NULL, 0), pair[1]);
     fd_discard(&pair[0]);
     fd_discard(&pair[1]);
     user->given++;
@@ -285,7 +308,9 @@ bool admission_on_admit(void *owner, struct ipc_packet *packet, struct error *er
     struct process *user = NULL;
     if (is_acceptable(auth, &named, &failure))
         user = find_user_process(master, kind, &named, &failure);
-    if (user && join(login, user, admit, &failure))
+    struct role_admitted admitted = {
+        .header = {.type = ROLE_ADMITTED, .request = admit->header.request}};
+    if (user && admission_join(login, user, &admit->client, &admitted.header, &failure))
         return true;
     if (failure.kind != ERROR_EXISTS)
         LOG(&master->log, LOG_ERROR, "not_admitted", log_bytes("account", named.account),
@@ -317,7 +342,7 @@ static struct account_home *open_home(struct master *master, struct process *del
     if (!home)
         return NULL;
     send_home(deliver, home, named);
-    if (find_for_account(master, ROLE_MAILBOX, named->account))
+    if (is_watched(master, named->account))
         tell_watched(deliver, home, true);
     return home;
 }

@@ -215,7 +215,7 @@ static void on_account_verb(struct control_client *client)
     struct slice name = slice_from(line, slice_find_octet(line, '\t') + 1);
     struct process *auth = find_ready(client->master, ROLE_AUTH);
     struct role_find record = {
-        .header = {.type = ROLE_FIND, .request = ++client->master->control_questions}};
+        .header = {.type = ROLE_FIND, .request = ++client->master->questions}};
     name = slice_range(name, 0, slice_find_octet(name, '\t'));
     client->wait = WAIT_ACCOUNT;
     client->question = record.header.request;
@@ -254,12 +254,14 @@ bool control_on_found(void *owner, struct ipc_packet *packet, struct error *erro
     struct process *auth = owner;
     const struct master_found *found = packet->record;
     struct control_client *client = find_question(auth->master, found->header.request);
-    struct named_home named;
+    struct named_home named = {0};
     if (found->outcome == ACCOUNT_FOUND
         && !admission_take_home(packet, sizeof(*found), &found->home, &named, error))
         return false;
-    if (!client) /* it has lost its patience */
+    if (!client) { /* it has lost its patience, or none asked */
+        sleepers_on_found(auth, found, &named);
         return true;
+    }
     client->wait = WAIT_NOTHING;
     if (found->outcome == ACCOUNT_FOUND)
         hand_to_mailbox(client, auth, &named);

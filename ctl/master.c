@@ -137,6 +137,9 @@ static bool open_all(struct master *master, const struct inheritance *inheritanc
     if (getrandom(master->token_key, sizeof(master->token_key), 0)
         != (ssize_t)sizeof(master->token_key))
         return error_errno(error, "random octets");
+    if (getrandom(master->sleepers.key, sizeof(master->sleepers.key), 0)
+        != (ssize_t)sizeof(master->sleepers.key))
+        return error_errno(error, "random octets");
     master->libexec_fd = process_open_libexec(error);
     return master->libexec_fd >= 0 && house_open(&master->house, master, &open, NULL, error)
            && secret_load(master->house.state_fd, "srs-key", master->srs_key, error)

@@ -10,6 +10,7 @@
  *   wiring.c      who is connected with whom
  *   listeners.c   listening sockets
  *   admission.c   per-account processes: deliver, mailbox, maildrop
+ *   sleepers.c    IMAP sessions that are asleep
  *   census.c      what http is told of all of them
  *   control.c     the control socket of `staffetta status`, `reload`, `stop`
  *   upgrade.c     a new version in our place: upgrade.h
@@ -32,6 +33,8 @@
 
 struct master;
 struct control_client;
+struct sleeper;
+struct sleeping_account;
 
 /* An account that a process serves: deliver has many, mailbox and maildrop have one. */
 struct account_home {
@@ -55,6 +58,7 @@ struct process {
     bool ready;
     bool landlocked;
     bool stopping;         /* was told to finish; nothing new is given to it */
+    bool told_of_end;      /* and that the house stops */
     bool reaped;           /* its pid may be another's by now */
     struct role_user user; /* per-account kinds: the owner of the mail */
     uint32_t place;        /* per-account kinds */
@@ -115,6 +119,13 @@ struct drop {
     uint64_t counted_waiting, counted_refused; /* of the round under way */
 };
 
+/* sleepers.c: hash tables. */
+struct sleepers {
+    struct sleeper *sessions;          /* by number */
+    struct sleeping_account *accounts; /* that have some, by name */
+    uint8_t key[MASTER_SECRET_OCTETS]; /* of struct session_pass */
+};
+
 struct master {
     struct ev_loop *loop;
     struct log log;
@@ -137,8 +148,9 @@ struct master {
     int control_fd;
     ev_io control_readable;
     struct control_client *control_clients;
-    uint64_t control_questions; /* put to auth */
+    uint64_t questions; /* put to auth: whose mail is it? */
     struct drop drop;
+    struct sleepers sleepers;
     ev_timer census;
     struct upgrade upgrade;
     ev_child check; /* of a reload under way; active while it runs */
@@ -231,6 +243,28 @@ bool admission_on_idle(void *owner, struct ipc_packet *packet, struct error *err
 struct process *admission_find_mailbox(struct process *auth, const struct named_home *named,
                                        struct error *error);
 void admission_forget(struct process *process); /* it is dead */
+/* Whose mailbox there is and is not about to end; NULL: none. */
+struct process *admission_find_awake(struct master *master, struct slice account);
+/* A fresh pair of sockets: one end goes to the user's process with ROLE_SESSION, the other to the
+ * login process with `answer`. */
+bool admission_join(struct process *login, struct process *user, const struct master_client *client,
+                    struct ipc_header *answer, struct error *error);
+/* Deliver and mailbox hear whether somebody listens to changes of that account. */
+void admission_tell_watched(struct master *master, struct slice account);
+
+/* --- sleepers.c: IMAP sessions that are asleep; handlers of mailbox's and imapd-login's records */
+void sleepers_seal(const struct process *mailbox, struct session_pass *pass);
+bool sleepers_on_sleeps(void *owner, struct ipc_packet *packet, struct error *error);
+bool sleepers_on_wake(void *owner, struct ipc_packet *packet, struct error *error);
+bool sleepers_on_gone(void *owner, struct ipc_packet *packet, struct error *error);
+/* A folder of that account has changed: who listens is woken. */
+void sleepers_on_changed(struct master *master, struct slice account, struct slice directory);
+/* auth's answer to a question of ours, or to none; `named` counts where the account was found. */
+void sleepers_on_found(struct process *auth, const struct master_found *found,
+                       const struct named_home *named);
+uint32_t sleepers_count(const struct master *master, struct slice account);
+bool sleepers_listen(const struct master *master, struct slice account);
+void sleepers_forget(const struct process *process); /* it is dead */
 
 /* --- census.c */
 void census_start(struct master *master);

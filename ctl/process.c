@@ -272,6 +272,12 @@ static void log_death(const struct process *process, int status)
                    WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status)));
 }
 
+/* A login process that a reload replaced keeps those who are asleep: they are to be told now. */
+static bool is_to_be_told(const struct process *process)
+{
+    return !process->stopping || (process->kind == ROLE_IMAP_LOGIN && !process->told_of_end);
+}
+
 /* While the house stops: the first wave that has anybody left is asked; journal, the last one,
  * hears all others out, and the master goes when nobody is left. */
 void process_stop_next(struct master *master)
@@ -284,7 +290,7 @@ void process_stop_next(struct master *master)
     if (wave == STOP_NOBODY)
         ev_break(master->loop, EVBREAK_ALL);
     DL_FOREACH (master->processes, process)
-        if (natures[process->kind].wave == wave && !process->stopping)
+        if (natures[process->kind].wave == wave && is_to_be_told(process))
             process_ask_to_stop(process);
 }
 
@@ -468,6 +474,7 @@ enum {
     TARGET = sizeof(struct master_target),
     FOUND = sizeof(struct master_found),
     CHANGED = sizeof(struct master_changed),
+    SLEEPS = sizeof(struct master_sleeps),
 };
 
 static const struct ipc_rule auth_rules[] = {
@@ -480,6 +487,17 @@ static const struct ipc_rule auth_rules[] = {
 static const struct ipc_rule account_rules[] = {
     {MASTER_IDLE, HEADER, HEADER, 0, admission_on_idle},
     {MASTER_CHANGED, CHANGED, CHANGED + MASTER_PATH_MAX, 0, admission_on_changed},
+};
+
+static const struct ipc_rule mailbox_rules[] = {
+    {MASTER_IDLE, HEADER, HEADER, 0, admission_on_idle},
+    {MASTER_CHANGED, CHANGED, CHANGED + MASTER_PATH_MAX, 0, admission_on_changed},
+    {MASTER_SLEEPS, SLEEPS, SLEEPS + SLEEP_DIRECTORY_MAX + SLEEP_RECORD_MAX, 1, sleepers_on_sleeps},
+};
+
+static const struct ipc_rule login_rules[] = {
+    {MASTER_WAKE, HEADER, HEADER, 0, sleepers_on_wake},
+    {MASTER_GONE, HEADER, HEADER, 0, sleepers_on_gone},
 };
 
 static const struct ipc_rule relay_rules[] = {
@@ -535,9 +553,14 @@ static struct process *new_process(struct master *master, enum role_kind kind,
 
 static struct rule_set own_rules(enum role_kind kind)
 {
-    if (natures[kind].per_account)
-        return (struct rule_set){account_rules, ARRAY_LENGTH(account_rules)};
     switch (kind) {
+    case ROLE_DELIVER:
+    case ROLE_MAILDROP:
+        return (struct rule_set){account_rules, ARRAY_LENGTH(account_rules)};
+    case ROLE_MAILBOX:
+        return (struct rule_set){mailbox_rules, ARRAY_LENGTH(mailbox_rules)};
+    case ROLE_IMAP_LOGIN:
+        return (struct rule_set){login_rules, ARRAY_LENGTH(login_rules)};
     case ROLE_AUTH:
         return (struct rule_set){auth_rules, ARRAY_LENGTH(auth_rules)};
     case ROLE_RELAY:
@@ -620,8 +643,9 @@ void process_ask_counts(struct master *master)
 
 void process_ask_to_stop(struct process *process)
 {
-    struct ipc_header stop = {.type = ROLE_STOP};
+    struct ipc_header stop = {.type = ROLE_STOP, .request = process->master->stopping};
     process->stopping = true;
+    process->told_of_end = process->master->stopping;
     process_send(process, &stop, sizeof(stop), slice_of(NULL, 0));
 }
 

@@ -15,11 +15,11 @@ struct guest {
     struct guest *prev;
     struct guest *next;
     struct entrance *entrance;
-    uint64_t session;
+    struct session_pass pass;
     int fd;
     ev_io readable;
     ev_timer late;
-    struct handoff_received received;
+    struct handoff_parcel received;
     size_t got;
     uint8_t octets[HANDOFF_BUFFER];
 };
@@ -38,23 +38,30 @@ static void free_guest(struct guest *guest)
 static void turn_away(struct guest *guest, const struct error *error)
 {
     LOG(guest->entrance->mailbox->log, LOG_ERROR, "client_not_taken",
-        log_hex("session", guest->session), log_failure(error));
+        log_hex("session", guest->pass.client.session), log_failure(error));
     free_guest(guest);
 }
 
-/* With a descriptor the client's own socket came, and the one to the login process is done with. */
+/* With a descriptor the client's own socket came (or, of one that never came to rest, what its
+ * login process carries to), and the one to the login process is done with. */
 static void let_in(struct guest *guest)
 {
     struct error error;
     int *from = guest->received.client_fd >= 0 ? &guest->received.client_fd : &guest->fd;
     int fd = *from;
+    const struct session_arrival arrival = {.fd = fd,
+                                            .pass = &guest->pass,
+                                            .carried = guest->received.carried,
+                                            .resumed = guest->received.resumed,
+                                            .left_ms = guest->received.left_ms,
+                                            .handed = guest->received.tag,
+                                            .input = guest->received.input};
     ev_io_stop(guest->entrance->mailbox->turn.loop, &guest->readable);
     *from = -1;
     if (!fd_set_nonblocking(fd, &error)) {
         fd_discard(&fd);
         turn_away(guest, &error);
-    } else if (session_new(guest->entrance->mailbox, guest->session, fd, guest->received.tag,
-                           guest->received.input, &error)) {
+    } else if (session_new(guest->entrance->mailbox, &arrival, &error)) {
         free_guest(guest);
     } else {
         turn_away(guest, &error);
@@ -100,7 +107,8 @@ void entrance_clear(struct entrance *entrance)
         free_guest(guest);
 }
 
-bool entrance_take(struct entrance *entrance, int fd, uint64_t session, struct error *error)
+bool entrance_take(struct entrance *entrance, int fd, const struct session_pass *pass,
+                   struct error *error)
 {
     struct ev_loop *loop = entrance->mailbox->turn.loop;
     struct guest *guest = malloc(sizeof(*guest));
@@ -109,10 +117,10 @@ bool entrance_take(struct entrance *entrance, int fd, uint64_t session, struct e
         return error_memory(error);
     }
     guest->entrance = entrance;
-    guest->session = session;
+    guest->pass = *pass;
     guest->fd = fd;
     guest->got = 0;
-    guest->received = (struct handoff_received){.client_fd = -1};
+    guest->received = (struct handoff_parcel){.client_fd = -1};
     ev_io_init(&guest->readable, on_readable, fd, EV_READ);
     ev_timer_init(&guest->late, on_late, patience_s, 0.0);
     guest->readable.data = guest->late.data = guest;

@@ -5,6 +5,7 @@
 #ifndef IMAPD_ENTRANCE_H
 #define IMAPD_ENTRANCE_H
 
+#include "common/master_protocol.h"
 #include "imapd/mailbox.h"
 
 struct guest;
@@ -18,7 +19,8 @@ void entrance_init(struct entrance *entrance, struct mailbox *mailbox);
 void entrance_clear(struct entrance *entrance); /* may run twice */
 
 /* Takes the socket in any case. */
-bool entrance_take(struct entrance *entrance, int fd, uint64_t session, struct error *error);
+bool entrance_take(struct entrance *entrance, int fd, const struct session_pass *pass,
+                   struct error *error);
 
 static inline bool entrance_is_empty(const struct entrance *entrance)
 {

@@ -2,6 +2,8 @@
 #include "imapd/mailbox.h"
 
 #include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <time.h>
 
 #include "common/config.h"
@@ -135,6 +137,29 @@ static bool load_subscriptions(struct mailbox *mailbox, struct error *error)
     return error->kind == ERROR_NOT_FOUND && adopt_subscriptions(mailbox, error);
 }
 
+/* ---- those who are asleep ---- */
+
+static void tell_changed(struct mailbox *mailbox)
+{
+    if (mailbox->changed[0] != '\0' && mailbox->watched && mailbox->on_changed)
+        mailbox->on_changed(mailbox, mailbox->changed);
+    mailbox->changed[0] = '\0';
+}
+
+static void on_telling(struct deferred *deferred)
+{
+    tell_changed((void *)((uint8_t *)deferred - offsetof(struct mailbox, telling)));
+}
+
+void mailbox_note_changed(struct mailbox *mailbox, const char *directory)
+{
+    if (!mailbox->watched || strcmp(mailbox->changed, directory) == 0)
+        return;
+    tell_changed(mailbox);
+    snprintf(mailbox->changed, sizeof(mailbox->changed), "%s", directory);
+    turn_defer(&mailbox->turn, &mailbox->telling);
+}
+
 /* ---- opening ---- */
 
 bool mailbox_open(struct mailbox *mailbox, const struct mailbox_means *means, struct error *error)
@@ -150,6 +175,7 @@ bool mailbox_open(struct mailbox *mailbox, const struct mailbox_means *means, st
     memcpy(mailbox->boot, means->boot, sizeof(mailbox->boot));
     turn_init(&mailbox->turn, means->loop);
     flush_rounds_start(mailbox->flushes, &mailbox->turn);
+    mailbox->telling.run = on_telling;
     subscriptions_init(&mailbox->subscriptions);
     bool opened = maildir_open_inbox(means->account_fd, &mailbox->inbox, error)
                   && file_system_probe(mailbox->inbox.tmp_fd, &mailbox->file_system, error)
@@ -173,6 +199,7 @@ void mailbox_close(struct mailbox *mailbox)
     if (!mailbox->turn.loop)
         return;
     mailbox->on_idle = NULL;
+    tell_changed(mailbox);
     learner_clear(&mailbox->learner);
     while (mailbox->sessions)
         session_free(mailbox->sessions);

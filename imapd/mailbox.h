@@ -46,6 +46,12 @@ struct mailbox {
     struct session *sessions;
     size_t session_count;
     void (*on_idle)(struct mailbox *mailbox); /* the last session has ended */
+    uint32_t asleep; /* sessions of the account that are so (imapd/hibernation.h), as last heard */
+    bool watched;    /* some of them listen for changes */
+    /* The folder has changed, for those. Once a turn at most while it is the same one. */
+    void (*on_changed)(struct mailbox *mailbox, const char *directory);
+    char changed[MAILDIR_NAME_SIZE]; /* to be told at the end of the turn; "": none */
+    struct deferred telling;
 };
 
 /* What the process was given. All borrowed, for as long as the mailbox is open. */
@@ -82,6 +88,9 @@ bool mailbox_create_superiors(struct mailbox *mailbox, struct slice name, struct
  * the user, if the quota has no room for them. */
 bool mailbox_has_room(struct mailbox *mailbox, uint64_t octets, uint32_t messages,
                       struct error *error);
+
+/* A folder has changed, or is called otherwise now, or was removed. */
+void mailbox_note_changed(struct mailbox *mailbox, const char *directory);
 
 /* So many messages came (or, below zero, went). A count that cannot be kept is logged: the next
  * recount makes it good. */

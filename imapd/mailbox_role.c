@@ -15,6 +15,11 @@
 
 static void say_idle(struct ev_loop *loop, ev_timer *watcher, int events);
 
+static struct mailbox_process *process_of(struct mailbox *mailbox)
+{
+    return (void *)((uint8_t *)mailbox - offsetof(struct mailbox_process, mailbox));
+}
+
 /* ---- what the master says ---- */
 
 static struct quota_limits quota_of(const struct master_home *home)
@@ -49,10 +54,11 @@ static bool on_session(void *owner, struct ipc_packet *packet, struct error *err
     struct error failure;
     process->given++;
     ev_timer_stop(role->loop, &process->idle);
-    if (!entrance_take(&process->entrance, ipc_packet_take(packet, 0), record->client.session,
-                       &failure))
-        LOG(&role->log, LOG_ERROR, "client_not_taken", log_hex("session", record->client.session),
-            log_failure(&failure));
+    process->mailbox.asleep = record->asleep;
+    hibernation_begin(&process->hibernation);
+    if (!entrance_take(&process->entrance, ipc_packet_take(packet, 0), &record->pass, &failure))
+        LOG(&role->log, LOG_ERROR, "client_not_taken",
+            log_hex("session", record->pass.client.session), log_failure(&failure));
     return true;
 }
 
@@ -71,6 +77,16 @@ static bool on_control(void *owner, struct ipc_packet *packet, struct error *err
     return true;
 }
 
+/* To those who are asleep. */
+static void tell_changed(struct mailbox *mailbox, const char *directory)
+{
+    struct mailbox_process *process = process_of(mailbox);
+    struct master_changed record = {.header = {.type = MASTER_CHANGED}};
+    bool is_inbox = strcmp(directory, MAILDIR_INBOX) == 0;
+    role_tell_master(process->role, &record.header, sizeof(record),
+                     slice_of_string(is_inbox ? "" : directory));
+}
+
 static bool on_changed(void *owner, struct ipc_packet *packet, struct error *error)
 {
     (void)error;
@@ -83,6 +99,18 @@ static bool on_changed(void *owner, struct ipc_packet *packet, struct error *err
         directory[name.len] = '\0';
     }
     folder_on_changed(&process->mailbox, directory);
+    if (process->hibernation.has_happened) /* the master may not have known who is asleep */
+        tell_changed(&process->mailbox, directory);
+    return true;
+}
+
+static bool on_watched(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    (void)error;
+    struct role *role = owner;
+    struct mailbox_process *process = role->state;
+    const struct role_watched *record = packet->record;
+    process->mailbox.watched = record->watched == 1;
     return true;
 }
 
@@ -94,6 +122,7 @@ static const struct ipc_rule orders[] = {
      sizeof(struct role_control) + ROLE_CONTROL_LINE_MAX, 1, on_control},
     {ROLE_CHANGED, sizeof(struct role_changed), sizeof(struct role_changed) + MAILDIR_NAME_MAX, 0,
      on_changed},
+    {ROLE_WATCHED, sizeof(struct role_watched), sizeof(struct role_watched), 0, on_watched},
 };
 
 /* ---- life ---- */
@@ -142,15 +171,11 @@ static void say_idle(struct ev_loop *loop, ev_timer *watcher, int events)
 static void end(struct mailbox_process *process)
 {
     entrance_clear(&process->entrance);
+    hibernation_clear(&process->hibernation);
     upkeep_clear(&process->upkeep);
     mailbox_close(&process->mailbox);
     flush_rounds_close(&process->flushes);
     role_exit(process->role);
-}
-
-static struct mailbox_process *process_of(struct mailbox *mailbox)
-{
-    return (void *)((uint8_t *)mailbox - offsetof(struct mailbox_process, mailbox));
 }
 
 static void on_idle(struct mailbox *mailbox)
@@ -162,6 +187,14 @@ static void on_idle(struct mailbox *mailbox)
         say_idle(process->role->loop, &process->idle, 0);
     else if (entrance_is_empty(&process->entrance))
         ev_timer_again(process->role->loop, &process->idle);
+}
+
+/* Nothing is left to wait for, but a client that is on its way. */
+static void on_asleep(struct hibernation *hibernation)
+{
+    struct mailbox_process *process = process_of(hibernation->mailbox);
+    if (entrance_is_empty(&process->entrance))
+        say_idle(process->role->loop, &process->idle, 0);
 }
 
 static bool start(struct role *role, struct error *error)
@@ -182,8 +215,10 @@ static bool start(struct role *role, struct error *error)
     if (!mailbox_open(&process->mailbox, &means, error))
         return error_prefix(error, "account %s", process->account);
     process->mailbox.on_idle = on_idle;
+    process->mailbox.on_changed = tell_changed;
     entrance_init(&process->entrance, &process->mailbox);
     upkeep_init(&process->upkeep, role, &process->mailbox);
+    hibernation_init(&process->hibernation, role, &process->mailbox, on_asleep);
     ev_timer_init(&process->idle, say_idle, linger_s, linger_s);
     process->idle.data = process;
     ev_timer_start(role->loop, &process->idle);

@@ -2,13 +2,15 @@
  * The role `mailbox`: one process for each user who has IMAP sessions, with his uid, in his
  * Maildir. The master tells it whose it is (ROLE_HOME), gives it clients (ROLE_SESSION) and says
  * when another process changed a folder (ROLE_CHANGED), and what an administrator asks
- * (ROLE_CONTROL). Without a session for a while it says MASTER_IDLE and is ended. imapd-mailbox.
+ * (ROLE_CONTROL). It gives back clients that have nothing to say (imapd/hibernation.h). Without a
+ * session for a while it says MASTER_IDLE and is ended. imapd-mailbox.
  */
 #ifndef IMAPD_MAILBOX_ROLE_H
 #define IMAPD_MAILBOX_ROLE_H
 
 #include "common/role.h"
 #include "imapd/entrance.h"
+#include "imapd/hibernation.h"
 #include "imapd/mailbox.h"
 #include "imapd/upkeep/upkeep.h"
 
@@ -18,6 +20,7 @@ struct mailbox_process {
     struct mailbox mailbox;
     struct entrance entrance;
     struct upkeep upkeep;
+    struct hibernation hibernation;
     struct master_home home;
     char account[MASTER_ACCOUNT_MAX + 1];
     char path[MASTER_PATH_MAX + 1]; /* of the Maildir, below its place */

@@ -14,6 +14,7 @@
 #include "common/mime/charset.h"
 #include "imapd/mailbox.h"
 #include "imapd/notify.h"
+#include "imapd/resume.h"
 #include "imapd/search/search_context.h"
 #include "imapd/syntax/capability.h"
 #include "imapd/syntax/client_id.h"
@@ -281,6 +282,11 @@ void session_tell_progress(struct session *session, uint64_t done, uint64_t goal
 void session_expect_line(struct session *session, const char *text, line_handler *on_line)
 {
     writer_continue(&session->writer, text);
+    session_await_line(session, on_line);
+}
+
+void session_await_line(struct session *session, line_handler *on_line)
+{
     session->on_line = on_line;
     command_expect_line(&session->reader);
 }
@@ -340,9 +346,15 @@ static bool has(const struct session *session, struct slice capability)
 void session_know_client(struct session *session, const struct imap_client_id *client)
 {
     const struct mailbox *mailbox = session->mailbox;
-    session->without = imap_client_without(mailbox->config, client, mailbox->account);
-    session->limit =
-        has(session, SLICE("MESSAGELIMIT")) ? mailbox->config->imap.message_limit : SIZE_MAX;
+    session_leave_out(session, imap_client_without(mailbox->config, client, mailbox->account));
+}
+
+void session_leave_out(struct session *session, uint64_t without)
+{
+    session->without = without;
+    session->limit = has(session, SLICE("MESSAGELIMIT"))
+                         ? session->mailbox->config->imap.message_limit
+                         : SIZE_MAX;
     session->tells_progress = has(session, SLICE("INPROGRESS"));
 }
 
@@ -638,6 +650,7 @@ static void tell_unasked(struct session *session)
 /* Reads and runs what is there, a turn's worth, and writes the answers out. */
 static void go_on(struct session *session)
 {
+    session->stirred_ms = turn_now_ms();
     int commands = COMMANDS_A_TURN;
     int64_t until = now_ms() + TURN_MS;
     if (may_step(session))
@@ -674,7 +687,15 @@ static struct session *session_of(struct stream *stream)
 
 static void set_deadline(struct session *session)
 {
+    session->silent_since_ms = turn_now_ms();
     stream_set_deadline_ms(&session->stream, (unsigned)session->mailbox->config->timeouts.imap_ms);
+}
+
+uint32_t session_left_ms(const struct session *session)
+{
+    uint64_t until = session->silent_since_ms + session->mailbox->config->timeouts.imap_ms;
+    uint64_t now = turn_now_ms();
+    return until > now ? (uint32_t)(until - now) : 1;
 }
 
 static void on_input(struct stream *stream)
@@ -730,6 +751,7 @@ static void on_turn_end(struct deferred *deferred)
     }
     if (stream_is_over(&session->stream))
         return;
+    session->stirred_ms = turn_now_ms();
     tell_unasked(session);
     writer_flush(&session->writer);
     if (may_step(session))
@@ -781,22 +803,23 @@ static void turn_away(struct session *session, struct slice tag)
     session_bye(session, "Too many sessions");
 }
 
-bool session_new(struct mailbox *mailbox, uint64_t number, int fd, struct slice handed,
-                 struct slice input, struct error *error)
+static struct session *make(struct mailbox *mailbox, const struct session_arrival *arrival)
 {
-    static const struct stream_limits stream_limits = {.input = INPUT_OCTETS,
-                                                       .high_water = HIGH_WATER_OCTETS,
-                                                       .output = ANSWER_OCTETS + HIGH_WATER_OCTETS};
-    struct stream_limits limits = stream_limits;
+    struct stream_limits limits = {.input = INPUT_OCTETS,
+                                   .high_water = HIGH_WATER_OCTETS,
+                                   .output = ANSWER_OCTETS + HIGH_WATER_OCTETS,
+                                   .stalled_ms = (unsigned)mailbox->config->timeouts.write_ms};
     struct session *session = calloc(1, sizeof(*session));
-    if (!session) {
-        fd_discard(&fd);
-        return error_memory(error);
-    }
+    if (!session)
+        return NULL;
     session->mailbox = mailbox;
-    session->number = number;
-    limits.stalled_ms = (unsigned)mailbox->config->timeouts.write_ms;
-    stream_init(&session->stream, &mailbox->turn, fd, &stream_handler, &limits);
+    if (arrival->pass) {
+        session->pass = *arrival->pass;
+        session->has_pass = true;
+        session->number = arrival->pass->client.session;
+    }
+    session->carried = arrival->carried;
+    stream_init(&session->stream, &mailbox->turn, arrival->fd, &stream_handler, &limits);
     session->stream.owner = session;
     command_reader_init(&session->reader, limits_of(mailbox->config));
     writer_init(&session->writer, &session->stream, ANSWER_OCTETS);
@@ -804,27 +827,75 @@ bool session_new(struct mailbox *mailbox, uint64_t number, int fd, struct slice 
     session->view.on_news = on_news;
     session->in_next_turn.run = on_next_turn;
     session->at_turn_end.run = on_turn_end;
+    buffer_init(&session->interrupted_tag, mailbox->config->limits.imap_line_octets);
+    buffer_init(&session->early, arrival->input.len);
+    buffer_append(&session->early, arrival->input);
     DL_APPEND(mailbox->sessions, session);
     mailbox->session_count++;
     enter(session, SESSION_AUTHENTICATED);
-    buffer_init(&session->interrupted_tag, mailbox->config->limits.imap_line_octets);
-    buffer_init(&session->early, input.len);
-    buffer_append(&session->early, input);
-    if (session->early.failed) {
-        session_free(session);
-        return error_memory(error);
-    }
-    LOG(mailbox->log, LOG_INFO, "opened", log_hex("session", number),
-        log_text("account", mailbox->account));
+    return session;
+}
+
+/* A login. */
+static void begin(struct session *session, struct slice handed)
+{
+    struct mailbox *mailbox = session->mailbox;
     struct imap_client_id client;
     struct slice tag = imap_client_id_unpack(handed, &client);
+    LOG(mailbox->log, LOG_INFO, "opened", log_hex("session", session->number),
+        log_text("account", mailbox->account));
     session_know_client(session, &client);
-    if (count_active(mailbox) <= mailbox->config->limits.account_sessions)
+    if (count_active(mailbox) + mailbox->asleep <= mailbox->config->limits.account_sessions)
         greet(session, tag);
     else
         turn_away(session, tag);
-    writer_flush(&session->writer);
     set_deadline(session);
+}
+
+/* It was asleep. Without its folder it cannot go on. False: the record is none. */
+static bool go_on_after_sleep(struct session *session, const struct session_arrival *arrival,
+                              struct error *error)
+{
+    struct mailbox *mailbox = session->mailbox;
+    struct resume_record record;
+    if (!resume_parse(arrival->handed, &record))
+        return error_set(error, ERROR_PEER, "the record of a session that was asleep is malformed");
+    uint64_t allowed_ms = mailbox->config->timeouts.imap_ms;
+    uint64_t left_ms = arrival->left_ms < allowed_ms ? arrival->left_ms : allowed_ms;
+    session->silent_since_ms = turn_now_ms() - (allowed_ms - left_ms);
+    stream_set_deadline_ms(&session->stream, session_left_ms(session));
+    LOG(mailbox->log, LOG_INFO, "resumed", log_hex("session", session->number),
+        log_text("account", mailbox->account));
+    if (resume_restore(&record, session, error)) {
+        session_has_news(session);
+        return true;
+    }
+    LOG(mailbox->log, LOG_WARNING, "not_resumed", log_hex("session", session->number),
+        log_failure(error));
+    session_bye(session, "The selected mailbox cannot be gone on with; log in again");
+    return true;
+}
+
+bool session_new(struct mailbox *mailbox, const struct session_arrival *arrival,
+                 struct error *error)
+{
+    struct session *session = make(mailbox, arrival);
+    if (!session) {
+        int fd = arrival->fd;
+        fd_discard(&fd);
+        return error_memory(error);
+    }
+    bool taken = !session->early.failed || error_memory(error);
+    if (taken && arrival->resumed)
+        taken = go_on_after_sleep(session, arrival, error);
+    else if (taken)
+        begin(session, arrival->handed);
+    if (!taken) {
+        session_free(session);
+        return false;
+    }
+    session->stirred_ms = turn_now_ms();
+    writer_flush(&session->writer);
     turn_again(&mailbox->turn, &session->in_next_turn);
     return true;
 }

@@ -21,6 +21,7 @@
 #define IMAPD_SESSION_H
 
 #include "common/arena.h"
+#include "common/master_protocol.h"
 #include "common/stream.h"
 #include "imapd/folder/view.h"
 #include "imapd/syntax/command.h"
@@ -74,6 +75,17 @@ struct command_spec {
     const char *capability; /* whose command it is; NULL: everybody has it */
 };
 
+/* A client that comes in. All of it is borrowed but fd. */
+struct session_arrival {
+    int fd;                          /* the client's own, or the one to its login process */
+    const struct session_pass *pass; /* of the master; NULL: an administrator's, not from there */
+    bool carried;                    /* fd is the one to the login process */
+    bool resumed;                    /* it was asleep */
+    uint32_t left_ms;                /* resumed: it may be silent for so long */
+    struct slice handed;             /* what imap_client_id_unpack() reads; resumed: the record */
+    struct slice input;              /* it has said already */
+};
+
 struct session {
     struct session *prev;
     struct session *next;
@@ -106,7 +118,14 @@ struct session {
     struct notify *notify;           /* NULL: the client never said NOTIFY */
     struct search_context *contexts; /* a list; search_context.h */
 
+    /* For hibernation.h. */
+    struct session_pass pass;
+    bool has_pass;
+    bool carried;
+    uint64_t stirred_ms; /* turn_now_ms: when client or session last did something */
+
     /* The rest is session.c's. */
+    uint64_t silent_since_ms; /* turn_now_ms: the client said its last word */
     uint32_t data_uid; /* NOTIFY: of messages above, the data that is wanted was not told yet */
     bool is_unasked;   /* the command that is run is one of ours, for NOTIFY and search contexts */
     const struct command_spec *interrupted; /* by it: IDLE, or NULL */
@@ -119,10 +138,13 @@ struct session {
     bool ended;
 };
 
-/* Takes the connection (the client's own, or the one to its login process) in any case, answers the
- * login's tag with OK, and reads on from `input`. `handed`: what imap_client_id_unpack() reads. */
-bool session_new(struct mailbox *mailbox, uint64_t number, int fd, struct slice handed,
-                 struct slice input, struct error *error);
+/* Takes the connection in any case, answers the login's tag with OK (one that was asleep goes on as
+ * if it had not been), and reads on from `input`. ERROR_PEER: the record is none. */
+bool session_new(struct mailbox *mailbox, const struct session_arrival *arrival,
+                 struct error *error);
+
+/* How long the client may be silent before it is told BYE; at least 1. */
+uint32_t session_left_ms(const struct session *session);
 
 /* Reads nothing more; what was written still goes out. */
 void session_end(struct session *session);
@@ -196,6 +218,9 @@ bool session_has_input(const struct session *session);
 /* "+ text", then one line for the handler. */
 void session_expect_line(struct session *session, const char *text, line_handler *on_line);
 
+/* The same without a word. */
+void session_await_line(struct session *session, line_handler *on_line);
+
 /* Selects the view that was opened, or leaves the folder that is selected, if any. */
 void session_select(struct session *session);
 void session_unselect(struct session *session);
@@ -206,6 +231,8 @@ void session_enable(struct session *session, unsigned manner);
 
 /* What the client says that it is decides what it is told of. */
 void session_know_client(struct session *session, const struct imap_client_id *client);
+/* Such capabilities it is not told of. */
+void session_leave_out(struct session *session, uint64_t without);
 
 /* How names of mailboxes stand on the wire. */
 static inline enum mailbox_name_form session_name_form(const struct session *session)

@@ -80,7 +80,7 @@ struct maildrop_entrance {
     int fd; /* to the login role */
     ev_io readable;
     ev_timer late;
-    struct handoff_received received;
+    struct handoff_parcel received;
     size_t got;
     uint8_t octets[HANDOFF_BUFFER];
 };
@@ -165,14 +165,14 @@ static bool on_session(void *owner, struct ipc_packet *packet, struct error *err
         return error_memory(error);
     entrance->fd = ipc_packet_take(packet, 0);
     entrance->got = 0;
-    entrance->received = (struct handoff_received){.client_fd = -1};
+    entrance->received = (struct handoff_parcel){.client_fd = -1};
     ev_io_init(&entrance->readable, on_handoff, entrance->fd, EV_READ);
     ev_timer_init(&entrance->late, on_late, patience_seconds, 0.0);
     entrance->readable.data = entrance->late.data = maildrop;
     ev_io_start(role->loop, &entrance->readable);
     ev_timer_start(role->loop, &entrance->late);
     maildrop->entrance = entrance;
-    maildrop->session = record->client.session;
+    maildrop->session = record->pass.client.session;
     return true;
 }
 

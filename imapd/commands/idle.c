@@ -9,6 +9,13 @@ static void on_done(struct session *session, struct slice line)
         session_bad(session, "Expected DONE");
 }
 
+void command_idle_again(struct session *session, struct slice tag)
+{
+    session->command = command_find(SLICE("IDLE"));
+    session->tag = arena_copy(&session->arena, tag);
+    session_await_line(session, on_done);
+}
+
 void command_idle(struct session *session, struct imap_parser *arguments)
 {
     if (!imap_parse_end(arguments)) {

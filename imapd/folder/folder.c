@@ -513,6 +513,7 @@ void folder_forget_unused(struct mailbox *mailbox)
 void folder_on_deleted(struct mailbox *mailbox, const char *directory)
 {
     struct folder *folder = find_folder(mailbox, directory);
+    mailbox_note_changed(mailbox, directory);
     if (!folder)
         return;
     if (folder->users == 0) {
@@ -544,6 +545,7 @@ static void rename_if_within(struct folder *folder, const char *from, const char
 void folder_on_renamed(struct mailbox *mailbox, const char *from, const char *to)
 {
     struct folder *folder;
+    mailbox_note_changed(mailbox, from);
     DL_FOREACH (mailbox->folders, folder)
         rename_if_within(folder, from, to);
 }

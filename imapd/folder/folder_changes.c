@@ -100,6 +100,7 @@ void folder_note_changed(struct folder *folder, struct message *message)
     message->modseq = next_modseq(folder);
     put_message(folder, message);
     turn_defer(&folder->mailbox->turn, &folder->flush_changes);
+    mailbox_note_changed(folder->mailbox, folder->directory);
     tell_watchers(folder);
 }
 
@@ -109,6 +110,7 @@ void folder_note_gone(struct folder *folder, uint32_t uid)
         return;
     put_gone(folder, uid, next_modseq(folder));
     turn_defer(&folder->mailbox->turn, &folder->flush_changes);
+    mailbox_note_changed(folder->mailbox, folder->directory);
     tell_watchers(folder);
 }
 

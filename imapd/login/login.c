@@ -480,6 +480,8 @@ static void farewell(struct login_session *session, enum login_end end)
         [LOGIN_END_TIMEOUT] = "BYE No login in time (timeouts.login)",
         [LOGIN_END_SHUTDOWN] = "BYE [UNAVAILABLE] The server is going down; try again soon",
         [LOGIN_END_BAD_COMMANDS] = "BYE Too many bad commands (limits.bad-commands)",
+        [LOGIN_END_SILENT] = "BYE You were silent for too long",
+        [LOGIN_END_LOST] = "BYE [UNAVAILABLE] The session cannot go on; log in again",
     };
     append_response(&session->server->reply, SLICE(""), byes[end]);
 }

@@ -429,6 +429,12 @@ void command_expect_line(struct command_reader *reader)
     reader->state = STATE_ANSWER;
 }
 
+bool command_reader_awaits_line(const struct command_reader *reader)
+{
+    return reader->state == STATE_ANSWER && reader->line == LINE_TEXT
+           && (reader->stale || reader->text.len == 0);
+}
+
 const char *command_problem_text(enum command_problem problem)
 {
     static const char *const texts[] = {

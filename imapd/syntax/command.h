@@ -107,6 +107,9 @@ bool command_skip_rest(struct command_reader *reader);
  * request of AUTHENTICATE, or IDLE's DONE. Between commands only. */
 void command_expect_line(struct command_reader *reader);
 
+/* True where nothing of that line has been read yet. */
+bool command_reader_awaits_line(const struct command_reader *reader);
+
 const char *command_problem_text(enum command_problem problem);
 
 #endif

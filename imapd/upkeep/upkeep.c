@@ -171,8 +171,8 @@ static void begin_imap(struct upkeep *upkeep, int fd)
         return;
     }
     static const struct slice ok = SLICE("ok\n");
-    if (!fd_write_all(fd, ok, &error)
-        || !session_new(mailbox, 0, fd, SLICE("*"), slice_of(NULL, 0), &error)) {
+    struct session_arrival arrival = {.fd = fd, .handed = SLICE("*")};
+    if (!fd_write_all(fd, ok, &error) || !session_new(mailbox, &arrival, &error)) {
         LOG(mailbox->log, LOG_ERROR, "client_not_taken", log_hex("session", 0),
             log_failure(&error));
     }

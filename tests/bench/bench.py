@@ -272,20 +272,25 @@ def memory_kib(server):
     return total
 
 
-def wait_for_users_to_go(server):
-    """Both keep a user's process for a while after his last connection."""
-    deadline = time.monotonic() + 90
+def have_users_gone(server, seconds):
+    """Whether no user has a process any more, once that is so or that time is over."""
+    deadline = time.monotonic() + seconds
     while any(name in ("imap", "imapd-mailbox") for root in server.roots()
               for name in children_of(root).values()):
         if time.monotonic() > deadline:
-            raise RuntimeError("processes of users do not end")
+            return False
         time.sleep(0.2)
+    return True
 
 
-def memory_per_idler_kib(server, tls):
-    wait_for_users_to_go(server)
+def memory_per_idler_kib(server, tls, asleep=False):
+    """`asleep`: after timeouts.hibernate; a server without hibernation has the idlers' processes still."""
+    if not have_users_gone(server, 90):  # both keep them for a while after the last connection
+        raise RuntimeError("processes of users do not end")
     before = memory_kib(server)
     idlers = [Idler(server, ACCOUNTS[number % 20], tls) for number in range(200)]
+    if asleep:
+        have_users_gone(server, 45)
     time.sleep(1)  # until both have given back what the logins took
     per_client = (memory_kib(server) - before) / len(idlers)
     for idler in idlers:
@@ -315,6 +320,10 @@ def measures(sink):
          lambda server: memory_per_idler_kib(server, False), 10, True),
         ("memory", "per idle connection, TLS", "KiB",
          lambda server: memory_per_idler_kib(server, True), 10, True),
+        ("memory", "per connection asleep", "KiB",
+         lambda server: memory_per_idler_kib(server, False, asleep=True), 30, True),
+        ("memory", "per connection asleep, TLS", "KiB",
+         lambda server: memory_per_idler_kib(server, True, asleep=True), 30, True),
     ]
     return [row for row in rows if not ONLY or row[0] in ONLY]
 

@@ -16,11 +16,11 @@ import time
 import pytest
 
 from house import BUILD
-from one_role import ROLE_SESSION, Role
+from one_role import ROLE_SESSION, Role, session_body
 from talk import TIMEOUT, Conversation
 
 ROLE_CHANGED = 15
-HANDOFF_MAGIC, HANDOFF_DESCRIPTOR = 0x68616E64, 1
+HANDOFF_MAGIC, HANDOFF_DESCRIPTOR, HANDOFF_RESUMED = 0x68616E64, 1, 2
 MESSAGE = (b"Date: Wed, 17 Jul 1996 02:23:25 -0700\r\nFrom: Terry Gray <gray@cac.example>\r\n"
            b"To: imap@cac.example\r\nSubject: IMAP4rev1 WG mtg\r\n"
            b"Message-ID: <B27397-0100000@cac.example>\r\n\r\nHello, world.\r\n")
@@ -33,11 +33,11 @@ needs_mailbox = pytest.mark.skipif(not (BUILD / "libexec" / "imapd-mailbox").exi
 class Client(Conversation):
     """A Conversation with a socket that is connected already; the login's OK is the greeting."""
 
-    def __init__(self, sock):
+    def __init__(self, sock, greeted=True):
         self.values, self.spoken, self.pending = {}, [], b""
         self.socket = sock
         self.socket.settimeout(TIMEOUT)
-        self.greeting = self.read_line()
+        self.greeting = self.read_line() if greeted else None
 
     def command(self, text, tag=b"x"):
         """Sends it, and returns the untagged lines (literals joined to them) and the tagged one."""
@@ -92,27 +92,38 @@ class Mailbox:
         self.role.home(1, "u@test.example", "test.example/u/Maildir", **self.home)
         self.role.go()
 
-    def connect(self, pending=b"", carried=False, said=()):
+    def connect(self, pending=b"", carried=False, said=(), asleep=0):
         """A client that has logged in with tag `login`. `carried`: the login process goes on
         carrying its octets, as with TLS; else its own socket comes along. `said`: name, version and
-        vendor, as the client told them with ID before."""
+        vendor, as the client told them with ID before. `asleep`: other sessions of the account."""
         self.session += 1
         ours, theirs = socket.socketpair()
-        body = struct.pack("=QB16sBHI", self.session, 4, b"\x7f\0\0\x01", 0, 143, 0)
-        self.role.master.send(ROLE_SESSION, body, fds=[theirs.fileno()])
+        self.role.master.send(ROLE_SESSION, session_body(self.session, asleep), fds=[theirs.fileno()])
         theirs.close()
         tag, client, fds = b"login", ours, []
         if not carried:
             client, its = socket.socketpair()
             fds = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [its.fileno()]))]
         tag += b"".join(b"\0" + word for word in said)
-        head = struct.pack("=IIII", HANDOFF_MAGIC, 0 if carried else HANDOFF_DESCRIPTOR, len(tag),
-                           len(pending))
+        head = struct.pack("=IIIII", HANDOFF_MAGIC, 0 if carried else HANDOFF_DESCRIPTOR, len(tag),
+                           len(pending), 0)
         ours.sendmsg([head + tag + pending], fds)
         if not carried:
             its.close()
             ours.close()
         return Client(client)
+
+    def resume(self, record, said=b""):
+        """A client that was asleep: what a login process hands over then, in the clear."""
+        self.session += 1
+        ours, theirs = socket.socketpair()
+        self.role.master.send(ROLE_SESSION, session_body(self.session), fds=[theirs.fileno()])
+        client, its = socket.socketpair()
+        head = struct.pack("=IIIII", HANDOFF_MAGIC, HANDOFF_DESCRIPTOR | HANDOFF_RESUMED, len(record), len(said), 5000)
+        socket.send_fds(ours, [head + record + said], [its.fileno()])
+        for sock in (ours, theirs, its):
+            sock.close()
+        return Client(client, greeted=False)
 
     def folder(self, name="INBOX"):
         return self.maildir if name == "INBOX" else self.maildir / ("." + name)

@@ -48,6 +48,12 @@ def record(kind, body=b"", request=0):
     return HEADER.pack(kind, 1, HEADER.size + len(body), request) + body
 
 
+def session_body(number, asleep=0):
+    """ROLE_SESSION: of a client on this machine; so many others of the account are asleep."""
+    client = struct.pack("=QB16sBHI", number, 4, b"\x7f\0\0\x01", 0, 143, 0)
+    return client + struct.pack("=II16sII", 1, 0, b"", asleep, 0)
+
+
 class Channel:
     """One SOCK_SEQPACKET socket of records."""
 

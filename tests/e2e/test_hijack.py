@@ -267,6 +267,21 @@ def test_login_cannot_name_a_user(imap_house):
     assert all(set(pids) <= set(after[role]) for role, pids in before.items())
 
 
+def test_login_wakes_nobody_and_puts_nobody_to_sleep(imap_house):
+    """MASTER_WAKE and MASTER_GONE of sessions that it does not keep say nothing; MASTER_SLEEPS is a
+    mailbox's alone."""
+    before = standing(imap_house)
+    say = imap_house.intruder()
+    for kind in (113, 114):
+        for session in (0, 1, 1 << 32 | 1, 2**64 - 1):
+            assert say(f"send {MASTER} {record(kind, request=session).hex()}") == "silence"
+    assert imap_house.pids("imapd-mailbox") == []
+    ended = imap_house.ended()
+    say(f"send {MASTER} {record(112, bytes(72) + b'x').hex()} 1")
+    imap_house.wait_until_ended(ended)
+    assert standing(imap_house) == before
+
+
 AUTH_RECIPIENT, QUEUE_RECIPIENT, QUEUE_SUBMIT, QUEUE_MORE_IDS = 1, 1, 2, 5
 AWAY, ELSEWHERE = b"away@test.example", b"x@elsewhere.example"
 

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from house import BUILD
-from one_role import MASTER_CHANGED, MASTER_IDLE, ROLE_SESSION, ROLE_STOP, Role
+from one_role import MASTER_CHANGED, MASTER_IDLE, ROLE_SESSION, ROLE_STOP, Role, session_body
 
 pytestmark = pytest.mark.skipif(not (BUILD / "libexec" / "pop3d-maildrop").exists(),
                                 reason="pop3d-maildrop is not built")
@@ -33,16 +33,16 @@ class Maildrop:
         self.role.home(1, "u1@test.example", PATH)
         self.role.go()
         login, its_login = socket.socketpair()
-        self.role.master.send(ROLE_SESSION, struct.pack("=Q16sHHI", 77, b"", 110, 0, 0),
+        self.role.master.send(ROLE_SESSION, session_body(77),
                               fds=[its_login.fileno()])
         its_login.close()
         if over_login:  # TLS: the login role carries the octets
             self.client = login
-            login.sendall(struct.pack("=IIII", HANDOFF_MAGIC, 0, 0, len(early)) + early)
+            login.sendall(struct.pack("=IIIII", HANDOFF_MAGIC, 0, 0, len(early), 0) + early)
         else:
             self.client, its_client = socket.socketpair()
-            socket.send_fds(login, [struct.pack("=IIII", HANDOFF_MAGIC, HANDOFF_DESCRIPTOR, 0,
-                                                len(early)) + early], [its_client.fileno()])
+            socket.send_fds(login, [struct.pack("=IIIII", HANDOFF_MAGIC, HANDOFF_DESCRIPTOR, 0,
+                                                len(early), 0) + early], [its_client.fileno()])
             its_client.close()
             login.close()
         self.client.settimeout(20)
@@ -476,7 +476,7 @@ def test_not_a_handoff(tmp_path, box):
     role.home(1, "u1@test.example", PATH)
     role.go()
     login, its_login = socket.socketpair()
-    role.master.send(ROLE_SESSION, struct.pack("=Q16sHHI", 77, b"", 110, 0, 0),
+    role.master.send(ROLE_SESSION, session_body(77),
                      fds=[its_login.fileno()])
     its_login.close()
     login.sendall(b"STAT\r\n" * 10)

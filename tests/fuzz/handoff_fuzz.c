@@ -32,14 +32,14 @@ static void send_piece(int fd, struct slice piece, int along)
 }
 
 static enum handoff_result receive(struct slice text, size_t step, bool with_descriptor,
-                                   struct handoff_received *received)
+                                   struct handoff_parcel *received)
 {
     static uint8_t octets[HANDOFF_BUFFER];
     int pair[2];
     size_t got = 0;
     struct error error = {0};
     enum handoff_result result = HANDOFF_MORE;
-    *received = (struct handoff_received){.client_fd = -1};
+    *received = (struct handoff_parcel){.client_fd = -1};
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
         abort();
     while (text.len > 0 && result == HANDOFF_MORE) {
@@ -51,7 +51,8 @@ static enum handoff_result receive(struct slice text, size_t step, bool with_des
     if (result == HANDOFF_BAD && error.kind != ERROR_PEER)
         abort();
     if (result == HANDOFF_DONE
-        && (received->tag.len > HANDOFF_TAG_MAX || received->input.len > HANDOFF_INPUT_MAX
+        && (received->tag.len > (received->resumed ? HANDOFF_RECORD_MAX : HANDOFF_TAG_MAX)
+            || received->input.len > HANDOFF_INPUT_MAX
             || sizeof(struct handoff) + received->tag.len + received->input.len != got
             || received->input.ptr + received->input.len != octets + got))
         abort();
@@ -63,7 +64,7 @@ static enum handoff_result receive(struct slice text, size_t step, bool with_des
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct handoff_received whole, parts;
+    struct handoff_parcel whole, parts;
     if (size < 2 || size > HANDOFF_BUFFER)
         return 0;
     bool with_descriptor = (data[0] & WITH_DESCRIPTOR) != 0;

@@ -215,7 +215,7 @@ static void auth_says(struct fixture *fixture, enum auth_verdict_kind verdict)
 }
 
 /* The master lets in; what the user's process gets. */
-static void master_admits(struct fixture *fixture, struct handoff_received *received, int *stream)
+static void master_admits(struct fixture *fixture, struct handoff_parcel *received, int *stream)
 {
     static uint8_t octets[HANDOFF_BUFFER];
     int pair[2];
@@ -229,7 +229,7 @@ static void master_admits(struct fixture *fixture, struct handoff_received *rece
     assert_true(login_role.orders[0].handler(&fixture->role, &packet, &error));
     assert_int_equal(packet.descriptors[0], -1);
     size_t got = 0;
-    *received = (struct handoff_received){.client_fd = -1};
+    *received = (struct handoff_parcel){.client_fd = -1};
     assert_int_equal(handoff_receive(pair[1], octets, &got, received, &error), HANDOFF_DONE);
     *stream = pair[1];
 }
@@ -361,7 +361,7 @@ static void imap_hands_the_descriptor_over(void **state)
 {
     (void)state;
     struct fixture fixture;
-    struct handoff_received received;
+    struct handoff_parcel received;
     int stream;
     set_up(&fixture, &imap_login_protocol);
     accept_client(&fixture, CONFIG_IMAP, "127.0.0.1");
@@ -387,7 +387,7 @@ static void tls_is_carried_until_either_ends(void **state)
 {
     (void)state;
     struct fixture fixture;
-    struct handoff_received received;
+    struct handoff_parcel received;
     int stream;
     set_up(&fixture, &imap_login_protocol);
     accept_client(&fixture, CONFIG_IMAPS, "192.0.2.1");
@@ -599,7 +599,7 @@ static void pop3_passwords_need_tls(void **state)
     talk(&fixture, "CAPA\r\n", POP3_CAPABILITY "USER\r\nSASL PLAIN LOGIN\r\n.\r\n");
     talk(&fixture, "USER alice\r\nPASS two words\r\n", "+OK\r\n");
     auth_is_asked(&fixture, "alice", "two words");
-    struct handoff_received received;
+    struct handoff_parcel received;
     int stream;
     master_admits(&fixture, &received, &stream);
     assert_int_equal(received.tag.len, 0); /* UTF8 came before TLS */
@@ -611,7 +611,7 @@ static void pop3_logs_in(void **state)
 {
     (void)state;
     struct fixture fixture;
-    struct handoff_received received;
+    struct handoff_parcel received;
     int stream;
     set_up(&fixture, &pop3_login_protocol);
     accept_client(&fixture, CONFIG_POP3, "::1");
