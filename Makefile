@@ -129,10 +129,10 @@ $(BUILD)/replay/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay.o 
 	@mkdir -p $(@D)
 	$(call run,LD) $(CC) $(LDFLAGS) -o $@ $^ $(LIBRARIES)
 
-# All tests, in a build of their own under sanitizers; a part of them with what users run, too.
+# All tests, in a build of their own under sanitizers; a part of them with what users run, too:
+# run.py makes that meanwhile.
 .PHONY: check check-build check-programs torture
 check: check-build ## install what tests need, build, run all tests under sanitizers
-	+$(MAKE) -j$(JOBS) all
 	$(PYTHON) tests/run.py build/check --plain $(BUILD)
 # Line numbers alone, and a linker that takes a third of the time: this is built to be run once.
 check-build: deps-test

@@ -14,6 +14,37 @@ none may be left behind.
 import house as house_module
 import pytest
 
+# What takes longest is begun first: at the end all processors are busy.
+LONGEST = ["fault/test_backup_faults.py::test_a_queue_or_journal_that_dies_while_it_copies",
+           *(f"e2e/test_{name}.py" for name in (
+               "relay_process", "hijack", "accounts", "smtp_limits", "hostile", "backup", "sendmail",
+               "upgrade", "receivers", "foreign_login", "http", "fetch", "demo", "forward", "login")),
+           "fault/"]
+# Of the fault loops each test is any worker's, but for those that share a house.
+SHARING = ("test_killed_role_is_back_and_the_others_unharmed",)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    def place(item):
+        return next((i for i, start in enumerate(LONGEST) if item.nodeid.startswith(start)), len(LONGEST))
+    items.sort(key=place)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """With --dist=loadfile one file is one worker's, so that its tests share a house."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling  # there where there is this hook
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            alone = nodeid.startswith("fault/") and not any(name in nodeid for name in SHARING)
+            return nodeid if alone else super()._split_scope(nodeid)
+
+    return Scheduling(config, log)
+
 
 def end(house, failed):
     """Stops it, and shows its log where a test failed."""

@@ -9,6 +9,9 @@ e2e      pytest over tests/e2e with the programs in BUILD
 fault    pytest over tests/fault: a seeded sample of the fault loops, or whole with --torture
 plain    a part of e2e and fault with the programs that users run, in the build that --plain names:
          there seccomp forbids all it can, and how fast they are means something
+
+e2e and fault are one pool: those of fault mostly wait, and others work meanwhile. So is the plain
+build made, and a part of its tests run, beside them; what is measured comes last, alone.
 """
 
 import argparse
@@ -20,15 +23,26 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
+import time
+import zlib
 import xml.etree.ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 UNIT_SECONDS = 120
+BYTECODE = ROOT / "build/bytecode"
+FIRST_PORT_OF_PLAIN = 8  # ranges of tests/e2e/house.py; those before are the pool's
+STARTED = time.monotonic()
 
 
 class Tally:
     def __init__(self):
         self.passed, self.failed, self.skipped = 0, [], 0
+
+    def add(self, other):
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
 
     def __str__(self):
         skipped = f", {self.skipped} skipped" if self.skipped else ""
@@ -85,31 +99,46 @@ def run_replays(build, tally, _options):
             print(f"--- {name}\n{output}")
 
 
-def workers(name):
-    """Tests wait more than they work. One file is one worker's, so that its tests share a house;
-    those of the fault loops have their own, and wait longest."""
-    processors = os.cpu_count() or 1
+def workers(more):
+    """Tests wait more than they work. tests/conftest.py says what is given to which of them."""
     if not importlib.util.find_spec("xdist"):
         return []
-    if name == "fault":
-        return ["-n", str(processors + 2), "--dist=load"]
-    return ["-n", str(processors + 1), "--dist=loadfile"]
+    return ["-n", str((os.cpu_count() or 1) + more), "--dist=loadfile"]
 
 
-def run_pytest(name, paths, build, tally, options, parallel=True, but=()):
+def pytest_command(*arguments):
+    return [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", ROOT / "tests/pytest.ini", *arguments]
+
+
+def pytest_environment(build, first_port=0):
+    """Each process compiles the tests anew if it may not keep what it compiled. Two runs at a time
+    have ports of their own."""
+    kept = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    ours = zlib.crc32(str(os.getpid()).encode()) + first_port
+    return {**kept, "STAFFETTA_BUILD": str(build), "STAFFETTA_PORTS": str(ours),
+            "PYTHONPYCACHEPREFIX": str(BYTECODE)}
+
+
+def compile_tests(build, paths):
+    """Once, not in each of the workers."""
+    subprocess.run(pytest_command("--collect-only", *(ROOT / path for path in paths)), cwd=ROOT,
+                   env=pytest_environment(build), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def run_pytest(name, paths, build, tally, options, but=(), more_workers=None, output=None, first_port=0):
     with tempfile.NamedTemporaryFile(suffix=".xml") as report:
-        environment = {**os.environ, "STAFFETTA_BUILD": str(build), "PYTHONDONTWRITEBYTECODE": "1"}
+        environment = pytest_environment(build, first_port)
         if options.torture:
             environment["STAFFETTA_TORTURE"] = "1"
         status = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
-             f"--timeout={1200 if options.torture else 120}",
-             *(workers(name) if parallel else []), "--durations=15", "--durations-min=5",
-             "-c", ROOT / "tests/pytest.ini", f"--junitxml={report.name}",
-             # names begin at the folder of pytest.ini
-             *(f"--deselect={path.removeprefix('tests/')}" for path in but),
-             *(ROOT / path for path in paths)],
-            cwd=ROOT, env=environment,
+            pytest_command(
+                f"--timeout={1200 if options.torture else 120}",
+                *(workers(more_workers) if more_workers is not None else []),
+                "--durations=15", "--durations-min=5", f"--junitxml={report.name}",
+                # names begin at the folder of pytest.ini
+                *(f"--deselect={path.removeprefix('tests/')}" for path in but),
+                *(ROOT / path for path in paths)),
+            cwd=ROOT, env=environment, stdout=output, stderr=output,
         ).returncode
         count_junit(tally, name, status, report.name)
 
@@ -129,18 +158,42 @@ PLAIN_ALONE = [
 MEASURED = [*PLAIN_ALONE, "tests/e2e/test_hostile.py::test_a_thousand_idle_connections"]
 
 
-def run_e2e(build, tally, options):
+def run_pool(build, tally, options, parts):
     """What is measured says nothing under sanitizers, and takes them minutes: only in torture, or
     where there is no plain build."""
     but = [] if options.torture or not options.plain else MEASURED
-    run_pytest("e2e", ["tests/e2e"], build, tally, options, but=but)
+    paths = [f"tests/{part}" for part in parts]
+    compile_tests(build, paths)
+    run_pytest("+".join(parts), paths, build, tally, options, but, more_workers=2)
 
 
-def run_plain(_build, tally, options):
-    if options.plain:
-        build = options.plain.resolve()
-        run_pytest("plain", PLAIN, build, tally, options)
-        run_pytest("plain", PLAIN_ALONE, build, tally, options, parallel=False)
+class Plain:
+    """The plain build and its tests, beside all others and after them."""
+
+    def __init__(self, options):
+        self.options, self.tally = options, Tally()
+        self.output = tempfile.TemporaryFile()
+        self.thread = threading.Thread(target=self.run_beside)
+        self.thread.start()
+
+    def run_beside(self):
+        build = self.options.plain
+        status = subprocess.run(
+            ["nice", "-n", "19", "make", f"-j{os.cpu_count() or 1}", f"BUILD={build}", "all"], cwd=ROOT,
+            stdin=subprocess.DEVNULL, stdout=self.output, stderr=self.output).returncode
+        if status != 0:
+            self.tally.failed.append(f"plain: make ended with {status}")
+        else:
+            run_pytest("plain", PLAIN, build.resolve(), self.tally, self.options, more_workers=-1,
+                       output=self.output, first_port=FIRST_PORT_OF_PLAIN)
+
+    def finish(self, tally):
+        self.thread.join()
+        self.output.seek(0)
+        print(self.output.read().decode(errors="replace"), flush=True)
+        if not self.tally.failed:
+            run_pytest("plain", PLAIN_ALONE, self.options.plain.resolve(), self.tally, self.options)
+        tally.add(self.tally)
 
 
 def count_junit(tally, name, status, path):
@@ -162,28 +215,44 @@ def count_junit(tally, name, status, path):
         tally.failed.append(f"{name}: pytest ended with {status}")
 
 
-PARTS = {
-    "unit": run_units,
-    "replay": run_replays,
-    "e2e": run_e2e,
-    "fault": lambda *arguments: run_pytest("fault", ["tests/fault"], *arguments),
-    "plain": run_plain,
-}
+PARTS = ("unit", "replay", "e2e", "fault", "plain")
+
+
+def run(options, tally):
+    build, parts = options.build.resolve(), options.only.split(",")
+    if unknown := set(parts) - set(PARTS):
+        sys.exit(f"no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    if "unit" in parts:
+        announce("unit")
+        run_units(build, tally, options)
+    if "replay" in parts:
+        announce("replay")
+        run_replays(build, tally, options)
+    plain = Plain(options) if "plain" in parts and options.plain else None
+    if pool := [part for part in parts if part in ("e2e", "fault")]:
+        announce(" and ".join(pool))
+        run_pool(build, tally, options, pool)
+    if plain:
+        announce("plain")
+        plain.finish(tally)
+
+
+def announce(part):
+    print(f"== {part} ({time.monotonic() - STARTED:.0f} s)", flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description="Runs all tests of a build.")
     parser.add_argument("build", type=pathlib.Path)
-    parser.add_argument("--plain", type=pathlib.Path, help="a build without sanitizers")
+    parser.add_argument("--plain", type=pathlib.Path, help="a build without sanitizers; it is made")
     parser.add_argument("--only", default=",".join(PARTS), help="some of: %(default)s")
     parser.add_argument("--torture", action="store_true", help="the fault loops whole")
     options = parser.parse_args()
     tally = Tally()
-    for part in options.only.split(","):
-        print(f"== {part}", flush=True)
-        PARTS[part](options.build.resolve(), tally, options)
+    run(options, tally)
     for name in tally.failed:
         print(f"FAILED {name}")
+    announce("all")
     print(tally)
     sys.exit(1 if tally.failed else 0)
 
