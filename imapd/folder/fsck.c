@@ -322,6 +322,14 @@ static int open_message(struct upkeep_job *job, struct message *message, struct 
     return fd;
 }
 
+/* Of what APPEND wrote nobody has another copy: what is there of it is all there will ever be. */
+static bool queue_has_it(const struct message *message)
+{
+    struct maildir_name name;
+    return maildir_name_parse(slice_of_string(message->name), &name)
+           && delivered_unique_is_one(&name);
+}
+
 /* Opens it, and deals with what its status tells. False: nothing is to be read. */
 static bool begin_message(struct upkeep_job *job, struct message *message)
 {
@@ -334,7 +342,7 @@ static bool begin_message(struct upkeep_job *job, struct message *message)
     if (fsck->fd < 0)
         return false;
     fsck->in_future += status.st_mtim.tv_sec > now + FUTURE_SECONDS;
-    if (!delivered_check_whole(message->name, &status, now, &error)) {
+    if (queue_has_it(message) && !delivered_check_whole(message->name, &status, now, &error)) {
         upkeep_say(job, fsck->folder->directory, "UID %" PRIu32 ": %s", message->uid, error.text);
         fd_discard(&fsck->fd);
         return false;

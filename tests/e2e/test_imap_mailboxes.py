@@ -326,7 +326,7 @@ def test_the_number_of_mailboxes_is_limited(tmp_path):
 
 
 def test_a_thousand_folders(mailbox, client):
-    """Listed at once; each is opened for STATUS, none stays open."""
+    """Listed at once; each is opened for STATUS, only the last few stay open."""
     for i in range(1000):
         for part in ("new", "tmp", "cur"):
             os.makedirs(mailbox.maildir / f".many.{i}" / part)
@@ -335,4 +335,4 @@ def test_a_thousand_folders(mailbox, client):
     for i in range(200):
         assert client.read_line() == b"* STATUS many/%d (MESSAGES 0)" % i
         assert client.read_line().startswith(b"s OK")
-    assert len(os.listdir(f"/proc/{mailbox.role.pid}/fd")) < 40
+    assert len(os.listdir(f"/proc/{mailbox.role.pid}/fd")) < 60

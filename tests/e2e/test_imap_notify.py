@@ -57,9 +57,11 @@ def test_selected_delayed(client, other, box):
     """6.1.2: EXPUNGE waits for a command that allows it, all else need not."""
     client.ok(f"SELECT {box}")
     client.ok("NOTIFY SET (selected-delayed (MessageNew MessageExpunge))")
-    other.ok(f"SELECT {box}")
     other.append(MESSAGE, folder=box)
-    client.talk("S: * 2 EXISTS")
+    client.talk("""
+        S: * 2 EXISTS
+        S: * 2 RECENT""")
+    other.ok(f"SELECT {box}")
     other.ok(r"STORE 1 +FLAGS.SILENT (\Deleted)")
     other.ok("EXPUNGE")
     client.talk("""

@@ -24,7 +24,7 @@ from sink import CLOSE, STALL, Close, Raw, Sink
 pytestmark = pytest.mark.skipif(not (BUILD / "libexec" / "smtpd-relay").exists(),
                                 reason="smtpd-relay is not built")
 
-RELAY_MESSAGE, RELAY_MESSAGE_FILE, RELAY_RESULT, RELAY_TLS_SESSION = 1, 2, 101, 102
+RELAY_MESSAGE, RELAY_MESSAGE_FILE, RELAY_RESULT, RELAY_TLS_SESSION, RELAY_LEAVES = 1, 2, 101, 102, 104
 DESCRIPTOR_PASSWORD = 10
 DONE, TEMPORARY, PERMANENT = 1, 2, 3
 PEER_SAID, KEEPS_DSN, KEEPS_TIME = 1, 2, 4
@@ -89,12 +89,12 @@ class Relay:
         return self.requests
 
     def result(self, seconds=20):
-        """What is said of connections for TLS reports comes between the results."""
+        """What is said of connections for TLS reports, and that it is to get nothing more, comes between the results."""
         while True:
             kind, request, body, _ = self.queue.receive(seconds)
             if kind == RELAY_RESULT:
                 return Result(request, body)
-            assert kind == RELAY_TLS_SESSION
+            assert kind in (RELAY_TLS_SESSION, RELAY_LEAVES)
             self.tls_sessions.append(body[8:])
 
     def one(self, **message):

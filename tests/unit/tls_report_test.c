@@ -124,7 +124,7 @@ static void knows_what_words_mean(void **state)
         {"not to be trusted: self-signed certificate", TLS_RESULT_CERTIFICATE_NOT_TRUSTED},
         {"not to be trusted: unable to get local issuer certificate",
          TLS_RESULT_CERTIFICATE_NOT_TRUSTED},
-        {"no matching DANE TLSA records", TLS_RESULT_VALIDATION_FAILURE},
+        {"no matching DANE TLSA records", TLS_RESULT_TLSA_INVALID},
         {"the peer closed the connection", TLS_RESULT_VALIDATION_FAILURE},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++)
