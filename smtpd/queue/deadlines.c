@@ -9,7 +9,7 @@
 enum {
     MESSAGES_PER_TURN = 256,
     GRACE_MS = 60 * 60000,          /* of a message that is old when the queue starts */
-    LOOK_AGAIN_MS = 60000,          /* at one that is under way just now */
+    LOOK_AGAIN_MS = 1000,           /* at one that is under way just now */
     RELEASE_MAX_S = 90 * 24 * 3600, /* what a sender may ask for, by RFC 4865 */
     DELIVER_BY_MAX_S = 999999999,   /* RFC 2852 4 */
 };

@@ -333,7 +333,7 @@ def test_the_administrators_hands(world):
 
 
 def test_delayed_then_expired(make_house, certificate, tmp_path):
-    settings = {**SETTINGS, "queue": {"retry": "100ms", "delay-warning": "300ms", "lifetime": "1500ms"}}
+    settings = {**SETTINGS, "queue": {"retry": "100ms", "delay-warning": "300ms", "lifetime": "2500ms"}}
     with Sink(answers={"RCPT": b"450 4.2.0 not yet"}) as sink:
         world = furnish(make_house, certificate, tmp_path, {"late": sink}, settings)
         world.send("u@late.example")

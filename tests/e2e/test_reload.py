@@ -128,9 +128,10 @@ def nested(depth, parts):
     text += "".join(f"--b{i:02}--\r\n" for i in reversed(range(depth)))
 
     def see(client):
-        client.append("INBOX", None, None, text.encode())
+        _, (said,) = client.append("INBOX", None, None, text.encode())
         client.select()
-        _, found = client.fetch("*", "BODYSTRUCTURE")
+        uid = re.search(rb"APPENDUID \d+ (\d+)", said)[1]  # mail of other tests may come behind it
+        _, found = client.uid("FETCH", uid, "BODYSTRUCTURE")
         return found[0].count(b'"multipart"' if depth == 0 else b'"mixed"') + found[0].count(b'"plain"')
     return see
 
