@@ -39,7 +39,7 @@ STOP_SECONDS = 20
 
 # Sanitized roles are chrooted and confined: they cannot run a symbolizer, nor stop to look for
 # leaks, which unit tests find. Of where memory came from they keep one frame: all of them take an
-# eighth of the time of a start. Who looks for an error has them by
+# eighth of the page faults of a start. Who looks for an error has them by
 # ASAN_OPTIONS=malloc_context_size=30.
 ENVIRONMENT = {
     "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
