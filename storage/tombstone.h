@@ -63,8 +63,8 @@ bool appended_is_young(const struct maildir_name *name, int64_t now);
  * until it is surely on disk, and has this one written again; until then nobody may take it for the
  * message. False, with ERROR_TEMPORARY, of a young message that has not the size its name says.
  * After a day there is no record, and what is there is all there will ever be. One that APPEND
- * wrote and that is too short was not answered with OK, and is removed when the mailbox next reads
- * the folder. */
+ * wrote and that is too short was not answered with OK, and is set aside when the mailbox next
+ * reads the folder. */
 bool delivered_check_whole(const char *name, const struct stat *status, int64_t now,
                            struct error *error);
 

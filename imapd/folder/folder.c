@@ -1,6 +1,7 @@
 /* The folders of folder.h: opening, keeping, changing. What other programs do: folder_follow.c. */
 #include "imapd/folder/folder_internal.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 
 #include <utlist.h>
 
+#include "common/fd.h"
 #include "imapd/folder/view.h"
 #include "imapd/mailbox.h"
 #include "storage/maildir_store.h"
@@ -116,6 +118,26 @@ void folder_let_go(struct folder *folder, struct message *message)
     DL_FOREACH (folder->views, view)
         view_on_gone(view, message->uid);
     turn_defer(&folder->mailbox->turn, &folder->at_turn_end);
+}
+
+bool folder_set_aside(const struct folder *folder, const struct message *message,
+                      struct error *error)
+{
+    static const char aside[] = "staffetta-damaged";
+    int account_fd = folder->mailbox->account_fd;
+    struct stat status;
+    if (mkdirat(account_fd, aside, 0700) != 0 && errno != EEXIST)
+        return error_errno(error, "create %s", aside);
+    int aside_fd = openat(account_fd, aside, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (aside_fd < 0)
+        return error_errno(error, "open %s", aside);
+    bool moved = true;
+    if (fstatat(aside_fd, message->name, &status, AT_SYMLINK_NOFOLLOW) == 0)
+        moved = error_set(error, ERROR_EXISTS, "one of that name is there already");
+    else if (renameat(folder->box.cur_fd, message->name, aside_fd, message->name) != 0)
+        moved = error_errno(error, "rename");
+    fd_discard(&aside_fd);
+    return moved;
 }
 
 bool folder_take_name(struct folder *folder, struct message *message, const char *text,

@@ -263,14 +263,16 @@ static void note_changed(struct folder *folder)
     }
 }
 
-/* What APPEND wrote when the host went down, and did not get onto the disk. */
+/* What APPEND wrote when the host went down, and did not get onto the disk. Set aside and not
+ * removed: it may be that something else has shortened what was whole. */
 static void drop_cut(struct folder *folder)
 {
     int64_t now = mailbox_now();
+    struct error error;
     for (size_t i = 0; i < folder->count; i++) {
         struct message *message = &folder->messages[i];
         if (!message->name || !maildir_append_was_cut(&folder->box, message->name, now)
-            || unlinkat(folder->box.cur_fd, message->name, 0) != 0)
+            || !folder_set_aside(folder, message, &error))
             continue;
         LOG(folder->mailbox->log, LOG_WARNING, "append_cut_off",
             log_bytes("folder", slice_of_string(folder->directory)),

@@ -37,6 +37,11 @@ bool folder_append(struct folder *folder, const char *text, const struct maildir
 /* Its file is gone: every view is told, and it leaves the array at the end of the turn. */
 void folder_let_go(struct folder *folder, struct message *message);
 
+/* Its file, which is damaged, goes into "staffetta-damaged" of the account, where nobody takes it
+ * for mail; folder_let_go() is the caller's. False: it stays. */
+bool folder_set_aside(const struct folder *folder, const struct message *message,
+                      struct error *error);
+
 /* The file is called so now; views other than `teller` are told if that means other flags. */
 bool folder_take_name(struct folder *folder, struct message *message, const char *text,
                       const struct maildir_name *name, const struct view *teller,

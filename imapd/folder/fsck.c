@@ -215,24 +215,8 @@ static void look_at_index(struct upkeep_job *job)
 static void set_aside(struct upkeep_job *job, struct message *message, const char *why)
 {
     struct fsck *fsck = job->state;
-    int account_fd = job->mailbox->account_fd;
     struct error error;
-    struct stat status;
-    int aside_fd = -1;
-    if (mkdirat(account_fd, FSCK_ASIDE, 0700) != 0 && errno != EEXIST)
-        error_errno(&error, "create " FSCK_ASIDE);
-    else if ((aside_fd =
-                  openat(account_fd, FSCK_ASIDE, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC))
-             < 0)
-        error_errno(&error, "open " FSCK_ASIDE);
-    else if (fstatat(aside_fd, message->name, &status, AT_SYMLINK_NOFOLLOW) == 0)
-        error_set(&error, ERROR_EXISTS, "one of that name is there already");
-    else if (renameat(fsck->folder->box.cur_fd, message->name, aside_fd, message->name) != 0)
-        error_errno(&error, "rename");
-    else
-        error.kind = ERROR_NONE;
-    fd_discard(&aside_fd);
-    if (error.kind != ERROR_NONE) {
+    if (!folder_set_aside(fsck->folder, message, &error)) {
         upkeep_say(job, fsck->folder->directory, "UID %" PRIu32 ": %s, could not be set aside: %s",
                    message->uid, why, error.text);
         return;

@@ -17,8 +17,6 @@
 #ifndef IMAPD_FOLDER_FSCK_H
 #define IMAPD_FOLDER_FSCK_H
 
-#define FSCK_ASIDE "staffetta-damaged"
-
 struct upkeep_job;
 
 void fsck_begin(struct upkeep_job *job);

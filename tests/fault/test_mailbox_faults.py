@@ -263,7 +263,8 @@ def test_a_flush_fails_among_several(tmp_path, furnished, at):
     life.stop()
 
 
-def test_what_a_power_cut_left_of_an_append_is_removed(tmp_path, furnished):
+@pytest.mark.parametrize("octets", [0, 20])
+def test_what_a_power_cut_left_of_an_append_is_set_aside(tmp_path, furnished, octets):
     """The name is there, the octets are not, and nobody was told OK: the file was never flushed."""
     place = tmp_path / "place"
     shutil.copytree(furnished, place)
@@ -274,10 +275,12 @@ def test_what_a_power_cut_left_of_an_append_is_removed(tmp_path, furnished):
     life.stop()
     sent = life.mailbox.folder("Sent")
     cut = next(file for file in (sent / "cur").iterdir() if b"m2" in file.read_bytes())
-    os.truncate(cut, 0)
+    os.truncate(cut, octets)
     (sent / "staffetta-changes").unlink()  # what a kill leaves is believed, and needs no look
     life.mailbox.start()
     life.connect()
     assert [subject for subject, _ in life.look("Sent").values()] == [1, 3]
     assert not cut.exists()
+    (aside,) = (life.mailbox.maildir / "staffetta-damaged").iterdir()
+    assert aside.name == cut.name and aside.stat().st_size == octets
     life.stop()
