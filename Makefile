@@ -34,24 +34,24 @@ archive   = $(BUILD)/lib/lib$(1).a
 
 # program: source of main(), then the archives it may take from (the rule of who may use whom)
 PROGRAMS := \
-	libexec/master:ctl/master_main.c:ctl,common \
-	libexec/journal:ctl/journal_main.c:ctl,common \
-	libexec/http:ctl/http_main.c:ctl,common \
+	libexec/master:ctl/master/master_main.c:ctl,common \
+	libexec/journal:ctl/journal/journal_main.c:ctl,common \
+	libexec/http:ctl/http/http_main.c:ctl,common \
 	libexec/auth:common/auth/auth_main.c:common \
 	libexec/check:common/auth/check_main.c:common \
 	libexec/keys:common/auth/keys_main.c:common \
 	libexec/resolver:common/dns/resolver_main.c:common \
-	libexec/smtpd-session:smtpd/session_main.c:smtpd,storage,common \
+	libexec/smtpd-session:smtpd/session/session_main.c:smtpd,storage,common \
 	libexec/smtpd-filter:smtpd/filter/filter_main.c:smtpd,storage,common \
 	libexec/smtpd-queue:smtpd/queue/queue_main.c:smtpd,storage,common \
-	libexec/smtpd-deliver:smtpd/deliver_main.c:smtpd,storage,common \
+	libexec/smtpd-deliver:smtpd/deliver/deliver_main.c:smtpd,storage,common \
 	libexec/smtpd-relay:smtpd/relay/relay_main.c:smtpd,common \
 	libexec/fetch:smtpd/fetch/fetch_main.c:smtpd,common \
 	libexec/imapd-login:imapd/login_main.c:imapd,storage,common \
 	libexec/imapd-mailbox:imapd/mailbox_main.c:imapd,storage,common \
 	libexec/pop3d-login:pop3d/login_main.c:pop3d,storage,common \
 	libexec/pop3d-maildrop:pop3d/maildrop_main.c:pop3d,storage,common \
-	staffetta:ctl/staffetta_main.c:ctl,storage,common
+	staffetta:ctl/command/staffetta_main.c:ctl,storage,common
 
 # One short line for each file; the whole commands with V=1.
 run = $(if $(V),,@printf '  %-4s %s\n' $(1) $@ &&)

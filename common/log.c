@@ -6,8 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/cursor.h"
-#include "common/fd.h"
+#include "common/disk/fd.h"
+#include "common/text/cursor.h"
 
 /* The record: fixed head, then role and event, then the fields: type, key, value, each run of
  * octets behind a 16-bit length. Numbers are in host order: it never leaves the host. */

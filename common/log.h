@@ -58,7 +58,8 @@ void log_init(struct log *log, int fd, const char *role);
 void log_event(struct log *log, enum log_level level, const char *event,
                const struct log_field *fields, size_t count);
 
-/* An event of level LOG_DEBUG that is sent all the same: the history keeps it (ctl/history.h). */
+/* An event of level LOG_DEBUG that is sent all the same: the history keeps it
+ * (ctl/journal/history.h). */
 void log_detail(struct log *log, const char *event, const struct log_field *fields, size_t count);
 
 static inline struct log_field log_bytes(const char *key, struct slice bytes)

@@ -5,8 +5,8 @@
 
 #include <utlist.h>
 
-#include "common/fd.h"
-#include "common/handoff.h"
+#include "common/disk/fd.h"
+#include "common/role/handoff.h"
 #include "imapd/session.h"
 
 static const double patience_s = 10.0; /* a login process says at once what it has to say */

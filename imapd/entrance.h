@@ -1,11 +1,12 @@
 /*
  * Where clients come in: the socket that the master gave (ROLE_SESSION), until the login process
- * has said on it what it hands over (common/handoff.h). Then there is a session. imapd-mailbox.
+ * has said on it what it hands over (common/role/handoff.h). Then there is a session.
+ * imapd-mailbox.
  */
 #ifndef IMAPD_ENTRANCE_H
 #define IMAPD_ENTRANCE_H
 
-#include "common/master_protocol.h"
+#include "common/role/master_protocol.h"
 #include "imapd/mailbox.h"
 
 struct guest;

@@ -6,8 +6,8 @@
 
 #include <utlist.h>
 
-#include "common/fd.h"
-#include "common/role.h"
+#include "common/disk/fd.h"
+#include "common/role/role.h"
 #include "common/size.h"
 #include "imapd/folder/folder.h"
 #include "imapd/resume.h"

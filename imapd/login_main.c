@@ -1,4 +1,5 @@
-/* The program `imapd-login`: TLS and logins of IMAP, see common/login.h and imapd/login/login.h. */
+/* The program `imapd-login`: TLS and logins of IMAP, see common/login/login.h and
+ * imapd/login/login.h. */
 #include "imapd/login/login.h"
 
 int main(void)

@@ -6,14 +6,14 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "common/config.h"
+#include "common/config/config.h"
 #include "common/size.h"
 #include "imapd/folder/folder.h"
 #include "imapd/session.h"
-#include "storage/adopt.h"
 #include "storage/folder_name.h"
 #include "storage/folders.h"
-#include "storage/foreign_subscriptions.h"
+#include "storage/foreign/adopt.h"
+#include "storage/foreign/foreign_subscriptions.h"
 #include "storage/uidvalidity.h"
 
 int64_t mailbox_now(void)

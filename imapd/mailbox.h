@@ -6,9 +6,9 @@
 #ifndef IMAPD_MAILBOX_H
 #define IMAPD_MAILBOX_H
 
-#include "common/flush_rounds.h"
+#include "common/disk/flush_rounds.h"
 #include "common/log.h"
-#include "common/turn.h"
+#include "common/role/turn.h"
 #include "imapd/fetch/message_cache.h"
 #include "imapd/folder/undo.h"
 #include "imapd/folder/watch.h"

@@ -7,7 +7,7 @@
 
 #include <utlist.h>
 
-#include "common/fd.h"
+#include "common/disk/fd.h"
 #include "imapd/folder/folder.h"
 #include "imapd/session.h"
 #include "storage/account_directory.h"

@@ -8,7 +8,7 @@
 #ifndef IMAPD_MAILBOX_ROLE_H
 #define IMAPD_MAILBOX_ROLE_H
 
-#include "common/role.h"
+#include "common/role/role.h"
 #include "imapd/entrance.h"
 #include "imapd/hibernation.h"
 #include "imapd/mailbox.h"

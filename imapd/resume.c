@@ -1,7 +1,7 @@
 /* The records of resume.h. */
 #include "imapd/resume.h"
 
-#include "common/deflate_stream.h"
+#include "common/net/deflate_stream.h"
 #include "imapd/commands/commands.h"
 #include "imapd/mailbox.h"
 

@@ -9,8 +9,8 @@
 
 #include <utlist.h>
 
-#include "common/config.h"
-#include "common/fd.h"
+#include "common/config/config.h"
+#include "common/disk/fd.h"
 #include "common/mime/charset.h"
 #include "imapd/mailbox.h"
 #include "imapd/notify.h"

@@ -21,8 +21,8 @@
 #define IMAPD_SESSION_H
 
 #include "common/arena.h"
-#include "common/master_protocol.h"
-#include "common/stream.h"
+#include "common/net/stream.h"
+#include "common/role/master_protocol.h"
 #include "imapd/folder/view.h"
 #include "imapd/syntax/command.h"
 #include "imapd/syntax/parser.h"

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#include "common/fd.h"
+#include "common/disk/fd.h"
 #include "imapd/mailbox.h"
 #include "imapd/session.h"
 

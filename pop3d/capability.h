@@ -6,7 +6,7 @@
 #define POP3D_CAPABILITY_H
 
 #include "common/buffer.h"
-#include "common/config.h"
+#include "common/config/config.h"
 
 /* The lines that hold in both states, each with its CRLF; no first and no last line. */
 void pop3_capabilities_append(const struct config *config, struct buffer *text);

@@ -5,7 +5,7 @@
 #ifndef POP3D_LINE_H
 #define POP3D_LINE_H
 
-#include "common/cursor.h"
+#include "common/text/cursor.h"
 
 enum pop3_line_result {
     POP3_LINE_MORE,     /* the input holds no whole line: call again with more behind it */

@@ -1,7 +1,7 @@
 /*
  * POP3 before the login (RFC 1939 4, 2449, 2595, 5034, 6856); see login.h. Runs in pop3d-login. The
- * connection's states are those of common/login.h; within TALKING a client may be in the middle of
- * USER and PASS (`user`), or of an exchange of AUTH (`sasl`).
+ * connection's states are those of common/login/login.h; within TALKING a client may be in the
+ * middle of USER and PASS (`user`), or of an exchange of AUTH (`sasl`).
  */
 #include "pop3d/login.h"
 
@@ -13,7 +13,7 @@
 #include "pop3d/login_command.h"
 
 struct pop3_login {
-    struct login_session base; /* first: common/login.c allocates by session_octets */
+    struct login_session base; /* first: common/login/login.c allocates by session_octets */
     struct pop3_line_reader lines;
     struct buffer user; /* of USER; empty: not given */
     struct sasl *sasl;  /* in an exchange, else NULL */
@@ -287,7 +287,7 @@ static bool read_line(struct pop3_login *pop3)
     return result != POP3_LINE_MORE;
 }
 
-/* ---- what common/login.c calls ---- */
+/* ---- what common/login/login.c calls ---- */
 
 static void step(struct login_session *session)
 {

@@ -2,7 +2,7 @@
 #ifndef POP3D_LOGIN_H
 #define POP3D_LOGIN_H
 
-#include "common/login.h"
+#include "common/login/login.h"
 
 extern const struct login_protocol pop3_login_protocol;
 

@@ -1,4 +1,4 @@
-/* The program `pop3d-login`: TLS and logins of POP3, see common/login.h and pop3d/login.h. */
+/* The program `pop3d-login`: TLS and logins of POP3, see common/login/login.h and pop3d/login.h. */
 #include "pop3d/login.h"
 
 int main(void)

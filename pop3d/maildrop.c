@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "common/fd.h"
-#include "common/handoff.h"
+#include "common/disk/fd.h"
+#include "common/role/handoff.h"
 #include "common/size.h"
 #include "storage/account_directory.h"
 #include "storage/expunged.h"

@@ -17,8 +17,8 @@
 #ifndef POP3D_MAILDROP_H
 #define POP3D_MAILDROP_H
 
-#include "common/role.h"
-#include "common/stream.h"
+#include "common/net/stream.h"
+#include "common/role/role.h"
 #include "pop3d/line.h"
 #include "pop3d/maildrop_list.h"
 #include "pop3d/maildrop_sender.h"

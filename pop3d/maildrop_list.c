@@ -7,7 +7,7 @@
 
 #include <sodium.h>
 
-#include "common/fd.h"
+#include "common/disk/fd.h"
 #include "common/size.h"
 #include "storage/message_file.h"
 #include "storage/tombstone.h"

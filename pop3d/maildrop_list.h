@@ -6,7 +6,7 @@
 #ifndef POP3D_MAILDROP_LIST_H
 #define POP3D_MAILDROP_LIST_H
 
-#include "storage/adopted_uidls.h"
+#include "storage/foreign/adopted_uidls.h"
 #include "storage/maildir_scan.h"
 
 enum { MAILDROP_UIDL_MAX = 70 }; /* RFC 1939 7 */
@@ -39,7 +39,7 @@ void maildrop_list_clear(struct maildrop_list *list); /* may run twice */
 
 /* Reads the folder, and those files whose names do not tell their size. In the order of delivery,
  * behind those of another server in the order that they had there. `uidl_format` is that of
- * the server whose mail it was (common/uidl_format.h). */
+ * the server whose mail it was (common/text/uidl_format.h). */
 bool maildrop_list_load(struct maildrop_list *list, struct slice uidl_format, struct error *error);
 
 /* The message with that number, or NULL: there is none, or it is marked as deleted. */

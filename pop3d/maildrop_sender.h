@@ -7,7 +7,7 @@
 #ifndef POP3D_MAILDROP_SENDER_H
 #define POP3D_MAILDROP_SENDER_H
 
-#include "common/stream.h"
+#include "common/net/stream.h"
 #include "storage/message_file.h"
 
 struct maildrop_sender {

@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/fd.h"
+#include "common/disk/fd.h"
 #include "pop3d/capability.h"
 #include "pop3d/command.h"
 #include "pop3d/language.h"

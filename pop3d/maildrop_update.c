@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "common/fd.h"
+#include "common/disk/fd.h"
 #include "storage/expunged.h"
 #include "storage/maildir_store.h"
 #include "storage/quota.h"

@@ -5,7 +5,7 @@
 #ifndef POP3D_MAILDROP_UPDATE_H
 #define POP3D_MAILDROP_UPDATE_H
 
-#include "common/config.h"
+#include "common/config/config.h"
 #include "pop3d/maildrop_list.h"
 
 struct maildrop_updated {

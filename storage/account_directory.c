@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/fd.h"
+#include "common/disk/fd.h"
 
 enum { STEP_SIZE = 256, OPEN_DIRECTORY = O_RDONLY | O_DIRECTORY | O_CLOEXEC };
 

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/cursor.h"
+#include "common/text/cursor.h"
 #include "storage/folders.h"
 #include "storage/text_file.h"
 

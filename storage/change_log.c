@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/fd.h"
+#include "common/disk/fd.h"
 #include "storage/text_file.h"
 
 #define NEW_FILE CHANGE_LOG_FILE ".new"

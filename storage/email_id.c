@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/cursor.h"
+#include "common/text/cursor.h"
 
 enum { RANDOM_DIGITS = 16, QUEUE_ID_OCTETS = 13 };
 

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "common/config.h"
-#include "common/fd.h"
+#include "common/config/config.h"
+#include "common/disk/fd.h"
 #include "storage/directory.h"
 #include "storage/email_id.h"
 #include "storage/folder_name.h"

@@ -5,7 +5,7 @@
 #include <linux/magic.h>
 #include <sys/vfs.h>
 
-#include "common/fd.h"
+#include "common/disk/fd.h"
 #include "common/size.h"
 
 static const struct {

@@ -1,7 +1,7 @@
 /* Folder names to directory names and back; see folder_name.h. Pure; any process. */
 #include "storage/folder_name.h"
 
-#include "common/modified_utf7.h"
+#include "common/text/modified_utf7.h"
 #include "storage/maildir.h"
 
 #define INBOX SLICE("INBOX")

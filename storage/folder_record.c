@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <sys/random.h>
 
-#include "common/cursor.h"
 #include "common/size.h"
+#include "common/text/cursor.h"
 #include "storage/text_file.h"
 
 #define UID_WATERMARK_MAX (UINT64_C(1) << 32)

@@ -9,7 +9,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "common/fd.h"
+#include "common/disk/fd.h"
 #include "common/size.h"
 #include "storage/directory.h"
 #include "storage/folder_name.h"

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/fd.h"
+#include "common/disk/fd.h"
 #include "common/size.h"
 #include "storage/index_block.h"
 #include "storage/maildir.h"

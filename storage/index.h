@@ -11,7 +11,7 @@
 #ifndef STORAGE_INDEX_H
 #define STORAGE_INDEX_H
 
-#include "common/db.h"
+#include "common/disk/db.h"
 
 #define INDEX_DIRECTORY "staffetta-index" /* in the account's directory */
 

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/fd.h"
+#include "common/disk/fd.h"
 #include "storage/directory.h"
 #include "storage/folders.h"
 #include "storage/tombstone.h"

@@ -3,7 +3,7 @@
 
 #include <assert.h>
 
-#include "common/cursor.h"
+#include "common/text/cursor.h"
 
 enum { LETTERS = 26 };
 

@@ -7,7 +7,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "common/fd.h"
+#include "common/disk/fd.h"
 #include "storage/email_id.h"
 #include "storage/pieces.h"
 #include "storage/tombstone.h"

@@ -4,7 +4,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/fd.h"
+#include "common/disk/fd.h"
 #include "storage/maildir_name.h"
 #include "storage/tombstone.h"
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/fd.h"
+#include "common/disk/fd.h"
 #include "common/fresh_memory.h"
 #include "storage/maildir_name.h"
 

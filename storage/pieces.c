@@ -7,7 +7,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "common/fd.h"
+#include "common/disk/fd.h"
 #include "storage/line_ends.h"
 
 enum { BLOCK_OCTETS = 65536, VECTORS = 64 };

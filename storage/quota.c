@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "common/buffer.h"
-#include "common/cursor.h"
-#include "common/fd.h"
+#include "common/disk/fd.h"
+#include "common/text/cursor.h"
 #include "storage/folders.h"
 #include "storage/maildir_scan.h"
 #include "storage/text_file.h"

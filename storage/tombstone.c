@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "common/cursor.h"
-#include "common/fd.h"
+#include "common/disk/fd.h"
+#include "common/text/cursor.h"
 
 #define SUFFIX ".gone"
 

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "common/cursor.h"
+#include "common/text/cursor.h"
 #include "storage/folder_record.h"
 #include "storage/folders.h"
 #include "storage/text_file.h"

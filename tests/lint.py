@@ -86,15 +86,15 @@ def check_calls():
 
 def check_keys():
     """A key that nothing reads would be a promise that nobody keeps."""
-    table = (ROOT / "common/config_keys.c").read_text()
+    table = (ROOT / "common/config/config_keys.c").read_text()
     fields = set(re.findall(r"\b(?:SIZE|DURATION|COUNT)\(\"[^\"]+\", ([\w.]+),", table))
     fields |= set(re.findall(r"IN_CONFIG\(([\w.]+),", table)) - {"field", "array", "count"}
     fields |= set(re.findall(r"FIELD\(struct \w+, (\w+),", table))
     readers = "\n".join((ROOT / name).read_text() for name in sources("*.c")
-                        if not name.startswith(("common/config", "tests/")))
+                        if not name.startswith(("common/config/config", "tests/")))
     for field in sorted(fields):
         if not re.search(rf"(?:\.|->){re.escape(field.split('.')[-1])}\b", readers):
-            yield f"common/config_keys.c: nobody reads {field}"
+            yield f"common/config/config_keys.c: nobody reads {field}"
 
 
 def tidy_one(name):
@@ -140,7 +140,7 @@ def check_pages():
     configuration = "build/man/staffetta.conf.5"
     for page in [*sources("docs/man/*.8"), configuration]:
         yield from page_warnings(page)
-    table = re.search(r"verbs\[\] = \{(.*?)\n\};", (ROOT / "ctl/staffetta_main.c").read_text(), re.S)
+    table = re.search(r"verbs\[\] = \{(.*?)\n\};", (ROOT / "ctl/command/staffetta_main.c").read_text(), re.S)
     text = (ROOT / "docs/man/staffetta.8").read_text()
     for verb in re.findall(r'\{"(\w+)", verb_', table.group(1)):
         if verb not in ("help", "version") and not re.search(rf'^\.B[RI]? "?{verb}\b', text, re.M):

@@ -5,11 +5,11 @@
 
 #include "common/auth/canonical.h"
 #include "common/auth/password.h"
-#include "common/config_value.h"
-#include "common/cursor.h"
-#include "common/master_protocol.h"
-#include "common/scram_server.h"
+#include "common/config/config_value.h"
+#include "common/login/scram_server.h"
+#include "common/role/master_protocol.h"
 #include "common/size.h"
+#include "common/text/cursor.h"
 
 enum { ARENA_MAX = 512 << 20, KEEP_DAYS_MAX = 36500 };
 

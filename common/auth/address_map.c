@@ -2,7 +2,7 @@
 #include "common/auth/address_map.h"
 
 #include "common/auth/canonical.h"
-#include "common/cursor.h"
+#include "common/text/cursor.h"
 
 enum {
     ARENA_MAX = 256 << 20,

@@ -8,7 +8,7 @@
 #include <utlist.h>
 
 #include "common/auth/auth_internal.h"
-#include "common/fd.h"
+#include "common/disk/fd.h"
 #include "common/size.h"
 
 enum {

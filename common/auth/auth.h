@@ -10,7 +10,7 @@
 #ifndef COMMON_AUTH_AUTH_H
 #define COMMON_AUTH_AUTH_H
 
-#include "common/role.h"
+#include "common/role/role.h"
 
 struct auth;
 

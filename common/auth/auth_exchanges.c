@@ -1,6 +1,6 @@
 /*
- * SCRAM (common/scram_server.h). The login role carries messages and learns nothing that would let
- * it in another time; an exchange lives here, one for each session of a peer:
+ * SCRAM (common/login/scram_server.h). The login role carries messages and learns nothing that
+ * would let it in another time; an exchange lives here, one for each session of a peer:
  *
  *     AUTH_SASL begin ──> CHALLENGED ──go on, right──> JUDGED ──throttle agrees──> PROVED
  *                             │ wrong: as a password             │ paused: refused   │ go on
@@ -21,9 +21,9 @@
 #include "common/auth/password.h"
 #include "common/auth/record_texts.h"
 #include "common/auth/resolve.h"
-#include "common/base64.h"
-#include "common/scram_server.h"
+#include "common/login/scram_server.h"
 #include "common/size.h"
+#include "common/text/base64.h"
 
 enum { EXCHANGES_MAX = 4096, EXCHANGE_MS = 2 * 60 * 1000 };
 

@@ -8,8 +8,8 @@
 #include "common/auth/proof.h"
 #include "common/auth/throttle.h"
 #include "common/hash_table.h"
-#include "common/role_user.h"
-#include "common/turn.h"
+#include "common/role/role_user.h"
+#include "common/role/turn.h"
 
 /* --- auth_workers.c --------------------------------------------------------------------------- */
 

@@ -213,8 +213,8 @@ static void resolve_returned(struct auth *auth, struct slice given, struct slice
         become_foreign(auth, address, resolution);
 }
 
-/* The number of a session says which process it lives in (smtpd/session_role.c), so none asks for
- * permits in another's name. */
+/* The number of a session says which process it lives in (smtpd/session/session_role.c), so none
+ * asks for permits in another's name. */
 static bool is_session_of(const struct role_peer *peer, uint64_t session)
 {
     return peer->kind == ROLE_QUEUE ? session == 0

@@ -1,6 +1,6 @@
 /*
- * What `auth` is asked, by whom, and what it answers. Records of common/ipc.h; texts follow the
- * struct in the order of their lengths, without NUL. An account is always its canonical name
+ * What `auth` is asked, by whom, and what it answers. Records of common/role/ipc.h; texts follow
+ * the struct in the order of their lengths, without NUL. An account is always its canonical name
  * (alice@demo.test; a system user alone: alice).
  *
  *   smtpd-session     AUTH_RECIPIENT, AUTH_SENDER; AUTH_PASSWORD, AUTH_SASL (submission)
@@ -8,14 +8,14 @@
  *   auth to those     AUTH_OFFER, unasked
  *   smtpd-queue       AUTH_TARGET, AUTH_FULL, AUTH_RECIPIENT (the sender that a report goes to)
  *   auth to check     CHECK_PASSWORD, CHECK_USER, CHECK_TOKEN
- *   auth to master    MASTER_ADMIT, MASTER_TARGET, MASTER_CHECKS (common/master_protocol.h)
+ *   auth to master    MASTER_ADMIT, MASTER_TARGET, MASTER_CHECKS (common/role/master_protocol.h)
  */
 #ifndef COMMON_AUTH_AUTH_PROTOCOL_H
 #define COMMON_AUTH_AUTH_PROTOCOL_H
 
 #include "common/auth/token.h"
-#include "common/ipc.h"
-#include "common/master_protocol.h"
+#include "common/role/ipc.h"
+#include "common/role/master_protocol.h"
 
 enum auth_record {
     AUTH_RECIPIENT = 1,
@@ -136,10 +136,10 @@ struct auth_verdict {
 };
 
 /* A message of a mechanism that auth speaks itself, decoded. What binds to the TLS connection
- * (common/tls_binding.h; none without TLS), the message, the client's certificates (of EXTERNAL)
- * follow. The session that said AUTH is the exchange: the first message begins one, whatever there
- * was before. Answer: AUTH_CHALLENGE, and the client's next message is asked about; or what
- * AUTH_PASSWORD is answered. */
+ * (common/tls/tls_binding.h; none without TLS), the message, the client's certificates (of
+ * EXTERNAL) follow. The session that said AUTH is the exchange: the first message begins one,
+ * whatever there was before. Answer: AUTH_CHALLENGE, and the client's next message is asked about;
+ * or what AUTH_PASSWORD is answered. */
 enum auth_mechanism {
     AUTH_SCRAM_SHA_256 = 1,
     AUTH_SCRAM_SHA_256_PLUS,
@@ -156,7 +156,7 @@ struct auth_sasl {
     uint32_t exporter_octets;  /* tls-exporter, RFC 9266 */
     uint32_t end_point_octets; /* tls-server-end-point, RFC 5929 4 */
     uint32_t message_octets;
-    uint32_t certificates_octets; /* DER, common/tls_certificates.h */
+    uint32_t certificates_octets; /* DER, common/tls/tls_certificates.h */
     uint32_t reserved;
 };
 /* The message for the client follows, before base64. */

@@ -16,8 +16,8 @@
 #include "common/auth/auth_internal.h"
 #include "common/auth/password.h"
 #include "common/auth/resolve.h"
-#include "common/cursor.h"
 #include "common/size.h"
+#include "common/text/cursor.h"
 
 struct token_message {
     struct slice name; /* whom the client wants to be; empty: whom the token names */

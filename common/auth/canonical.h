@@ -1,16 +1,16 @@
 /*
  * The one spelling under which an address is stored, looked up and compared here: two addresses are
  * the same mailbox of ours if and only if their canonical forms are the same octets. That is
- * address_canonicalise()'s form (common/address.h) with the letters of the local part folded, which
- * only the host that owns the mailbox may do (RFC 5321 2.4): ASCII to lower case, beyond ASCII by
- * Unicode's case folding in NFC (RFC 6532 3.1).
+ * address_canonicalise()'s form (common/text/address.h) with the letters of the local part folded,
+ * which only the host that owns the mailbox may do (RFC 5321 2.4): ASCII to lower case, beyond
+ * ASCII by Unicode's case folding in NFC (RFC 6532 3.1).
  *
  * Pure but for memory. Any process.
  */
 #ifndef COMMON_AUTH_CANONICAL_H
 #define COMMON_AUTH_CANONICAL_H
 
-#include "common/address.h"
+#include "common/text/address.h"
 
 enum { CANONICAL_MAX = ADDRESS_CANONICAL_LIMIT };
 

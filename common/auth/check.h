@@ -8,7 +8,7 @@
 #define COMMON_AUTH_CHECK_H
 
 #include "common/auth/shared_file.h"
-#include "common/role.h"
+#include "common/role/role.h"
 
 /* A file that is looked at for each question. */
 struct check_file {

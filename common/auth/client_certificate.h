@@ -7,7 +7,7 @@
 #define COMMON_AUTH_CLIENT_CERTIFICATE_H
 
 #include "common/buffer.h"
-#include "common/config.h"
+#include "common/config/config.h"
 #include "common/error.h"
 
 /* certificates: DER, the client's first. Appends a name of the kind that is asked for: `wanted`, if

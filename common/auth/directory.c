@@ -9,7 +9,7 @@
 
 #include "common/auth/canonical.h"
 #include "common/auth/resolve.h"
-#include "common/fd.h"
+#include "common/disk/fd.h"
 
 enum { ARENA_MAX = 16 << 20 };
 

@@ -13,8 +13,8 @@
 #include "common/auth/address_map.h"
 #include "common/auth/shared_file.h"
 #include "common/auth/system_users.h"
-#include "common/config.h"
-#include "common/master_protocol.h"
+#include "common/config/config.h"
+#include "common/role/master_protocol.h"
 
 /* A file of the configuration; path NULL: none. */
 struct directory_file {

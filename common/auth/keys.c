@@ -8,7 +8,7 @@
 
 #include "common/auth/keys_protocol.h"
 #include "common/auth/keys_sign.h"
-#include "common/fd.h"
+#include "common/disk/fd.h"
 #include "common/size.h"
 
 enum { KEY_FILE_MAX = 65536 };

@@ -5,7 +5,7 @@
 #ifndef COMMON_AUTH_KEYS_H
 #define COMMON_AUTH_KEYS_H
 
-#include "common/role.h"
+#include "common/role/role.h"
 
 struct evp_pkey_st;
 

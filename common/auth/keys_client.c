@@ -5,7 +5,7 @@
 #include <time.h>
 
 #include "common/auth/keys_protocol.h"
-#include "common/fd.h"
+#include "common/disk/fd.h"
 
 static int64_t now_ms(void)
 {
@@ -55,7 +55,7 @@ bool keys_client_sign(void *owner, uint32_t certificate, uint16_t scheme, struct
         return error_set(error, ERROR_PERMANENT, "too much to be signed");
     if (!ask(client, certificate, scheme, message, error))
         return error_prefix(error, "ask keys");
-    /* See on_readable of common/ipc.c. */
+    /* See on_readable of common/role/ipc.c. */
     alignas(max_align_t) static uint8_t record[IPC_RECORD_MAX];
     int64_t deadline = now_ms() + KEYS_TIMEOUT_MS;
     for (;;) {

@@ -5,15 +5,15 @@
 #ifndef COMMON_AUTH_KEYS_CLIENT_H
 #define COMMON_AUTH_KEYS_CLIENT_H
 
-#include "common/ipc.h"
+#include "common/role/ipc.h"
 
 struct keys_client {
     int fd;           /* of the channel to keys, borrowed; -1: there is none now */
     uint64_t request; /* number of the last question */
 };
 
-/* The function that common/keys_provider.h wants; `owner` is a struct keys_client. `signature` has
- * room for KEYS_SIGNATURE_MAX octets. */
+/* The function that common/tls/keys_provider.h wants; `owner` is a struct keys_client. `signature`
+ * has room for KEYS_SIGNATURE_MAX octets. */
 bool keys_client_sign(void *owner, uint32_t certificate, uint16_t scheme, struct slice message,
                       uint8_t *signature, size_t *octets, struct error *error);
 

@@ -1,5 +1,5 @@
 /*
- * What `keys` is asked and answers. Records of common/ipc.h.
+ * What `keys` is asked and answers. Records of common/role/ipc.h.
  *
  *   smtpd-session, imapd-login, pop3d-login     KEYS_SIGN, one at a time, waiting for the answer
  *
@@ -10,7 +10,7 @@
 #ifndef COMMON_AUTH_KEYS_PROTOCOL_H
 #define COMMON_AUTH_KEYS_PROTOCOL_H
 
-#include "common/ipc.h"
+#include "common/role/ipc.h"
 
 enum keys_record {
     KEYS_SIGN = 1,

@@ -9,8 +9,8 @@
 #include <openssl/rsa.h>
 
 #include "common/auth/keys_protocol.h"
-#include "common/cursor.h"
 #include "common/size.h"
+#include "common/text/cursor.h"
 
 /* ---- recognising ---- */
 

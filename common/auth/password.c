@@ -6,7 +6,7 @@
 #include <sodium.h>
 #include <stringprep.h>
 
-#include "common/cursor.h"
+#include "common/text/cursor.h"
 
 enum {
     PASSES = 2,

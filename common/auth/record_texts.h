@@ -5,7 +5,7 @@
 #ifndef COMMON_AUTH_RECORD_TEXTS_H
 #define COMMON_AUTH_RECORD_TEXTS_H
 
-#include "common/ipc.h"
+#include "common/role/ipc.h"
 
 /* Cuts what lies behind the first `fixed` octets of the record into `count` texts, borrowed from
  * the packet. ERROR_PEER if the lengths are not exactly what is there. */

@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/fd.h"
+#include "common/disk/fd.h"
 
 enum {
     /* Times in inodes stand still for a tick of the kernel, up to 10 ms: a file read so soon after

@@ -3,8 +3,8 @@
 
 #include <sodium.h>
 
-#include "common/address.h"
-#include "common/cursor.h"
+#include "common/text/address.h"
+#include "common/text/cursor.h"
 
 enum {
     HASH_LETTERS = 6, /* of five bits: a guess in a thousand million */

@@ -24,7 +24,7 @@
 #define COMMON_AUTH_THROTTLE_H
 
 #include "common/error.h"
-#include "common/ip_address.h"
+#include "common/net/ip_address.h"
 #include "common/slice.h"
 
 struct throttle_limits {

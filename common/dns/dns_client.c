@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/turn.h"
+#include "common/role/turn.h"
 
 struct dns_inquiry {
     struct open_question question;

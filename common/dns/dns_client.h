@@ -7,8 +7,8 @@
 
 #include "common/buffer.h"
 #include "common/dns/dns_protocol.h"
-#include "common/questions.h"
-#include "common/role.h"
+#include "common/role/questions.h"
+#include "common/role/role.h"
 
 struct dns_client {
     struct role *role;

@@ -9,7 +9,7 @@
 #ifndef COMMON_DNS_DNS_PROTOCOL_H
 #define COMMON_DNS_DNS_PROTOCOL_H
 
-#include "common/ipc.h"
+#include "common/role/ipc.h"
 
 enum dns_record {
     DNS_QUESTION = 1,

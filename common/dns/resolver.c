@@ -7,10 +7,10 @@
 #include <unbound-event.h>
 #include <unbound.h>
 
+#include "common/disk/fd.h"
 #include "common/dns/answer.h"
 #include "common/dns/dns_protocol.h"
 #include "common/dns/unbound_loop.h"
-#include "common/fd.h"
 #include "common/size.h"
 
 enum {

@@ -7,7 +7,7 @@
 #ifndef COMMON_DNS_RESOLVER_H
 #define COMMON_DNS_RESOLVER_H
 
-#include "common/role.h"
+#include "common/role/role.h"
 
 struct ub_ctx;
 

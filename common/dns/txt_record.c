@@ -1,6 +1,6 @@
 /* RDATA of TXT records (RFC 1035 3.3.14); see dns_client.h. */
-#include "common/cursor.h"
 #include "common/dns/dns_client.h"
+#include "common/text/cursor.h"
 
 enum { TXT_MAX = 4096 };
 

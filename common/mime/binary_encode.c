@@ -10,9 +10,9 @@
 
 #include <string.h>
 
-#include "common/base64.h"
 #include "common/mime/content.h"
 #include "common/mime/header.h"
+#include "common/text/base64.h"
 
 void binary_encode_init(struct binary_encode *encode, const struct mime_limits *limits)
 {

@@ -8,9 +8,9 @@
 
 #include <string.h>
 
-#include "common/cursor.h"
 #include "common/mime/charset_lists.h"
 #include "common/size.h"
+#include "common/text/cursor.h"
 
 /* Of pairs: row after row; 0: there is no such character. */
 struct charset_pairs {

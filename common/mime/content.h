@@ -7,7 +7,7 @@
 #define COMMON_MIME_CONTENT_H
 
 #include "common/arena.h"
-#include "common/cursor.h"
+#include "common/text/cursor.h"
 
 struct content_type {
     struct slice type;

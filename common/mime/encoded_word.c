@@ -1,10 +1,10 @@
 /* The decoder of encoded_word.h. Pure; any process. */
 #include "common/mime/encoded_word.h"
 
-#include "common/cursor.h"
 #include "common/mime/charset.h"
 #include "common/mime/decode.h"
 #include "common/mime/token.h"
+#include "common/text/cursor.h"
 
 /* encoded-word = "=?" charset ["*" language] "?" encoding "?" encoded-text "?=" */
 struct encoded_word {

@@ -8,7 +8,7 @@
 #define COMMON_MIME_HEADER_H
 
 #include "common/buffer.h"
-#include "common/cursor.h"
+#include "common/text/cursor.h"
 
 struct header_field {
     struct slice whole; /* name to last line end, its continuation lines among it */

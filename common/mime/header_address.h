@@ -17,7 +17,7 @@
 #define COMMON_MIME_HEADER_ADDRESS_H
 
 #include "common/buffer.h"
-#include "common/cursor.h"
+#include "common/text/cursor.h"
 
 enum header_address_kind {
     HEADER_ADDRESS_MAILBOX,

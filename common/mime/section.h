@@ -6,8 +6,8 @@
 #define COMMON_MIME_SECTION_H
 
 #include "common/buffer.h"
-#include "common/cursor.h"
 #include "common/mime/scan.h"
+#include "common/text/cursor.h"
 
 enum section_kind {
     SECTION_ALL,        /* BODY[], or the body of a part: BODY[1.2] */

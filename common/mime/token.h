@@ -9,7 +9,7 @@
 #define COMMON_MIME_TOKEN_H
 
 #include "common/buffer.h"
-#include "common/cursor.h"
+#include "common/text/cursor.h"
 
 enum token_class {
     TOKEN_SPACE = 1,      /* SP, HTAB, CR, LF */

@@ -2,7 +2,7 @@
  * literal8 (RFC 3516 4.4), in UTF-8 (RFC 6855 4), put together of pieces (RFC 4469), and
  * REPLACE (RFC 8508), which removes a message with the same answer. What can be refused is refused
  * before a message comes. */
-#include "common/config.h"
+#include "common/config/config.h"
 #include "imapd/commands/commands.h"
 #include "imapd/folder/catenate.h"
 #include "imapd/folder/intake.h"

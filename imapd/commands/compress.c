@@ -1,6 +1,6 @@
 /* COMPRESS (RFC 4978). What login carries for a client with TLS is compressed here, before it is
  * encrypted there: no network process meets zlib. */
-#include "common/deflate_stream.h"
+#include "common/net/deflate_stream.h"
 #include "imapd/commands/commands.h"
 
 /* The OK goes out as it is, all behind it compressed. */

@@ -1,5 +1,5 @@
 /* ENABLE (RFC 5161). What is unknown is ignored, as 3.1 says. */
-#include "common/imap_capability.h"
+#include "common/login/imap_capability.h"
 #include "common/size.h"
 #include "imapd/commands/commands.h"
 

@@ -5,7 +5,7 @@
 
 #include <fcntl.h>
 
-#include "common/fd.h"
+#include "common/disk/fd.h"
 #include "imapd/commands/acl.h"
 #include "imapd/commands/commands.h"
 #include "imapd/commands/metadata.h"

@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "common/config.h"
+#include "common/config/config.h"
 #include "imapd/commands/commands.h"
 #include "imapd/commands/list.h"
 #include "imapd/commands/metadata.h"

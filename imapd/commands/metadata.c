@@ -7,8 +7,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 
-#include "common/config.h"
-#include "common/fd.h"
+#include "common/config/config.h"
+#include "common/disk/fd.h"
 #include "imapd/commands/commands.h"
 #include "imapd/commands/metadata.h"
 #include "imapd/mailbox.h"

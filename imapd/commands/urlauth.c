@@ -6,8 +6,8 @@
 #include <fcntl.h>
 #include <sodium.h>
 
-#include "common/config.h"
-#include "common/fd.h"
+#include "common/config/config.h"
+#include "common/disk/fd.h"
 #include "imapd/commands/commands.h"
 #include "imapd/fetch/fetch_value.h"
 #include "imapd/folder/mailbox_tree.h"

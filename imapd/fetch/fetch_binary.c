@@ -2,7 +2,7 @@
 #include "imapd/fetch/fetch_binary.h"
 
 #include "common/mime/content.h"
-#include "common/stream.h"
+#include "common/net/stream.h"
 
 enum { PIECE_OCTETS = 65536, PIECES_A_SLICE = 16 };
 

@@ -1,10 +1,10 @@
 /* The values of fetch_value.h. */
 #include "imapd/fetch/fetch_value.h"
 
-#include "common/date.h"
 #include "common/mime/header.h"
 #include "common/mime/structure.h"
-#include "common/stream.h"
+#include "common/net/stream.h"
+#include "common/text/date.h"
 #include "imapd/fetch/preview.h"
 #include "imapd/search/message_ids.h"
 

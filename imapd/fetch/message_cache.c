@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <unistd.h>
 
-#include "common/config.h"
+#include "common/config/config.h"
 #include "imapd/folder/folder.h"
 #include "imapd/mailbox.h"
 

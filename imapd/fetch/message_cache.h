@@ -10,7 +10,7 @@
 #include <ev.h>
 
 #include "common/mime/scan.h"
-#include "common/turn.h"
+#include "common/role/turn.h"
 #include "storage/index.h"
 
 struct config;

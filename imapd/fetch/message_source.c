@@ -4,8 +4,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "common/fd.h"
-#include "common/stream.h"
+#include "common/disk/fd.h"
+#include "common/net/stream.h"
 #include "imapd/mailbox.h"
 
 enum {

@@ -10,7 +10,7 @@
 
 #include <utlist.h>
 
-#include "common/fd.h"
+#include "common/disk/fd.h"
 #include "imapd/folder/view.h"
 #include "imapd/mailbox.h"
 #include "storage/maildir_store.h"

@@ -14,7 +14,7 @@
 
 #include <time.h>
 
-#include "common/turn.h"
+#include "common/role/turn.h"
 #include "imapd/folder/watch.h"
 #include "storage/change_log.h"
 #include "storage/folder_record.h"

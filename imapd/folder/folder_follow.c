@@ -8,11 +8,11 @@
 
 #include <utlist.h>
 
-#include "common/config.h"
+#include "common/config/config.h"
 #include "imapd/folder/view.h"
 #include "imapd/mailbox.h"
-#include "storage/adopt.h"
-#include "storage/adopted_uidls.h"
+#include "storage/foreign/adopt.h"
+#include "storage/foreign/adopted_uidls.h"
 #include "storage/maildir_scan.h"
 #include "storage/uidvalidity.h"
 

@@ -1,7 +1,7 @@
 /* The counting of folder_status.h. */
 #include "imapd/folder/folder_status.h"
 
-#include "common/config.h"
+#include "common/config/config.h"
 #include "common/size.h"
 #include "imapd/mailbox.h"
 #include "imapd/syntax/parser.h"

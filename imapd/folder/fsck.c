@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "common/fd.h"
+#include "common/disk/fd.h"
 #include "imapd/fetch/message_cache.h"
 #include "imapd/folder/folder_internal.h"
 #include "imapd/mailbox.h"

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "common/config.h"
-#include "common/fd.h"
+#include "common/config/config.h"
+#include "common/disk/fd.h"
 #include "imapd/fetch/message_cache.h"
 #include "imapd/mailbox.h"
 

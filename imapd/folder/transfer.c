@@ -1,7 +1,7 @@
 /* The transfers of transfer.h. */
 #include "imapd/folder/transfer.h"
 
-#include "common/config.h"
+#include "common/config/config.h"
 #include "imapd/mailbox.h"
 
 enum { UNKNOWN_LETTER = 0, NO_LETTER = 255 }; /* else 1 + the letter */

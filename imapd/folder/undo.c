@@ -3,7 +3,7 @@
 
 #include <stddef.h>
 
-#include "common/config.h"
+#include "common/config/config.h"
 #include "imapd/folder/folder_internal.h"
 #include "imapd/mailbox.h"
 #include "storage/folder_name.h"

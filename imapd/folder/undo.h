@@ -9,7 +9,7 @@
 #ifndef IMAPD_FOLDER_UNDO_H
 #define IMAPD_FOLDER_UNDO_H
 
-#include "common/turn.h"
+#include "common/role/turn.h"
 #include "storage/expunged.h"
 #include "storage/folder_record.h"
 

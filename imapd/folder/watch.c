@@ -10,7 +10,7 @@
 
 #include <utlist.h>
 
-#include "common/fd.h"
+#include "common/disk/fd.h"
 #include "storage/maildir_name.h"
 
 enum {

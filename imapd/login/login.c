@@ -1,7 +1,7 @@
 /*
  * IMAP before the login (RFC 3501 6.1, 6.2); see login.h. Runs in imapd-login. The connection's
- * states are those of common/login.h; within TALKING a client may be in the middle of a command
- * with literals
+ * states are those of common/login/login.h; within TALKING a client may be in the middle of a
+ * command with literals
  * (`reader`) or of AUTHENTICATE (`sasl`). What is pipelined behind LOGIN is not read here: it goes
  * to the user's process, which also gives LOGIN its answer.
  */
@@ -9,7 +9,7 @@
 
 #include <stdlib.h>
 
-#include "common/handoff.h"
+#include "common/role/handoff.h"
 #include "imapd/login/login_command.h"
 #include "imapd/syntax/capability.h"
 #include "imapd/syntax/command.h"
@@ -24,7 +24,7 @@ enum {
 };
 
 struct imap_login {
-    struct login_session base; /* first: common/login.c allocates by session_octets */
+    struct login_session base; /* first: common/login/login.c allocates by session_octets */
     struct command_reader reader;
     struct sasl *sasl;    /* in an exchange, else NULL */
     size_t tag_octets;    /* of the command that asked for the login */
@@ -411,7 +411,7 @@ static bool read_event(struct imap_login *imap)
     return event != COMMAND_MORE;
 }
 
-/* ---- what common/login.c calls ---- */
+/* ---- what common/login/login.c calls ---- */
 
 static void step(struct login_session *session)
 {

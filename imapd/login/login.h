@@ -2,7 +2,7 @@
 #ifndef IMAPD_LOGIN_LOGIN_H
 #define IMAPD_LOGIN_LOGIN_H
 
-#include "common/login.h"
+#include "common/login/login.h"
 
 extern const struct login_protocol imap_login_protocol;
 

@@ -1,8 +1,8 @@
 /* The algorithm of base_subject.h, in the words of RFC 5256 5. */
 #include "imapd/search/base_subject.h"
 
-#include "common/cursor.h"
 #include "common/mime/encoded_word.h"
+#include "common/text/cursor.h"
 
 void base_subject_decode(struct slice body, struct buffer *text)
 {

@@ -7,7 +7,7 @@
 #define IMAPD_SEARCH_MESSAGE_IDS_H
 
 #include "common/buffer.h"
-#include "common/cursor.h"
+#include "common/text/cursor.h"
 
 /* Appends each valid one of a field's body (at most `most`) as "left@right" and a LF. How many. */
 size_t message_ids_append(struct slice body, size_t most, struct buffer *ids);

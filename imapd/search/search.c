@@ -10,9 +10,9 @@
  */
 #include "imapd/search/search.h"
 
-#include "common/date.h"
 #include "common/mime/charset.h"
 #include "common/size.h"
+#include "common/text/date.h"
 #include "imapd/mailbox.h"
 
 enum {

@@ -1,8 +1,8 @@
 /* The values of sort_value.h. */
 #include "imapd/search/sort_value.h"
 
-#include "common/date.h"
 #include "common/mime/encoded_word.h"
+#include "common/text/date.h"
 #include "imapd/search/base_subject.h"
 #include "imapd/search/search_text.h"
 

@@ -1,8 +1,8 @@
 /* The parser of auth_url.h. */
 #include "imapd/syntax/auth_url.h"
 
-#include "common/cursor.h"
-#include "common/date.h"
+#include "common/text/cursor.h"
+#include "common/text/date.h"
 #include "imapd/syntax/message_url.h"
 
 static const struct slice scheme = SLICE("imap://");

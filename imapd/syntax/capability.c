@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-#include "common/config.h"
-#include "common/sasl.h"
+#include "common/config/config.h"
+#include "common/login/sasl.h"
 
 static bool is_called(const struct imap_capability *capability, const char *name)
 {

@@ -6,7 +6,7 @@
 #define IMAPD_SYNTAX_CAPABILITY_H
 
 #include "common/buffer.h"
-#include "common/imap_capability.h"
+#include "common/login/imap_capability.h"
 
 struct config;
 
@@ -17,7 +17,7 @@ enum capability_login {
 };
 
 /* Appends "CAPABILITY IMAP4rev1 ..." for a client that has not logged in. mechanisms: of
- * common/sasl.h, where passwords may come. `without`: those that are kept from the client
+ * common/login/sasl.h, where passwords may come. `without`: those that are kept from the client
  * (imapd/syntax/client_id.h). */
 void capability_append_login(const struct config *config, unsigned login, unsigned mechanisms,
                              uint64_t without, struct buffer *text);

@@ -1,8 +1,8 @@
 /* The grammar of client_id.h, and the clients of the configuration. */
 #include "imapd/syntax/client_id.h"
 
-#include "common/config.h"
-#include "common/imap_capability.h"
+#include "common/config/config.h"
+#include "common/login/imap_capability.h"
 #include "common/size.h"
 
 enum { FIELDS_MAX = 30, NAME_OCTETS_MAX = 30, VALUE_OCTETS_MAX = 1024 }; /* RFC 2971 3.3 */

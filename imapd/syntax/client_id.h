@@ -29,8 +29,8 @@ size_t imap_client_id_format(const struct imap_client_id *id,
 /* What a handoff brings: the tag, and the client's text behind it, if any. The fields borrow. */
 struct slice imap_client_id_unpack(struct slice handed, struct imap_client_id *id);
 
-/* The capabilities that the configuration keeps from that client (common/imap_capability.h). NULL
- * for the account: nobody has logged in yet. */
+/* The capabilities that the configuration keeps from that client (common/login/imap_capability.h).
+ * NULL for the account: nobody has logged in yet. */
 uint64_t imap_client_without(const struct config *config, const struct imap_client_id *id,
                              const char *account);
 

@@ -16,7 +16,7 @@
 #define IMAPD_SYNTAX_COMMAND_H
 
 #include "common/buffer.h"
-#include "common/cursor.h"
+#include "common/text/cursor.h"
 
 /* In octets. A streamed literal is its handler's to bound. */
 struct command_limits {

@@ -3,7 +3,7 @@
 
 #include <unistr.h>
 
-#include "common/modified_utf7.h"
+#include "common/text/modified_utf7.h"
 
 /* C0, DEL, C1, and the line and paragraph separators: none belongs in a name (RFC 5198 2). */
 static bool is_control(ucs4_t character)

@@ -7,7 +7,7 @@
 #define IMAPD_SYNTAX_MAILBOX_NAME_H
 
 #include "common/buffer.h"
-#include "common/cursor.h"
+#include "common/text/cursor.h"
 
 enum { MAILBOX_NAME_MAX = 1000 }; /* octets, on the wire or inside */
 

@@ -9,8 +9,8 @@
 #define IMAPD_SYNTAX_PARSER_H
 
 #include "common/arena.h"
-#include "common/cursor.h"
-#include "common/date.h"
+#include "common/text/cursor.h"
+#include "common/text/date.h"
 #include "imapd/syntax/sequence_set.h"
 
 struct imap_parser {

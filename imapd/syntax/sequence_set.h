@@ -7,7 +7,7 @@
 
 #include "common/arena.h"
 #include "common/buffer.h"
-#include "common/cursor.h"
+#include "common/text/cursor.h"
 
 struct sequence_range {
     uint32_t first; /* 0 in either stands for "*" until sequence_set_resolve() */

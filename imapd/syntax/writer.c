@@ -2,8 +2,8 @@
 #include "imapd/syntax/writer.h"
 
 #include "common/mime/structure.h"
+#include "common/net/stream.h"
 #include "common/size.h"
-#include "common/stream.h"
 #include "imapd/syntax/parser.h"
 #include "storage/folder_record.h"
 #include "storage/maildir_name.h"

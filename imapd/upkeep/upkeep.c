@@ -8,9 +8,9 @@
 
 #include <utlist.h>
 
-#include "common/fd.h"
-#include "common/printable.h"
+#include "common/disk/fd.h"
 #include "common/size.h"
+#include "common/text/printable.h"
 #include "imapd/folder/fsck.h"
 #include "imapd/mailbox.h"
 #include "imapd/session.h"

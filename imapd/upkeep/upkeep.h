@@ -14,8 +14,8 @@
 #define IMAPD_UPKEEP_UPKEEP_H
 
 #include "common/buffer.h"
-#include "common/control.h"
-#include "common/turn.h"
+#include "common/role/control.h"
+#include "common/role/turn.h"
 #include "storage/folders.h"
 
 struct mailbox;

@@ -6,10 +6,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/disk/fd.h"
 #include "common/dns/answer.h"
-#include "common/fd.h"
 #include "common/hash_table.h"
-#include "common/turn.h"
+#include "common/role/turn.h"
 #include "smtpd/fetch/fetch_protocol.h"
 #include "smtpd/fetch/host_search.h"
 #include "smtpd/fetch/report_post.h"

@@ -16,7 +16,7 @@
 #define SMTPD_FETCH_FETCH_H
 
 #include "common/dns/dns_client.h"
-#include "common/role.h"
+#include "common/role/role.h"
 #include "smtpd/fetch/fetch_protocol.h"
 #include "smtpd/fetch/https_request.h"
 #include "smtpd/fetch/policy_cache.h"

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "common/turn.h"
+#include "common/role/turn.h"
 
 enum {
     TRIES_MAX = 2,     /* what ends fetch twice does not come a third time */

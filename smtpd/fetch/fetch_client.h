@@ -6,8 +6,8 @@
 #ifndef SMTPD_FETCH_FETCH_CLIENT_H
 #define SMTPD_FETCH_FETCH_CLIENT_H
 
-#include "common/questions.h"
-#include "common/role.h"
+#include "common/role/questions.h"
+#include "common/role/role.h"
 #include "smtpd/fetch/fetch_protocol.h"
 
 struct fetch_inquiry;

@@ -9,7 +9,7 @@
 #include <ev.h>
 
 #include "common/error.h"
-#include "common/ip_address.h"
+#include "common/net/ip_address.h"
 #include "common/slice.h"
 
 struct https_requests; /* all of a process */

@@ -7,9 +7,9 @@
 #include <sys/file.h>
 #include <time.h>
 
-#include "common/db.h"
+#include "common/disk/db.h"
+#include "common/disk/fd.h"
 #include "common/dns/dns_protocol.h"
-#include "common/fd.h"
 
 enum {
     PAGE_OCTETS = 8192,

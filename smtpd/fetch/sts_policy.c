@@ -3,9 +3,9 @@
 
 #include <string.h>
 
-#include "common/cursor.h"
 #include "common/dns/dns_client.h"
 #include "common/size.h"
+#include "common/text/cursor.h"
 
 enum {
     TXT_MAX = 4096,

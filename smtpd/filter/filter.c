@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "common/fd.h"
+#include "common/disk/fd.h"
 #include "common/size.h"
 #include "smtpd/filter/recipe.h"
 #include "smtpd/queue/queue_id.h"

@@ -6,7 +6,7 @@
 #ifndef SMTPD_FILTER_FILTER_H
 #define SMTPD_FILTER_FILTER_H
 
-#include "common/role.h"
+#include "common/role/role.h"
 
 struct recipe_question;
 

@@ -7,7 +7,7 @@
 #ifndef SMTPD_FILTER_FILTER_PROTOCOL_H
 #define SMTPD_FILTER_FILTER_PROTOCOL_H
 
-#include "common/ipc.h"
+#include "common/role/ipc.h"
 
 enum filter_record {
     FILTER_MESSAGE = 1,  /* the body of at most FILTER_INLINE_MAX octets follows */

@@ -7,12 +7,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "common/address.h"
-#include "common/date.h"
-#include "common/ip_address.h"
 #include "common/mime/header.h"
 #include "common/mime/header_address.h"
+#include "common/net/ip_address.h"
 #include "common/size.h"
+#include "common/text/address.h"
+#include "common/text/date.h"
 
 /* What the walk found. */
 struct found {

@@ -1,5 +1,6 @@
 /*
- * What the administrator asks of the queue while it runs (`staffetta queue`, common/control.h):
+ * What the administrator asks of the queue while it runs (`staffetta queue`,
+ * common/role/control.h):
  *
  *   queue [--json] [SELECTION]        what waits, oldest first
  *   queue show ID                     all that is known of one message
@@ -12,7 +13,7 @@
 #ifndef SMTPD_QUEUE_ADMIN_H
 #define SMTPD_QUEUE_ADMIN_H
 
-#include "common/ipc.h"
+#include "common/role/ipc.h"
 
 struct queue;
 struct admin_job;

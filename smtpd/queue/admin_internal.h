@@ -4,7 +4,7 @@
 #define SMTPD_QUEUE_ADMIN_INTERNAL_H
 
 #include "common/arena.h"
-#include "common/control.h"
+#include "common/role/control.h"
 #include "smtpd/queue/queued.h"
 #include "smtpd/queue/record.h"
 
@@ -57,7 +57,7 @@ void admin_print_recipient(struct admin_job *job, const struct stored_message *m
                            const struct queued_recipient *recipient,
                            const struct stored_recipient *row);
 void admin_print_message_end(struct admin_job *job);
-/* A message of JSON is one line; ctl/verb_queue.c adds to it. */
+/* A message of JSON is one line; ctl/command/verb_queue.c adds to it. */
 void admin_print_end(struct admin_job *job);
 
 #endif

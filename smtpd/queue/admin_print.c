@@ -1,9 +1,9 @@
 /* What an administrator reads, as text or as JSON; see admin_internal.h. */
 #include "smtpd/queue/admin_internal.h"
 
-#include "common/date.h"
-#include "common/json.h"
-#include "common/printable.h"
+#include "common/text/date.h"
+#include "common/text/json.h"
+#include "common/text/printable.h"
 #include "smtpd/queue/queue.h"
 #include "smtpd/queue/queue_id.h"
 #include "smtpd/queue/queue_protocol.h"

@@ -3,8 +3,8 @@
 
 #include <fcntl.h>
 
-#include "common/fd.h"
-#include "common/tree.h"
+#include "common/disk/fd.h"
+#include "common/disk/tree.h"
 #include "smtpd/queue/queue.h"
 
 enum { STEP_OCTETS = 512 << 10 }; /* a turn: some tenths of a millisecond */

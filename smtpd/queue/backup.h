@@ -13,9 +13,9 @@
 #ifndef SMTPD_QUEUE_BACKUP_H
 #define SMTPD_QUEUE_BACKUP_H
 
-#include "common/control.h"
-#include "common/db_copy.h"
-#include "common/flusher.h"
+#include "common/disk/db_copy.h"
+#include "common/disk/flusher.h"
+#include "common/role/control.h"
 
 struct queue;
 

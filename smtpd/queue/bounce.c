@@ -1,8 +1,8 @@
 /* Writing delivery status notifications; see bounce.h. Pure. */
 #include "smtpd/queue/bounce.h"
 
-#include "common/date.h"
-#include "common/ip_address.h"
+#include "common/net/ip_address.h"
+#include "common/text/date.h"
 
 #define CRLF "\r\n"
 

@@ -1,7 +1,7 @@
 /* The choice of a destination; see destination.h. */
 #include "smtpd/queue/destination.h"
 
-#include "common/address.h"
+#include "common/text/address.h"
 #include "smtpd/queue/queue_protocol.h"
 
 enum { DOMAIN_MAX = 255 };

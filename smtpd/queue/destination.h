@@ -6,7 +6,7 @@
 #define SMTPD_QUEUE_DESTINATION_H
 
 #include "common/buffer.h"
-#include "common/config.h"
+#include "common/config/config.h"
 
 enum { DESTINATION_MAX = 2 + 255 + 1 + 512 };
 

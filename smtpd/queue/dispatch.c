@@ -1,7 +1,7 @@
 /* What both ways out of the queue have in common; see dispatch.h. */
 #include "smtpd/queue/dispatch.h"
 
-#include "common/fd.h"
+#include "common/disk/fd.h"
 #include "smtpd/queue/queue.h"
 #include "smtpd/queue/queue_id.h"
 #include "smtpd/queue/queue_protocol.h"

@@ -12,10 +12,10 @@
 #include <utlist.h>
 
 #include "common/auth/auth_protocol.h"
-#include "common/fd.h"
+#include "common/disk/fd.h"
 #include "common/hash_table.h"
 #include "common/size.h"
-#include "smtpd/deliver_protocol.h"
+#include "smtpd/deliver/deliver_protocol.h"
 #include "smtpd/queue/queue.h"
 #include "smtpd/queue/queue_id.h"
 #include "smtpd/queue/queue_protocol.h"

@@ -5,7 +5,7 @@
 #ifndef SMTPD_QUEUE_DISPATCH_DELIVER_H
 #define SMTPD_QUEUE_DISPATCH_DELIVER_H
 
-#include "common/role.h"
+#include "common/role/role.h"
 
 struct queue;
 

@@ -12,7 +12,7 @@
 #ifndef SMTPD_QUEUE_DISPATCH_RELAY_H
 #define SMTPD_QUEUE_DISPATCH_RELAY_H
 
-#include "common/role.h"
+#include "common/role/role.h"
 
 struct queue;
 struct queue_target;

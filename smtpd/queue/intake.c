@@ -16,7 +16,7 @@
 
 #include "common/arena.h"
 #include "common/auth/canonical.h"
-#include "common/fd.h"
+#include "common/disk/fd.h"
 #include "common/hash_table.h"
 #include "common/size.h"
 #include "smtpd/queue/destination.h"
@@ -368,8 +368,8 @@ static bool check_account(const struct role_peer *peer, const struct submitted *
     return true;
 }
 
-/* The number of a session says which process it lives in (smtpd/session_role.c): a permit is of no
- * use to another. */
+/* The number of a session says which process it lives in (smtpd/session/session_role.c): a permit
+ * is of no use to another. */
 static bool is_session_of(const struct role_peer *peer, uint64_t session)
 {
     return session >> 32 == ((uint64_t)peer->kind << 24 | peer->number);

@@ -14,8 +14,8 @@
 #ifndef SMTPD_QUEUE_INTAKE_H
 #define SMTPD_QUEUE_INTAKE_H
 
-#include "common/flusher.h"
-#include "common/role.h"
+#include "common/disk/flusher.h"
+#include "common/role/role.h"
 
 struct queue;
 struct submission;

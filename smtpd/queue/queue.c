@@ -23,8 +23,8 @@
 
 #include <utlist.h>
 
-#include "common/control.h"
-#include "common/fd.h"
+#include "common/disk/fd.h"
+#include "common/role/control.h"
 #include "common/size.h"
 #include "smtpd/queue/destination.h"
 #include "smtpd/queue/queue_id.h"

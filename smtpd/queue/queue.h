@@ -17,9 +17,9 @@
 #ifndef SMTPD_QUEUE_QUEUE_H
 #define SMTPD_QUEUE_QUEUE_H
 
-#include "common/flusher.h"
-#include "common/role.h"
-#include "common/turn.h"
+#include "common/disk/flusher.h"
+#include "common/role/role.h"
+#include "common/role/turn.h"
 #include "smtpd/queue/admin.h"
 #include "smtpd/queue/backup.h"
 #include "smtpd/queue/deadlines.h"

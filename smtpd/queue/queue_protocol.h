@@ -17,7 +17,7 @@
 #define SMTPD_QUEUE_QUEUE_PROTOCOL_H
 
 #include "common/auth/token.h"
-#include "common/ipc.h"
+#include "common/role/ipc.h"
 #include "smtpd/filter/filter_protocol.h"
 
 enum queue_record {

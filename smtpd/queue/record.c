@@ -1,7 +1,7 @@
 /* Records of the queue as octets and back; see record.h. Numbers are big-endian. Pure. */
 #include "smtpd/queue/record.h"
 
-#include "common/cursor.h"
+#include "common/text/cursor.h"
 #include "smtpd/queue/queue_protocol.h"
 
 enum { VERSION = 2, CUT_OCTETS = 8 };

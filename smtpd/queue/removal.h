@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#include "common/flusher.h"
+#include "common/disk/flusher.h"
 
 struct queue;
 

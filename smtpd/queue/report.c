@@ -6,7 +6,7 @@
 #include <utlist.h>
 
 #include "common/arena.h"
-#include "common/fd.h"
+#include "common/disk/fd.h"
 #include "smtpd/queue/bounce.h"
 #include "smtpd/queue/queue.h"
 #include "smtpd/queue/queue_id.h"

@@ -5,7 +5,7 @@
 
 #include <utlist.h>
 
-#include "common/fd.h"
+#include "common/disk/fd.h"
 #include "smtpd/queue/queue.h"
 #include "smtpd/queue/queue_id.h"
 #include "smtpd/queue/queue_protocol.h"

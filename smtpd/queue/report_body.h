@@ -8,7 +8,7 @@
 #define SMTPD_QUEUE_REPORT_BODY_H
 
 #include "common/buffer.h"
-#include "common/flusher.h"
+#include "common/disk/flusher.h"
 #include "common/hash_table.h"
 #include "smtpd/queue/bounce.h"
 #include "smtpd/queue/spool.h"

@@ -12,11 +12,11 @@
 #include <utlist.h>
 
 #include "common/auth/recipient_targets.h"
-#include "smtpd/orcpt.h"
 #include "smtpd/queue/destination.h"
 #include "smtpd/queue/queue.h"
 #include "smtpd/queue/queue_id.h"
 #include "smtpd/queue/queue_protocol.h"
+#include "smtpd/session/orcpt.h"
 
 enum {
     MESSAGES_PER_COMMIT = 512,

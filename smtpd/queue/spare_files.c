@@ -4,7 +4,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "common/fd.h"
+#include "common/disk/fd.h"
 
 enum { WIPE_OCTETS = 64 << 10 };
 

@@ -9,7 +9,7 @@
  *
  * What a lease does not know of is a page of the file that waits in a socket or pipe: sent by
  * sendfile, splice or MSG_ZEROCOPY it is not copied, and shows who reads it there whatever the file
- * has got since. No role that a body is lent to may do that (common/sandbox.c).
+ * has got since. No role that a body is lent to may do that (common/role/sandbox.c).
  *
  * As many are kept as were asked for within the last seconds, none where those were few. The loop's
  * thread alone.

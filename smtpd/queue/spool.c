@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/fd.h"
+#include "common/disk/fd.h"
 #include "smtpd/queue/queue_id.h"
 #include "smtpd/queue/spare_files.h"
 

@@ -20,8 +20,8 @@
 #define SMTPD_QUEUE_SPOOL_H
 
 #include "common/buffer.h"
+#include "common/disk/flush_batch.h"
 #include "common/error.h"
-#include "common/flush_batch.h"
 #include "common/slice.h"
 #include "smtpd/queue/spare_files.h"
 

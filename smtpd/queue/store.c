@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/db.h"
+#include "common/disk/db.h"
 #include "smtpd/queue/queue_id.h"
 
 enum {

@@ -9,7 +9,7 @@
  * A message is there as long as one recipient of it is; both go in one transaction. What is due
  * when is not on disk a second time: queue_store_scan() reads the recipients, small and in order,
  * once at start. The queue's loop thread owns a store; the functions that say so may run in the
- * second thread. Failures are those of common/db.h.
+ * second thread. Failures are those of common/disk/db.h.
  */
 #ifndef SMTPD_QUEUE_STORE_H
 #define SMTPD_QUEUE_STORE_H

@@ -1,7 +1,7 @@
 /* Parsing a session's records; see submit_record.h. Pure. */
 #include "smtpd/queue/submit_record.h"
 
-#include "common/master_protocol.h"
+#include "common/role/master_protocol.h"
 
 /* Nothing that could end a line of a header field, a report or the log. */
 static bool is_one_line(struct slice text)

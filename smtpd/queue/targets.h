@@ -15,7 +15,7 @@
 #define SMTPD_QUEUE_TARGETS_H
 
 #include "common/buffer.h"
-#include "common/role.h"
+#include "common/role/role.h"
 
 struct queue;
 struct queue_target;

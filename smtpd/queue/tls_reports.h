@@ -18,7 +18,7 @@
 #define SMTPD_QUEUE_TLS_REPORTS_H
 
 #include "common/dns/dns_protocol.h"
-#include "common/ipc.h"
+#include "common/role/ipc.h"
 #include "smtpd/queue/tls_counts.h"
 
 struct queue;

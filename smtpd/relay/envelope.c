@@ -1,10 +1,10 @@
 /* MAIL and RCPT; see envelope.h. relay. */
 #include "smtpd/relay/envelope.h"
 
-#include "common/fd.h"
+#include "common/disk/fd.h"
 #include "common/size.h"
 #include "smtpd/queue/queue_protocol.h"
-#include "smtpd/xtext.h"
+#include "smtpd/session/xtext.h"
 
 static bool addresses_are_ascii(const struct outgoing *message)
 {

@@ -4,9 +4,9 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "common/cursor.h"
-#include "common/fd.h"
-#include "common/turn.h"
+#include "common/disk/fd.h"
+#include "common/role/turn.h"
+#include "common/text/cursor.h"
 #include "smtpd/queue/queue_protocol.h"
 
 /* ---- the record ---- */

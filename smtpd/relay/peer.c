@@ -19,8 +19,8 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
-#include "common/fd.h"
-#include "common/tls_stream.h"
+#include "common/disk/fd.h"
+#include "common/tls/tls_stream.h"
 #include "smtpd/queue/outcome_text.h"
 #include "smtpd/relay/peer_internal.h"
 

@@ -16,9 +16,9 @@
 #ifndef SMTPD_RELAY_PEER_H
 #define SMTPD_RELAY_PEER_H
 
-#include "common/ip_address.h"
-#include "common/stream.h"
-#include "common/tls_client.h"
+#include "common/net/ip_address.h"
+#include "common/net/stream.h"
+#include "common/tls/tls_client.h"
 #include "smtpd/relay/capabilities.h"
 #include "smtpd/relay/data_encoder.h"
 #include "smtpd/relay/downgrade.h"

@@ -11,7 +11,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
-#include "common/fd.h"
+#include "common/disk/fd.h"
 #include "smtpd/relay/peer_internal.h"
 
 static void stop_way(struct peer *peer, struct peer_way *way)

@@ -8,9 +8,9 @@
 
 #include <sodium.h>
 
-#include "common/base64.h"
-#include "common/scram.h"
-#include "common/tls_stream.h"
+#include "common/login/scram.h"
+#include "common/text/base64.h"
+#include "common/tls/tls_stream.h"
 #include "smtpd/relay/peer_internal.h"
 
 enum { LOGIN_PLAIN, LOGIN_NAME, LOGIN_PASSWORD, LOGIN_FIRST, LOGIN_FINAL, LOGIN_PROVED };

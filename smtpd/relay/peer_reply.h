@@ -10,7 +10,7 @@
 #ifndef SMTPD_RELAY_PEER_REPLY_H
 #define SMTPD_RELAY_PEER_REPLY_H
 
-#include "common/cursor.h"
+#include "common/text/cursor.h"
 
 enum {
     PEER_REPLY_LINE_MAX = 4096, /* octets with the line end; RFC 5321 4.5.3.1.5 asks for 512 */

@@ -8,7 +8,7 @@
 #include <sodium.h>
 #include <utlist.h>
 
-#include "common/fd.h"
+#include "common/disk/fd.h"
 #include "smtpd/queue/outcome_text.h"
 #include "smtpd/relay/tls_count.h"
 #include "smtpd/relay/tls_post.h"

@@ -9,8 +9,8 @@
 #ifndef SMTPD_RELAY_RELAY_H
 #define SMTPD_RELAY_RELAY_H
 
-#include "common/role.h"
-#include "common/turn.h"
+#include "common/role/role.h"
+#include "common/role/turn.h"
 #include "smtpd/relay/outlet.h"
 
 struct relay {

@@ -22,7 +22,7 @@
 #ifndef SMTPD_RELAY_RELAY_PROTOCOL_H
 #define SMTPD_RELAY_RELAY_PROTOCOL_H
 
-#include "common/ipc.h"
+#include "common/role/ipc.h"
 #include "smtpd/filter/filter_protocol.h"
 #include "smtpd/tls_report/tls_record.h"
 #include "smtpd/tls_report/tls_session.h"

@@ -2,7 +2,7 @@
 #ifndef SMTPD_RELAY_ROUTES_H
 #define SMTPD_RELAY_ROUTES_H
 
-#include "common/config.h"
+#include "common/config/config.h"
 
 /* The first that fits the destination as queue names it (a domain, or '=' and a route's name) and
  * the reverse-path. NULL: none, the DNS decides. */

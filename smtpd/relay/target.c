@@ -15,8 +15,8 @@
 
 #include <sodium.h>
 
-#include "common/address.h"
-#include "common/tls_client.h"
+#include "common/text/address.h"
+#include "common/tls/tls_client.h"
 
 enum {
     TARGET_GOOD_MOST_S = 600, /* longer than this no answer is believed */

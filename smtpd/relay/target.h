@@ -13,9 +13,9 @@
 #ifndef SMTPD_RELAY_TARGET_H
 #define SMTPD_RELAY_TARGET_H
 
-#include "common/config.h"
+#include "common/config/config.h"
 #include "common/dns/dns_client.h"
-#include "common/turn.h"
+#include "common/role/turn.h"
 #include "smtpd/fetch/fetch_client.h"
 #include "smtpd/relay/relay_protocol.h"
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/printable.h"
+#include "common/text/printable.h"
 
 void transcript_clear(struct transcript *transcript)
 {

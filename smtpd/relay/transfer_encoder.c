@@ -1,7 +1,7 @@
 /* Quoted-printable and base64; see transfer_encoder.h. Pure; relay. */
 #include "smtpd/relay/transfer_encoder.h"
 
-#include "common/base64.h"
+#include "common/text/base64.h"
 
 enum {
     LINE_OCTETS = 76,              /* RFC 2045 6.7 (5), 6.8 */

@@ -1,8 +1,8 @@
 /* The report as JSON; see report_json.h. Pure; queue. */
 #include "smtpd/tls_report/report_json.h"
 
-#include "common/date.h"
-#include "common/json.h"
+#include "common/text/date.h"
+#include "common/text/json.h"
 
 enum { DAY_SECONDS = 86400, POLICY_MAX = TLS_SESSION_MAX };
 

@@ -3,8 +3,8 @@
 
 #include <zlib.h>
 
-#include "common/base64.h"
-#include "common/date.h"
+#include "common/text/base64.h"
+#include "common/text/date.h"
 
 enum {
     GZIP_WINDOW_BITS = 15 + 16, /* with a gzip header, zlib.h */

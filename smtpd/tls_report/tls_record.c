@@ -1,10 +1,10 @@
 /* The record of RFC 8460 3; see tls_record.h. Pure. */
 #include "smtpd/tls_report/tls_record.h"
 
-#include "common/address.h"
-#include "common/cursor.h"
 #include "common/dns/answer.h"
 #include "common/dns/dns_client.h"
+#include "common/text/address.h"
+#include "common/text/cursor.h"
 
 enum { TXT_MAX = 4096, ADDRESS_MAX = 512, HTTPS_PORT_DEFAULT = 443 };
 

@@ -24,7 +24,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/role.h"
+#include "common/role/role.h"
 
 enum { LINE_OCTETS = 600000, ANSWER_MS = 300 };
 

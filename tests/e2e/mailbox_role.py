@@ -1,5 +1,5 @@
 """imapd-mailbox alone: this process plays its master, and the login process that hands clients over
-(common/handoff.h). One Mailbox is one user; connect() is one logged in client.
+(common/role/handoff.h). One Mailbox is one user; connect() is one logged in client.
 
 Mailbox.maildir is the user's Maildir, `store()` puts a file there as deliver would, and `folder()`
 is the directory of a folder. A test module imports the fixtures `mailbox` and `client` from here.

@@ -1,5 +1,5 @@
 """One role alone: this process plays its master and its peers, record by record, as written in
-common/master_protocol.h. For what no whole house shows: results of single records, deaths between
+common/role/master_protocol.h. For what no whole house shows: results of single records, deaths between
 them, speed without neighbours. The role is confined as in a house (Landlock, seccomp), not chrooted.
 """
 

@@ -1,4 +1,4 @@
-"""smtpd-deliver alone, with this process as master and queue: smtpd/deliver_protocol.h."""
+"""smtpd-deliver alone, with this process as master and queue: smtpd/deliver/deliver_protocol.h."""
 
 import contextlib
 import os

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(not HIJACKER.exists(), reason="build/e2e/hijacke
 
 
 def record(kind, body=b"", request=1, version=1, length=None):
-    """common/ipc.h: type, version, length, request."""
+    """common/role/ipc.h: type, version, length, request."""
     size = 16 + len(body) if length is None else length
     return struct.pack("=HHIQ", kind, version, size, request) + body
 

@@ -74,7 +74,7 @@ def test_what_is_not_compressed_ends_the_connection(client):
 
 
 def test_a_bomb_is_a_line_that_is_too_long(client):
-    """32 MiB of one octet in 32 KiB: bounded as if it had come so; common/deflate_stream's own test
+    """32 MiB of one octet in 32 KiB: bounded as if it had come so; common/net/deflate_stream's own test
     shows that no more is expanded than is read."""
     compress(client)
     client.send(b"a NOOP " + b"x" * (1 << 25))

@@ -27,7 +27,7 @@ def test_what_came_behind_the_login_is_run(mailbox):
 
 
 def test_a_carried_client_is_served_alike(mailbox):
-    """With TLS the login process goes on carrying octets (common/handoff.h)."""
+    """With TLS the login process goes on carrying octets (common/role/handoff.h)."""
     with mailbox.connect(carried=True, pending=b"a NOOP\r\n") as client:
         client.talk("""
             S: a OK *

@@ -11,7 +11,7 @@ import pytest
 from house import PASSWORD, ROOT, SERVICES, UID_BASE, free_ports
 from name_server import NameServer
 
-# Numbers of enum role_kind (common/role_kind.h); with uid-base they are the uids.
+# Numbers of enum role_kind (common/role/role_kind.h); with uid-base they are the uids.
 KINDS = ["master", "journal", "auth", "check", "keys", "smtpd-session", "smtpd-submission",
          "smtpd-filter", "smtpd-queue", "smtpd-deliver", "imapd-login", "imapd-mailbox",
          "pop3d-login", "pop3d-maildrop", "resolver", "smtpd-relay", "fetch",

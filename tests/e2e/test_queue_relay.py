@@ -618,7 +618,7 @@ def kill(queue, relay):
 
 
 def test_what_a_relay_said_before_its_death_counts(queue):
-    """Though more lay unread before it: then the kernel tells of the death first (common/ipc.c)."""
+    """Though more lay unread before it: then the kernel tells of the death first (common/role/ipc.c)."""
     relay = queue.relay()
     queue.submission.accept_foreign(["x@done.example"])
     message = relay.next()

@@ -99,8 +99,8 @@ int epoll_wait(int fd, struct epoll_event *events, int most, int timeout)
 
 INTERPOSE(int, fsync, -1, (int fd), fd)
 
-/* One fsync of those that common/flush_batch.h has made at once; or the call that begins them. It
- * reads more words than the caller gave, as the library's own does. */
+/* One fsync of those that common/disk/flush_batch.h has made at once; or the call that begins them.
+ * It reads more words than the caller gave, as the library's own does. */
 __attribute__((no_sanitize("address"))) long syscall(long number, ...)
 {
     REAL(syscall);

@@ -1,7 +1,7 @@
 /* A path that is taken is given back by formatting, and its canonical form is its own. */
 #include <stdlib.h>
 
-#include "common/address.h"
+#include "common/text/address.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -2,7 +2,7 @@
  * record, and a path that stays below its place. */
 #include <stdlib.h>
 
-#include "ctl/master.h"
+#include "ctl/master/master.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

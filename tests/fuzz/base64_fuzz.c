@@ -1,7 +1,7 @@
 /* What decodes is the one text of its value. */
 #include <stdlib.h>
 
-#include "common/base64.h"
+#include "common/text/base64.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

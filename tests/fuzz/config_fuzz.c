@@ -1,7 +1,7 @@
 /* Any text gives a configuration or mistakes, and whoever gets a configuration can rely on it. */
 #include <stdlib.h>
 
-#include "common/config.h"
+#include "common/config/config.h"
 
 static void require(bool promise)
 {

@@ -1,7 +1,7 @@
 /* Dates of any octets: what is taken is written and read back as the same. */
 #include <stdlib.h>
 
-#include "common/date.h"
+#include "common/text/date.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,7 +1,7 @@
 /* Any record of queue: refused, or a message whose pieces lie within it and add up. */
 #include <stdlib.h>
 
-#include "smtpd/deliver_message.h"
+#include "smtpd/deliver/deliver_message.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

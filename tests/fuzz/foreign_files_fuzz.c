@@ -2,10 +2,10 @@
  * unique-ids. */
 #include <stdlib.h>
 
-#include "common/uidl_format.h"
-#include "storage/foreign_keywords.h"
-#include "storage/foreign_subscriptions.h"
-#include "storage/foreign_uids.h"
+#include "common/text/uidl_format.h"
+#include "storage/foreign/foreign_keywords.h"
+#include "storage/foreign/foreign_subscriptions.h"
+#include "storage/foreign/foreign_uids.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -5,8 +5,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/fd.h"
-#include "common/handoff.h"
+#include "common/disk/fd.h"
+#include "common/role/handoff.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,7 +1,7 @@
 /* What is decoded is encoded to the same text, and what is encoded is decoded to the same name. */
 #include <stdlib.h>
 
-#include "common/modified_utf7.h"
+#include "common/text/modified_utf7.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

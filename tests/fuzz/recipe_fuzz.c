@@ -2,8 +2,8 @@
  * and the prefix has no line that is no field. The first octet holds the flags. */
 #include <stdlib.h>
 
-#include "common/address.h"
 #include "common/mime/header.h"
+#include "common/text/address.h"
 #include "smtpd/filter/recipe.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -17,7 +17,7 @@
 
 #include "common/auth/auth.h"
 #include "common/auth/keys.h"
-#include "common/fd.h"
+#include "common/disk/fd.h"
 #include "common/size.h"
 #include "smtpd/filter/filter.h"
 

@@ -1,8 +1,8 @@
 /* First octet: mechanism, and whether the first line is an initial response. The rest is lines. */
 #include <stdlib.h>
 
-#include "common/cursor.h"
-#include "common/sasl.h"
+#include "common/login/sasl.h"
+#include "common/text/cursor.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

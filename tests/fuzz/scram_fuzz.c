@@ -1,7 +1,7 @@
 /* What a server says in SCRAM: its first message, and behind a line end its last. */
 #include <stdlib.h>
 
-#include "common/scram.h"
+#include "common/login/scram.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

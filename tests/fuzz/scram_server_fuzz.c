@@ -2,7 +2,7 @@
  * verifier as it stands in a file. */
 #include <stdlib.h>
 
-#include "common/scram_server.h"
+#include "common/login/scram_server.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -2,8 +2,8 @@
  * an address. The first octet holds the options. */
 #include <stdlib.h>
 
-#include "common/address.h"
-#include "ctl/sendmail.h"
+#include "common/text/address.h"
+#include "ctl/sendmail/sendmail.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *octets, size_t size);
 

@@ -1,7 +1,7 @@
 /* No line breaks the parser; what it takes has no octet that could break a log or a report. */
 #include <stdlib.h>
 
-#include "smtpd/command.h"
+#include "smtpd/session/command.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

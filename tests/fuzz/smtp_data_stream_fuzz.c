@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "common/buffer.h"
-#include "smtpd/data_stream.h"
+#include "smtpd/session/data_stream.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "common/buffer.h"
-#include "smtpd/line.h"
+#include "smtpd/session/line.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

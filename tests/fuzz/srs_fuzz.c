@@ -4,8 +4,8 @@
 
 #include <sodium.h>
 
-#include "common/address.h"
 #include "common/auth/srs.h"
+#include "common/text/address.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *octets, size_t size);
 

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "common/address.h"
+#include "common/text/address.h"
 #include "smtpd/tls_report/tls_session.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -5,8 +5,8 @@
 #include <time.h>
 
 #include "common/auth/accounts_file.h"
-#include "common/master_protocol.h"
-#include "common/scram_server.h"
+#include "common/login/scram_server.h"
+#include "common/role/master_protocol.h"
 #include "common/size.h"
 
 #define HASH                                                                                       \

@@ -1,8 +1,8 @@
-/* Promises of common/address.h: RFC 5321 4.1.2 and RFC 6531 3.3, exact. */
+/* Promises of common/text/address.h: RFC 5321 4.1.2 and RFC 6531 3.3, exact. */
 #include "tests/unit/test.h"
 
-#include "common/address.h"
 #include "common/size.h"
+#include "common/text/address.h"
 
 #define X10 "xxxxxxxxxx"
 #define X60 X10 X10 X10 X10 X10 X10

@@ -1,8 +1,8 @@
-/* Promises of common/base64.h: RFC 4648's vectors, one text for one value. */
+/* Promises of common/text/base64.h: RFC 4648's vectors, one text for one value. */
 #include "tests/unit/test.h"
 
-#include "common/base64.h"
 #include "common/size.h"
+#include "common/text/base64.h"
 
 static void vectors_go_both_ways(void **state)
 {

@@ -1,4 +1,4 @@
-/* Promises of common/config.h: every key, every mistake, and a documentation that agrees. */
+/* Promises of common/config/config.h: every key, every mistake, and a documentation that agrees. */
 #include "tests/unit/test.h"
 
 #include <fcntl.h>
@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "common/buffer.h"
-#include "common/config_internal.h"
-#include "common/config_value.h"
+#include "common/config/config_internal.h"
+#include "common/config/config_value.h"
 #include "common/size.h"
 
 #define WHOLE                                                                                      \

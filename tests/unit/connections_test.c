@@ -1,11 +1,12 @@
-/* Promises of common/connections.h: each limit, a network's tenth, and who is silent longest. */
+/* Promises of common/net/connections.h: each limit, a network's tenth, and who is silent longest.
+ */
 #include "tests/unit/test.h"
 
 #include <stdlib.h>
 
 #include <sodium.h>
 
-#include "common/connections.h"
+#include "common/net/connections.h"
 #include "common/size.h"
 
 static const struct config_limits limits = {

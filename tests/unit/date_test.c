@@ -1,8 +1,8 @@
-/* Promises of common/date.h. */
+/* Promises of common/text/date.h. */
 #include "tests/unit/test.h"
 
-#include "common/date.h"
 #include "common/size.h"
+#include "common/text/date.h"
 
 static const struct {
     const char *text;

@@ -1,6 +1,6 @@
-/* Promises of common/db_copy.h and common/tree.h: a copy made while transactions go on, trees grow
- * and logs roll over holds what was committed when its last step returned; trees are copied and
- * removed without following links. */
+/* Promises of common/disk/db_copy.h and common/disk/tree.h: a copy made while transactions go on,
+ * trees grow and logs roll over holds what was committed when its last step returned; trees are
+ * copied and removed without following links. */
 #include "tests/unit/test.h"
 
 #include <fcntl.h>
@@ -8,10 +8,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/db.h"
-#include "common/db_copy.h"
-#include "common/fd.h"
-#include "common/tree.h"
+#include "common/disk/db.h"
+#include "common/disk/db_copy.h"
+#include "common/disk/fd.h"
+#include "common/disk/tree.h"
 
 enum { CACHE = 64 << 10, LOG_FILE = 128 << 10, PAGE = 4096, VALUE = 1000 };
 

@@ -1,5 +1,5 @@
-/* Promises of common/db.h: transactions are whole or nothing, also after SIGKILL; a failed flush
- * ends all trust; a full disk ends nothing; corrupt files are told from everything else. */
+/* Promises of common/disk/db.h: transactions are whole or nothing, also after SIGKILL; a failed
+ * flush ends all trust; a full disk ends nothing; corrupt files are told from everything else. */
 #include "tests/unit/test.h"
 
 #include <errno.h>
@@ -12,8 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/db.h"
-#include "common/fd.h"
+#include "common/disk/db.h"
+#include "common/disk/fd.h"
 
 enum { PAGE = 4096, CACHE = 256 << 10 };
 

@@ -1,4 +1,4 @@
-/* Promises of common/deflate_stream.h over a socket pair, with zlib at the other end. */
+/* Promises of common/net/deflate_stream.h over a socket pair, with zlib at the other end. */
 #include "tests/unit/test.h"
 
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 
 #include <zlib.h>
 
-#include "common/deflate_stream.h"
+#include "common/net/deflate_stream.h"
 
 enum { INPUT = 8192, LARGE = 300000 };
 

@@ -1,8 +1,9 @@
-/* Promises of smtpd/deliver_message.h. Whole records are tried by tests/e2e/test_deliver.py. */
+/* Promises of smtpd/deliver/deliver_message.h. Whole records are tried by
+ * tests/e2e/test_deliver.py. */
 #include "tests/unit/test.h"
 
 #include "common/size.h"
-#include "smtpd/deliver_message.h"
+#include "smtpd/deliver/deliver_message.h"
 
 static const struct {
     const char *message;

@@ -1,4 +1,4 @@
-/* Promises of common/flush_batch.h: each file has its own result, however many there are, and
+/* Promises of common/disk/flush_batch.h: each file has its own result, however many there are, and
  * whether or not the kernel flushes several at once. */
 #include "tests/unit/test.h"
 
@@ -6,7 +6,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "common/flush_batch.h"
+#include "common/disk/flush_batch.h"
 #include "common/size.h"
 
 static int set_up(void **state)

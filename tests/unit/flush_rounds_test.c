@@ -1,12 +1,12 @@
-/* Promises of common/flush_rounds.h: each job has the result of its own files and directory alone;
- * what comes while a round is under way waits for the next; nothing is lost at the end. */
+/* Promises of common/disk/flush_rounds.h: each job has the result of its own files and directory
+ * alone; what comes while a round is under way waits for the next; nothing is lost at the end. */
 #include "tests/unit/test.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "common/flush_rounds.h"
+#include "common/disk/flush_rounds.h"
 #include "common/size.h"
 
 enum { FILES_MAX = 100 };

@@ -1,10 +1,10 @@
-/* Promises of common/flusher.h: in order, off the loop, failures told, an orderly end. */
+/* Promises of common/disk/flusher.h: in order, off the loop, failures told, an orderly end. */
 #include "tests/unit/test.h"
 
 #include <pthread.h>
 #include <unistd.h>
 
-#include "common/flusher.h"
+#include "common/disk/flusher.h"
 
 struct numbered_job {
     struct flusher_job job; /* first: the callbacks get it */

@@ -1,11 +1,12 @@
-/* Promises of the readers of other servers' files: storage/foreign_*.h, common/uidl_format.h. */
+/* Promises of the readers of other servers' files: storage/foreign_*.h, common/text/uidl_format.h.
+ */
 #include "tests/unit/test.h"
 
 #include "common/size.h"
-#include "common/uidl_format.h"
-#include "storage/foreign_keywords.h"
-#include "storage/foreign_subscriptions.h"
-#include "storage/foreign_uids.h"
+#include "common/text/uidl_format.h"
+#include "storage/foreign/foreign_keywords.h"
+#include "storage/foreign/foreign_subscriptions.h"
+#include "storage/foreign/foreign_uids.h"
 
 static void lists_of_uids(void **state)
 {

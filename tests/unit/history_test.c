@@ -1,5 +1,6 @@
-/* Promises of ctl/history.h and ctl/story.h: what is noted is found by id and by name, in order,
- * also after the process ended; what is too old or too much goes, whole messages at a time. */
+/* Promises of ctl/journal/history.h and ctl/journal/story.h: what is noted is found by id and by
+ * name, in order, also after the process ended; what is too old or too much goes, whole messages at
+ * a time. */
 #include "tests/unit/test.h"
 
 #include <ftw.h>
@@ -8,11 +9,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/fd.h"
-#include "common/role_kind.h"
+#include "common/disk/fd.h"
+#include "common/role/role_kind.h"
 #include "common/size.h"
-#include "ctl/history.h"
-#include "ctl/story.h"
+#include "ctl/journal/history.h"
+#include "ctl/journal/story.h"
 
 static struct error test_error;
 

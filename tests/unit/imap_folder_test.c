@@ -8,8 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/config.h"
-#include "common/fd.h"
+#include "common/config/config.h"
+#include "common/disk/fd.h"
 #include "common/size.h"
 #include "imapd/folder/folder.h"
 #include "imapd/folder/view.h"

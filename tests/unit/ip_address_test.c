@@ -1,11 +1,11 @@
-/* Promises of common/ip_address.h. */
+/* Promises of common/net/ip_address.h. */
 #include "tests/unit/test.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <string.h>
 
-#include "common/ip_address.h"
+#include "common/net/ip_address.h"
 #include "common/size.h"
 
 struct text_case {

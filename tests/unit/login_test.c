@@ -1,5 +1,5 @@
-/* Promises of common/login.h, imapd/login/login.h and pop3d/login.h: conversations with a login
- * role that is not a process of its own, auth and the master played by the test. */
+/* Promises of common/login/login.h, imapd/login/login.h and pop3d/login.h: conversations with a
+ * login role that is not a process of its own, auth and the master played by the test. */
 #include "tests/unit/tls_material.h"
 
 #include <signal.h>
@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 #include "common/auth/keys_sign.h"
-#include "common/fd.h"
-#include "common/handoff.h"
-#include "common/login.h"
+#include "common/disk/fd.h"
+#include "common/login/login.h"
+#include "common/role/handoff.h"
 #include "common/size.h"
 #include "imapd/login/login.h"
 #include "pop3d/login.h"

@@ -1,13 +1,13 @@
-/* Promises of ctl/metrics_count.h and metrics_text.h: what the statistics count is counted, and
- * told as the text format 0.0.4 of Prometheus wants it. What http does with it:
+/* Promises of ctl/journal/metrics_count.h and metrics_text.h: what the statistics count is counted,
+ * and told as the text format 0.0.4 of Prometheus wants it. What http does with it:
  * tests/e2e/test_http.py. */
 #include "tests/unit/test.h"
 
 #include <string.h>
 
 #include "common/buffer.h"
-#include "ctl/metrics_count.h"
-#include "ctl/metrics_text.h"
+#include "ctl/http/metrics_text.h"
+#include "ctl/journal/metrics_count.h"
 
 static bool has_line(struct slice text, const char *line)
 {

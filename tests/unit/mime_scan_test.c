@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "common/fd.h"
+#include "common/disk/fd.h"
 #include "common/mime/scan.h"
 #include "common/mime/section.h"
 #include "common/mime/structure.h"

@@ -1,8 +1,8 @@
-/* Promises of common/modified_utf7.h: one canonical form for each name. */
+/* Promises of common/text/modified_utf7.h: one canonical form for each name. */
 #include "tests/unit/test.h"
 
-#include "common/modified_utf7.h"
 #include "common/size.h"
+#include "common/text/modified_utf7.h"
 
 static const struct {
     const char *utf8;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "common/fd.h"
+#include "common/disk/fd.h"
 #include "common/size.h"
 #include "storage/maildir.h"
 #include "storage/names_file.h"

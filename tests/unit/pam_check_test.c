@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "common/auth/pam_check.h"
-#include "common/fd.h"
+#include "common/disk/fd.h"
 #include "common/size.h"
 
 #ifndef PAM_MODULES

@@ -1,8 +1,8 @@
-/* Promises of common/printable.h. */
+/* Promises of common/text/printable.h. */
 #include "tests/unit/test.h"
 
-#include "common/printable.h"
 #include "common/size.h"
+#include "common/text/printable.h"
 
 static void what_a_terminal_obeys_is_not_shown(void **state)
 {

@@ -1,7 +1,7 @@
 /* Promises of smtpd/filter: recipe.h, and the question of filter.h. */
 #include "tests/unit/test.h"
 
-#include "common/ipc.h"
+#include "common/role/ipc.h"
 #include "common/size.h"
 #include "smtpd/filter/filter.h"
 #include "smtpd/filter/recipe.h"

@@ -9,7 +9,7 @@
 #include <sodium.h>
 
 #include "common/auth/resolve.h"
-#include "common/fd.h"
+#include "common/disk/fd.h"
 #include "common/size.h"
 
 static const char accounts_text[] = "alice@demo.test:!\n"

@@ -1,8 +1,8 @@
-/* Promises of common/sasl.h: each exchange is a conversation of base64 lines. */
+/* Promises of common/login/sasl.h: each exchange is a conversation of base64 lines. */
 #include "tests/unit/test.h"
 
 #include "common/buffer.h"
-#include "common/sasl.h"
+#include "common/login/sasl.h"
 #include "common/size.h"
 
 enum { LINES = 3 };

@@ -1,12 +1,12 @@
-/* Promises of common/scram.h, scram_server.h and sha1.h: the examples of the RFCs, and no answer to
- * what is not SCRAM. */
+/* Promises of common/login/scram.h, scram_server.h and sha1.h: the examples of the RFCs, and no
+ * answer to what is not SCRAM. */
 #include "tests/unit/test.h"
 
 #include <sodium.h>
 
-#include "common/scram_server.h"
-#include "common/sha1.h"
+#include "common/login/scram_server.h"
 #include "common/size.h"
+#include "common/text/sha1.h"
 
 /* RFC 3174 7.3 */
 static void sha1_is_that_of_its_rfc(void **state)

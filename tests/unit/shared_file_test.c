@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "common/auth/shared_file.h"
-#include "common/fd.h"
+#include "common/disk/fd.h"
 
 struct fixture {
     char directory[64];

@@ -1,9 +1,9 @@
-/* Promises of smtpd/command.h and smtpd/xtext.h. */
+/* Promises of smtpd/session/command.h and smtpd/session/xtext.h. */
 #include "tests/unit/test.h"
 
 #include "common/size.h"
-#include "smtpd/command.h"
-#include "smtpd/xtext.h"
+#include "smtpd/session/command.h"
+#include "smtpd/session/xtext.h"
 
 #define X10 "xxxxxxxxxx"
 #define X100 X10 X10 X10 X10 X10 X10 X10 X10 X10 X10

@@ -1,9 +1,10 @@
-/* Promises of smtpd/data_stream.h: what comes out, and where the end is, for every split. */
+/* Promises of smtpd/session/data_stream.h: what comes out, and where the end is, for every split.
+ */
 #include "tests/unit/test.h"
 
 #include "common/buffer.h"
 #include "common/size.h"
-#include "smtpd/data_stream.h"
+#include "smtpd/session/data_stream.h"
 
 static const struct smtp_data_rules refusing = {.size_limit = 1000, .line_limit = 1000};
 static const struct smtp_data_rules keeping = {

@@ -18,11 +18,11 @@
 #include <utlist.h>
 
 #include "common/auth/recipient_targets.h"
-#include "common/fd.h"
+#include "common/disk/fd.h"
 #include "common/size.h"
 #include "smtpd/filter/filter_protocol.h"
 #include "smtpd/queue/queue_protocol.h"
-#include "smtpd/session_internal.h"
+#include "smtpd/session/session_internal.h"
 
 /* --- The house -------------------------------------------------------------------------------- */
 

@@ -1,9 +1,9 @@
-/* Promises of smtpd/line.h, the same for every split of the input. */
+/* Promises of smtpd/session/line.h, the same for every split of the input. */
 #include "tests/unit/test.h"
 
 #include "common/buffer.h"
 #include "common/size.h"
-#include "smtpd/line.h"
+#include "smtpd/session/line.h"
 
 enum { LIMIT = 8 };
 

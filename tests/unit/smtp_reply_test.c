@@ -1,8 +1,8 @@
-/* Promises of smtpd/reply.h. */
+/* Promises of smtpd/session/reply.h. */
 #include "tests/unit/test.h"
 
 #include "common/size.h"
-#include "smtpd/reply.h"
+#include "smtpd/session/reply.h"
 
 #define X10 "xxxxxxxxxx"
 #define X100 X10 X10 X10 X10 X10 X10 X10 X10 X10 X10

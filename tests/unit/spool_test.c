@@ -13,8 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/fd.h"
-#include "common/sandbox.h"
+#include "common/disk/fd.h"
+#include "common/role/sandbox.h"
 #include "smtpd/queue/queue_id.h"
 #include "smtpd/queue/spool.h"
 

@@ -3,9 +3,9 @@
 
 #include <sodium.h>
 
-#include "common/address.h"
 #include "common/auth/srs.h"
 #include "common/size.h"
+#include "common/text/address.h"
 
 enum { DAY = 86400 };
 

@@ -1,6 +1,6 @@
-/* Promises of ctl/statistics.h, statistics_count.h and statistics_report.h: each event counts once,
- * where it belongs and only from the role it is the affair of; what is counted is kept, bounded,
- * and told in three forms. */
+/* Promises of ctl/journal/statistics.h, statistics_count.h and statistics_report.h: each event
+ * counts once, where it belongs and only from the role it is the affair of; what is counted is
+ * kept, bounded, and told in three forms. */
 #include "tests/unit/test.h"
 
 #include <ftw.h>
@@ -10,11 +10,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/fd.h"
-#include "common/role_kind.h"
+#include "common/disk/fd.h"
+#include "common/role/role_kind.h"
 #include "common/size.h"
-#include "ctl/history.h"
-#include "ctl/statistics_report.h"
+#include "ctl/journal/history.h"
+#include "ctl/journal/statistics_report.h"
 
 enum { DAY = 20000 }; /* 2024-10-04 */
 static const uint64_t day_us = 86400000000U;

@@ -1,4 +1,5 @@
-/* Promises of common/stream.h and common/turn.h over socket pairs: order, bounds, deadlines, ends.
+/* Promises of common/net/stream.h and common/role/turn.h over socket pairs: order, bounds,
+ * deadlines, ends.
  */
 #include "tests/unit/test.h"
 
@@ -9,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/stream.h"
+#include "common/net/stream.h"
 
 struct fixture {
     struct ev_loop *loop;

@@ -1,5 +1,5 @@
-/* Promises of common/tls.h, tls_stream.h and keys_provider.h: handshakes of OpenSSL's client with
- * our streams over a socket pair, the keys behind the provider. */
+/* Promises of common/tls/tls.h, tls_stream.h and keys_provider.h: handshakes of OpenSSL's client
+ * with our streams over a socket pair, the keys behind the provider. */
 #include "tests/unit/tls_material.h"
 
 #include <errno.h>
@@ -13,8 +13,8 @@
 #include "common/auth/keys_protocol.h"
 #include "common/auth/keys_sign.h"
 #include "common/size.h"
-#include "common/tls_client.h"
-#include "common/tls_stream.h"
+#include "common/tls/tls_client.h"
+#include "common/tls/tls_stream.h"
 
 enum { RSA_CERTIFICATE, EC_CERTIFICATE, CERTIFICATES };
 

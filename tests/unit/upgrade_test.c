@@ -1,5 +1,5 @@
-/* Promises of ctl/upgrade.h: what a master inherits is what the one before said, whatever words a
- * later version adds. The rest: tests/e2e/test_upgrade.py. */
+/* Promises of ctl/master/upgrade.h: what a master inherits is what the one before said, whatever
+ * words a later version adds. The rest: tests/e2e/test_upgrade.py. */
 #include "tests/unit/test.h"
 
 #include <fcntl.h>
@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "common/size.h"
-#include "ctl/upgrade.h"
+#include "ctl/master/upgrade.h"
 
 static int open_something(void)
 {

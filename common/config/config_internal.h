@@ -1,0 +1,125 @@
+/*
+ * The table of all keys, for the parser and for the test that holds docs/configuration.md against
+ * it. Nobody else includes this.
+ */
+#ifndef COMMON_CONFIG_CONFIG_INTERNAL_H
+#define COMMON_CONFIG_CONFIG_INTERNAL_H
+
+#include "common/config/config.h"
+
+/* How a value is written, and the type of the field that takes it. */
+enum config_kind {
+    CONFIG_KIND_HOST,         /* const char *: a host name, made lower case */
+    CONFIG_KIND_TEXT,         /* struct config_text */
+    CONFIG_KIND_PATH,         /* struct config_text: absolute */
+    CONFIG_KIND_SIZE,         /* uint64_t, octets */
+    CONFIG_KIND_DURATION,     /* uint64_t, ms */
+    CONFIG_KIND_COUNT,        /* uint32_t */
+    CONFIG_KIND_PORT,         /* uint16_t */
+    CONFIG_KIND_BOOL,         /* bool */
+    CONFIG_KIND_CHOICE,       /* an enum whose values are the positions in `words` */
+    CONFIG_KIND_ADDRESSES,    /* struct config_addresses: a list */
+    CONFIG_KIND_DURATIONS,    /* struct config_durations: a list */
+    CONFIG_KIND_NETWORKS,     /* struct config_networks: a list */
+    CONFIG_KIND_CAPABILITIES, /* uint64_t, of imap_capability.h: a list */
+};
+
+enum { CONFIG_TEXT_OCTETS_MAX = 1 << 20, CONFIG_WORDS_MAX = 5, CONFIG_KEYS_MAX = 32 };
+
+struct config_key {
+    const char *name;
+    enum config_kind kind;
+    size_t offset;        /* of the field, in what the section fills */
+    const char *fallback; /* the default, written like a value; a list's parts with ", " between */
+    bool required;
+    uint64_t min, max; /* of a number, both included */
+    /* A choice's words, or of a number the one word that stands for `word_value`; NULL ends. */
+    const char *words[CONFIG_WORDS_MAX];
+    uint64_t word_value;
+};
+
+struct config_section {
+    const char *name; /* "" for what stands outside of all sections */
+    const struct config_key *keys;
+    size_t key_count;
+    bool titled;
+    /* A section that may be repeated fills a new element of an array in struct config; item_octets
+     * is 0 for the others, which fill struct config itself. Each element has its line. */
+    size_t item_octets;
+    size_t items_offset;
+    size_t count_offset;
+    size_t line_offset;
+};
+
+enum config_section_id {
+    CONFIG_SECTION_TOP,
+    CONFIG_SECTION_DOMAIN,
+    CONFIG_SECTION_ACCOUNTS,
+    CONFIG_SECTION_CERTIFICATE,
+    CONFIG_SECTION_LISTEN,
+    CONFIG_SECTION_LIMITS,
+    CONFIG_SECTION_TIMEOUTS,
+    CONFIG_SECTION_QUEUE,
+    CONFIG_SECTION_RELAY,
+    CONFIG_SECTION_ROUTE,
+    CONFIG_SECTION_CLIENT,
+    CONFIG_SECTION_RESOLVER,
+    CONFIG_SECTION_THROTTLE,
+    CONFIG_SECTION_SMTP,
+    CONFIG_SECTION_SUBMISSION,
+    CONFIG_SECTION_IMAP,
+    CONFIG_SECTION_CLIENT_CERTIFICATES,
+    CONFIG_SECTION_UNDO,
+    CONFIG_SECTION_OAUTH,
+    CONFIG_SECTION_POP3,
+    CONFIG_SECTION_PROCESSES,
+    CONFIG_SECTION_LOG,
+    CONFIG_SECTIONS,
+};
+
+extern const struct config_section config_sections[CONFIG_SECTIONS];
+
+/* Where each key was given; 0: not. Of a section that may be repeated: in its newest element. */
+struct config_lines {
+    unsigned of[CONFIG_SECTIONS][CONFIG_KEYS_MAX];
+};
+
+/* The position of a key in its section's table, or key_count. */
+size_t config_section_find_key(const struct config_section *section, const char *name);
+
+enum { CONFIG_KEY_VALUES_SIZE = 128 };
+
+/* What may be written for a key, in words: "a size from 1K to 2G". For messages and for the
+ * documentation's second column. Returns `text`. */
+const char *config_key_values(const struct config_key *key, char text[CONFIG_KEY_VALUES_SIZE]);
+
+/* Puts one value into its field below `base`; texts are copied into the arena. A list's value is
+ * added to those there. False, with a hint what to write in *error, where the value is wrong. */
+bool config_key_set(const struct config_key *key, void *base, const char *value, unsigned line,
+                    struct arena *arena, struct error *error);
+
+/* Sets the field to its default; a list that has none becomes empty. */
+bool config_key_set_fallback(const struct config_key *key, void *base, struct arena *arena,
+                             struct error *error);
+
+bool config_key_is_list(const struct config_key *key);
+
+/* Room for one item behind the `count` items of an array that has only ever grown here: its
+ * capacity is the next power of two. NULL where there is no memory. */
+void *config_grow(void *items, size_t count, size_t item_octets, struct arena *arena);
+
+/* Empties a list, before its first value. */
+void config_key_reset(const struct config_key *key, void *base);
+
+/* Copies the text, and a NUL, to text.len + 1 octets, with spaces for its comments. False, with one
+ * mistake added, where libconfuse would read it differently than a person. */
+bool config_scan(struct slice text, char *copy, struct config_mistakes *mistakes);
+
+/* What no single value tells: impossible combinations, what is missing. */
+/* Its part in config_relay.c: `relay` and `route`. */
+void config_check_relay(const struct config *config, unsigned networks_line,
+                        struct config_mistakes *mistakes);
+void config_check_combinations(const struct config *config, const struct config_lines *lines,
+                               struct config_mistakes *mistakes);
+
+#endif

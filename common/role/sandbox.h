@@ -1,0 +1,68 @@
+/*
+ * The walls around a role: chroot, capabilities, Landlock, seccomp. A role says in one static table
+ * what it needs; role_run() (common/role/role.h) builds the walls between prepare() and start().
+ */
+#ifndef COMMON_ROLE_SANDBOX_H
+#define COMMON_ROLE_SANDBOX_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/error.h"
+
+/* Groups of system calls. SANDBOX_LOOP is always on: memory, clocks, epoll, reading, writing and
+ * closing what is open, exit. */
+enum sandbox_calls {
+    SANDBOX_LOOP = 0,
+    SANDBOX_ACCEPT = 1 << 0,   /* accept4, socket options, addresses, shutdown */
+    SANDBOX_FILES = 1 << 1,    /* open, stat, rename, link, unlink, mkdir, flush, directories */
+    SANDBOX_THREAD = 1 << 2,   /* start a thread */
+    SANDBOX_INOTIFY = 1 << 3,  /* watch directories */
+    SANDBOX_CONNECT = 1 << 5,  /* sockets of the network, made by the role itself */
+    SANDBOX_LEASE = 1 << 4,    /* nothing beyond fcntl today; kept apart for readers */
+    SANDBOX_FLUSH = 1 << 6,    /* common/disk/flush_batch.h */
+    SANDBOX_SENDFILE = 1 << 7, /* sendfile; not where bodies are lent (smtpd/queue/spare_files.h) */
+};
+
+/* What a role may do below its directory (Landlock). */
+enum sandbox_files {
+    SANDBOX_NO_FILES,
+    SANDBOX_READ_FILES,
+    SANDBOX_WRITE_FILES, /* read, write, make, rename, link and remove files and directories */
+};
+
+struct sandbox {
+    unsigned calls;           /* of enum sandbox_calls */
+    enum sandbox_files files; /* below its own directory, and nowhere else */
+    bool modules;    /* the role loads modules while it runs (NSS, PAM): no chroot, Landlock
+                        allows reading and executing below /etc, /usr, /lib, /run, /proc,
+                        /dev besides, and reading below /tmp */
+    bool no_seccomp; /* `check`: PAM modules call what they like */
+};
+
+/* Where files may be touched. */
+struct sandbox_directories {
+    int own;             /* as `files` of struct sandbox says; -1: no files at all */
+    const int *readable; /* files below these may be read besides */
+    size_t readable_count;
+};
+
+/* Enters for good: chroot to the own directory (where `chrooted`), all capabilities dropped,
+ * Landlock, no-new-privileges, not dumpable, seccomp last. trap_fd: where the SIGSYS handler
+ * reports a call that was not allowed (struct master_trapped) before it ends the process.
+ * *landlocked says whether the kernel knows Landlock; where it does not that is no error. */
+bool sandbox_enter(const struct sandbox *sandbox, const struct sandbox_directories *directories,
+                   bool chrooted, int trap_fd, bool *landlocked, struct error *error);
+
+/* For the master's child between fork and exec, as root: become that user for good, with no other
+ * group than `groups`, keeping only the capability to chroot (ambient, so that it survives the
+ * exec; sandbox_enter drops it). */
+struct sandbox_user {
+    uint32_t uid;
+    uint32_t gid;
+    const uint32_t *groups;
+    size_t group_count;
+};
+bool sandbox_become(const struct sandbox_user *user, bool may_chroot, struct error *error);
+
+#endif

@@ -1,0 +1,28 @@
+/*
+ * The TLS of a network role: its certificates from the master, its signatures from `keys`. Network
+ * roles.
+ */
+#ifndef COMMON_TLS_TLS_ROLE_H
+#define COMMON_TLS_TLS_ROLE_H
+
+#include "common/auth/keys_client.h"
+#include "common/role/role.h"
+#include "common/tls/tls.h"
+
+struct tls_role {
+    struct tls_context *context; /* NULL: there is no certificate */
+    struct keys_signer signer;
+    struct keys_client keys;
+};
+
+/* In prepare(), outside the walls. The struct does not move afterwards. A certificate that cannot
+ * be used is logged and left out: the others, and those who need none, are served. */
+bool tls_role_open(struct tls_role *tls, struct role *role, const char *alpn, struct error *error);
+void tls_role_close(struct tls_role *tls);
+
+/* From peer_up and peer_down, for a peer of ROLE_KEYS. The role's link to it has keys_client_rules.
+ */
+void tls_role_keys_up(struct tls_role *tls, struct role_peer *peer);
+void tls_role_keys_down(struct tls_role *tls, struct role_peer *peer);
+
+#endif

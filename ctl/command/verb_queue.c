@@ -1,0 +1,114 @@
+/*
+ * `staffetta queue`: the queue answers it. What was said in each attempt to send a message is the
+ * journal's to know, so `show` asks both; where the journal cannot say, the rest is shown.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/config/config.h"
+#include "ctl/command/command.h"
+
+static bool is_show(const struct command *command)
+{
+    return command->count > 0 && strcmp(command->arguments[0], "show") == 0;
+}
+
+static bool wants_json(const struct command *command)
+{
+    for (int i = 1; i < command->count; i++)
+        if (strcmp(command->arguments[i], "--json") == 0)
+            return true;
+    return false;
+}
+
+/* What the journal knows of that message's attempts, on standard output. */
+static void print_attempts(const struct command *command, const char *path, char *id, bool json)
+{
+    struct error error;
+    char as_json[] = "--json", as_text[] = "--text";
+    char *arguments[] = {json ? as_json : as_text, id};
+    struct command question = *command;
+    question.verb = "attempts";
+    question.arguments = arguments;
+    question.count = 2;
+    if (!command_ask(&question, path, &error))
+        fprintf(stderr, "staffetta queue: what was said in the attempts of %s is not known: %s\n",
+                id, error.text);
+}
+
+/* ---- JSON ---- */
+
+/* A message is a line: [{"id":"...", ... ]} with a comma or the list's end behind it
+ * (smtpd/queue/admin_print.c). Its attempts become its last member. */
+static void print_message(const struct command *command, const char *path, char *line)
+{
+    static const char before[] = "{\"id\":\"";
+    char *id = strstr(line, before);
+    char *end = strrchr(line, '}');
+    char *quote = id ? strchr(id + sizeof(before) - 1, '"') : NULL;
+    if (!quote || !end) {
+        fputs(line, stdout);
+        return;
+    }
+    printf("%.*s,\"attempts\":[", (int)(end - line), line);
+    *quote = '\0';
+    fflush(stdout);
+    print_attempts(command, path, id + sizeof(before) - 1, true);
+    printf("]%s", end);
+}
+
+static void print_messages(const struct command *command, const char *path, char *answer)
+{
+    while (*answer) {
+        char *next = answer + strcspn(answer, "\n");
+        char line_end = *next;
+        *next = '\0';
+        print_message(command, path, answer);
+        if (line_end)
+            putchar(line_end);
+        answer = line_end ? next + 1 : next;
+    }
+}
+
+/* ---- text ---- */
+
+static void print_text(const struct command *command, const char *path, const char *answer)
+{
+    fputs(answer, stdout);
+    fflush(stdout);
+    for (int i = 1; i < command->count; i++)
+        if (command->arguments[i][0] != '-')
+            print_attempts(command, path, command->arguments[i], false);
+}
+
+static enum command_status show(const struct command *command, const char *path)
+{
+    struct error error = {0};
+    char *answer = NULL;
+    size_t octets = 0;
+    FILE *memory = open_memstream(&answer, &octets);
+    if (!memory) {
+        error_memory(&error);
+        return command_fail(command, &error);
+    }
+    bool answered = command_ask_into(command, path, memory, &error);
+    fclose(memory);
+    if (answered && answer && wants_json(command))
+        print_messages(command, path, answer);
+    else if (answered && answer)
+        print_text(command, path, answer);
+    free(answer);
+    return answered ? COMMAND_DONE : command_fail(command, &error);
+}
+
+enum command_status verb_queue(const struct command *command)
+{
+    struct config config;
+    if (!is_show(command))
+        return verb_ask_role(command);
+    enum command_status status = COMMAND_FAILED;
+    if (command_read_config_as_it_is(command, &config))
+        status = show(command, config.control_socket.text);
+    config_clear(&config);
+    return status;
+}

@@ -1,0 +1,37 @@
+/*
+ * http: answers what the house counts, on loopback, to whoever asks there.
+ *
+ *   GET /metrics   numbers of journal and master, as Prometheus reads them
+ *   GET /healthz   200 "ok", or 503 and which roles are missing
+ *
+ * It has no files and asks nobody: journal and master hand over their numbers, as often as they
+ * like. libmicrohttpd reads requests and writes answers on sockets that we accept. Limits: CLIENTS
+ * connections, of which the one that has been silent longest makes room for a newcomer; one request
+ * each, done within DEADLINE_S; 8 KiB of request. Role ROLE_HTTP, reads what strangers of this
+ * machine send.
+ */
+#ifndef CTL_HTTP_HTTP_H
+#define CTL_HTTP_HTTP_H
+
+#include "common/net/acceptor.h"
+#include "ctl/http/metrics_protocol.h"
+
+struct MHD_Daemon;
+struct http_client;
+
+struct http {
+    struct role *role;
+    struct acceptor acceptor;
+    struct MHD_Daemon *daemon;
+    ev_io readable;  /* of the daemon's own epoll descriptor */
+    ev_timer wanted; /* when the daemon wants to be called again */
+    struct http_client *clients;
+    bool has_counts, has_census;
+    struct metrics_counts counts; /* as they were heard last */
+    struct role_census census;
+    uint64_t census_at_ms; /* turn_now_ms() */
+};
+
+extern const struct role_spec http_role;
+
+#endif

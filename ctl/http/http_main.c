@@ -1,0 +1,8 @@
+/* The http role. */
+#include "ctl/http/http.h"
+
+int main(void)
+{
+    static struct http http;
+    return role_run(&http_role, &http);
+}

@@ -1,0 +1,47 @@
+/*
+ * The journal: every event of every role arrives here, and becomes a line on standard error (for
+ * systemd's journal) or in the log file; those about a message are kept besides (history.h), for
+ * `staffetta why`. It reads from one socket a role, so that nobody can speak in another's name.
+ * Role ROLE_JOURNAL; no network, no file but the log and its own directory.
+ */
+#ifndef CTL_JOURNAL_JOURNAL_H
+#define CTL_JOURNAL_JOURNAL_H
+
+#include "common/disk/flusher.h"
+#include "common/role/role.h"
+#include "ctl/journal/journal_backup.h"
+#include "ctl/journal/metrics_count.h"
+#include "ctl/journal/stories.h"
+
+struct journal_feed;
+struct history;
+
+struct journal {
+    struct role *role;
+    int fd; /* where lines go */
+    struct journal_feed *feeds;
+    struct buffer lines; /* of this turn, written at its end with one call */
+    ev_prepare turn_end;
+    struct history *history; /* NULL: off, or it cannot be opened for now */
+    struct flusher *flusher; /* while there is a history */
+    struct flusher_job checkpoint;
+    ev_timer commit; /* soon after an event was noted */
+    ev_timer second;
+    uint64_t next_prune_s, next_open_s; /* on the loop's clock */
+    bool noted;                         /* since the last second */
+    struct {             /* of the history, said once a minute; on the loop's clock */
+        uint64_t losses; /* that were not told yet */
+        uint64_t next_loss_s, next_message_s;
+    } complaints;
+    struct metrics metrics;
+    uint64_t lost; /* lines that could not be written */
+    struct journal_backup backup;
+    struct stories stories;
+};
+
+/* The history said so: it is told, and where it cannot go on it is closed, to be opened again. */
+void journal_lose_history(struct journal *journal, const struct error *error);
+
+extern const struct role_spec journal_role;
+
+#endif

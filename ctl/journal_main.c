@@ -1,8 +1,0 @@
-/* libexec/journal; see journal.h. */
-#include "ctl/journal.h"
-
-int main(void)
-{
-    struct journal journal = {.fd = -1};
-    return role_run(&journal_role, &journal);
-}

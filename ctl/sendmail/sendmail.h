@@ -1,0 +1,95 @@
+/*
+ * `staffetta sendmail`, the command that programs and cron hand their mail to: a message on
+ * standard input becomes one that is whole, and goes by SMTP to the running house, as any client's
+ * would. It runs as whoever called it and has no rights of its own.
+ *
+ *   verb_sendmail.c    options, standard input, exit status
+ *   sendmail_text.c    the message: line ends, recipients, fields that are missing; pure
+ *   sendmail_send.c    the conversation with the house
+ *   sendmail_return.c  the report to the sender, where what waited on disk is refused; pure
+ *   sendmail_drop.c    a file for later, where the house does not run or takes nothing now
+ */
+#ifndef CTL_SENDMAIL_SENDMAIL_H
+#define CTL_SENDMAIL_SENDMAIL_H
+
+#include "common/arena.h"
+#include "common/buffer.h"
+#include "common/config/config.h"
+#include "common/error.h"
+
+/* Addresses, each once. */
+struct sendmail_list {
+    struct slice *items;
+    size_t count;
+};
+
+struct sendmail {
+    struct arena arena; /* holds all texts */
+    const char *domain; /* of names without one */
+    const char *hostname;
+    struct slice sender; /* reverse-path; empty: null */
+    struct slice author; /* for a From that is missing */
+    struct slice name;   /* with it; may be empty */
+    bool from_header;    /* -t: To, Cc and Bcc say who gets it */
+    bool dot_ends;       /* no -i: a line with a dot alone ends the message */
+    struct sendmail_list recipients;
+    struct buffer text; /* the message, its lines with CRLF */
+};
+
+/* --- sendmail_text.c: all fail with ERROR_PERMANENT and words for people ---------------------- */
+
+/* Adds the addresses of a list as From and To have them; "bob" becomes bob@domain. */
+bool sendmail_add_recipients(struct sendmail *mail, struct slice list, struct error *error);
+
+/* One address, completed likewise; "" and "<>" are the null reverse-path. */
+bool sendmail_set_sender(struct sendmail *mail, struct slice address, struct error *error);
+
+/* Makes the text of what came in: line ends; with -t the recipients of the header, from which Bcc
+ * is taken in any case; From, Date and Message-ID where there are none. `now`: seconds since 1970;
+ * `unique`: for the Message-ID. */
+bool sendmail_make_text(struct sendmail *mail, struct slice input, int64_t now, uint64_t unique,
+                        struct error *error);
+
+/* --- sendmail_drop.c -------------------------------------------------------------------------- */
+
+#define SENDMAIL_DROP "drop" /* below the state directory */
+
+/* Writes the message down, for the master to have it sent. ERROR_TEMPORARY or ERROR_PERMANENT: it
+ * is not there. */
+bool sendmail_drop(const struct sendmail *mail, const char *state, struct error *error);
+
+/* The same back from the octets of such a file. ERROR_PERMANENT: it is none. */
+bool sendmail_read_drop(struct sendmail *mail, struct slice file, struct error *error);
+
+/* --- sendmail_return.c: makes *report of a mail that was refused with the answer `why`; its arena
+ * is the caller's, its text too. ERROR_PERMANENT: there is nobody to tell. ------------------------
+ */
+bool sendmail_make_return(const struct sendmail *mail, const char *why, int64_t now,
+                          uint64_t unique, struct sendmail *report, struct error *error);
+
+/* --- sendmail_send.c -------------------------------------------------------------------------- */
+
+/* Of sysexits.h, what a caller may see. */
+enum sendmail_status {
+    SENDMAIL_DONE = 0,
+    SENDMAIL_RETURNED = 1,   /* to the master alone: refused for good, and the sender was told */
+    SENDMAIL_USAGE = 64,     /* EX_USAGE */
+    SENDMAIL_DATA = 65,      /* EX_DATAERR: the message is none */
+    SENDMAIL_NO_USER = 67,   /* EX_NOUSER: a recipient does not exist */
+    SENDMAIL_REFUSED = 69,   /* EX_UNAVAILABLE: refused for good */
+    SENDMAIL_FAULT = 71,     /* EX_OSERR */
+    SENDMAIL_TRY_AGAIN = 75, /* EX_TEMPFAIL: the house does not run, or takes nothing now */
+    SENDMAIL_CONFIG = 78,    /* EX_CONFIG */
+};
+
+/* A connection to the first `listen smtp`; -1 with ERROR_TEMPORARY: nobody answers. */
+int sendmail_connect(const struct config *config, struct error *error);
+
+/* Hands the message over, to all recipients or to none. Takes the descriptor. */
+enum sendmail_status sendmail_send(const struct sendmail *mail, int fd, struct error *error);
+
+/* -bs: standard input and output become the client's end of the connection. Takes the descriptor.
+ */
+enum sendmail_status sendmail_talk(int fd, struct error *error);
+
+#endif

@@ -1,8 +1,0 @@
-/* The program `smtpd-deliver`: writes into the Maildirs of one uid, see smtpd/deliver.h. */
-#include "smtpd/deliver.h"
-
-int main(void)
-{
-    struct deliver deliver = {.sync_fd = -1};
-    return role_run(&deliver_role, &deliver);
-}

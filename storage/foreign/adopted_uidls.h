@@ -1,0 +1,52 @@
+/*
+ * The POP3 unique-ids (RFC 1939 7) of mail that another server had before: its clients know their
+ * messages by them. "staffetta-uidls" in the account's directory, made once, before anything else
+ * of INBOX is changed:
+ *
+ *     staffetta-uidls 1
+ *     000000016b0a1197 1795821975.M941820P1990.vm,S=18
+ *
+ * the unique-id and the key (maildir_name.h) of each message, in the order that its server told.
+ * Mail that comes later has none there. Writers: the account's mailbox and maildrop processes, the
+ * first who comes; maildrop shortens it. Blocking file I/O.
+ */
+#ifndef STORAGE_FOREIGN_ADOPTED_UIDLS_H
+#define STORAGE_FOREIGN_ADOPTED_UIDLS_H
+
+#include "common/buffer.h"
+#include "storage/foreign/foreign_uids.h"
+#include "storage/maildir.h"
+
+enum { ADOPTED_UIDLS_OCTETS_MAX = 1 << 28 };
+
+struct adopted_uidl {
+    struct slice uidl;
+    struct slice key;
+    size_t order; /* of messages, from 1 on */
+};
+
+struct adopted_uidls {
+    struct buffer text;         /* owns the octets */
+    struct adopted_uidl *items; /* in the order of keys */
+    size_t count;
+};
+
+void adopted_uidls_init(struct adopted_uidls *uidls);
+void adopted_uidls_clear(struct adopted_uidls *uidls); /* may run twice */
+
+/* Makes the file, where INBOX was another server's and there is none yet: of Dovecot's list with
+ * this pop3_uidl_format (common/text/uidl_format.h), or of Courier's "courierpop3dsizelist". False
+ * only where it must be tried again. */
+bool adopted_uidls_make(const struct maildir *inbox, struct slice format, struct error *error);
+
+/* No file is an empty list; a damaged line is left out. */
+bool adopted_uidls_load(int account_fd, struct adopted_uidls *uidls, struct error *error);
+
+/* NULL: that message has none. */
+const struct adopted_uidl *adopted_uidls_find(const struct adopted_uidls *uidls, struct slice key);
+
+/* Replaces the file by these, and puts them into their order. */
+bool adopted_uidls_store(int account_fd, struct adopted_uidl *items, size_t count,
+                         struct error *error);
+
+#endif
