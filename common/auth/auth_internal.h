@@ -178,7 +178,7 @@ struct auth {
     struct arena arena; /* of one request */
     struct directory directory;
     bool directory_changed; /* by the look that is being taken */
-    unsigned refreshed;     /* ev_iteration of the turn in which the files were last looked at */
+    uint64_t looked_ns;     /* when the files were last looked at; 0: not yet */
     struct auth_owner owners[AUTH_OWNERS_MAX];
     size_t owner_count;
     struct throttle *throttle;

@@ -8,11 +8,16 @@
 
 #include <utlist.h>
 
-uint64_t turn_now_ms(void)
+uint64_t turn_now_ns(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+uint64_t turn_now_ms(void)
+{
+    return turn_now_ns() / 1000000;
 }
 
 static void wait_in(struct deferred **list, struct deferred *deferred)
@@ -38,18 +43,11 @@ enum {
     AWAKE_NS = 100 * 1000,
 };
 
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 static bool comes_soon(int fd, uint64_t until_ns)
 {
     struct pollfd waited = {.fd = fd, .events = POLLIN};
     while (poll(&waited, 1, 0) == 0) {
-        if (now_ns() >= until_ns)
+        if (turn_now_ns() >= until_ns)
             return false;
         sched_yield();
     }
@@ -58,7 +56,7 @@ static bool comes_soon(int fd, uint64_t until_ns)
 
 static void begin_to_wait(struct turn_waking *waking)
 {
-    uint64_t now = now_ns();
+    uint64_t now = turn_now_ns();
     waking->asleep_ns = 0;
     if (waking->quick < QUICK_WAITS)
         waking->asleep_ns = now;
@@ -70,7 +68,7 @@ static void end_waiting(struct turn_waking *waking)
 {
     if (waking->asleep_ns == 0)
         return;
-    waking->quick = now_ns() - waking->asleep_ns < QUICK_NS ? waking->quick + 1 : 0;
+    waking->quick = turn_now_ns() - waking->asleep_ns < QUICK_NS ? waking->quick + 1 : 0;
 }
 
 void turn_wait_awake_for(struct turn *turn, int fd)

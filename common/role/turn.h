@@ -39,6 +39,7 @@ struct turn {
 
 /* Milliseconds of CLOCK_MONOTONIC: for deadlines, which no change of the clock may move. */
 uint64_t turn_now_ms(void);
+uint64_t turn_now_ns(void);
 
 /* The watchers do not keep the loop alive: ev_run returns when nothing else is active. */
 void turn_init(struct turn *turn, struct ev_loop *loop);
