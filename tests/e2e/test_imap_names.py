@@ -26,6 +26,7 @@ def mailbox(house):
         house.store(b"Subject: %d\r\n\r\n" % number + MESSAGE)
     with house.connect() as client:
         client.ok("SELECT INBOX")
+    house.eventually(lambda: are_kept(house))
     house.role.stop()
     yield house
     if house.role.status is not None:
@@ -34,6 +35,12 @@ def mailbox(house):
 
 def names(mailbox):
     return mailbox.maildir / "staffetta-names"
+
+
+def are_kept(mailbox):
+    """Soon, not at once: what changed in the last moment may change again without showing it."""
+    changed = max((mailbox.maildir / place).stat().st_mtime_ns for place in ("new", "cur"))
+    return names(mailbox).exists() and names(mailbox).stat().st_mtime_ns >= changed
 
 
 def look(mailbox):
