@@ -21,6 +21,15 @@ struct names {
     char final[MAILDIR_NAME_SIZE];
 };
 
+static bool add_flags(uint32_t flags, char final[MAILDIR_NAME_SIZE], struct error *error)
+{
+    char key[MAILDIR_NAME_SIZE];
+    memcpy(key, final, MAILDIR_NAME_SIZE);
+    const struct maildir_name name = {.key = slice_of_string(key), .flags = flags};
+    return maildir_name_format(&name, final)
+           || error_set(error, ERROR_PERMANENT, "name %.60s is too long", key);
+}
+
 static bool make_names(const struct maildir_delivery *delivery, struct names *names,
                        struct error *error)
 {
@@ -39,7 +48,7 @@ static bool make_names(const struct maildir_delivery *delivery, struct names *na
     };
     maildir_key_format_unique(&key, names->temporary);
     maildir_key_format(&key, names->final);
-    return true;
+    return delivery->flags == 0 || add_flags(delivery->flags, names->final, error);
 }
 
 /* ---- writing ---- */

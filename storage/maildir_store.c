@@ -324,6 +324,15 @@ bool maildir_append_finish(struct maildir_append *append, int64_t internal_date,
     return true;
 }
 
+bool maildir_append_open(const struct maildir_append *append, struct message_file *file,
+                         struct error *error)
+{
+    int fd = openat(append->box->tmp_fd, append->temporary, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    *file = MESSAGE_FILE_CLOSED;
+    return fd >= 0 ? message_file_take(fd, append->ends.bare_lf == 0, file, error)
+                   : error_errno(error, "open message");
+}
+
 bool maildir_append_flush(struct maildir_append *append, struct error *error)
 {
     if (fsync(append->fd) != 0)

@@ -11,6 +11,7 @@
 #include "storage/line_ends.h"
 #include "storage/maildir.h"
 #include "storage/maildir_name.h"
+#include "storage/message_file.h"
 #include "storage/tombstone.h"
 
 /* "<letter><16 hexadecimal digits>": nobody else has it. */
@@ -120,6 +121,10 @@ bool maildir_append_write(struct maildir_append *append, struct slice octets, st
 /* All has come: gives the file this INTERNALDATE (seconds since 1970). */
 bool maildir_append_finish(struct maildir_append *append, int64_t internal_date,
                            struct error *error);
+
+/* The finished file, for reading, as long as it is not yet put into cur/. */
+bool maildir_append_open(const struct maildir_append *append, struct message_file *file,
+                         struct error *error);
 
 /* Flushes and closes the finished file, before it is put into cur/: for one of many. */
 bool maildir_append_flush(struct maildir_append *append, struct error *error);

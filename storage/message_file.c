@@ -81,6 +81,23 @@ bool message_file_open(const struct maildir *box, enum maildir_place place, cons
     return error_prefix(error, "message %.100s", name);
 }
 
+bool message_file_take(int fd, bool crlf, struct message_file *file, struct error *error)
+{
+    struct stat status;
+    *file = MESSAGE_FILE_CLOSED;
+    file->fd = fd;
+    bool known = fstat(fd, &status) == 0 || error_errno(error, "look at message");
+    if (known) {
+        file->mtime = status.st_mtim;
+        file->octets = file->crlf_octets = (uint64_t)status.st_size;
+        file->crlf = crlf;
+    }
+    if (known && (crlf || measure(file, error)))
+        return true;
+    message_file_close(file);
+    return false;
+}
+
 /* ---- reading ---- */
 
 /* Moves `at` to the last known position that is not behind the offset. */

@@ -42,6 +42,10 @@ struct message_file {
 bool message_file_open(const struct maildir *box, enum maildir_place place, const char *name,
                        struct message_file *file, struct error *error);
 
+/* Of a file without such a name, whose descriptor is taken: it is read once to be measured, unless
+ * all its line ends are known to be CRLF. On failure *file is closed. */
+bool message_file_take(int fd, bool crlf, struct message_file *file, struct error *error);
+
 void message_file_close(struct message_file *file); /* may run twice */
 
 /* The message's octets [offset, offset + size), fewer where it ends; *got says how many. Reading

@@ -332,6 +332,7 @@ struct config {
     struct {
         struct config_text sender_map; /* path: who may send as what beside his own addresses */
         uint64_t future_release_ms;    /* so long a message may wait (RFC 4865); 0: not offered */
+        bool sent_copy; /* what an account submits is filed in its mailbox with use \Sent */
     } submission;
     struct {
         struct config_text file; /* path; NULL: standard error */

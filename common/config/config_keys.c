@@ -355,6 +355,10 @@ static const struct config_key submission_keys[] = {
      .kind = CONFIG_KIND_PATH,
      .offset = IN_CONFIG(submission.sender_map, struct config_text)},
     DURATION("future-release", submission.future_release_ms, "30d", 0, 365 * DAY),
+    {.name = "sent-copy",
+     .kind = CONFIG_KIND_BOOL,
+     .offset = IN_CONFIG(submission.sent_copy, bool),
+     .fallback = "no"},
 };
 
 static const struct config_key imap_keys[] = {

@@ -27,6 +27,8 @@ static const struct sentence {
     {"refused", "not stored: {error}"},
     {"delivered", "delivered to {account} for <{to}>, {delay_s} s after it came"},
     {"not_delivered", "not delivered to {account} for <{to}>: {result}"},
+    {"copy_filed", "a copy for {account}, who submitted it: {result}"},
+    {"copy_not_filed", "no copy yet for {account}, who submitted it: {result}"},
     {"relayed",
      "sent to {host} for <{to}>[, {tls}, certificate verified: {verified}]"
      "[, TLS demanded by {demanded_by}][, without TLS, which failed: {broken_tls}]: {reply}"},

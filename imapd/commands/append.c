@@ -6,6 +6,7 @@
 #include "imapd/commands/commands.h"
 #include "imapd/folder/catenate.h"
 #include "imapd/folder/intake.h"
+#include "imapd/folder/sent_twin.h"
 #include "imapd/mailbox.h"
 #include "imapd/syntax/folder_argument.h"
 
@@ -14,6 +15,8 @@ struct append_work {
     bool replaces;
     uint32_t replaced_uid; /* of the selected folder */
     uint64_t replaced_octets;
+    struct sent_search twin; /* that the submission has filed */
+    bool used_twin;
 
     /* CATENATE, RFC 4469: */
     bool catenating;    /* pieces of the last message are still to come */
@@ -33,6 +36,7 @@ static void give_back(struct session *session)
 {
     struct append_work *work = session->work;
     catenate_clear(&work->catenate);
+    sent_search_end(&work->twin);
     intake_end(&work->intake);
 }
 
@@ -427,7 +431,7 @@ static void undo(struct session *session, const struct append_work *work)
     struct error error;
     struct folder *folder = work->intake.folder;
     struct message *message = folder_find(folder, work->intake.first->uid);
-    if (message && !folder_remove(folder, message, &error))
+    if (message && !work->used_twin && !folder_remove(folder, message, &error))
         LOG(session->mailbox->log, LOG_ERROR, "replace_not_undone", log_failure(&error));
 }
 
@@ -459,14 +463,51 @@ static void finish_replace(struct session *session)
     session_ok(session, SLICE(""), "Replaced");
 }
 
+static session_step *finish_of(const struct append_work *work)
+{
+    return work->replaces ? finish_replace : finish_append;
+}
+
+/* A message that a client files which it has just sent, and that the submission has filed for it.
+ * Several at once are no such thing. */
+static bool may_have_twin(const struct session *session, struct append_work *work)
+{
+    struct folder *folder = work->intake.folder;
+    struct message_file file;
+    struct error error;
+    bool here = folder == session->view.folder; /* what is replaced is not what replaces it */
+    return sent_twin_is_possible(folder) && work->intake.count == 1 && !folder->deleted
+           && maildir_append_open(&work->intake.first->append, &file, &error)
+           && sent_search_begin(&work->twin, folder, here ? work->replaced_uid : 0, &file);
+}
+
+static void twin_step(struct session *session)
+{
+    struct append_work *work = session->work;
+    struct error error;
+    uint32_t uid;
+    if (sent_search_step(&work->twin, &uid) == SOURCE_MORE)
+        return;
+    sent_search_end(&work->twin);
+    work->used_twin =
+        uid != 0 && !work->intake.folder->deleted && intake_use(&work->intake, uid, &error);
+    session_continue(session, NULL);
+    if (work->used_twin)
+        finish_of(work)(session);
+    else
+        store(session, work, finish_of(work));
+}
+
 /* Nothing but the end may follow the last message. */
 static void finish(struct session *session, struct imap_parser *arguments)
 {
     struct append_work *work = session->work;
     if (!intake_parse_behind(arguments, &work->intake) || !imap_parse_end(arguments))
         session_bad_arguments(session, arguments);
+    else if (may_have_twin(session, work))
+        session_continue(session, twin_step);
     else
-        store(session, work, work->replaces ? finish_replace : finish_append);
+        store(session, work, finish_of(work));
 }
 
 /* The command is whole. Without a literal it is a CATENATE, or wrong. */

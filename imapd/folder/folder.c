@@ -11,6 +11,7 @@
 #include <utlist.h>
 
 #include "common/disk/fd.h"
+#include "imapd/folder/sent_twin.h"
 #include "imapd/folder/view.h"
 #include "imapd/mailbox.h"
 #include "storage/maildir_store.h"
@@ -240,6 +241,22 @@ bool folder_add(struct folder *folder, uint32_t uid, const char *name, struct er
     return true;
 }
 
+/* The submission's copy of a message that its client had stored before. Where it cannot be removed
+ * it is there, too. */
+static bool is_turned_away(struct folder *folder, const struct arrival *arrival)
+{
+    struct mailbox *mailbox = folder->mailbox;
+    struct error error;
+    if (!sent_twin_is_appended(folder, arrival->place, arrival->name))
+        return false;
+    uint64_t octets = quota_octets_of(&folder->box, arrival->place, arrival->name);
+    if (!maildir_remove(&mailbox->inbox, &folder->box, arrival->place, arrival->name, mailbox_now(),
+                        &error))
+        return false;
+    mailbox_count_quota(mailbox, -(int64_t)octets, -1);
+    return true;
+}
+
 /* ERROR_NOT_FOUND: it went before it had a UID. */
 static bool welcome(struct folder *folder, const struct arrival *arrival, struct error *error)
 {
@@ -247,6 +264,8 @@ static bool welcome(struct folder *folder, const struct arrival *arrival, struct
     char renamed[MAILDIR_NAME_SIZE];
     if (!maildir_name_parse(slice_of_string(arrival->name), &name))
         return error_set(error, ERROR_NOT_FOUND, "no message");
+    if (is_turned_away(folder, arrival))
+        return error_set(error, ERROR_NOT_FOUND, "it is there already");
     name.uidvalidity = folder->record.uidvalidity;
     return folder_next_uid(folder, &name.uid, error)
            && maildir_change(&folder->box, arrival->place, arrival->name, &name, renamed, error)

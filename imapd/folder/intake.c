@@ -248,6 +248,18 @@ bool intake_commit(struct intake *intake, struct error *error)
     return placed;
 }
 
+bool intake_use(struct intake *intake, uint32_t uid, struct error *error)
+{
+    struct intake_message *message = intake->first;
+    struct message_change change = {.flags_on = message->flags.flags};
+    if (!find_letters(intake->folder, &message->flags, &change.letters_on, error)
+        || !folder_change(intake->folder, uid, &change, NULL, error))
+        return false;
+    maildir_append_abort(&message->append);
+    message->uid = uid;
+    return true;
+}
+
 /* ---- onto the disk ---- */
 
 /* On the heap: it outlives a client that does not wait for the answer. */

@@ -56,10 +56,14 @@ bool intake_finish(struct intake *intake, struct error *error);
  * not told before they are flushed. */
 bool intake_commit(struct intake *intake, struct error *error);
 
-/* Behind that: files and directory are flushed together with what other sessions append, while the
- * loop goes on. Then `flushed` is called: with NULL, or with why they are not on disk and have been
- * removed again. intake_end() ends no more than the waiting: the messages are whole, and stay if
- * they can be flushed. False: they were removed, and it is not called. */
+/* Instead of that, of one message alone: the folder has it already, under this UID, and gives it
+ * the flags that the client wants it to have. ERROR_NOT_FOUND: no more. */
+bool intake_use(struct intake *intake, uint32_t uid, struct error *error);
+
+/* Behind intake_commit(): files and directory are flushed together with what other sessions append,
+ * while the loop goes on. Then `flushed` is called: with NULL, or with why they are not on disk and
+ * have been removed again. intake_end() ends no more than the waiting: the messages are whole, and
+ * stay if they can be flushed. False: they were removed, and it is not called. */
 typedef void intake_flushed(void *owner, const struct error *why);
 bool intake_flush(struct intake *intake, intake_flushed *flushed, void *owner, struct error *error);
 

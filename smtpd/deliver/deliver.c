@@ -90,7 +90,8 @@ static void announce_later(struct deliver *deliver, struct deliver_home *home)
     turn_defer(&deliver->turn, &deliver->announce);
 }
 
-/* True if there was an earlier try, and *outcome says what became of it. */
+/* True if there was an earlier try, and *outcome says what became of it. It is looked for in all
+ * folders. */
 static bool settle_earlier_try(const struct delivering *delivering, struct deliver_home *home,
                                const struct maildir_delivery *delivery, struct outcome *outcome)
 {
@@ -131,6 +132,16 @@ static bool write_message(const struct delivering *delivering, struct deliver_ho
            && maildir_deliver(&target, delivery, error);
 }
 
+/* The message is there: a count that could not be kept is made good by the next recount. */
+static void count_quota(const struct delivering *delivering, const struct deliver_home *home,
+                        uint64_t octets)
+{
+    struct error error;
+    if (quota_is_set(&home->quota) && !quota_add(&home->inbox, (int64_t)octets, 1, &error))
+        LOG(&delivering->deliver->role->log, LOG_WARNING, "quota_not_counted",
+            log_text("account", home->account), log_failure(&error));
+}
+
 static void deliver_new(const struct delivering *delivering, struct deliver_home *home,
                         const struct maildir_delivery *delivery, struct outcome *outcome)
 {
@@ -142,10 +153,7 @@ static void deliver_new(const struct delivering *delivering, struct deliver_home
         conclude_failed(outcome, &error);
         return;
     }
-    /* The message is there: a count that could not be kept is made good by the next recount. */
-    if (quota_is_set(&home->quota) && !quota_add(&home->inbox, (int64_t)octets, 1, &error))
-        LOG(&delivering->deliver->role->log, LOG_WARNING, "quota_not_counted",
-            log_text("account", home->account), log_failure(&error));
+    count_quota(delivering, home, octets);
     conclude(outcome, DELIVER_DONE, "2.1.5", "delivered");
     announce_later(delivering->deliver, home);
 }
@@ -173,17 +181,92 @@ static void deliver_to_home(const struct delivering *delivering, struct deliver_
         .flush = home->needs_flush,
     };
     outcome->record.flushed = delivery.flush;
-    if (!recipient->again || !settle_earlier_try(delivering, home, &delivery, outcome))
+    if (!(recipient->flags & DELIVER_AGAIN)
+        || !settle_earlier_try(delivering, home, &delivery, outcome))
         deliver_new(delivering, home, &delivery, outcome);
     buffer_clear(&own);
 }
 
+/* ---- copies for who submitted a message ---- */
+
+static void announce_sent(const struct deliver *deliver, const struct deliver_home *home)
+{
+    struct master_changed record = {.header = {.type = MASTER_CHANGED}, .handle = home->handle};
+    if (home->watched)
+        role_tell_master(deliver->role, &record.header, sizeof(record),
+                         slice_of_string(home->sent));
+}
+
+static void write_copy(const struct delivering *delivering, struct deliver_home *home,
+                       const struct maildir *box, const struct maildir_delivery *delivery,
+                       struct outcome *outcome)
+{
+    struct error error;
+    const struct maildir_target target = {&home->inbox, box, home->sent, &home->find};
+    uint64_t octets = pieces_octets(delivery->pieces, delivery->piece_count);
+    if (!has_room(home, octets, outcome))
+        return;
+    if (!maildir_deliver(&target, delivery, &error)
+        || !maildir_is_still(home->inbox.fd, home->sent, box, &error)) {
+        conclude_failed(outcome, &error); /* found by the next try, wherever it is by now */
+        return;
+    }
+    count_quota(delivering, home, octets);
+    conclude(outcome, DELIVER_DONE, "2.1.5", "filed");
+    announce_sent(delivering->deliver, home);
+}
+
+/* In new/ as any delivery, so that nobody has to read cur/ again, but with its flag: whoever takes
+ * it to cur/ keeps that. */
+static void file_copy(const struct delivering *delivering, struct deliver_home *home,
+                      const struct deliver_recipient *recipient, struct outcome *outcome)
+{
+    const struct deliver_request *request = delivering->request;
+    struct deliver_message_pieces message;
+    struct maildir box;
+    struct error error;
+    bool needs_flush;
+    if (!deliver_home_open_sent(&delivering->deliver->homes, home, &box, &needs_flush, &error)) {
+        if (error.kind == ERROR_NOT_FOUND)
+            conclude(outcome, DELIVER_GONE, "2.1.5", "no mailbox has the use \\Sent");
+        else
+            conclude_failed(outcome, &error);
+        return;
+    }
+    deliver_make_copy_pieces(request, &message);
+    const struct maildir_delivery delivery = {
+        .arrival = request->arrival,
+        .queue_id = request->id_text,
+        .recipient = recipient->number,
+        .host = slice_of_string(delivering->deliver->role->config.hostname),
+        .flags = MAILDIR_SEEN,
+        .pieces = message.pieces,
+        .piece_count = message.count,
+        .flush = needs_flush,
+    };
+    outcome->record.flushed = needs_flush;
+    if (!(recipient->flags & DELIVER_AGAIN)
+        || !settle_earlier_try(delivering, home, &delivery, outcome))
+        write_copy(delivering, home, &box, &delivery, outcome);
+    maildir_close(&box);
+}
+
+/* ---- all of them ---- */
+
+static const char *event_of(const struct deliver_recipient *recipient, bool done)
+{
+    if (recipient->flags & DELIVER_COPY)
+        return done ? "copy_filed" : "copy_not_filed";
+    return done ? "delivered" : "not_delivered";
+}
+
 static void log_outcome(const struct delivering *delivering, const struct deliver_home *home,
-                        struct slice address, const struct outcome *outcome)
+                        const struct deliver_recipient *recipient, struct slice address,
+                        const struct outcome *outcome)
 {
     bool done = outcome->record.status == DELIVER_DONE || outcome->record.status == DELIVER_GONE;
-    LOG(&delivering->deliver->role->log, done ? LOG_INFO : LOG_WARNING,
-        done ? "delivered" : "not_delivered", log_id("queue_id", delivering->request->id_text),
+    LOG(&delivering->deliver->role->log, done ? LOG_INFO : LOG_WARNING, event_of(recipient, done),
+        log_id("queue_id", delivering->request->id_text),
         log_text("account", home ? home->account : ""), log_bytes("to", address),
         log_number("delay_s", time(NULL) - delivering->request->arrival),
         log_text("result", outcome->text));
@@ -206,17 +289,20 @@ static void deliver_one(const struct delivering *delivering,
 {
     struct deliver *deliver = delivering->deliver;
     struct deliver_home *home = find_home(deliver, recipient->handle);
+    bool is_copy = (recipient->flags & DELIVER_COPY) != 0;
     struct error error;
     *outcome = (struct outcome){.text = ""};
     if (!home)
         conclude(outcome, DELIVER_TEMPORARY, "4.3.0", "account is not known to this process");
-    else if (deliver_was_here(delivering->header, address))
+    else if (!is_copy && deliver_was_here(delivering->header, address))
         conclude(outcome, DELIVER_PERMANENT, "5.4.6", "mail loop: it was delivered here before");
     else if (!deliver_home_open(&deliver->homes, home, &error))
         conclude_failed(outcome, &error);
+    else if (is_copy)
+        file_copy(delivering, home, recipient, outcome);
     else
         deliver_to_home(delivering, home, recipient, address, outcome);
-    log_outcome(delivering, home, address, outcome);
+    log_outcome(delivering, home, recipient, address, outcome);
 }
 
 /* ---- one message ---- */

@@ -6,6 +6,7 @@
 
 #include "common/disk/fd.h"
 #include "storage/account_directory.h"
+#include "storage/special_folder.h"
 
 void deliver_home_close(struct deliver_homes *homes, struct deliver_home *home)
 {
@@ -83,10 +84,31 @@ void deliver_homes_close(struct deliver_homes *homes)
         deliver_home_close(homes, home);
 }
 
+static bool look_at_device(const struct deliver_homes *homes, const struct maildir *box,
+                           bool *needs_flush, struct error *error)
+{
+    struct stat status;
+    if (fstat(box->fd, &status) != 0)
+        return error_errno(error, "look at Maildir");
+    *needs_flush = homes->flush_each || status.st_dev != homes->device;
+    return true;
+}
+
+bool deliver_home_open_sent(const struct deliver_homes *homes, struct deliver_home *home,
+                            struct maildir *box, bool *needs_flush, struct error *error)
+{
+    if (!special_folder_find(home->inbox.fd, SPECIAL_SENT, home->sent, error)
+        || !maildir_open(home->inbox.fd, home->sent, box, error))
+        return false;
+    bool looked = look_at_device(homes, box, needs_flush, error);
+    if (!looked)
+        maildir_close(box);
+    return looked;
+}
+
 bool deliver_home_open(struct deliver_homes *homes, struct deliver_home *home, struct error *error)
 {
     int fd;
-    struct stat status;
     if (home->is_open)
         return true;
     if (homes->open >= DELIVER_HOMES_OPEN_MAX)
@@ -99,12 +121,11 @@ bool deliver_home_open(struct deliver_homes *homes, struct deliver_home *home, s
     fd_discard(&fd);
     if (!opened)
         return false;
-    if (fstat(home->inbox.fd, &status) != 0) {
+    if (!look_at_device(homes, &home->inbox, &home->needs_flush, error)) {
         maildir_close(&home->inbox);
-        return error_errno(error, "look at Maildir");
+        return false;
     }
     maildir_find_init(&home->find, home->inbox.fd);
-    home->needs_flush = homes->flush_each || status.st_dev != homes->device;
     home->is_open = true;
     homes->open++;
     if (!home->swept)

@@ -28,6 +28,7 @@ struct deliver_home {
     bool needs_flush; /* on another file system than the one that queue flushes */
     struct maildir inbox;
     struct maildir_find find;
+    char sent[MAILDIR_NAME_SIZE]; /* the folder with use \Sent, when it was last looked for; "" */
 };
 
 struct deliver_homes {
@@ -49,6 +50,11 @@ struct deliver_home *deliver_homes_find(struct deliver_homes *homes, uint64_t ha
 
 /* Opens INBOX, making the directories that lead to it. Fine if it is open already. */
 bool deliver_home_open(struct deliver_homes *homes, struct deliver_home *home, struct error *error);
+
+/* Opens the folder with use \Sent of an open home, to be closed by the caller; its name is
+ * home->sent. *needs_flush as in the home. ERROR_NOT_FOUND: there is none. */
+bool deliver_home_open_sent(const struct deliver_homes *homes, struct deliver_home *home,
+                            struct maildir *box, bool *needs_flush, struct error *error);
 
 /* What is on disk may have been replaced (an account removed and made again): open it anew the next
  * time. */

@@ -151,6 +151,14 @@ void deliver_make_pieces(const struct deliver_request *request, struct slice own
     add_body(request, at, request->body_octets, made);
 }
 
+void deliver_make_copy_pieces(const struct deliver_request *request,
+                              struct deliver_message_pieces *made)
+{
+    made->count = 0;
+    made->pieces[made->count++] = piece_of(request->prefix);
+    add_body(request, 0, request->body_octets, made);
+}
+
 /* ---- loops ---- */
 
 bool deliver_read_header(const struct deliver_request *request, struct buffer *octets,

@@ -44,6 +44,11 @@ struct deliver_message_pieces {
 void deliver_make_pieces(const struct deliver_request *request, struct slice own,
                          struct deliver_message_pieces *made);
 
+/* What the account submitted, for its \Sent mailbox: the recipe's prefix, then all of the body. So
+ * who sent a message still sees to whom in Bcc, which nobody else does. */
+void deliver_make_copy_pieces(const struct deliver_request *request,
+                              struct deliver_message_pieces *made);
+
 /* Return-Path (RFC 5321 4.4) and Delivered-To (RFC 9228), with CRLF. */
 void deliver_own_fields(const struct deliver_request *request, struct slice address,
                         struct buffer *own);

@@ -22,16 +22,21 @@ enum deliver_record {
 
 enum { DELIVER_RECIPIENTS_MAX = 64 }; /* of one record; more recipients are more records */
 
+enum deliver_recipient_flags {
+    DELIVER_AGAIN = 1, /* an earlier attempt may have been written; look before writing */
+    DELIVER_COPY = 2,  /* it is who submitted the message: a copy for the mailbox with use \Sent */
+};
+
 struct deliver_recipient {
     uint64_t handle;         /* ROLE_TARGET */
     uint32_t number;         /* of the recipient in the message: part of the file name */
     uint16_t address_octets; /* as given at RCPT, for Delivered-To */
-    uint16_t again;          /* 1: an earlier attempt may have been written; look before writing */
+    uint16_t flags;          /* enum deliver_recipient_flags */
 };
 
 /* `recipients` structs, then their addresses, then reverse-path, id as text, prefix, cuts
  * (structs), then the body unless it is in a file. The message: Return-Path, Delivered-To, prefix,
- * body less cuts. */
+ * body less cuts. DELIVER_COPY: prefix, whole body. */
 struct deliver_message {
     struct ipc_header header;
     uint64_t id;
@@ -47,7 +52,7 @@ struct deliver_message {
 
 enum deliver_status {
     DELIVER_DONE = 1, /* visible in new/; not flushed unless `flushed` */
-    DELIVER_GONE,     /* delivered before, and deleted since */
+    DELIVER_GONE,     /* delivered before, and deleted since; or a copy that has no mailbox */
     DELIVER_TEMPORARY,
     DELIVER_PERMANENT,
 };

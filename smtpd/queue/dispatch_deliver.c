@@ -128,6 +128,12 @@ static void gather(struct queue *queue, struct attempt *attempt, struct queued_r
     }
 }
 
+static uint16_t flags_of(const struct queued_recipient *recipient)
+{
+    return (uint16_t)((recipient->again ? DELIVER_AGAIN : 0)
+                      | (recipient->purpose == STORED_COPY ? DELIVER_COPY : 0));
+}
+
 /* The part of the record that names them; addresses go into dispatch->texts. False: one of them
  * has no readable row. */
 static bool describe_recipients(struct queue *queue, const struct attempt *attempt,
@@ -146,7 +152,7 @@ static bool describe_recipients(struct queue *queue, const struct attempt *attem
             (struct deliver_recipient){.handle = queued_target_of(recipient)->deliver.handle,
                                        .number = recipient->number,
                                        .address_octets = (uint16_t)row.address.len,
-                                       .again = recipient->again};
+                                       .flags = flags_of(recipient)};
     }
     return !dispatch->texts.failed || error_memory(error);
 }

@@ -67,6 +67,7 @@ struct submission {
     const struct filter_cut *cuts;
     int64_t hold_until;            /* RFC 4865; 0: not at all */
     struct queued_message *queued; /* there, but not scheduled */
+    bool has_copy;                 /* for who submitted it: the last of its recipients */
     bool flushed;                  /* by the second thread */
     struct error error;
 };
@@ -447,6 +448,39 @@ static struct stored_recipient row_of(const struct submission *submission,
                                      .orcpt = wanted->texts.orcpt};
 }
 
+/* What an account submits is filed for it, at once, whatever becomes of the message. Nobody is told
+ * how that went, and what stands there is all it submitted: see deliver_protocol.h. */
+static bool wants_copy(const struct queue *queue, const struct submission *submission)
+{
+    return queue->role->config.submission.sent_copy && submission->message.account.len > 0;
+}
+
+static struct stored_recipient copy_row_of(const struct submission *submission)
+{
+    const struct stored_message *message = &submission->message;
+    return (struct stored_recipient){.state = STORED_WAITING,
+                                     .purpose = STORED_COPY,
+                                     .notify = QUEUE_NOTIFY_NEVER,
+                                     .arrival = message->arrival,
+                                     .due = message->arrival,
+                                     .sender = sender_of(message),
+                                     .account = message->account,
+                                     .address = message->account};
+}
+
+static bool enter_copy(struct queue *queue, struct submission *submission, uint32_t number,
+                       struct error *error)
+{
+    struct queued_recipient *recipient = queued_add_recipient(
+        &queue->queued, submission->queued, number, TARGET_ACCOUNT, submission->message.account);
+    if (!recipient)
+        return error_memory(error);
+    recipient->notify = QUEUE_NOTIFY_NEVER;
+    recipient->purpose = STORED_COPY;
+    submission->has_copy = true;
+    return true;
+}
+
 static bool enter_recipient(struct queue *queue, struct submission *submission,
                             struct wanted_recipient *wanted, uint32_t number, struct error *error)
 {
@@ -480,7 +514,7 @@ static bool enter_in_memory(struct queue *queue, struct submission *submission, 
     for (struct wanted_recipient *wanted = submission->wanted; wanted; wanted = wanted->hh.next)
         if (!enter_recipient(queue, submission, wanted, number++, error))
             return false;
-    return true;
+    return !wants_copy(queue, submission) || enter_copy(queue, submission, number, error);
 }
 
 static bool put_rows(struct queue *queue, struct submission *submission, struct error *error)
@@ -494,7 +528,9 @@ static bool put_rows(struct queue *queue, struct submission *submission, struct 
         if (!queue_store_put_recipient(queue->store, submission->id, number++, &row, error))
             return false;
     }
-    return true;
+    const struct stored_recipient copy = copy_row_of(submission);
+    return !submission->has_copy
+           || queue_store_put_recipient(queue->store, submission->id, number, &copy, error);
 }
 
 static void refuse_list(struct queue *queue, struct submission **list, const struct error *error)
@@ -715,14 +751,15 @@ static void log_queued(struct queue *queue, const struct submission *submission)
         log_id("queue_id", queue_id_format(submission->id, id)),
         log_hex("session", message->session), log_bytes("from", message->reverse_path),
         log_number("octets", (int64_t)message->body_octets),
-        log_number("recipients", submission->queued->recipient_count));
+        log_number("recipients", submission->queued->recipient_count - submission->has_copy));
 }
 
 static void schedule_all(struct queue *queue, struct queued_message *message, uint64_t due_ms)
 {
     struct queued_recipient *recipient, *next;
     DL_FOREACH_SAFE2(message->recipients, recipient, next, next_of_message)
-    queued_schedule(&queue->queued, recipient, due_ms);
+    queued_schedule(&queue->queued, recipient,
+                    recipient->purpose == STORED_COPY ? queue_now_ms() : due_ms);
 }
 
 static void acknowledge(struct queue *queue, struct submission *submission)

@@ -236,7 +236,7 @@ static bool take_state(struct cursor *in, enum stored_state *state)
 static bool take_purpose(struct cursor *in, struct stored_recipient *recipient)
 {
     uint64_t purpose, flags;
-    if (!take_number(in, 1, &purpose) || purpose > STORED_NOTICE || !take_number(in, 1, &flags)
+    if (!take_number(in, 1, &purpose) || purpose > STORED_COPY || !take_number(in, 1, &flags)
         || (flags & ~(uint64_t)(IS_WARNED | IS_BY_RETURN | IS_FORWARDED)) != 0)
         return false;
     recipient->purpose = (enum stored_purpose)purpose;

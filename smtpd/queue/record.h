@@ -53,6 +53,7 @@ enum stored_purpose {
     STORED_MAIL,
     STORED_REPORT, /* ours, to a sender: where it fails postmaster is told */
     STORED_NOTICE, /* ours, to postmaster: where it fails nobody is told */
+    STORED_COPY,   /* what the account submitted, for its \Sent mailbox; likewise */
 };
 
 /* One recipient. Its key is the id and a number within the message. */
