@@ -60,6 +60,7 @@ static const struct command_spec commands[] = {
     {SLICE("URLFETCH"), LOGGED_IN, 0, command_urlfetch, NULL, NULL, "URLAUTH"},
     {SLICE("RESETKEY"), LOGGED_IN, 0, command_resetkey, NULL, NULL, "URLAUTH"},
     {SLICE("COMPRESS"), LOGGED_IN, 0, command_compress, NULL, NULL, "COMPRESS=DEFLATE"},
+    {SLICE("UNAUTHENTICATE"), LOGGED_IN, 0, command_unauthenticate, NULL, NULL, "UNAUTHENTICATE"},
 
     /* imapd-login has these. */
     {SLICE("LOGIN"), 0, 0, NULL, NULL, NULL, NULL},

@@ -23,6 +23,7 @@
 struct config;
 struct folder;
 struct session;
+struct session_pass;
 
 struct mailbox {
     struct turn turn;
@@ -50,6 +51,10 @@ struct mailbox {
     bool watched;    /* some of them listen for changes */
     /* The folder has changed, for those. Once a turn at most while it is the same one. */
     void (*on_changed)(struct mailbox *mailbox, const char *directory);
+    /* A session's client is nobody again: its connection goes to imapd-login, with what was read of
+     * it and not run. `fd` stays the caller's. */
+    bool (*give_back)(struct mailbox *mailbox, const struct session_pass *pass, struct slice input,
+                      int fd, struct error *error);
     char changed[MAILDIR_NAME_SIZE]; /* to be told at the end of the turn; "": none */
     struct deferred telling;
 };

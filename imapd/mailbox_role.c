@@ -87,6 +87,20 @@ static void tell_changed(struct mailbox *mailbox, const char *directory)
                      slice_of_string(is_inbox ? "" : directory));
 }
 
+static bool give_back(struct mailbox *mailbox, const struct session_pass *pass, struct slice input,
+                      int fd, struct error *error)
+{
+    struct mailbox_process *process = process_of(mailbox);
+    struct master_returns record = {.header = {.type = MASTER_RETURNS}, .pass = *pass};
+    struct ipc_message message = {.head = &record.header,
+                                  .head_octets = sizeof(record),
+                                  .tail = &input,
+                                  .tail_count = 1,
+                                  .descriptors = &fd,
+                                  .descriptor_count = 1};
+    return ipc_send(&process->role->master, &message, error);
+}
+
 static bool on_changed(void *owner, struct ipc_packet *packet, struct error *error)
 {
     (void)error;
@@ -216,6 +230,7 @@ static bool start(struct role *role, struct error *error)
         return error_prefix(error, "account %s", process->account);
     process->mailbox.on_idle = on_idle;
     process->mailbox.on_changed = tell_changed;
+    process->mailbox.give_back = give_back;
     entrance_init(&process->entrance, &process->mailbox);
     upkeep_init(&process->upkeep, role, &process->mailbox);
     hibernation_init(&process->hibernation, role, &process->mailbox, on_asleep);

@@ -89,7 +89,7 @@ static bool has_unsaid(const struct session *session)
 bool resume_is_possible(const struct session *session)
 {
     const struct stream *stream = &session->stream;
-    if (session->state == SESSION_LOGOUT || session->ended || stream_is_over(stream)
+    if (!(session->state & SESSION_OPEN) || session->ended || stream_is_over(stream)
         || stream_at_end(stream) || stream_is_changing(stream) || deflate_stream_is_active(stream))
         return false;
     if (session->step || session->is_unasked || (session->command && !idles(session)))

@@ -12,6 +12,7 @@
 #include "common/config/config.h"
 #include "common/disk/fd.h"
 #include "common/mime/charset.h"
+#include "common/net/deflate_stream.h"
 #include "imapd/mailbox.h"
 #include "imapd/notify.h"
 #include "imapd/resume.h"
@@ -352,6 +353,8 @@ void session_know_client(struct session *session, const struct imap_client_id *c
 void session_leave_out(struct session *session, uint64_t without)
 {
     session->without = without;
+    if (!session->carried)
+        session->without |= imap_capability_find(SLICE("UNAUTHENTICATE"));
     session->limit = has(session, SLICE("MESSAGELIMIT"))
                          ? session->mailbox->config->imap.message_limit
                          : SIZE_MAX;
@@ -522,30 +525,14 @@ static bool take_event(struct session *session, enum command_event event, struct
 
 /* ---- the loop ---- */
 
-static struct slice input_of(const struct session *session)
-{
-    if (session->early_read < session->early.len)
-        return slice_from(buffer_slice(&session->early), session->early_read);
-    return stream_input(&session->stream);
-}
-
 bool session_has_input(const struct session *session)
 {
-    return input_of(session).len > 0;
-}
-
-static void consume(struct session *session, size_t octets)
-{
-    if (session->early_read == session->early.len) {
-        stream_consume(&session->stream, octets);
-        return;
-    }
-    session->early_read += octets;
+    return stream_input(&session->stream).len > 0;
 }
 
 static bool may_read(const struct session *session)
 {
-    return !session->step && session->state != SESSION_LOGOUT && !stream_is_over(&session->stream)
+    return !session->step && (session->state & SESSION_OPEN) && !stream_is_over(&session->stream)
            && !stream_output_full(&session->stream);
 }
 
@@ -558,16 +545,11 @@ static bool may_step(const struct session *session)
 static bool read_event(struct session *session)
 {
     struct slice octets = SLICE("");
-    struct cursor in = cursor_of(input_of(session));
+    struct cursor in = cursor_of(stream_input(&session->stream));
     struct cursor start = in;
     enum command_event event = command_read(&session->reader, &in, &octets);
-    consume(session, cursor_since(&in, &start).len);
-    bool went_on = take_event(session, event, octets) || input_of(session).len > 0;
-    if (session->early_read > 0 && session->early_read == session->early.len) {
-        buffer_clear(&session->early);
-        session->early_read = 0;
-    }
-    return went_on;
+    stream_consume(&session->stream, cursor_since(&in, &start).len);
+    return take_event(session, event, octets);
 }
 
 /* A command that nobody asked for: its answer is what it tells, no more. IDLE goes on behind it.
@@ -639,7 +621,7 @@ static void tell_news_unasked(struct session *session, bool idles)
 static void tell_unasked(struct session *session)
 {
     bool idles = session->on_line != NULL;
-    if (session->state == SESSION_LOGOUT || stream_output_full(&session->stream)
+    if (!(session->state & SESSION_OPEN) || stream_output_full(&session->stream)
         || stream_is_changing(&session->stream) || (!idles && session->command))
         return;
     if (idles || session->notify)
@@ -670,8 +652,52 @@ static void go_on(struct session *session)
         turn_again(&session->mailbox->turn, &session->in_next_turn);
     if (session->state == SESSION_LOGOUT)
         stream_finish(&session->stream, LINGER_MS);
-    else if (stream_at_end(&session->stream) && may_read(session) && input_of(session).len == 0)
+    else if (stream_at_end(&session->stream) && may_read(session) && !session_has_input(session))
         session_bye(session, "Good bye");
+}
+
+/* ---- back to imapd-login ---- */
+
+/* The answer ends a COMPRESS, if any: it is the last octet of ours that is compressed (RFC 8437
+ * 4.1). No news before it: "no expunge event is generated" (3). */
+void session_unauthenticate(struct session *session)
+{
+    session_unselect(session);
+    session_ok(session, SLICE(""), "You are nobody now");
+    writer_flush(&session->writer);
+    if (deflate_stream_is_active(&session->stream))
+        stream_use_plain(&session->stream);
+    stream_await_empty(&session->stream);
+    enter(session, SESSION_LEAVING);
+}
+
+static void log_closed(const struct session *session, const char *reason)
+{
+    const struct stream *stream = &session->stream;
+    LOG(session->mailbox->log, LOG_INFO, "closed", log_hex("session", session->number),
+        log_text("reason", reason), log_number("octets_in", (int64_t)stream->octets_in),
+        log_number("octets_out", (int64_t)stream->octets_out));
+}
+
+/* The answer has left. Nothing that the client has said behind the command was looked at, nor shall
+ * it be: it may be somebody else's password. */
+static void leave(struct session *session)
+{
+    struct mailbox *mailbox = session->mailbox;
+    struct buffer rest = BUFFER_WITH_LIMIT(RETURNED_INPUT_MAX);
+    struct error error;
+    int fd = -1;
+    log_closed(session, "UNAUTHENTICATE");
+    if (!stream_detach(&session->stream, &fd, &rest, &error)
+        || !mailbox->give_back(mailbox, &session->pass, buffer_slice(&rest), fd, &error))
+        LOG(mailbox->log, LOG_ERROR, "not_given_back", log_hex("session", session->number),
+            log_failure(&error));
+    if (rest.ptr)
+        explicit_bzero(rest.ptr, rest.len);
+    buffer_clear(&rest);
+    fd_discard(&fd);
+    session->ended = true;
+    turn_defer(&mailbox->turn, &session->at_turn_end);
 }
 
 void session_resume(struct session *session)
@@ -707,7 +733,11 @@ static void on_input(struct stream *stream)
 
 static void on_drained(struct stream *stream)
 {
-    go_on(session_of(stream));
+    struct session *session = session_of(stream);
+    if (session->state == SESSION_LEAVING)
+        leave(session);
+    else
+        go_on(session);
 }
 
 static void on_deadline(struct stream *stream)
@@ -718,10 +748,7 @@ static void on_deadline(struct stream *stream)
 static void on_closed(struct stream *stream, const struct error *why)
 {
     struct session *session = session_of(stream);
-    LOG(session->mailbox->log, LOG_INFO, "closed", log_hex("session", session->number),
-        log_text("reason", why ? why->text : "LOGOUT"),
-        log_number("octets_in", (int64_t)stream->octets_in),
-        log_number("octets_out", (int64_t)stream->octets_out));
+    log_closed(session, why ? why->text : "LOGOUT");
     session->ended = true;
     turn_defer(&session->mailbox->turn, &session->at_turn_end);
 }
@@ -789,7 +816,7 @@ static size_t count_active(const struct mailbox *mailbox)
     const struct session *session;
     size_t active = 0;
     DL_FOREACH (mailbox->sessions, session)
-        active += session->state != SESSION_LOGOUT;
+        active += (session->state & SESSION_OPEN) != 0;
     return active;
 }
 
@@ -828,8 +855,6 @@ static struct session *make(struct mailbox *mailbox, const struct session_arriva
     session->in_next_turn.run = on_next_turn;
     session->at_turn_end.run = on_turn_end;
     buffer_init(&session->interrupted_tag, mailbox->config->limits.imap_line_octets);
-    buffer_init(&session->early, arrival->input.len);
-    buffer_append(&session->early, arrival->input);
     DL_APPEND(mailbox->sessions, session);
     mailbox->session_count++;
     enter(session, SESSION_AUTHENTICATED);
@@ -885,7 +910,7 @@ bool session_new(struct mailbox *mailbox, const struct session_arrival *arrival,
         fd_discard(&fd);
         return error_memory(error);
     }
-    bool taken = !session->early.failed || error_memory(error);
+    bool taken = stream_begin_with(&session->stream, arrival->input, error);
     if (taken && arrival->resumed)
         taken = go_on_after_sleep(session, arrival, error);
     else if (taken)
@@ -931,7 +956,6 @@ void session_free(struct session *session)
     command_reader_clear(&session->reader);
     writer_clear(&session->writer);
     arena_clear(&session->arena);
-    buffer_clear(&session->early);
     buffer_clear(&session->interrupted_tag);
     DL_DELETE(mailbox->sessions, session);
     mailbox->session_count--;

@@ -8,8 +8,11 @@
  *            |   |  SELECT that fails     |   |
  *            +---|------------------------+   |
  *                +----------------------------+--> LOGOUT
+ *                |  UNAUTHENTICATE            |
+ *                +----------------------------+--> LEAVING --> LOGOUT
  *
- * AUTHENTICATED: view.folder is NULL. SELECTED: it is not. LOGOUT: nothing more is read.
+ * AUTHENTICATED: view.folder is NULL. SELECTED: it is not. LOGOUT: nothing more is read. LEAVING:
+ * the same; once all is written the connection goes back to imapd-login, and the session ends.
  *
  * Commands are run one after the other. A handler either ends its command at once (session_ok and
  * its like), or leaves a step that goes on in later turns, while the client takes what was written;
@@ -37,7 +40,9 @@ struct session;
 enum session_state {
     SESSION_AUTHENTICATED = 1 << 0,
     SESSION_SELECTED = 1 << 1,
-    SESSION_LOGOUT = 1 << 2,
+    SESSION_LEAVING = 1 << 2,
+    SESSION_LOGOUT = 1 << 3,
+    SESSION_OPEN = SESSION_AUTHENTICATED | SESSION_SELECTED,
 };
 
 /* Goes on with the session's command: a few milliseconds' work. Called until it ends the command,
@@ -131,8 +136,6 @@ struct session {
     const struct command_spec *interrupted; /* by it: IDLE, or NULL */
     line_handler *interrupted_line;
     struct buffer interrupted_tag;
-    struct buffer early; /* came with the login, before the stream was ours */
-    size_t early_read;
     struct deferred in_next_turn;
     struct deferred at_turn_end;
     bool ended;
@@ -229,9 +232,12 @@ void session_unselect(struct session *session);
  * selected has its HIGHESTMODSEQ told if MODSEQ is new to the client. */
 void session_enable(struct session *session, unsigned manner);
 
+/* OK, and from its CRLF on the client is nobody, its connection imapd-login's (RFC 8437). */
+void session_unauthenticate(struct session *session);
+
 /* What the client says that it is decides what it is told of. */
 void session_know_client(struct session *session, const struct imap_client_id *client);
-/* Such capabilities it is not told of. */
+/* Such capabilities it is not told of, nor of what its connection does not allow. */
 void session_leave_out(struct session *session, uint64_t without);
 
 /* How names of mailboxes stand on the wire. */

@@ -54,6 +54,7 @@ const struct imap_capability imap_capabilities[] = {
     {"REPLACE", IMAP_AFTER_LOGIN, NULL},          /* RFC 8508 */
     {"INPROGRESS", IMAP_AFTER_LOGIN, NULL},       /* RFC 9585 */
     {"UIDONLY", IMAP_AFTER_LOGIN, NULL},          /* RFC 9586 */
+    {"UNAUTHENTICATE", IMAP_AFTER_LOGIN, NULL},   /* RFC 8437; where login carries the connection */
     /* Their numbers follow: RFC 7889, RFC 9738. */
     {"APPENDLIMIT", IMAP_AFTER_LOGIN, "APPENDLIMIT="},
     {"MESSAGELIMIT", IMAP_AFTER_LOGIN, "MESSAGELIMIT="},

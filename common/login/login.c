@@ -15,6 +15,7 @@
 #include <utlist.h>
 
 #include "common/disk/fd.h"
+#include "common/login/login_internal.h"
 #include "common/login/sasl_question.h"
 #include "common/role/handoff.h"
 #include "common/size.h"
@@ -45,8 +46,9 @@ static const uint32_t steps[LOGIN_STATES] = {
     [LOGIN_SECURING] = IN(TALKING) | IN(CLOSING),
     [LOGIN_TALKING] = IN(SECURING) | IN(ASKING) | IN(CLOSING),
     [LOGIN_ASKING] = IN(TALKING) | IN(CARRYING) | IN(CLOSING),
-    [LOGIN_CARRYING] = IN(ASLEEP) | IN(CLOSING),
+    [LOGIN_CARRYING] = IN(ASLEEP) | IN(RETURNING) | IN(CLOSING),
     [LOGIN_ASLEEP] = IN(CARRYING) | IN(CLOSING),
+    [LOGIN_RETURNING] = IN(TALKING) | IN(CLOSING),
     [LOGIN_CLOSING] = IN(CLOSING),
 };
 
@@ -60,7 +62,7 @@ static void note_word(struct login_session *session)
         connections_hear(connections, &session->share, turn_now_ms());
 }
 
-static void session_enter(struct login_session *session, enum login_state state)
+void login_enter(struct login_session *session, enum login_state state)
 {
     assert((steps[session->state] & 1U << state) != 0);
     session->state = state;
@@ -120,14 +122,20 @@ static void forget_sleep(struct login_session *session)
     session->sleep = NULL;
 }
 
-/* The user's process has no part in it any more, nor shall one have. */
-static void stop_serving(struct login_session *session)
+void login_stop_naming(struct login_session *session)
 {
-    if (session->state != LOGIN_CARRYING && session->state != LOGIN_ASLEEP)
-        return;
     if (session->served)
         HASH_DEL(session->server->served, session);
     session->served = false;
+}
+
+/* The user's process has no part in it any more, nor shall one have. */
+static void stop_serving(struct login_session *session)
+{
+    login_forget_return(session);
+    if (session->state != LOGIN_CARRYING && session->state != LOGIN_ASLEEP)
+        return;
+    login_stop_naming(session);
     if (session->sleep)
         tell_master(session, MASTER_GONE);
     forget_sleep(session);
@@ -163,7 +171,7 @@ void login_close(struct login_session *session, const char *reason)
     stop_asking(session);
     stop_serving(session);
     protocol_of(session)->forget(session);
-    session_enter(session, LOGIN_CLOSING);
+    login_enter(session, LOGIN_CLOSING);
     stream_finish(&session->client, LINGER_MS);
 }
 
@@ -208,12 +216,12 @@ static unsigned milliseconds_until(uint64_t until)
     return until > now ? at_most_unsigned(until - now) : 1;
 }
 
-static void set_deadline(struct login_session *session)
+void login_set_deadline(struct login_session *session)
 {
     unsigned timeout_ms = 0;
     if (session->state == LOGIN_SECURING)
         timeout_ms = at_most_unsigned(login_config(session)->timeouts.handshake_ms);
-    else if (session->state == LOGIN_TALKING)
+    else if (session->state == LOGIN_TALKING || session->state == LOGIN_RETURNING)
         timeout_ms = milliseconds_until(session->login_until);
     else if (session->state == LOGIN_ASKING)
         timeout_ms = ASK_TIMEOUT_MS;
@@ -234,7 +242,7 @@ static void on_client_deadline(struct stream *stream)
     } else if (session->state == LOGIN_SECURING) {
         log_closed(session, "timeouts.handshake");
         session_end(session);
-    } else if (session->state == LOGIN_TALKING) {
+    } else if (session->state == LOGIN_TALKING || session->state == LOGIN_RETURNING) {
         say_farewell(session, LOGIN_END_TIMEOUT, "timeouts.login");
     } else if (session->state == LOGIN_ASLEEP) {
         if (session->sleep->waking)
@@ -269,7 +277,7 @@ static void wake(struct login_session *session)
     if (session->sleep->waking)
         return;
     session->sleep->waking = true;
-    set_deadline(session);
+    login_set_deadline(session);
     tell_master(session, MASTER_WAKE);
 }
 
@@ -292,6 +300,8 @@ static void on_client_input(struct stream *stream)
         stream_end_output(&session->user);
         return;
     }
+    if (session->state == LOGIN_RETURNING) /* it is read behind what comes back */
+        return;
     note_word(session);
     session_step(session);
 }
@@ -338,7 +348,7 @@ static void begin_handshake(struct login_session *session)
     struct error error = {0};
     if (!tls_stream_start(&session->client, session->server->tls.context, &error))
         stream_fail(&session->client, &error);
-    set_deadline(session);
+    login_set_deadline(session);
 }
 
 void login_start_tls(struct login_session *session)
@@ -349,7 +359,7 @@ void login_start_tls(struct login_session *session)
         LOG(log_of(session), LOG_WARNING, "starttls_injection", log_id("session", session->name),
             log_text("client", ip_address_format(&session->address, client)),
             log_number("octets", (int64_t)injected));
-    session_enter(session, LOGIN_SECURING);
+    login_enter(session, LOGIN_SECURING);
     begin_handshake(session);
 }
 
@@ -362,8 +372,8 @@ static void on_client_secured(struct stream *stream)
     LOG(log_of(session), LOG_INFO, "tls", log_id("session", session->name),
         log_text("version", facts.version), log_text("cipher", facts.suite));
     session->secured = true;
-    session_enter(session, LOGIN_TALKING);
-    set_deadline(session);
+    login_enter(session, LOGIN_TALKING);
+    login_set_deadline(session);
     if (!config_service_is_implicit_tls(session->listen->service))
         protocol_of(session)->secured(session);
     session_step(session);
@@ -383,8 +393,8 @@ static struct login_session *find_asking(struct login_server *server, uint64_t r
 static void refuse(struct login_session *session, enum login_refusal refusal)
 {
     stop_asking(session);
-    session_enter(session, LOGIN_TALKING);
-    set_deadline(session);
+    login_enter(session, LOGIN_TALKING);
+    login_set_deadline(session);
     buffer_reset(&session->server->reply);
     protocol_of(session)->refused(session, refusal);
     login_reply(session);
@@ -434,8 +444,8 @@ static bool start_asking(struct login_session *session)
 
 void login_ask(struct login_session *session, struct slice name, struct slice password)
 {
-    session_enter(session, LOGIN_ASKING);
-    set_deadline(session);
+    login_enter(session, LOGIN_ASKING);
+    login_set_deadline(session);
     /* What can belong to nobody is not worth a question; its length is no secret. */
     if (name.len == 0 || name.len > AUTH_NAME_MAX || password.len == 0
         || password.len > AUTH_PASSWORD_MAX)
@@ -451,7 +461,7 @@ void login_ask_sasl(struct login_session *session, const struct sasl *sasl)
         login_ask(session, sasl->authentication_id, sasl->password);
         return;
     }
-    session_enter(session, LOGIN_ASKING);
+    login_enter(session, LOGIN_ASKING);
     refuse(session, LOGIN_WRONG);
 }
 
@@ -485,8 +495,8 @@ static bool send_message(struct login_session *session, const struct sasl *sasl)
 
 void login_ask_exchange(struct login_session *session, const struct sasl *sasl)
 {
-    session_enter(session, LOGIN_ASKING);
-    set_deadline(session);
+    login_enter(session, LOGIN_ASKING);
+    login_set_deadline(session);
     if (start_asking(session) && send_message(session, sasl))
         session->exchanging = true;
     else
@@ -505,8 +515,8 @@ static bool on_challenge(void *owner, struct ipc_packet *packet, struct error *e
     if (!session)
         return true; /* the client has left */
     stop_asking(session);
-    session_enter(session, LOGIN_TALKING);
-    set_deadline(session);
+    login_enter(session, LOGIN_TALKING);
+    login_set_deadline(session);
     buffer_reset(&session->server->reply);
     protocol_of(session)->challenged(session, message);
     login_reply(session);
@@ -547,7 +557,9 @@ static bool on_verdict(void *owner, struct ipc_packet *packet, struct error *err
 static void on_user_input(struct stream *stream)
 {
     struct login_session *session = stream->owner;
-    if (session->state == LOGIN_CARRYING) /* its end: nothing more can come for the client */
+    if (session->state == LOGIN_RETURNING)
+        login_end_return(session);
+    else if (session->state == LOGIN_CARRYING) /* its end: nothing more can come for the client */
         login_close(session, "logged out");
 }
 
@@ -572,7 +584,7 @@ static void begin_serving(struct login_session *session)
     session->served = hash_table_holds(&session->hh);
 }
 
-static struct login_session *find_served(struct login_server *server, uint64_t number)
+struct login_session *login_find_served(struct login_server *server, uint64_t number)
 {
     struct login_session *session;
     HASH_FIND(hh, server->served, &number, sizeof(number), session);
@@ -584,11 +596,12 @@ static void carry(struct login_session *session, int fd)
     static const struct stream_handler handler = {
         .on_input = on_user_input, .on_deadline = on_user_deadline, .on_closed = on_user_closed};
     struct stream_limits limits = session->client.limits;
+    limits.output += stream_input(&session->client).len;
     stream_init(&session->user, &session->server->turn, fd, &handler, &limits);
     session->user.owner = session;
-    session_enter(session, LOGIN_CARRYING);
+    login_enter(session, LOGIN_CARRYING);
     begin_serving(session);
-    set_deadline(session);
+    login_set_deadline(session);
     stream_carry(&session->client, &session->user);
     stream_carry(&session->user, &session->client);
     if (stream_at_end(&session->client))
@@ -605,17 +618,19 @@ static uint32_t left_ms(const struct login_sleep *sleep)
 static bool hand_over(struct login_session *session, int fd, struct error *error)
 {
     struct stream *client = &session->client;
-    bool whole = !session->secured && stream_output_empty(client) && !stream_at_end(client);
+    struct slice input = slice_range(stream_input(client), 0, HANDOFF_INPUT_MAX);
+    bool whole = !session->secured && stream_output_empty(client) && !stream_at_end(client)
+                 && input.len == stream_input(client).len;
     struct login_sleep *sleep = session->sleep;
     struct handoff_parcel parcel = {.tag = sleep ? slice_of(sleep->record, sleep->record_octets)
                                                  : protocol_of(session)->tag(session),
-                                    .input = stream_input(client),
+                                    .input = input,
                                     .client_fd = whole ? client->fd : -1,
                                     .resumed = sleep != NULL,
                                     .left_ms = sleep ? left_ms(sleep) : 0};
     if (!handoff_send(fd, &parcel, error))
         return false;
-    stream_consume(client, stream_input(client).len);
+    stream_consume(client, input.len);
     stop_asking(session);
     forget_sleep(session);
     protocol_of(session)->forget(session);
@@ -692,8 +707,8 @@ static void fall_asleep(struct login_session *session)
 {
     stream_clear(&session->user);
     fd_discard(&session->sleep->other_fd);
-    session_enter(session, LOGIN_ASLEEP);
-    set_deadline(session);
+    login_enter(session, LOGIN_ASLEEP);
+    login_set_deadline(session);
 }
 
 /* A connection that is carried comes to rest. What is not at rest goes on: in both ways octets wait
@@ -744,7 +759,7 @@ static bool on_asleep(void *owner, struct ipc_packet *packet, struct error *erro
     struct role *role = owner;
     struct login_server *server = role->state;
     const struct role_asleep *order = packet->record;
-    struct login_session *session = find_served(server, order->client.session);
+    struct login_session *session = login_find_served(server, order->client.session);
     struct login_sleep *sleep = new_sleep(order, ipc_packet_tail(packet, sizeof(*order)));
     bool carried = (order->flags & SLEEPS_CARRIED) != 0;
     if (!sleep || carried != (session != NULL) || (session && session->sleep)) {
@@ -757,7 +772,7 @@ static bool on_asleep(void *owner, struct ipc_packet *packet, struct error *erro
         rest(session, sleep, fd);
     } else if ((session = take_back(server, order, fd))) {
         session->sleep = sleep;
-        set_deadline(session);
+        login_set_deadline(session);
     } else {
         lose(role, order->client.session);
         fd_discard(&fd);
@@ -788,7 +803,8 @@ static bool on_awake(void *owner, struct ipc_packet *packet, struct error *error
 {
     (void)error;
     struct role *role = owner;
-    struct login_session *session = find_served(role->state, ipc_packet_header(packet)->request);
+    struct login_session *session =
+        login_find_served(role->state, ipc_packet_header(packet)->request);
     if (!session || !session->sleep)
         return true; /* the client has left; closing our end tells the user's process */
     int fd = ipc_packet_take(packet, 0);
@@ -807,7 +823,8 @@ static bool on_not_awake(void *owner, struct ipc_packet *packet, struct error *e
 {
     (void)error;
     struct role *role = owner;
-    struct login_session *session = find_served(role->state, ipc_packet_header(packet)->request);
+    struct login_session *session =
+        login_find_served(role->state, ipc_packet_header(packet)->request);
     if (session && session->sleep)
         say_farewell(session, LOGIN_END_LOST, "not woken");
     return true;
@@ -823,14 +840,20 @@ static const struct stream_handler client_handler = {
     .on_closed = on_client_closed,
 };
 
+void login_number(struct login_session *session)
+{
+    struct login_server *server = session->server;
+    session->number = (uint64_t)server->role->number << 32 | ++server->next_session;
+    snprintf(session->name, sizeof(session->name), "%" PRIx64, session->number);
+}
+
 static void init_session(struct login_session *session, struct login_server *server,
                          struct accepted *accepted)
 {
     session->server = server;
     session->freeing.run = free_session;
     session->stepping.run = run_step;
-    session->number = (uint64_t)server->role->number << 32 | ++server->next_session;
-    snprintf(session->name, sizeof(session->name), "%" PRIx64, session->number);
+    login_number(session);
     session->listen = accepted->listen;
     session->address = accepted->client;
     session->port = accepted->client_port;
@@ -870,7 +893,7 @@ static void on_accepted(void *owner, struct accepted *accepted)
     if (implicit)
         begin_handshake(session);
     else
-        set_deadline(session);
+        login_set_deadline(session);
     buffer_reset(&server->reply);
     server->protocol->begin(session);
     login_reply(session);
@@ -987,6 +1010,8 @@ static const struct ipc_rule orders[] = {
      on_asleep},
     {ROLE_AWAKE, sizeof(struct ipc_header), sizeof(struct ipc_header), 1, on_awake},
     {ROLE_NOT_AWAKE, sizeof(struct ipc_header), sizeof(struct ipc_header), 0, on_not_awake},
+    {ROLE_RETURNED, sizeof(struct ipc_header), sizeof(struct ipc_header) + RETURNED_INPUT_MAX, 1,
+     login_on_returned},
 };
 
 const struct role_spec login_role = {

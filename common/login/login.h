@@ -15,6 +15,9 @@
  * In the clear the client's descriptor goes to the user's process and the session ends here; with
  * TLS the octets are carried between it and the client, decrypted, until either side ends.
  *
+ * From CARRYING a client of IMAP who says UNAUTHENTICATE comes back to TALKING, by RETURNING:
+ * common/login/login_return.c.
+ *
  * A client of IMAP whose session is asleep (hibernation, common/role/master_protocol.h) is here
  * again, with the record of what its process knew; its first octet, or the master, has it handed
  * over anew. What that process gave back of a connection that is carried is the other end of
@@ -35,12 +38,13 @@
 struct login_session;
 
 enum login_state {
-    LOGIN_SECURING, /* the TLS handshake; nothing is read */
-    LOGIN_TALKING,  /* commands are read */
-    LOGIN_ASKING,   /* auth was asked; commands wait in the input */
-    LOGIN_CARRYING, /* logged in; both directions are carried */
-    LOGIN_ASLEEP,   /* logged in; its session is asleep, or waking */
-    LOGIN_CLOSING,  /* the last word is written */
+    LOGIN_SECURING,  /* the TLS handshake; nothing is read */
+    LOGIN_TALKING,   /* commands are read */
+    LOGIN_ASKING,    /* auth was asked; commands wait in the input */
+    LOGIN_CARRYING,  /* logged in; both directions are carried */
+    LOGIN_ASLEEP,    /* logged in; its session is asleep, or waking */
+    LOGIN_RETURNING, /* logged out, but what was said on both sides is still on its way */
+    LOGIN_CLOSING,   /* the last word is written */
     LOGIN_STATES,
 };
 
@@ -83,6 +87,8 @@ struct login_protocol {
     struct slice (*tag)(const struct login_session *session);
     /* Zeroes and frees all that was only for logging in; may run twice. */
     void (*forget)(struct login_session *session);
+    /* The client is nobody again, with nothing said: as after begin(). NULL: never. */
+    void (*returned)(struct login_session *session);
     /* A connection beyond a limit, or silent where one is reached: the whole of what it is told.
      * Appends to `text`. */
     void (*turn_away)(const char *limit, struct buffer *text);
@@ -131,6 +137,7 @@ struct login_session {
     bool served;      /* among the server's */
     UT_hash_handle hh;
     struct login_sleep *sleep; /* NULL: its user's process knows all of it */
+    struct login_return *back; /* NULL: not RETURNING, or all that comes back is here */
 };
 
 /* The role; its state is a struct login_server. */

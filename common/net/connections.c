@@ -174,6 +174,15 @@ void connections_authenticate(struct connections *connections, struct connection
     connections->unauthenticated--;
 }
 
+void connections_forget_who(struct connections *connections, struct connection_share *share)
+{
+    if (!share->authenticated || !share->network)
+        return;
+    share->authenticated = false;
+    share->network->unauthenticated++;
+    connections->unauthenticated++;
+}
+
 void connections_leave(struct connections *connections, struct connection_share *share)
 {
     struct connection_network *network = share->network;

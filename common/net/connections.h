@@ -78,6 +78,9 @@ struct connection_share *connections_find_silent(const struct connections *conne
 /* The connection has shown who it is. Again: nothing. */
 void connections_authenticate(struct connections *connections, struct connection_share *share);
 
+/* It is a stranger's again, beyond limits if need be. */
+void connections_forget_who(struct connections *connections, struct connection_share *share);
+
 /* Gives the share back. Without one: nothing. */
 void connections_leave(struct connections *connections, struct connection_share *share);
 

@@ -19,6 +19,7 @@ struct deflate_state {
     z_stream in;
     z_stream out;
     bool in_goes_on; /* more, or the end, can be had without another octet */
+    bool in_ended;   /* the last block was read */
 
     /* The write under way: it comes again until the last of its octets has left. */
     size_t offered; /* 0: there is none */
@@ -60,7 +61,8 @@ static enum transport_result expand(struct deflate_state *state, size_t *got, st
     unsigned room = state->in.avail_out;
     int code = inflate(&state->in, Z_SYNC_FLUSH);
     *got = room - state->in.avail_out;
-    state->in_goes_on = state->in.avail_out == 0 || code == Z_STREAM_END;
+    state->in_ended = code == Z_STREAM_END;
+    state->in_goes_on = state->in.avail_out == 0 || state->in_ended;
     if (*got > 0)
         return TRANSPORT_DONE;
     if (code == Z_STREAM_END)
@@ -224,4 +226,16 @@ bool deflate_stream_is_active(const struct stream *stream)
     const struct stream_transport *last =
         stream->next_transport ? stream->next_transport : stream->transport;
     return last == &deflate_transport;
+}
+
+/* zlib.h, inflate(): 128 is the end of a block, the bits below count those of the last octet that
+ * are still unused. */
+bool deflate_stream_is_at_rest(const struct stream *stream)
+{
+    enum { BLOCK_HAS_ENDED = 128, LAST_BLOCK = 64 };
+    const struct deflate_state *state = stream->state;
+    if (state->in.avail_in > 0)
+        return false;
+    return state->in_ended
+           || (!state->in_goes_on && (state->in.data_type & ~LAST_BLOCK) == BLOCK_HAS_ENDED);
 }

@@ -26,4 +26,8 @@ void deflate_stream_start(struct stream *stream, struct deflate_state *state);
 /* Started, and not ended since. */
 bool deflate_stream_is_active(const struct stream *stream);
 
+/* The peer's next octet may be one that is not compressed: all that came is expanded, and ends
+ * where a sync flush or the peer's last block does. */
+bool deflate_stream_is_at_rest(const struct stream *stream);
+
 #endif

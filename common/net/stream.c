@@ -461,6 +461,24 @@ bool stream_begin_with(struct stream *stream, struct slice octets, struct error 
     return true;
 }
 
+bool stream_put_before(struct stream *stream, struct slice octets, struct error *error)
+{
+    struct slice held = stream_input(stream);
+    if (octets.len == 0)
+        return true;
+    uint8_t *joined = malloc(octets.len + held.len);
+    if (!joined)
+        return error_memory(error);
+    memcpy(joined, octets.ptr, octets.len);
+    if (held.len > 0)
+        memcpy(joined + octets.len, held.ptr, held.len);
+    release_input(stream);
+    stream->input = joined;
+    stream->input_end = stream->input_capacity = octets.len + held.len;
+    stream_settle_later(stream);
+    return true;
+}
+
 void stream_clear(struct stream *stream)
 {
     if (!stream->turn)
@@ -497,6 +515,15 @@ size_t stream_discard_input(struct stream *stream)
     return octets;
 }
 
+void stream_await_empty(struct stream *stream)
+{
+    stream->paused = true;
+    stream->limits.high_water = 1;
+    stream->above_high_water = stream->output != NULL;
+    stream->drained_due = !stream->above_high_water;
+    stream_settle_later(stream);
+}
+
 void stream_pause(struct stream *stream)
 {
     stream->paused = true;
@@ -529,6 +556,14 @@ void stream_carry(struct stream *from, struct stream *to)
     from->sink = to;
     to->source = from;
     carry_input(from);
+    stream_settle_later(from);
+}
+
+void stream_carry_no_more(struct stream *from)
+{
+    if (from->sink)
+        from->sink->source = NULL;
+    from->sink = NULL;
     stream_settle_later(from);
 }
 

@@ -173,6 +173,9 @@ void stream_clear(struct stream *stream);
 /* What has come and was not consumed. Borrowed until the end of the turn, whatever is consumed
  * meanwhile. */
 struct slice stream_input(const struct stream *stream);
+/* The peer's octets, read by somebody else before those that are in the input: they are put there
+ * before these, however many there are. What was borrowed is gone. */
+bool stream_put_before(struct stream *stream, struct slice octets, struct error *error);
 void stream_consume(struct stream *stream, size_t octets);
 
 /* The peer will send no more than what stream_input still holds. */
@@ -210,6 +213,9 @@ void stream_write_file(struct stream *stream, struct stream_file *file, uint64_t
 /* The owner produces no more until on_drained. */
 bool stream_output_full(const struct stream *stream);
 
+/* Nothing more is read, and on_drained is called as soon as all is written. */
+void stream_await_empty(struct stream *stream);
+
 /* Nothing waits to be written. */
 static inline bool stream_output_empty(const struct stream *stream)
 {
@@ -224,6 +230,8 @@ void stream_end_output(struct stream *stream);
  * `to` takes; from's on_input is called for its end alone. The other direction is another call.
  * Ends when either is cleared or has closed. */
 void stream_carry(struct stream *from, struct stream *to);
+/* What comes in on `from` is its owner's again; what is carried already still goes out. */
+void stream_carry_no_more(struct stream *from);
 
 /* ---- the rest ---- */
 

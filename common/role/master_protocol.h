@@ -43,6 +43,7 @@ enum master_record {
     ROLE_ASLEEP,  /* to imapd-login: a session of which nothing but the connection is left */
     ROLE_AWAKE,   /* to imapd-login: the other end for a session that is asleep */
     ROLE_NOT_AWAKE, /* to imapd-login: there will be none */
+    ROLE_RETURNED,  /* to imapd-login: a session whose client is nobody again */
 
     MASTER_READY = 101,
     MASTER_TRAPPED, /* the SIGSYS handler's last words */
@@ -58,6 +59,7 @@ enum master_record {
     MASTER_SLEEPS,  /* from mailbox: a session that imapd-login is to keep */
     MASTER_WAKE,    /* from imapd-login: one of these has something to say */
     MASTER_GONE,    /* from imapd-login: one of these has ended */
+    MASTER_RETURNS, /* from mailbox: the client of a session is nobody again */
 };
 
 enum { MASTER_SECRET_OCTETS = 32, MASTER_ACCOUNT_MAX = 320, MASTER_PATH_MAX = 1024 };
@@ -222,6 +224,22 @@ struct role_asleep {
 
 /* ROLE_AWAKE, with one descriptor, ROLE_NOT_AWAKE, MASTER_WAKE, MASTER_GONE: the header alone,
  * whose request is the session's number. */
+
+/* UNAUTHENTICATE (RFC 8437). A session that imapd-login carries goes back to it, and to no other
+ * process; there it begins anew, under another number, so that the pass of before names nothing any
+ * more. A client's own socket never comes back: who had it in his hands may have kept it.
+ *
+ *     mailbox ──MASTER_RETURNS──> master ──ROLE_RETURNED──> imapd-login
+ *
+ * One descriptor: the mailbox's end of what is carried, in which octets of the client may wait.
+ * Those that the mailbox has read, but not run, follow, at most RETURNED_INPUT_MAX. */
+enum { RETURNED_INPUT_MAX = 65536 };
+struct master_returns {
+    struct ipc_header header;
+    struct session_pass pass;
+};
+
+/* The header alone, whose request is the session's number, the descriptor and the octets. */
 
 /* To a login role; request is the one of its AUTH_PASSWORD. One descriptor: the socket's other end.
  */

@@ -255,6 +255,8 @@ void admission_tell_watched(struct master *master, struct slice account);
 /* --- sleepers.c: IMAP sessions that are asleep; handlers of mailbox's and imapd-login's records */
 void sleepers_seal(const struct process *mailbox, struct session_pass *pass);
 bool sleepers_on_sleeps(void *owner, struct ipc_packet *packet, struct error *error);
+/* Of one that is awake, and goes back for good. */
+bool sleepers_on_returns(void *owner, struct ipc_packet *packet, struct error *error);
 bool sleepers_on_wake(void *owner, struct ipc_packet *packet, struct error *error);
 bool sleepers_on_gone(void *owner, struct ipc_packet *packet, struct error *error);
 /* A folder of that account has changed: who listens is woken. */

@@ -475,6 +475,7 @@ enum {
     FOUND = sizeof(struct master_found),
     CHANGED = sizeof(struct master_changed),
     SLEEPS = sizeof(struct master_sleeps),
+    RETURNS = sizeof(struct master_returns),
 };
 
 static const struct ipc_rule auth_rules[] = {
@@ -493,6 +494,7 @@ static const struct ipc_rule mailbox_rules[] = {
     {MASTER_IDLE, HEADER, HEADER, 0, admission_on_idle},
     {MASTER_CHANGED, CHANGED, CHANGED + MASTER_PATH_MAX, 0, admission_on_changed},
     {MASTER_SLEEPS, SLEEPS, SLEEPS + SLEEP_DIRECTORY_MAX + SLEEP_RECORD_MAX, 1, sleepers_on_sleeps},
+    {MASTER_RETURNS, RETURNS, RETURNS + RETURNED_INPUT_MAX, 1, sleepers_on_returns},
 };
 
 static const struct ipc_rule login_rules[] = {

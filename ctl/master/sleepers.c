@@ -220,6 +220,25 @@ bool sleepers_on_sleeps(void *owner, struct ipc_packet *packet, struct error *er
     return true;
 }
 
+/* --- Going back ------------------------------------------------------------------------------ */
+
+/* What the session was is over with that, so nothing is kept of it here. A login process that is no
+ * more took its clients along. */
+bool sleepers_on_returns(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    struct process *mailbox = owner;
+    const struct master_returns *record = packet->record;
+    const struct session_pass *pass = &record->pass;
+    if (!is_sealed(mailbox, pass) || find_sleeper(mailbox->master, pass->client.session))
+        return error_set(error, ERROR_PEER, "not a session of this mailbox");
+    struct process *login = process_find(mailbox->master, ROLE_IMAP_LOGIN, pass->login_number);
+    struct ipc_header returned = {.type = ROLE_RETURNED, .request = pass->client.session};
+    if (login)
+        process_send_with(login, &returned, sizeof(returned),
+                          ipc_packet_tail(packet, sizeof(*record)), packet->descriptors[0]);
+    return true;
+}
+
 /* --- Waking ---------------------------------------------------------------------------------- */
 
 static void refuse(struct sleeper *sleeper)

@@ -19,8 +19,9 @@ command_handler command_namespace; /* namespace.c: RFC 2342 */
 command_handler command_idle;      /* idle.c: RFC 2177 */
 /* The session was asleep, and idles since before that. */
 void command_idle_again(struct session *session, struct slice tag);
-command_handler command_notify;   /* notify.c: RFC 5465 */
-command_handler command_compress; /* compress.c: RFC 4978 */
+command_handler command_notify;         /* notify.c: RFC 5465 */
+command_handler command_compress;       /* compress.c: RFC 4978 */
+command_handler command_unauthenticate; /* unauthenticate.c: RFC 8437 */
 
 /* select.c: RFC 3501 6.3.1, 6.3.2, 6.4.2, RFC 3691 */
 command_handler command_select;

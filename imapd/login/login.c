@@ -450,6 +450,16 @@ static void secured(struct login_session *session)
     start_reader(imap_of(session));
 }
 
+/* What the client once said of itself is forgotten with the rest. */
+static void returned(struct login_session *session)
+{
+    struct imap_login *imap = imap_of(session);
+    struct imap_client_id unknown = {.name = SLICE("")};
+    start_reader(imap);
+    imap->client_octets = 0;
+    imap->without = imap_client_without(login_config(session), &unknown, NULL);
+}
+
 static void challenged(struct login_session *session, struct slice message)
 {
     struct buffer *text = &session->server->reply;
@@ -505,6 +515,7 @@ const struct login_protocol imap_login_protocol = {
     .begin = begin,
     .step = step,
     .secured = secured,
+    .returned = returned,
     .refused = refused,
     .challenged = challenged,
     .farewell = farewell,

@@ -268,17 +268,18 @@ def test_login_cannot_name_a_user(imap_house):
 
 
 def test_login_wakes_nobody_and_puts_nobody_to_sleep(imap_house):
-    """MASTER_WAKE and MASTER_GONE of sessions that it does not keep say nothing; MASTER_SLEEPS is a
-    mailbox's alone."""
+    """MASTER_WAKE and MASTER_GONE of sessions that it does not keep say nothing; MASTER_SLEEPS and
+    MASTER_RETURNS are a mailbox's alone."""
     before = standing(imap_house)
     say = imap_house.intruder()
     for kind in (113, 114):
         for session in (0, 1, 1 << 32 | 1, 2**64 - 1):
             assert say(f"send {MASTER} {record(kind, request=session).hex()}") == "silence"
     assert imap_house.pids("imapd-mailbox") == []
-    ended = imap_house.ended()
-    say(f"send {MASTER} {record(112, bytes(72) + b'x').hex()} 1")
-    imap_house.wait_until_ended(ended)
+    for kind, body in ((112, bytes(72) + b"x"), (115, bytes(56))):
+        ended = imap_house.ended()
+        imap_house.intruder()(f"send {MASTER} {record(kind, body).hex()} 1")
+        imap_house.wait_until_ended(ended)
     assert standing(imap_house) == before
 
 

@@ -83,8 +83,12 @@ static void strangers_have_a_limit_of_their_own(void **state)
     connections_authenticate(&connections, &shares[0]);
     connections_authenticate(&connections, &shares[0]);
     assert_int_equal(connections_enter(&connections, &client, &more), CONNECTION_ADMITTED);
+    connections_forget_who(&connections, &shares[0]); /* one more than there may be */
+    connections_forget_who(&connections, &shares[0]);
     connections_leave(&connections, &more);
     connections_leave(&connections, &more);
+    assert_int_equal(connections_enter(&connections, &client, &more),
+                     CONNECTION_TOO_MANY_UNAUTHENTICATED);
     for (size_t i = 0; i < 10; i++)
         connections_leave(&connections, &shares[i]);
     assert_int_equal(connections.count, 0);

@@ -8,6 +8,7 @@
 #include <zlib.h>
 
 #include "common/net/deflate_stream.h"
+#include "common/size.h"
 
 enum { INPUT = 8192, LARGE = 300000 };
 
@@ -280,6 +281,25 @@ static void the_plain_transport_comes_back(void **state)
     assert_memory_equal(octets, "plain", 5);
 }
 
+/* RFC 8437 4.1: only behind the last octet of a sync flush, or of the peer's last block, can the
+ * next one be plain. */
+static void where_a_flush_ends_is_rest(void **state)
+{
+    struct fixture *fixture = *state;
+    struct buffer packed = BUFFER_WITH_LIMIT(1 << 20);
+    static const int flushes[] = {Z_SYNC_FLUSH, Z_FULL_FLUSH, Z_FINISH};
+    for (size_t kind = 0; kind < ARRAY_LENGTH(flushes); kind++) {
+        buffer_reset(&packed);
+        pack(fixture, SLICE("a UNAUTHENTICATE\r\n"), flushes[kind], &packed);
+        for (size_t i = 0; i < packed.len; i++) {
+            assert_int_equal(write(fixture->peer, packed.ptr + i, 1), 1);
+            turns(fixture, 2);
+            assert_int_equal(deflate_stream_is_at_rest(&fixture->stream), i + 1 == packed.len);
+        }
+    }
+    buffer_clear(&packed);
+}
+
 int main(void)
 {
 #define with_stream(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -291,6 +311,7 @@ int main(void)
         with_stream(what_is_no_deflate_ends_the_stream),
         with_stream(the_last_block_is_the_end_of_the_input),
         with_stream(the_plain_transport_comes_back),
+        with_stream(where_a_flush_ends_is_rest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
  * login role that is not a process of its own, auth and the master played by the test. */
 #include "tests/unit/tls_material.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdalign.h>
 #include <stdlib.h>
@@ -413,6 +414,111 @@ static void tls_is_carried_until_either_ends(void **state)
     tear_down(&fixture);
 }
 
+/* A client with TLS, logged in, and the end that its user's process has. */
+static int carried_client(struct fixture *fixture)
+{
+    struct handoff_parcel received;
+    int stream;
+    set_up(fixture, &imap_login_protocol);
+    accept_client(fixture, CONFIG_IMAPS, "192.0.2.1");
+    secure_client(fixture);
+    hears(fixture, IMAP_GREETING(" AUTH=PLAIN AUTH=LOGIN"));
+    talk(fixture, "a LOGIN alice secret\r\n", "");
+    auth_is_asked(fixture, "alice", "secret");
+    master_admits(fixture, &received, &stream);
+    return stream;
+}
+
+/* ROLE_RETURNED. True: the descriptor was taken. */
+static bool returns(struct fixture *fixture, uint64_t number, const char *input, int fd)
+{
+    struct {
+        struct ipc_header header;
+        char input[100];
+    } record = {.header = {.type = ROLE_RETURNED, .request = number}};
+    const struct ipc_rule *rule = login_role.orders;
+    while (rule->type != ROLE_RETURNED)
+        rule++;
+    memcpy(record.input, input, strlen(input));
+    struct ipc_packet packet = {.record = &record,
+                                .length = sizeof(record.header) + strlen(input),
+                                .descriptors = {fd, -1, -1, -1},
+                                .descriptor_count = 1};
+    assert_true(rule->handler(&fixture->role, &packet, NULL));
+    return packet.descriptors[0] < 0;
+}
+
+/* RFC 8437 3: what the user's process had read, what lay in the socket, what came later; its own
+ * words before any answer. The number of before names nothing any more. */
+static void who_is_nobody_again_is_heard_in_order(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    int stream = carried_client(&fixture);
+    struct login_session *session = fixture.server.sessions;
+    uint64_t before = session->number;
+    assert_int_equal(fixture.server.acceptor.connections.unauthenticated, 0);
+    client_write(&fixture, SLICE("c NOOP\r\nd LO"));
+    turns(&fixture);
+    assert_int_equal(write(stream, "a OK Nobody\r\n", 13), 13);
+    assert_true(returns(&fixture, before, "b NOOP\r\n", stream));
+    client_write(&fixture, SLICE("GIN bob secret\r\ne NOOP\r\n"));
+    hears(&fixture, "a OK Nobody\r\nb OK Done\r\nc OK Done\r\n");
+    auth_is_asked(&fixture, "bob", "secret");
+    assert_int_equal(fixture.server.acceptor.connections.unauthenticated, 1);
+    assert_true(session->number != before);
+    struct handoff_parcel received;
+    master_admits(&fixture, &received, &stream);
+    assert_slice_is(received.tag, "d");
+    assert_slice_is(received.input, "e NOOP\r\n");
+    int pair[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    assert_false(returns(&fixture, before, "x LOGOUT\r\n", pair[0]));
+    assert_int_equal(write(stream, "d OK\r\n", 6), 6);
+    hears(&fixture, "d OK\r\n");
+    close(pair[0]);
+    close(pair[1]);
+    close(stream);
+    tear_down(&fixture);
+}
+
+/* A captured mailbox process gives back a socket of its own, and keeps the right one: nobody is
+ * asked anything, and the client waits no longer than for a login. */
+static void a_wrong_way_back_leads_nowhere(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    int stream = carried_client(&fixture), pair[2];
+    fixture.role.config.timeouts.login_ms = 50;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    assert_int_equal(write(pair[1], "b LOGIN mallory secret\r\n", 24), 24);
+    assert_true(returns(&fixture, fixture.server.sessions->number, "", pair[0]));
+    turns(&fixture);
+    assert_int_equal(fixture.server.sessions->state, LOGIN_RETURNING);
+    auth_is_not_asked(&fixture);
+    struct timespec later = {.tv_nsec = 60000000};
+    nanosleep(&later, NULL);
+    hears(&fixture, "* BYE No login in time (timeouts.login)\r\n");
+    close(pair[1]);
+    close(stream);
+    tear_down(&fixture);
+}
+
+/* What is no socket, or brings more than can have waited, ends it. */
+static void a_way_back_is_a_socket(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    int stream = carried_client(&fixture);
+    int fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+    assert_true(returns(&fixture, fixture.server.sessions->number, "", fd));
+    hears(&fixture, "");
+    assert_int_equal(SSL_get_shutdown(fixture.tls), SSL_RECEIVED_SHUTDOWN);
+    auth_is_not_asked(&fixture);
+    close(stream);
+    tear_down(&fixture);
+}
+
 static void an_injected_command_is_not_protected(void **state)
 {
     (void)state;
@@ -676,6 +782,9 @@ int main(void)
         cmocka_unit_test(imap_authenticates),
         cmocka_unit_test(imap_hands_the_descriptor_over),
         cmocka_unit_test(tls_is_carried_until_either_ends),
+        cmocka_unit_test(who_is_nobody_again_is_heard_in_order),
+        cmocka_unit_test(a_wrong_way_back_leads_nowhere),
+        cmocka_unit_test(a_way_back_is_a_socket),
         cmocka_unit_test(an_injected_command_is_not_protected),
         cmocka_unit_test(a_dead_auth_is_a_temporary_refusal),
         cmocka_unit_test(who_left_is_not_let_in),

@@ -491,6 +491,44 @@ static void detach_gives_descriptor_and_rest(void **state)
     buffer_clear(&rest);
 }
 
+static void what_somebody_else_read_comes_first(void **state)
+{
+    struct fixture *fixture = *state;
+    struct error error = {0};
+    fixture->eats = false;
+    assert_true(stream_put_before(&fixture->stream, SLICE("two "), &error));
+    say(fixture, "three");
+    turns(fixture, 3);
+    assert_true(stream_put_before(&fixture->stream, SLICE("one "), &error));
+    assert_slice_is(stream_input(&fixture->stream), "one two three");
+    stream_consume(&fixture->stream, 8);
+    assert_true(stream_put_before(&fixture->stream, SLICE("two and "), &error));
+    assert_slice_is(stream_input(&fixture->stream), "two and three");
+}
+
+/* With nothing to be written at once, else behind the last octet; nothing is read. */
+static void an_empty_output_can_be_waited_for(void **state)
+{
+    struct fixture *fixture = *state;
+    stream_await_empty(&fixture->stream);
+    turns(fixture, 2);
+    assert_int_equal(fixture->drained, 1);
+    struct buffer large = BUFFER_WITH_LIMIT(1 << 20), heard = BUFFER_WITH_LIMIT(1 << 24);
+    while (large.len < 1 << 19)
+        buffer_append(&large, SLICE("0123456789abcdef"));
+    stream_write(&fixture->stream, buffer_slice(&large));
+    stream_await_empty(&fixture->stream);
+    say(fixture, "x");
+    turns(fixture, 4);
+    assert_int_equal(fixture->drained, 1);
+    hear(fixture, &heard);
+    assert_int_equal(heard.len, large.len);
+    assert_int_equal(fixture->drained, 2);
+    assert_int_equal(fixture->inputs, 0);
+    buffer_clear(&large);
+    buffer_clear(&heard);
+}
+
 struct counted {
     struct deferred deferred;
     struct turn *turn;
@@ -572,6 +610,8 @@ int main(void)
         with_stream(clearing_inside_a_handler_is_allowed),
         with_stream(paused_streams_are_quiet),
         with_stream(detach_gives_descriptor_and_rest),
+        with_stream(what_somebody_else_read_comes_first),
+        with_stream(an_empty_output_can_be_waited_for),
         with_stream(turns_run_what_was_put_off),
         with_stream(after_quick_answers_the_loop_is_awake_for_a_moment),
     };
