@@ -250,7 +250,7 @@ def test_courier(moved_house):
     one, other = fetched(house, account, "Sent"), fetched(house, account, "Other")
     assert one[0] == 600000002 and one[2] == {5: ""}
     assert other[0] not in (600000002, 600000001) and other[2] == {8: ""}
-    assert house.events("folder_adopted", uidvalidity="new", folder=".Other")
+    assert house.wait_for_event("folder_adopted", uidvalidity="new", folder=".Other")
     with imap(house.ports["imap"], account) as client:
         said = b"\n".join(client.lsub()[1])
         assert all(name in said for name in (b"INBOX", b"Sent", b"Entw&APw-rfe", b"K&AOQ-se/x"))
