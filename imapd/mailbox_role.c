@@ -62,6 +62,21 @@ static bool on_session(void *owner, struct ipc_packet *packet, struct error *err
     return true;
 }
 
+/* A submission that reads a message by a URL. */
+static bool on_read(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    (void)error;
+    struct role *role = owner;
+    struct mailbox_process *process = role->state;
+    struct slice account = ipc_packet_tail(packet, sizeof(struct role_read));
+    struct error failure;
+    process->given++;
+    ev_timer_stop(role->loop, &process->idle);
+    if (!url_readings_take(&process->readings, ipc_packet_take(packet, 0), account, &failure))
+        LOG(&role->log, LOG_ERROR, "url_not_read", log_failure(&failure));
+    return true;
+}
+
 /* What `staffetta` asks about this account (control.h). */
 static bool on_control(void *owner, struct ipc_packet *packet, struct error *error)
 {
@@ -134,6 +149,8 @@ static const struct ipc_rule orders[] = {
     {ROLE_SESSION, sizeof(struct role_session), sizeof(struct role_session), 1, on_session},
     {ROLE_CONTROL, sizeof(struct role_control) + 1,
      sizeof(struct role_control) + ROLE_CONTROL_LINE_MAX, 1, on_control},
+    {ROLE_READ, sizeof(struct role_read) + 1, sizeof(struct role_read) + MASTER_ACCOUNT_MAX, 1,
+     on_read},
     {ROLE_CHANGED, sizeof(struct role_changed), sizeof(struct role_changed) + MAILDIR_NAME_MAX, 0,
      on_changed},
     {ROLE_WATCHED, sizeof(struct role_watched), sizeof(struct role_watched), 0, on_watched},
@@ -176,7 +193,8 @@ static void say_idle(struct ev_loop *loop, ev_timer *watcher, int events)
     (void)loop;
     (void)events;
     struct mailbox_process *process = watcher->data;
-    if (upkeep_is_busy(&process->upkeep) || process->mailbox.session_count > 0)
+    if (upkeep_is_busy(&process->upkeep) || process->mailbox.session_count > 0
+        || !url_readings_is_empty(&process->readings))
         return; /* asked again after the next while */
     struct ipc_header idle = {.type = MASTER_IDLE, .request = process->given};
     role_tell_master(process->role, &idle, sizeof(idle), slice_of(NULL, 0));
@@ -187,6 +205,7 @@ static void end(struct mailbox_process *process)
     entrance_clear(&process->entrance);
     hibernation_clear(&process->hibernation);
     upkeep_clear(&process->upkeep);
+    url_readings_clear(&process->readings);
     mailbox_close(&process->mailbox);
     flush_rounds_close(&process->flushes);
     role_exit(process->role);
@@ -201,6 +220,12 @@ static void on_idle(struct mailbox *mailbox)
         say_idle(process->role->loop, &process->idle, 0);
     else if (entrance_is_empty(&process->entrance))
         ev_timer_again(process->role->loop, &process->idle);
+}
+
+static void on_all_read(struct url_readings *readings)
+{
+    if (readings->mailbox->session_count == 0)
+        on_idle(readings->mailbox);
 }
 
 /* Nothing is left to wait for, but a client that is on its way. */
@@ -233,6 +258,7 @@ static bool start(struct role *role, struct error *error)
     process->mailbox.give_back = give_back;
     entrance_init(&process->entrance, &process->mailbox);
     upkeep_init(&process->upkeep, role, &process->mailbox);
+    url_readings_init(&process->readings, &process->mailbox, on_all_read);
     hibernation_init(&process->hibernation, role, &process->mailbox, on_asleep);
     ev_timer_init(&process->idle, say_idle, linger_s, linger_s);
     process->idle.data = process;

@@ -2,8 +2,9 @@
  * The role `mailbox`: one process for each user who has IMAP sessions, with his uid, in his
  * Maildir. The master tells it whose it is (ROLE_HOME), gives it clients (ROLE_SESSION) and says
  * when another process changed a folder (ROLE_CHANGED), and what an administrator asks
- * (ROLE_CONTROL). It gives back clients that have nothing to say (imapd/hibernation.h). Without a
- * session for a while it says MASTER_IDLE and is ended. imapd-mailbox.
+ * (ROLE_CONTROL), and submissions that read by a URL (ROLE_READ). It gives back clients that have
+ * nothing to say (imapd/hibernation.h). Without a session for a while it says MASTER_IDLE and is
+ * ended. imapd-mailbox.
  */
 #ifndef IMAPD_MAILBOX_ROLE_H
 #define IMAPD_MAILBOX_ROLE_H
@@ -13,6 +14,7 @@
 #include "imapd/hibernation.h"
 #include "imapd/mailbox.h"
 #include "imapd/upkeep/upkeep.h"
+#include "imapd/url_readings.h"
 
 struct mailbox_process {
     struct role *role;
@@ -20,6 +22,7 @@ struct mailbox_process {
     struct mailbox mailbox;
     struct entrance entrance;
     struct upkeep upkeep;
+    struct url_readings readings;
     struct hibernation hibernation;
     struct master_home home;
     char account[MASTER_ACCOUNT_MAX + 1];

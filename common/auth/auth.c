@@ -385,6 +385,7 @@ enum {
     TARGET = sizeof(struct auth_target),
     FULL = sizeof(struct auth_full),
     SASL = sizeof(struct auth_sasl),
+    READ = sizeof(struct auth_read),
 };
 
 #define MAY_ASK_RECIPIENT                                                                          \
@@ -407,6 +408,7 @@ static const struct ipc_rule from_submission[] = {
     MAY_ASK_PASSWORD,
     MAY_ASK_SASL,
     {AUTH_SENDER, SENDER, SENDER + MASTER_ACCOUNT_MAX + AUTH_ADDRESS_MAX, 0, auth_on_sender},
+    {AUTH_READ, READ, READ + MASTER_ACCOUNT_MAX + AUTH_NAME_MAX, 0, auth_on_read},
 };
 static const struct ipc_rule from_login[] = {MAY_ASK_PASSWORD, MAY_ASK_SASL};
 static const struct ipc_rule from_queue[] = {

@@ -152,6 +152,7 @@ struct auth_full_account {
 
 bool auth_on_recipient(void *owner, struct ipc_packet *packet, struct error *error);
 bool auth_on_sender(void *owner, struct ipc_packet *packet, struct error *error);
+bool auth_on_read(void *owner, struct ipc_packet *packet, struct error *error);
 bool auth_on_target(void *owner, struct ipc_packet *packet, struct error *error);
 /* ROLE_FIND; owner: struct role. */
 bool auth_on_find(void *owner, struct ipc_packet *packet, struct error *error);

@@ -281,6 +281,57 @@ bool auth_on_sender(void *owner, struct ipc_packet *packet, struct error *error)
     return true;
 }
 
+/* --- Reading by a URL ------------------------------------------------------------------------- */
+
+static bool tell_read(struct auth *auth, const struct role_peer *peer, uint64_t request,
+                      struct slice reader, const struct directory_account *account,
+                      struct error *error)
+{
+    struct master_read record = {.header = {.type = MASTER_READ, .request = request},
+                                 .submission_number = peer->number,
+                                 .reader_octets = (uint32_t)reader.len};
+    char path[MASTER_PATH_MAX + 1];
+    if (!directory_find_home(&auth->directory, account, &record.home, path, error))
+        return false;
+    struct slice tail[] = {reader, account->name, slice_of_string(path)};
+    struct ipc_message message = {.head = &record.header,
+                                  .head_octets = sizeof(record),
+                                  .tail = tail,
+                                  .tail_count = ARRAY_LENGTH(tail)};
+    return ipc_send(&auth->role->master, &message, error);
+}
+
+bool auth_on_read(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    struct role_peer *peer = owner;
+    struct auth *auth = auth_of(peer);
+    const struct auth_read *record = packet->record;
+    const uint32_t lengths[] = {record->account_octets, record->owner_octets};
+    struct slice texts[ARRAY_LENGTH(lengths)] = {{0}}, counted_as;
+    struct directory_account account;
+    bool expired;
+    struct error reason = {0};
+    if (!record_texts(packet, sizeof(*record), lengths, texts, ARRAY_LENGTH(texts), error)
+        || !judge_token(auth, &record->token, texts[0], &expired, error))
+        return false;
+    auth_begin_request(auth);
+    if (expired)
+        error_set(&reason, ERROR_TEMPORARY, "the session's token has expired");
+    else if (resolve_login(&auth->directory, texts[1], turn_now_ms(), &auth->arena, &account,
+                           &counted_as, &reason)
+             && tell_read(auth, peer, record->header.request, texts[0], &account, &reason))
+        return true;
+    else if (reason.kind == ERROR_TEMPORARY && auth_park(peer, packet, auth_on_read))
+        return true;
+    struct auth_not_read answer = {
+        .header = {.type = AUTH_NOT_READ, .request = record->header.request},
+        .permanent = reason.kind == ERROR_NOT_FOUND,
+    };
+    struct ipc_message message = {.head = &answer.header, .head_octets = sizeof(answer)};
+    auth_answer(peer, &message);
+    return true;
+}
+
 /* --- Delivery targets ------------------------------------------------------------------------- */
 
 static bool tell_target(struct auth *auth, uint64_t request,

@@ -3,12 +3,12 @@
  * the struct in the order of their lengths, without NUL. An account is always its canonical name
  * (alice@demo.test; a system user alone: alice).
  *
- *   smtpd-session     AUTH_RECIPIENT, AUTH_SENDER; AUTH_PASSWORD, AUTH_SASL (submission)
- *   login roles       AUTH_PASSWORD, AUTH_SASL
- *   auth to those     AUTH_OFFER, unasked
+ *   smtpd-session     AUTH_RECIPIENT; of submission AUTH_SENDER, AUTH_PASSWORD, AUTH_SASL,
+ * AUTH_READ login roles       AUTH_PASSWORD, AUTH_SASL auth to those     AUTH_OFFER, unasked
  *   smtpd-queue       AUTH_TARGET, AUTH_FULL, AUTH_RECIPIENT (the sender that a report goes to)
  *   auth to check     CHECK_PASSWORD, CHECK_USER, CHECK_TOKEN
- *   auth to master    MASTER_ADMIT, MASTER_TARGET, MASTER_CHECKS (common/role/master_protocol.h)
+ *   auth to master    MASTER_ADMIT, MASTER_TARGET, MASTER_READ, MASTER_CHECKS
+ *                     (common/role/master_protocol.h)
  */
 #ifndef COMMON_AUTH_AUTH_PROTOCOL_H
 #define COMMON_AUTH_AUTH_PROTOCOL_H
@@ -24,6 +24,7 @@ enum auth_record {
     AUTH_TARGET,
     AUTH_FULL,
     AUTH_SASL,
+    AUTH_READ,
 
     AUTH_RECIPIENT_ANSWER = 101,
     AUTH_SENDER_ANSWER,
@@ -31,6 +32,7 @@ enum auth_record {
     AUTH_NO_TARGET,
     AUTH_CHALLENGE,
     AUTH_OFFER,
+    AUTH_NOT_READ,
 
     CHECK_PASSWORD = 201,
     CHECK_VERDICT,
@@ -102,6 +104,23 @@ struct auth_sender {
 struct auth_sender_answer {
     struct ipc_header header;
     uint32_t allowed; /* 1: yes */
+    uint32_t reserved;
+};
+
+/* That account wants to read a message of another or of its own, by a URL (BURL, RFC 4468): the
+ * account, then whose message it is, by a name that one logs in with, follow. On success the master
+ * answers the session with ROLE_ADMITTED or ROLE_NOT_ADMITTED, and the owner's mailbox, which hears
+ * from the master who reads, judges the URL (common/role/url_reading.h); else auth sends
+ * AUTH_NOT_READ. */
+struct auth_read {
+    struct ipc_header header;
+    struct token token; /* of the session */
+    uint32_t account_octets;
+    uint32_t owner_octets;
+};
+struct auth_not_read {
+    struct ipc_header header;
+    uint32_t permanent; /* 1: there is no such owner; 0: try again later */
     uint32_t reserved;
 };
 

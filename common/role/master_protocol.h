@@ -44,6 +44,7 @@ enum master_record {
     ROLE_AWAKE,   /* to imapd-login: the other end for a session that is asleep */
     ROLE_NOT_AWAKE, /* to imapd-login: there will be none */
     ROLE_RETURNED,  /* to imapd-login: a session whose client is nobody again */
+    ROLE_READ,      /* to mailbox: a submission that reads a message by a URL */
 
     MASTER_READY = 101,
     MASTER_TRAPPED, /* the SIGSYS handler's last words */
@@ -60,6 +61,7 @@ enum master_record {
     MASTER_WAKE,    /* from imapd-login: one of these has something to say */
     MASTER_GONE,    /* from imapd-login: one of these has ended */
     MASTER_RETURNS, /* from mailbox: the client of a session is nobody again */
+    MASTER_READ,    /* from auth */
 };
 
 enum { MASTER_SECRET_OCTETS = 32, MASTER_ACCOUNT_MAX = 320, MASTER_PATH_MAX = 1024 };
@@ -242,7 +244,7 @@ struct master_returns {
 /* The header alone, whose request is the session's number, the descriptor and the octets. */
 
 /* To a login role; request is the one of its AUTH_PASSWORD. One descriptor: the socket's other end.
- */
+ * To submission, of its AUTH_READ, likewise. */
 struct role_admitted {
     struct ipc_header header;
 };
@@ -294,6 +296,13 @@ struct role_feed {
  * between them. To mailbox it counts as a ROLE_SESSION. */
 enum { ROLE_CONTROL_LINE_MAX = 8192 };
 struct role_control {
+    struct ipc_header header;
+};
+
+/* To mailbox. One descriptor: a SOCK_STREAM socket to a submission session, which speaks as
+ * common/role/url_reading.h says, on behalf of that account, whose name follows. It counts as a
+ * ROLE_SESSION. */
+struct role_read {
     struct ipc_header header;
 };
 
@@ -356,6 +365,15 @@ struct master_admit {
     uint32_t login_kind;      /* ROLE_IMAP_LOGIN or ROLE_POP3_LOGIN */
     uint32_t login_number;
     struct master_client client;
+    struct master_home home;
+};
+
+/* From auth: an account that submits wants to read a message whose owner's home this is. The
+ * reader, then account and path behind the struct. */
+struct master_read {
+    struct ipc_header header; /* request: of the session's AUTH_READ */
+    uint32_t submission_number;
+    uint32_t reader_octets; /* 1..MASTER_ACCOUNT_MAX */
     struct master_home home;
 };
 

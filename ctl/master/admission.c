@@ -320,6 +320,53 @@ bool admission_on_admit(void *owner, struct ipc_packet *packet, struct error *er
     return true;
 }
 
+/* --- Reading by a URL ------------------------------------------------------------------------ */
+
+/* A fresh pair of sockets between the mailbox and the session that asked. */
+static bool join_reader(struct process *submission, struct process *mailbox, struct slice reader,
+                        uint64_t request, struct error *error)
+{
+    int pair[2];
+    struct role_read read = {.header = {.type = ROLE_READ}};
+    struct role_admitted admitted = {.header = {.type = ROLE_ADMITTED, .request = request}};
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
+        return error_errno(error, "socketpair");
+    bool joined = process_send_with(mailbox, &read.header, sizeof(read), reader, pair[0])
+                  && process_send_with(submission, &admitted.header, sizeof(admitted),
+                                       slice_of(NULL, 0), pair[1]);
+    fd_discard(&pair[0]);
+    fd_discard(&pair[1]);
+    mailbox->given++;
+    return joined || error_set(error, ERROR_TEMPORARY, "process is gone");
+}
+
+bool admission_on_read(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    struct process *auth = owner;
+    struct master *master = auth->master;
+    const struct master_read *record = packet->record;
+    struct named_home named;
+    size_t fixed = sizeof(*record) + record->reader_octets;
+    if (record->reader_octets == 0 || record->reader_octets > MASTER_ACCOUNT_MAX
+        || fixed > packet->length)
+        return error_set(error, ERROR_PEER, "length of the reader");
+    if (!admission_take_home(packet, fixed, &record->home, &named, error))
+        return false;
+    struct process *submission = process_find(master, ROLE_SUBMISSION, record->submission_number);
+    if (!submission)
+        return true; /* it died meanwhile, and its clients with it */
+    struct slice reader =
+        slice_range(ipc_packet_tail(packet, sizeof(*record)), 0, record->reader_octets);
+    struct error failure = {0};
+    struct process *mailbox = admission_find_mailbox(auth, &named, &failure);
+    if (mailbox && join_reader(submission, mailbox, reader, record->header.request, &failure))
+        return true;
+    LOG(&master->log, LOG_ERROR, "not_admitted", log_bytes("account", named.account),
+        log_failure(&failure));
+    refuse_login(submission, record->header.request, NOT_ADMITTED_TEMPORARY);
+    return true;
+}
+
 /* --- Delivery -------------------------------------------------------------------------------- */
 
 static struct process *find_deliver(struct master *master, const struct master_home *facts)

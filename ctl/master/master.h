@@ -236,6 +236,7 @@ bool admission_take_home(const struct ipc_packet *packet, size_t fixed,
                          const struct master_home *facts, struct named_home *home,
                          struct error *error);
 bool admission_on_admit(void *owner, struct ipc_packet *packet, struct error *error);
+bool admission_on_read(void *owner, struct ipc_packet *packet, struct error *error);
 bool admission_on_target(void *owner, struct ipc_packet *packet, struct error *error);
 bool admission_on_changed(void *owner, struct ipc_packet *packet, struct error *error);
 bool admission_on_idle(void *owner, struct ipc_packet *packet, struct error *error);

@@ -473,6 +473,7 @@ enum {
     ADMIT = sizeof(struct master_admit),
     TARGET = sizeof(struct master_target),
     FOUND = sizeof(struct master_found),
+    READ = sizeof(struct master_read),
     CHANGED = sizeof(struct master_changed),
     SLEEPS = sizeof(struct master_sleeps),
     RETURNS = sizeof(struct master_returns),
@@ -482,6 +483,7 @@ static const struct ipc_rule auth_rules[] = {
     {MASTER_CHECKS, sizeof(struct master_checks), sizeof(struct master_checks), 0, on_checks},
     {MASTER_ADMIT, ADMIT, ADMIT + TEXTS_MAX, 0, admission_on_admit},
     {MASTER_TARGET, TARGET, TARGET + TEXTS_MAX, 0, admission_on_target},
+    {MASTER_READ, READ, READ + MASTER_ACCOUNT_MAX + TEXTS_MAX, 0, admission_on_read},
     {MASTER_FOUND, FOUND, FOUND + TEXTS_MAX, 0, control_on_found},
 };
 

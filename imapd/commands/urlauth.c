@@ -1,116 +1,10 @@
-/* GENURLAUTH, URLFETCH and RESETKEY (URLAUTH, RFC 4467 7). A mailbox's access key lies in a file
- * beside its messages; without it none of its URLs is right. */
-#include <errno.h>
-#include <unistd.h>
-
-#include <fcntl.h>
-#include <sodium.h>
-
-#include "common/config/config.h"
-#include "common/disk/fd.h"
+/* GENURLAUTH, URLFETCH and RESETKEY (URLAUTH, RFC 4467 7). */
 #include "imapd/commands/commands.h"
-#include "imapd/fetch/fetch_value.h"
-#include "imapd/folder/mailbox_tree.h"
+#include "imapd/fetch/url_message.h"
 #include "imapd/mailbox.h"
-#include "imapd/syntax/auth_url.h"
 #include "imapd/syntax/folder_argument.h"
-#include "imapd/syntax/message_url.h"
-#include "storage/folder_name.h"
-#include "storage/text_file.h"
 
-#define KEY_FILE "staffetta-urlauth"
-
-enum {
-    KEY_OCTETS = 32,
-    TOKEN_OCTETS = 16, /* RFC 4467 2: at least 128 bits */
-    URLS_MAX = 1000,
-};
-
-/* ---- keys ---- */
-
-static bool open_directory(const struct mailbox *mailbox, const char *directory, int *fd,
-                           struct error *error)
-{
-    *fd = openat(mailbox->account_fd, directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return *fd >= 0 || error_errno(error, "open %s", directory);
-}
-
-static bool read_key(int dir_fd, uint8_t key[KEY_OCTETS], struct error *error)
-{
-    struct buffer text = BUFFER_WITH_LIMIT(2 * KEY_OCTETS);
-    size_t len = 0;
-    bool read = text_file_load(dir_fd, KEY_FILE, &text, error);
-    if (read
-        && (sodium_hex2bin(key, KEY_OCTETS, (const char *)text.ptr, text.len, NULL, &len, NULL) != 0
-            || len != KEY_OCTETS))
-        read = error_set(error, ERROR_NOT_FOUND, KEY_FILE " holds no key");
-    buffer_clear(&text);
-    return read;
-}
-
-static bool make_key(int dir_fd, uint8_t key[KEY_OCTETS], struct error *error)
-{
-    char text[2 * KEY_OCTETS + 1];
-    randombytes_buf(key, KEY_OCTETS);
-    sodium_bin2hex(text, sizeof(text), key, KEY_OCTETS);
-    return text_file_replace(dir_fd, KEY_FILE, slice_of_string(text), error);
-}
-
-/* ERROR_NOT_FOUND: there is no such mailbox, or (where none is to be made) it has none. */
-static bool find_key(const struct mailbox *mailbox, const char *directory, bool make,
-                     uint8_t key[KEY_OCTETS], struct error *error)
-{
-    int fd;
-    if (!open_directory(mailbox, directory, &fd, error))
-        return false;
-    bool found = read_key(fd, key, error);
-    if (!found && error->kind == ERROR_NOT_FOUND && make)
-        found = make_key(fd, key, error);
-    fd_discard(&fd);
-    return found;
-}
-
-static void make_token(struct slice rump, const uint8_t key[KEY_OCTETS],
-                       char token[2 * TOKEN_OCTETS + 1])
-{
-    uint8_t hash[TOKEN_OCTETS];
-    crypto_generichash(hash, sizeof(hash), rump.ptr, rump.len, key, KEY_OCTETS);
-    sodium_bin2hex(token, 2 * TOKEN_OCTETS + 1, hash, sizeof(hash));
-}
-
-/* ---- URLs ---- */
-
-struct named {
-    struct auth_url url;
-    struct message_url message;
-    char directory[MAILDIR_NAME_SIZE];
-};
-
-/* The account by its whole name or, before its first "@", by what stands there. */
-static bool is_account(const struct session *session, struct slice user)
-{
-    struct slice account = slice_of_string(session->mailbox->account);
-    return slice_equal_nocase(user, account)
-           || slice_equal_nocase(user, slice_range(account, 0, slice_find_octet(account, '@')));
-}
-
-/* Of a message of this account, here. Mailboxes in a URL are in UTF-8. */
-static bool parse_named(struct session *session, struct slice text, struct named *named)
-{
-    struct buffer name = BUFFER_WITH_LIMIT(2 * MAILBOX_NAME_MAX);
-    struct slice host = slice_of_string(session->mailbox->config->hostname);
-    const char *problem;
-    struct error error;
-    if (!auth_url_parse(text, &session->arena, &named->url) || !is_account(session, named->url.user)
-        || !slice_equal_nocase(named->url.host, host)
-        || !message_url_parse(named->url.path, &session->arena, &named->message))
-        return false;
-    bool found = named->message.mailbox.len > 0
-                 && mailbox_name_parse(named->message.mailbox, MAILBOX_NAME_UTF8, &name, &problem)
-                 && folder_name_to_directory(buffer_slice(&name), named->directory, &error);
-    buffer_clear(&name);
-    return found;
-}
+enum { URLS_MAX = 1000 };
 
 /* ---- GENURLAUTH ---- */
 
@@ -118,11 +12,8 @@ struct pairs {
     struct slice *urls;
     size_t count;
     size_t next; /* URLFETCH */
-    struct named named;
-    struct folder *folder; /* that is being read; NULL: none */
-    bool begun;            /* to write it */
-    struct fetch_values values;
-    uint64_t position;
+    struct url_message message;
+    bool begun; /* to write it */
 };
 
 /* url-rump = astring, mechanism = atom */
@@ -160,21 +51,19 @@ static struct pairs *parse(struct session *session, struct imap_parser *argument
 static bool generate(struct session *session, struct slice rump, struct buffer *text,
                      struct error *error)
 {
-    struct named named;
-    uint8_t key[KEY_OCTETS];
-    char token[2 * TOKEN_OCTETS + 1];
+    struct url_message message;
+    char token[URL_TOKEN_SIZE];
     struct buffer url = BUFFER_WITH_LIMIT(rump.len + 100);
-    if (!parse_named(session, rump, &named) || named.url.mechanism.len > 0)
+    if (!url_message_parse(session->mailbox, rump, &session->arena, &message)
+        || message.url.mechanism.len > 0)
         return error_set(error, ERROR_PERMANENT, "no rump of a URL of this account");
-    if (!find_key(session->mailbox, named.directory, true, key, error))
+    if (!url_key_sign(session->mailbox, message.directory, message.url.rump, token, error))
         return false;
-    make_token(named.url.rump, key, token);
     buffer_append(&url, rump);
     buffer_append_format(&url, ":internal:%s", token);
     buffer_append_octet(text, ' ');
     imap_append_astring(text, buffer_slice(&url));
     buffer_clear(&url);
-    sodium_memzero(key, sizeof(key));
     return true;
 }
 
@@ -199,31 +88,6 @@ void command_genurlauth(struct session *session, struct imap_parser *arguments)
 
 /* ---- RESETKEY ---- */
 
-static bool reset_key(const struct mailbox *mailbox, const char *directory, struct error *error)
-{
-    int fd;
-    if (!open_directory(mailbox, directory, &fd, error))
-        return false;
-    bool reset = unlinkat(fd, KEY_FILE, 0) == 0 || errno == ENOENT;
-    if (!reset)
-        error_errno(error, "unlink %s/%s", directory, KEY_FILE);
-    else if (fsync(fd) != 0)
-        reset = error_errno(error, "fsync %s", directory);
-    fd_discard(&fd);
-    return reset;
-}
-
-static bool reset_all(struct mailbox *mailbox, struct error *error)
-{
-    struct mailbox_tree tree = {0};
-    bool reset =
-        mailbox_tree_read(&tree, mailbox->account_fd, &mailbox->subscriptions, NULL, error);
-    for (size_t i = 0; reset && i < tree.count; i++)
-        reset = !tree.entries[i].directory || reset_key(mailbox, tree.entries[i].directory, error);
-    mailbox_tree_clear(&tree);
-    return reset;
-}
-
 /* resetkey = "RESETKEY" [SP mailbox *(SP mechanism)] */
 void command_resetkey(struct session *session, struct imap_parser *arguments)
 {
@@ -239,8 +103,9 @@ void command_resetkey(struct session *session, struct imap_parser *arguments)
         session_bad_arguments(session, arguments);
     else if (folder.problem)
         session_no(session, SLICE("NONEXISTENT"), folder.problem);
-    else if (all ? reset_all(session->mailbox, &error)
-                 : reset_key(session->mailbox, folder.directory, &error))
+    else if (all ? url_key_reset_all(session->mailbox, &error)
+
+                 : url_key_reset(session->mailbox, folder.directory, &error))
         session_ok(session, SLICE("URLMECH INTERNAL"), "No URL of before lets in");
     else
         session_failed(session, &error, "There is no such mailbox");
@@ -250,12 +115,8 @@ void command_resetkey(struct session *session, struct imap_parser *arguments)
 
 static void leave(struct pairs *pairs)
 {
-    fetch_values_clear(&pairs->values);
-    if (pairs->folder)
-        folder_close(pairs->folder);
-    pairs->folder = NULL;
+    url_message_close(&pairs->message);
     pairs->begun = false;
-    pairs->position = 0;
 }
 
 static void give_back(struct session *session)
@@ -263,47 +124,16 @@ static void give_back(struct session *session)
     leave(session->work);
 }
 
-/* Whoever is here has logged in, as this account; "submit+" is for those who send mail (RFC 4467
- * 3), and nobody here does. */
-static bool may_read(const struct session *session, const struct auth_url *url)
-{
-    switch (url->access) {
-    case AUTH_URL_SUBMIT:
-        return false;
-    case AUTH_URL_USER:
-        return is_account(session, url->reader);
-    default:
-        return true;
-    }
-}
-
-static bool is_right(const struct session *session, const struct named *named)
-{
-    uint8_t key[KEY_OCTETS];
-    char token[2 * TOKEN_OCTETS + 1];
-    struct error error;
-    const struct auth_url *url = &named->url;
-    if (!slice_equal_nocase(url->mechanism, SLICE("INTERNAL"))
-        || url->token.len != 2 * (size_t)TOKEN_OCTETS
-        || (url->expires && url->until <= mailbox_now()) || !may_read(session, url)
-        || !find_key(session->mailbox, named->directory, false, key, &error))
-        return false;
-    make_token(url->rump, key, token);
-    sodium_memzero(key, sizeof(key));
-    return sodium_memcmp(token, url->token.ptr, url->token.len) == 0;
-}
-
 /* False: it names nothing that this reader may see, and which of the two is not said. */
 static bool open_named(struct session *session, struct pairs *pairs)
 {
     struct error error;
-    struct named *named = &pairs->named;
-    if (!parse_named(session, pairs->urls[pairs->next], named) || !is_right(session, named)
-        || !folder_open(session->mailbox, named->directory, &pairs->folder, &error))
-        return false;
-    fetch_values_init(&pairs->values, pairs->folder, named->message.item);
-    fetch_values_turn_to(&pairs->values, named->message.uid);
-    return true;
+    struct mailbox *mailbox = session->mailbox;
+    const struct url_reader reader = {.account = slice_of_string(mailbox->account)};
+    struct slice url = pairs->urls[pairs->next];
+    return url_message_parse(mailbox, url, &session->arena, &pairs->message)
+           && url_message_lets_in(mailbox, &pairs->message, &reader)
+           && url_message_open(mailbox, &pairs->message, &error);
 }
 
 static void write_url(struct session *session, const struct pairs *pairs)
@@ -322,24 +152,10 @@ static void write_nil(struct session *session, struct pairs *pairs)
     pairs->next++;
 }
 
-/* All that can fail comes before the first octet. */
-static enum source_result prepare(struct pairs *pairs, struct error *error)
-{
-    const struct message_url *url = &pairs->named.message;
-    if (folder_step(pairs->folder))
-        return SOURCE_MORE;
-    if (url->uidvalidity && url->uidvalidity != pairs->folder->record.uidvalidity) {
-        error_set(error, ERROR_NOT_FOUND, "another UIDVALIDITY");
-        return SOURCE_FAILED;
-    }
-    return fetch_values_prepare(&pairs->values, error);
-}
-
 static void write_value(struct session *session, struct pairs *pairs)
 {
     struct error error;
-    enum source_result result = fetch_value_write(&pairs->values, pairs->named.message.item,
-                                                  &pairs->position, &session->writer, &error);
+    enum source_result result = url_message_write(&pairs->message, &session->writer, &error);
     if (result == SOURCE_FAILED) {
         stream_fail(&session->stream, &error); /* half a value is none */
     } else if (result == SOURCE_DONE) {
@@ -357,12 +173,12 @@ static void urlfetch_step(struct session *session)
         session_ok(session, SLICE(""), "That is what they name");
         return;
     }
-    if (!pairs->folder && !open_named(session, pairs)) {
+    if (!pairs->message.folder && !open_named(session, pairs)) {
         write_nil(session, pairs);
         return;
     }
     if (!pairs->begun) {
-        enum source_result prepared = prepare(pairs, &error);
+        enum source_result prepared = url_message_prepare(&pairs->message, &error);
         if (prepared == SOURCE_FAILED)
             write_nil(session, pairs);
         if (prepared != SOURCE_DONE)

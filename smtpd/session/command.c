@@ -397,6 +397,19 @@ static bool parse_bdat(struct cursor *in, struct smtp_command *command, struct s
     return refuse(refusal, SMTP_REPLY(501, "5.5.4", "Syntax: BDAT octets [LAST]"));
 }
 
+/* "BURL" SP absolute-URI [SP end-marker]    RFC 4468 3.5; a URI has no spaces */
+static bool parse_burl(struct cursor *in, struct smtp_command *command, struct smtp_reply *refusal)
+{
+    struct slice rest = cursor_rest(in);
+    size_t space = slice_find_octet(rest, ' ');
+    struct slice behind = slice_from(rest, space);
+    command->burl.url = slice_range(rest, 0, space);
+    command->burl.last = slice_equal_nocase(behind, SLICE(" LAST"));
+    if (space > 0 && (behind.len == 0 || command->burl.last))
+        return true;
+    return refuse(refusal, SMTP_REPLY(501, "5.5.4", "Syntax: BURL URL [LAST]"));
+}
+
 /* "AUTH" SP sasl-mech [SP initial-response]; sasl-mech = 1*20(ALPHA / DIGIT / "-" / "_") */
 static bool parse_auth(struct cursor *in, struct smtp_command *command, struct smtp_reply *refusal)
 {
@@ -444,18 +457,19 @@ static const struct {
     enum smtp_verb verb;
     bool (*parse)(struct cursor *in, struct smtp_command *command, struct smtp_reply *refusal);
 } verbs[] = {
-    {SLICE("EHLO"), SMTP_EHLO, parse_helo},         {SLICE("HELO"), SMTP_HELO, parse_helo},
-    {SLICE("MAIL"), SMTP_MAIL, parse_mail},         {SLICE("RCPT"), SMTP_RCPT, parse_rcpt},
-    {SLICE("DATA"), SMTP_DATA, parse_none},         {SLICE("BDAT"), SMTP_BDAT, parse_bdat},
-    {SLICE("RSET"), SMTP_RSET, parse_none},         {SLICE("VRFY"), SMTP_VRFY, parse_text},
-    {SLICE("EXPN"), SMTP_EXPN, parse_text},         {SLICE("HELP"), SMTP_HELP, parse_any},
-    {SLICE("NOOP"), SMTP_NOOP, parse_any},          {SLICE("QUIT"), SMTP_QUIT, parse_none},
-    {SLICE("STARTTLS"), SMTP_STARTTLS, parse_none}, {SLICE("AUTH"), SMTP_AUTH, parse_auth},
-    {SLICE("SEND"), SMTP_OBSOLETE, parse_any},      {SLICE("SOML"), SMTP_OBSOLETE, parse_any},
-    {SLICE("SAML"), SMTP_OBSOLETE, parse_any},      {SLICE("TURN"), SMTP_OBSOLETE, parse_any},
-    {SLICE("GET"), SMTP_HTTP, parse_any},           {SLICE("POST"), SMTP_HTTP, parse_any},
-    {SLICE("PUT"), SMTP_HTTP, parse_any},           {SLICE("HEAD"), SMTP_HTTP, parse_any},
-    {SLICE("CONNECT"), SMTP_HTTP, parse_any},       {SLICE("OPTIONS"), SMTP_HTTP, parse_any},
+    {SLICE("EHLO"), SMTP_EHLO, parse_helo},    {SLICE("HELO"), SMTP_HELO, parse_helo},
+    {SLICE("MAIL"), SMTP_MAIL, parse_mail},    {SLICE("RCPT"), SMTP_RCPT, parse_rcpt},
+    {SLICE("DATA"), SMTP_DATA, parse_none},    {SLICE("BDAT"), SMTP_BDAT, parse_bdat},
+    {SLICE("RSET"), SMTP_RSET, parse_none},    {SLICE("VRFY"), SMTP_VRFY, parse_text},
+    {SLICE("EXPN"), SMTP_EXPN, parse_text},    {SLICE("HELP"), SMTP_HELP, parse_any},
+    {SLICE("NOOP"), SMTP_NOOP, parse_any},     {SLICE("QUIT"), SMTP_QUIT, parse_none},
+    {SLICE("BURL"), SMTP_BURL, parse_burl},    {SLICE("STARTTLS"), SMTP_STARTTLS, parse_none},
+    {SLICE("AUTH"), SMTP_AUTH, parse_auth},    {SLICE("SEND"), SMTP_OBSOLETE, parse_any},
+    {SLICE("SOML"), SMTP_OBSOLETE, parse_any}, {SLICE("SAML"), SMTP_OBSOLETE, parse_any},
+    {SLICE("TURN"), SMTP_OBSOLETE, parse_any}, {SLICE("GET"), SMTP_HTTP, parse_any},
+    {SLICE("POST"), SMTP_HTTP, parse_any},     {SLICE("PUT"), SMTP_HTTP, parse_any},
+    {SLICE("HEAD"), SMTP_HTTP, parse_any},     {SLICE("CONNECT"), SMTP_HTTP, parse_any},
+    {SLICE("OPTIONS"), SMTP_HTTP, parse_any},
 };
 
 const char *smtp_verb_name(enum smtp_verb verb)

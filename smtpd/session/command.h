@@ -1,8 +1,8 @@
 /*
  * One line of SMTP as a struct: the commands of RFC 5321 4.1.1 with the parameters of SIZE (RFC
  * 1870), 8BITMIME (6152), BINARYMIME (3030), SMTPUTF8 (6531), DSN (3461, 6533), DELIVERBY (2852),
- * FUTURERELEASE (4865), REQUIRETLS (8689), AUTH (4954), BDAT (3030), STARTTLS (3207). Pure;
- * sessions.
+ * FUTURERELEASE (4865), REQUIRETLS (8689), AUTH (4954), BDAT (3030), BURL (4468), STARTTLS (3207).
+ * Pure; sessions.
  *
  * Exact, but for what real clients need: a space behind "FROM:" and "TO:" (Outlook), white space at
  * the end of a line (RFC 5321 4.1.1), SMTPUTF8 without BODY=8BITMIME (iOS), and host names with an
@@ -22,6 +22,7 @@ enum smtp_verb {
     SMTP_RCPT,
     SMTP_DATA,
     SMTP_BDAT,
+    SMTP_BURL,
     SMTP_RSET,
     SMTP_VRFY,
     SMTP_EXPN,
@@ -89,6 +90,11 @@ struct smtp_bdat {
     bool last;
 };
 
+struct smtp_burl {
+    struct slice url;
+    bool last;
+};
+
 struct smtp_auth {
     struct slice mechanism;
     struct slice initial; /* base64 or "="; .ptr NULL: none */
@@ -102,6 +108,7 @@ struct smtp_command {
         struct smtp_mail mail;
         struct smtp_rcpt rcpt;
         struct smtp_bdat bdat;
+        struct smtp_burl burl;
         struct smtp_auth auth;
     };
     struct error error; /* words of a refusal that are not literals */

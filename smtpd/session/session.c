@@ -15,6 +15,7 @@
  *                                          MAIL ──RCPT──> RCPT ──BDAT──> CHUNK <──BDAT── CHUNKS
  *                                       no recipient     │ a recipient    │ octets come   ^
  *                                                        │DATA            └─── end ───────┘
+ *                                                        │ (BURL: URL ─mailbox─> CHUNK)
  *                                                        v                │ end of LAST
  *                                                       DATA ──CRLF.CRLF──┴──> SUBMIT
  *                                                   octets come               filter, queue
@@ -49,10 +50,11 @@ static const uint32_t steps[SESSION_STATES] = {
     [SESSION_READY] = IN(HANDSHAKE) | IN(READY) | IN(AUTH) | IN(MAIL) | IN(CHUNK) | IN(CLOSING),
     [SESSION_AUTH] = IN(READY) | IN(CLOSING),
     [SESSION_MAIL] = IN(READY) | IN(RCPT) | IN(CHUNK) | IN(CLOSING),
-    [SESSION_RCPT] = IN(READY) | IN(DATA) | IN(CHUNK) | IN(CLOSING),
+    [SESSION_RCPT] = IN(READY) | IN(DATA) | IN(CHUNK) | IN(URL) | IN(CLOSING),
     [SESSION_DATA] = IN(SUBMIT) | IN(CLOSING),
     [SESSION_CHUNK] = IN(CONNECTED) | IN(READY) | IN(MAIL) | IN(CHUNKS) | IN(SUBMIT) | IN(CLOSING),
-    [SESSION_CHUNKS] = IN(READY) | IN(CHUNK) | IN(CLOSING),
+    [SESSION_CHUNKS] = IN(READY) | IN(CHUNK) | IN(URL) | IN(CLOSING),
+    [SESSION_URL] = IN(READY) | IN(CHUNK) | IN(CLOSING),
     [SESSION_SUBMIT] = IN(READY) | IN(CLOSING),
     [SESSION_CLOSING] = IN(CLOSING),
 };
@@ -145,13 +147,19 @@ static uint64_t data_timeout_ms(const struct session *session)
     return left_ms < next_ms ? left_ms : next_ms;
 }
 
+/* By us: a peer's answer is awaited, or octets of a mailbox. */
+static bool is_held_up(const struct session *session)
+{
+    return session->wait != SESSION_WAIT_NOTHING || session->burl != NULL;
+}
+
 static void set_deadline(struct session *session)
 {
     const struct config_timeouts *timeouts = &session_config(session)->timeouts;
     uint64_t timeout_ms = timeouts->smtp_command_ms;
     if (session->wait == SESSION_WAIT_READY)
         timeout_ms = SESSION_READY_TIMEOUT_MS;
-    else if (session->wait != SESSION_WAIT_NOTHING)
+    else if (is_held_up(session))
         timeout_ms = SESSION_PEER_TIMEOUT_MS;
     else if (session->state == SESSION_HANDSHAKE)
         timeout_ms = timeouts->handshake_ms;
@@ -176,6 +184,7 @@ void session_lose_peer(struct session *session)
         [SESSION_WAIT_PASSWORD] = session_lose_password,
         [SESSION_WAIT_SENDER] = session_lose_sender,
         [SESSION_WAIT_RECIPIENT] = session_lose_recipient,
+        [SESSION_WAIT_OWNER] = session_lose_owner,
         [SESSION_WAIT_SPOOL] = session_lose_spool,
         [SESSION_WAIT_FILTER] = session_lose_filter,
         [SESSION_WAIT_FROM] = session_lose_filter,
@@ -190,7 +199,7 @@ void session_lose_peer(struct session *session)
 static void note_word(struct session *session)
 {
     struct connections *connections = &session->server->acceptor.connections;
-    if (session->wait != SESSION_WAIT_NOTHING)
+    if (is_held_up(session))
         connections_excuse(connections, &session->share);
     else if (session->state != SESSION_CLOSING)
         connections_hear(connections, &session->share, turn_now_ms());
@@ -198,7 +207,7 @@ static void note_word(struct session *session)
 
 static struct smtp_reply timeout_reply(const struct session *session)
 {
-    if (session->wait != SESSION_WAIT_NOTHING)
+    if (is_held_up(session))
         return SMTP_REPLY(421, "4.3.0", "An internal service does not answer");
     if (session->state != SESSION_DATA && session->state != SESSION_CHUNK)
         return SMTP_REPLY(421, "4.4.2", "No command came in time (timeouts.smtp-command)");
@@ -326,6 +335,8 @@ static void append_keywords(const struct session *session, struct buffer *text)
     else if (session->server->tls.context)
         buffer_append(text, SLICE("\nSTARTTLS"));
     append_auth_keyword(session, text);
+    if (session_offers_burl(session))
+        buffer_append(text, SLICE("\nBURL imap")); /* RFC 4468 3.3 */
 }
 
 static void on_hello(struct session *session, struct smtp_command *command)
@@ -374,7 +385,7 @@ static void on_help(struct session *session, struct smtp_command *command)
     (void)command;
     session_reply(session, SMTP_REPLY(214, "2.0.0",
                                       "Commands: EHLO HELO STARTTLS AUTH MAIL RCPT DATA BDAT\n"
-                                      "RSET VRFY NOOP HELP QUIT\n"
+                                      "BURL RSET VRFY NOOP HELP QUIT\n"
                                       "Trouble with your mail? Write to postmaster here."));
 }
 
@@ -417,6 +428,7 @@ static const struct {
     [SMTP_RCPT] = {IN(MAIL) | IN(RCPT), session_on_rcpt},
     [SMTP_DATA] = {ANY, session_on_data}, /* these two look at the state themselves: */
     [SMTP_BDAT] = {ANY, session_on_bdat}, /* octets may follow that are no commands */
+    [SMTP_BURL] = {ANY, session_on_burl},
     [SMTP_RSET] = {ANY, on_rset},
     [SMTP_NOOP] = {ANY, on_noop},
     [SMTP_VRFY] = {ANY, on_vrfy},
@@ -510,6 +522,8 @@ static bool may_step(const struct session *session)
 
 static bool step_once(struct session *session)
 {
+    if (session->burl && takes_data(session))
+        return session_take_burl(session);
     struct cursor in = cursor_of(stream_input(&session->stream));
     if (!takes_data(session))
         return take_line(session, &in);
@@ -525,7 +539,7 @@ void session_step(struct session *session)
     bool stepped = false;
     while (may_step(session) && step_once(session))
         stepped = true;
-    if (may_step(session) && stream_at_end(&session->stream))
+    if (may_step(session) && !session->burl && stream_at_end(&session->stream))
         session_close(session, (struct smtp_reply){.code = 0}, "client left");
     else if (stepped || session->wait != SESSION_WAIT_NOTHING)
         set_deadline(session);

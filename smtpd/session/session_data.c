@@ -95,24 +95,34 @@ static void swallow_chunk(struct session *session, uint64_t octets, struct smtp_
     session_enter(session, SESSION_CHUNK);
 }
 
+void session_begin_chunks(struct session *session)
+{
+    if (session->state != SESSION_RCPT)
+        return;
+    struct smtp_data_rules rules = rules_of(session_config(session));
+    smtp_data_begin_chunked(&session->data, &rules);
+    begin_message(session);
+}
+
+void session_begin_chunk(struct session *session, uint64_t octets)
+{
+    struct binary_body *binary = session->transaction->binary;
+    if (binary)
+        binary->chunk_left = octets;
+    /* What it becomes has the size that it gets. */
+    smtp_data_begin_chunk(&session->data, binary ? UINT64_MAX : octets);
+    session_enter(session, SESSION_CHUNK);
+}
+
 void session_on_bdat(struct session *session, struct smtp_command *command)
 {
     if (session->state != SESSION_RCPT && session->state != SESSION_CHUNKS) {
         swallow_chunk(session, command->bdat.octets, no_recipients(session));
         return;
     }
-    if (session->state == SESSION_RCPT) {
-        struct smtp_data_rules rules = rules_of(session_config(session));
-        smtp_data_begin_chunked(&session->data, &rules);
-        begin_message(session);
-    }
-    struct binary_body *binary = session->transaction->binary;
-    if (binary)
-        binary->chunk_left = command->bdat.octets;
-    /* What it becomes has the size that it gets. */
-    smtp_data_begin_chunk(&session->data, binary ? UINT64_MAX : command->bdat.octets);
+    session_begin_chunks(session);
     session->last_chunk = command->bdat.last;
-    session_enter(session, SESSION_CHUNK);
+    session_begin_chunk(session, command->bdat.octets);
 }
 
 /* --- Keeping ---------------------------------------------------------------------------------- */
@@ -225,6 +235,7 @@ static void end_message(struct session *session)
  * the transaction, so that those behind it are refused too. */
 static void end_chunk(struct session *session)
 {
+    session_end_burl(session);
     if (session->chunk_refusal.code != 0) {
         session_enter(session, session->after_chunk);
         session_refuse(session, session->chunk_refusal);

@@ -8,6 +8,7 @@
  *     session_auth.c    AUTH
  *     session_mail.c    MAIL, RCPT, the transaction
  *     session_data.c    DATA, BDAT: the message comes in
+ *     session_burl.c    BURL: octets of it come from a mailbox
  *     session_submit.c  the message goes to filter and queue
  */
 #ifndef SMTPD_SESSION_SESSION_INTERNAL_H
@@ -73,8 +74,9 @@ enum session_state {
     SESSION_MAIL,      /* in a transaction, without a recipient */
     SESSION_RCPT,      /* with recipients */
     SESSION_DATA,      /* the octets of DATA come */
-    SESSION_CHUNK,     /* the octets of a BDAT chunk come */
+    SESSION_CHUNK,     /* the octets of a BDAT chunk come, or those of a BURL */
     SESSION_CHUNKS,    /* a chunk has come, the last has not */
+    SESSION_URL,       /* BURL: who has the octets has yet to say that they come */
     SESSION_SUBMIT,    /* the message is whole; filter and queue decide */
     SESSION_CLOSING,   /* the last reply is written */
     SESSION_STATES,
@@ -87,10 +89,12 @@ enum session_wait {
     SESSION_WAIT_PASSWORD,  /* auth: AUTH_VERDICT or AUTH_CHALLENGE */
     SESSION_WAIT_SENDER,    /* auth: AUTH_SENDER_ANSWER for the reverse-path */
     SESSION_WAIT_RECIPIENT, /* auth: AUTH_RECIPIENT_ANSWER */
-    SESSION_WAIT_SPOOL,     /* queue: QUEUE_SPOOLED */
-    SESSION_WAIT_FILTER,    /* filter: FILTER_RECIPE */
-    SESSION_WAIT_FROM,      /* auth: AUTH_SENDER_ANSWER for a From address */
-    SESSION_WAIT_COMMIT,    /* queue: QUEUE_COMMITTED */
+    SESSION_WAIT_OWNER,   /* auth: AUTH_NOT_READ; or the master: ROLE_ADMITTED, ROLE_NOT_ADMITTED */
+    SESSION_WAIT_MAILBOX, /* no answer: the mailbox of a BURL, by its own socket */
+    SESSION_WAIT_SPOOL,   /* queue: QUEUE_SPOOLED */
+    SESSION_WAIT_FILTER,  /* filter: FILTER_RECIPE */
+    SESSION_WAIT_FROM,    /* auth: AUTH_SENDER_ANSWER for a From address */
+    SESSION_WAIT_COMMIT,  /* queue: QUEUE_COMMITTED */
     SESSION_WAITS,
 };
 
@@ -141,6 +145,7 @@ struct transaction {
     uint64_t request; /* which all records to queue bear; 0: queue knows nothing of this yet */
     int64_t arrival;  /* seconds since 1970, of the whole message */
 
+    struct slice url;           /* of a BURL that is under way */
     struct binary_body *binary; /* BODY=BINARYMIME; else NULL */
     struct buffer body;         /* all of a small message; of a large one what is not written yet */
     uint64_t octets;            /* of the whole message */
@@ -189,6 +194,7 @@ struct session {
     enum session_state after_chunk;  /* where a chunk that is not wanted leads back to */
     struct smtp_reply chunk_refusal; /* its reply; code 0: the chunk is wanted */
     bool last_chunk;
+    struct session_burl *burl; /* the chunk's octets come from there; NULL: from the client */
     uint64_t message_until_ms; /* turn_now_ms() at which a message that comes has come too long */
 
     struct transaction *transaction; /* from MAIL to its end, else NULL */
@@ -332,6 +338,10 @@ void session_end_binary(
     struct transaction *transaction); /* may run twice, and where there is none */
 void session_on_bdat(struct session *session, struct smtp_command *command);
 
+/* The next chunk is the first one, unless others came before; and its octets are about to come. */
+void session_begin_chunks(struct session *session);
+void session_begin_chunk(struct session *session, uint64_t octets);
+
 /* DATA that was refused. A client that sent its message without waiting for 354 is cut off: what it
  * sent would be taken for commands. */
 void session_refuse_data(struct session *session, struct smtp_reply reply);
@@ -345,6 +355,21 @@ void session_lose_spool(struct session *session);
 
 /* The message will be refused at its end; the first reason stands. The text is copied. */
 void session_refuse_message(struct session *session, struct smtp_reply reply);
+
+/* --- session_burl.c --------------------------------------------------------------------------- */
+
+/* BURL is there for this client: it has logged in, and there is IMAP here. */
+bool session_offers_burl(const struct session *session);
+void session_on_burl(struct session *session, struct smtp_command *command);
+
+/* Takes the socket to the mailbox. */
+void session_on_admitted(struct session *session, int fd);
+void session_on_not_read(struct session *session, bool permanent);
+void session_lose_owner(struct session *session);
+
+/* In a chunk of a BURL, for session_take_data(). False: nothing more has come. */
+bool session_take_burl(struct session *session);
+void session_end_burl(struct session *session); /* may run twice, and where there is none */
 
 /* --- session_submit.c ------------------------------------------------------------------------- */
 

@@ -58,6 +58,7 @@ void session_drop_transaction(struct session *session)
     fd_discard(&transaction->read_fd);
     buffer_clear(&transaction->body);
     session_end_binary(transaction);
+    session_end_burl(session);
     arena_clear(&transaction->arena);
     free(transaction);
     session->transaction = NULL;

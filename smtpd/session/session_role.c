@@ -166,6 +166,18 @@ static bool on_offer(void *owner, struct ipc_packet *packet, struct error *error
     return true;
 }
 
+static bool on_not_read(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    (void)error;
+    const struct auth_not_read *answer = packet->record;
+    struct session *session = take_waiting(owner, packet, FOR(OWNER));
+    if (!session)
+        return true;
+    session_on_not_read(session, answer->permanent == 1);
+    session_step(session);
+    return true;
+}
+
 static const struct ipc_rule from_auth[] = {
     {AUTH_RECIPIENT_ANSWER, sizeof(struct auth_recipient_answer), IPC_RECORD_MAX, 0,
      on_recipient_answer},
@@ -176,6 +188,43 @@ static const struct ipc_rule from_auth[] = {
     {AUTH_CHALLENGE, sizeof(struct auth_challenge),
      sizeof(struct auth_challenge) + AUTH_MESSAGE_MAX, 0, on_challenge},
     {AUTH_OFFER, sizeof(struct auth_offer), sizeof(struct auth_offer), 0, on_offer},
+    {AUTH_NOT_READ, sizeof(struct auth_not_read), sizeof(struct auth_not_read), 0, on_not_read},
+};
+
+/* --- The master answers for auth -------------------------------------------------------------- */
+
+static struct session *take_reader(struct role *role, const struct ipc_packet *packet)
+{
+    const struct role_peer *auth = role_find_peer(role, ROLE_AUTH);
+    return auth ? take_waiting(auth, packet, FOR(OWNER)) : NULL;
+}
+
+static bool on_admitted(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    (void)error;
+    struct session *session = take_reader(owner, packet);
+    if (!session)
+        return true; /* the client has left; closing our end tells the mailbox */
+    session_on_admitted(session, ipc_packet_take(packet, 0));
+    session_step(session);
+    return true;
+}
+
+static bool on_not_admitted(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    (void)error;
+    struct session *session = take_reader(owner, packet);
+    if (!session)
+        return true;
+    session_on_not_read(session, false);
+    session_step(session);
+    return true;
+}
+
+static const struct ipc_rule orders[] = {
+    {ROLE_ADMITTED, sizeof(struct role_admitted), sizeof(struct role_admitted), 1, on_admitted},
+    {ROLE_NOT_ADMITTED, sizeof(struct role_not_admitted), sizeof(struct role_not_admitted), 0,
+     on_not_admitted},
 };
 
 /* --- Answers of filter ------------------------------------------------------------------------ */
@@ -547,6 +596,8 @@ const struct role_spec smtp_session_role = {
     .sandbox = {.calls = SANDBOX_ACCEPT, .files = SANDBOX_NO_FILES},
     .links = links,
     .link_count = ARRAY_LENGTH(links),
+    .orders = orders,
+    .order_count = ARRAY_LENGTH(orders),
     .prepare = prepare,
     .start = start,
     .peer_up = on_peer_up,

@@ -52,9 +52,9 @@ class Hijacked(house_module.House):
             house_module.BUILD = original
         self.wait_for_event("ready")
 
-    def intruder(self):
+    def intruder(self, service=None):
         """A connection to the hijacker: function of a line, giving its answer, '' if it is dead."""
-        connection = socket.create_connection(("127.0.0.1", self.ports[self.service]), 10)
+        connection = socket.create_connection(("127.0.0.1", self.ports[service or self.service]), 10)
         stream = connection.makefile("rwb")
 
         def say(line):
@@ -67,13 +67,13 @@ class Hijacked(house_module.House):
 
         return say
 
-    def ended(self):
+    def ended(self, role=None):
         """How many processes of the hijacked role were ended for what they sent."""
-        return len(self.events("hostile_role_ended", role=self.hijacked))
+        return len(self.events("hostile_role_ended", role=role or self.hijacked))
 
-    def wait_until_ended(self, before, seconds=10):
+    def wait_until_ended(self, before, seconds=10, role=None):
         deadline = time.monotonic() + seconds
-        while self.ended() <= before:
+        while self.ended(role) <= before:
             assert time.monotonic() < deadline, self.log_text()
             time.sleep(0.01)
 
@@ -358,6 +358,19 @@ def test_a_session_uses_no_permit_of_another(smtp_house):
     assert third.ask(AWAY, session=first.session)[0] in ("closed", "")
     smtp_house.wait_until_ended(ended + 1)
     assert standing(smtp_house) == before
+
+
+@pytest.mark.parametrize("service, role", [("smtp", "smtpd-session"), ("submission", "smtpd-submission")])
+def test_a_session_reads_for_those_who_have_logged_in(smtp_house, service, role):
+    """auth/AUTH_READ: from submission alone, with the token of the account's own session."""
+    account = smtp_house.new_account().encode()
+    before, ended = standing(smtp_house), smtp_house.ended(role)
+    for token in (bytes(48), struct.pack("=QQ", 7, 1 << 62) + bytes(32)):
+        body = token + struct.pack("=II", len(account), len(account)) + 2 * account
+        assert smtp_house.intruder(service)(f"send {AUTH} {record(7, body).hex()}") in ("closed", "")
+        smtp_house.wait_until_ended(ended, role=role)
+        ended += 1
+    assert standing(smtp_house) == before and not smtp_house.pids("imapd-mailbox")
 
 
 def test_the_others_serve_meanwhile(smtp_house):

@@ -132,6 +132,12 @@ static const struct command_case command_cases[] = {
     {SLICE("BDAT 1000 LAST"), SMTP_BDAT, 0, ""},
     {SLICE("bdat 18446744073709551615 last"), SMTP_BDAT, 0, ""},
     {SLICE("BDAT"), SMTP_BDAT, 501, "5.5.4"},
+    {SLICE("BURL imap://a@b/c;urlauth=d"), SMTP_BURL, 0, ""}, /* RFC 4468 3.5 */
+    {SLICE("burl x last"), SMTP_BURL, 0, ""},
+    {SLICE("BURL"), SMTP_BURL, 501, "5.5.4"},
+    {SLICE("BURL  LAST"), SMTP_BURL, 501, "5.5.4"},
+    {SLICE("BURL x FIRST"), SMTP_BURL, 501, "5.5.4"},
+    {SLICE("BURL x LAST LAST"), SMTP_BURL, 501, "5.5.4"},
     {SLICE("BDAT LAST"), SMTP_BDAT, 501, "5.5.4"},
     {SLICE("BDAT -1"), SMTP_BDAT, 501, "5.5.4"},
     {SLICE("BDAT 1 FIRST"), SMTP_BDAT, 501, "5.5.4"},

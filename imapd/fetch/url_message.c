@@ -1,0 +1,121 @@
+/* The messages of url_message.h. */
+#include "imapd/fetch/url_message.h"
+
+#include "common/config/config.h"
+#include "imapd/mailbox.h"
+#include "imapd/syntax/mailbox_name.h"
+#include "storage/folder_name.h"
+
+/* ---- who ---- */
+
+static struct slice local_part(struct slice account)
+{
+    return slice_range(account, 0, slice_find_octet(account, '@'));
+}
+
+static struct slice domain_of(struct slice account)
+{
+    return slice_from(account, local_part(account).len);
+}
+
+/* The account by its whole name or, before its first "@", by what stands there. */
+static bool is_called(struct slice account, struct slice name)
+{
+    return slice_equal_nocase(name, account) || slice_equal_nocase(name, local_part(account));
+}
+
+/* Of another account by its whole name, unless both are of one domain. */
+static bool is_reader(const struct mailbox *mailbox, const struct url_reader *reader,
+                      struct slice name)
+{
+    struct slice own = slice_of_string(mailbox->account);
+    return slice_equal_nocase(name, reader->account)
+           || (slice_equal_nocase(domain_of(own), domain_of(reader->account))
+               && is_called(reader->account, name));
+}
+
+/* RFC 4467 3: "submit+" is for who sends mail for that user, "user+" for his own IMAP sessions. */
+static bool is_meant(const struct mailbox *mailbox, const struct auth_url *url,
+                     const struct url_reader *reader)
+{
+    switch (url->access) {
+    case AUTH_URL_SUBMIT:
+        return reader->submits && is_reader(mailbox, reader, url->reader);
+    case AUTH_URL_USER:
+        return !reader->submits && is_reader(mailbox, reader, url->reader);
+    default:
+        return true;
+    }
+}
+
+bool url_message_lets_in(const struct mailbox *mailbox, const struct url_message *message,
+                         const struct url_reader *reader)
+{
+    const struct auth_url *url = &message->url;
+    return slice_equal_nocase(url->mechanism, SLICE("INTERNAL"))
+           && !(url->expires && url->until <= mailbox_now()) && is_meant(mailbox, url, reader)
+           && url_key_verify(mailbox, message->directory, url->rump, url->token);
+}
+
+/* ---- what ---- */
+
+bool url_message_parse(struct mailbox *mailbox, struct slice text, struct arena *arena,
+                       struct url_message *message)
+{
+    struct buffer name = BUFFER_WITH_LIMIT(2 * MAILBOX_NAME_MAX);
+    struct slice host = slice_of_string(mailbox->config->hostname);
+    const char *problem;
+    struct error error;
+    *message = (struct url_message){.folder = NULL};
+    if (!auth_url_parse(text, arena, &message->url)
+        || !is_called(slice_of_string(mailbox->account), message->url.user)
+        || !slice_equal_nocase(message->url.host, host)
+        || !message_url_parse(message->url.path, arena, &message->message))
+        return false;
+    struct slice mailbox_name = message->message.mailbox;
+    bool found = mailbox_name.len > 0
+                 && mailbox_name_parse(mailbox_name, MAILBOX_NAME_UTF8, &name, &problem)
+                 && folder_name_to_directory(buffer_slice(&name), message->directory, &error);
+    buffer_clear(&name);
+    return found;
+}
+
+/* ---- reading it ---- */
+
+bool url_message_open(struct mailbox *mailbox, struct url_message *message, struct error *error)
+{
+    if (!folder_open(mailbox, message->directory, &message->folder, error))
+        return false;
+    fetch_values_init(&message->values, message->folder, message->message.item);
+    fetch_values_turn_to(&message->values, message->message.uid);
+    return true;
+}
+
+enum source_result url_message_prepare(struct url_message *message, struct error *error)
+{
+    uint32_t uidvalidity = message->message.uidvalidity;
+    if (folder_step(message->folder))
+        return SOURCE_MORE;
+    if (uidvalidity && uidvalidity != message->folder->record.uidvalidity) {
+        error_set(error, ERROR_NOT_FOUND, "another UIDVALIDITY");
+        return SOURCE_FAILED;
+    }
+    return fetch_values_prepare(&message->values, error);
+}
+
+enum source_result url_message_write(struct url_message *message, struct writer *writer,
+                                     struct error *error)
+{
+    return fetch_value_write(&message->values, message->message.item, &message->position, writer,
+                             error);
+}
+
+void url_message_close(struct url_message *message)
+{
+    if (!message->folder)
+        return;
+    fetch_values_clear(&message->values);
+    folder_close(message->folder);
+    message->folder = NULL;
+    message->position = 0;
+}

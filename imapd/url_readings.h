@@ -1,0 +1,33 @@
+/*
+ * Submissions that read a message of the account by a URL (BURL, RFC 4468): who they are for, the
+ * master has said, and the URL must let them in (imapd/fetch/url_message.h). They speak as
+ * common/role/url_reading.h says, and see nothing else of the account. imapd-mailbox.
+ */
+#ifndef IMAPD_URL_READINGS_H
+#define IMAPD_URL_READINGS_H
+
+#include "common/slice.h"
+#include "imapd/mailbox.h"
+
+struct url_reading;
+
+struct url_readings {
+    struct mailbox *mailbox; /* borrowed */
+    struct url_reading *all;
+    void (*on_idle)(struct url_readings *readings); /* the last one has ended */
+};
+
+void url_readings_init(struct url_readings *readings, struct mailbox *mailbox,
+                       void (*on_idle)(struct url_readings *readings));
+void url_readings_clear(struct url_readings *readings); /* ends them; may run twice */
+
+/* Takes the socket in any case. The account is who submits. */
+bool url_readings_take(struct url_readings *readings, int fd, struct slice account,
+                       struct error *error);
+
+static inline bool url_readings_is_empty(const struct url_readings *readings)
+{
+    return readings->all == NULL;
+}
+
+#endif
