@@ -536,6 +536,18 @@ bool index_reader_find(struct index_reader *reader, uint32_t uid, struct slice *
     return found || error_set(error, ERROR_NOT_FOUND, "UID %u is not in the index", uid);
 }
 
+bool index_reader_find_block(struct index_reader *reader, uint32_t uid,
+                             const struct index_block **block, struct error *error)
+{
+    uint32_t number = uid / INDEX_BLOCK_UIDS;
+    if (is_pending(reader->index, reader->uidvalidity, reader->kind, number))
+        return error_set(error, ERROR_NOT_FOUND, "block of UID %u is being put into", uid);
+    if (!read_block(reader, number, error))
+        return false;
+    *block = reader->block;
+    return true;
+}
+
 bool index_reader_find_facts(struct index_reader *reader, uint32_t uid, struct index_facts *facts,
                              struct error *error)
 {

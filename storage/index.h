@@ -105,6 +105,10 @@ void index_reader_clear(struct index_reader *reader); /* may run twice */
  * was read may be missed. */
 bool index_reader_find(struct index_reader *reader, uint32_t uid, struct slice *value,
                        struct error *error);
+/* The block that has that UID's, and those of its neighbours; borrowed until the next call. False
+ * with ERROR_NOT_FOUND also of one that is being put into. */
+bool index_reader_find_block(struct index_reader *reader, uint32_t uid,
+                             const struct index_block **block, struct error *error);
 bool index_reader_find_facts(struct index_reader *reader, uint32_t uid, struct index_facts *facts,
                              struct error *error);
 

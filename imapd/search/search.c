@@ -14,6 +14,7 @@
 #include "common/size.h"
 #include "common/text/date.h"
 #include "imapd/mailbox.h"
+#include "storage/index_block.h"
 
 enum {
     BODY_OCTETS_A_SLICE = 1 << 19,
@@ -423,6 +424,78 @@ static enum source_result find_next(struct search *search, struct error *error)
     return SOURCE_DONE;
 }
 
+/* --- many messages at once --- */
+
+/* Does every match need one of the terms that are absent? */
+static bool hangs_on_absent(const struct search_key *key)
+{
+    if (key->term)
+        return key->term->absent;
+    for (const struct search_key *each = key->keys; each; each = each->next) {
+        if (key->kind == SEARCH_AND && hangs_on_absent(each))
+            return true;
+        if (key->kind == SEARCH_OR && !hangs_on_absent(each))
+            return false;
+    }
+    return key->kind == SEARCH_OR;
+}
+
+/* Shortens the run of messages, which begins at that index, to those that the block has. */
+static size_t count_known(const struct index_block *block, const struct view *view, size_t index,
+                          size_t most)
+{
+    size_t count = 0;
+    for (uint32_t at = 0; at < block->count && count < most; at++) {
+        uint32_t uid = view->slots[index + count].uid;
+        if (block->entries[at].uid > uid)
+            break;
+        count += block->entries[at].uid == uid;
+    }
+    return count;
+}
+
+/* Of a block in which nothing can match, all that the index has are ruled out, up to the first that
+ * it has not. */
+static void ask_block(struct search *search, const struct view *view, uint32_t uid)
+{
+    struct error error;
+    const struct index_block *block;
+    uint32_t number = uid / INDEX_BLOCK_UIDS;
+    size_t index = view_position(view, number * INDEX_BLOCK_UIDS);
+    size_t count = view->count - index;
+    search->asked_block = number + 1;
+    search->ruled_out_from = 0;
+    for (unsigned group = 0; group < SEARCH_FIELDS_GROUPS; group++) {
+        if (!(search->groups & 1U << group))
+            continue;
+        if (!index_reader_find_block(&search->fields[group], uid, &block, &error)) {
+            message_cache_on_failure(search->source.cache, &error);
+            return;
+        }
+        search_fields_mark_absent(buffer_slice(&block->texts), (enum search_fields_group)group,
+                                  search->text.terms);
+        count = count_known(block, view, index, count);
+    }
+    if (count == 0 || !hangs_on_absent(search->key))
+        return;
+    search->ruled_out_from = view->slots[index].uid;
+    search->ruled_out_to = view->slots[index + count - 1].uid;
+}
+
+/* By what the index has of it and its neighbours. */
+static bool is_ruled_out(struct search *search, const struct view *view, size_t index)
+{
+    uint32_t uid = view->slots[index].uid;
+    if (!search->asks_fields || !index_of(search))
+        return false;
+    if (search->asked_block != uid / INDEX_BLOCK_UIDS + 1)
+        ask_block(search, view, uid);
+    if (search->ruled_out_from == 0 || uid < search->ruled_out_from || uid > search->ruled_out_to)
+        return false;
+    message_source_turn_to(&search->source, 0); /* no file is open */
+    return true;
+}
+
 /* --- one message --- */
 
 static void begin(struct search *search, const struct view *view, size_t index,
@@ -450,9 +523,12 @@ static void begin(struct search *search, const struct view *view, size_t index,
 enum source_result search_message(struct search *search, const struct view *view, size_t index,
                                   bool *matches, struct error *error)
 {
-    const struct message *message = view_message(view, index);
     enum source_result result = SOURCE_DONE;
     enum search_verdict verdict;
+    *matches = false;
+    if (!search->begun && is_ruled_out(search, view, index))
+        return SOURCE_DONE;
+    const struct message *message = view_message(view, index);
     if (!message) {
         search->begun = false;
         error_set(error, ERROR_NOT_FOUND, "message is gone");

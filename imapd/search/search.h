@@ -23,6 +23,9 @@ struct search {
     bool asks_fields; /* the index's records of fields decide all that looks into headers */
     unsigned groups;  /* of fields, that are looked into */
     struct index_reader fields[SEARCH_FIELDS_GROUPS];
+    uint32_t asked_block; /* whose fields were looked through at once; one more than its number */
+    uint32_t ruled_out_from; /* none of the messages of these UIDs matches; 0: nothing is known */
+    uint32_t ruled_out_to;
     bool asks_grams; /* whatever is ruled out by the index is not read */
     struct index_reader header_grams;
     struct index_reader body_grams;

@@ -116,3 +116,11 @@ bool search_fields_match(struct slice record, struct search_term *terms)
                 term->found = slice_find(text, term->folded) < text.len || term->folded.len == 0;
     return true;
 }
+
+void search_fields_mark_absent(struct slice records, enum search_fields_group group,
+                               struct search_term *terms)
+{
+    for (struct search_term *term = terms; term; term = term->next)
+        if ((term->scopes & SEARCH_IN_FIELD) && group_of(term->number) == group)
+            term->absent = slice_find(records, term->folded) == records.len;
+}

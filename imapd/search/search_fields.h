@@ -35,4 +35,9 @@ void search_fields_format(struct slice header, enum search_fields_group group,
  * nothing is said. */
 bool search_fields_match(struct slice record, struct search_term *terms);
 
+/* Marks which of the terms that look into that group are in none of these records, which lie one
+ * after the other, and which may be in one. */
+void search_fields_mark_absent(struct slice records, enum search_fields_group group,
+                               struct search_term *terms);
+
 #endif

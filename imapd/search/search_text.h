@@ -43,6 +43,7 @@ struct search_term {
     struct slice folded; /* of search_fold(); empty: of a field, that there is one */
     bool found;          /* in the message that is looked at */
     bool excluded;       /* it is not in there: the index says so */
+    bool absent;         /* nor in any message of its block of the index */
 };
 
 struct search_text {

@@ -187,9 +187,11 @@ def measure_fetch(account):
 
 def measure_search(account):
     account.lose_indexes()
-    found = account.run("SELECT INBOX", f"=SEARCH SUBJECT {WORDS[7]}x", f"=3 SEARCH SUBJECT {WORDS[8]}x",
-                        "SEARCH SINCE 15-Jan-2024", "=3 SEARCH SINCE 15-Jan-2024", f"=SEARCH BODY {WORDS[9]}x",
-                        f"=3 SEARCH BODY {WORDS[10]}x", f"SEARCH TEXT {WORDS[9]}x", f"=3 SEARCH TEXT {WORDS[10]}x")
+    found = account.run("SELECT INBOX", f"=SEARCH SUBJECT {WORDS[7]}x")
+    time.sleep(2)  # what it left is written
+    found += account.run("SELECT INBOX", f"SEARCH SUBJECT {WORDS[7]}x", f"=3 SEARCH SUBJECT {WORDS[8]}x",
+                         "SEARCH SINCE 15-Jan-2024", "=3 SEARCH SINCE 15-Jan-2024", f"=SEARCH BODY {WORDS[9]}x",
+                         f"=3 SEARCH BODY {WORDS[10]}x", f"SEARCH TEXT {WORDS[9]}x", f"=3 SEARCH TEXT {WORDS[10]}x")
     milliseconds = [seconds * 1000 for seconds, _ in found]
     yield "SEARCH SUBJECT, first", milliseconds[0]
     yield "SEARCH SUBJECT, warm", milliseconds[1] / 3

@@ -11,6 +11,7 @@
 #include "common/disk/fd.h"
 #include "common/size.h"
 #include "storage/index.h"
+#include "storage/index_block.h"
 #include "storage/maildir.h"
 
 static char folder[64];
@@ -95,6 +96,29 @@ static void what_is_put_is_found_in_any_order(void **state)
     index_reader_clear(&facts_reader);
     index_reader_init(&reader, index, 9, INDEX_ENVELOPE);
     assert_false(has_envelope(&reader, 2));
+    index_reader_clear(&reader);
+    index_close(index);
+}
+
+static void blocks_are_found_once_nothing_is_put_into_them(void **state)
+{
+    (void)state;
+    struct index *index = open_index();
+    struct index_reader reader;
+    const struct index_block *block;
+    struct error error = {0};
+    for (uint32_t uid = 1; uid <= 2 * INDEX_BLOCK_UIDS; uid++)
+        put_message(index, 7, uid);
+    index_reader_init(&reader, index, 7, INDEX_ENVELOPE);
+    assert_true(index_reader_find_block(&reader, 5, &block, NULL));
+    assert_int_equal(block->count, INDEX_BLOCK_UIDS - 1);
+    assert_int_equal(block->entries[0].uid, 1);
+    assert_true(
+        slice_starts_with(buffer_slice(&block->texts), SLICE("envelope of 7 1envelope of")));
+    assert_false(index_reader_find_block(&reader, 2 * INDEX_BLOCK_UIDS, &block, &error));
+    assert_int_equal(error.kind, ERROR_NOT_FOUND);
+    assert_true(index_reader_find_block(&reader, 20 * INDEX_BLOCK_UIDS, &block, NULL));
+    assert_int_equal(block->count, 0);
     index_reader_clear(&reader);
     index_close(index);
 }
@@ -295,6 +319,8 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_is_put_is_found_in_any_order, make_folder,
+                                        remove_folder),
+        cmocka_unit_test_setup_teardown(blocks_are_found_once_nothing_is_put_into_them, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(keys_of_names_are_told_with_their_uids, make_folder,
                                         remove_folder),
