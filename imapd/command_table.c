@@ -2,37 +2,41 @@
 #include "common/size.h"
 #include "imapd/commands/commands.h"
 
-#define LOGGED_IN (SESSION_AUTHENTICATED | SESSION_SELECTED)
-#define SELECTED SESSION_SELECTED
+#define SELECTED (SESSION_SELECTED | SESSION_VISITING)
+#define LOGGED_IN (SESSION_AUTHENTICATED | SELECTED)
 #define KEEPS COMMAND_KEEPS_NUMBERS
 #define UID (COMMAND_HAS_UID | COMMAND_HAS_NUMBERS)
 #define REMOVES COMMAND_REMOVES
+#define MAILBOX COMMAND_NAMES_MAILBOX
+#define TARGET COMMAND_NAMES_TARGET
+#define VISITORS COMMAND_FOR_VISITORS
 
 static const struct command_spec commands[] = {
-    {SLICE("FETCH"), SELECTED, KEEPS | UID, command_fetch, NULL, NULL, NULL},
-    {SLICE("STORE"), SELECTED, KEEPS | UID, command_store, NULL, NULL, NULL},
-    {SLICE("SEARCH"), SELECTED, KEEPS | UID, command_search, NULL, NULL, NULL},
-    {SLICE("SORT"), SELECTED, KEEPS | UID, command_sort, NULL, NULL, "SORT"},
-    {SLICE("THREAD"), SELECTED, KEEPS | UID, command_thread, NULL, NULL, "THREAD"},
-    {SLICE("UIDBATCHES"), SELECTED, KEEPS, command_uidbatches, NULL, NULL, "UIDBATCHES"},
+    {SLICE("FETCH"), SELECTED, KEEPS | UID | VISITORS, command_fetch, NULL, NULL, NULL},
+    {SLICE("STORE"), SELECTED, KEEPS | UID | VISITORS, command_store, NULL, NULL, NULL},
+    {SLICE("SEARCH"), SELECTED, KEEPS | UID | VISITORS, command_search, NULL, NULL, NULL},
+    {SLICE("SORT"), SELECTED, KEEPS | UID | VISITORS, command_sort, NULL, NULL, "SORT"},
+    {SLICE("THREAD"), SELECTED, KEEPS | UID | VISITORS, command_thread, NULL, NULL, "THREAD"},
+    {SLICE("UIDBATCHES"), SELECTED, KEEPS | VISITORS, command_uidbatches, NULL, NULL, "UIDBATCHES"},
     {SLICE("ESEARCH"), LOGGED_IN, 0, command_esearch, NULL, NULL, "MULTISEARCH"},
-    {SLICE("CANCELUPDATE"), SELECTED, 0, command_cancelupdate, NULL, NULL, "CONTEXT=SEARCH"},
-    {SLICE("COPY"), SELECTED, UID, command_copy, NULL, NULL, NULL},
-    {SLICE("MOVE"), SELECTED, UID | REMOVES, command_move, NULL, NULL, "MOVE"},
-    {SLICE("EXPUNGE"), SELECTED, COMMAND_HAS_UID | REMOVES, command_expunge, NULL, NULL, NULL},
-    {SLICE("CHECK"), SELECTED, 0, command_check, NULL, NULL, NULL},
-    {SLICE("CLOSE"), SELECTED, 0, command_close, NULL, NULL, NULL},
-    {SLICE("UNSELECT"), SELECTED, 0, command_unselect, NULL, NULL, "UNSELECT"},
-
-    {SLICE("NOOP"), LOGGED_IN, 0, command_noop, NULL, NULL, NULL},
-    {SLICE("IDLE"), LOGGED_IN, 0, command_idle, NULL, NULL, "IDLE"},
-    {SLICE("CAPABILITY"), LOGGED_IN, 0, command_capability, NULL, NULL, NULL},
-    {SLICE("LOGOUT"), LOGGED_IN, 0, command_logout, NULL, NULL, NULL},
-    {SLICE("SELECT"), LOGGED_IN, 0, command_select, NULL, NULL, NULL},
-    {SLICE("EXAMINE"), LOGGED_IN, 0, command_examine, NULL, NULL, NULL},
-    {SLICE("STATUS"), LOGGED_IN, 0, command_status, NULL, NULL, NULL},
-    {SLICE("APPEND"), LOGGED_IN, 0, command_append, command_append_literal, command_append_octets,
+    {SLICE("CANCELUPDATE"), SELECTED, VISITORS, command_cancelupdate, NULL, NULL, "CONTEXT=SEARCH"},
+    {SLICE("COPY"), SELECTED, UID | TARGET | VISITORS, command_copy, NULL, NULL, NULL},
+    {SLICE("MOVE"), SELECTED, UID | REMOVES | TARGET | VISITORS, command_move, NULL, NULL, "MOVE"},
+    {SLICE("EXPUNGE"), SELECTED, COMMAND_HAS_UID | REMOVES | VISITORS, command_expunge, NULL, NULL,
      NULL},
+    {SLICE("CHECK"), SELECTED, VISITORS, command_check, NULL, NULL, NULL},
+    {SLICE("CLOSE"), SELECTED, VISITORS, command_close, NULL, NULL, NULL},
+    {SLICE("UNSELECT"), SELECTED, VISITORS, command_unselect, NULL, NULL, "UNSELECT"},
+
+    {SLICE("NOOP"), LOGGED_IN, VISITORS, command_noop, NULL, NULL, NULL},
+    {SLICE("IDLE"), LOGGED_IN, VISITORS, command_idle, NULL, NULL, "IDLE"},
+    {SLICE("CAPABILITY"), LOGGED_IN, 0, command_capability, NULL, NULL, NULL},
+    {SLICE("LOGOUT"), LOGGED_IN, VISITORS, command_logout, NULL, NULL, NULL},
+    {SLICE("SELECT"), LOGGED_IN, MAILBOX | VISITORS, command_select, NULL, NULL, NULL},
+    {SLICE("EXAMINE"), LOGGED_IN, MAILBOX | VISITORS, command_examine, NULL, NULL, NULL},
+    {SLICE("STATUS"), LOGGED_IN, MAILBOX | VISITORS, command_status, NULL, NULL, NULL},
+    {SLICE("APPEND"), LOGGED_IN, MAILBOX | VISITORS, command_append, command_append_literal,
+     command_append_octets, NULL},
     {SLICE("REPLACE"), SELECTED, UID | REMOVES, command_replace, command_replace_literal,
      command_append_octets, "REPLACE"},
     {SLICE("LIST"), LOGGED_IN, 0, command_list, NULL, NULL, NULL},
@@ -47,11 +51,11 @@ static const struct command_spec commands[] = {
     {SLICE("SETQUOTA"), LOGGED_IN, 0, command_setquota, NULL, NULL, "QUOTA"},
     {SLICE("GETMETADATA"), LOGGED_IN, 0, command_getmetadata, NULL, NULL, "METADATA"},
     {SLICE("SETMETADATA"), LOGGED_IN, 0, command_setmetadata, NULL, NULL, "METADATA"},
-    {SLICE("MYRIGHTS"), LOGGED_IN, 0, command_myrights, NULL, NULL, "ACL"},
-    {SLICE("GETACL"), LOGGED_IN, 0, command_getacl, NULL, NULL, "ACL"},
-    {SLICE("SETACL"), LOGGED_IN, 0, command_setacl, NULL, NULL, "ACL"},
-    {SLICE("DELETEACL"), LOGGED_IN, 0, command_deleteacl, NULL, NULL, "ACL"},
-    {SLICE("LISTRIGHTS"), LOGGED_IN, 0, command_listrights, NULL, NULL, "ACL"},
+    {SLICE("MYRIGHTS"), LOGGED_IN, MAILBOX | VISITORS, command_myrights, NULL, NULL, "ACL"},
+    {SLICE("GETACL"), LOGGED_IN, MAILBOX | VISITORS, command_getacl, NULL, NULL, "ACL"},
+    {SLICE("SETACL"), LOGGED_IN, MAILBOX | VISITORS, command_setacl, NULL, NULL, "ACL"},
+    {SLICE("DELETEACL"), LOGGED_IN, MAILBOX | VISITORS, command_deleteacl, NULL, NULL, "ACL"},
+    {SLICE("LISTRIGHTS"), LOGGED_IN, MAILBOX | VISITORS, command_listrights, NULL, NULL, "ACL"},
     {SLICE("NAMESPACE"), LOGGED_IN, 0, command_namespace, NULL, NULL, "NAMESPACE"},
     {SLICE("ENABLE"), LOGGED_IN, 0, command_enable, NULL, NULL, "ENABLE"},
     {SLICE("NOTIFY"), LOGGED_IN, 0, command_notify, NULL, NULL, "NOTIFY"},

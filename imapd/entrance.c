@@ -15,7 +15,8 @@ struct guest {
     struct guest *prev;
     struct guest *next;
     struct entrance *entrance;
-    struct session_pass pass;
+    struct session_pass pass; /* not of a visitor, but for the number in the log */
+    char visitor[MASTER_ACCOUNT_MAX + 1];
     int fd;
     ev_io readable;
     ev_timer late;
@@ -50,7 +51,9 @@ static void let_in(struct guest *guest)
     int *from = guest->received.client_fd >= 0 ? &guest->received.client_fd : &guest->fd;
     int fd = *from;
     const struct session_arrival arrival = {.fd = fd,
-                                            .pass = &guest->pass,
+                                            .pass = guest->visitor[0] ? NULL : &guest->pass,
+                                            .visitor = slice_of_string(guest->visitor),
+                                            .number = guest->pass.client.session,
                                             .carried = guest->received.carried,
                                             .resumed = guest->received.resumed,
                                             .left_ms = guest->received.left_ms,
@@ -107,8 +110,14 @@ void entrance_clear(struct entrance *entrance)
         free_guest(guest);
 }
 
+static void note_visitor(struct guest *guest, const struct entrance_visitor *visitor)
+{
+    guest->pass = (struct session_pass){.client = {.session = visitor->session}};
+    memcpy(guest->visitor, visitor->account.ptr, visitor->account.len);
+}
+
 bool entrance_take(struct entrance *entrance, int fd, const struct session_pass *pass,
-                   struct error *error)
+                   const struct entrance_visitor *visitor, struct error *error)
 {
     struct ev_loop *loop = entrance->mailbox->turn.loop;
     struct guest *guest = malloc(sizeof(*guest));
@@ -117,7 +126,11 @@ bool entrance_take(struct entrance *entrance, int fd, const struct session_pass 
         return error_memory(error);
     }
     guest->entrance = entrance;
-    guest->pass = *pass;
+    memset(guest->visitor, 0, sizeof(guest->visitor));
+    if (visitor)
+        note_visitor(guest, visitor);
+    else
+        guest->pass = *pass;
     guest->fd = fd;
     guest->got = 0;
     guest->received = (struct handoff_parcel){.client_fd = -1};

@@ -19,9 +19,15 @@ struct entrance {
 void entrance_init(struct entrance *entrance, struct mailbox *mailbox);
 void entrance_clear(struct entrance *entrance); /* may run twice */
 
-/* Takes the socket in any case. */
+/* A client of another account: which one, the master says. */
+struct entrance_visitor {
+    struct slice account;
+    uint64_t session; /* in the log */
+};
+
+/* Takes the socket in any case. Of a visitor there is no pass; of others, visitor is NULL. */
 bool entrance_take(struct entrance *entrance, int fd, const struct session_pass *pass,
-                   struct error *error);
+                   const struct entrance_visitor *visitor, struct error *error);
 
 static inline bool entrance_is_empty(const struct entrance *entrance)
 {

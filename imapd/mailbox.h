@@ -22,8 +22,11 @@
 
 struct config;
 struct folder;
+struct ipc_header;
 struct session;
 struct session_pass;
+struct shared_question;
+struct visit;
 
 struct mailbox {
     struct turn turn;
@@ -57,6 +60,14 @@ struct mailbox {
                       int fd, struct error *error);
     char changed[MAILDIR_NAME_SIZE]; /* to be told at the end of the turn; "": none */
     struct deferred telling;
+
+    /* imapd/shared/: what the master is asked, and the answers that are still to come. */
+    bool (*tell_master)(struct mailbox *mailbox, struct ipc_header *head, size_t head_octets,
+                        struct slice tail);
+    uint64_t last_request;
+    struct visit *visits; /* of the account's clients, elsewhere */
+    struct shared_question *questions;
+    bool shares; /* others have rights to some folder */
 };
 
 /* What the process was given. All borrowed, for as long as the mailbox is open. */

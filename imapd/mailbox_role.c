@@ -10,6 +10,9 @@
 #include "common/disk/fd.h"
 #include "imapd/folder/folder.h"
 #include "imapd/session.h"
+#include "imapd/shared/shared_names.h"
+#include "imapd/shared/shares.h"
+#include "imapd/shared/visit.h"
 #include "storage/account_directory.h"
 #include "storage/maildir_name.h"
 
@@ -56,7 +59,8 @@ static bool on_session(void *owner, struct ipc_packet *packet, struct error *err
     ev_timer_stop(role->loop, &process->idle);
     process->mailbox.asleep = record->asleep;
     hibernation_begin(&process->hibernation);
-    if (!entrance_take(&process->entrance, ipc_packet_take(packet, 0), &record->pass, &failure))
+    if (!entrance_take(&process->entrance, ipc_packet_take(packet, 0), &record->pass, NULL,
+                       &failure))
         LOG(&role->log, LOG_ERROR, "client_not_taken",
             log_hex("session", record->pass.client.session), log_failure(&failure));
     return true;
@@ -75,6 +79,56 @@ static bool on_read(void *owner, struct ipc_packet *packet, struct error *error)
     if (!url_readings_take(&process->readings, ipc_packet_take(packet, 0), account, &failure))
         LOG(&role->log, LOG_ERROR, "url_not_read", log_failure(&failure));
     return true;
+}
+
+static bool on_visitor(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    (void)error;
+    struct role *role = owner;
+    struct mailbox_process *process = role->state;
+    const struct role_visitor *record = packet->record;
+    const struct entrance_visitor visitor = {.account = ipc_packet_tail(packet, sizeof(*record)),
+                                             .session = record->session};
+    struct error failure;
+    process->given++;
+    ev_timer_stop(role->loop, &process->idle);
+    if (!entrance_take(&process->entrance, ipc_packet_take(packet, 0), NULL, &visitor, &failure))
+        LOG(&role->log, LOG_ERROR, "client_not_taken", log_hex("session", record->session),
+            log_failure(&failure));
+    return true;
+}
+
+/* ROLE_VISIT and ROLE_NO_VISIT. */
+static bool on_visit(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    (void)error;
+    struct role *role = owner;
+    struct mailbox_process *process = role->state;
+    const struct ipc_header *header = ipc_packet_header(packet);
+    visit_on_answer(&process->mailbox, header->request,
+                    header->type == ROLE_VISIT ? ipc_packet_take(packet, 0) : -1);
+    return true;
+}
+
+static bool on_shared(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    struct role *role = owner;
+    struct mailbox_process *process = role->state;
+    const struct role_shared *record = packet->record;
+    struct slice tail = ipc_packet_tail(packet, sizeof(*record));
+    if (record->account_octets > tail.len)
+        return error_set(error, ERROR_PEER, "lengths of what is shared");
+    shared_on_answer(&process->mailbox, record->header.request,
+                     slice_range(tail, 0, record->account_octets),
+                     slice_from(tail, record->account_octets));
+    return true;
+}
+
+/* For imapd/shared/. */
+static bool tell_master(struct mailbox *mailbox, struct ipc_header *head, size_t head_octets,
+                        struct slice tail)
+{
+    return role_tell_master(process_of(mailbox)->role, head, head_octets, tail);
 }
 
 /* What `staffetta` asks about this account (control.h). */
@@ -147,6 +201,12 @@ static const struct ipc_rule orders[] = {
     {ROLE_HOME, sizeof(struct role_home),
      sizeof(struct role_home) + MASTER_ACCOUNT_MAX + MASTER_PATH_MAX, 0, on_home},
     {ROLE_SESSION, sizeof(struct role_session), sizeof(struct role_session), 1, on_session},
+    {ROLE_VISITOR, sizeof(struct role_visitor) + 1,
+     sizeof(struct role_visitor) + MASTER_ACCOUNT_MAX, 1, on_visitor},
+    {ROLE_VISIT, sizeof(struct ipc_header), sizeof(struct ipc_header), 1, on_visit},
+    {ROLE_NO_VISIT, sizeof(struct ipc_header), sizeof(struct ipc_header), 0, on_visit},
+    {ROLE_SHARED, sizeof(struct role_shared),
+     sizeof(struct role_shared) + MASTER_ACCOUNT_MAX + SHARES_OCTETS_MAX, 0, on_shared},
     {ROLE_CONTROL, sizeof(struct role_control) + 1,
      sizeof(struct role_control) + ROLE_CONTROL_LINE_MAX, 1, on_control},
     {ROLE_READ, sizeof(struct role_read) + 1, sizeof(struct role_read) + MASTER_ACCOUNT_MAX, 1,
@@ -256,6 +316,8 @@ static bool start(struct role *role, struct error *error)
     process->mailbox.on_idle = on_idle;
     process->mailbox.on_changed = tell_changed;
     process->mailbox.give_back = give_back;
+    process->mailbox.tell_master = tell_master;
+    shares_changed(&process->mailbox);
     entrance_init(&process->entrance, &process->mailbox);
     upkeep_init(&process->upkeep, role, &process->mailbox);
     url_readings_init(&process->readings, &process->mailbox, on_all_read);
@@ -276,6 +338,7 @@ static void reload(struct role *role)
     message_cache_take_limits(&process->mailbox.cache, &role->config);
     undo_stop(&process->mailbox.undo);
     undo_start(&process->mailbox.undo, &process->mailbox);
+    shares_changed(&process->mailbox); /* it may be the first that wants to know */
 }
 
 /* After MASTER_IDLE there is nobody; else clients are told, and have until they have read it. */

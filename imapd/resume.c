@@ -94,6 +94,8 @@ bool resume_is_possible(const struct session *session)
         return false;
     if (session->step || session->is_unasked || (session->command && !idles(session)))
         return false;
+    if (session->visit || session->visitor)
+        return false;
     if (session->notify || session->contexts || session->tag.len > RESUME_TAG_MAX)
         return false;
     return !has_unsaid(session);
@@ -105,14 +107,26 @@ static void append_text(struct buffer *text, struct slice octets)
     buffer_append(text, octets);
 }
 
+static void append_head(const struct session *session, unsigned flags, struct buffer *text)
+{
+    past_append_number(text, RESUME_VERSION);
+    past_append_number(text, flags);
+    past_append_number(text, session->view.manner & RESUME_MANNER);
+    past_append_number(text, session->without);
+}
+
+bool resume_format_manner(const struct session *session, struct buffer *text)
+{
+    append_head(session, 0, text);
+    append_text(text, SLICE(""));
+    return !text->failed;
+}
+
 bool resume_format(const struct session *session, struct buffer *text)
 {
     bool selected = session->state == SESSION_SELECTED;
-    past_append_number(text, RESUME_VERSION);
-    past_append_number(text,
-                       (idles(session) ? RESUME_IDLES : 0U) | (selected ? RESUME_SELECTED : 0U));
-    past_append_number(text, session->view.manner & RESUME_MANNER);
-    past_append_number(text, session->without);
+    append_head(session, (idles(session) ? RESUME_IDLES : 0U) | (selected ? RESUME_SELECTED : 0U),
+                text);
     append_text(text, session->tag);
     if (!selected)
         return !text->failed;

@@ -41,6 +41,10 @@ bool resume_is_possible(const struct session *session);
 /* Appends the record; false: it is too large, or there is no memory. */
 bool resume_format(const struct session *session, struct buffer *text);
 
+/* The same of what was enabled alone, without what is selected: for the session that the client
+ * gets in the process of another account (imapd/shared/visit.h). */
+bool resume_format_manner(const struct session *session, struct buffer *text);
+
 /* Makes a new session what it was. ERROR_NOT_FOUND: its folder is no more, and the client must be
  * told BYE. */
 bool resume_restore(const struct resume_record *record, struct session *session,

@@ -17,6 +17,8 @@
 #include "imapd/notify.h"
 #include "imapd/resume.h"
 #include "imapd/search/search_context.h"
+#include "imapd/shared/forward.h"
+#include "imapd/shared/rights.h"
 #include "imapd/syntax/capability.h"
 #include "imapd/syntax/client_id.h"
 
@@ -52,6 +54,7 @@ static void end_command(struct session *session)
     session_forget_flush(session);
     session->on_line = NULL;
     session->command = NULL;
+    forward_forget(session);
     session->by_uid = false;
     session->stopped_at = 0;
     session->tag = SLICE("");
@@ -63,6 +66,8 @@ static void end_command(struct session *session)
 
 static bool wants_news(const struct session *session)
 {
+    if (session->visitor && !(rights_to_selected(session) & ACL_READ))
+        return false;
     return !session->notify || notify_manner(session->notify) != NOTIFY_TELLS_NOTHING
            || (session->command && (session->command->traits & COMMAND_REMOVES));
 }
@@ -306,6 +311,22 @@ void session_unselect(struct session *session)
     enter(session, SESSION_AUTHENTICATED);
 }
 
+void session_answered(struct session *session)
+{
+    end_command(session);
+    turn_again(&session->mailbox->turn, &session->in_next_turn);
+}
+
+void session_begin_visit(struct session *session)
+{
+    enter(session, SESSION_VISITING);
+}
+
+void session_end_visit(struct session *session)
+{
+    enter(session, SESSION_AUTHENTICATED);
+}
+
 void session_enable(struct session *session, unsigned manner)
 {
     struct view *view = &session->view;
@@ -336,7 +357,9 @@ static void init_parser(struct session *session, struct imap_parser *parser, str
 {
     imap_parser_init(parser, text, &session->arena);
     parser->utf8 = session->view.manner & VIEW_UTF8;
-    parser->expunged = session->mailbox->undo.name;
+    parser->expunged = session->visitor ? NULL : session->mailbox->undo.name;
+    parser->shared = session->mailbox->config->imap.shared.text;
+    parser->visited = session->visitor ? session->visitor->top : NULL;
 }
 
 static bool has(const struct session *session, struct slice capability)
@@ -395,6 +418,8 @@ static bool find_command(struct session *session, struct imap_parser *parser)
         session_bad_numbers(session);
         return false;
     }
+    if (session->visitor && !rights_let_run(session, spec))
+        return false;
     session->command = spec;
     return true;
 }
@@ -422,7 +447,10 @@ static void on_ready(struct session *session)
         line_handler *on_line = session->on_line;
         session->on_line = NULL;
         on_line(session, text);
-    } else if (session->command || begin_command(session, &parser)) {
+    } else if (session->forwarded) {
+        forward_rest(session, text);
+    } else if (session->command
+               || (begin_command(session, &parser) && !forward_takes(session, &parser))) {
         session->command->handler(session, &parser);
     }
 }
@@ -478,7 +506,8 @@ static void on_literal(struct session *session)
         return;
     }
     const struct command_spec *spec = session->command;
-    bool dealt_with = spec->on_literal && spec->on_literal(session, &parser);
+    bool dealt_with = spec->on_literal
+                      && (forward_literal(session, &parser) || spec->on_literal(session, &parser));
     if (dealt_with) {
         if (!session->command)
             skip_rest(session, true);
@@ -491,7 +520,10 @@ static void on_literal(struct session *session)
 
 static void on_octets(struct session *session, struct slice octets)
 {
-    session->command->on_octets(session, octets);
+    if (session->forwarded)
+        forward_octets(session, octets);
+    else
+        session->command->on_octets(session, octets);
     if (!session->command)
         skip_rest(session, false);
 }
@@ -533,7 +565,7 @@ bool session_has_input(const struct session *session)
 static bool may_read(const struct session *session)
 {
     return !session->step && (session->state & SESSION_OPEN) && !stream_is_over(&session->stream)
-           && !stream_output_full(&session->stream);
+           && !stream_output_full(&session->stream) && !forward_is_full(session);
 }
 
 static bool may_step(const struct session *session)
@@ -662,6 +694,7 @@ static void go_on(struct session *session)
  * 4.1). No news before it: "no expunge event is generated" (3). */
 void session_unauthenticate(struct session *session)
 {
+    forward_end(session);
     session_unselect(session);
     session_ok(session, SLICE(""), "You are nobody now");
     writer_flush(&session->writer);
@@ -711,8 +744,11 @@ static struct session *session_of(struct stream *stream)
     return stream->owner;
 }
 
+/* How long a visitor may be silent his own process decides. */
 static void set_deadline(struct session *session)
 {
+    if (session->visitor)
+        return;
     session->silent_since_ms = turn_now_ms();
     stream_set_deadline_ms(&session->stream, (unsigned)session->mailbox->config->timeouts.imap_ms);
 }
@@ -734,6 +770,7 @@ static void on_input(struct stream *stream)
 static void on_drained(struct stream *stream)
 {
     struct session *session = session_of(stream);
+    forward_on_drained(session);
     if (session->state == SESSION_LEAVING)
         leave(session);
     else
@@ -845,6 +882,8 @@ static struct session *make(struct mailbox *mailbox, const struct session_arriva
         session->has_pass = true;
         session->number = arrival->pass->client.session;
     }
+    if (arrival->visitor.len > 0)
+        session->number = arrival->number;
     session->carried = arrival->carried;
     stream_init(&session->stream, &mailbox->turn, arrival->fd, &stream_handler, &limits);
     session->stream.owner = session;
@@ -901,6 +940,33 @@ static bool go_on_after_sleep(struct session *session, const struct session_arri
     return true;
 }
 
+static size_t count_visitors(const struct mailbox *mailbox)
+{
+    const struct session *session;
+    size_t count = 0;
+    DL_FOREACH (mailbox->sessions, session)
+        count += session->visitor != NULL;
+    return count;
+}
+
+/* A client of another account, and what he has enabled there. */
+static bool let_visit(struct session *session, const struct session_arrival *arrival,
+                      struct error *error)
+{
+    struct mailbox *mailbox = session->mailbox;
+    struct resume_record record;
+    if (!resume_parse(arrival->handed, &record) || record.selected || record.idles)
+        return error_set(error, ERROR_PEER, "the record of a visitor is malformed");
+    if (count_visitors(mailbox) >= mailbox->config->limits.account_sessions)
+        return error_set(error, ERROR_TEMPORARY, "too many visitors (limits.account-sessions)");
+    session->visitor = visitor_new(mailbox, arrival->visitor);
+    if (!session->visitor)
+        return error_set(error, ERROR_TEMPORARY, "nothing is shared here");
+    LOG(mailbox->log, LOG_INFO, "visited", log_hex("session", session->number),
+        log_text("account", mailbox->account), log_text("visitor", session->visitor->account));
+    return resume_restore(&record, session, error);
+}
+
 bool session_new(struct mailbox *mailbox, const struct session_arrival *arrival,
                  struct error *error)
 {
@@ -911,7 +977,9 @@ bool session_new(struct mailbox *mailbox, const struct session_arrival *arrival,
         return error_memory(error);
     }
     bool taken = stream_begin_with(&session->stream, arrival->input, error);
-    if (taken && arrival->resumed)
+    if (taken && arrival->visitor.len > 0)
+        taken = let_visit(session, arrival, error);
+    else if (taken && arrival->resumed)
         taken = go_on_after_sleep(session, arrival, error);
     else if (taken)
         begin(session, arrival->handed);
@@ -930,6 +998,7 @@ void session_end(struct session *session)
     if (session->state == SESSION_LOGOUT)
         return;
     end_command(session);
+    forward_end(session);
     session_unselect(session);
     enter(session, SESSION_LOGOUT);
     turn_again(&session->mailbox->turn, &session->in_next_turn); /* finishes the stream */
@@ -947,6 +1016,7 @@ void session_free(struct session *session)
 {
     struct mailbox *mailbox = session->mailbox;
     end_command(session);
+    forward_end(session);
     notify_free(session->notify);
     search_contexts_clear(session);
     view_close(&session->view);
@@ -957,6 +1027,7 @@ void session_free(struct session *session)
     writer_clear(&session->writer);
     arena_clear(&session->arena);
     buffer_clear(&session->interrupted_tag);
+    free(session->visitor);
     DL_DELETE(mailbox->sessions, session);
     mailbox->session_count--;
     free(session);

@@ -13,6 +13,9 @@
  *
  * AUTHENTICATED: view.folder is NULL. SELECTED: it is not. LOGOUT: nothing more is read. LEAVING:
  * the same; once all is written the connection goes back to imapd-login, and the session ends.
+ * VISITING is SELECTED as far as the client knows, but the mailbox is another account's:
+ * view.folder is NULL, and what concerns it is said to the owner's process
+ * (imapd/shared/forward.h).
  *
  * Commands are run one after the other. A handler either ends its command at once (session_ok and
  * its like), or leaves a step that goes on in later turns, while the client takes what was written;
@@ -36,13 +39,16 @@ struct mailbox;
 struct notify;
 struct search_context;
 struct session;
+struct visit;
+struct visitor;
 
 enum session_state {
     SESSION_AUTHENTICATED = 1 << 0,
     SESSION_SELECTED = 1 << 1,
-    SESSION_LEAVING = 1 << 2,
-    SESSION_LOGOUT = 1 << 3,
-    SESSION_OPEN = SESSION_AUTHENTICATED | SESSION_SELECTED,
+    SESSION_VISITING = 1 << 2,
+    SESSION_LEAVING = 1 << 3,
+    SESSION_LOGOUT = 1 << 4,
+    SESSION_OPEN = SESSION_AUTHENTICATED | SESSION_SELECTED | SESSION_VISITING,
 };
 
 /* Goes on with the session's command: a few milliseconds' work. Called until it ends the command,
@@ -68,6 +74,9 @@ enum command_trait {
     COMMAND_HAS_UID = 1 << 1,       /* there is a "UID x" of it */
     COMMAND_REMOVES = 1 << 2,       /* its own EXPUNGE responses are wanted in any case */
     COMMAND_HAS_NUMBERS = 1 << 3,   /* without UID it is given or tells numbers of messages */
+    COMMAND_NAMES_MAILBOX = 1 << 4, /* its first argument is a mailbox */
+    COMMAND_NAMES_TARGET = 1 << 5,  /* its second argument is a mailbox */
+    COMMAND_FOR_VISITORS = 1 << 6,  /* a client of another account may use it */
 };
 
 struct command_spec {
@@ -86,6 +95,8 @@ struct session_arrival {
     const struct session_pass *pass; /* of the master; NULL: an administrator's, not from there */
     bool carried;                    /* fd is the one to the login process */
     bool resumed;                    /* it was asleep */
+    struct slice visitor;            /* the account of who is not the owner; empty: he is */
+    uint64_t number;                 /* visitor: in the log */
     uint32_t left_ms;                /* resumed: it may be silent for so long */
     struct slice handed;             /* what imap_client_id_unpack() reads; resumed: the record */
     struct slice input;              /* it has said already */
@@ -119,6 +130,10 @@ struct session {
     void *work; /* the handler's, in the arena */
     /* Gives back what `work` holds beside memory; called when the command ends, however it does. */
     void (*on_end)(struct session *session);
+
+    struct visitor *visitor; /* NULL: the client is the owner (imapd/shared/rights.h) */
+    struct visit *visit;     /* VISITING: where the selected mailbox is */
+    struct visit *forwarded; /* where the command that is run goes on; NULL: here */
 
     struct notify *notify;           /* NULL: the client never said NOTIFY */
     struct search_context *contexts; /* a list; search_context.h */
@@ -198,6 +213,13 @@ void session_keep_to_limit(struct session *session, struct sequence_set *set);
 /* The command is so far, of so much; a goal of 0: nobody knows. Told now and then, so not within a
  * response (RFC 9585 4). */
 void session_tell_progress(struct session *session, uint64_t done, uint64_t goal);
+
+/* Another process has written the answer, to the end of the tagged line. */
+void session_answered(struct session *session);
+
+/* The mailbox that is selected is another account's, behind session->visit; or is so no more. */
+void session_begin_visit(struct session *session);
+void session_end_visit(struct session *session);
 
 /* The command goes on in `step` once session_resume() is called, by whoever was told of it: not in
  * the session's own handlers, and never if the command ends before (on_end). */

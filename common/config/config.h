@@ -180,9 +180,11 @@ enum config_bare_line_ends { CONFIG_BARE_REFUSE, CONFIG_BARE_KEEP };
 
 /* imap { ... } */
 struct config_imap {
-    bool uid_only;          /* clients may enable it (RFC 9586) */
-    uint32_t message_limit; /* messages that one command deals with (RFC 9738); 0: all */
-    uint64_t progress_ms;   /* between two words of a long command (RFC 9585); 0: it has none */
+    bool uid_only;             /* clients may enable it (RFC 9586) */
+    uint32_t message_limit;    /* messages that one command deals with (RFC 9738); 0: all */
+    uint64_t progress_ms;      /* between two words of a long command (RFC 9585); 0: it has none */
+    struct config_text shared; /* the mailbox below which those of other accounts are; NULL: no
+                                  account can share any */
 };
 
 enum config_certificate_name { CONFIG_CERTIFICATE_ADDRESS, CONFIG_CERTIFICATE_COMMON_NAME };
@@ -200,18 +202,12 @@ struct config_undo {
     struct config_text mailbox; /* by which clients find it */
 };
 
-/* oauth { ... }: who issues the access tokens that let in. Neither keys nor introspection: nobody.
- */
+/* oauth { ... }: who issues the access tokens that let in. keys NULL: nobody. */
 struct config_oauth {
     struct config_text issuer;
     struct config_text audience;
-    struct config_text scope;
     struct config_text claim;
-    struct config_text keys;          /* path: a JWK set */
-    struct config_text introspection; /* https_url.h: where tokens are asked about, RFC 7662 */
-    struct config_text credentials;   /* path: with which */
-    uint64_t introspection_timeout_ms;
-    uint64_t introspection_cache_ms; /* so long what was said counts; 0: asked each time */
+    struct config_text keys; /* path: a JWK set */
 };
 
 /* pop3 { ... } */
@@ -397,11 +393,5 @@ bool config_has_service(const struct config *config, enum config_service service
 
 /* The domain of that name (in any case), or NULL. */
 const struct config_domain *config_find_domain(const struct config *config, struct slice name);
-
-/* Whether access tokens let anybody in. */
-static inline bool config_takes_tokens(const struct config *config)
-{
-    return config->oauth.keys.text || config->oauth.introspection.text;
-}
 
 #endif

@@ -6,9 +6,7 @@
 
 #include "common/config/config_internal.h"
 #include "common/config/config_value.h"
-#include "common/dns/dns_protocol.h"
 #include "common/size.h"
-#include "common/text/https_url.h"
 #include "common/text/uidl_format.h"
 
 static void check_presence(const struct config *config, struct config_mistakes *mistakes)
@@ -26,13 +24,27 @@ static void check_presence(const struct config *config, struct config_mistakes *
 
 /* A name at the top that no folder of the account can be given: storage says what else it may be.
  */
+static bool is_top_mailbox(const char *name)
+{
+    size_t octets = strlen(name);
+    return octets > 0 && octets <= 100 && !strchr(name, '/') && strcasecmp(name, "INBOX") != 0;
+}
+
 static void check_undo(const struct config_undo *undo, struct config_mistakes *mistakes)
 {
-    const char *name = undo->mailbox.text;
-    size_t octets = strlen(name);
-    if (octets == 0 || octets > 100 || strchr(name, '/') || strcasecmp(name, "INBOX") == 0)
+    if (!is_top_mailbox(undo->mailbox.text))
         config_mistakes_add(mistakes, CONFIG_MISTAKE, undo->mailbox.line,
                             "undo.mailbox: write a mailbox at the top, such as Expunged");
+}
+
+static void check_shared(const struct config *config, struct config_mistakes *mistakes)
+{
+    const struct config_text *shared = &config->imap.shared;
+    if (shared->text
+        && (!is_top_mailbox(shared->text) || strcmp(shared->text, config->undo.mailbox.text) == 0))
+        config_mistakes_add(mistakes, CONFIG_MISTAKE, shared->line,
+                            "imap.shared-mailboxes: write a mailbox at the top, such as Shared, "
+                            "that is not the one of undo.mailbox");
 }
 
 static void check_names_once(const struct config *config, struct config_mistakes *mistakes)
@@ -184,48 +196,15 @@ static void check_pop3(const struct config_pop3 *pop3, const struct config_lines
                             "pop3.keep does nothing alone: write delete-after-retrieval = yes too");
 }
 
-/* Tokens that their server is asked about. */
-static void check_introspection(const struct config_oauth *oauth, struct config_mistakes *mistakes)
-{
-    struct https_url url;
-    unsigned line = oauth->introspection.line;
-    if (!https_url_parse(slice_of_string(oauth->introspection.text), &url)
-        || url.host.len > DNS_NAME_MAX)
-        config_mistakes_add(mistakes, CONFIG_MISTAKE, line,
-                            "oauth.introspection: write an address like "
-                            "https://id.example.org/introspect");
-    if (oauth->keys.text)
-        config_mistakes_add(mistakes, CONFIG_MISTAKE, oauth->keys.line,
-                            "oauth: keys and introspection are two ways to look at a token: write "
-                            "one of them");
-    if (!oauth->credentials.text)
-        config_mistakes_add(mistakes, CONFIG_MISTAKE, line,
-                            "oauth.introspection: the server wants to know who asks: write "
-                            "introspection-credentials = PATH too");
-    if (!oauth->audience.text && !oauth->scope.text)
-        config_mistakes_add(mistakes, CONFIG_WARNING, line,
-                            "oauth.introspection: each token of that server lets in, whatever it "
-                            "is for: write audience or scope too");
-}
-
 /* A token that was not meant for us must not let in. */
 static void check_oauth(const struct config_oauth *oauth, struct config_mistakes *mistakes)
 {
-    const struct config_text *texts[] = {&oauth->keys, &oauth->issuer, &oauth->audience,
-                                         &oauth->scope};
-    const struct config_text *first = NULL;
-    for (size_t i = 0; i < ARRAY_LENGTH(texts) && !first; i++)
-        first = texts[i]->text ? texts[i] : NULL;
-    if (oauth->introspection.text)
-        check_introspection(oauth, mistakes);
-    else if (first && (!oauth->keys.text || !oauth->issuer.text || !oauth->audience.text))
+    const struct config_text *first = oauth->keys.text     ? &oauth->keys
+                                      : oauth->issuer.text ? &oauth->issuer
+                                                           : &oauth->audience;
+    if (first->text && (!oauth->keys.text || !oauth->issuer.text || !oauth->audience.text))
         config_mistakes_add(mistakes, CONFIG_MISTAKE, first->line,
-                            "oauth needs issuer, audience and keys, or introspection: write all "
-                            "three, or that");
-    if (oauth->credentials.text && !oauth->introspection.text)
-        config_mistakes_add(mistakes, CONFIG_MISTAKE, oauth->credentials.line,
-                            "oauth.introspection-credentials does nothing alone: write "
-                            "introspection = https://... too");
+                            "oauth needs issuer, audience and keys: write all three");
 }
 
 void config_check_combinations(const struct config *config, const struct config_lines *lines,
@@ -233,6 +212,7 @@ void config_check_combinations(const struct config *config, const struct config_
 {
     check_presence(config, mistakes);
     check_undo(&config->undo, mistakes);
+    check_shared(config, mistakes);
     check_names_once(config, mistakes);
     check_ports_once(config, mistakes);
     check_certificates(config, mistakes);

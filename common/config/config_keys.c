@@ -374,6 +374,9 @@ static const struct config_key imap_keys[] = {
      .max = 1000000,
      .words = {"none"}},
     DURATION("progress", imap.progress_ms, "10s", 0, HOUR),
+    {.name = "shared-mailboxes",
+     .kind = CONFIG_KIND_TEXT,
+     .offset = IN_CONFIG(imap.shared, struct config_text)},
 };
 
 static const struct config_key client_certificates_keys[] = {
@@ -410,22 +413,11 @@ static const struct config_key oauth_keys[] = {
     {.name = "audience",
      .kind = CONFIG_KIND_TEXT,
      .offset = IN_CONFIG(oauth.audience, struct config_text)},
-    {.name = "scope",
-     .kind = CONFIG_KIND_TEXT,
-     .offset = IN_CONFIG(oauth.scope, struct config_text)},
     {.name = "claim",
      .kind = CONFIG_KIND_TEXT,
      .offset = IN_CONFIG(oauth.claim, struct config_text),
      .fallback = "email"},
     {.name = "keys", .kind = CONFIG_KIND_PATH, .offset = IN_CONFIG(oauth.keys, struct config_text)},
-    {.name = "introspection",
-     .kind = CONFIG_KIND_TEXT,
-     .offset = IN_CONFIG(oauth.introspection, struct config_text)},
-    {.name = "introspection-credentials",
-     .kind = CONFIG_KIND_PATH,
-     .offset = IN_CONFIG(oauth.credentials, struct config_text)},
-    DURATION("introspection-timeout", oauth.introspection_timeout_ms, "5s", SECOND, 30 * SECOND),
-    DURATION("introspection-cache", oauth.introspection_cache_ms, "1m", 0, HOUR),
 };
 
 static const struct config_key pop3_keys[] = {

@@ -45,6 +45,10 @@ enum master_record {
     ROLE_NOT_AWAKE, /* to imapd-login: there will be none */
     ROLE_RETURNED,  /* to imapd-login: a session whose client is nobody again */
     ROLE_READ,      /* to mailbox: a submission that reads a message by a URL */
+    ROLE_VISITOR,   /* to mailbox: a client of another account */
+    ROLE_VISIT,     /* to mailbox: the way into another account's */
+    ROLE_NO_VISIT,  /* to mailbox: there is none */
+    ROLE_SHARED,    /* to mailbox: what another account shares with its own */
 
     MASTER_READY = 101,
     MASTER_TRAPPED, /* the SIGSYS handler's last words */
@@ -55,13 +59,16 @@ enum master_record {
     MASTER_ADMIT,   /* from auth */
     MASTER_TARGET,  /* from auth */
     MASTER_CHANGED, /* from deliver, maildrop, mailbox */
-    MASTER_WANTED,  /* from relay, auth: fetch is to be there */
+    MASTER_WANTED,  /* from relay: fetch is to be there */
     MASTER_FOUND,   /* from auth: the answer to ROLE_FIND */
     MASTER_SLEEPS,  /* from mailbox: a session that imapd-login is to keep */
     MASTER_WAKE,    /* from imapd-login: one of these has something to say */
     MASTER_GONE,    /* from imapd-login: one of these has ended */
     MASTER_RETURNS, /* from mailbox: the client of a session is nobody again */
     MASTER_READ,    /* from auth */
+    MASTER_SHARES,  /* from mailbox: what its account shares with others */
+    MASTER_SHARED,  /* from mailbox: what do others share with its account? */
+    MASTER_VISITS,  /* from mailbox: a client of its account wants into another one's */
 };
 
 enum { MASTER_SECRET_OCTETS = 32, MASTER_ACCOUNT_MAX = 320, MASTER_PATH_MAX = 1024 };
@@ -80,20 +87,19 @@ struct role_start {
 
 /* What the descriptor of a ROLE_DESCRIPTOR is. */
 enum descriptor_purpose {
-    DESCRIPTOR_LISTENER = 1,  /* index: of the `listen` section; one record for each address */
-    DESCRIPTOR_CHAIN,         /* index: of the `certificate` section; readable file, PEM */
-    DESCRIPTOR_KEY,           /* index: the same; for keys alone */
-    DESCRIPTOR_DIRECTORY,     /* the role's own state directory, and its root after chroot */
-    DESCRIPTOR_PLACE,         /* index: place; directory below which homes lie */
-    DESCRIPTOR_ACCOUNTS,      /* index: of the `accounts` section; directory of its file */
-    DESCRIPTOR_ALIASES,       /* index: of the `domain` section; directory of its aliases file */
-    DESCRIPTOR_SENDERS,       /* directory of the sender map */
-    DESCRIPTOR_LOG_FILE,      /* for journal: the log file, for appending */
-    DESCRIPTOR_PASSWORD,      /* for relay; index: of the `route` section; its password file */
-    DESCRIPTOR_TRUST_ANCHOR,  /* for resolver: readable file */
-    DESCRIPTOR_AUTHORITIES,   /* for fetch: readable file of certificates, PEM */
-    DESCRIPTOR_TOKEN_KEYS,    /* for check: directory of oauth.keys */
-    DESCRIPTOR_INTROSPECTION, /* for fetch: readable file, oauth.introspection-credentials */
+    DESCRIPTOR_LISTENER = 1, /* index: of the `listen` section; one record for each address */
+    DESCRIPTOR_CHAIN,        /* index: of the `certificate` section; readable file, PEM */
+    DESCRIPTOR_KEY,          /* index: the same; for keys alone */
+    DESCRIPTOR_DIRECTORY,    /* the role's own state directory, and its root after chroot */
+    DESCRIPTOR_PLACE,        /* index: place; directory below which homes lie */
+    DESCRIPTOR_ACCOUNTS,     /* index: of the `accounts` section; directory of its file */
+    DESCRIPTOR_ALIASES,      /* index: of the `domain` section; directory of its aliases file */
+    DESCRIPTOR_SENDERS,      /* directory of the sender map */
+    DESCRIPTOR_LOG_FILE,     /* for journal: the log file, for appending */
+    DESCRIPTOR_PASSWORD,     /* for relay; index: of the `route` section; its password file */
+    DESCRIPTOR_TRUST_ANCHOR, /* for resolver: readable file */
+    DESCRIPTOR_AUTHORITIES,  /* for fetch: readable file of certificates, PEM */
+    DESCRIPTOR_TOKEN_KEYS,   /* for check: directory of oauth.keys */
     DESCRIPTOR_CLIENT_AUTHORITIES, /* for check: directory of client-certificates.authorities */
 };
 
@@ -120,7 +126,7 @@ struct role_peer_record {
  * had nothing to do for a while says MASTER_IDLE, with the number of ROLE_SESSION records (deliver:
  * ROLE_HOME records) that it got so far as header.request; where the master sent no more than that,
  * it answers ROLE_STOP and gives it nothing more. To fetch, which is started at the first
- * MASTER_WANTED, MASTER_IDLE is always answered so; a question that crosses it is asked
+ * MASTER_WANTED, MASTER_IDLE is always answered so; a question of relay that crosses it is asked
  * again, of the next one. */
 
 /* One descriptor: the new configuration. ROLE_DESCRIPTOR records follow for all that replaces what
@@ -243,6 +249,47 @@ struct master_returns {
 };
 
 /* The header alone, whose request is the session's number, the descriptor and the octets. */
+
+/* Shared mailboxes (imapd/shared/). Who shares what the owner's mailbox says, and the master keeps
+ * as a list of names; nobody has a right by it. A client who goes to such a mailbox stays with the
+ * process of his own account; that one has a second session for him in the owner's process, which
+ * the master joins it with. Whose client comes is the master's word alone: it is the account of the
+ * process that asked.
+ *
+ *     mailbox ──MASTER_VISITS──> master ──ROLE_VISIT──> mailbox
+ *     the owner's mailbox <──ROLE_VISITOR── master
+ */
+enum { SHARES_OCTETS_MAX = 32768 };
+
+/* The list follows, in place of the one before: lines as imapd/shared/shares.h has them. */
+struct master_shares {
+    struct ipc_header header;
+};
+
+/* MASTER_SHARED: the header alone. It is answered, with the same request, by a ROLE_SHARED for each
+ * account that shares something with the one of the process, or with everybody; account and lines
+ * of these follow. One without an account is the last. */
+struct role_shared {
+    struct ipc_header header;
+    uint32_t account_octets;
+    uint32_t reserved;
+};
+
+/* The owner's account follows. Answered by ROLE_VISIT or ROLE_NO_VISIT, same request; the latter
+ * also where that account shares nothing with this one, or does not exist. */
+struct master_visits {
+    struct ipc_header header;
+    uint64_t session; /* in the log */
+};
+
+/* ROLE_VISIT: the header alone, and one descriptor: a SOCK_STREAM socket, on which a handoff is to
+ * be sent, with what the client has enabled as its record. ROLE_NO_VISIT: the header alone.
+ *
+ * ROLE_VISITOR: the other end. The visitor's account follows. It counts as a ROLE_SESSION. */
+struct role_visitor {
+    struct ipc_header header;
+    uint64_t session;
+};
 
 /* To a login role; request is the one of its AUTH_PASSWORD. One descriptor: the socket's other end.
  * To submission, of its AUTH_READ, likewise. */

@@ -193,6 +193,7 @@ void admission_forget(struct process *process)
 {
     struct slice account = slice_of_string(process->homes ? process->homes->account : "");
     sleepers_forget(process);
+    visits_forget(process);
     if (process->kind == ROLE_MAILBOX && process->homes)
         tell_delivers(process->master, account, is_watched(process->master, account));
 }

@@ -260,6 +260,7 @@ bool control_on_found(void *owner, struct ipc_packet *packet, struct error *erro
         return false;
     if (!client) { /* it has lost its patience, or none asked */
         sleepers_on_found(auth, found, &named);
+        visits_on_found(auth, found, &named);
         return true;
     }
     client->wait = WAIT_NOTHING;

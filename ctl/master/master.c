@@ -28,17 +28,8 @@ static bool has_service(const struct master *master, enum config_service a, enum
            || config_has_service(&master->house.config, b);
 }
 
-bool master_may_want_fetch(const struct master *master)
-{
-    const struct config *config = &master->house.config;
-    bool mail = has_service(master, CONFIG_SMTP, CONFIG_SMTP)
-                || has_service(master, CONFIG_SUBMISSION, CONFIG_SUBMISSIONS);
-    return (mail && (config->relay.mta_sts || config->relay.tls_reports))
-           || config->oauth.introspection.text;
-}
-
 /* A daemon without a `listen` line is not started; the queue and what it needs always is: it may
- * hold mail. Fetch is started when it is first asked for. */
+ * hold mail. Fetch is started when relay first asks for it. */
 void master_count_wanted(struct master *master)
 {
     const struct config_processes *processes = &master->house.config.processes;
@@ -46,7 +37,8 @@ void master_count_wanted(struct master *master)
     bool submission = has_service(master, CONFIG_SUBMISSION, CONFIG_SUBMISSIONS);
     bool imap = has_service(master, CONFIG_IMAP, CONFIG_IMAPS);
     bool pop3 = has_service(master, CONFIG_POP3, CONFIG_POP3S);
-    bool introspects = master->house.config.oauth.introspection.text != NULL;
+    const struct config_relay *relay = &master->house.config.relay;
+    bool fetch = (smtp || submission) && (relay->mta_sts || relay->tls_reports);
     const uint32_t wanted[ROLE_KINDS] = {
         [ROLE_JOURNAL] = 1,
         [ROLE_AUTH] = 1,
@@ -56,9 +48,9 @@ void master_count_wanted(struct master *master)
         [ROLE_SMTP] = smtp ? processes->session : 0,
         [ROLE_SUBMISSION] = submission ? processes->submission : 0,
         [ROLE_FILTER] = smtp || submission ? processes->filter : 0,
-        [ROLE_RESOLVER] = smtp || submission || introspects,
+        [ROLE_RESOLVER] = smtp || submission,
         [ROLE_RELAY] = smtp || submission ? processes->relay : 0,
-        [ROLE_FETCH] = master_may_want_fetch(master) ? master->standing[ROLE_FETCH].wanted : 0,
+        [ROLE_FETCH] = fetch ? master->standing[ROLE_FETCH].wanted : 0,
         [ROLE_IMAP_LOGIN] = imap ? processes->imap_login : 0,
         [ROLE_POP3_LOGIN] = pop3 ? processes->pop3_login : 0,
         [ROLE_HTTP] = has_service(master, CONFIG_HTTP, CONFIG_HTTP),
@@ -184,6 +176,7 @@ static void make_way(struct master *master)
 {
     ev_timer_stop(master->loop, &master->stop_deadline);
     drop_end(&master->drop);
+    shares_save(master);
     fd_discard(&master->log.fd); /* nobody listens: to standard error */
     upgrade_become(&master->upgrade);
     master->upgrade.under_way = false;
@@ -215,12 +208,14 @@ int master_run(const char *config_path, struct inheritance *inheritance)
     master.started = ev_now(master.loop);
     watch_signals(&master);
     census_start(&master);
+    shares_load(&master);
     serve(&master);
     while (master.upgrade.under_way) {
         make_way(&master);
         serve(&master);
     }
     control_close(&master);
+    shares_clear(&master);
     house_close(&master.house);
     return EXIT_SUCCESS;
 }

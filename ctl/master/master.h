@@ -11,6 +11,8 @@
  *   listeners.c   listening sockets
  *   admission.c   per-account processes: deliver, mailbox, maildrop
  *   sleepers.c    IMAP sessions that are asleep
+ *   shares.c      which account shares which mailbox, by name
+ *   visits.c      clients of one account in the mailbox process of another
  *   census.c      what http is told of all of them
  *   control.c     the control socket of `staffetta status`, `reload`, `stop`
  *   upgrade.c     a new version in our place: upgrade.h
@@ -33,8 +35,10 @@
 
 struct master;
 struct control_client;
+struct sharer;
 struct sleeper;
 struct sleeping_account;
+struct visit;
 
 /* An account that a process serves: deliver has many, mailbox and maildrop have one. */
 struct account_home {
@@ -126,6 +130,14 @@ struct sleepers {
     uint8_t key[MASTER_SECRET_OCTETS]; /* of struct session_pass */
 };
 
+/* shares.c: a hash table. */
+struct shares {
+    struct sharer *sharers; /* by account */
+    size_t octets;          /* of all their lists */
+    bool unsaved;
+    ev_timer saving;
+};
+
 struct master {
     struct ev_loop *loop;
     struct log log;
@@ -151,6 +163,8 @@ struct master {
     uint64_t questions; /* put to auth: whose mail is it? */
     struct drop drop;
     struct sleepers sleepers;
+    struct shares shares;
+    struct visit *visits; /* auth is asked whom they lead to */
     ev_timer census;
     struct upgrade upgrade;
     ev_child check; /* of a reload under way; active while it runs */
@@ -158,9 +172,8 @@ struct master {
 
 /* --- master.c: main() of libexec/master; the result is its exit status */
 int master_run(const char *config_path, struct inheritance *inheritance);
-void master_stop(struct master *master);                 /* all roles finish, then the loop ends */
-void master_count_wanted(struct master *master);         /* from the configuration in force */
-bool master_may_want_fetch(const struct master *master); /* the same: somebody may ask it */
+void master_stop(struct master *master);         /* all roles finish, then the loop ends */
+void master_count_wanted(struct master *master); /* from the configuration in force */
 
 /* Listening sockets that are open already: those of the house before. Borrowed. */
 struct open_sockets {
@@ -269,6 +282,22 @@ void sleepers_on_found(struct process *auth, const struct master_found *found,
 uint32_t sleepers_count(const struct master *master, struct slice account);
 bool sleepers_listen(const struct master *master, struct slice account);
 void sleepers_forget(const struct process *process); /* it is dead */
+
+/* --- shares.c: handlers of mailbox's records */
+void shares_load(struct master *master);  /* as the house before left them */
+void shares_save(struct master *master);  /* at once, what is not saved yet */
+void shares_clear(struct master *master); /* saved; may run twice */
+bool shares_on_shares(void *owner, struct ipc_packet *packet, struct error *error);
+bool shares_on_shared(void *owner, struct ipc_packet *packet, struct error *error);
+/* The first account says that it shares something with the second. */
+bool shares_has(const struct master *master, struct slice owner, struct slice account);
+
+/* --- visits.c: handlers of mailbox's records, and of what becomes of them */
+bool visits_on_visits(void *owner, struct ipc_packet *packet, struct error *error);
+/* auth's answer to a question of ours, or to none. */
+void visits_on_found(struct process *auth, const struct master_found *found,
+                     const struct named_home *named);
+void visits_forget(const struct process *process); /* it is dead */
 
 /* --- census.c */
 void census_start(struct master *master);

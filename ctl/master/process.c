@@ -374,7 +374,7 @@ static bool may_accuse(enum role_kind accuser, enum role_kind accused)
 {
     switch (accuser) {
     case ROLE_AUTH:
-        return birth_is_network_role(accused) || accused == ROLE_CHECK || accused == ROLE_FETCH;
+        return birth_is_network_role(accused) || accused == ROLE_CHECK;
     case ROLE_KEYS:
     case ROLE_FILTER:
         return birth_is_network_role(accused);
@@ -383,7 +383,7 @@ static bool may_accuse(enum role_kind accuser, enum role_kind accused)
     case ROLE_RESOLVER:
         return accused == ROLE_RELAY || accused == ROLE_FETCH;
     case ROLE_FETCH:
-        return accused == ROLE_RELAY || accused == ROLE_AUTH;
+        return accused == ROLE_RELAY;
     default:
         return false;
     }
@@ -435,10 +435,11 @@ static bool on_wanted(void *owner, struct ipc_packet *packet, struct error *erro
 {
     (void)packet;
     (void)error;
-    struct process *caller = owner, *fetch;
-    struct master *master = caller->master;
+    struct process *relay = owner, *fetch;
+    struct master *master = relay->master;
     uint32_t *wanted = &master->standing[ROLE_FETCH].wanted;
-    if (*wanted > 0 || !master_may_want_fetch(master))
+    const struct config_relay *config = &master->house.config.relay;
+    if (*wanted > 0 || !(config->mta_sts || config->tls_reports))
         return true;
     *wanted = 1;
     DL_FOREACH (master->processes, fetch)
@@ -476,6 +477,7 @@ enum {
     CHANGED = sizeof(struct master_changed),
     SLEEPS = sizeof(struct master_sleeps),
     RETURNS = sizeof(struct master_returns),
+    VISITS = sizeof(struct master_visits),
 };
 
 static const struct ipc_rule auth_rules[] = {
@@ -484,7 +486,6 @@ static const struct ipc_rule auth_rules[] = {
     {MASTER_TARGET, TARGET, TARGET + TEXTS_MAX, 0, admission_on_target},
     {MASTER_READ, READ, READ + MASTER_ACCOUNT_MAX + TEXTS_MAX, 0, admission_on_read},
     {MASTER_FOUND, FOUND, FOUND + TEXTS_MAX, 0, control_on_found},
-    {MASTER_WANTED, HEADER, HEADER, 0, on_wanted},
 };
 
 static const struct ipc_rule account_rules[] = {
@@ -497,6 +498,9 @@ static const struct ipc_rule mailbox_rules[] = {
     {MASTER_CHANGED, CHANGED, CHANGED + MASTER_PATH_MAX, 0, admission_on_changed},
     {MASTER_SLEEPS, SLEEPS, SLEEPS + SLEEP_DIRECTORY_MAX + SLEEP_RECORD_MAX, 1, sleepers_on_sleeps},
     {MASTER_RETURNS, RETURNS, RETURNS + RETURNED_INPUT_MAX, 1, sleepers_on_returns},
+    {MASTER_SHARES, HEADER, HEADER + SHARES_OCTETS_MAX, 0, shares_on_shares},
+    {MASTER_SHARED, HEADER, HEADER, 0, shares_on_shared},
+    {MASTER_VISITS, VISITS + 1, VISITS + MASTER_ACCOUNT_MAX, 0, visits_on_visits},
 };
 
 static const struct ipc_rule login_rules[] = {

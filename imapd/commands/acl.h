@@ -4,7 +4,8 @@
 
 #include "imapd/session.h"
 
-/* "* MYRIGHTS name rights" (RFC 4314 3.8) of a mailbox that there is; the name ours, UTF-8. */
-void acl_tell_my_rights(struct session *session, struct slice name);
+/* "* MYRIGHTS name rights" (RFC 4314 3.8) of a mailbox that there is; the name ours, UTF-8.
+ * rights: to another account's, enum acl_right; 0: it is one of this account. */
+void acl_tell_rights(struct session *session, struct slice name, unsigned rights);
 
 #endif

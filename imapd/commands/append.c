@@ -8,11 +8,13 @@
 #include "imapd/folder/intake.h"
 #include "imapd/folder/sent_twin.h"
 #include "imapd/mailbox.h"
+#include "imapd/shared/rights.h"
 #include "imapd/syntax/folder_argument.h"
 
 struct append_work {
     struct intake intake;
     bool replaces;
+    unsigned rights;       /* to the folder, enum acl_right */
     uint32_t replaced_uid; /* of the selected folder */
     uint64_t replaced_octets;
     struct sent_search twin; /* that the submission has filed */
@@ -105,16 +107,27 @@ static bool has_room(struct session *session, const struct append_work *work, ui
 
 static void catenate(struct session *session, struct imap_parser *arguments, bool at_literal);
 
+/* RFC 4314 4: flags that the client may not set are left out. */
+static void keep_to_rights(const struct append_work *work, struct intake_message *message)
+{
+    message->flags.flags &= rights_changeable_flags(work->rights);
+    if (!(work->rights & ACL_WRITE))
+        message->flags.keyword_count = 0;
+}
+
 static void begin(struct session *session, struct append_work *work, struct intake_message *message,
                   struct imap_parser *arguments, bool at_literal)
 {
     const struct intake *intake = &work->intake;
     struct error error;
+    keep_to_rights(work, message);
     if (message->octets == 0
         && !message->is_catenated) /* RFC 3502 6.3.11: so a client gives up what it has begun */
         session_no(session, SLICE("CANNOT"), "A message is not empty");
     else if (intake->count >= session->limit)
         session_over_limit(session, "Too many messages for one APPEND");
+    else if (message->is_catenated && session->visitor) /* a URL names any mailbox of the owner's */
+        session_no(session, SLICE("NOPERM"), "Not in a mailbox of another account");
     else if (message->octets > session->mailbox->config->limits.message_size_octets)
         session_no(session, SLICE("TOOBIG"), "The message is larger than limits.message-size");
     else if (!has_room(session, work, intake->octets + message->octets, intake->count + 1, &error))
@@ -177,7 +190,8 @@ static void begin_first(struct session *session, struct imap_parser *arguments, 
         session_no(session, SLICE("CANNOT"), folder.problem);
     else if (folder.is_expunged)
         session_no(session, SLICE("CANNOT"), FOLDER_ARGUMENT_EXPUNGED);
-    else if ((!replaces || find_replaced(session, work))
+    else if (rights_suffice_some(session, folder.directory, ACL_INSERT, &work->rights)
+             && (!replaces || find_replaced(session, work))
              && open_folder(session, work, folder.directory))
         begin(session, work, message, arguments, at_literal);
 }

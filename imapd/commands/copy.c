@@ -2,6 +2,7 @@
 #include "imapd/commands/commands.h"
 #include "imapd/folder/transfer.h"
 #include "imapd/mailbox.h"
+#include "imapd/shared/rights.h"
 #include "imapd/syntax/folder_argument.h"
 #include "storage/message_file.h"
 
@@ -149,6 +150,15 @@ static bool parse(struct session *session, struct imap_parser *arguments, struct
            && imap_parse_end(arguments) && session_resolve(session, arguments, &work->set);
 }
 
+/* RFC 4314 4. False: the command was ended. */
+static bool may(struct session *session, const char *to, bool move)
+{
+    return (!move
+            || rights_suffice(session, session->view.folder->directory,
+                              ACL_DELETE_MESSAGE | ACL_EXPUNGE))
+           && rights_suffice(session, to, ACL_INSERT);
+}
+
 static void copy_or_move(struct session *session, struct imap_parser *arguments, bool move)
 {
     struct folder_argument folder;
@@ -165,6 +175,8 @@ static void copy_or_move(struct session *session, struct imap_parser *arguments,
         session_no(session, SLICE("CANNOT"), FOLDER_ARGUMENT_EXPUNGED);
     else if (move && session->view.read_only)
         session_no(session, SLICE("READ-ONLY"), "The mailbox was examined, not selected");
+    else if (!may(session, folder.directory, move))
+        return;
     else if (folder_open(session->mailbox, folder.directory, &to, &error))
         begin(session, work, to, move);
     else if (error.kind == ERROR_NOT_FOUND)

@@ -6,6 +6,7 @@
 #include "imapd/commands/commands.h"
 #include "imapd/commands/remove.h"
 #include "imapd/mailbox.h"
+#include "imapd/shared/rights.h"
 #include "storage/maildir_store.h"
 
 enum { REMOVED_A_SLICE = 100 };
@@ -133,6 +134,8 @@ void command_expunge(struct session *session, struct imap_parser *arguments)
         session_no(session, SLICE("READ-ONLY"), "The mailbox was examined, not selected");
         return;
     }
+    if (!rights_suffice(session, session->view.folder->directory, ACL_EXPUNGE))
+        return;
     session->work = remove_begin(session, uids);
     if (!session->work)
         return;

@@ -67,7 +67,8 @@ static void set_seen(struct session *session, struct fetch_work *work,
     struct view *view = &session->view;
     struct error error;
     work->adds_flags = false;
-    if (!work->sets_seen || view->read_only || (message->flags & MAILDIR_SEEN))
+    if (!work->sets_seen || view->read_only || (message->flags & MAILDIR_SEEN)
+        || (view->fixed & VIEW_FIXED_SEEN))
         return;
     if (folder_change(view->folder, message->uid, &seen, view, &error))
         work->adds_flags = !asks_for(work->items, FETCH_FLAGS);

@@ -12,6 +12,7 @@
 #include "imapd/folder/folder_status.h"
 #include "imapd/folder/mailbox_tree.h"
 #include "imapd/mailbox.h"
+#include "imapd/shared/shared_names.h"
 #include "imapd/syntax/list_request.h"
 #include "imapd/syntax/mailbox_name.h"
 #include "storage/expunged.h"
@@ -29,6 +30,7 @@ struct list_work {
     struct mailbox_pattern *patterns;
     size_t pattern_count; /* those that are longer than any name are left out */
     unsigned wanted;      /* enum tree_trait: what a name is chosen by; 0: whatever exists */
+    struct shared_question *shared; /* what others share; NULL: nothing can be shared */
     struct mailbox_tree tree;
     size_t index;
     struct folder_status status; /* of the entry before `index`, while its folder is open */
@@ -37,6 +39,7 @@ struct list_work {
 static void give_back(struct session *session)
 {
     struct list_work *work = session->work;
+    shared_names_end(work->shared);
     folder_status_end(&work->status);
     mailbox_tree_clear(&work->tree);
 }
@@ -88,7 +91,7 @@ static bool tells(const struct list_request *request, enum list_option option)
 static void append_attributes(const struct list_request *request, const struct tree_entry *entry,
                               struct buffer *attributes)
 {
-    if (!entry->directory)
+    if (!(entry->traits & TREE_FOLDER))
         append_word(attributes, request->extended ? "\\NonExistent" : "\\Noselect");
     if (tells(request, LIST_CHILDREN))
         append_word(attributes, entry->below & TREE_FOLDER ? "\\HasChildren" : "\\HasNoChildren");
@@ -284,8 +287,8 @@ static void list_entry(struct session *session, struct tree_entry *entry, int *l
             *left -= FOR_A_RECORD;
         }
         write_entry(session, entry, buffer_slice(&wire));
-        if ((work->request.returns & LIST_MYRIGHTS) && entry->directory) /* RFC 8440 3 */
-            acl_tell_my_rights(session, slice_of_string(entry->name));
+        if ((work->request.returns & LIST_MYRIGHTS) && (entry->traits & TREE_FOLDER))
+            acl_tell_rights(session, slice_of_string(entry->name), entry->rights); /* RFC 8440 3 */
         tell_metadata(session, entry, left);
         begin_status(session, entry);
     }
@@ -341,9 +344,32 @@ static const char *expunged_of(const struct session *session)
     return session->number == 0 ? NULL : session->mailbox->undo.name;
 }
 
+/* What others share is known by now: names and rights, no more. STATUS and METADATA are left out
+ * where a mailbox is another account's. */
+static void read_step(struct session *session)
+{
+    struct list_work *work = session->work;
+    const struct list_request *request = &work->request;
+    struct mailbox *mailbox = session->mailbox;
+    const struct tree_additions additions = {.subscriptions = &mailbox->subscriptions,
+                                             .expunged = expunged_of(session),
+                                             .shared = shared_names_told(work->shared)};
+    struct error error;
+    if (!mailbox_tree_read_with(&work->tree, mailbox->account_fd, &additions, &error)) {
+        session_failed(session, &error, "The mailboxes cannot be listed now");
+        return;
+    }
+    if (request->selection & LIST_SUBSCRIBED)
+        work->wanted |= TREE_SUBSCRIBED;
+    if (request->selection & LIST_SPECIAL_USE)
+        work->wanted |= TREE_SPECIAL_USE;
+    if (request->status_items & STATUS_HIGHESTMODSEQ)
+        session_enable(session, VIEW_TELLS_MODSEQ); /* RFC 7162 3.1 */
+    session_continue(session, choose_step);
+}
+
 void command_list(struct session *session, struct imap_parser *arguments)
 {
-    struct error error;
     struct list_work *work = session_alloc(session, sizeof(*work));
     if (!work)
         return;
@@ -359,18 +385,9 @@ void command_list(struct session *session, struct imap_parser *arguments)
     request->extended |= session_is_rev2(session); /* RFC 9051 6.3.9: there is no other LIST */
     if (!compile_patterns(session, work))
         return;
-    if (!mailbox_tree_read(&work->tree, session->mailbox->account_fd,
-                           &session->mailbox->subscriptions, expunged_of(session), &error)) {
-        session_failed(session, &error, "The mailboxes cannot be listed now");
-        return;
-    }
-    if (request->selection & LIST_SUBSCRIBED)
-        work->wanted |= TREE_SUBSCRIBED;
-    if (request->selection & LIST_SPECIAL_USE)
-        work->wanted |= TREE_SPECIAL_USE;
-    if (request->status_items & STATUS_HIGHESTMODSEQ)
-        session_enable(session, VIEW_TELLS_MODSEQ); /* RFC 7162 3.1 */
     session->work = work;
     session->on_end = give_back;
-    session_continue(session, choose_step);
+    work->shared = shared_names_ask(session, read_step);
+    if (!work->shared)
+        read_step(session);
 }

@@ -10,6 +10,7 @@
 #include "imapd/folder/transfer.h"
 #include "imapd/mailbox.h"
 #include "imapd/notify.h"
+#include "imapd/shared/shares.h"
 #include "imapd/syntax/folder_argument.h"
 #include "imapd/syntax/mailbox_name.h"
 #include "storage/folder_record.h"
@@ -176,6 +177,7 @@ static void delete (struct session *session, const struct folder_argument *folde
     if (undo_keep_folder(&mailbox->undo, folder->directory, &error)) {
         folder_on_deleted(mailbox, folder->directory);
         notify_on_deleted(session, folder->name);
+        shares_on_folders(mailbox);
         session->work = work;
         session_continue(session, forget_step);
     } else if (error.kind == ERROR_NOT_FOUND && has_inferiors(mailbox, folder->name)) {
@@ -238,6 +240,7 @@ static void rename_folder(struct session *session, const struct folder_argument 
         if (!mailbox_create_superiors(mailbox, to->name, &error))
             LOG(mailbox->log, LOG_WARNING, "superiors_not_made", log_failure(&error));
         notify_on_renamed(session, from->name, to->name);
+        shares_on_folders(mailbox);
         if (to->given.ptr) /* RFC 9051 6.3.6 */
             list_write_mailbox(session, to->name, from->name);
         session_ok(session, SLICE(""), "Renamed");

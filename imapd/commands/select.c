@@ -5,13 +5,15 @@
 #include "imapd/commands/remove.h"
 #include "imapd/folder/resync.h"
 #include "imapd/mailbox.h"
+#include "imapd/shared/rights.h"
 #include "imapd/syntax/folder_argument.h"
 
 struct select_work {
     struct folder *folder; /* NULL once the view has it */
     struct slice name;
     bool read_only;
-    bool resync; /* QRESYNC, with what the client knows: */
+    unsigned rights; /* enum acl_right */
+    bool resync;     /* QRESYNC, with what the client knows: */
     uint32_t uidvalidity;
     uint64_t modseq;
     bool knows_uids; /* else all that there may have been */
@@ -120,6 +122,7 @@ static void select_step(struct session *session)
         return;
     }
     work->folder = NULL;
+    session->view.fixed = rights_fix(work->rights);
     session_select(session);
     describe(session, work->name);
     resync(session, work);
@@ -221,6 +224,15 @@ static void select_or_examine(struct session *session, struct imap_parser *argum
         session_bad_numbers(session);
         return;
     }
+    /* RFC 4314 4: what can be neither flagged nor expunged nor added to is as if examined. */
+    enum { FOR_READ_WRITE = ACL_SEEN | ACL_WRITE | ACL_INSERT | ACL_DELETE_MESSAGE | ACL_EXPUNGE };
+    work->rights = ACL_ALL;
+    if (session->visitor && !folder.problem) {
+        leave_selected(session);
+        if (!rights_suffice_some(session, folder.directory, ACL_READ, &work->rights))
+            return;
+        read_only = read_only || !(work->rights & FOR_READ_WRITE);
+    }
     /* Before the other one is left: it may be the same, and then stays open. */
     bool opened =
         !folder.problem && folder_open(session->mailbox, folder.directory, &work->folder, &error);
@@ -298,7 +310,7 @@ void command_close(struct session *session, struct imap_parser *arguments)
         session_bad_arguments(session, arguments);
         return;
     }
-    if (session->view.read_only) {
+    if (session->view.read_only || !(rights_to_selected(session) & ACL_EXPUNGE)) {
         session_unselect(session);
         session_ok(session, SLICE(""), "Closed");
         return;

@@ -1,6 +1,7 @@
 /* STATUS (RFC 3501 6.3.10). */
 #include "imapd/commands/commands.h"
 #include "imapd/folder/folder_status.h"
+#include "imapd/shared/rights.h"
 #include "imapd/syntax/folder_argument.h"
 
 struct status_work {
@@ -39,6 +40,8 @@ void command_status(struct session *session, struct imap_parser *arguments)
         session_no(session, SLICE("NONEXISTENT"), folder.problem);
         return;
     }
+    if (!rights_suffice(session, folder.directory, ACL_READ))
+        return;
     struct status_work *work = session_alloc(session, sizeof(*work));
     if (!work)
         return;

@@ -1,5 +1,6 @@
 /* STORE and UID STORE (RFC 3501 6.4.6, 6.4.8), conditional ones too (RFC 7162 3.1.3). */
 #include "imapd/commands/commands.h"
+#include "imapd/shared/rights.h"
 
 enum {
     CHANGED_A_SLICE = 200, /* renames of 13 µs */
@@ -54,6 +55,22 @@ static void make_change(enum store_action action, uint32_t flags, uint32_t lette
     }
 }
 
+/* RFC 4314 4: what the client has no right to change stays as it is. False: that is all of it, and
+ * the command was ended. */
+static bool keep_to_rights(struct session *session, struct message_change *change)
+{
+    unsigned rights = rights_to_selected(session);
+    uint32_t flags = rights_changeable_flags(rights);
+    change->flags_on &= flags;
+    change->flags_off &= flags;
+    if (!(rights & ACL_WRITE))
+        change->letters_on = change->letters_off = 0;
+    if (change->flags_on || change->flags_off || change->letters_on || change->letters_off)
+        return true;
+    session_no(session, SLICE("NOPERM"), "You have no right to change these flags");
+    return false;
+}
+
 /* A keyword that cannot be kept is left out, as PERMANENTFLAGS without \* has said; one that
  * nobody knows need not be made to be taken away. */
 static bool find_letters(struct session *session, const struct imap_flags *flags,
@@ -61,6 +78,8 @@ static bool find_letters(struct session *session, const struct imap_flags *flags
 {
     struct folder *folder = session->view.folder;
     *letters = 0;
+    if (session->visitor && !(rights_to_selected(session) & ACL_WRITE))
+        return true; /* nor are new ones made for him */
     for (size_t i = 0; i < flags->keyword_count; i++) {
         unsigned letter;
         bool found = action == STORE_REMOVE
@@ -187,6 +206,8 @@ void command_store(struct session *session, struct imap_parser *arguments)
             session_enable(session, VIEW_TELLS_MODSEQ);
         sequence_set_init(&work->modified, &session->arena);
         make_change(action, flags.flags, letters, &work->change);
+        if (session->visitor && !keep_to_rights(session, &work->change))
+            return;
         session_keep_to_limit(session, &work->set);
         work->walk = view_walk_begin(&work->set, session->by_uid);
         work->count = view_walk_count(view, work->walk);

@@ -112,9 +112,9 @@ static bool parse_name(struct session *session, struct imap_parser *arguments,
         session_bad_arguments(session, arguments);
         return false;
     }
-    if (folder->problem)
+    if (folder->problem && !folder->is_shared)
         session_no(session, SLICE("CANNOT"), folder->problem);
-    return !folder->problem;
+    return !folder->problem || folder->is_shared;
 }
 
 static void store(struct session *session, struct slice name)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/size.h"
+#include "storage/acl.h"
 #include "storage/expunged.h"
 
 enum { TREE_MEMORY = 1 << 26 };
@@ -81,26 +82,46 @@ static bool gather_subscriptions(struct names *names, const struct subscriptions
     return true;
 }
 
-static size_t count_subscriptions(const struct subscriptions *subscriptions)
+static size_t count_lines(struct slice text)
 {
-    struct slice rest = buffer_slice(&subscriptions->text);
-    struct slice name;
+    struct slice line;
     size_t count = 0;
-    while (subscriptions_next(&rest, &name))
+    while (subscriptions_next(&text, &line))
         count++;
     return count;
 }
 
+/* rights SP name */
+static bool gather_shared(struct names *names, struct slice text, struct arena *arena)
+{
+    struct slice line;
+    unsigned rights;
+    while (subscriptions_next(&text, &line)) {
+        size_t space = slice_find_octet(line, ' ');
+        if (!acl_rights_parse(slice_range(line, 0, space), &rights))
+            continue;
+        const char *copy = arena_copy_string(arena, slice_from(line, space + 1));
+        if (!copy)
+            return false;
+        names->entries[names->count++] =
+            (struct tree_entry){.name = copy, .traits = TREE_FOLDER, .rights = rights};
+    }
+    return true;
+}
+
 /* names->entries is the caller's to free, also on failure. */
 static bool gather(struct names *names, struct mailbox_tree *tree,
-                   const struct subscriptions *subscriptions)
+                   const struct tree_additions *additions)
 {
-    size_t most = tree->list.count + (subscriptions ? count_subscriptions(subscriptions) : 0);
+    const struct subscriptions *subscriptions = additions->subscriptions;
+    size_t most = tree->list.count + count_lines(additions->shared)
+                  + (subscriptions ? count_lines(buffer_slice(&subscriptions->text)) : 0);
     *names = (struct names){.entries = calloc(most, sizeof(*names->entries))};
     if (!names->entries)
         return false;
     gather_folders(names, &tree->list);
-    if (subscriptions && !gather_subscriptions(names, subscriptions, &tree->arena))
+    if ((subscriptions && !gather_subscriptions(names, subscriptions, &tree->arena))
+        || !gather_shared(names, additions->shared, &tree->arena))
         return false;
     qsort(names->entries, names->count, sizeof(*names->entries), compare_entries);
     return true;
@@ -155,6 +176,7 @@ static bool append_with_superiors(struct mailbox_tree *tree, size_t *capacity,
     size_t end = 0;
     if (before && slice_equal(last, name)) { /* a folder, and subscribed to */
         before->directory = before->directory ? before->directory : entry->directory;
+        before->rights |= entry->rights;
         mailbox_tree_note(tree, before, entry->traits);
         return true;
     }
@@ -166,10 +188,10 @@ static bool append_with_superiors(struct mailbox_tree *tree, size_t *capacity,
     return append(tree, capacity, *entry);
 }
 
-bool mailbox_tree_read(struct mailbox_tree *tree, int account_fd,
-                       const struct subscriptions *subscriptions, const char *expunged,
-                       struct error *error)
+bool mailbox_tree_read_with(struct mailbox_tree *tree, int account_fd,
+                            const struct tree_additions *additions, struct error *error)
 {
+    const char *expunged = additions->expunged;
     struct names names;
     size_t capacity = 0;
     *tree = (struct mailbox_tree){.count = 0};
@@ -180,7 +202,7 @@ bool mailbox_tree_read(struct mailbox_tree *tree, int account_fd,
         mailbox_tree_clear(tree);
         return false;
     }
-    bool made = gather(&names, tree, subscriptions);
+    bool made = gather(&names, tree, additions);
     for (size_t i = 0; made && i < names.count; i++)
         made = append_with_superiors(tree, &capacity, &names.entries[i]);
     free(names.entries);
@@ -188,6 +210,14 @@ bool mailbox_tree_read(struct mailbox_tree *tree, int account_fd,
         return true;
     mailbox_tree_clear(tree);
     return error_memory(error);
+}
+
+bool mailbox_tree_read(struct mailbox_tree *tree, int account_fd,
+                       const struct subscriptions *subscriptions, const char *expunged,
+                       struct error *error)
+{
+    const struct tree_additions additions = {.subscriptions = subscriptions, .expunged = expunged};
+    return mailbox_tree_read_with(tree, account_fd, &additions, error);
 }
 
 void mailbox_tree_clear(struct mailbox_tree *tree)

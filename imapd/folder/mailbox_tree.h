@@ -19,7 +19,8 @@ enum tree_trait {
 
 struct tree_entry {
     const char *name;      /* UTF-8 */
-    const char *directory; /* on disk; NULL: no TREE_FOLDER */
+    const char *directory; /* on disk; NULL: no TREE_FOLDER, or another account's */
+    unsigned rights;       /* to another account's: enum acl_right; 0: it is none */
     size_t above;          /* the entry that this one is below, or TREE_TOP */
     unsigned traits;       /* enum tree_trait */
     unsigned below;        /* the traits of all that is below it */
@@ -33,8 +34,17 @@ struct mailbox_tree {
     struct arena arena;
 };
 
-/* With the names that are subscribed to, which need not exist; NULL: without. With what was
- * expunged, below the mailbox of that name; NULL: without. On failure it is cleared. */
+/* What is in it beside the folders. */
+struct tree_additions {
+    const struct subscriptions *subscriptions; /* names that need not exist; NULL: none */
+    const char *expunged; /* below the mailbox of that name what was expunged; NULL: nothing */
+    struct slice shared;  /* other accounts' mailboxes, as imapd/shared/shared_names.h has them */
+};
+
+/* On failure it is cleared. */
+bool mailbox_tree_read_with(struct mailbox_tree *tree, int account_fd,
+                            const struct tree_additions *additions, struct error *error);
+/* The same without other accounts' mailboxes. */
 bool mailbox_tree_read(struct mailbox_tree *tree, int account_fd,
                        const struct subscriptions *subscriptions, const char *expunged,
                        struct error *error);

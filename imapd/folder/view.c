@@ -59,6 +59,7 @@ bool view_open(struct view *view, struct folder *folder, bool read_only, struct 
     empty(view);
     view->folder = folder;
     view->read_only = read_only;
+    view->fixed = 0;
     if (!append_arrived(view, error)) {
         empty(view);
         return false;
@@ -163,6 +164,27 @@ static void append_keywords(const struct folder_record *record, struct buffer *t
     }
 }
 
+/* RFC 4314 4 wants no flag among them that the client cannot change. */
+static void append_permanent(const struct view *view, struct buffer *text)
+{
+    const struct folder_record *record = &view->folder->record;
+    size_t before = text->len;
+    if (!(view->fixed & VIEW_FIXED_DELETED))
+        buffer_append(text, SLICE(" \\Deleted"));
+    if (!(view->fixed & VIEW_FIXED_SEEN))
+        buffer_append(text, SLICE(" \\Seen"));
+    if (!(view->fixed & VIEW_FIXED_OTHERS)) {
+        buffer_append(text, SLICE(" \\Answered \\Flagged \\Draft $Forwarded"));
+        append_keywords(record, text);
+        if (!folder_record_keywords_full(record))
+            buffer_append(text, SLICE(" \\*"));
+    }
+    if (!text->failed && text->len > before) { /* without the first space */
+        memmove(text->ptr + before, text->ptr + before + 1, text->len - before - 1);
+        buffer_truncate(text, text->len - 1);
+    }
+}
+
 void view_write_flag_lists(const struct view *view, struct writer *writer)
 {
     const struct folder_record *record = &view->folder->record;
@@ -172,7 +194,9 @@ void view_write_flag_lists(const struct view *view, struct writer *writer)
     buffer_append(text, flags);
     append_keywords(record, text);
     buffer_append(text, SLICE(")\r\n* OK [PERMANENTFLAGS ("));
-    if (!view->read_only) {
+    if (!view->read_only && view->fixed) {
+        append_permanent(view, text);
+    } else if (!view->read_only) {
         buffer_append(text, flags);
         append_keywords(record, text);
         if (!folder_record_keywords_full(record))

@@ -27,6 +27,13 @@ enum view_manner {
     VIEW_UID_ONLY = 1 << 6, /* UIDFETCH for FETCH, VANISHED for EXPUNGE (UIDONLY, RFC 9586 3) */
 };
 
+/* RFC 4314 4: "s", "t" and "w" are missing. */
+enum view_fixed {
+    VIEW_FIXED_SEEN = 1 << 0,
+    VIEW_FIXED_DELETED = 1 << 1,
+    VIEW_FIXED_OTHERS = 1 << 2,
+};
+
 struct view_slot {
     uint32_t uid;
     uint32_t marks;
@@ -35,8 +42,9 @@ struct view_slot {
 struct view {
     struct view *prev; /* of the folder */
     struct view *next;
-    struct folder *folder;   /* NULL: no folder is selected */
-    bool read_only;          /* EXAMINE */
+    struct folder *folder; /* NULL: no folder is selected */
+    bool read_only;        /* EXAMINE */
+    unsigned fixed; /* enum view_fixed: flags that this client may not change, as it was told */
     struct view_slot *slots; /* slots[n - 1] is message number n */
     size_t count;
     size_t capacity;

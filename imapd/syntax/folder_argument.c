@@ -15,6 +15,17 @@ static bool is_level_of(struct slice name, struct slice top)
            && (name.len == top.len || name.ptr[top.len] == FOLDER_SEPARATOR);
 }
 
+/* What the owner calls it. */
+static const char *find_for_guest(const struct imap_parser *parser, struct folder_argument *folder)
+{
+    struct slice top = slice_of_string(parser->visited);
+    if (!is_level_of(folder->name, top) || folder->name.len <= top.len + 1)
+        return "There is no such mailbox";
+    bool named =
+        folder_name_to_directory(slice_from(folder->name, top.len + 1), folder->directory, NULL);
+    return named ? NULL : "The mailbox name is too long";
+}
+
 static bool find_directory(const struct imap_parser *parser, struct folder_argument *folder)
 {
     char within[MAILDIR_NAME_SIZE];
@@ -30,6 +41,17 @@ static bool find_directory(const struct imap_parser *parser, struct folder_argum
            && expunged_path(within, folder->directory);
 }
 
+static const char *find(const struct imap_parser *parser, struct folder_argument *folder)
+{
+    if (parser->visited)
+        return find_for_guest(parser, folder);
+    folder->is_shared =
+        parser->shared && is_level_of(folder->name, slice_of_string(parser->shared));
+    if (folder->is_shared)
+        return "Only mailboxes of others are there";
+    return find_directory(parser, folder) ? NULL : "The mailbox name is too long";
+}
+
 static bool resolve(struct imap_parser *parser, struct slice wire, struct folder_argument *folder)
 {
     struct buffer name = BUFFER_WITH_LIMIT(2 * MAILBOX_NAME_MAX);
@@ -37,13 +59,13 @@ static bool resolve(struct imap_parser *parser, struct slice wire, struct folder
     bool parsed = mailbox_name_parse(wire, form, &name, &folder->problem);
     folder->name = parsed ? arena_copy(parser->arena, buffer_slice(&name)) : SLICE("");
     folder->given = slice_of(NULL, 0);
-    folder->is_expunged = false;
+    folder->is_expunged = folder->is_shared = false;
     buffer_clear(&name);
     if (!parsed)
         return true;
     if (!folder->name.ptr)
         return imap_parser_exhaust(parser);
-    folder->problem = find_directory(parser, folder) ? NULL : "The mailbox name is too long";
+    folder->problem = find(parser, folder);
     return true;
 }
 

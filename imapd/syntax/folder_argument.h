@@ -12,6 +12,7 @@ struct folder_argument {
     struct slice given; /* what the client called it, if that is not NFC; else NULL */
     char directory[MAILDIR_NAME_SIZE]; /* on disk */
     bool is_expunged;                  /* it, or a folder below it: storage/expunged.h */
+    bool is_shared;      /* another account's: no folder here, which `problem` says besides */
     const char *problem; /* NULL; else there can be no such mailbox, and this is what to say */
 };
 

@@ -23,6 +23,8 @@ struct imap_parser {
                 * 9051 4.3)
                 */
     const char *expunged; /* the mailbox of what was expunged; NULL: there is none */
+    const char *shared;   /* the one below which those of other accounts are; NULL: there is none */
+    const char *visited;  /* of a guest: what all mailboxes that he can name are below; else NULL */
 };
 
 void imap_parser_init(struct imap_parser *parser, struct slice text, struct arena *arena);

@@ -20,7 +20,7 @@ WAIT_SECONDS = 20
 ROLE_START, ROLE_DESCRIPTOR, ROLE_PEER, ROLE_GO = 1, 2, 3, 4
 ROLE_STOP, ROLE_COUNT, ROLE_HOME, ROLE_SESSION, ROLE_WATCHED = 7, 8, 9, 10, 16
 MASTER_READY, MASTER_HOSTILE, MASTER_COUNTS, MASTER_IDLE, MASTER_CHANGED = 101, 103, 104, 105, 109
-MASTER_WANTED = 110
+MASTER_WANTED, MASTER_SHARES = 110, 117
 DESCRIPTOR_DIRECTORY, DESCRIPTOR_PLACE = 4, 5
 PLACE_FILESYSTEM = 0xFFFF  # a place: "/", for the homes of system users
 KINDS = {"auth": 2, "smtpd-session": 5, "smtpd-submission": 6, "smtpd-filter": 7, "smtpd-queue": 8,
@@ -158,8 +158,12 @@ class Role:
         return Channel(ours)
 
     def go(self):
+        """Once it is ready; a mailbox that may share says before what it does."""
         self.master.send(ROLE_GO)
-        self.master.expect(MASTER_READY)
+        kind, *_ = self.master.receive()
+        if kind == MASTER_SHARES:
+            kind, *_ = self.master.receive()
+        assert kind == MASTER_READY
 
     def settle(self):
         """All records of the master so far have been handled."""

@@ -291,6 +291,18 @@ def test_login_wakes_nobody_and_puts_nobody_to_sleep(imap_house):
     assert standing(imap_house) == before
 
 
+def test_login_shares_nothing_and_visits_nobody(imap_house):
+    """MASTER_SHARES, MASTER_SHARED and MASTER_VISITS are a mailbox's alone, whose account the master knows."""
+    before = standing(imap_house)
+    owner = imap_house.new_account().encode()
+    for kind, body in ((117, b"lr anyone\tINBOX\n"), (118, b""), (119, bytes(8) + owner + b"@test.example")):
+        ended = imap_house.ended()
+        imap_house.intruder()(f"send {MASTER} {record(kind, body).hex()}")
+        imap_house.wait_until_ended(ended)
+    assert imap_house.pids("imapd-mailbox") == []
+    assert standing(imap_house) == before
+
+
 AUTH_RECIPIENT, QUEUE_RECIPIENT, QUEUE_SUBMIT, QUEUE_MORE_IDS = 1, 1, 2, 5
 AWAY, ELSEWHERE = b"away@test.example", b"x@elsewhere.example"
 

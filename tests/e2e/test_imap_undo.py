@@ -146,7 +146,7 @@ def test_it_is_listed_not_subscribed(client, folder):
     assert any(line.endswith(b'"/" "Expunged"') or line.endswith(b'"/" Expunged')
                for line in listed(client))
     assert not any(b"Expunged" in line for line in client.ok('LSUB "" "*"'))
-    assert client.ok("MYRIGHTS Expunged") == [b"* MYRIGHTS Expunged lrswxted"]
+    assert client.ok("MYRIGHTS Expunged") == [b"* MYRIGHTS Expunged lrswxtecd"]
     client.ok("CREATE Expunged2")
     client.ok("DELETE Expunged2")
 

@@ -1,0 +1,43 @@
+/*
+ * What an IMAP server answers to one command (RFC 3501 2.2.2), cut into parts as it comes: the
+ * lines of untagged responses and continuation requests, the octets of their literals, and the line
+ * that begins with the command's tag. The same parts come out, but for where they are cut, however
+ * the input is split. Nothing is kept. Pure; imapd-mailbox.
+ */
+#ifndef IMAPD_SHARED_ANSWER_H
+#define IMAPD_SHARED_ANSWER_H
+
+#include "common/slice.h"
+
+enum answer_part {
+    ANSWER_MORE,    /* the input is used up, but for the beginning of a line that may be the tag */
+    ANSWER_TEXT,    /* of a response; line ends and announcements of literals among it. One that
+                       ends behind an announcement ends there */
+    ANSWER_LITERAL, /* octets of that literal; answer->literal_left are still to come */
+    ANSWER_TAGGED,  /* of the tagged line, the tag among it */
+    ANSWER_END,     /* no octets: that line was the end */
+    ANSWER_LOST,    /* not from here: imapd/shared/visit.h */
+};
+
+enum { ANSWER_TAG_MAX = 1024 };
+
+struct answer {
+    uint8_t verdict; /* at ANSWER_END: 'O', 'N' or 'B', the first letter of OK, NO, BAD */
+    uint64_t literal_left;
+    /* The rest is answer.c's. */
+    uint8_t tag[ANSWER_TAG_MAX + 1]; /* with the space behind it */
+    size_t tag_octets;
+    size_t at; /* octets of the line so far, up to a few more than the tag's */
+    bool in_tagged;
+    bool is_over;
+    uint8_t announcing; /* how far "{23}\r\n" has come */
+    uint64_t announced;
+};
+
+/* False: the tag is too long. */
+bool answer_init(struct answer *answer, struct slice tag);
+
+/* The next part at the beginning of `input`; *taken are its octets, which the caller consumes. */
+enum answer_part answer_next(struct answer *answer, struct slice input, size_t *taken);
+
+#endif

@@ -1,0 +1,317 @@
+/* Commands for other accounts' processes; see forward.h. */
+#include "imapd/shared/forward.h"
+
+#include "common/config/config.h"
+#include "imapd/commands/commands.h"
+#include "imapd/mailbox.h"
+#include "imapd/shared/visit.h"
+#include "imapd/syntax/folder_argument.h"
+
+static bool is_visiting(const struct session *session, struct slice owner)
+{
+    return session->visit && slice_equal(slice_of_string(session->visit->owner), owner);
+}
+
+static bool is_one_of(const struct session *session, command_handler *one, command_handler *other)
+{
+    return session->command->handler == one || session->command->handler == other;
+}
+
+static bool selects(const struct session *session)
+{
+    return is_one_of(session, command_select, command_examine);
+}
+
+/* ---- the end ---- */
+
+static void leave(struct session *session)
+{
+    visit_end(session->visit);
+    session->visit = NULL;
+    if (session->state == SESSION_VISITING)
+        session_end_visit(session);
+}
+
+void forward_forget(struct session *session)
+{
+    if (session->forwarded != session->visit)
+        visit_end(session->forwarded);
+    session->forwarded = NULL;
+}
+
+void forward_end(struct session *session)
+{
+    forward_forget(session);
+    leave(session);
+}
+
+/* What the answer means to the session; then nothing of the visit is left that is not wanted. */
+static void settle(struct session *session, struct visit *visit, bool succeeded)
+{
+    bool leaves = is_one_of(session, command_close, command_unselect);
+    if (selects(session) && succeeded) {
+        session->visit = visit;
+        session_begin_visit(session);
+    } else if (visit != session->visit) {
+        visit_end(visit);
+    } else if (selects(session) || (leaves && succeeded)) {
+        leave(session);
+    }
+}
+
+/* Nothing of an answer was heard: the account does not exist, or shares nothing. */
+static void answer_lost(struct session *session, struct visit *visit)
+{
+    bool was_open = visit->is_open, at_literal = visit->at_literal;
+    settle(session, visit, false);
+    if (was_open)
+        session_bye(session, "The other account's mailbox cannot be gone on with; log in again");
+    else
+        session_no(session, SLICE("NONEXISTENT"), "There is no such mailbox");
+    if (at_literal && !command_refuse_literal(&session->reader))
+        session_bye(session, "What follows is too long to be skipped");
+}
+
+/* Between commands, or under one. */
+static void on_lost(struct session *session, struct visit *visit)
+{
+    if (session->forwarded == visit && session->command && !session->on_line)
+        answer_lost(session, visit);
+    else
+        session_bye(session, "The other account's mailbox cannot be gone on with; log in again");
+    turn_again(&session->mailbox->turn, &session->in_next_turn);
+}
+
+static void hear(struct visit *visit, enum answer_part part, struct slice octets)
+{
+    struct session *session = visit->session;
+    if (part == ANSWER_LOST) {
+        on_lost(session, visit);
+    } else if (part != ANSWER_END) {
+        buffer_append(&session->writer.text, octets);
+    } else if (session->on_line) { /* it does not idle there */
+        session_bye(session, "The other account's mailbox cannot be idled in; log in again");
+    } else {
+        settle(session, visit, visit->answer.verdict == 'O');
+        session_answered(session);
+    }
+}
+
+/* ---- the command ---- */
+
+/* Literals need not be waited for (RFC 7888): "{5}" becomes "{5+}". */
+static void say(struct visit *visit, struct slice text)
+{
+    struct slice line_end = SLICE("\r\n");
+    size_t end;
+    while ((end = slice_find(text, line_end)) < text.len) {
+        struct slice line = slice_range(text, 0, end);
+        uint64_t octets = 0;
+        size_t brace = line.len;
+        while (brace > 0 && line.ptr[brace - 1] != '{')
+            brace--;
+        for (size_t i = brace; i < line.len && line.ptr[i] >= '0' && line.ptr[i] <= '9'; i++)
+            octets = octets * 10 + (line.ptr[i] - '0');
+        bool waits = !slice_ends_with(line, SLICE("+}"));
+        visit_say(visit, slice_range(line, 0, waits && line.len > 0 ? line.len - 1 : line.len));
+        if (waits)
+            visit_say(visit, SLICE("+}"));
+        visit_say(visit, line_end);
+        text = slice_from(text, end + line_end.len);
+        visit_say(visit, slice_range(text, 0, octets < text.len ? (size_t)octets : text.len));
+        text = slice_from(text, octets < text.len ? (size_t)octets : text.len);
+    }
+    visit_say(visit, text);
+}
+
+/* False: the command was ended. */
+static bool begin(struct session *session, struct slice owner)
+{
+    bool is_there = is_visiting(session, owner);
+    struct visit *visit = is_there ? session->visit : visit_begin(session, owner);
+    session->forwarded = visit;
+    if (visit && visit_begin_command(visit, session->tag, hear))
+        return true;
+    if (!is_there)
+        visit_end(visit);
+    session->forwarded = NULL;
+    session_no(session, SLICE("UNAVAILABLE"), "The other account cannot be asked now");
+    return false;
+}
+
+static void wait_step(struct session *session)
+{
+    session_wait(session, wait_step);
+}
+
+static void hear_answer(struct session *session)
+{
+    visit_listen(session->forwarded);
+    session_wait(session, wait_step);
+    visit_go_on(session->forwarded);
+}
+
+static void on_done(struct session *session, struct slice line)
+{
+    visit_say(session->forwarded, line);
+    visit_say(session->forwarded, SLICE("\r\n"));
+    session_wait(session, wait_step);
+}
+
+/* All of it came. */
+static void forward(struct session *session, struct slice owner)
+{
+    if (!begin(session, owner))
+        return;
+    say(session->forwarded, command_text(&session->reader));
+    visit_say(session->forwarded, SLICE("\r\n"));
+    if (session->command->handler != command_idle) {
+        hear_answer(session);
+        return;
+    }
+    session_await_line(session, on_done);
+    visit_listen(session->forwarded);
+}
+
+/* ---- which ---- */
+
+/* Whose the mailbox is that the arguments name, behind a set of messages perhaps. False: it is
+ * none of another account. */
+static bool find_owner(const struct session *session, struct imap_parser arguments,
+                       struct slice *owner)
+{
+    struct folder_argument folder;
+    struct sequence_set set;
+    if ((session->command->traits & COMMAND_NAMES_TARGET)
+        && (!imap_parse_space(&arguments) || !imap_parse_sequence_set(&arguments, &set)))
+        return false;
+    if (!imap_parse_space(&arguments) || !folder_argument_parse(&arguments, &folder)
+        || !folder.is_shared)
+        return false;
+    size_t top = strlen(session->mailbox->config->imap.shared.text);
+    struct slice name = slice_from(folder.name, top + 1);
+    *owner = slice_range(name, 0, slice_find_octet(name, '/'));
+    return owner->len > 0;
+}
+
+/* "if the SELECT fails, no mailbox is selected"; where the same process has the next one it says
+ * CLOSED itself. */
+static void leave_selected(struct session *session, struct slice owner)
+{
+    bool visiting = session->state == SESSION_VISITING;
+    if (is_visiting(session, owner) || (!visiting && session->state != SESSION_SELECTED))
+        return;
+    writer_untagged(&session->writer, WRITER_OK, SLICE("CLOSED"), "Left the other mailbox");
+    if (visiting)
+        leave(session);
+    else
+        session_unselect(session);
+}
+
+/* What concerns nothing but the selected mailbox. */
+static bool is_for_selected(const struct session *session)
+{
+    return !(session->command->states & SESSION_AUTHENTICATED)
+           || is_one_of(session, command_noop, command_idle);
+}
+
+static bool is_between_accounts(const struct session *session, bool names_shared,
+                                struct slice owner)
+{
+    if (!(session->command->traits & COMMAND_NAMES_TARGET))
+        return false;
+    return session->state == SESSION_VISITING ? !names_shared || !is_visiting(session, owner)
+                                              : names_shared;
+}
+
+bool forward_takes(struct session *session, const struct imap_parser *arguments)
+{
+    enum { NAMING = COMMAND_NAMES_MAILBOX | COMMAND_NAMES_TARGET };
+    struct slice owner = SLICE("");
+    if (!session->mailbox->config->imap.shared.text || session->visitor)
+        return false;
+    bool names_shared =
+        (session->command->traits & NAMING) && find_owner(session, *arguments, &owner);
+    bool visiting = session->state == SESSION_VISITING;
+    if (selects(session))
+        leave_selected(session, owner);
+    if (is_between_accounts(session, names_shared, owner))
+        session_no(session, SLICE("CANNOT"), "Not between mailboxes of different accounts");
+    else if (names_shared)
+        forward(session, owner);
+    else if (visiting && is_for_selected(session))
+        forward(session, slice_of_string(session->visit->owner));
+    else
+        return false;
+    return true;
+}
+
+/* ---- streamed literals ---- */
+
+/* The owner's process is there, or never will be. */
+static void stream_step(struct session *session)
+{
+    if (visit_is_full(session->forwarded)) {
+        session_wait(session, stream_step);
+        return;
+    }
+    session->forwarded->at_literal = false;
+    session_continue(session, NULL);
+    session_stream_literal(session);
+}
+
+static void stream(struct session *session)
+{
+    uint64_t octets = session->reader.literal.octets;
+    struct visit *visit = session->forwarded;
+    if (octets <= session->mailbox->config->limits.message_size_octets) {
+        say(visit, command_text(&session->reader));
+        visit->at_literal = true;
+        session_continue(session, stream_step);
+        return;
+    }
+    visit_end(visit);
+    session->forwarded = NULL;
+    session_no(session, SLICE("TOOBIG"), "The message is larger than limits.message-size");
+}
+
+bool forward_literal(struct session *session, const struct imap_parser *arguments)
+{
+    struct slice owner;
+    if (session->forwarded) {
+        stream(session);
+        return true;
+    }
+    if (!session->mailbox->config->imap.shared.text || session->visitor
+        || !(session->command->traits & COMMAND_NAMES_MAILBOX) || session->work
+        || !find_owner(session, *arguments, &owner))
+        return false;
+    /* Of its own: the answer may come before the last octet, and a mailbox is selected in the
+     * other. */
+    if (begin(session, owner))
+        stream(session);
+    return true;
+}
+
+void forward_octets(struct session *session, struct slice octets)
+{
+    visit_say(session->forwarded, octets);
+}
+
+void forward_rest(struct session *session, struct slice text)
+{
+    say(session->forwarded, text);
+    visit_say(session->forwarded, SLICE("\r\n"));
+    hear_answer(session);
+}
+
+bool forward_is_full(const struct session *session)
+{
+    return session->forwarded && visit_is_full(session->forwarded);
+}
+
+void forward_on_drained(struct session *session)
+{
+    if (session->forwarded)
+        visit_go_on(session->forwarded);
+}

@@ -1,0 +1,36 @@
+/*
+ * Commands that concern a mailbox of another account are said to that account's process, as they
+ * came, and its answer is the client's (imapd/shared/visit.h). While such a mailbox is selected the
+ * session is VISITING, and keeps the visit; else a visit is as long as the command.
+ *
+ *   on_ready, on_literal ─> forward_takes(), forward_literal(): is it such a command?
+ *     client ──command──> visit ──> the owner's process
+ *     client <──answer── visit <──
+ *
+ * imapd-mailbox.
+ */
+#ifndef IMAPD_SHARED_FORWARD_H
+#define IMAPD_SHARED_FORWARD_H
+
+#include "imapd/session.h"
+
+/* The command that is whole, with its arguments. True: it is dealt with, or goes on elsewhere. */
+bool forward_takes(struct session *session, const struct imap_parser *arguments);
+
+/* A command whose literals are streamed (APPEND), up to one of them. True as above. */
+bool forward_literal(struct session *session, const struct imap_parser *arguments);
+/* Of such a command that is forwarded: the literal's octets, and what is behind the last one. */
+void forward_octets(struct session *session, struct slice octets);
+void forward_rest(struct session *session, struct slice text);
+
+/* The owner's process takes no more of it at the moment. */
+bool forward_is_full(const struct session *session);
+/* The client takes output again. */
+void forward_on_drained(struct session *session);
+
+/* The command ends; a visit for it alone ends with it. */
+void forward_forget(struct session *session);
+/* The session ends. */
+void forward_end(struct session *session);
+
+#endif

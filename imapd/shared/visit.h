@@ -1,0 +1,58 @@
+/*
+ * A client's second session, in the mailbox process of another account that shares something with
+ * his own: a visit. The client's connection stays where it is; on a socket that the master made
+ * (MASTER_VISITS) this process speaks IMAP for him there, one command at a time. What he may do the
+ * process there decides, which has his account's name from the master. imapd-mailbox.
+ */
+#ifndef IMAPD_SHARED_VISIT_H
+#define IMAPD_SHARED_VISIT_H
+
+#include "common/net/stream.h"
+#include "common/role/master_protocol.h"
+#include "imapd/shared/answer.h"
+
+struct mailbox;
+struct session;
+struct visit;
+
+/* Parts of the answer to what was said last, then ANSWER_END, and none until the next command. Or
+ * ANSWER_LOST, also between commands (the caller may be NULL then): there was no such account, or
+ * the connection broke; the visit is to be ended. */
+typedef void visit_hears(struct visit *visit, enum answer_part part, struct slice octets);
+
+struct visit {
+    struct visit *prev, *next;
+    struct session *session; /* borrowed; NULL once it has ended */
+    char owner[MASTER_ACCOUNT_MAX + 1];
+    uint64_t request;  /* of the MASTER_VISITS that is not answered yet; 0: it is */
+    bool is_open;      /* it was, with a connection */
+    bool is_listening; /* an answer is expected, and all of the command was said */
+    struct answer answer;
+    visit_hears *hears;
+    bool at_literal; /* forward.c's: the client's is announced, and waits until it is open */
+
+    /* The rest is visit.c's. */
+    struct buffer unsaid; /* until it is open */
+    struct stream stream;
+    struct deferred at_turn_end;
+};
+
+/* NULL: no memory, or the master is gone. */
+struct visit *visit_begin(struct session *session, struct slice owner);
+void visit_end(struct visit *visit); /* at once; NULL is fine */
+
+/* Of one command, whose answer is heard once visit_listen() is called behind the last of it. False:
+ * the tag is too long. */
+bool visit_begin_command(struct visit *visit, struct slice tag, visit_hears *hears);
+void visit_say(struct visit *visit, struct slice octets);
+void visit_listen(struct visit *visit);
+
+/* No more is to be said until session's forward_on_drained(). */
+bool visit_is_full(const struct visit *visit);
+/* The client takes output again. */
+void visit_go_on(struct visit *visit);
+
+/* ROLE_VISIT (the socket is taken) or ROLE_NO_VISIT (-1). */
+void visit_on_answer(struct mailbox *mailbox, uint64_t request, int fd);
+
+#endif

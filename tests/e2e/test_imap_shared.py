@@ -1,0 +1,479 @@
+"""Shared mailboxes: ACL (RFC 4314) between accounts, in the namespace of other users (RFC 2342). A whole house: each
+account's process has its own walls, and the owner's alone decides (docs/architecture.md, Shared mailboxes)."""
+
+import re
+import socket
+import struct
+import time
+
+import pytest
+
+import mailbox_role
+from house import BUILD, PASSWORD, SERVICES, House
+from talk import Conversation, client_context
+
+pytestmark = pytest.mark.skipif(not (BUILD / "libexec" / "imapd-mailbox").exists(),
+                                reason="imapd-mailbox is not built")
+MESSAGE = b"From: a@b.example\r\nTo: c@d.example\r\nSubject: hello\r\n\r\nbody\r\n"
+
+
+@pytest.fixture(scope="module")
+def sharing(tmp_path_factory):
+    made = House(settings={"imap": {"shared-mailboxes": "Shared"}, "timeouts": {"linger": "300ms"}},
+                 services=("imap", "imaps", "smtp"))
+    made.start()
+    yield made
+    made.stop()
+    assert not made.sanitizer_reports()
+    made.remove()
+
+
+class Client(mailbox_role.Client):
+    def __init__(self, house, account, service="imap"):
+        self.house, self.account = house, account
+        tls = client_context() if SERVICES[service] else None
+        Conversation.__init__(self, "127.0.0.1", house.ports[service], tls=tls, server_name="mail.test.example")
+        self.ok(f"LOGIN {account} {PASSWORD}")
+
+
+class Pair:
+    """An owner with a mailbox Work of two messages, and somebody else."""
+
+    def __init__(self, house):
+        self.house = house
+        self.alice, self.bob = house.new_account(), house.new_account()
+        self.owner, self.other = Client(house, self.alice), Client(house, self.bob)
+        self.owner.ok("CREATE Work")
+        for flags in ("", "(\\Flagged) "):
+            self.owner.append(MESSAGE, "Work", flags)
+        self.name = f"Shared/{self.alice}/Work"
+
+    def share(self, rights, identifier=None, folder="Work"):
+        self.owner.ok(f"SETACL {folder} {identifier or self.bob} {rights}")
+
+    def close(self):
+        self.owner.close()
+        self.other.close()
+
+
+@pytest.fixture
+def pair(sharing):
+    made = Pair(sharing)
+    yield made
+    made.close()
+
+
+def refused(client, command, code):
+    tagged = client.command(command)[1]
+    assert tagged.startswith(b"NO [" + code + b"]"), (command, tagged)
+
+
+def eventually(condition, seconds=10):
+    """The house's list of names is told by another process than the one that is asked."""
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.005)
+
+
+def flags_of(line):
+    """Of a FETCH response, without \\Recent."""
+    return set(re.search(rb"FLAGS \(([^)]*)\)", line)[1].split()) - {b"\\Recent"}
+
+
+def test_namespace(pair):
+    """RFC 2342 5"""
+    assert pair.other.ok("NAMESPACE") == [b'* NAMESPACE (("" "/")) (("Shared/" "/")) NIL']
+
+
+def test_a_list_is_kept_and_told(pair):
+    """RFC 4314 3.1 to 3.3: rights are replaced, added, taken away; negative ones; "anyone"."""
+    owner, alice, bob = pair.owner, pair.alice, pair.bob
+    owner.ok(f"SETACL Work {bob} lrs")
+    owner.ok(f"SETACL Work {bob} +wi")
+    owner.ok(f"SETACL Work {bob.upper()} -s")
+    owner.ok("SETACL Work -carol x")
+    owner.ok("SETACL Work anyone l")
+    everything = "lrswipkxtecda"
+    assert owner.ok("GETACL Work") == [
+        f"* ACL Work {alice} {everything} {bob} lrwi -carol@test.example xc anyone l".encode()]
+    owner.ok("DELETEACL Work anyone")
+    owner.ok(f"SETACL Work -carol \"\"")
+    assert owner.ok("GETACL Work") == [f"* ACL Work {alice} {everything} {bob} lrwi".encode()]
+    assert owner.ok(f"LISTRIGHTS Work {bob}") == [
+        f'* LISTRIGHTS Work {bob} "" l r s w i p k x t e a c d'.encode()]
+    for command in (f"SETACL Work {alice} lr", f"DELETEACL Work {alice}", f"SETACL Work {alice} -a",
+                    'SETACL Work "a b" lr'):
+        refused(owner, command, b"CANNOT")
+
+
+def test_what_is_shared_is_listed(pair):
+    """RFC 3501 6.3.8, RFC 8440: with "l", to whom it is given alone; \\HasChildren of what is above."""
+    other, name = pair.other, pair.name
+    assert other.ok('LIST "" Shared*') == []
+    pair.share("lr")
+    pair.owner.ok("CREATE Work/Hidden")
+    eventually(lambda: other.ok('LIST "" Shared*'))
+    assert other.ok('LIST "" Shared*') == [
+        b'* LIST (\\Noselect \\HasChildren) "/" Shared',
+        f'* LIST (\\Noselect \\HasChildren) "/" Shared/{pair.alice}'.encode(),
+        f'* LIST (\\HasNoChildren) "/" {name}'.encode()]
+    assert other.ok('LIST "" Shared/*/Work RETURN (MYRIGHTS STATUS (MESSAGES))') == [
+        f'* LIST () "/" {name}'.encode(), f"* MYRIGHTS {name} lr".encode()]
+    assert b'* LIST (\\Noselect \\HasChildren) "/" Shared' in other.ok('LIST "" %')
+    pair.owner.ok("RENAME Work Labour")
+    eventually(lambda: other.ok(f'LIST "" {name}') == [])
+    assert len(other.ok('LIST "" Shared/*/Labour')) == 1
+    pair.owner.ok(f"SETACL Labour -{pair.bob} l")
+    eventually(lambda: other.ok('LIST "" Shared*') == [])
+    assert pair.owner.ok('LIST "" Shared*') == []
+
+
+def test_subscriptions(pair):
+    """RFC 3501 6.3.6, 6.3.9"""
+    pair.share("lr")
+    pair.other.ok(f"SUBSCRIBE {pair.name}")
+    assert pair.other.ok('LSUB "" Shared/*') == [f'* LSUB () "/" {pair.name}'.encode()]
+    assert pair.other.ok('LIST (SUBSCRIBED) "" Shared/*') == [
+        f'* LIST (\\HasNoChildren \\Subscribed) "/" {pair.name}'.encode()]
+    pair.other.ok(f"UNSUBSCRIBE {pair.name}")
+    assert pair.other.ok('LSUB "" Shared/*') == []
+
+
+def test_without_rights_there_is_no_mailbox(pair):
+    """RFC 4314 4: who may not look it up is not told that it exists; nor is who has no right to anything there."""
+    name = pair.name
+    commands = [f"SELECT {name}", f"EXAMINE {name}", f"STATUS {name} (MESSAGES)", f"MYRIGHTS {name}",
+                f"GETACL {name}", f"SETACL {name} {pair.bob} lr", f"DELETEACL {name} {pair.bob}",
+                f"LISTRIGHTS {name} {pair.bob}", f"APPEND {name} {{1+}}\r\nx"]
+    for command in commands:
+        refused(pair.other, command, b"NONEXISTENT")
+    pair.share("r", folder="Sent")  # so the owner is asked
+    for command in commands:
+        refused(pair.other, command, b"NONEXISTENT")
+    for absent in (f"Shared/{pair.alice}", f"Shared/{pair.alice}/", f"Shared/{pair.alice}/Nothing", "Shared", "Shared/x/y"):
+        refused(pair.other, f"STATUS {absent} (MESSAGES)", b"NONEXISTENT")
+    pair.share("l")
+    for command in commands[:3] + commands[4:]:
+        refused(pair.other, command, b"NOPERM")
+    assert pair.other.ok(f"MYRIGHTS {name}") == [f"* MYRIGHTS {name} l".encode()]
+
+
+def test_nobody_makes_own_mailboxes_there(pair):
+    for command in ("CREATE Shared/x", "CREATE Shared", f"RENAME Sent {pair.name}x", f"DELETE {pair.name}"):
+        assert pair.other.command(command)[1].startswith(b"NO ")
+
+
+def test_reading(pair):
+    """RFC 4314 4: "r" is enough for SELECT, FETCH, SEARCH, STATUS; nothing can be changed."""
+    pair.share("lr")
+    pair.other.talk(rf"""
+        C: a STATUS {pair.name} (MESSAGES UNSEEN)
+        S: * STATUS {pair.name} (MESSAGES 2 UNSEEN 2)
+        S: a OK *
+        C: b SELECT {pair.name}
+        S: * FLAGS *
+        S: * OK [PERMANENTFLAGS ()] *
+        S: * 2 EXISTS
+        S: ...
+        S: b OK [READ-ONLY] *
+        C: d SEARCH SUBJECT {{5}}
+        S: + *
+        C: hello\r\n
+        S: * SEARCH 1 2
+        S: d OK *
+        C: e UID STORE 1 +FLAGS (\\Seen)
+        S: e NO *
+        C: f EXPUNGE
+        S: f NO *
+        C: g CLOSE
+        S: g OK *
+        C: h FETCH 1 FLAGS
+        S: h BAD *
+        C: i SELECT {pair.name}
+        S: ...
+        S: i OK [READ-ONLY] *""")
+    lines = pair.other.ok("FETCH 1:2 (FLAGS BODY[TEXT])")
+    assert [flags_of(line) for line in lines] == [set(), {b"\\Flagged"}]
+    assert all(line.endswith(b"BODY[TEXT] {6}\r\nbody\r\n)") for line in lines)
+    # RFC 7162 3.2.11: CLOSED between two mailboxes, whoever has them.
+    for name, answer in (("INBOX", b"OK [READ-WRITE]"), (pair.name, b"OK [READ-ONLY]"), (pair.name, b"OK [READ-ONLY]")):
+        lines, tagged = pair.other.command(f"SELECT {name}")
+        assert lines[0].startswith(b"* OK [CLOSED]") and tagged.startswith(answer)
+        assert sum(b"CLOSED" in line for line in lines) == 1
+
+
+@pytest.mark.parametrize("rights, permanent, flags, kept", [
+    ("s", rb"\Seen", r"\Seen \Flagged \Deleted", rb"\Seen"),
+    ("t", rb"\Deleted", r"\Seen \Deleted", rb"\Deleted"),
+    ("w", rb"\Answered \Flagged \Draft $Forwarded", r"\Flagged \Seen", rb"\Flagged"),
+])
+def test_flags(pair, rights, permanent, flags, kept):
+    """RFC 4314 4: "s" for \\Seen, "t" for \\Deleted, "w" for all others; what there is no right to is left out, and
+    "the STORE command SHOULD NOT fail if the user has rights to modify at least one flag"."""
+    pair.share("lr" + rights)
+    lines, tagged = pair.other.command(f"SELECT {pair.name}")
+    assert tagged.startswith(b"OK [READ-WRITE]")
+    assert any(line.startswith(b"* OK [PERMANENTFLAGS (" + permanent) for line in lines)
+    assert flags_of(pair.other.ok(f"STORE 1 +FLAGS ({flags})")[0]) == {kept}
+    pair.owner.ok("EXAMINE Work")
+    assert flags_of(pair.owner.ok("FETCH 1 FLAGS")[0]) == {kept}
+    other_flag = r"\Draft" if rights != "w" else r"\Seen"
+    refused(pair.other, f"STORE 1 +FLAGS ({other_flag})", b"NOPERM")
+    pair.other.ok("FETCH 2 BODY[]")
+    assert (rb"\Seen" in pair.owner.ok("FETCH 2 FLAGS")[0]) == (rights == "s")
+
+
+def test_expunging(pair):
+    """RFC 4314 4: EXPUNGE needs "e"; CLOSE without it expunges nothing."""
+    pair.share("lrt")
+    other = pair.other
+    other.ok(f"SELECT {pair.name}")
+    other.ok(r"STORE 1 +FLAGS.SILENT (\Deleted)")
+    refused(other, "EXPUNGE", b"NOPERM")
+    other.ok("CLOSE")
+    pair.share("lrte")
+    lines = other.ok(f"SELECT {pair.name}")
+    assert b"* 2 EXISTS" in lines
+    assert other.ok("UID EXPUNGE 1:*") == [b"* 1 EXPUNGE"]
+    pair.owner.ok("SELECT Work")
+    assert pair.owner.ok("STATUS Sent (MESSAGES)") and b"1 EXISTS" in b"".join(pair.owner.ok("SELECT Work"))
+
+
+def test_appending(pair):
+    """RFC 4314 4: "i"; flags as the rights are. Literals that wait and that do not, several messages (RFC 3502)."""
+    pair.share("lrsi")
+    other, name = pair.other, pair.name
+    other.talk(rf"""
+        C: a APPEND {name} (\\Seen \\Flagged) {{4}}
+        S: + *
+        C: x\r\ny (\\Flagged) {{3+}}\r\nabc\r\n
+        S: a OK [APPENDUID * 3:4] *""")
+    other.ok(f"SELECT {name}")
+    lines = other.ok("FETCH 3:4 (FLAGS BODY.PEEK[])")
+    assert [flags_of(line) for line in lines] == [{b"\\Seen"}, set()]
+    assert lines[0].endswith(b"{4}\r\nx\r\ny)") and lines[1].endswith(b"{3}\r\nabc)")
+    # A large one goes through both processes as it comes; the selected mailbox stays.
+    big = MESSAGE + b"x" * 78 * 1 + b"\r\n" + (b"y" * 78 + b"\r\n") * 20000
+    other.append(big, name)
+    assert other.ok("FETCH 5 RFC822.SIZE") == [b"* 5 FETCH (RFC822.SIZE %d)" % len(big)]
+    text = other.ok("FETCH 5 BODY.PEEK[]")[0]
+    assert big in text
+    # RFC 4469: a URL would name any mailbox of the owner's.
+    refused(other, f'APPEND {name} CATENATE (URL "/INBOX/;UID=1")', b"NOPERM")
+    pair.share("lr")
+    refused(other, f"APPEND {name} {{3+}}\r\nabc", b"NOPERM")
+    assert other.ok("NOOP") == []
+
+
+def test_changes_reach_who_idles_there(pair):
+    """RFC 2177: what the owner does is told at once, and the other way round."""
+    pair.share("lrswite")
+    pair.other.ok(f"SELECT {pair.name}")
+    pair.owner.ok("SELECT Work")
+    pair.other.talk("C: i IDLE\nS: + *")
+    pair.owner.ok(r"STORE 1 +FLAGS.SILENT (\Answered)")
+    assert pair.other.read_line().startswith(b"* 1 FETCH (FLAGS (\\Answered")
+    pair.owner.append(MESSAGE, "Work")
+    assert pair.other.read_line() == b"* 3 EXISTS"
+    pair.other.send(b"DONE\r\n")
+    pair.other.answer(b"i")
+    pair.owner.talk("C: i IDLE\nS: + *")
+    pair.other.ok(r"STORE 2 +FLAGS.SILENT (\Deleted)")
+    assert b"\\Deleted" in pair.owner.read_line()
+    pair.other.ok("EXPUNGE")
+    assert pair.owner.read_line() == b"* 2 EXPUNGE"
+    pair.owner.send(b"DONE\r\n")
+    pair.owner.answer(b"i")
+
+
+def test_rights_are_those_of_the_moment(pair):
+    """RFC 4314 4: who loses "r" sees nothing more of what he has selected."""
+    pair.share("lr")
+    pair.other.ok(f"SELECT {pair.name}")
+    pair.owner.ok(f"DELETEACL Work {pair.bob}")
+    for command in ("FETCH 1 FLAGS", "SEARCH ALL", "CHECK"):
+        refused(pair.other, command, b"NOPERM")
+    pair.owner.append(MESSAGE, "Work")
+    assert pair.other.ok("NOOP") == []
+    pair.other.ok("UNSELECT")
+    refused(pair.other, f"SELECT {pair.name}", b"NONEXISTENT")
+
+
+def test_copies_within_the_other_account(pair):
+    """RFC 4314 4: COPY needs "i" in the target, MOVE "t" and "e" in the source."""
+    other, name = pair.other, pair.name
+    pair.owner.ok("CREATE Done")
+    done = f"Shared/{pair.alice}/Done"
+    pair.share("lr")
+    pair.share("l", folder="Done")
+    other.ok(f"SELECT {name}")
+    refused(other, f"COPY 1 {done}", b"NOPERM")
+    pair.share("li", folder="Done")
+    assert other.command(f"COPY 1 {done}")[1].startswith(b"OK [COPYUID ")
+    refused(other, f"MOVE 1 {done}", b"READ-ONLY")
+    pair.share("lrt")
+    other.ok(f"SELECT {name}")
+    refused(other, f"MOVE 1 {done}", b"NOPERM")
+    pair.share("lrte")
+    assert b"* 1 EXPUNGE" in other.ok(f"MOVE 1 {done}")
+
+
+def test_the_owner_is_not_locked_in_with_his_secrets(pair):
+    """A visitor has the shared mailbox and nothing else of the account."""
+    pair.share("lrswipkxtea")
+    other = pair.other
+    other.ok(f"SELECT {pair.name}")
+    # Commands about the account stay the client's own.
+    assert other.ok("STATUS INBOX (MESSAGES)") == [b"* STATUS INBOX (MESSAGES 0)"]
+    assert b"Work" not in b"".join(other.ok('LIST "" *')).replace(pair.name.encode(), b"")
+    for command in (f"STATUS Shared/{pair.alice}/INBOX (MESSAGES)", f"STATUS Shared/{pair.alice}/Expunged (MESSAGES)"):
+        refused(other, command, b"NONEXISTENT")
+    other.ok(f"GETACL {pair.name}")
+    other.ok(f"SETACL {pair.name} carol l")
+    assert b"carol@test.example l" in pair.owner.ok("GETACL Work")[0]
+
+
+def test_over_tls_and_after_a_restart(sharing):
+    """The list of names survives the house; the way to the mailbox is made anew."""
+    pair = Pair(sharing)
+    pair.share("lr")
+    pair.close()
+    sharing.stop()
+    sharing.start()
+    with Client(sharing, pair.bob, "imaps") as other:
+        assert len(other.ok('LIST "" Shared/*/Work')) == 1
+        other.ok(f"SELECT {pair.name}")
+        assert b"hello" in other.ok("FETCH 1 BODY[]")[0]
+
+
+# ---- who lies: imapd-mailbox alone, and this process plays the master and the other account's process
+
+MASTER_VISITS = 119
+ROLE_VISITOR, ROLE_VISIT, ROLE_NO_VISIT = 26, 27, 28
+
+
+@pytest.fixture
+def visitor(tmp_path):
+    """u@test.example, who visits whom this process plays."""
+    made = mailbox_role.Mailbox(tmp_path, "imap { shared-mailboxes = Shared }")
+    yield made
+    made.stop()
+
+
+def record_of(mailbox, kind):
+    while True:
+        got = mailbox.role.master.receive()
+        assert got is not None
+        if got[0] == kind:
+            return got
+
+
+def way(mailbox, kind=ROLE_VISIT):
+    """The answer to the next MASTER_VISITS, which names nobody but the owner; the owner's end."""
+    _, request, body, _ = record_of(mailbox, MASTER_VISITS)
+    assert body[8:] == b"alice@test.example"
+    ours, theirs = socket.socketpair()
+    mailbox.role.master.send(kind, request=request, fds=[theirs.fileno()] if kind == ROLE_VISIT else [])
+    theirs.close()
+    ours.settimeout(10)
+    return ours
+
+
+def heard(sock, end):
+    octets = b""
+    while not octets.endswith(end):
+        octets += sock.recv(65536)
+    return octets
+
+
+@pytest.mark.parametrize("lie", [
+    b"", b"* 1 EXISTS\r\n", b"x O", b"* 1 FETCH (BODY[] {99}\r\nabc", b"\0" * 100000, b"* {18446744073709551615}\r\n",
+    b"* BYE x\r\n",
+])
+def test_an_owner_who_breaks_off_costs_no_more_than_the_connection(visitor, lie):
+    """Others of the account go on."""
+    with visitor.connect() as client, visitor.connect() as other:
+        client.send(b"x SELECT Shared/alice@test.example/Work\r\n")
+        owner = way(visitor)
+        heard(owner, b"x SELECT Shared/alice@test.example/Work\r\n")
+        owner.sendall(lie)
+        owner.close()
+        octets = b""
+        while octet := client.socket.recv(65536):
+            octets += octet
+        assert b"* BYE The other account's mailbox" in octets
+        assert other.ok("STATUS INBOX (MESSAGES)") == [b"* STATUS INBOX (MESSAGES 0)"]
+
+
+def test_an_answer_that_nobody_asked_for_waits(visitor):
+    """What the owner's process says between commands is part of the next answer, never of another mailbox's."""
+    with visitor.connect() as client:
+        client.send(b"x SELECT Shared/alice@test.example/Work\r\n")
+        owner = way(visitor)
+        heard(owner, b"Work\r\n")
+        owner.sendall(b"* 1 EXISTS\r\nx OK [READ-WRITE] yes\r\n* 2 EXISTS\r\n")
+        assert client.answer() == ([b"* 1 EXISTS"], b"OK [READ-WRITE] yes")
+        assert client.ok("STATUS INBOX (MESSAGES)") == [b"* STATUS INBOX (MESSAGES 0)"]
+        client.send(b"x NOOP\r\n")
+        heard(owner, b"x NOOP\r\n")
+        owner.sendall(b"x OK done\r\n")
+        assert client.answer() == ([b"* 2 EXISTS"], b"OK done")
+        client.send(b"x CLOSE\r\n")
+        heard(owner, b"x CLOSE\r\n")
+        owner.sendall(b"x NO not now\r\n")
+        assert client.answer()[1] == b"NO not now"
+        lines, tagged = client.command("SELECT INBOX")
+        assert lines[0].startswith(b"* OK [CLOSED]") and tagged.startswith(b"OK")
+        assert owner.recv(100) == b""
+        owner.close()
+
+
+def test_who_cannot_be_visited_does_not_exist(visitor):
+    """A literal that does not wait is skipped."""
+    with visitor.connect() as client:
+        for command in (b"STATUS Shared/alice@test.example/A (MESSAGES)", b"APPEND Shared/alice@test.example/A {5+}\r\nx NO "):
+            client.send(b"x " + command + b"\r\n")
+            way(visitor, ROLE_NO_VISIT).close()
+            assert client.answer() == ([], b"NO [NONEXISTENT] There is no such mailbox")
+        assert client.ok("NOOP") == []
+
+
+@pytest.mark.parametrize("record", [
+    b"", b"\1",
+    b"\1\2\0\0\0",  # something is selected
+    b"\1\1\0\0\1a",  # it idles
+])
+def test_a_visitor_brings_nothing_but_what_he_has_enabled(visitor, record):
+    """The record (imapd/resume.h) comes from the other account's process: it is believed in nothing."""
+    ours, theirs = socket.socketpair()
+    visitor.role.master.send(ROLE_VISITOR, struct.pack("=Q", 7) + b"bob@test.example", fds=[theirs.fileno()])
+    theirs.close()
+    ours.sendmsg([struct.pack("=IIIII", mailbox_role.HANDOFF_MAGIC, mailbox_role.HANDOFF_RESUMED, len(record), 0, 1), record])
+    ours.settimeout(10)
+    assert ours.recv(100) == b""
+    ours.close()
+
+
+def test_a_visitor_has_few_commands(visitor):
+    """RFC 4314 4 names them; whatever else there is concerns the owner's account."""
+    with visitor.connect() as owner:
+        owner.ok("SETACL INBOX bob lrswipkxtea")
+        owner.append(MESSAGE)
+        ours, theirs = socket.socketpair()
+        visitor.role.master.send(ROLE_VISITOR, struct.pack("=Q", 7) + b"bob@test.example", fds=[theirs.fileno()])
+        theirs.close()
+        record = b"\1\0\0\0\0"
+        ours.sendmsg([struct.pack("=IIIII", mailbox_role.HANDOFF_MAGIC, mailbox_role.HANDOFF_RESUMED, len(record), 0, 1), record])
+        bob = mailbox_role.Client(ours, greeted=False)
+        for command in ('LIST "" *', 'LSUB "" *', "NAMESPACE", "GETQUOTAROOT INBOX", 'GETMETADATA "" /shared/comment', "CREATE x",
+                        "DELETE Sent", "RENAME Sent x", "SUBSCRIBE x", "ENABLE QRESYNC", "ID NIL", "NOTIFY NONE", "UNAUTHENTICATE",
+                        'ESEARCH IN (personal) ALL', 'GENURLAUTH "imap://u@x/INBOX;UID=1;URLAUTH=anonymous" INTERNAL', "COMPRESS DEFLATE"):
+            refused(bob, command, b"NOPERM")
+        for name in ("INBOX", "Sent", "Shared/u@test.example/Sent", "Shared/u@test.example", "Shared/x/INBOX", "Expunged"):
+            refused(bob, f"SELECT {name}", b"NONEXISTENT")
+        bob.ok("SELECT Shared/u@test.example/INBOX")
+        refused(bob, "REPLACE 1 Shared/u@test.example/INBOX {1+}\r\nx", b"NOPERM")
+        refused(bob, "COPY 1 Sent", b"CANNOT")
+        refused(bob, "COPY 1 Shared/u@test.example/Sent", b"NONEXISTENT")
+        bob.close()

@@ -1,0 +1,108 @@
+/* Promises of imapd/shared/answer.h and shared_names.h: the end of an answer is found, wherever the
+ * input is cut, and nothing that a message says is taken for it. */
+#include "tests/unit/test.h"
+
+#include "common/buffer.h"
+#include "common/size.h"
+#include "imapd/shared/answer.h"
+#include "imapd/shared/shared_names.h"
+
+struct heard {
+    struct buffer text, literal, tagged;
+    size_t taken;
+    bool ended;
+    uint8_t verdict;
+};
+
+/* All octets at once up to `cut`, then the rest. */
+static void hear(const char *octets, size_t cut, struct heard *heard)
+{
+    struct answer answer;
+    struct slice all = slice_of_string(octets);
+    size_t there = cut, taken = 0;
+    assert_true(answer_init(&answer, SLICE("a1")));
+    *heard = (struct heard){.text = BUFFER_WITH_LIMIT(1000),
+                            .literal = BUFFER_WITH_LIMIT(1000),
+                            .tagged = BUFFER_WITH_LIMIT(1000)};
+    for (;;) {
+        struct slice input = slice_range(all, heard->taken, there);
+        enum answer_part part = answer_next(&answer, input, &taken);
+        struct buffer *into = part == ANSWER_TEXT      ? &heard->text
+                              : part == ANSWER_LITERAL ? &heard->literal
+                                                       : &heard->tagged;
+        buffer_append(into, slice_range(input, 0, taken));
+        heard->taken += taken;
+        if (part == ANSWER_END || (part == ANSWER_MORE && there == all.len))
+            break;
+        if (part == ANSWER_MORE)
+            there = all.len;
+    }
+    heard->ended = answer_next(&answer, SLICE(""), &taken) == ANSWER_END;
+    heard->verdict = answer.verdict;
+}
+
+static const struct {
+    const char *octets;
+    const char *text, *literal, *tagged;
+    uint8_t verdict; /* 0: no end */
+} cases[] = {
+    {"a1 OK done\r\n", "", "", "a1 OK done\r\n", 'O'},
+    {"* 1 EXISTS\r\na1 NO [NOPERM] no\r\n* 2", "* 1 EXISTS\r\n", "", "a1 NO [NOPERM] no\r\n", 'N'},
+    {"+ idling\r\n* BAD a1 OK\r\na1 BAD x\r\n", "+ idling\r\n* BAD a1 OK\r\n", "", "a1 BAD x\r\n",
+     'B'},
+    {"a11 OK\r\na1 OK\r\n", "a11 OK\r\n", "", "a1 OK\r\n", 'O'}, /* another tag */
+    /* a message says what it likes */
+    {"* 1 FETCH (BODY[] {9}\r\na1 OK x\r\n)\r\na1 OK\r\n", "* 1 FETCH (BODY[] {9}\r\n)\r\n",
+     "a1 OK x\r\n", "a1 OK\r\n", 'O'},
+    {"* 1 FETCH (BODY[] {0}\r\na1 OK x)\r\na1 OK\r\n", "* 1 FETCH (BODY[] {0}\r\na1 OK x)\r\n", "",
+     "a1 OK\r\n", 'O'}, /* no line begins behind an empty one either */
+    {"* 1 FETCH (X ~{2}\r\n\r\n A {1}\r\nb)\r\na1 OK\r\n", "* 1 FETCH (X ~{2}\r\n A {1}\r\n)\r\n",
+     "\r\nb", "a1 OK\r\n", 'O'},
+    {"* X \"{3}\"\r\na1 OK {5}\r\n", "* X \"{3}\"\r\n", "", "a1 OK {5}\r\n", 'O'},
+    {"* X {3}\r\nab", "* X {3}\r\n", "ab", "", 0},
+    {"a1 O", "", "", "a1 O", 0},
+    {"a1", "", "", "", 0},
+};
+
+static void the_end_is_found_however_it_is_cut(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++)
+        for (size_t cut = 0; cut <= strlen(cases[i].octets); cut++) {
+            struct heard heard;
+            hear(cases[i].octets, cut, &heard);
+            assert_true(slice_equal(buffer_slice(&heard.text), slice_of_string(cases[i].text)));
+            assert_true(
+                slice_equal(buffer_slice(&heard.literal), slice_of_string(cases[i].literal)));
+            assert_true(slice_equal(buffer_slice(&heard.tagged), slice_of_string(cases[i].tagged)));
+            assert_int_equal(heard.ended, cases[i].verdict != 0);
+            if (cases[i].verdict)
+                assert_int_equal(heard.verdict, cases[i].verdict);
+            buffer_clear(&heard.text);
+            buffer_clear(&heard.literal);
+            buffer_clear(&heard.tagged);
+        }
+}
+
+static void names_are_those_that_may_be_looked_up(void **state)
+{
+    (void)state;
+    struct buffer text = BUFFER_WITH_LIMIT(1000);
+    shared_names_append(
+        "Shared", SLICE("alice@x"),
+        SLICE("lrx bob@x\tWork/A\ns anyone\tWork/A\nr bob@x\tHidden\n"
+              "l anyone\tNot\nl -bob@x\tNot\nnonsense\nq bob@x\tNo\nl bob@x\tLast\n"),
+        &text);
+    assert_true(slice_equal(buffer_slice(&text), SLICE("lrsxc Shared/alice@x/Work/A\n"
+                                                       "l Shared/alice@x/Last\n")));
+    buffer_clear(&text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_end_is_found_however_it_is_cut),
+        cmocka_unit_test(names_are_those_that_may_be_looked_up),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
