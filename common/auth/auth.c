@@ -184,8 +184,9 @@ static bool prepare(struct role *role, struct error *error)
 
 static bool start(struct role *role, struct error *error)
 {
-    (void)error;
     struct auth *auth = role->state;
+    if (!introspections_init(&auth->introspections, role, error))
+        return false;
     memcpy(auth->token_key.octets, role->token_key, sizeof(auth->token_key.octets));
     turn_init(&auth->turn, role->loop);
     auth_workers_init(&auth->workers, auth);
@@ -212,6 +213,7 @@ static void reload(struct role *role)
     throttle_change_limits(auth->throttle, &limits);
     auth_look_what_to_offer(auth);
     auth_workers_reload(&auth->workers);
+    introspections_reload(&auth->introspections);
 }
 
 static void count(struct role *role, struct role_counts *counts)
@@ -424,6 +426,7 @@ static const struct role_link links[] = {
     {ROLE_POP3_LOGIN, from_login, ARRAY_LENGTH(from_login)},
     {ROLE_QUEUE, from_queue, ARRAY_LENGTH(from_queue)},
     {ROLE_CHECK, auth_rules_check, AUTH_RULES_CHECK},
+    {ROLE_FETCH, introspection_rules, INTROSPECTION_RULES},
 };
 
 static const struct ipc_rule orders[] = {
@@ -435,6 +438,8 @@ static void peer_up(struct role_peer *peer)
 {
     if (peer->kind == ROLE_CHECK)
         auth_worker_up(peer);
+    else if (peer->kind == ROLE_FETCH)
+        introspections_up(&auth_of(peer)->introspections, peer);
     else
         auth_offer_to(peer);
 }
@@ -443,6 +448,8 @@ static void peer_down(struct role_peer *peer)
 {
     if (peer->kind == ROLE_CHECK)
         auth_worker_down(peer);
+    else if (peer->kind == ROLE_FETCH)
+        introspections_down(&auth_of(peer)->introspections, peer);
     else
         auth_exchanges_peer_down(auth_of(peer), peer);
 }

@@ -5,6 +5,7 @@
 #include "common/auth/auth.h"
 #include "common/auth/auth_protocol.h"
 #include "common/auth/directory.h"
+#include "common/auth/introspection.h"
 #include "common/auth/proof.h"
 #include "common/auth/throttle.h"
 #include "common/hash_table.h"
@@ -26,6 +27,7 @@ struct auth_job_answer {
     enum auth_verdict_kind verdict; /* AUTH_TEMPORARY also for a user that nobody could look up */
     const struct system_user *user; /* AUTH_JOB_USER: NULL if there is none */
     struct slice name;              /* AUTH_JOB_TOKEN that is right: whom it names */
+    int64_t until;                  /* the same: of struct check_token_answer */
 };
 
 /* Lives in whoever wants to know. Zeroed and given the first half, it is ready. The slices are
@@ -187,6 +189,7 @@ struct auth {
     struct token_key token_key;
     struct auth_workers workers;
     struct auth_logins logins;
+    struct introspections introspections;
     struct auth_exchange *exchanges; /* a hash table, by session */
     bool offers_scram;
     struct auth_full_account *full;

@@ -259,7 +259,8 @@ struct check_user_answer {
  * to be looked at follow. */
 enum check_token_kind {
     CHECK_JWT = 1,
-    CHECK_CERTIFICATES, /* DER */
+    CHECK_CERTIFICATES,  /* DER */
+    CHECK_INTROSPECTION, /* what its server says of a token: JSON, RFC 7662 2.2 */
 };
 struct check_token {
     struct ipc_header header;
@@ -274,6 +275,7 @@ struct check_token_answer {
     struct ipc_header header;
     uint32_t verdict; /* AUTH_GRANTED, AUTH_WRONG or AUTH_TEMPORARY */
     uint32_t name_octets;
+    int64_t until; /* CHECK_INTROSPECTION, granted: its `exp`, seconds since 1970; 0: it has none */
 };
 
 #endif

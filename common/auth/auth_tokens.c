@@ -2,8 +2,9 @@
  * Access tokens: OAUTHBEARER (RFC 7628) and XOAUTH2; and certificates, EXTERNAL (RFC 4422 A). One
  * message has the token; `check` says whom it names, and whoever logs in must be that account.
  *
- *     AUTH_SASL ──> a job for check ──> judged, as SCRAM is (auth_logins.c) ──> let in
- *                                           │ wrong, when it has taken its time
+ *     AUTH_SASL ─┬───────────────> a job for check ──> judged, as SCRAM is (auth_logins.c) ──> let
+ * in └─ INTROSPECT ───────┘ (introspection.h; no answer: AUTH_TEMPORARY) │ wrong, when it has taken
+ * its time
  *                                           v
  *                                       AUTH_CHALLENGE (not of EXTERNAL): why,
  *                                       in JSON; what the client answers does not
@@ -34,6 +35,7 @@ struct token_question {
     uint32_t mechanism; /* enum auth_mechanism */
     struct slice name;
     struct slice token;
+    struct buffer said; /* of the token, by its server: what check looks at then */
     size_t octets;
     uint8_t texts[]; /* both */
 };
@@ -173,6 +175,7 @@ static bool judge(const struct token_question *question, struct slice named,
 static void free_question(struct token_question *question)
 {
     sodium_memzero(question->texts, question->octets);
+    buffer_clear(&question->said);
     free(question);
 }
 
@@ -204,6 +207,57 @@ static void on_checked(struct auth_job *job, const struct auth_job_answer *answe
     free_question(question);
 }
 
+/* --- Asking its server ------------------------------------------------------------------------ */
+
+static void end_temporary(struct token_question *question)
+{
+    const struct auth_job_answer answer = {.verdict = AUTH_TEMPORARY};
+    on_checked(&question->job, &answer);
+}
+
+static void on_introspection_checked(struct auth_job *job, const struct auth_job_answer *answer)
+{
+    struct token_question *question = (struct token_question *)(void *)job;
+    if (answer->verdict == AUTH_GRANTED)
+        introspections_remember(&question->auth->introspections, question->token, answer->name,
+                                answer->until);
+    on_checked(job, answer);
+}
+
+/* Without an answer nobody is let in, and nobody is told that his token is wrong. */
+static void on_introspected(void *owner, bool said, struct slice text)
+{
+    struct token_question *question = owner;
+    buffer_append(&question->said, text);
+    question->job.password = buffer_slice(&question->said);
+    if (said && !question->said.failed
+        && auth_workers_submit(&question->auth->workers, &question->job))
+        return;
+    LOG(&question->auth->role->log, LOG_ERROR, "token_not_introspected",
+        log_bytes("error", said ? SLICE("too much is under way") : text));
+    end_temporary(question);
+}
+
+static bool wants_introspection(const struct token_question *question)
+{
+    return question->mechanism != AUTH_EXTERNAL
+           && question->auth->role->config.oauth.introspection.text;
+}
+
+/* False: nobody can be asked. */
+static bool introspect(struct token_question *question)
+{
+    struct introspections *introspections = &question->auth->introspections;
+    struct slice known = introspections_find(introspections, question->token);
+    const struct auth_job_answer answer = {.verdict = AUTH_GRANTED, .name = known};
+    question->job.method = CHECK_INTROSPECTION;
+    question->job.done = on_introspection_checked;
+    if (known.len == 0)
+        return introspections_ask(introspections, question->token, on_introspected, question);
+    on_checked(&question->job, &answer);
+    return true;
+}
+
 /* --- The question ----------------------------------------------------------------------------- */
 
 static struct slice keep(struct token_question *question, struct slice text)
@@ -228,6 +282,7 @@ static struct token_question *new_question(struct role_peer *peer, const struct 
     question->client = record->client;
     question->service = record->service;
     question->mechanism = record->mechanism;
+    buffer_init(&question->said, INTROSPECTION_TEXT_MAX);
     question->name = keep(question, message->name);
     question->token = keep(question, message->token);
     question->job = (struct auth_job){
@@ -269,7 +324,10 @@ void auth_tokens_ask(struct role_peer *peer, struct ipc_packet *packet, struct s
     if (must_wait(peer, packet, message.name))
         return;
     struct token_question *question = new_question(peer, record, &message);
-    if (question && auth_workers_submit(&question->auth->workers, &question->job))
+    if (question
+        && (wants_introspection(question)
+                ? introspect(question)
+                : auth_workers_submit(&question->auth->workers, &question->job)))
         return;
     if (question)
         free_question(question);

@@ -289,7 +289,8 @@ static bool on_token(void *owner, struct ipc_packet *packet, struct error *error
         return error_set(error, ERROR_PEER, "verdict %u of a token", record->verdict);
     if (!take_answered(owner, packet, AUTH_JOB_TOKEN, &job, error))
         return false;
-    const struct auth_job_answer answer = {.verdict = record->verdict, .name = name};
+    const struct auth_job_answer answer = {
+        .verdict = record->verdict, .name = name, .until = record->until};
     if (job)
         job->done(job, &answer);
     return true;

@@ -173,13 +173,21 @@ static bool read_file(struct check_file *file, const char *path, struct error *e
     return news != SHARED_FILE_FAILED && error_set(error, ERROR_TEMPORARY, "%s is empty", path);
 }
 
+static struct jwt_policy policy_of(const struct config_oauth *oauth)
+{
+    return (struct jwt_policy){.issuer = oauth->issuer.text,
+                               .audience = oauth->audience.text,
+                               .scope = oauth->scope.text,
+                               .claim = oauth->claim.text,
+                               .now = (int64_t)time(NULL)};
+}
+
 static bool read_jwt(struct role *role, struct slice token, struct buffer *name,
                      struct error *error)
 {
     struct check *check = role->state;
     const struct config_oauth *oauth = &role->config.oauth;
-    const struct jwt_policy policy = {oauth->issuer.text, oauth->audience.text, oauth->claim.text,
-                                      (int64_t)time(NULL)};
+    const struct jwt_policy policy = policy_of(oauth);
     return read_file(&check->keys, oauth->keys.text, error)
            && jwt_check(token, buffer_slice(&check->keys.text), &policy, name, error);
 }
@@ -194,6 +202,18 @@ static bool read_certificates(struct role *role, struct slice certificates, stru
                                        config->name, wanted, name, error);
 }
 
+static bool read_token(struct role *role, enum check_token_kind kind, const struct slice texts[2],
+                       struct buffer *name, int64_t *until, struct error *error)
+{
+    const struct jwt_policy policy = policy_of(&role->config.oauth);
+    *until = 0;
+    if (kind == CHECK_CERTIFICATES)
+        return read_certificates(role, texts[1], texts[0], name, error);
+    if (kind == CHECK_INTROSPECTION)
+        return jwt_check_introspection(texts[1], &policy, name, until, error);
+    return read_jwt(role, texts[1], name, error);
+}
+
 static bool on_token(void *owner, struct ipc_packet *packet, struct error *error)
 {
     struct role_peer *peer = owner;
@@ -204,15 +224,15 @@ static bool on_token(void *owner, struct ipc_packet *packet, struct error *error
     struct buffer name = BUFFER_WITH_LIMIT(AUTH_NAME_MAX);
     if (!record_texts(packet, sizeof(*record), lengths, texts, ARRAY_LENGTH(texts), error))
         return false;
-    bool right = record->kind == CHECK_CERTIFICATES
-                     ? read_certificates(peer->role, texts[1], texts[0], &name, &why)
-                     : read_jwt(peer->role, texts[1], &name, &why);
+    int64_t until;
+    bool right = read_token(peer->role, record->kind, texts, &name, &until, &why);
     struct check_token_answer answer = {
         .header = {.type = CHECK_TOKEN_ANSWER, .request = record->header.request},
         .verdict = right                         ? AUTH_GRANTED
                    : why.kind == ERROR_PERMANENT ? AUTH_WRONG
                                                  : AUTH_TEMPORARY,
-        .name_octets = right ? (uint32_t)name.len : 0};
+        .name_octets = right ? (uint32_t)name.len : 0,
+        .until = until};
     if (!right)
         LOG(&peer->role->log, answer.verdict == AUTH_WRONG ? LOG_INFO : LOG_ERROR, "token_refused",
             log_failure(&why));

@@ -296,12 +296,26 @@ static bool read_time(const json_t *claims, const char *name, double *seconds)
     return json_is_number(time);
 }
 
+/* scope = scope-token *( SP scope-token ), RFC 6749 3.3 */
+static bool has_scope(const json_t *claims, const char *scope)
+{
+    const char *text = text_of(claims, "scope");
+    struct slice rest = slice_of_string(text ? text : "");
+    while (rest.len > 0) {
+        size_t end = slice_find_octet(rest, ' ');
+        if (slice_equal(slice_range(rest, 0, end), slice_of_string(scope)))
+            return true;
+        rest = slice_from(rest, end + 1);
+    }
+    return false;
+}
+
 static bool is_now(const json_t *claims, int64_t now, struct error *error)
 {
     double seconds;
-    if (!read_time(claims, "exp", &seconds))
-        return refuse(error, "it has no end (exp)");
-    if (seconds + JWT_LEEWAY_SECONDS <= (double)now)
+    if (json_object_get(claims, "exp") && !read_time(claims, "exp", &seconds))
+        return refuse(error, "its end (exp) is no time");
+    if (read_time(claims, "exp", &seconds) && seconds + JWT_LEEWAY_SECONDS <= (double)now)
         return refuse(error, "it has expired");
     if (!json_object_get(claims, "nbf"))
         return true;
@@ -327,10 +341,12 @@ static bool find_account(const json_t *claims, const struct jwt_policy *policy,
 static bool take_claims(const json_t *claims, const struct jwt_policy *policy,
                         struct buffer *account, struct error *error)
 {
-    if (!says(claims, "iss", policy->issuer))
+    if (policy->issuer && !says(claims, "iss", policy->issuer))
         return refuse(error, "another issuer");
-    if (!is_meant_for(claims, policy->audience))
+    if (policy->audience && !is_meant_for(claims, policy->audience))
         return refuse(error, "meant for somebody else (aud)");
+    if (policy->scope && !has_scope(claims, policy->scope))
+        return refuse(error, "meant for something else (scope)");
     return is_now(claims, policy->now, error) && find_account(claims, policy, account, error);
 }
 
@@ -342,8 +358,9 @@ static bool read_claims(const struct jwt *jwt, const struct jwt_policy *policy,
     json_t *claims = decode(jwt->claims, octets, sizeof(octets), &len)
                          ? parse_json(slice_of(octets, len))
                          : NULL;
-    bool taken = claims ? take_claims(claims, policy, account, error)
-                        : refuse(error, "its claims are no JSON");
+    bool taken = !claims                           ? refuse(error, "its claims are no JSON")
+                 : !json_object_get(claims, "exp") ? refuse(error, "it has no end (exp)")
+                                                   : take_claims(claims, policy, account, error);
     json_decref(claims);
     return taken;
 }
@@ -370,5 +387,33 @@ bool jwt_check(struct slice token, struct slice key_set, const struct jwt_policy
                      ? check_with(token, keys, policy, account, error)
                      : error_set(error, ERROR_TEMPORARY, "oauth.keys is no JWK set (RFC 7517 5)");
     json_decref(set);
+    return right;
+}
+
+/* ---- what its server says (RFC 7662 2.2) ---- */
+
+static int64_t end_of(const json_t *claims)
+{
+    double seconds;
+    bool known = read_time(claims, "exp", &seconds) && seconds > 0 && seconds < 1e15;
+    return known ? (int64_t)seconds : 0;
+}
+
+/* A server that does not know the token, or whom we are, says no more than that it is not active.
+ */
+bool jwt_check_introspection(struct slice said, const struct jwt_policy *policy,
+                             struct buffer *account, int64_t *until, struct error *error)
+{
+    json_t *answer = parse_json(said);
+    const json_t *active = json_object_get(answer, "active");
+    bool right = false;
+    if (!json_is_boolean(active))
+        error_set(error, ERROR_TEMPORARY, "oauth.introspection: no answer of RFC 7662");
+    else if (json_is_false(active))
+        refuse(error, "it is not active");
+    else
+        right = take_claims(answer, policy, account, error);
+    *until = right ? end_of(answer) : 0;
+    json_decref(answer);
     return right;
 }

@@ -202,12 +202,18 @@ struct config_undo {
     struct config_text mailbox; /* by which clients find it */
 };
 
-/* oauth { ... }: who issues the access tokens that let in. keys NULL: nobody. */
+/* oauth { ... }: who issues the access tokens that let in. Neither keys nor introspection: nobody.
+ */
 struct config_oauth {
     struct config_text issuer;
     struct config_text audience;
+    struct config_text scope;
     struct config_text claim;
-    struct config_text keys; /* path: a JWK set */
+    struct config_text keys;          /* path: a JWK set */
+    struct config_text introspection; /* https_url.h: where tokens are asked about, RFC 7662 */
+    struct config_text credentials;   /* path: with which */
+    uint64_t introspection_timeout_ms;
+    uint64_t introspection_cache_ms; /* so long what was said counts; 0: asked each time */
 };
 
 /* pop3 { ... } */
@@ -393,5 +399,11 @@ bool config_has_service(const struct config *config, enum config_service service
 
 /* The domain of that name (in any case), or NULL. */
 const struct config_domain *config_find_domain(const struct config *config, struct slice name);
+
+/* Whether access tokens let anybody in. */
+static inline bool config_takes_tokens(const struct config *config)
+{
+    return config->oauth.keys.text || config->oauth.introspection.text;
+}
 
 #endif

@@ -6,7 +6,9 @@
 
 #include "common/config/config_internal.h"
 #include "common/config/config_value.h"
+#include "common/dns/dns_protocol.h"
 #include "common/size.h"
+#include "common/text/https_url.h"
 #include "common/text/uidl_format.h"
 
 static void check_presence(const struct config *config, struct config_mistakes *mistakes)
@@ -196,15 +198,48 @@ static void check_pop3(const struct config_pop3 *pop3, const struct config_lines
                             "pop3.keep does nothing alone: write delete-after-retrieval = yes too");
 }
 
+/* Tokens that their server is asked about. */
+static void check_introspection(const struct config_oauth *oauth, struct config_mistakes *mistakes)
+{
+    struct https_url url;
+    unsigned line = oauth->introspection.line;
+    if (!https_url_parse(slice_of_string(oauth->introspection.text), &url)
+        || url.host.len > DNS_NAME_MAX)
+        config_mistakes_add(mistakes, CONFIG_MISTAKE, line,
+                            "oauth.introspection: write an address like "
+                            "https://id.example.org/introspect");
+    if (oauth->keys.text)
+        config_mistakes_add(mistakes, CONFIG_MISTAKE, oauth->keys.line,
+                            "oauth: keys and introspection are two ways to look at a token: write "
+                            "one of them");
+    if (!oauth->credentials.text)
+        config_mistakes_add(mistakes, CONFIG_MISTAKE, line,
+                            "oauth.introspection: the server wants to know who asks: write "
+                            "introspection-credentials = PATH too");
+    if (!oauth->audience.text && !oauth->scope.text)
+        config_mistakes_add(mistakes, CONFIG_WARNING, line,
+                            "oauth.introspection: each token of that server lets in, whatever it "
+                            "is for: write audience or scope too");
+}
+
 /* A token that was not meant for us must not let in. */
 static void check_oauth(const struct config_oauth *oauth, struct config_mistakes *mistakes)
 {
-    const struct config_text *first = oauth->keys.text     ? &oauth->keys
-                                      : oauth->issuer.text ? &oauth->issuer
-                                                           : &oauth->audience;
-    if (first->text && (!oauth->keys.text || !oauth->issuer.text || !oauth->audience.text))
+    const struct config_text *texts[] = {&oauth->keys, &oauth->issuer, &oauth->audience,
+                                         &oauth->scope};
+    const struct config_text *first = NULL;
+    for (size_t i = 0; i < ARRAY_LENGTH(texts) && !first; i++)
+        first = texts[i]->text ? texts[i] : NULL;
+    if (oauth->introspection.text)
+        check_introspection(oauth, mistakes);
+    else if (first && (!oauth->keys.text || !oauth->issuer.text || !oauth->audience.text))
         config_mistakes_add(mistakes, CONFIG_MISTAKE, first->line,
-                            "oauth needs issuer, audience and keys: write all three");
+                            "oauth needs issuer, audience and keys, or introspection: write all "
+                            "three, or that");
+    if (oauth->credentials.text && !oauth->introspection.text)
+        config_mistakes_add(mistakes, CONFIG_MISTAKE, oauth->credentials.line,
+                            "oauth.introspection-credentials does nothing alone: write "
+                            "introspection = https://... too");
 }
 
 void config_check_combinations(const struct config *config, const struct config_lines *lines,

@@ -413,11 +413,22 @@ static const struct config_key oauth_keys[] = {
     {.name = "audience",
      .kind = CONFIG_KIND_TEXT,
      .offset = IN_CONFIG(oauth.audience, struct config_text)},
+    {.name = "scope",
+     .kind = CONFIG_KIND_TEXT,
+     .offset = IN_CONFIG(oauth.scope, struct config_text)},
     {.name = "claim",
      .kind = CONFIG_KIND_TEXT,
      .offset = IN_CONFIG(oauth.claim, struct config_text),
      .fallback = "email"},
     {.name = "keys", .kind = CONFIG_KIND_PATH, .offset = IN_CONFIG(oauth.keys, struct config_text)},
+    {.name = "introspection",
+     .kind = CONFIG_KIND_TEXT,
+     .offset = IN_CONFIG(oauth.introspection, struct config_text)},
+    {.name = "introspection-credentials",
+     .kind = CONFIG_KIND_PATH,
+     .offset = IN_CONFIG(oauth.credentials, struct config_text)},
+    DURATION("introspection-timeout", oauth.introspection_timeout_ms, "5s", SECOND, 30 * SECOND),
+    DURATION("introspection-cache", oauth.introspection_cache_ms, "1m", 0, HOUR),
 };
 
 static const struct config_key pop3_keys[] = {

@@ -37,6 +37,7 @@ const struct imap_capability imap_capabilities[] = {
     {"PREVIEW", IMAP_AFTER_LOGIN, NULL},            /* RFC 8970 */
     {"CATENATE", IMAP_AFTER_LOGIN, NULL},           /* RFC 4469 */
     {"URLAUTH", IMAP_AFTER_LOGIN, NULL},            /* RFC 4467 */
+    {"URLAUTH=BINARY", IMAP_AFTER_LOGIN, NULL},     /* RFC 5524 */
     {"COMPRESS=DEFLATE", IMAP_AFTER_LOGIN, NULL},   /* RFC 4978 */
     {"NOTIFY", IMAP_AFTER_LOGIN, NULL},             /* RFC 5465 */
     {"CREATE-SPECIAL-USE", IMAP_AFTER_LOGIN, NULL}, /* RFC 6154 */

@@ -337,7 +337,7 @@ unsigned login_mechanisms(const struct login_session *session)
 {
     return sasl_offer((session->server->scram ? SASL_HAS_SCRAM : 0)
                       | (session->secured ? SASL_HAS_TLS : 0)
-                      | (login_config(session)->oauth.keys.text ? SASL_HAS_TOKENS : 0)
+                      | (config_takes_tokens(login_config(session)) ? SASL_HAS_TOKENS : 0)
                       | (tls_has_client_certificate(tls_stream_connection(&session->client))
                              ? SASL_HAS_CERTIFICATE
                              : 0));

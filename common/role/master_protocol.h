@@ -59,7 +59,7 @@ enum master_record {
     MASTER_ADMIT,   /* from auth */
     MASTER_TARGET,  /* from auth */
     MASTER_CHANGED, /* from deliver, maildrop, mailbox */
-    MASTER_WANTED,  /* from relay: fetch is to be there */
+    MASTER_WANTED,  /* from relay, auth: fetch is to be there */
     MASTER_FOUND,   /* from auth: the answer to ROLE_FIND */
     MASTER_SLEEPS,  /* from mailbox: a session that imapd-login is to keep */
     MASTER_WAKE,    /* from imapd-login: one of these has something to say */
@@ -87,19 +87,20 @@ struct role_start {
 
 /* What the descriptor of a ROLE_DESCRIPTOR is. */
 enum descriptor_purpose {
-    DESCRIPTOR_LISTENER = 1, /* index: of the `listen` section; one record for each address */
-    DESCRIPTOR_CHAIN,        /* index: of the `certificate` section; readable file, PEM */
-    DESCRIPTOR_KEY,          /* index: the same; for keys alone */
-    DESCRIPTOR_DIRECTORY,    /* the role's own state directory, and its root after chroot */
-    DESCRIPTOR_PLACE,        /* index: place; directory below which homes lie */
-    DESCRIPTOR_ACCOUNTS,     /* index: of the `accounts` section; directory of its file */
-    DESCRIPTOR_ALIASES,      /* index: of the `domain` section; directory of its aliases file */
-    DESCRIPTOR_SENDERS,      /* directory of the sender map */
-    DESCRIPTOR_LOG_FILE,     /* for journal: the log file, for appending */
-    DESCRIPTOR_PASSWORD,     /* for relay; index: of the `route` section; its password file */
-    DESCRIPTOR_TRUST_ANCHOR, /* for resolver: readable file */
-    DESCRIPTOR_AUTHORITIES,  /* for fetch: readable file of certificates, PEM */
-    DESCRIPTOR_TOKEN_KEYS,   /* for check: directory of oauth.keys */
+    DESCRIPTOR_LISTENER = 1,  /* index: of the `listen` section; one record for each address */
+    DESCRIPTOR_CHAIN,         /* index: of the `certificate` section; readable file, PEM */
+    DESCRIPTOR_KEY,           /* index: the same; for keys alone */
+    DESCRIPTOR_DIRECTORY,     /* the role's own state directory, and its root after chroot */
+    DESCRIPTOR_PLACE,         /* index: place; directory below which homes lie */
+    DESCRIPTOR_ACCOUNTS,      /* index: of the `accounts` section; directory of its file */
+    DESCRIPTOR_ALIASES,       /* index: of the `domain` section; directory of its aliases file */
+    DESCRIPTOR_SENDERS,       /* directory of the sender map */
+    DESCRIPTOR_LOG_FILE,      /* for journal: the log file, for appending */
+    DESCRIPTOR_PASSWORD,      /* for relay; index: of the `route` section; its password file */
+    DESCRIPTOR_TRUST_ANCHOR,  /* for resolver: readable file */
+    DESCRIPTOR_AUTHORITIES,   /* for fetch: readable file of certificates, PEM */
+    DESCRIPTOR_TOKEN_KEYS,    /* for check: directory of oauth.keys */
+    DESCRIPTOR_INTROSPECTION, /* for fetch: readable file, oauth.introspection-credentials */
     DESCRIPTOR_CLIENT_AUTHORITIES, /* for check: directory of client-certificates.authorities */
 };
 
@@ -126,7 +127,7 @@ struct role_peer_record {
  * had nothing to do for a while says MASTER_IDLE, with the number of ROLE_SESSION records (deliver:
  * ROLE_HOME records) that it got so far as header.request; where the master sent no more than that,
  * it answers ROLE_STOP and gives it nothing more. To fetch, which is started at the first
- * MASTER_WANTED, MASTER_IDLE is always answered so; a question of relay that crosses it is asked
+ * MASTER_WANTED, MASTER_IDLE is always answered so; a question that crosses it is asked
  * again, of the next one. */
 
 /* One descriptor: the new configuration. ROLE_DESCRIPTOR records follow for all that replaces what

@@ -69,6 +69,16 @@ static void check_file(const struct config_text *path, unsigned line, const char
                             "%s: anybody may write %.100s: chmod o-w", key, path->text);
 }
 
+/* The master opens it for the role that needs it: nobody but root has to read it. */
+static void check_private(const struct config_text *path, const char *key,
+                          struct config_mistakes *mistakes)
+{
+    struct stat facts;
+    if (path->text && stat(path->text, &facts) == 0 && (facts.st_mode & S_IROTH))
+        config_mistakes_add(mistakes, CONFIG_WARNING, path->line,
+                            "%s: anybody may read %.100s: chmod 600", key, path->text);
+}
+
 static bool is_allowed(const struct stat *facts, const struct role_user *user, mode_t bits)
 {
     if (facts->st_uid == user->uid)
@@ -170,6 +180,10 @@ void check_files(const struct config *config, struct config_mistakes *mistakes)
     check_file(&config->client_certificates.authorities,
                config->client_certificates.authorities.line, "client-certificates.authorities",
                "put certificates in PEM there, or leave the section out", mistakes);
+    check_file(&config->oauth.credentials, config->oauth.credentials.line,
+               "oauth.introspection-credentials",
+               "put the client's id there, and its secret in the second line", mistakes);
+    check_private(&config->oauth.credentials, "oauth.introspection-credentials", mistakes);
     check_file(&config->oauth.keys, config->oauth.keys.line, "oauth.keys",
                "put the issuer's jwks_uri there, or leave the section out", mistakes);
 }

@@ -133,6 +133,14 @@ static void send_passwords(struct process *process)
                         config->routes[i].password_file.text, O_RDONLY);
 }
 
+static void send_fetch_files(struct process *process)
+{
+    const struct config *config = &process->master->house.config;
+    send_opened(process, DESCRIPTOR_AUTHORITIES, 0, config->relay.authorities.text, O_RDONLY);
+    if (config->oauth.credentials.text)
+        send_opened(process, DESCRIPTOR_INTROSPECTION, 0, config->oauth.credentials.text, O_RDONLY);
+}
+
 const char *birth_place_path(const struct master *master, uint32_t place)
 {
     const struct config *config = &master->house.config;
@@ -189,8 +197,7 @@ void birth_send_files(struct process *process)
     else if (process->kind == ROLE_RELAY)
         send_passwords(process);
     else if (process->kind == ROLE_FETCH)
-        send_opened(process, DESCRIPTOR_AUTHORITIES, 0,
-                    process->master->house.config.relay.authorities.text, O_RDONLY);
+        send_fetch_files(process);
     else if (process->kind == ROLE_RESOLVER)
         send_opened(process, DESCRIPTOR_TRUST_ANCHOR, 0,
                     process->master->house.config.resolver.trust_anchor.text, O_RDONLY);

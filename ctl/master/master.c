@@ -28,8 +28,17 @@ static bool has_service(const struct master *master, enum config_service a, enum
            || config_has_service(&master->house.config, b);
 }
 
+bool master_may_want_fetch(const struct master *master)
+{
+    const struct config *config = &master->house.config;
+    bool mail = has_service(master, CONFIG_SMTP, CONFIG_SMTP)
+                || has_service(master, CONFIG_SUBMISSION, CONFIG_SUBMISSIONS);
+    return (mail && (config->relay.mta_sts || config->relay.tls_reports))
+           || config->oauth.introspection.text;
+}
+
 /* A daemon without a `listen` line is not started; the queue and what it needs always is: it may
- * hold mail. Fetch is started when relay first asks for it. */
+ * hold mail. Fetch is started when it is first asked for. */
 void master_count_wanted(struct master *master)
 {
     const struct config_processes *processes = &master->house.config.processes;
@@ -37,8 +46,7 @@ void master_count_wanted(struct master *master)
     bool submission = has_service(master, CONFIG_SUBMISSION, CONFIG_SUBMISSIONS);
     bool imap = has_service(master, CONFIG_IMAP, CONFIG_IMAPS);
     bool pop3 = has_service(master, CONFIG_POP3, CONFIG_POP3S);
-    const struct config_relay *relay = &master->house.config.relay;
-    bool fetch = (smtp || submission) && (relay->mta_sts || relay->tls_reports);
+    bool introspects = master->house.config.oauth.introspection.text != NULL;
     const uint32_t wanted[ROLE_KINDS] = {
         [ROLE_JOURNAL] = 1,
         [ROLE_AUTH] = 1,
@@ -48,9 +56,9 @@ void master_count_wanted(struct master *master)
         [ROLE_SMTP] = smtp ? processes->session : 0,
         [ROLE_SUBMISSION] = submission ? processes->submission : 0,
         [ROLE_FILTER] = smtp || submission ? processes->filter : 0,
-        [ROLE_RESOLVER] = smtp || submission,
+        [ROLE_RESOLVER] = smtp || submission || introspects,
         [ROLE_RELAY] = smtp || submission ? processes->relay : 0,
-        [ROLE_FETCH] = fetch ? master->standing[ROLE_FETCH].wanted : 0,
+        [ROLE_FETCH] = master_may_want_fetch(master) ? master->standing[ROLE_FETCH].wanted : 0,
         [ROLE_IMAP_LOGIN] = imap ? processes->imap_login : 0,
         [ROLE_POP3_LOGIN] = pop3 ? processes->pop3_login : 0,
         [ROLE_HTTP] = has_service(master, CONFIG_HTTP, CONFIG_HTTP),

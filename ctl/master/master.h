@@ -172,8 +172,9 @@ struct master {
 
 /* --- master.c: main() of libexec/master; the result is its exit status */
 int master_run(const char *config_path, struct inheritance *inheritance);
-void master_stop(struct master *master);         /* all roles finish, then the loop ends */
-void master_count_wanted(struct master *master); /* from the configuration in force */
+void master_stop(struct master *master);                 /* all roles finish, then the loop ends */
+void master_count_wanted(struct master *master);         /* from the configuration in force */
+bool master_may_want_fetch(const struct master *master); /* the same: somebody may ask it */
 
 /* Listening sockets that are open already: those of the house before. Borrowed. */
 struct open_sockets {

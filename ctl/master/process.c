@@ -374,7 +374,7 @@ static bool may_accuse(enum role_kind accuser, enum role_kind accused)
 {
     switch (accuser) {
     case ROLE_AUTH:
-        return birth_is_network_role(accused) || accused == ROLE_CHECK;
+        return birth_is_network_role(accused) || accused == ROLE_CHECK || accused == ROLE_FETCH;
     case ROLE_KEYS:
     case ROLE_FILTER:
         return birth_is_network_role(accused);
@@ -383,7 +383,7 @@ static bool may_accuse(enum role_kind accuser, enum role_kind accused)
     case ROLE_RESOLVER:
         return accused == ROLE_RELAY || accused == ROLE_FETCH;
     case ROLE_FETCH:
-        return accused == ROLE_RELAY;
+        return accused == ROLE_RELAY || accused == ROLE_AUTH;
     default:
         return false;
     }
@@ -435,11 +435,10 @@ static bool on_wanted(void *owner, struct ipc_packet *packet, struct error *erro
 {
     (void)packet;
     (void)error;
-    struct process *relay = owner, *fetch;
-    struct master *master = relay->master;
+    struct process *caller = owner, *fetch;
+    struct master *master = caller->master;
     uint32_t *wanted = &master->standing[ROLE_FETCH].wanted;
-    const struct config_relay *config = &master->house.config.relay;
-    if (*wanted > 0 || !(config->mta_sts || config->tls_reports))
+    if (*wanted > 0 || !master_may_want_fetch(master))
         return true;
     *wanted = 1;
     DL_FOREACH (master->processes, fetch)
@@ -486,6 +485,7 @@ static const struct ipc_rule auth_rules[] = {
     {MASTER_TARGET, TARGET, TARGET + TEXTS_MAX, 0, admission_on_target},
     {MASTER_READ, READ, READ + MASTER_ACCOUNT_MAX + TEXTS_MAX, 0, admission_on_read},
     {MASTER_FOUND, FOUND, FOUND + TEXTS_MAX, 0, control_on_found},
+    {MASTER_WANTED, HEADER, HEADER, 0, on_wanted},
 };
 
 static const struct ipc_rule account_rules[] = {

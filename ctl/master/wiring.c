@@ -23,7 +23,7 @@ static const struct pair {
     {ROLE_IMAP_LOGIN, ROLE_KEYS},   {ROLE_POP3_LOGIN, ROLE_AUTH},  {ROLE_POP3_LOGIN, ROLE_KEYS},
     {ROLE_QUEUE, ROLE_AUTH},        {ROLE_QUEUE, ROLE_DELIVER},    {ROLE_CHECK, ROLE_AUTH},
     {ROLE_QUEUE, ROLE_RELAY},       {ROLE_RELAY, ROLE_RESOLVER},   {ROLE_RELAY, ROLE_FETCH},
-    {ROLE_FETCH, ROLE_RESOLVER},    {ROLE_HTTP, ROLE_JOURNAL},
+    {ROLE_FETCH, ROLE_RESOLVER},    {ROLE_HTTP, ROLE_JOURNAL},     {ROLE_AUTH, ROLE_FETCH},
 };
 
 static bool belong_together(enum role_kind a, enum role_kind b)

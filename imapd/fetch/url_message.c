@@ -2,6 +2,7 @@
 #include "imapd/fetch/url_message.h"
 
 #include "common/config/config.h"
+#include "common/mime/structure.h"
 #include "imapd/mailbox.h"
 #include "imapd/syntax/mailbox_name.h"
 #include "storage/folder_name.h"
@@ -82,6 +83,13 @@ bool url_message_parse(struct mailbox *mailbox, struct slice text, struct arena 
 
 /* ---- reading it ---- */
 
+void url_message_want_binary(struct url_message *message)
+{
+    struct fetch_item *item = message->message.item;
+    if (item->section.kind == SECTION_ALL)
+        item->kind = FETCH_BINARY;
+}
+
 bool url_message_open(struct mailbox *mailbox, struct url_message *message, struct error *error)
 {
     if (!folder_open(mailbox, message->directory, &message->folder, error))
@@ -108,6 +116,31 @@ enum source_result url_message_write(struct url_message *message, struct writer 
 {
     return fetch_value_write(&message->values, message->message.item, &message->position, writer,
                              error);
+}
+
+static const struct mime_part *part_of(const struct url_message *message)
+{
+    const struct section *section = &message->message.item->section;
+    const struct mime_part *root = message->values.source.root;
+    return section->depth > 0 ? section_part(root, section) : root;
+}
+
+enum source_result url_message_read_parts(struct url_message *message, struct error *error)
+{
+    enum source_result result = message_source_read(&message->values.source, SOURCE_PARTS, error);
+    if (result != SOURCE_DONE || part_of(message))
+        return result;
+    error_set(error, ERROR_NOT_FOUND, "no such part");
+    return SOURCE_FAILED;
+}
+
+enum source_result url_message_write_structure(const struct url_message *message,
+                                               struct buffer *text, struct error *error)
+{
+    if (structure_format_bodystructure(part_of(message), text))
+        return SOURCE_DONE;
+    error_memory(error);
+    return SOURCE_FAILED;
 }
 
 void url_message_close(struct url_message *message)

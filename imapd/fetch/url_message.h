@@ -36,16 +36,27 @@ bool url_message_parse(struct mailbox *mailbox, struct slice text, struct arena 
 bool url_message_lets_in(const struct mailbox *mailbox, const struct url_message *message,
                          const struct url_reader *reader);
 
+/* Before it is opened: a part is wanted without its Content-Transfer-Encoding (RFC 5524), so that
+ * url_message_write() may write a literal8. Of a message or of a header, which have none, it is the
+ * same. */
+void url_message_want_binary(struct url_message *message);
+
 /* Opens its mailbox. The rest may run only between this and the close. */
 bool url_message_open(struct mailbox *mailbox, struct url_message *message, struct error *error);
 
 /* In slices: all that can fail comes before the first octet is written. ERROR_NOT_FOUND: there is
- * no such message. */
+ * no such message. ERROR_PERMANENT: the encoding that is to be undone is not known. */
 enum source_result url_message_prepare(struct url_message *message, struct error *error);
 
 /* In slices: "{6}", CRLF and the octets, or NIL. SOURCE_FAILED: half of it may be written. */
 enum source_result url_message_write(struct url_message *message, struct writer *writer,
                                      struct error *error);
+
+/* BODYPARTSTRUCTURE (RFC 5524): what BODYSTRUCTURE says of the part. In slices, then at once.
+ * ERROR_NOT_FOUND: there is no such message or part. */
+enum source_result url_message_read_parts(struct url_message *message, struct error *error);
+enum source_result url_message_write_structure(const struct url_message *message,
+                                               struct buffer *text, struct error *error);
 
 void url_message_close(struct url_message *message); /* may run twice, and on a zeroed struct */
 

@@ -1,4 +1,5 @@
-/* The role `fetch`; see fetch.h. Reads relay's questions, the DNS, and what policy hosts say. */
+/* The role `fetch`; see fetch.h. Reads relay's and auth's questions, the DNS, and what policy hosts
+ * say. */
 #include "smtpd/fetch/fetch.h"
 
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include "common/role/turn.h"
 #include "smtpd/fetch/fetch_protocol.h"
 #include "smtpd/fetch/host_search.h"
+#include "smtpd/fetch/introspect.h"
 #include "smtpd/fetch/report_post.h"
 #include "smtpd/tls_report/tls_session.h"
 
@@ -472,8 +474,8 @@ static void on_idle(struct ev_loop *loop, ev_timer *timer, int events)
     (void)events;
     struct fetch *fetch = timer->data;
     struct ipc_header idle = {.type = MASTER_IDLE};
-    if (fetch->inquiry_count == 0 && fetch->transfer_count == 0 && !remembers_failed(fetch)
-        && !fetch->idle_told)
+    if (fetch->inquiry_count == 0 && fetch->transfer_count == 0 && fetch->introspect_count == 0
+        && !remembers_failed(fetch) && !fetch->idle_told)
         fetch->idle_told = role_tell_master(fetch->role, &idle, sizeof(idle), SLICE(""));
 }
 
@@ -504,6 +506,7 @@ static bool prepare(struct role *role, struct error *error)
     if (!fetch->requests)
         return false;
     take_authorities(fetch);
+    introspect_take_credentials(fetch);
     return true;
 }
 
@@ -558,6 +561,7 @@ static void reload(struct role *role)
 {
     struct fetch *fetch = role->state;
     take_authorities(fetch);
+    introspect_take_credentials(fetch);
     fetch->idle.repeat = (double)role->config.timeouts.linger_ms / 1000.0;
     if (ev_is_active(&fetch->idle))
         ev_timer_again(role->loop, &fetch->idle);
@@ -571,6 +575,7 @@ static const struct ipc_rule questions[] = {
 
 static const struct role_link links[] = {
     {ROLE_RELAY, questions, sizeof(questions) / sizeof(questions[0])},
+    {ROLE_AUTH, introspect_rules, INTROSPECT_RULES},
     {ROLE_RESOLVER, dns_client_rules, DNS_CLIENT_RULES},
 };
 

@@ -4,13 +4,15 @@
  * fetches the policy by HTTPS, and keeps it as long as it says, in a Berkeley DB environment of its
  * own. It runs as the user `fetch`, with that directory as its root, from the first question until
  * nobody has asked for a while: at rest what it links would be a quarter of the house's memory. By
- * HTTPS it also hands in the TLS reports that domains want so (RFC 8460 5.4).
+ * HTTPS it also hands in the TLS reports that domains want so (RFC 8460 5.4), and asks about access
+ * tokens (RFC 7662).
  *
  *   relay ─ FETCH_POLICY ─> inquiry ─ TXT ─┬─ id known ──────────> cached policy ──> FETCH_ANSWER
  *                                          ├─ no record ─────────> cached one, or none
  *                                          └─ new id ─ A, AAAA ─> https_request ─> cache
  *                                                        └─ fails: the cached one, or none
  *   relay ─ FETCH_POST ─> report_post ─ A, AAAA ─> https_request ─> FETCH_ANSWER
+ *   auth ── INTROSPECT ─> introspect ── A, AAAA ─> https_request ─> INTROSPECTED
  */
 #ifndef SMTPD_FETCH_FETCH_H
 #define SMTPD_FETCH_FETCH_H
@@ -45,6 +47,8 @@ struct fetch {
     struct inquiry *inquiries;  /* by domain */
     size_t inquiry_count;
     size_t transfer_count;
+    size_t introspect_count;
+    struct buffer authorization; /* for introspect.h: a field and a NUL; empty: there is none */
     struct failed_fetch failed[FETCH_FAILED_MAX];
     uint64_t prune_at_s;
     ev_timer upkeep;

@@ -30,7 +30,7 @@ enum { FETCH_WAIT_MS = 200000 };
 struct fetch_inquiry *fetch_client_ask_policy(struct fetch_client *client, const char *domain,
                                               fetch_answered *answered, void *owner);
 
-/* A TLS report, gzip'd, of FETCH_BODY_MAX octets at most, to a URI that tls_record_post_parse()
+/* A TLS report, gzip'd, of FETCH_BODY_MAX octets at most, to a URI that https_url_parse()
  * takes, of FETCH_URI_MAX at most. Answered as above, by FETCH_UNKNOWN or the statuses of reports;
  * where fetch dies it may be sent twice. NULL: no memory. */
 struct fetch_inquiry *fetch_client_post(struct fetch_client *client, struct slice uri,

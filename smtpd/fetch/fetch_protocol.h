@@ -27,7 +27,7 @@ struct fetch_policy {
     uint16_t reserved[3];
 };
 
-/* The URI follows, as tls_record_post_parse() takes it, then the report, gzip'd. */
+/* The URI follows, as https_url_parse() takes it, then the report, gzip'd. */
 struct fetch_post {
     struct ipc_header header;
     uint16_t uri_octets;

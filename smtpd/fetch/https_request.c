@@ -36,6 +36,7 @@ struct https_request {
     char failure[CURL_ERROR_SIZE];
     struct buffer body; /* empty: GET */
     struct buffer text;
+    bool wants_text;
     https_answered *done;
     void *owner;
 };
@@ -213,12 +214,12 @@ size_t https_requests_trust(struct https_requests *requests, struct slice pem)
 
 /* ---- one request ---- */
 
-/* CURLOPT_WRITEFUNCTION: less than all of it ends the transfer. What is said of a POST beside the
- * status interests nobody. */
+/* CURLOPT_WRITEFUNCTION: less than all of it ends the transfer. What is said of most POSTs beside
+ * the status interests nobody. */
 static size_t take_octets(char *octets, size_t size, size_t count, void *owner)
 {
     struct https_request *request = owner;
-    if (request->body.len > 0)
+    if (!request->wants_text)
         return size * count;
     buffer_append(&request->text, slice_of(octets, size * count));
     return request->text.failed ? 0 : size * count;
@@ -234,8 +235,11 @@ static CURLcode set_checks(CURL *easy, void *settings, void *owner)
     SSL_CTX_set1_cert_store(settings, request->requests->authorities);
     X509_VERIFY_PARAM_set_hostflags(checks, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS
                                                 | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
-    return X509_VERIFY_PARAM_set1_host(checks, request->host, 0) == 1 ? CURLE_OK
-                                                                      : CURLE_OUT_OF_MEMORY;
+    struct ip_address address;
+    bool set = ip_address_parse(slice_of_string(request->host), &address)
+                   ? X509_VERIFY_PARAM_set1_ip_asc(checks, request->host) == 1
+                   : X509_VERIFY_PARAM_set1_host(checks, request->host, 0) == 1;
+    return set ? CURLE_OK : CURLE_OUT_OF_MEMORY;
 }
 
 /* "+host:443:192.0.2.1,[2001:db8::1]": forgotten again, but not before the request is over. */
@@ -255,7 +259,7 @@ static bool give_addresses(struct https_request *request, const struct https_wis
            && curl_easy_setopt(request->easy, CURLOPT_RESOLVE, request->resolved) == CURLE_OK;
 }
 
-static bool set_numbers(CURL *easy)
+static bool set_numbers(CURL *easy, uint64_t timeout_ms)
 {
     static const struct {
         CURLoption option;
@@ -277,7 +281,8 @@ static bool set_numbers(CURL *easy)
     for (size_t i = 0; i < ARRAY_LENGTH(numbers); i++)
         if (curl_easy_setopt(easy, numbers[i].option, numbers[i].value) != CURLE_OK)
             return false;
-    return true;
+    return timeout_ms == 0
+           || curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms) == CURLE_OK;
 }
 
 static bool set_url(struct https_request *request, const struct https_wish *wish)
@@ -303,6 +308,14 @@ static bool set_texts(struct https_request *request)
            && curl_easy_setopt(request->easy, CURLOPT_USERAGENT, "staffetta") == CURLE_OK;
 }
 
+static bool add_field(struct https_request *request, const char *field)
+{
+    struct curl_slist *fields = curl_slist_append(request->fields, field);
+    if (fields)
+        request->fields = fields;
+    return fields != NULL;
+}
+
 /* Sent at once: "Expect: 100-continue" would cost a round trip, and a second with servers that do
  * not know it. */
 static bool set_body(struct https_request *request, const struct https_wish *wish)
@@ -310,11 +323,9 @@ static bool set_body(struct https_request *request, const struct https_wish *wis
     if (wish->body.len == 0)
         return true;
     buffer_append(&request->body, wish->body);
-    struct curl_slist *fields = curl_slist_append(NULL, wish->type);
-    request->fields = fields ? curl_slist_append(fields, "Expect:") : NULL;
-    if (!request->fields)
-        curl_slist_free_all(fields);
-    return request->fields && !request->body.failed
+    return add_field(request, wish->type) && add_field(request, "Expect:")
+           && (!wish->authorization || add_field(request, wish->authorization))
+           && !request->body.failed
            && curl_easy_setopt(request->easy, CURLOPT_HTTPHEADER, request->fields) == CURLE_OK
            && curl_easy_setopt(request->easy, CURLOPT_POSTFIELDSIZE, (long)request->body.len)
                   == CURLE_OK
@@ -338,14 +349,16 @@ bool https_request_begin(struct https_requests *requests, const struct https_wis
     if (!request)
         return error_memory(error);
     request->requests = requests;
+    request->wants_text = wish->wants_text || wish->body.len == 0;
     request->done = done;
     request->owner = owner;
     request->easy = curl_easy_init();
     buffer_init(&request->body, wish->body.len);
     buffer_init(&request->text, HTTPS_TEXT_MAX);
     snprintf(request->host, sizeof(request->host), "%s", wish->host);
-    if (request->easy && set_numbers(request->easy) && set_url(request, wish) && set_texts(request)
-        && set_calls(request) && set_body(request, wish) && give_addresses(request, wish)
+    if (request->easy && set_numbers(request->easy, wish->timeout_ms) && set_url(request, wish)
+        && set_texts(request) && set_calls(request) && set_body(request, wish)
+        && give_addresses(request, wish)
         && curl_multi_add_handle(requests->multi, request->easy) == CURLM_OK)
         return true;
     free_request(request);

@@ -34,14 +34,17 @@ struct https_wish {
     struct slice path; /* and the query: from the slash on */
     const struct ip_address *addresses;
     size_t address_count;
-    struct slice body; /* what is sent by POST; empty: GET */
-    const char *type;  /* of the body: a field, "Content-Type: ..." */
+    struct slice body;         /* what is sent by POST; empty: GET */
+    const char *type;          /* of the body: a field, "Content-Type: ..." */
+    const char *authorization; /* a field, "Authorization: ..."; NULL: none */
+    bool wants_text;           /* of the answer to a POST; to GET it always is */
+    uint64_t timeout_ms;       /* less than a minute; 0: that */
 };
 
 struct https_answer {
     long status;                 /* of HTTP */
     struct slice type;           /* the answer's media type, as it came */
-    struct slice text;           /* empty after a POST */
+    struct slice text;           /* empty after a POST that does not want it */
     bool is_untrusted;           /* there is none: the certificate is not to be believed */
     const struct error *failure; /* why there is none; NULL: there is one */
 };

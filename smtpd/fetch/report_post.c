@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/text/https_url.h"
 #include "smtpd/fetch/host_search.h"
 #include "smtpd/tls_report/tls_record.h"
 
@@ -11,7 +12,7 @@ struct report_post {
     struct fetch *fetch;
     struct fetch_asker asker;
     struct buffer uri;
-    struct tls_record_post to; /* in uri */
+    struct https_url to; /* in uri */
     char host[DNS_NAME_MAX + 1];
     struct buffer report;
 };
@@ -91,15 +92,15 @@ static struct report_post *new_post(struct fetch *fetch, const struct fetch_aske
 bool report_post_begin(struct fetch *fetch, const struct fetch_asker *asker, struct slice uri,
                        struct slice report, struct error *error)
 {
-    struct tls_record_post to;
-    if (!tls_record_post_parse(uri, &to) || report.len == 0)
+    struct https_url to;
+    if (!https_url_parse(uri, &to) || report.len == 0)
         return error_set(error, ERROR_PEER, "malformed report");
     struct report_post *post = new_post(fetch, asker, uri, report);
     if (!post) {
         fetch_send_answer(fetch, asker, FETCH_UNKNOWN, SLICE("too much is under way"));
         return true;
     }
-    tls_record_post_parse(buffer_slice(&post->uri), &post->to);
+    https_url_parse(buffer_slice(&post->uri), &post->to);
     for (size_t i = 0; i < post->to.host.len; i++)
         post->host[i] = (char)ascii_lower(post->to.host.ptr[i]);
     if (!host_search_begin(&fetch->dns, post->host, fetch->role->config.relay.private_targets,

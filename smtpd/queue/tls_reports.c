@@ -7,6 +7,7 @@
 #include <utlist.h>
 
 #include "common/dns/answer.h"
+#include "common/text/https_url.h"
 #include "smtpd/queue/destination.h"
 #include "smtpd/queue/queue.h"
 #include "smtpd/queue/queue_id.h"
@@ -275,8 +276,8 @@ static bool is_ours(const struct config *config, struct slice address)
 
 static void choose_destination(const struct config *config, struct slice to, struct buffer *name)
 {
-    struct tls_record_post post;
-    if (tls_record_post_parse(to, &post)) {
+    struct https_url post;
+    if (https_url_parse(to, &post)) {
         buffer_append(name, SLICE("https://"));
         buffer_append(name, post.authority);
     } else if (!is_ours(config, to))
@@ -419,8 +420,8 @@ static bool has_line(struct slice lines, struct slice wanted)
 /* The address that a URI means, appended; false: there is none that we could use. */
 static bool read_uri(struct slice uri, enum carrier *carrier, struct buffer *address)
 {
-    struct tls_record_post post;
-    *carrier = tls_record_post_parse(uri, &post) ? BY_POST : BY_MAIL;
+    struct https_url post;
+    *carrier = https_url_parse(uri, &post) ? BY_POST : BY_MAIL;
     if (*carrier == BY_MAIL)
         return tls_record_mailbox(uri, address);
     buffer_append(address, uri);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/text/https_url.h"
 #include "smtpd/queue/outcome_text.h"
 #include "smtpd/relay/relay.h"
 #include "smtpd/tls_report/tls_record.h"
@@ -56,9 +57,9 @@ static void on_answer(void *owner, enum fetch_status status, struct slice text)
 
 static bool is_possible(const struct outgoing *message, size_t recipient)
 {
-    struct tls_record_post ignored;
+    struct https_url ignored;
     struct slice uri = message->recipients[recipient].address;
-    return uri.len <= FETCH_URI_MAX && tls_record_post_parse(uri, &ignored) && message->body.len > 0
+    return uri.len <= FETCH_URI_MAX && https_url_parse(uri, &ignored) && message->body.len > 0
            && message->body.len <= FETCH_BODY_MAX;
 }
 

@@ -24,7 +24,7 @@ unsigned session_mechanisms(const struct session *session)
 {
     return sasl_offer((session->server->scram ? SASL_HAS_SCRAM : 0)
                       | (session->secured ? SASL_HAS_TLS : 0)
-                      | (session_config(session)->oauth.keys.text ? SASL_HAS_TOKENS : 0)
+                      | (config_takes_tokens(session_config(session)) ? SASL_HAS_TOKENS : 0)
                       | (tls_has_client_certificate(tls_stream_connection(&session->stream))
                              ? SASL_HAS_CERTIFICATE
                              : 0));

@@ -6,7 +6,7 @@
 #include "common/text/address.h"
 #include "common/text/cursor.h"
 
-enum { TXT_MAX = 4096, ADDRESS_MAX = 512, HTTPS_PORT_DEFAULT = 443 };
+enum { TXT_MAX = 4096, ADDRESS_MAX = 512 };
 
 /* ---- octets ---- */
 
@@ -67,34 +67,6 @@ bool tls_record_find_uris(struct slice rdata, struct buffer *uris)
     found = found && parse_fields(buffer_slice(&fields), uris);
     buffer_clear(&fields);
     return found;
-}
-
-/* ---- https ---- */
-
-/* authority = host [ ":" port ], RFC 3986 3.2 */
-static bool parse_authority(struct slice authority, struct tls_record_post *post)
-{
-    uint64_t port = HTTPS_PORT_DEFAULT;
-    size_t colon = slice_find_octet(authority, ':');
-    post->authority = authority;
-    post->host = slice_range(authority, 0, colon);
-    if (colon < authority.len
-        && (!slice_parse_number(slice_from(authority, colon + 1), &port) || port == 0
-            || port > UINT16_MAX))
-        return false;
-    post->port = (uint16_t)port;
-    return dns_name_is_valid(post->host);
-}
-
-bool tls_record_post_parse(struct slice uri, struct tls_record_post *post)
-{
-    if (!is_printable(uri) || !slice_starts_with_nocase(uri, SLICE("https://"))
-        || slice_find_octet(uri, '#') < uri.len)
-        return false;
-    struct slice rest = slice_from(uri, 8);
-    size_t slash = slice_find_octet(rest, '/');
-    post->path = slash < rest.len ? slice_from(rest, slash) : SLICE("/");
-    return parse_authority(slice_range(rest, 0, slash), post);
 }
 
 /* ---- mailto ---- */

@@ -17,17 +17,6 @@ enum { TLS_RECORD_URIS_MAX = 2048 };
  */
 bool tls_record_find_uris(struct slice rdata, struct buffer *uris);
 
-/* "https://reports.example.org:8443/v1?x=1". Borrowed from the URI. */
-struct tls_record_post {
-    struct slice host;      /* as it stands there */
-    struct slice authority; /* with the port, if there is one */
-    struct slice path;      /* and the query; it begins with a slash */
-    uint16_t port;
-};
-/* False: another scheme, or none that a report can be sent to (RFC 9110 4.2.2: without a user or a
- * fragment; the host by its name). */
-bool tls_record_post_parse(struct slice uri, struct tls_record_post *post);
-
 /* The address of "mailto:reports@example.org?subject=x" (RFC 6068 2), without its percent signs,
  * appended. False: it is none. */
 bool tls_record_mailbox(struct slice uri, struct buffer *address);

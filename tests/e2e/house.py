@@ -148,13 +148,14 @@ class Authority:
                 "-subj", f"/CN={name}", "-keyout", self.key, "-out", self.file)
 
     def issue(self, *names, common_name="host", days=30):
-        """A certificate for those DNS names; (chain, key). days < 0: it is over."""
+        """A certificate for those DNS names or IPv4 addresses; (chain, key). days < 0: it is over."""
         self.serial += 1
         chain, key, request, extensions = (self.directory / f"{self.file.stem}-{self.serial}.{suffix}"
                                            for suffix in ("pem", "key", "request", "extensions"))
         openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={common_name}",
                 "-keyout", key, "-out", request)
-        extensions.write_text("subjectAltName=" + ",".join(f"DNS:{name}" for name in names) if names else
+        extensions.write_text("subjectAltName=" + ",".join(
+            f"{'IP' if name.replace('.', '').isdigit() else 'DNS'}:{name}" for name in names) if names else
                               "basicConstraints=CA:FALSE")
         openssl("x509", "-req", "-in", request, "-CA", self.file, "-CAkey", self.key, "-set_serial", str(self.serial),
                 "-days", str(days), "-extfile", extensions, "-out", chain)

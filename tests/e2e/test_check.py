@@ -81,6 +81,25 @@ route b.example {{ source = {{ 127.0.0.1, 203.0.113.77 }} }}"""
     assert status == 0 and find(lines, line_of(unstarted, "route a."), "warning", "chmod 600")
 
 
+def test_tokens_that_nobody_can_be_asked_about(unstarted, tmp_path):
+    """RFC 7662: an address that is none, credentials that are missing or for all to read, two ways at once."""
+    credentials, keys = tmp_path / "credentials", tmp_path / "keys"
+    keys.write_text("{}")
+    unstarted.extra = (f'oauth {{ introspection = "http://id.example/" introspection-credentials = "{credentials}" '
+                       f'keys = "{keys}" }}\n')
+    unstarted.write_config()
+    status, lines = check(unstarted)
+    assert status == 1
+    for words in ("write an address like https://", "write one of them", "write audience or scope too", "No such file"):
+        assert find(lines, line_of(unstarted, "oauth {"), words), lines
+    credentials.write_text("client\nsecret\n")
+    credentials.chmod(0o644)
+    unstarted.extra = f'oauth {{ introspection = "https://id.example/" introspection-credentials = "{credentials}" scope = mail }}\n'
+    unstarted.write_config()
+    status, lines = check(unstarted)
+    assert status == 0 and find(lines, line_of(unstarted, "oauth {"), "warning", "chmod 600")
+
+
 def test_mistaken_values_hide_nothing(unstarted, tmp_path):
     """A wrong value, a missing certificate, a port in use and a bad section: all in one run."""
     with socket.create_server(("127.0.0.1", unstarted.ports["smtp"])):

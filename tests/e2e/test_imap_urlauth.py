@@ -119,3 +119,94 @@ def test_refused(client, command, answer):
 
 def test_told(client):
     assert b"URLAUTH" in client.ok("CAPABILITY")[0].split()
+
+
+# ---- URLAUTH=BINARY (RFC 5524) ----
+
+ENCODED = (b"Subject: encoded\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
+           b"--b\r\nContent-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\niVBORwAB\r\n"
+           b"--b\r\nContent-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n=C3=A9\r\n"
+           b"--b\r\nContent-Transfer-Encoding: x-unknown\r\n\r\nxyz\r\n--b--\r\n")
+PNG, HTML = b"\x89PNG\0\1", "\u00e9".encode()
+
+
+@pytest.fixture(scope="module")
+def encoded(shared):
+    """The path of that message."""
+    with shared.connect() as connected:
+        connected.ok("CREATE encoded")
+        _, tagged = connected.append(ENCODED, "encoded")
+        assert b"APPENDUID" in tagged
+    return "/encoded/;uid=1"
+
+
+def extended(client, url, elements):
+    """What stands behind the URL, a line with its literals."""
+    client.send(f'x URLFETCH ("{url}" {elements})\r\n'.encode())
+    lines, tagged = client.answer()
+    assert tagged.startswith(b"OK"), tagged
+    [line] = lines
+    head = b'* URLFETCH "' + url.encode() + b'" '
+    assert line.startswith(head) or line.startswith(head.replace(b'"', b"")), line
+    return line[line.index(url.encode()) + len(url):].lstrip(b'" ')
+
+
+@pytest.mark.parametrize("section, elements, value", [
+    ("/;section=1", "BINARY", b"(BINARY ~{6}\r\n" + PNG + b")"),  # 5: "If content contains a NUL octet, literal8 MUST be used"
+    ("/;section=2", "BINARY", b"(BINARY {2}\r\n" + HTML + b")"),  # "Otherwise, content SHOULD use nstring"
+    ("/;section=3", "BINARY", b"(BINARY NIL)"),  # "On decoding error, NIL should be used"
+    ("/;section=1/;partial=1.3", "BINARY", b"(BINARY {3}\r\nPNG)"),
+    ("/;section=2", "BODY", b"(BODY {6}\r\n=C3=A9)"),
+    ("/;section=HEADER.FIELDS%20(SUBJECT)", "BINARY", b"(BINARY {20}\r\nSubject: encoded\r\n\r\n)"),
+    ("", "binary", b"(BINARY {%d}\r\n%b)" % (len(ENCODED), ENCODED)),
+    ("/;section=1", "BODYPARTSTRUCTURE BINARY",
+     b'(BODYPARTSTRUCTURE ("image" "png" NIL NIL NIL "base64" 8 NIL NIL NIL NIL)) (BINARY ~{6}\r\n' + PNG + b")"),
+    ("/;section=3", "BODY BODYPARTSTRUCTURE",
+     b'(BODY {3}\r\nxyz) (BODYPARTSTRUCTURE ("text" "plain" ("CHARSET" "US-ASCII") NIL NIL "x-unknown" 3 0 NIL NIL NIL NIL))'),
+    ("/;section=7", "BINARY", b"NIL"), ("/;section=7", "BODYPARTSTRUCTURE", b"NIL")])
+def test_elements(client, encoded, section, elements, value):
+    """RFC 5524 3, 5."""
+    assert extended(client, generate(client, encoded + section), elements) == value
+
+
+def test_elements_of_several(client, encoded):
+    """RFC 5524 3: each URL has its own; one without is answered as in RFC 4467."""
+    one, two = generate(client, encoded + "/;section=2"), generate(client, "/INBOX/;uid=1/;section=1")
+    lines = client.ok(f'URLFETCH "{two}" ("{one}" BINARY) ("{two}") ("{one}x" BINARY)')
+    assert [line[line.index(b":internal:") + 42:].strip(b'x" ') for line in lines] == [
+        b"{5}\r\nfirst", b"(BINARY {2}\r\n" + HTML + b")", b"{5}\r\nfirst", b"NIL"]
+
+
+@pytest.mark.parametrize("elements", ["BINARY BODY", "BODY BODY", "BODYPARTSTRUCTURE BODYPARTSTRUCTURE", "OTHER", "BINARY BINARY"])
+def test_bad_elements(client, encoded, elements):
+    """RFC 5524 3.1: each once, and not both BINARY and BODY."""
+    _, tagged = client.command(f'URLFETCH ("{generate(client, encoded)}" {elements})')
+    assert tagged.startswith(b"BAD")
+
+
+def test_of_elements_is_told(client):
+    """RFC 5524 3: the capability."""
+    assert b" URLAUTH=BINARY" in client.ok("CAPABILITY")[0]
+
+
+def test_mask_of_elements(tmp_path):
+    """`client` of the configuration: what is not told is not taken."""
+    mailbox = Mailbox(tmp_path, config='client "*" { account = "u@test.example" without = { "URLAUTH=BINARY" } }')
+    with mailbox.connect() as masked:
+        assert b"URLAUTH=BINARY" not in masked.ok("CAPABILITY")[0]
+        masked.append(MESSAGE)
+        url = generate(masked)
+        assert masked.command(f'URLFETCH ("{url}" BINARY)')[1].startswith(b"BAD")
+        assert fetch(masked, url) == MESSAGE
+    mailbox.stop()
+
+
+def test_structure_is_that_of_fetch(client, encoded):
+    """RFC 5524 3.1, RFC 9051 7.5.2: the part's piece of BODYSTRUCTURE, and all of it for the message."""
+    client.ok("EXAMINE encoded")
+    [line] = client.ok("FETCH 1 BODYSTRUCTURE")
+    whole = line[line.index(b"BODYSTRUCTURE ") + 14 : -1]
+    for section in ("", "/;section=1", "/;section=2", "/;section=3"):
+        found = extended(client, generate(client, encoded + section), "BODYPARTSTRUCTURE")
+        structure = found.removeprefix(b"(BODYPARTSTRUCTURE ")[:-1]
+        assert structure == whole if section == "" else structure in whole

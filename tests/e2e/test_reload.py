@@ -6,6 +6,7 @@ with the newest configuration by its own word (`staffetta status`). FIXED: refus
 
 import contextlib
 import imaplib
+import inspect
 import json
 import poplib
 import re
@@ -15,6 +16,8 @@ import ssl
 import time
 
 import pytest
+
+import test_introspection
 from house import DOMAIN, PASSWORD, ROOT, cheap_verifier, free_ports, make_certificate
 from sink import Sink
 from talk import client_context
@@ -378,7 +381,7 @@ EFFECTS = {  # key: (what is seen, before, after)
 TAKEN = {  # key: roles that read it; the values are in FIRST and SECOND
     "auth": ("accounts.source", "accounts.mailbox", "accounts.user", "throttle.slow-after", "throttle.pause-after", "throttle.pause", "throttle.forget",
              "limits.network-ipv4", "limits.network-ipv6", "limits.alias-expansion"),
-    "auth, check": ("processes.check", "oauth.issuer", "oauth.audience", "oauth.claim"),
+    "auth, check": ("processes.check", "oauth.issuer", "oauth.audience", "oauth.scope", "oauth.claim"),
     "auth, imapd-mailbox": ("accounts.mail",),
     "smtpd-session, smtpd-submission, imapd-login, pop3d-login": (
         "limits.connections", "limits.connections-per-network", "limits.unauthenticated-connections",
@@ -398,6 +401,10 @@ TAKEN = {  # key: roles that read it; the values are in FIRST and SECOND
     "resolver": ("resolver.trust-anchor",),
     "journal": ("log.history", "log.history-size"),
     "master": ("timeouts.shutdown",),
+}
+ELSEWHERE = {  # with keys of this file they cannot stand together
+    test_introspection.test_a_reload: ("oauth.introspection", "oauth.introspection-credentials", "oauth.introspection-timeout",
+                                       "oauth.introspection-cache"),
 }
 REFUSAL = "{} cannot change while the server runs, and all stays as it was: stop it and start it again"
 FIXED = {"top.state": "{directory}/other", "top.role-users": "other-", "top.uid-base": "71000",
@@ -491,7 +498,7 @@ class World:
             merged["relay"]["authorities"] = f'"{self.certificates[1][0]}"'
             merged["submission"]["sender-map"] = f'"{etc}/senders"'
             merged["client-certificates"] = {"name": "common-name", "authorities": f'"{etc}/authority.pem"'}
-            merged["oauth"] = {"issuer": '"https://id.example"', "audience": "mail", "claim": "sub", "keys": f'"{etc}/keys.json"'}
+            merged["oauth"] = {"issuer": '"https://id.example"', "audience": "mail", "scope": "mail", "claim": "sub", "keys": f'"{etc}/keys.json"'}
             merged["log"]["file"] = f'"{house.directory}/new.log"'
         lines = [f'{key} = "{value}"' for key, value in merged.pop("").items()]
         lines += [f"{section} {{ {' '.join(f'{key} = {value}' for key, value in keys.items())} }}" for section, keys in merged.items()]
@@ -677,8 +684,10 @@ def test_no_connection_was_dropped(world):
 
 
 def test_every_key_has_its_place():
-    known = [*EFFECTS, *FIXED, *(key for keys in TAKEN.values() for key in keys)]
+    known = [*EFFECTS, *FIXED, *(key for keys in (*TAKEN.values(), *ELSEWHERE.values()) for key in keys)]
     assert sorted(known) == sorted(documented())
+    for test, keys in ELSEWHERE.items():
+        assert all(key.split(".")[1].replace("-", "_") + "=" in inspect.getsource(test) for key in keys)
 
 
 @pytest.mark.parametrize("key", EFFECTS)

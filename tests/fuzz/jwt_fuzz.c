@@ -16,7 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *octets, size_t size)
     /* RFC 8037 appendix A.2 */
     static const char keys[] = "{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\","
                                "\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}";
-    const struct jwt_policy policy = {"i", "a", "email", 1700000000};
+    const struct jwt_policy policy = {
+        .issuer = "i", .audience = "a", .claim = "email", .now = 1700000000};
     struct slice text = slice_of(octets, size);
     struct buffer account = BUFFER_WITH_LIMIT(512);
     struct error error;

@@ -2,6 +2,7 @@
 #include "tests/unit/test.h"
 
 #include "common/size.h"
+#include "common/text/https_url.h"
 #include "smtpd/tls_report/report_json.h"
 #include "smtpd/tls_report/tls_record.h"
 
@@ -100,8 +101,8 @@ static void reads_uris_of_https(void **state)
         {"mailto:a@example.com", NULL, NULL, 0},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-        struct tls_record_post post;
-        bool found = tls_record_post_parse(slice_of_string(cases[i].uri), &post);
+        struct https_url post;
+        bool found = https_url_parse(slice_of_string(cases[i].uri), &post);
         assert_int_equal(found, cases[i].authority != NULL);
         if (!found)
             continue;
