@@ -58,13 +58,13 @@ struct slice introspections_find(const struct introspections *introspections, st
 /* Until the token's end, where it has one, and no longer than the configuration says. */
 static uint64_t lifetime_ms(const struct introspections *introspections, int64_t until)
 {
-    uint64_t most_ms = introspections->role->config.oauth.introspection_cache_ms;
-    int64_t left = until - (int64_t)time(NULL);
-    if (until == 0)
-        return most_ms;
-    if (left <= 0)
-        return 0;
-    return (uint64_t)left < most_ms / 1000 ? (uint64_t)left * 1000 : most_ms;
+    int64_t most_ms = (int64_t)introspections->role->config.oauth.introspection_cache_ms;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    int64_t left_ms = (until - now.tv_sec) * 1000 - now.tv_nsec / 1000000;
+    if (until != 0 && left_ms < most_ms)
+        return left_ms > 0 ? (uint64_t)left_ms : 0;
+    return (uint64_t)most_ms;
 }
 
 void introspections_remember(struct introspections *introspections, struct slice token,
