@@ -230,8 +230,9 @@ void url_readings_init(struct url_readings *readings, struct mailbox *mailbox,
 
 void url_readings_clear(struct url_readings *readings)
 {
-    while (readings->all)
-        free_reading(readings->all);
+    struct url_reading *reading, *next;
+    DL_FOREACH_SAFE (readings->all, reading, next)
+        free_reading(reading);
 }
 
 bool url_readings_take(struct url_readings *readings, int fd, struct slice account,

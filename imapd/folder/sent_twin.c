@@ -8,7 +8,7 @@
 
 enum {
     WITHIN_S = 3600,
-    LOOKED_MAX = 256,     /* of the messages that came last */
+    LOOKED_MAX = 64,      /* of the messages that came last */
     HEADER_MAX = 65536,   /* octets that are read of one */
     LONGER_MAX = 65536,   /* a header than its twin's */
     TAIL_MAX = 64,        /* empty lines at the end of one alone */
@@ -224,6 +224,7 @@ bool sent_twin_is_appended(struct folder *folder, enum maildir_place place, cons
         || !begin(&search, folder, &file))
         return false;
     search.for_filed = true;
+    search.since = (int64_t)name.seconds - WITHIN_S; /* when it was submitted: it may have waited */
     while (search_on(&search, &uid) == SOURCE_MORE)
         ;
     sent_search_end(&search);
