@@ -10,6 +10,7 @@ import time
 import pytest
 
 from house import PASSWORD, replace_file
+from mailbox_role import Mailbox
 
 SERVICES = ("smtp", "submission", "imap")
 
@@ -138,6 +139,25 @@ def test_client_appends_first(mail_house, account):
         account.call("noop")
     [(same, (_, octets))] = account.sent().items()
     assert same == uid and octets == text.encode()
+
+
+def test_the_copy_has_waited(tmp_path):
+    """In a full mailbox, say: what the client appended when it was submitted is its twin, however long ago that is."""
+    mailbox, text, now = Mailbox(tmp_path, config="submission { sent-copy = yes }"), b"Message-ID: <w@x>\r\n\r\nbody\r\n", int(time.time())
+    copy = b"Received: by us\r\n" + text
+    with mailbox.connect() as client:
+        client.append(text, "Sent")
+        [name] = mailbox.files("Sent")
+        appended = mailbox.folder("Sent") / "cur" / name
+        appended.rename(appended.with_name(f"{now - 7200}.{name.split('.', 1)[1]}"))
+        client.ok("SELECT Sent")
+        client.ok("UNSELECT")
+        for waited, messages in ((7300, 1), (0, 2)):  # the other one is nobody's twin
+            mailbox.store(copy, "Sent", flags="S", name=f"{now - waited}.Q0001075FWZM{waited % 97}R1.host,S={len(copy)},W={len(copy)}")
+            mailbox.changed(b".Sent")
+            assert b"* %d EXISTS" % messages in client.ok("SELECT Sent")
+            client.ok("UNSELECT")
+    mailbox.stop()
 
 
 def test_multiappend_stores_all(account):
