@@ -64,9 +64,15 @@ static void end_command(struct session *session)
         arena_reset(&session->arena);
 }
 
+/* A visitor may have lost the right to read. */
+static bool may_hear(const struct session *session)
+{
+    return !session->visitor || (rights_to_selected(session) & ACL_READ);
+}
+
 static bool wants_news(const struct session *session)
 {
-    if (session->visitor && !(rights_to_selected(session) & ACL_READ))
+    if (!may_hear(session))
         return false;
     return !session->notify || notify_manner(session->notify) != NOTIFY_TELLS_NOTHING
            || (session->command && (session->command->traits & COMMAND_REMOVES));
@@ -654,7 +660,8 @@ static void tell_unasked(struct session *session)
 {
     bool idles = session->on_line != NULL;
     if (!(session->state & SESSION_OPEN) || stream_output_full(&session->stream)
-        || stream_is_changing(&session->stream) || (!idles && session->command))
+        || stream_is_changing(&session->stream) || (!idles && session->command)
+        || !may_hear(session))
         return;
     if (idles || session->notify)
         tell_news_unasked(session, idles);
@@ -847,13 +854,14 @@ static void greet(struct session *session, struct slice tag)
     buffer_clear(&code);
 }
 
-/* Those that said good-bye only wait for the connection's end. */
+/* Those that said good-bye only wait for the connection's end; visitors take no place of the
+ * owner's. */
 static size_t count_active(const struct mailbox *mailbox)
 {
     const struct session *session;
     size_t active = 0;
     DL_FOREACH (mailbox->sessions, session)
-        active += (session->state & SESSION_OPEN) != 0;
+        active += (session->state & SESSION_OPEN) && !session->visitor;
     return active;
 }
 

@@ -165,6 +165,7 @@ struct master {
     struct sleepers sleepers;
     struct shares shares;
     struct visit *visits; /* auth is asked whom they lead to */
+    bool hears_owner;     /* of visits.c */
     ev_timer census;
     struct upgrade upgrade;
     ev_child check; /* of a reload under way; active while it runs */

@@ -113,6 +113,19 @@ static bool may_be_visited(const struct process *visitor, struct slice owner)
            && slice_find_octet(owner, '\0') == owner.len && shares_has(master, owner, account);
 }
 
+/* What the owner's mailbox said before its client heard that the rights are given is in the socket.
+ * Only once: it may say there that it wants to visit us, whose handler this is. */
+static void hear_owner(const struct process *visitor, struct slice owner)
+{
+    struct master *master = visitor->master;
+    struct process *mailbox = admission_find_awake(master, owner);
+    if (!mailbox || mailbox == visitor || master->hears_owner)
+        return;
+    master->hears_owner = true;
+    ipc_hear_now(&mailbox->channel);
+    master->hears_owner = false;
+}
+
 bool visits_on_visits(void *owner, struct ipc_packet *packet, struct error *error)
 {
     struct process *visitor = owner;
@@ -120,6 +133,8 @@ bool visits_on_visits(void *owner, struct ipc_packet *packet, struct error *erro
     struct slice account = ipc_packet_tail(packet, sizeof(*record));
     if (count_asked(visitor) >= ASKED_MAX)
         return error_set(error, ERROR_PEER, "wants into too many mailboxes at once");
+    if (!may_be_visited(visitor, account))
+        hear_owner(visitor, account);
     struct process *mailbox =
         may_be_visited(visitor, account) ? admission_find_awake(visitor->master, account) : NULL;
     if (mailbox)

@@ -282,6 +282,11 @@ bool forward_literal(struct session *session, const struct imap_parser *argument
         stream(session);
         return true;
     }
+    if (session->state == SESSION_VISITING
+        && !(session->command->states & SESSION_AUTHENTICATED)) { /* REPLACE */
+        session_no(session, SLICE("CANNOT"), "Not in a mailbox of another account");
+        return true;
+    }
     if (!session->mailbox->config->imap.shared.text || session->visitor
         || !(session->command->traits & COMMAND_NAMES_MAILBOX) || session->work
         || !find_owner(session, *arguments, &owner))

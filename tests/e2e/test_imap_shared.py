@@ -134,8 +134,8 @@ def test_subscriptions(pair):
     pair.share("lr")
     pair.other.ok(f"SUBSCRIBE {pair.name}")
     assert pair.other.ok('LSUB "" Shared/*') == [f'* LSUB () "/" {pair.name}'.encode()]
-    assert pair.other.ok('LIST (SUBSCRIBED) "" Shared/*') == [
-        f'* LIST (\\HasNoChildren \\Subscribed) "/" {pair.name}'.encode()]
+    eventually(lambda: pair.other.ok('LIST (SUBSCRIBED) "" Shared/*') == [
+        f'* LIST (\\HasNoChildren \\Subscribed) "/" {pair.name}'.encode()])
     pair.other.ok(f"UNSUBSCRIBE {pair.name}")
     assert pair.other.ok('LSUB "" Shared/*') == []
 
@@ -332,6 +332,36 @@ def test_the_owner_is_not_locked_in_with_his_secrets(pair):
     other.ok(f"GETACL {pair.name}")
     other.ok(f"SETACL {pair.name} carol l")
     assert b"carol@test.example l" in pair.owner.ok("GETACL Work")[0]
+
+
+def test_what_needs_a_mailbox_here_is_refused_there(pair):
+    """Commands that would work on the selected mailbox and another one at once."""
+    pair.share("lrswite")
+    other = pair.other
+    other.ok(f"SELECT {pair.name}")
+    for command, code in (("UID REPLACE 1 INBOX {1+}\r\nx", b"CANNOT"), (f"UID REPLACE 1 {pair.name} {{1+}}\r\nx", b"CANNOT"),
+                          ("COPY 1 INBOX", b"CANNOT"), ("UID MOVE 1 INBOX", b"CANNOT")):
+        refused(other, command, code)
+    assert other.command("ESEARCH IN (selected) ALL")[1].startswith((b"NO ", b"BAD "))
+    assert other.ok("SEARCH ALL") == [b"* SEARCH 1 2"]
+    other.ok("SELECT Sent")
+    other.append(MESSAGE, "Sent")
+    refused(other, f"COPY 1 {pair.name}", b"CANNOT")
+
+
+def test_visitors_take_no_place_of_the_owners(make_module_house):
+    """limits.account-sessions is of each by itself."""
+    house = make_module_house(settings={"imap": {"shared-mailboxes": "Shared"}, "limits": {"account-sessions": 3}},
+                              services=("imap",))
+    pair = Pair(house)
+    pair.share("lr")
+    more = [Client(house, account) for account in (pair.bob, pair.bob)]
+    for client in (pair.other, *more):
+        client.ok(f"SELECT {pair.name}")
+    more += [Client(house, pair.alice) for _ in range(2)]
+    for client in more:
+        client.close()
+    pair.close()
 
 
 def test_over_tls_and_after_a_restart(sharing):
