@@ -482,16 +482,16 @@ static session_step *finish_of(const struct append_work *work)
     return work->replaces ? finish_replace : finish_append;
 }
 
-/* A message that a client files which it has just sent, and that the submission has filed for it.
- * Several at once are no such thing. */
+/* A message that the client of the account files which it has just sent, and that the submission
+ * has filed for it. Several at once are no such thing. */
 static bool may_have_twin(const struct session *session, struct append_work *work)
 {
     struct folder *folder = work->intake.folder;
     struct message_file file;
     struct error error;
     bool here = folder == session->view.folder; /* what is replaced is not what replaces it */
-    return sent_twin_is_possible(folder) && work->intake.count == 1 && !folder->deleted
-           && maildir_append_open(&work->intake.first->append, &file, &error)
+    return sent_twin_is_possible(folder) && !session->visitor && work->intake.count == 1
+           && !folder->deleted && maildir_append_open(&work->intake.first->append, &file, &error)
            && sent_search_begin(&work->twin, folder, here ? work->replaced_uid : 0, &file);
 }
 
