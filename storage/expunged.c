@@ -46,12 +46,12 @@ static struct slice middle_of(struct slice unique)
     return slice_range(rest, 0, slice_find_octet(rest, '.'));
 }
 
-static bool make_unique(const struct maildir_name *name, char unique[MAILDIR_UNIQUE_MAX + 1],
-                        struct error *error)
+static bool make_unique(struct maildir_uniques *uniques, const struct maildir_name *name,
+                        char unique[MAILDIR_UNIQUE_MAX + 1], struct error *error)
 {
     struct slice middle = middle_of(name->unique);
     if (!delivered_unique_is_one(name) || middle.len + EMAIL_ID_SIZE - 1 > MAILDIR_UNIQUE_MAX) {
-        if (!maildir_make_unique('C', unique, error))
+        if (!maildir_make_unique(uniques, 'C', unique, error))
             return false;
     } else {
         snprintf(unique, MAILDIR_UNIQUE_MAX + 1, "%.*s", SLICE_PRINTF(middle));
@@ -61,13 +61,14 @@ static bool make_unique(const struct maildir_name *name, char unique[MAILDIR_UNI
 }
 
 /* Sizes go along where the old name had them. */
-static bool format_kept(const struct expunged_message *message, const struct maildir_name *name,
-                        char text[MAILDIR_NAME_SIZE], struct error *error)
+static bool format_kept(struct expunged *expunged, const struct expunged_message *message,
+                        const struct maildir_name *name, char text[MAILDIR_NAME_SIZE],
+                        struct error *error)
 {
     char unique[MAILDIR_UNIQUE_MAX + 1], key[MAILDIR_NAME_SIZE];
     struct maildir_name kept = {.flags = name->flags & ~(uint32_t)MAILDIR_TRASHED,
                                 .keywords = message->letters};
-    if (!make_unique(name, unique, error))
+    if (!make_unique(&expunged->uniques, name, unique, error))
         return false;
     struct maildir_key parts = {(uint64_t)message->now, slice_of_string(unique), message->host,
                                 name->octets, name->crlf_octets};
@@ -143,7 +144,7 @@ bool expunged_keep(struct expunged *expunged, const struct maildir *inbox,
     char kept[MAILDIR_NAME_SIZE];
     if (!maildir_name_parse(slice_of_string(message->name), &name))
         return error_set(error, ERROR_PERMANENT, "name %.80s is malformed", message->name);
-    if (!format_kept(message, &name, kept, error)
+    if (!format_kept(expunged, message, &name, kept, error)
         || !tombstone_make_if_young(inbox, message->box, message->place, message->name,
                                     message->now, batch, error))
         return false;

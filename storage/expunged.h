@@ -37,12 +37,13 @@ bool expunged_path(const char *directory, char path[MAILDIR_NAME_SIZE]);
 
 struct expunged {
     struct maildir box; /* opened, and made, with the first message */
+    struct maildir_uniques uniques;
 };
 
 #define EXPUNGED_CLOSED                                                                            \
     (struct expunged)                                                                              \
     {                                                                                              \
-        MAILDIR_CLOSED                                                                             \
+        .box = MAILDIR_CLOSED                                                                      \
     }
 
 bool expunged_open(struct expunged *expunged, const struct maildir *inbox, struct error *error);

@@ -68,8 +68,11 @@ bool maildir_open_file(const struct maildir *box, enum maildir_place place, cons
                        int *fd, struct stat *status, struct error *error)
 {
     /* O_NONBLOCK: opening a FIFO would wait for its other end. */
-    *fd = openat(maildir_place_fd(box, place), name,
-                 O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    enum { FLAGS = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC };
+    int dir_fd = maildir_place_fd(box, place);
+    *fd = openat(dir_fd, name, FLAGS | O_NOATIME); /* reading a folder shall write no inodes */
+    if (*fd < 0 && errno == EPERM)                 /* another user's file */
+        *fd = openat(dir_fd, name, FLAGS);
     if (*fd < 0)
         return error_errno(error, "open message %.100s", name);
     if (fstat(*fd, status) != 0)

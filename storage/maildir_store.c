@@ -14,12 +14,15 @@
 
 /* ---- names ---- */
 
-bool maildir_make_unique(char letter, char unique[MAILDIR_UNIQUE_MAX + 1], struct error *error)
+bool maildir_make_unique(struct maildir_uniques *uniques, char letter,
+                         char unique[MAILDIR_UNIQUE_MAX + 1], struct error *error)
 {
-    uint64_t random;
-    if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
+    ssize_t octets = sizeof(uniques->next);
+    if (!uniques->begun && getrandom(&uniques->next, (size_t)octets, 0) != octets)
         return error_errno(error, "get random octets");
-    snprintf(unique, MAILDIR_UNIQUE_MAX + 1, "%c%016llx", letter, (unsigned long long)random);
+    uniques->begun = true;
+    snprintf(unique, MAILDIR_UNIQUE_MAX + 1, "%c%016llx", letter,
+             (unsigned long long)uniques->next++);
     return true;
 }
 
@@ -43,7 +46,8 @@ static bool shorten(const struct maildir_name *wanted, char renamed[MAILDIR_NAME
                     struct error *error)
 {
     char unique[MAILDIR_UNIQUE_MAX + 1], key[MAILDIR_NAME_SIZE];
-    if (!maildir_make_unique('L', unique, error))
+    struct maildir_uniques uniques = {.begun = false};
+    if (!maildir_make_unique(&uniques, 'L', unique, error))
         return false;
     email_id_append(wanted, unique);
     maildir_key_format_unique(&(struct maildir_key){.seconds = wanted->seconds,
@@ -195,11 +199,12 @@ static bool open_source(const struct maildir_transfer *transfer, struct source *
 
 /* Sizes go along where the old name had them right. */
 static bool format_transferred(const struct maildir_transfer *transfer, const struct source *source,
-                               char text[MAILDIR_NAME_SIZE], struct error *error)
+                               struct maildir_uniques *uniques, char text[MAILDIR_NAME_SIZE],
+                               struct error *error)
 {
     char unique[MAILDIR_UNIQUE_MAX + 1];
     uint64_t octets = (uint64_t)source->status.st_size, bare_lf = 0;
-    if (!maildir_make_unique('C', unique, error))
+    if (!maildir_make_unique(uniques, 'C', unique, error))
         return false;
     email_id_append(&source->name, unique);
     if (source->name.octets == octets && source->name.crlf_octets >= octets) {
@@ -249,7 +254,7 @@ bool maildir_copy(const struct maildir_transfer *transfer, struct maildir_flush 
     int from_fd = maildir_place_fd(transfer->from, transfer->place);
     if (!open_source(transfer, &source, error))
         return false;
-    bool done = format_transferred(transfer, &source, copied, error);
+    bool done = format_transferred(transfer, &source, &flush->uniques, copied, error);
     if (!done)
         goto close;
     if (linkat(from_fd, transfer->name, transfer->to->cur_fd, copied, 0) == 0) {
@@ -273,7 +278,7 @@ bool maildir_move(const struct maildir_transfer *transfer, struct maildir_flush 
     struct source source;
     if (!open_source(transfer, &source, error))
         return false;
-    bool done = format_transferred(transfer, &source, moved, error)
+    bool done = format_transferred(transfer, &source, &flush->uniques, moved, error)
                 && (!source.young
                     || tombstone_make(transfer->inbox, source.name.unique, transfer->now,
                                       &flush->tombstones, error));
@@ -298,7 +303,8 @@ bool maildir_append_begin(struct maildir_append *append, const struct maildir *b
     *append = MAILDIR_APPEND_NONE;
     append->box = box;
     append->ends = LINE_ENDS_START;
-    if (!maildir_make_unique('A', append->unique, error))
+    struct maildir_uniques uniques = {.begun = false};
+    if (!maildir_make_unique(&uniques, 'A', append->unique, error))
         return false;
     snprintf(append->temporary, sizeof(append->temporary), "append.%s", append->unique);
     append->fd = openat(box->tmp_fd, append->temporary,

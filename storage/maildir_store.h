@@ -14,8 +14,16 @@
 #include "storage/message_file.h"
 #include "storage/tombstone.h"
 
-/* "<letter><16 hexadecimal digits>": nobody else has it. */
-bool maildir_make_unique(char letter, char unique[MAILDIR_UNIQUE_MAX + 1], struct error *error);
+/* Numbers that nobody else has: counted from a random one of 64 bits, so that the kernel is asked
+ * once for the many that a command wants. Begins zeroed. */
+struct maildir_uniques {
+    uint64_t next;
+    bool begun;
+};
+
+/* "<letter><16 hexadecimal digits>" of the next. */
+bool maildir_make_unique(struct maildir_uniques *uniques, char letter,
+                         char unique[MAILDIR_UNIQUE_MAX + 1], struct error *error);
 
 /* Renames a message of new/ or cur/ into cur/ with this UID, flags and keywords. `wanted` is its
  * parsed name with the changes made to it; renamed is the text of the new name. The key stays, save
@@ -52,6 +60,7 @@ struct maildir_flush {
     int young_fd;                 /* the only young file so far; -1: none or several */
     unsigned young;
     struct tombstone_batch tombstones; /* of messages that were moved */
+    struct maildir_uniques uniques;    /* of those that were put into the folder */
 };
 
 #define MAILDIR_FLUSH_START(file_system)                                                           \

@@ -38,10 +38,13 @@ static bool can_quote(struct slice string)
 void structure_append_quoted(struct buffer *text, struct slice string)
 {
     buffer_append_octet(text, '"');
-    for (size_t i = 0; i < string.len; i++) {
-        if (string.ptr[i] == '"' || string.ptr[i] == '\\')
+    for (size_t begin = 0, i = 0; begin < string.len; i++) {
+        if (i < string.len && string.ptr[i] != '"' && string.ptr[i] != '\\')
+            continue;
+        buffer_append(text, slice_range(string, begin, i));
+        if (i < string.len)
             buffer_append_octet(text, '\\');
-        buffer_append_octet(text, string.ptr[i]);
+        begin = i; /* what had to be marked goes with what follows it */
     }
     buffer_append_octet(text, '"');
 }

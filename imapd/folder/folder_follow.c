@@ -227,6 +227,7 @@ static bool adopt(struct folder *folder, struct error *error)
         log_number("bad_lines", (int64_t)adoption.bad_lines),
         log_number("first_bad_line", (int64_t)adoption.first_bad_line),
         log_text("uidvalidity", adoption.has_uidvalidity_of_other ? "new" : "kept"));
+    learner_note(&mailbox->learner, folder, 1);
     return true;
 }
 

@@ -172,7 +172,7 @@ static struct folder *find_folder(const struct mailbox *mailbox)
 {
     struct folder *folder;
     DL_FOREACH (mailbox->folders, folder)
-        if (folder->users > 0 && !folder->deleted && folder->learn_from != 0)
+        if (!folder->deleted && folder->learn_from != 0)
             return folder;
     return NULL;
 }

@@ -1,8 +1,9 @@
 /*
  * What clients will ask of a message is found out before they ask: ENVELOPE, BODYSTRUCTURE, what
  * SEARCH compares and what it can rule out go into the index in one reading, of messages that came
- * while the process lives, and of those that a search left half read. In slices, when no session
- * has anything to do. One a mailbox; where the index fails, it does nothing. imapd-mailbox.
+ * while the process lives, in whatever folder, of those that another server left in a folder that
+ * was taken over, and of those that a search left half read. In slices, when no session has
+ * anything to do. One a mailbox; where the index fails, it does nothing. imapd-mailbox.
  */
 #ifndef IMAPD_SEARCH_LEARN_H
 #define IMAPD_SEARCH_LEARN_H

@@ -25,7 +25,9 @@ LINES = {
     "FETCH FLAGS": ("1/s", 1, False),
     "FETCH ENVELOPE, first": ("1/s", 5, False),
     "FETCH ENVELOPE, warm": ("1/s", 4, False),
+    "FETCH ENVELOPE, new mail": ("1/s", 5, False),
     "FETCH BODYSTRUCTURE, first": ("1/s", 5, False),
+    "FETCH BODYSTRUCTURE, new mail": ("1/s", 5, False),
     "FETCH BODYSTRUCTURE, warm": ("1/s", 1.3, False),
     "FETCH BODY.PEEK[], 4 KiB": ("MB/s", 2, False),
     "FETCH BODY.PEEK[], 1 MiB": ("MB/s", 2, False),
@@ -118,12 +120,15 @@ class Account:
             raise RuntimeError(f"{commands[-1][:60]}: {done.stderr}")
         return [(float(line.split()[0]), int(line.split()[1])) for line in done.stdout.splitlines()]
 
-    def append_rate(self, sessions, *users):
-        messages = self.appended * (1 if sessions == 1 else 4)
+    def append(self, sessions, messages, folder, *users):
+        """Messages a second."""
         done = subprocess.run([self.program, "append", str(self.server.ports["imap"]), str(sessions),
-                               str(messages), "4096", "Appended", self.password, *users],
+                               str(messages), "4096", folder, self.password, *users],
                               capture_output=True, text=True, check=True)
         return float(done.stdout)
+
+    def append_rate(self, sessions, *users):
+        return self.append(sessions, self.appended * (1 if sessions == 1 else 4), "Appended", *users)
 
     def end_processes(self):
         """Of users: the next connection has a new one."""
@@ -178,6 +183,13 @@ def measure_fetch(account):
         first, warm = account.run("SELECT INBOX", f"=FETCH 1:* {item}", f"=3 FETCH 1:* {item}")
         yield f"FETCH {item}, first", account.messages / first[0]
         yield f"FETCH {item}, warm", account.messages * 3 / warm[0]
+    account.run("CREATE New")
+    account.append(10, account.appended, "New", account.name)
+    time.sleep(2)  # what a process does once its client has gone is done
+    for item in ("ENVELOPE", "BODYSTRUCTURE"):
+        (first,) = account.run("SELECT New", f"=FETCH 1:* {item}")
+        yield f"FETCH {item}, new mail", account.appended / first[0]
+    account.run("DELETE New")
     flags, small = account.run("SELECT INBOX", "FETCH 1:* FLAGS", "=10 FETCH 1:* FLAGS", "=FETCH 1:* BODY.PEEK[]")
     yield "FETCH FLAGS", account.messages * 10 / flags[0]
     yield "FETCH BODY.PEEK[], 4 KiB", small[1] / small[0] / 1e6

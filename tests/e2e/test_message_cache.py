@@ -229,6 +229,41 @@ def test_new_messages_are_learnt_before_anybody_asks(mailbox):
             assert client.ok(f"SEARCH {keys}") == [b"* SEARCH" + found]
 
 
+def test_what_is_appended_to_a_folder_that_nobody_has_open_is_learnt(mailbox):
+    with mailbox.connect() as client:
+        client.ok("CREATE work")
+        client.append((PARTS % b"JVBERi0=").replace(b"parts", b"learnt"), folder="work")
+        mailbox.eventually(lambda: b"learnt" in index_log(mailbox))
+        for path in (mailbox.folder("work") / "cur").iterdir():
+            path.write_bytes(b"x" * path.stat().st_size)
+        client.ok("SELECT work")
+        line, = [line for line in client.ok("FETCH 1 (ENVELOPE BODYSTRUCTURE)") if b"FETCH" in line]
+        assert b'"learnt"' in line and b'"application" "pdf"' in line
+
+
+def test_what_another_server_left_is_learnt_when_it_is_taken_over(mailbox):
+    path = mailbox.store((PARTS % b"JVBERi0=").replace(b"parts", b"learnt"), place="cur", name="1600000000.M1P1.host:2,S")
+    (mailbox.maildir / "dovecot-uidlist").write_text(f"3 V1600000000 N8\n7 :{path.name}\n")
+    with mailbox.connect() as client:
+        client.ok("SELECT INBOX")
+        mailbox.eventually(lambda: b"learnt" in index_log(mailbox))
+        path, = (mailbox.maildir / "cur").iterdir()
+        path.write_bytes(b"x" * path.stat().st_size)
+        line, = client.ok("UID FETCH 7 ENVELOPE")
+        assert b'"learnt"' in line
+
+
+def test_reading_does_not_touch_files(mailbox):
+    """What is read all day is not written: a folder's first FETCH would write each inode else."""
+    mailbox.store()
+    with mailbox.connect() as client:
+        client.ok("SELECT INBOX")
+        path, = (mailbox.maildir / "cur").iterdir()
+        os.utime(path, (1000000000, 1700000000))
+        client.ok("FETCH 1 (ENVELOPE BODY.PEEK[])")
+        assert path.stat().st_atime == 1000000000
+
+
 def test_killed_while_it_learns(mailbox):
     subjects = [b"subject-%d" % number for number in range(200)]
     for round in range(3):
