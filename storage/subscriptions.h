@@ -11,7 +11,7 @@
 #include "common/error.h"
 
 enum {
-    SUBSCRIPTIONS_MAX = 1 << 18,   /* octets of the file */
+    SUBSCRIPTIONS_MAX = 4 << 20,   /* octets of the file */
     SUBSCRIPTIONS_NAME_MAX = 1000, /* octets of a name */
 };
 

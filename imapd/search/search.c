@@ -373,12 +373,15 @@ static bool feed_piece(struct search *search, size_t *fed, struct error *error)
 
 static enum source_result find_in_body(struct search *search, struct error *error)
 {
-    bool begins = search->source.depth < SOURCE_PARTS || !search->run.part;
+    bool begins = search->source.depth < SOURCE_PARTS || !search->in_body;
     enum source_result result = message_source_read(&search->source, SOURCE_PARTS, error);
     if (result != SOURCE_DONE)
         return result;
     if (begins) {
+        end_body(search);
+        search->in_body = true;
         search->run = search_run_first(search->source.root);
+        search->offset = 0;
         begin_grams(search);
     }
     for (size_t slice = 0, fed = 0; slice < BODY_OCTETS_A_SLICE; slice += fed) {
@@ -502,8 +505,7 @@ static void begin(struct search *search, const struct view *view, size_t index,
                   const struct message *message)
 {
     end_body(search);
-    search->run.part = NULL;
-    search->offset = 0;
+    search->in_body = false;
     search_text_reset(&search->text);
     search->left_out = search->left_out || search->text.grams;
     search->text.grams = NULL;

@@ -37,6 +37,7 @@ struct search {
     struct search_facts facts;
     struct index_facts indexed; /* what the index is to know */
     bool body_begun;
+    bool in_body;          /* `run` says where; the run behind the last one is none */
     struct search_run run; /* of the body; the next octets are at `offset` of it */
     uint64_t offset;
     struct search_body body;

@@ -1,6 +1,6 @@
 """`make bench`: staffetta, and Postfix with Dovecot where Debian's packages are installed, measured in
 turn on loopback in one run; one table of rates and ratios. Figures of one run compare with each
-other and with nothing else. BENCH_ONLY=smtp,pop3,imap,dead,… chooses; BENCH_SCALE=0.1 makes it shorter."""
+other and with nothing else. BENCH_ONLY=smtp,pop3,imap,heavy,dead,… chooses; BENCH_SCALE=0.1 makes it shorter."""
 
 import os
 import pathlib
@@ -15,6 +15,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "e2e"))
 
 from house import BUILD, House, children_of  # noqa: E402
+import imap_heavy  # noqa: E402
 import imap_lines  # noqa: E402
 from rivals import SINK_DOMAIN, Rivals, Sink, available  # noqa: E402
 
@@ -64,7 +65,7 @@ relay {{ networks = {{ 127.0.0.0/8 }}  private-targets = yes }}
                                  "unauthenticated-per-network": "1000",
                                  "unauthenticated-connections": "10000",
                                  "connections": "10000", "account-sessions": "1000",
-                                 "messages": "1000000"}})
+                                 "messages": "1000000", "message-size": "300M"}})
 
     def write_config(self, settings=None):
         super().write_config(settings)
@@ -364,6 +365,12 @@ def measure_imap(servers):
         print_line(name, unit, [*values, None][:2], goal, less_is_better)
 
 
+def measure_heavy(server):
+    print(f"{'what is heavy for imapd':42} {'time':>9} {'memory':>9} {'same account':>14} {'another':>14} (ms: p99 / longest)")
+    for name, took, memory, same, other in imap_heavy.measure(server, ACCOUNTS[36:38], PASSWORD):
+        print(f"{name:42} {took:>9} {memory:>9} {same:>14} {other:>14}", flush=True)
+
+
 def main():
     sink = Sink()
     rivals = Rivals(ACCOUNTS, sink) if available() else None
@@ -381,6 +388,8 @@ def main():
             print_line(name, unit, values, goal, less_is_better)
         if not ONLY or "imap" in ONLY:
             measure_imap(servers)
+        if not ONLY or "heavy" in ONLY:
+            measure_heavy(staffetta)
         if sink.process and (not ONLY or "dead" in ONLY):
             measure_dead(sink)
     finally:

@@ -200,6 +200,7 @@ def test_fields_are_read_once(mailbox, client):
         mailbox.store(b"Subject: about %d\r\nFrom: A <a%d@a.example>\r\nX-Other: x%d\r\n\r\n\r\n" % ((number,) * 3))
     client.ok("SELECT INBOX")
     assert client.ok("SEARCH SUBJECT ABOUT") == [b"* SEARCH 1 2 3"]
+    assert client.ok("SEARCH BODY nowhere") == [b"* SEARCH"]  # so nothing is left to learn
     for file in (mailbox.folder() / "cur").iterdir():
         file.write_bytes(file.read_bytes().replace(b"about", b"other").replace(b": x", b": y"))
     mailbox.restart()
@@ -221,3 +222,12 @@ def test_internal_date_is_looked_at_once(mailbox, client):
     os.utime(mailbox.folder() / "cur" / mailbox.files()[0], (86400, 86400))
     assert client.ok(f"SEARCH ON {day}") == [b"* SEARCH 1"]
     assert client.ok("SEARCH BEFORE 1-Jan-1990") == [b"* SEARCH"]
+
+
+@pytest.mark.parametrize("pieces", [7, 8, 16])
+def test_body_of_so_many_whole_pieces(mailbox, client, pieces):
+    """It is looked through in pieces of 64 KiB, eight in one go: the end of one may be the text's."""
+    mailbox.store(b"Subject: long\r\n\r\n" + b"a line of thirty-two octets...\r\n" * (2048 * pieces))
+    client.ok("SELECT INBOX")
+    assert client.ok('SEARCH BODY "no such text"') == [b"* SEARCH"]
+    assert client.ok('SEARCH BODY "thirty-two"') == [b"* SEARCH 1"]
