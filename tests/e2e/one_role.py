@@ -160,10 +160,10 @@ class Role:
     def go(self):
         """Once it is ready; a mailbox that may share says before what it does."""
         self.master.send(ROLE_GO)
-        kind, *_ = self.master.receive()
-        if kind == MASTER_SHARES:
-            kind, *_ = self.master.receive()
-        assert kind == MASTER_READY
+        answer = self.master.receive()
+        if answer and answer[0] == MASTER_SHARES:
+            answer = self.master.receive()
+        assert answer and answer[0] == MASTER_READY, answer
 
     def settle(self):
         """All records of the master so far have been handled."""

@@ -259,7 +259,7 @@ def test_others_are_served_during_a_long_list(mailbox, client):
         lines, tagged = client.answer(b"a")
         assert len(lines) == 2 * 2000 - 1 and tagged.startswith(b"OK")
         assert client.answer(b"b")[1].startswith(b"OK")
-    assert len(os.listdir(f"/proc/{mailbox.role.pid}/fd")) < 40
+    assert len(os.listdir(f"/proc/{mailbox.role.pid}/fd")) < 100
 
 
 def test_a_mailbox_that_goes_during_a_list(mailbox, client):
