@@ -65,6 +65,15 @@ def resumed(house, account):
     return len(house.events("resumed", account=account))
 
 
+def wait_for_resumed(house, account, count):
+    """Events are told behind what they tell of."""
+    deadline = time.monotonic() + 10
+    while resumed(house, account) < count:
+        assert time.monotonic() < deadline, house.log_text()
+        time.sleep(0.01)
+    assert resumed(house, account) == count
+
+
 @pytest.fixture
 def account(sleepy):
     return sleepy.new_account()
@@ -90,7 +99,7 @@ def test_a_delivery_wakes_who_idles(sleepy, account, client):
     assert len(client.ok("FETCH 1 BODY[]")) == 1
     sleep(sleepy, account, 2)
     assert client.ok("NOOP") == []
-    assert resumed(sleepy, account) == 2
+    wait_for_resumed(sleepy, account, 2)
 
 
 def wait_for_no_mailbox(house):
@@ -193,7 +202,7 @@ def test_another_session_wakes_who_idles(sleepy, account):
             other.ok("EXPUNGE")
             for one in (first, second):
                 one.talk("S: * 1 EXPUNGE")
-        assert resumed(sleepy, account) == 2
+        wait_for_resumed(sleepy, account, 2)
         assert elsewhere.done() == []
         assert any(b"1 EXPUNGE" in line for line in quiet.ok("NOOP"))
 

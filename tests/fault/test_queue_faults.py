@@ -199,7 +199,7 @@ def test_files_are_used_again_by_such_a_client(tmp_path):
     client.run(LONG_MESSAGES)
     end(queue)
     assert len(client.acknowledged) == LONG_MESSAGES
-    assert len(client.inodes) < LONG_MESSAGES * 3 // 4
+    assert len(client.inodes) < LONG_MESSAGES
     verify(tmp_path, client)
 
 
