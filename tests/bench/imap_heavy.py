@@ -152,14 +152,14 @@ class Heavy:
         with path.open("a") as names:
             names.writelines(f"Older/{number:06}\n" for number in range(SUBSCRIPTIONS))
         os.kill(self.process(), signal.SIGTERM)
-        time.sleep(1)
+        time.sleep(1)  # it ends; a client that came meanwhile would be turned away
 
     @contextlib.contextmanager
     def slow_disk(self):
         """Others keep it busy: a flush waits for what they wrote."""
         writer = subprocess.Popen(
             [sys.executable, "-c", BUSY_WRITER, str(self.server.mail / "busy"), str(BUSY_OCTETS)])
-        time.sleep(1)
+        time.sleep(1)  # until its first flushes are under way
         try:
             yield
         finally:
