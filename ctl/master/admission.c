@@ -163,6 +163,18 @@ struct process *admission_find_awake(struct master *master, struct slice account
     return find_for_account(master, ROLE_MAILBOX, account);
 }
 
+bool admission_ask(struct master *master, struct slice account, uint64_t *question)
+{
+    struct process *process;
+    struct role_find record = {.header = {.type = ROLE_FIND, .request = ++master->questions}};
+    *question = record.header.request;
+    DL_FOREACH (master->processes, process)
+        if (process->kind == ROLE_AUTH && !process->stopping && ipc_is_open(&process->channel))
+            break;
+    return process && !master->stopping
+           && process_send(process, &record.header, sizeof(record), account);
+}
+
 static bool is_watched(struct master *master, struct slice account)
 {
     return sleepers_listen(master, account) || admission_find_awake(master, account);

@@ -262,6 +262,9 @@ struct process *admission_find_mailbox(struct process *auth, const struct named_
 void admission_forget(struct process *process); /* it is dead */
 /* Whose mailbox there is and is not about to end; NULL: none. */
 struct process *admission_find_awake(struct master *master, struct slice account);
+/* Asks auth whose mail that account's is: it answers *question to control.c. False: nobody can say
+ * now. */
+bool admission_ask(struct master *master, struct slice account, uint64_t *question);
 /* A fresh pair of sockets: one end goes to the user's process with ROLE_SESSION, the other to the
  * login process with `answer`. */
 bool admission_join(struct process *login, struct process *user, const struct master_client *client,

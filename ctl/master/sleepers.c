@@ -267,16 +267,10 @@ static void join(struct sleeper *sleeper, struct process *mailbox)
 /* The account may have gone meanwhile, or have another place or quota. */
 static bool ask(struct sleeping_account *account)
 {
-    struct master *master = account->master;
-    struct process *process;
-    struct role_find record = {.header = {.type = ROLE_FIND, .request = ++master->questions}};
-    DL_FOREACH (master->processes, process)
-        if (process->kind == ROLE_AUTH && !process->stopping && ipc_is_open(&process->channel))
-            break;
-    if (!process || master->stopping
-        || !process_send(process, &record.header, sizeof(record), name_of(account)))
+    uint64_t question;
+    if (!admission_ask(account->master, name_of(account), &question))
         return false;
-    account->question = record.header.request;
+    account->question = question;
     return true;
 }
 

@@ -63,32 +63,18 @@ static void join(struct process *visitor, struct process *mailbox, uint64_t requ
     fd_discard(&pair[1]);
 }
 
-static struct process *find_auth(const struct master *master)
-{
-    struct process *process;
-    DL_FOREACH (master->processes, process)
-        if (process->kind == ROLE_AUTH && !process->stopping && ipc_is_open(&process->channel))
-            return process;
-    return NULL;
-}
-
 /* False: nobody can say now. */
 static bool ask(struct process *visitor, const struct master_visits *record, struct slice owner)
 {
     struct master *master = visitor->master;
-    struct process *auth = find_auth(master);
-    struct role_find question = {.header = {.type = ROLE_FIND, .request = ++master->questions}};
-    struct visit *visit = auth && !master->stopping ? calloc(1, sizeof(*visit) + owner.len) : NULL;
-    if (!visit)
-        return false;
-    if (!process_send(auth, &question.header, sizeof(question), owner)) {
+    struct visit *visit = calloc(1, sizeof(*visit) + owner.len);
+    if (!visit || !admission_ask(master, owner, &visit->question)) {
         free(visit);
         return false;
     }
     visit->visitor = visitor;
     visit->request = record->header.request;
     visit->session = record->session;
-    visit->question = question.header.request;
     visit->owner_octets = owner.len;
     memcpy(visit->owner, owner.ptr, owner.len);
     DL_APPEND(master->visits, visit);
