@@ -89,7 +89,7 @@ struct folder {
 
 /* The folder with that name on disk, up to date but for messages that still want a UID: see
  * folder_step(). ERROR_NOT_FOUND: there is none. NULL on failure; each open wants its
- * folder_close().
+ * folder_close(). A folder that nobody uses may end here, so `directory` is never one's own name.
  */
 bool folder_open(struct mailbox *mailbox, const char *directory, struct folder **folder,
                  struct error *error);

@@ -182,7 +182,11 @@ static bool begin_folder(struct learner *learner)
 {
     const struct folder *found = find_folder(learner->mailbox);
     struct folder *folder;
-    if (!found || !folder_open(learner->mailbox, found->directory, &folder, NULL))
+    char directory[MAILDIR_NAME_SIZE]; /* a folder whose directory was replaced ends as it is opened */
+    if (!found)
+        return false;
+    memcpy(directory, found->directory, sizeof(directory));
+    if (!folder_open(learner->mailbox, directory, &folder, NULL))
         return false;
     learner->folder = folder;
     learner->next_uid = folder->learn_from;
