@@ -28,7 +28,6 @@ import sys
 import tempfile
 import threading
 import time
-import zlib
 import xml.etree.ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -36,7 +35,6 @@ UNIT_SECONDS = 120
 MEMORY = pathlib.Path("/dev/shm")
 MEMORY_OCTETS = 6 << 30  # free of it, at least: the pool takes 2, its processes as much
 BYTECODE = ROOT / "build/bytecode"
-FIRST_PORT_OF_PLAIN = 8  # ranges of tests/e2e/house.py; those before are the pool's
 STARTED = time.monotonic()
 
 
@@ -115,13 +113,10 @@ def pytest_command(*arguments):
     return [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", ROOT / "tests/pytest.ini", *arguments]
 
 
-def pytest_environment(build, first_port=0):
-    """Each process compiles the tests anew if it may not keep what it compiled. Two runs at a time
-    have ports of their own."""
+def pytest_environment(build):
+    """Each process compiles the tests anew if it may not keep what it compiled."""
     kept = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-    ours = zlib.crc32(str(os.getpid()).encode()) + first_port
-    return {**kept, "STAFFETTA_BUILD": str(build), "STAFFETTA_PORTS": str(ours),
-            "PYTHONPYCACHEPREFIX": str(BYTECODE)}
+    return {**kept, "STAFFETTA_BUILD": str(build), "PYTHONPYCACHEPREFIX": str(BYTECODE)}
 
 
 def compile_tests(build, paths):
@@ -136,10 +131,9 @@ def has_memory():
     return min(free) >= MEMORY_OCTETS and os.access(MEMORY, os.W_OK)
 
 
-def run_pytest(name, paths, build, tally, options, but=(), more_workers=None, output=None, first_port=0,
-               place=None):
+def run_pytest(name, paths, build, tally, options, but=(), more_workers=None, output=None, place=None):
     with tempfile.NamedTemporaryFile(suffix=".xml") as report:
-        environment = pytest_environment(build, first_port)
+        environment = pytest_environment(build)
         if place:
             environment["TMPDIR"] = str(place)
         if options.torture:
@@ -200,7 +194,7 @@ class Plain:
             self.tally.failed.append(f"plain: make ended with {status}")
         else:
             run_pytest("plain", PLAIN, build.resolve(), self.tally, self.options, more_workers=-1,
-                       output=self.output, first_port=FIRST_PORT_OF_PLAIN)
+                       output=self.output)
 
     def finish(self, tally):
         self.thread.join()

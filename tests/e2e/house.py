@@ -15,7 +15,6 @@ import socket
 import subprocess
 import tempfile
 import time
-import zlib
 
 from talk import Conversation, client_context
 
@@ -82,15 +81,22 @@ def has_ipv6():
 
 
 # Below those that the kernel gives to clients (32768 and up), and a range for each of the processes
-# that test at the same time.
-PORTS_FIRST, PORTS_EACH, PORTS_RANGES = 10000, 1500, 15
+# that test at the same time: whoever holds the name of a range has its ports. Such a name stands in
+# the network namespace, as ports do, and ends with the process.
+PORTS_FIRST, PORTS_EACH, PORTS_RANGES = 10000, 750, 30
+_range_held = socket.socket(socket.AF_UNIX)
+
+
+def _hold_a_range():
+    for number in range(PORTS_RANGES):
+        with contextlib.suppress(OSError):
+            _range_held.bind(f"\0staffetta-tests-ports-{number}")
+            return PORTS_FIRST + number * PORTS_EACH
+    raise RuntimeError(f"{PORTS_RANGES} processes test already")
 
 
 def _port_candidates():
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
-    ours = int(os.environ.get("STAFFETTA_PORTS", zlib.crc32(run.encode())))
-    first = PORTS_FIRST + (ours + worker) % PORTS_RANGES * PORTS_EACH
+    first = _hold_a_range()
     while True:
         yield from range(first, first + PORTS_EACH)
 
