@@ -182,7 +182,7 @@ static bool begin_folder(struct learner *learner)
 {
     const struct folder *found = find_folder(learner->mailbox);
     struct folder *folder;
-    char directory[MAILDIR_NAME_SIZE]; /* a folder whose directory was replaced ends as it is opened */
+    char directory[MAILDIR_NAME_SIZE]; /* a folder that was replaced ends as it is opened */
     if (!found)
         return false;
     memcpy(directory, found->directory, sizeof(directory));
