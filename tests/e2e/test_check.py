@@ -119,7 +119,7 @@ def test_mistaken_values_hide_nothing(unstarted, tmp_path):
     assert find(lines, line_of(unstarted, "= nis"), "accounts.source", "pam or file")
     assert find(lines, line_of(unstarted, "mail = here"), "accounts.mail", "begins with")
     assert "bogus" in lines[-1]
-    assert not any("/etc/staffetta" in line or "port 110" in line for line in lines), lines
+    assert not any("/etc/staffetta" in line or "port 110 " in line for line in lines), lines
 
 
 def test_a_key_that_does_not_fit(unstarted, tmp_path):
