@@ -83,9 +83,10 @@ def in_parallel(commands, environment=None):
         yield from zip(commands, results)
 
 
-def run_units(build, tally, _options):
+def run_units(build, tally, options):
     commands = {path.name: [path] for path in sorted(build.glob("unit/*_test"))}
-    for name, (status, output) in in_parallel(commands, {"CMOCKA_MESSAGE_OUTPUT": "TAP"}):
+    environment = {"CMOCKA_MESSAGE_OUTPUT": "TAP", **place_of_files(options)}
+    for name, (status, output) in in_parallel(commands, environment):
         count_tap(tally, name, status, output)
 
 
@@ -131,11 +132,14 @@ def has_memory():
     return min(free) >= MEMORY_OCTETS and os.access(MEMORY, os.W_OK)
 
 
-def run_pytest(name, paths, build, tally, options, but=(), more_workers=None, output=None, place=None):
+def place_of_files(options):
+    """What waits for no disk takes a quarter of the time; torture is for the disk too."""
+    return {"TMPDIR": str(MEMORY)} if has_memory() and not options.torture else {}
+
+
+def run_pytest(name, paths, build, tally, options, but=(), more_workers=None, output=None, place=()):
     with tempfile.NamedTemporaryFile(suffix=".xml") as report:
-        environment = pytest_environment(build)
-        if place:
-            environment["TMPDIR"] = str(place)
+        environment = {**pytest_environment(build), **dict(place)}
         if options.torture:
             environment["STAFFETTA_TORTURE"] = "1"
         status = subprocess.run(
@@ -172,8 +176,8 @@ def run_pool(build, tally, options, parts):
     but = [] if options.torture or not options.plain else MEASURED
     paths = [f"tests/{part}" for part in parts]
     compile_tests(build, paths)
-    place = MEMORY if has_memory() and not options.torture else None
-    run_pytest("+".join(parts), paths, build, tally, options, but, more_workers=2, place=place)
+    run_pytest("+".join(parts), paths, build, tally, options, but, more_workers=2,
+               place=place_of_files(options))
 
 
 class Plain:

@@ -126,9 +126,9 @@ static void dovecots_lists_are_read(void **state)
     }
 }
 
-static int make_directory(char *path)
+static int make_directory(char *path, size_t size)
 {
-    assert_non_null(mkdtemp(path));
+    make_test_directory(path, size);
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_true(fd >= 0);
     return fd;
@@ -139,8 +139,8 @@ static int make_directory(char *path)
 static void files(void **state)
 {
     (void)state;
-    char path[] = "/tmp/acl_test.XXXXXX";
-    int fd = make_directory(path);
+    char path[64];
+    int fd = make_directory(path, sizeof(path));
     struct acl acl;
     struct error error;
     acl_init(&acl);

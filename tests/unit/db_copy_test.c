@@ -38,8 +38,7 @@ static int set_up(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof(*fixture));
     assert_non_null(fixture);
-    snprintf(fixture->directory, sizeof(fixture->directory), "/tmp/staffetta-copy-XXXXXX");
-    assert_non_null(mkdtemp(fixture->directory));
+    make_test_directory(fixture->directory, sizeof(fixture->directory));
     fixture->fd = open(fixture->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_true(fixture->fd >= 0);
     *state = fixture;

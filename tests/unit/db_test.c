@@ -56,8 +56,7 @@ static int set_up_with(void **state, struct db_options options)
 {
     struct fixture *fixture = calloc(1, sizeof(*fixture));
     assert_non_null(fixture);
-    snprintf(fixture->directory, sizeof(fixture->directory), "/tmp/staffetta-db-XXXXXX");
-    assert_non_null(mkdtemp(fixture->directory));
+    make_test_directory(fixture->directory, sizeof(fixture->directory));
     struct error error = {0};
     assert_true(open_with(fixture, options, &error));
     *state = fixture;

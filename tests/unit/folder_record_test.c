@@ -133,8 +133,8 @@ static void watermarks_cover_what_is_shown(void **state)
 static void the_file_is_replaced_whole(void **state)
 {
     (void)state;
-    char path[] = "/tmp/staffetta-record-XXXXXX";
-    assert_non_null(mkdtemp(path));
+    char path[64];
+    make_test_directory(path, sizeof(path));
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_true(fd >= 0);
     struct folder_record record, again;

@@ -47,8 +47,7 @@ static struct history *open_history(const char *directory, uint64_t age_us, uint
 static int set_up(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof(*fixture));
-    strcpy(fixture->directory, "/tmp/staffetta-history-XXXXXX");
-    assert_non_null(mkdtemp(fixture->directory));
+    make_test_directory(fixture->directory, sizeof(fixture->directory));
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fixture->pair), 0);
     log_init(&fixture->log, fixture->pair[0], "test");
     buffer_init(&fixture->text, 1 << 20);

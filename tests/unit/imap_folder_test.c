@@ -61,8 +61,7 @@ static struct fixture *set_up(bool inotify)
 {
     struct fixture *f = calloc(1, sizeof(*f));
     assert_non_null(f);
-    snprintf(f->path, sizeof(f->path), "/tmp/staffetta-folder-XXXXXX");
-    assert_non_null(mkdtemp(f->path));
+    make_test_directory(f->path, sizeof(f->path));
     f->loop = ev_loop_new(0);
     log_init(&f->log, open("/dev/null", O_WRONLY | O_CLOEXEC), "test");
     f->config.hostname = "host.example";

@@ -19,8 +19,8 @@ static char folder[64];
 static int make_folder(void **state)
 {
     (void)state;
-    snprintf(folder, sizeof(folder), "/tmp/index-test.XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
+    make_test_directory(folder, sizeof(folder));
+    return 0;
 }
 
 static int remove_folder(void **state)

@@ -1,4 +1,4 @@
-/* An account's directory in /tmp, and the few lines that storage tests share. */
+/* An account's directory, and the few lines that storage tests share. */
 #ifndef TESTS_UNIT_MAILDIR_FIXTURE_H
 #define TESTS_UNIT_MAILDIR_FIXTURE_H
 
@@ -24,13 +24,10 @@ struct account {
 
 static inline int account_open(void **state)
 {
-    static const char template[] = "/tmp/staffetta-maildir-XXXXXX";
     struct account *account = calloc(1, sizeof(*account));
     if (!account)
         return -1;
-    memcpy(account->path, template, sizeof(template));
-    if (!mkdtemp(account->path))
-        return -1;
+    make_test_directory(account->path, sizeof(account->path));
     account->fd = open(account->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     *state = account;
     return maildir_open_inbox(account->fd, &account->inbox, &account->error) ? 0 : -1;

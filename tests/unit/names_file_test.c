@@ -16,9 +16,7 @@ static int folder_fd = -1;
 static int make_folder(void **state)
 {
     (void)state;
-    snprintf(folder, sizeof(folder), "/tmp/names-test.XXXXXX");
-    if (!mkdtemp(folder))
-        return -1;
+    make_test_directory(folder, sizeof(folder));
     folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return folder_fd >= 0 ? 0 : -1;
 }

@@ -47,8 +47,7 @@ static void put_service(const struct fixture *fixture, const char *name, const c
 static int set_up(void **state)
 {
     static struct fixture fixture;
-    snprintf(fixture.directory, sizeof(fixture.directory), "/tmp/staffetta-pam-XXXXXX");
-    assert_non_null(mkdtemp(fixture.directory));
+    make_test_directory(fixture.directory, sizeof(fixture.directory));
     snprintf(fixture.services, sizeof(fixture.services), "%s/services", fixture.directory);
     snprintf(fixture.users, sizeof(fixture.users), "%s/users", fixture.directory);
     assert_int_equal(mkdir(fixture.services, 0700), 0);

@@ -48,8 +48,7 @@ static int set_up(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof(*fixture));
     assert_non_null(fixture);
-    snprintf(fixture->directory, sizeof(fixture->directory), "/tmp/staffetta-store-XXXXXX");
-    assert_non_null(mkdtemp(fixture->directory));
+    make_test_directory(fixture->directory, sizeof(fixture->directory));
     reopen(fixture);
     *state = fixture;
     return 0;

@@ -83,8 +83,7 @@ static int set_up(void **state)
     struct fixture *fixture = calloc(1, sizeof(*fixture));
     assert_non_null(fixture);
     assert_true(sodium_init() >= 0);
-    snprintf(fixture->path, sizeof(fixture->path), "/tmp/staffetta-resolve-XXXXXX");
-    assert_non_null(mkdtemp(fixture->path));
+    make_test_directory(fixture->path, sizeof(fixture->path));
     put(fixture, "accounts", accounts_text);
     put(fixture, "demo", demo_aliases);
     put(fixture, "other", other_aliases);

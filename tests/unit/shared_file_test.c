@@ -21,8 +21,7 @@ static int set_up(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof(*fixture));
     assert_non_null(fixture);
-    snprintf(fixture->directory, sizeof(fixture->directory), "/tmp/staffetta-file-XXXXXX");
-    assert_non_null(mkdtemp(fixture->directory));
+    make_test_directory(fixture->directory, sizeof(fixture->directory));
     snprintf(fixture->path, sizeof(fixture->path), "%s/map", fixture->directory);
     fixture->dir_fd = open(fixture->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_true(fixture->dir_fd >= 0);

@@ -221,8 +221,7 @@ static void close_all(struct fixture *fixture)
 static int set_up(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof(*fixture));
-    strcpy(fixture->directory, "/tmp/staffetta-statistics-XXXXXX");
-    assert_non_null(mkdtemp(fixture->directory));
+    make_test_directory(fixture->directory, sizeof(fixture->directory));
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fixture->pair), 0);
     log_init(&fixture->log, fixture->pair[0], "test");
     buffer_init(&fixture->text, 8 << 20);
@@ -502,8 +501,8 @@ static void understands_its_options(void **state)
 static void an_origin_is_found_in_the_history(void **state)
 {
     (void)state;
-    char directory[] = "/tmp/staffetta-statistics-XXXXXX";
-    assert_non_null(mkdtemp(directory));
+    char directory[64];
+    make_test_directory(directory, sizeof(directory));
     int pair[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
     struct log log;

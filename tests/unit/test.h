@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -25,5 +26,14 @@ static inline void check_slice_equal(struct slice actual, struct slice expected,
 }
 
 #define assert_slice_is(actual, text) assert_slice_equal((actual), slice_of_string(text))
+
+/* A new directory for a test's files: below TMPDIR, else /tmp. Aborts the test where it cannot. */
+static inline void make_test_directory(char *path, size_t size)
+{
+    const char *place = getenv("TMPDIR");
+    int length = snprintf(path, size, "%s/staffetta-XXXXXX", place ? place : "/tmp");
+    assert_true(length > 0 && (size_t)length < size);
+    assert_non_null(mkdtemp(path));
+}
 
 #endif
