@@ -290,12 +290,18 @@ class House:
         if wait:
             self.wait_until_ready()
 
+    def wait_for_greeting(self, service):
+        if service == "http":  # the client speaks first
+            socket.create_connection(("127.0.0.1", self.ports[service]), timeout=20).close()
+        else:
+            self.connect(service).close()
+
     def wait_until_ready(self):
         deadline = time.monotonic() + START_SECONDS
         for service in self.ports:
             while True:
                 try:
-                    self.connect(service).close()
+                    self.wait_for_greeting(service)
                     break
                 except (OSError, AssertionError) as error:
                     if self.process.poll() is not None or time.monotonic() > deadline:

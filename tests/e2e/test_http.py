@@ -1,5 +1,6 @@
 """What the house counts, over HTTP on loopback: `listen http`."""
 
+import contextlib
 import re
 import socket
 import subprocess
@@ -217,15 +218,15 @@ def test_a_slow_request_ends(watched):
 
 def test_nonsense(watched):
     pid = watched.pids("http")[0]
+    clients = []
     for octets in (b"\0" * 5000, b"\r\n" * 3000, b"GET /metrics HTTP/9.9\r\n\r\n", b"GET\r\n\r\n", b"\xff" * 100 + b"\r\n\r\n",
                    b"GET /metrics HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n"):
-        with raw(watched) as client:
-            client.sendall(octets)
-            client.shutdown(socket.SHUT_WR)
-            try:
-                while client.recv(65536):
-                    pass
-            except ConnectionResetError:
+        clients.append(raw(watched))
+        clients[-1].sendall(octets)
+        clients[-1].shutdown(socket.SHUT_WR)
+    for client in clients:
+        with client, contextlib.suppress(ConnectionResetError):
+            while client.recv(65536):
                 pass
     assert watched.pids("http") == [pid]
     metrics(watched)
