@@ -9,7 +9,7 @@
 #include "common/config/config.h"
 #include "common/size.h"
 #include "imapd/folder/folder.h"
-#include "imapd/session.h"
+#include "imapd/session/session.h"
 #include "storage/folder_name.h"
 #include "storage/folders.h"
 #include "storage/foreign/adopt.h"

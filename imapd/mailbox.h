@@ -50,7 +50,8 @@ struct mailbox {
     struct session *sessions;
     size_t session_count;
     void (*on_idle)(struct mailbox *mailbox); /* the last session has ended */
-    uint32_t asleep; /* sessions of the account that are so (imapd/hibernation.h), as last heard */
+    uint32_t asleep; /* sessions of the account that are so (imapd/session/hibernation.h), as last
+                        heard */
     bool watched;    /* some of them listen for changes */
     /* The folder has changed, for those. Once a turn at most while it is the same one. */
     void (*on_changed)(struct mailbox *mailbox, const char *directory);

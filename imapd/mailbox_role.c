@@ -9,7 +9,7 @@
 
 #include "common/disk/fd.h"
 #include "imapd/folder/folder.h"
-#include "imapd/session.h"
+#include "imapd/session/session.h"
 #include "imapd/shared/shared_names.h"
 #include "imapd/shared/shares.h"
 #include "imapd/shared/visit.h"

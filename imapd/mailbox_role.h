@@ -3,16 +3,16 @@
  * Maildir. The master tells it whose it is (ROLE_HOME), gives it clients (ROLE_SESSION) and says
  * when another process changed a folder (ROLE_CHANGED), and what an administrator asks
  * (ROLE_CONTROL), and submissions that read by a URL (ROLE_READ). It gives back clients that have
- * nothing to say (imapd/hibernation.h). Without a session for a while it says MASTER_IDLE and is
- * ended. imapd-mailbox.
+ * nothing to say (imapd/session/hibernation.h). Without a session for a while it says MASTER_IDLE
+ * and is ended. imapd-mailbox.
  */
 #ifndef IMAPD_MAILBOX_ROLE_H
 #define IMAPD_MAILBOX_ROLE_H
 
 #include "common/role/role.h"
-#include "imapd/entrance.h"
-#include "imapd/hibernation.h"
 #include "imapd/mailbox.h"
+#include "imapd/session/entrance.h"
+#include "imapd/session/hibernation.h"
 #include "imapd/upkeep/upkeep.h"
 #include "imapd/url_readings.h"
 

@@ -38,7 +38,7 @@ struct handoff {
                               user's process once it is ready, and where the client has said
                               ID before a NUL and what imapd/syntax/client_id.h makes of that; POP3:
                               "UTF8" where the client said so before it logged in (RFC 6856 2),
-                              else 0. Resumed: the record (imapd/hibernation.h) */
+                              else 0. Resumed: the record (imapd/session/hibernation.h) */
     uint32_t input_octets; /* what the client sent behind its credentials, not yet parsed */
     uint32_t left_ms;      /* resumed: the client may be silent for so long; else 0 */
 };

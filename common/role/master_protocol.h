@@ -197,9 +197,9 @@ struct role_session {
 };
 
 /* Hibernation. A session with nothing to do is put to sleep: its mailbox makes a record of all that
- * it knows of it (imapd/hibernation.h), and gives that with the connection back to imapd-login. The
- * master remembers whose the session is: nobody else could say, and nobody has to be asked for a
- * password when it wakes.
+ * it knows of it (imapd/session/hibernation.h), and gives that with the connection back to
+ * imapd-login. The master remembers whose the session is: nobody else could say, and nobody has to
+ * be asked for a password when it wakes.
  *
  *     mailbox ──MASTER_SLEEPS──> master ──ROLE_ASLEEP──> imapd-login
  *     imapd-login ──MASTER_WAKE──> master, or a change that the client listens for (MASTER_CHANGED)

@@ -1,11 +1,11 @@
 /*
  * The handlers of imapd/command_table.c, by the file that each stands in; their type is explained
- * in imapd/session.h. imapd-mailbox.
+ * in imapd/session/session.h. imapd-mailbox.
  */
 #ifndef IMAPD_COMMANDS_COMMANDS_H
 #define IMAPD_COMMANDS_COMMANDS_H
 
-#include "imapd/session.h"
+#include "imapd/session/session.h"
 
 /* any_state.c: RFC 3501 6.1 */
 command_handler command_capability;

@@ -2,7 +2,7 @@
 #ifndef IMAPD_COMMANDS_LIST_H
 #define IMAPD_COMMANDS_LIST_H
 
-#include "imapd/session.h"
+#include "imapd/session/session.h"
 
 /* '* LIST (\attributes) "/" name': `response` is LIST or LSUB; `extended` (RFC 5258 6,
  * mbox-list-extended, with its parentheses) may be empty. */

@@ -9,7 +9,7 @@
 #include "imapd/folder/mailbox_tree.h"
 #include "imapd/folder/transfer.h"
 #include "imapd/mailbox.h"
-#include "imapd/notify.h"
+#include "imapd/session/notify.h"
 #include "imapd/shared/shares.h"
 #include "imapd/syntax/folder_argument.h"
 #include "imapd/syntax/mailbox_name.h"

@@ -12,7 +12,7 @@
 #include "imapd/commands/commands.h"
 #include "imapd/commands/metadata.h"
 #include "imapd/mailbox.h"
-#include "imapd/notify.h"
+#include "imapd/session/notify.h"
 #include "imapd/syntax/folder_argument.h"
 #include "imapd/syntax/mailbox_name.h"
 #include "storage/folders.h"

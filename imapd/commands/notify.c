@@ -1,5 +1,5 @@
 /* NOTIFY (RFC 5465). */
-#include "imapd/notify.h"
+#include "imapd/session/notify.h"
 
 #include <stdio.h>
 

@@ -4,7 +4,7 @@
 #ifndef IMAPD_COMMANDS_REMOVE_H
 #define IMAPD_COMMANDS_REMOVE_H
 
-#include "imapd/session.h"
+#include "imapd/session/session.h"
 
 struct remove_work;
 

@@ -5,7 +5,7 @@
 #include "imapd/commands/list.h"
 #include "imapd/folder/mailbox_tree.h"
 #include "imapd/mailbox.h"
-#include "imapd/notify.h"
+#include "imapd/session/notify.h"
 #include "imapd/syntax/folder_argument.h"
 #include "imapd/syntax/mailbox_name.h"
 

@@ -1,7 +1,7 @@
 /* The copying of catenate.h. */
 #include "imapd/folder/catenate.h"
 
-#include "imapd/session.h"
+#include "imapd/session/session.h"
 #include "imapd/syntax/mailbox_name.h"
 #include "storage/folder_name.h"
 

@@ -1,7 +1,7 @@
 /*
- * A view as it was when its session fell asleep (imapd/hibernation.h): which messages the client
- * knows, and up to which MODSEQ all of their flags. Small however many they are: UIDs are ranges,
- * and flags are not in it, since the folder knows by MODSEQ which have changed since.
+ * A view as it was when its session fell asleep (imapd/session/hibernation.h): which messages the
+ * client knows, and up to which MODSEQ all of their flags. Small however many they are: UIDs are
+ * ranges, and flags are not in it, since the folder knows by MODSEQ which have changed since.
  *
  * What has changed meanwhile is news of the view that is made of it, and told as any other: an
  * EXPUNGE for what is gone, FETCH, EXISTS (RFC 9051 7.5.1). Pure but for view_past_restore();

@@ -7,7 +7,7 @@
 
 #include "imapd/mailbox.h"
 #include "imapd/search/search.h"
-#include "imapd/session.h"
+#include "imapd/session/session.h"
 
 enum {
     READ_A_SLICE = 4,         /* messages */

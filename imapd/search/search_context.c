@@ -8,7 +8,7 @@
 #include "common/mime/charset.h"
 #include "imapd/mailbox.h"
 #include "imapd/search/search.h"
-#include "imapd/session.h"
+#include "imapd/session/session.h"
 
 enum {
     CHEAP_A_SLICE = 5000,

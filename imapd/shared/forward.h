@@ -12,7 +12,7 @@
 #ifndef IMAPD_SHARED_FORWARD_H
 #define IMAPD_SHARED_FORWARD_H
 
-#include "imapd/session.h"
+#include "imapd/session/session.h"
 
 /* The command that is whole, with its arguments. True: it is dealt with, or goes on elsewhere. */
 bool forward_takes(struct session *session, const struct imap_parser *arguments);

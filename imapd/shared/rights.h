@@ -7,7 +7,7 @@
 #define IMAPD_SHARED_RIGHTS_H
 
 #include "common/role/master_protocol.h"
-#include "imapd/session.h"
+#include "imapd/session/session.h"
 #include "storage/acl.h"
 
 struct mailbox;

@@ -7,7 +7,7 @@
 #define IMAPD_SHARED_SHARED_NAMES_H
 
 #include "common/buffer.h"
-#include "imapd/session.h"
+#include "imapd/session/session.h"
 
 struct shared_question;
 

@@ -10,8 +10,8 @@
 #include "common/disk/fd.h"
 #include "common/role/handoff.h"
 #include "imapd/mailbox.h"
-#include "imapd/resume.h"
-#include "imapd/session.h"
+#include "imapd/session/resume.h"
+#include "imapd/session/session.h"
 
 enum {
     INPUT_OCTETS = 65536,

@@ -10,7 +10,7 @@
 
 #include "imapd/folder/folder.h"
 #include "imapd/mailbox.h"
-#include "imapd/session.h"
+#include "imapd/session/session.h"
 #include "imapd/upkeep/upkeep.h"
 #include "storage/change_log.h"
 #include "storage/maildir_scan.h"

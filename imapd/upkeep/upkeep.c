@@ -13,7 +13,7 @@
 #include "common/text/printable.h"
 #include "imapd/folder/fsck.h"
 #include "imapd/mailbox.h"
-#include "imapd/session.h"
+#include "imapd/session/session.h"
 #include "imapd/upkeep/restored.h"
 #include "storage/folder_name.h"
 

@@ -475,7 +475,7 @@ def test_who_cannot_be_visited_does_not_exist(visitor):
     b"\1\1\0\0\1a",  # it idles
 ])
 def test_a_visitor_brings_nothing_but_what_he_has_enabled(visitor, record):
-    """The record (imapd/resume.h) comes from the other account's process: it is believed in nothing."""
+    """The record (imapd/session/resume.h) comes from the other account's process: it is believed in nothing."""
     ours, theirs = socket.socketpair()
     visitor.role.master.send(ROLE_VISITOR, struct.pack("=Q", 7) + b"bob@test.example", fds=[theirs.fileno()])
     theirs.close()

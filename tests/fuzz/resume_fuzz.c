@@ -1,10 +1,10 @@
-/* imapd/resume.h, imapd/folder/view_past.h: what a login process gives back as the record of a
- * session that was asleep. Refused, or a view of a folder with ten messages, in order, that has a
- * record again, of the same messages. */
+/* imapd/session/resume.h, imapd/folder/view_past.h: what a login process gives back as the record
+ * of a session that was asleep. Refused, or a view of a folder with ten messages, in order, that
+ * has a record again, of the same messages. */
 #include <stdlib.h>
 
 #include "common/size.h"
-#include "imapd/resume.h"
+#include "imapd/session/resume.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,10 +1,10 @@
-/* Promises of imapd/resume.h and imapd/folder/view_past.h. */
+/* Promises of imapd/session/resume.h and imapd/folder/view_past.h. */
 #include "tests/unit/test.h"
 
 #include <stdlib.h>
 
 #include "common/size.h"
-#include "imapd/resume.h"
+#include "imapd/session/resume.h"
 
 /* A selected INBOX: mark 0, uidvalidity 7, modseq 9, last UID 5, no letters, none recent; UIDs
  * 1:3,5; three empty sets. */

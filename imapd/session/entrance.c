@@ -1,5 +1,5 @@
 /* Receiving handed over clients; see entrance.h. */
-#include "imapd/entrance.h"
+#include "imapd/session/entrance.h"
 
 #include <stdlib.h>
 
@@ -7,7 +7,7 @@
 
 #include "common/disk/fd.h"
 #include "common/role/handoff.h"
-#include "imapd/session.h"
+#include "imapd/session/session.h"
 
 static const double patience_s = 10.0; /* a login process says at once what it has to say */
 

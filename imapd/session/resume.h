@@ -1,7 +1,7 @@
 /*
- * A session as a record, and back (imapd/hibernation.h). The record says all that this process
- * knows of a client but what is in the Maildir: what it has enabled, the folder it has selected
- * with the messages that it knows (imapd/folder/view_past.h), whether it idles.
+ * A session as a record, and back (imapd/session/hibernation.h). The record says all that this
+ * process knows of a client but what is in the Maildir: what it has enabled, the folder it has
+ * selected with the messages that it knows (imapd/folder/view_past.h), whether it idles.
  *
  *     resume-record = version flags manner without tag [directory view]
  *
@@ -13,8 +13,8 @@
  * SEARCH, COMPRESS, octets that wait in either direction, more than SLEEP_RECORD_MAX octets (a
  * selected folder with about 10 000 gaps between its UIDs). imapd-mailbox.
  */
-#ifndef IMAPD_RESUME_H
-#define IMAPD_RESUME_H
+#ifndef IMAPD_SESSION_RESUME_H
+#define IMAPD_SESSION_RESUME_H
 
 #include "imapd/folder/view_past.h"
 

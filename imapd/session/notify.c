@@ -1,5 +1,5 @@
 /* Mailboxes that are watched, and news of names; see notify.h. */
-#include "imapd/notify.h"
+#include "imapd/session/notify.h"
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 #include "imapd/folder/folder_status.h"
 #include "imapd/folder/mailbox_tree.h"
 #include "imapd/mailbox.h"
-#include "imapd/session.h"
+#include "imapd/session/session.h"
 #include "imapd/syntax/mailbox_name.h"
 
 enum { PENDING_OCTETS = 65536 };

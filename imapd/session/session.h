@@ -20,11 +20,11 @@
  * Commands are run one after the other. A handler either ends its command at once (session_ok and
  * its like), or leaves a step that goes on in later turns, while the client takes what was written;
  * no further command is read meanwhile. Which command is allowed in which state, and whether its
- * answer may renumber messages, stands in the table of command_table.c: an extension is a row there
- * and a file in commands/.
+ * answer may renumber messages, stands in the table of commands/command_table.c: an extension is a
+ * row there and a file beside it.
  */
-#ifndef IMAPD_SESSION_H
-#define IMAPD_SESSION_H
+#ifndef IMAPD_SESSION_SESSION_H
+#define IMAPD_SESSION_SESSION_H
 
 #include "common/arena.h"
 #include "common/net/stream.h"
@@ -123,7 +123,7 @@ struct session {
     struct arena arena;
     session_step *step;
     uint32_t stopped_at;         /* the limit left the messages below this UID out; 0: none */
-    int64_t progress_ms;         /* when the client next hears how far it is */
+    uint64_t progress_ms;        /* when the client next hears how far it is */
     bool waiting;                /* for session_resume() */
     struct session_flush *flush; /* that is under way for it; session_flush.c */
     line_handler *on_line;
@@ -144,7 +144,7 @@ struct session {
     bool carried;
     uint64_t stirred_ms; /* turn_now_ms: when client or session last did something */
 
-    /* The rest is session.c's. */
+    /* The rest is for session_internal.h. */
     uint64_t silent_since_ms; /* turn_now_ms: the client said its last word */
     uint32_t data_uid; /* NOTIFY: of messages above, the data that is wanted was not told yet */
     bool is_unasked;   /* the command that is run is one of ours, for NOTIFY and search contexts */
@@ -288,7 +288,7 @@ void session_tell_news(struct session *session, enum view_extent extent);
 /* The command ends, and hears no more of its flush. */
 void session_forget_flush(struct session *session);
 
-/* ---- command_table.c ---- */
+/* ---- commands/command_table.c ---- */
 
 /* NULL: there is no such command. */
 const struct command_spec *command_find(struct slice name);

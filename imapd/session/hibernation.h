@@ -1,15 +1,15 @@
 /*
  * Hibernation: once all sessions of the account have been quiet for timeouts.hibernate, each
- * becomes a record (imapd/resume.h), which goes with its connection to imapd-login, by the master
- * (MASTER_SLEEPS), and this process ends. The client sees nothing of it. Its next octet, or a
- * change of the folder that it idles in, brings record and connection back to a process of that
+ * becomes a record (imapd/session/resume.h), which goes with its connection to imapd-login, by the
+ * master (MASTER_SLEEPS), and this process ends. The client sees nothing of it. Its next octet, or
+ * a change of the folder that it idles in, brings record and connection back to a process of that
  * account.
  *
  * All of them or none: one that must stay awake keeps the process, and then the others cost little.
  * imapd-mailbox.
  */
-#ifndef IMAPD_HIBERNATION_H
-#define IMAPD_HIBERNATION_H
+#ifndef IMAPD_SESSION_HIBERNATION_H
+#define IMAPD_SESSION_HIBERNATION_H
 
 #include <ev.h>
 

@@ -9,8 +9,8 @@
  * Only so many mailboxes are watched, and only so much is kept: beyond that the client is told
  * NOTIFICATIONOVERFLOW and hears nothing more (5.8). imapd-mailbox.
  */
-#ifndef IMAPD_NOTIFY_H
-#define IMAPD_NOTIFY_H
+#ifndef IMAPD_SESSION_NOTIFY_H
+#define IMAPD_SESSION_NOTIFY_H
 
 #include "common/buffer.h"
 #include "common/error.h"

@@ -6,7 +6,7 @@
 
 #include "common/disk/fd.h"
 #include "imapd/mailbox.h"
-#include "imapd/session.h"
+#include "imapd/session/session.h"
 
 /* On the heap, with descriptors of its own: it outlives a client that goes meanwhile. */
 struct session_flush {

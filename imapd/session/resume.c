@@ -1,5 +1,5 @@
 /* The records of resume.h. */
-#include "imapd/resume.h"
+#include "imapd/session/resume.h"
 
 #include "common/net/deflate_stream.h"
 #include "imapd/commands/commands.h"

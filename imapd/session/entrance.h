@@ -3,8 +3,8 @@
  * has said on it what it hands over (common/role/handoff.h). Then there is a session.
  * imapd-mailbox.
  */
-#ifndef IMAPD_ENTRANCE_H
-#define IMAPD_ENTRANCE_H
+#ifndef IMAPD_SESSION_ENTRANCE_H
+#define IMAPD_SESSION_ENTRANCE_H
 
 #include "common/role/master_protocol.h"
 #include "imapd/mailbox.h"

@@ -1,5 +1,5 @@
 /* Putting the sessions of hibernation.h to sleep. */
-#include "imapd/hibernation.h"
+#include "imapd/session/hibernation.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,8 +10,8 @@
 #include "common/role/role.h"
 #include "common/size.h"
 #include "imapd/folder/folder.h"
-#include "imapd/resume.h"
-#include "imapd/session.h"
+#include "imapd/session/resume.h"
+#include "imapd/session/session.h"
 
 /* What is left of a session. */
 struct sleeper {
