@@ -13,6 +13,7 @@
 #include "storage/folder_name.h"
 #include "storage/folders.h"
 #include "storage/foreign/adopt.h"
+#include "storage/foreign/foreign_names.h"
 #include "storage/foreign/foreign_subscriptions.h"
 #include "storage/uidvalidity.h"
 
@@ -112,9 +113,20 @@ static bool furnish(struct mailbox *mailbox, struct error *error)
            && give_record(mailbox, MAILDIR_INBOX, 0, error); /* last: it is new no more */
 }
 
-/* ---- subscriptions ---- */
+/* ---- of the server that had the account before ---- */
 
-/* The first time those of the server that had the account before. */
+static bool adopt_names(const struct mailbox *mailbox, struct error *error)
+{
+    struct foreign_names found;
+    if (!foreign_names_rename(mailbox->account_fd, &found, error))
+        return false;
+    if (found.renamed > 0 || found.left > 0)
+        LOG(mailbox->log, found.left > 0 ? LOG_WARNING : LOG_INFO, "folder_names_adopted",
+            log_text("account", mailbox->account), log_number("renamed", (int64_t)found.renamed),
+            log_number("left", (int64_t)found.left));
+    return true;
+}
+
 static bool adopt_subscriptions(struct mailbox *mailbox, struct error *error)
 {
     struct foreign_subscriptions found;
@@ -130,11 +142,13 @@ static bool adopt_subscriptions(struct mailbox *mailbox, struct error *error)
     return true;
 }
 
+/* An account that has subscriptions of ours was here before. */
 static bool load_subscriptions(struct mailbox *mailbox, struct error *error)
 {
     if (subscriptions_load(mailbox->account_fd, &mailbox->subscriptions, error))
         return true;
-    return error->kind == ERROR_NOT_FOUND && adopt_subscriptions(mailbox, error);
+    return error->kind == ERROR_NOT_FOUND && adopt_names(mailbox, error)
+           && adopt_subscriptions(mailbox, error);
 }
 
 /* ---- those who are asleep ---- */

@@ -3,28 +3,12 @@
 
 #include "common/size.h"
 #include "storage/folder_name.h"
+#include "storage/foreign/foreign_names.h"
 #include "storage/text_file.h"
 
 enum { OCTETS_MAX = 1 << 24 };
 
 static const struct slice version_2 = SLICE("V\t2\n\n");
-
-/* As the directory would be called; a name that is not in modified UTF-7 is taken for UTF-8. */
-static bool name_of_directory(struct slice directory, struct buffer *name)
-{
-    char text[MAILDIR_NAME_SIZE];
-    if (directory.len >= sizeof(text))
-        return false;
-    memcpy(text, directory.ptr, directory.len);
-    text[directory.len] = '\0';
-    buffer_reset(name);
-    if (folder_name_from_directory(text, name) && !name->failed)
-        return true;
-    buffer_reset(name);
-    for (size_t i = 1; i < directory.len; i++)
-        buffer_append_octet(name, directory.ptr[i] == '.' ? FOLDER_SEPARATOR : directory.ptr[i]);
-    return folder_name_to_directory(buffer_slice(name), text, NULL);
-}
 
 static bool take_line(struct slice line, uint8_t separator, struct buffer *name)
 {
@@ -38,7 +22,7 @@ static bool take_line(struct slice line, uint8_t separator, struct buffer *name)
     buffer_append_octet(&directory, '.');
     for (size_t i = 0; i < line.len; i++)
         buffer_append_octet(&directory, line.ptr[i] == separator ? '.' : line.ptr[i]);
-    taken = line.len > 0 && !directory.failed && name_of_directory(buffer_slice(&directory), name);
+    taken = line.len > 0 && !directory.failed && foreign_name_of(buffer_slice(&directory), name);
     buffer_clear(&directory);
     return taken;
 }

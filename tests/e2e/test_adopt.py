@@ -257,6 +257,28 @@ def test_courier(moved_house):
         assert all(name in said for name in (b"INBOX", b"Sent", b"Entw&APw-rfe", b"K&AOQ-se/x"))
 
 
+def test_names_in_utf_8(moved_house):
+    """Courier writes names of folders in UTF-8 since 1.0: they are the same folders here, with their UIDs; what is no
+    name, or another folder's, stays as it is and is said."""
+    house = moved_house
+    account = house.new_account()
+    maildir = make_home(house, account)
+    for folder in (".Entwürfe", ".A&B", ".日本語.Käse", ".Work", ".b\udcff", ".&Jjo-", ".☺"):
+        put(maildir, folder, "1001.M1P1.there:2,F")
+        (maildir / folder / "courierimapuiddb").write_text(f"1 {600000100 + len(folder)} 6\n5 1001.M1P1.there\n")
+    (maildir / ".ünot").mkdir()  # not a folder
+    (maildir / "courierimapsubscribed").write_text("INBOX.Entwürfe\nINBOX.Work\n")
+    settle(maildir, *owner_of(house))
+    with imap(house.ports["imap"], account) as client:
+        listed = b"\n".join(client.list()[1])
+        assert sorted(name.rsplit(b" ", 1)[1] for name in client.lsub()[1]) == [b"Entw&APw-rfe", b"Work"]
+    assert all(b'"/" ' + name in listed for name in (b"Entw&APw-rfe", b"A&-B", b"&ZeVnLIqe-/K&AOQ-se", b"Work", b"&Jjo-"))
+    assert listed.count(b"\n") == 6  # and INBOX, and the level above one of them
+    assert fetched(house, account, "Entw&APw-rfe")[1:] == (6, {5: r"\Flagged"})
+    assert (maildir / ".ünot").is_dir() and (maildir / ".☺/cur").is_dir()
+    assert house.wait_for_event("folder_names_adopted", account=account, renamed="3", left="2")
+
+
 @pytest.mark.parametrize("uidlist, expected", [
     ("3 V77 N9 Gabc\n2 W70 Pold-id :1.a.h,S=60\n5 :2.b.h\n", (77, 9, {2: "k1", 5: r"\Seen"})),
     ("1 77 3\n2 1.a.h,S=60\n8 2.b.h\n", (77, 9, {2: "k1", 8: r"\Seen"})),  # lines appended behind the header
