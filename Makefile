@@ -138,11 +138,14 @@ check: check-build ## install what tests need, build, run all tests under saniti
 check-build: deps-test
 	+$(MAKE) -j$(JOBS) BUILD=build/check OPTIMISE='-O1 -g1' HARDENING=-fPIE LINKER=-fuse-ld=gold \
 		SANITISE='-fsanitize=address,undefined -fno-sanitize-recover=undefined' check-programs
-check-programs: all unit $(replay_programs) $(BUILD)/e2e/hijacker $(BUILD)/fault/fail_call.so $(BUILD)/fault/step_clock.so
+check-programs: all unit $(replay_programs) $(BUILD)/e2e/hijacker $(BUILD)/e2e/mailbox_hijacker $(BUILD)/fault/fail_call.so $(BUILD)/fault/step_clock.so
 $(BUILD)/fault/%.so: tests/fault/%.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Werror -fPIC -shared $(SANITISE) -o $@ $< -ldl
 $(BUILD)/e2e/hijacker: $(BUILD)/obj/tests/e2e/hijacker.o $(call archive,common)
+	@mkdir -p $(@D)
+	$(call run,LD) $(CC) $(LDFLAGS) -o $@ $^ $(LIBRARIES)
+$(BUILD)/e2e/mailbox_hijacker: $(BUILD)/obj/tests/e2e/mailbox_hijacker.o $(call archive,imapd) $(call archive,storage) $(call archive,common)
 	@mkdir -p $(@D)
 	$(call run,LD) $(CC) $(LDFLAGS) -o $@ $^ $(LIBRARIES)
 torture: check-build ## the fault loops whole, not a sample

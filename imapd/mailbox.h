@@ -22,6 +22,7 @@
 
 struct config;
 struct folder;
+struct account_question;
 struct ipc_header;
 struct session;
 struct session_pass;
@@ -68,6 +69,7 @@ struct mailbox {
     uint64_t last_request;
     struct visit *visits; /* of the account's clients, elsewhere */
     struct shared_question *questions;
+    struct account_question *account_questions;
     bool shares; /* others have rights to some folder */
 };
 

@@ -10,6 +10,7 @@
 #include "common/disk/fd.h"
 #include "imapd/folder/folder.h"
 #include "imapd/session/session.h"
+#include "imapd/shared/account_question.h"
 #include "imapd/shared/shared_names.h"
 #include "imapd/shared/shares.h"
 #include "imapd/shared/visit.h"
@@ -98,15 +99,33 @@ static bool on_visitor(void *owner, struct ipc_packet *packet, struct error *err
     return true;
 }
 
-/* ROLE_VISIT and ROLE_NO_VISIT. */
 static bool on_visit(void *owner, struct ipc_packet *packet, struct error *error)
 {
     (void)error;
     struct role *role = owner;
     struct mailbox_process *process = role->state;
-    const struct ipc_header *header = ipc_packet_header(packet);
-    visit_on_answer(&process->mailbox, header->request,
-                    header->type == ROLE_VISIT ? ipc_packet_take(packet, 0) : -1);
+    visit_on_answer(&process->mailbox, ipc_packet_header(packet)->request,
+                    ipc_packet_take(packet, 0), ACCOUNT_FOUND);
+    return true;
+}
+
+static bool on_no_visit(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    (void)error;
+    struct role *role = owner;
+    struct mailbox_process *process = role->state;
+    const struct role_no_visit *record = packet->record;
+    visit_on_answer(&process->mailbox, record->header.request, -1, record->outcome);
+    return true;
+}
+
+static bool on_known(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    (void)error;
+    struct role *role = owner;
+    struct mailbox_process *process = role->state;
+    const struct role_known *record = packet->record;
+    account_on_answer(&process->mailbox, record->header.request, record->outcome);
     return true;
 }
 
@@ -204,7 +223,8 @@ static const struct ipc_rule orders[] = {
     {ROLE_VISITOR, sizeof(struct role_visitor) + 1,
      sizeof(struct role_visitor) + MASTER_ACCOUNT_MAX, 1, on_visitor},
     {ROLE_VISIT, sizeof(struct ipc_header), sizeof(struct ipc_header), 1, on_visit},
-    {ROLE_NO_VISIT, sizeof(struct ipc_header), sizeof(struct ipc_header), 0, on_visit},
+    {ROLE_NO_VISIT, sizeof(struct role_no_visit), sizeof(struct role_no_visit), 0, on_no_visit},
+    {ROLE_KNOWN, sizeof(struct role_known), sizeof(struct role_known), 0, on_known},
     {ROLE_SHARED, sizeof(struct role_shared),
      sizeof(struct role_shared) + MASTER_ACCOUNT_MAX + SHARES_OCTETS_MAX, 0, on_shared},
     {ROLE_CONTROL, sizeof(struct role_control) + 1,
@@ -328,10 +348,24 @@ static bool start(struct role *role, struct error *error)
     return true;
 }
 
+/* Where the mailboxes of others have another name now, or none, names mean something else. */
+static void end_visits(struct role *role)
+{
+    struct mailbox_process *process = role->state;
+    const char *before = role->previous.imap.shared.text, *now = role->config.imap.shared.text;
+    struct session *session, *next;
+    if (before && now ? strcmp(before, now) == 0 : !before)
+        return;
+    DL_FOREACH_SAFE (process->mailbox.sessions, session, next)
+        if (session->visitor || session->visit || session->forwarded)
+            session_bye(session, "Shared mailboxes are called otherwise now; log in again");
+}
+
 /* For the sessions that begin from now on; those that are there keep the limits of their lines. */
 static void reload(struct role *role)
 {
     struct mailbox_process *process = role->state;
+    end_visits(role);
     process->idle.repeat = (double)role->config.timeouts.linger_ms / 1000.0;
     if (ev_is_active(&process->idle))
         ev_timer_again(role->loop, &process->idle);

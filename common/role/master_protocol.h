@@ -49,6 +49,7 @@ enum master_record {
     ROLE_VISIT,     /* to mailbox: the way into another account's */
     ROLE_NO_VISIT,  /* to mailbox: there is none */
     ROLE_SHARED,    /* to mailbox: what another account shares with its own */
+    ROLE_KNOWN,     /* to mailbox: whether there is such an account */
 
     MASTER_READY = 101,
     MASTER_TRAPPED, /* the SIGSYS handler's last words */
@@ -69,6 +70,7 @@ enum master_record {
     MASTER_SHARES,  /* from mailbox: what its account shares with others */
     MASTER_SHARED,  /* from mailbox: what do others share with its account? */
     MASTER_VISITS,  /* from mailbox: a client of its account wants into another one's */
+    MASTER_KNOWN,   /* from mailbox: is there such an account? */
 };
 
 enum { MASTER_SECRET_OCTETS = 32, MASTER_ACCOUNT_MAX = 320, MASTER_PATH_MAX = 1024 };
@@ -276,15 +278,30 @@ struct role_shared {
     uint32_t reserved;
 };
 
-/* The owner's account follows. Answered by ROLE_VISIT or ROLE_NO_VISIT, same request; the latter
- * also where that account shares nothing with this one, or does not exist. */
+/* The owner's account follows. Answered by ROLE_VISIT or ROLE_NO_VISIT, same request. */
 struct master_visits {
     struct ipc_header header;
     uint64_t session; /* in the log */
 };
 
+/* ACCOUNT_UNKNOWN: that account shares nothing with this one, or does not exist;
+ * ACCOUNT_TEMPORARY: the way cannot be made now. */
+struct role_no_visit {
+    struct ipc_header header;
+    uint32_t outcome; /* enum account_outcome */
+    uint32_t reserved;
+};
+
+/* MASTER_KNOWN: the header alone; the name of an account follows, to which rights are to be given.
+ * Answered by ROLE_KNOWN, same request. */
+struct role_known {
+    struct ipc_header header;
+    uint32_t outcome; /* enum account_outcome */
+    uint32_t reserved;
+};
+
 /* ROLE_VISIT: the header alone, and one descriptor: a SOCK_STREAM socket, on which a handoff is to
- * be sent, with what the client has enabled as its record. ROLE_NO_VISIT: the header alone.
+ * be sent, without a descriptor, with what the client has enabled as its record.
  *
  * ROLE_VISITOR: the other end. The visitor's account follows. It counts as a ROLE_SESSION. */
 struct role_visitor {

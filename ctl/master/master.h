@@ -299,6 +299,7 @@ bool shares_has(const struct master *master, struct slice owner, struct slice ac
 
 /* --- visits.c: handlers of mailbox's records, and of what becomes of them */
 bool visits_on_visits(void *owner, struct ipc_packet *packet, struct error *error);
+bool visits_on_known(void *owner, struct ipc_packet *packet, struct error *error);
 /* auth's answer to a question of ours, or to none. */
 void visits_on_found(struct process *auth, const struct master_found *found,
                      const struct named_home *named);

@@ -501,6 +501,7 @@ static const struct ipc_rule mailbox_rules[] = {
     {MASTER_SHARES, HEADER, HEADER + SHARES_OCTETS_MAX, 0, shares_on_shares},
     {MASTER_SHARED, HEADER, HEADER, 0, shares_on_shared},
     {MASTER_VISITS, VISITS + 1, VISITS + MASTER_ACCOUNT_MAX, 0, visits_on_visits},
+    {MASTER_KNOWN, HEADER + 1, HEADER + MASTER_ACCOUNT_MAX, 0, visits_on_known},
 };
 
 static const struct ipc_rule login_rules[] = {

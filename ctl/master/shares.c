@@ -259,14 +259,18 @@ static void tell(struct process *mailbox, uint64_t request, const struct sharer 
     buffer_clear(&lines);
 }
 
+/* A process that asks and never reads is ended; one that is slow may have asked for many clients.
+ */
 bool shares_on_shared(void *owner, struct ipc_packet *packet, struct error *error)
 {
-    (void)error;
+    enum { UNREAD_MAX = 1 << 24 };
     struct process *mailbox = owner;
     uint64_t request = ipc_packet_header(packet)->request;
     struct role_shared last = {.header = {.type = ROLE_SHARED, .request = request}};
     const struct sharer *sharer, *next;
     struct slice account = slice_of_string(mailbox->homes->account);
+    if (mailbox->channel.unsent_octets > UNREAD_MAX)
+        return error_set(error, ERROR_PEER, "asks and does not read the answers");
     HASH_ITER (hh, mailbox->master->shares.sharers, sharer, next)
         if (!slice_equal(name_of(sharer), account))
             tell(mailbox, request, sharer);

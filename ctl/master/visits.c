@@ -8,6 +8,8 @@
  * Nobody names himself: the visitor is the account of the process that asks. It gets one end of a
  * fresh pair of sockets, the owner's process the other, with that name, and judges alone what he
  * may do. No connection of a client changes hands.
+ *
+ * MASTER_KNOWN asks auth likewise, and hears no more than whether there is such an account.
  */
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -17,7 +19,7 @@
 #include "common/disk/fd.h"
 #include "ctl/master/master.h"
 
-enum { ASKED_MAX = 64 }; /* of one process, at once */
+enum { ASKED_MAX = 64 }; /* of one process, at once; what is more is answered: not now */
 
 struct visit {
     struct visit *prev, *next;
@@ -25,14 +27,36 @@ struct visit {
     uint64_t request;
     uint64_t session;
     uint64_t question; /* put to auth */
+    bool wants_in;     /* else the visitor only asks whether there is such an account */
     size_t owner_octets;
     char owner[];
 };
 
-static void refuse(struct process *visitor, uint64_t request)
+static void refuse(struct process *visitor, uint64_t request, enum account_outcome outcome)
 {
-    struct ipc_header answer = {.type = ROLE_NO_VISIT, .request = request};
-    process_send(visitor, &answer, sizeof(answer), slice_of(NULL, 0));
+    struct role_no_visit answer = {.header = {.type = ROLE_NO_VISIT, .request = request},
+                                   .outcome = outcome};
+    process_send(visitor, &answer.header, sizeof(answer), slice_of(NULL, 0));
+}
+
+static void tell_known(struct process *asking, uint64_t request, enum account_outcome outcome)
+{
+    struct role_known answer = {.header = {.type = ROLE_KNOWN, .request = request},
+                                .outcome = outcome};
+    process_send(asking, &answer.header, sizeof(answer), slice_of(NULL, 0));
+}
+
+/* A captured process could ask and never read: it is ended, long before that costs us memory. */
+static bool reads(const struct process *process, struct error *error)
+{
+    return !ipc_is_congested(&process->channel)
+           || error_set(error, ERROR_PEER, "asks and does not read the answers");
+}
+
+/* Descriptors wait in the kernel, a few hundred, and never in our table. */
+static bool takes_descriptors(const struct process *process)
+{
+    return !process->channel.unsent;
 }
 
 static bool join_pair(struct process *visitor, struct process *mailbox, uint64_t request,
@@ -51,34 +75,20 @@ static void join(struct process *visitor, struct process *mailbox, uint64_t requ
 {
     int pair[2];
     struct error error;
+    if (!takes_descriptors(visitor) || !takes_descriptors(mailbox)) {
+        refuse(visitor, request, ACCOUNT_TEMPORARY);
+        return;
+    }
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) {
         error_errno(&error, "socketpair");
         LOG(&visitor->master->log, LOG_ERROR, "not_visited", log_failure(&error));
-        refuse(visitor, request);
+        refuse(visitor, request, ACCOUNT_TEMPORARY);
         return;
     }
     if (!join_pair(visitor, mailbox, request, session, pair))
-        refuse(visitor, request);
+        refuse(visitor, request, ACCOUNT_TEMPORARY);
     fd_discard(&pair[0]);
     fd_discard(&pair[1]);
-}
-
-/* False: nobody can say now. */
-static bool ask(struct process *visitor, const struct master_visits *record, struct slice owner)
-{
-    struct master *master = visitor->master;
-    struct visit *visit = calloc(1, sizeof(*visit) + owner.len);
-    if (!visit || !admission_ask(master, owner, &visit->question)) {
-        free(visit);
-        return false;
-    }
-    visit->visitor = visitor;
-    visit->request = record->header.request;
-    visit->session = record->session;
-    visit->owner_octets = owner.len;
-    memcpy(visit->owner, owner.ptr, owner.len);
-    DL_APPEND(master->visits, visit);
-    return true;
 }
 
 static size_t count_asked(const struct process *visitor)
@@ -88,6 +98,35 @@ static size_t count_asked(const struct process *visitor)
     DL_FOREACH (visitor->master->visits, visit)
         count += visit->visitor == visitor;
     return count;
+}
+
+/* NULL: nobody can say now. */
+static struct visit *ask(struct process *visitor, uint64_t request, struct slice owner)
+{
+    struct master *master = visitor->master;
+    struct visit *visit =
+        count_asked(visitor) < ASKED_MAX ? calloc(1, sizeof(*visit) + owner.len) : NULL;
+    if (!visit || !admission_ask(master, owner, &visit->question)) {
+        free(visit);
+        return NULL;
+    }
+    visit->visitor = visitor;
+    visit->request = request;
+    visit->owner_octets = owner.len;
+    memcpy(visit->owner, owner.ptr, owner.len);
+    DL_APPEND(master->visits, visit);
+    return visit;
+}
+
+static bool ask_the_way(struct process *visitor, const struct master_visits *record,
+                        struct slice owner)
+{
+    struct visit *visit = ask(visitor, record->header.request, owner);
+    if (!visit)
+        return false;
+    visit->wants_in = true;
+    visit->session = record->session;
+    return true;
 }
 
 /* Who shares nothing with the visitor is not disturbed. */
@@ -117,16 +156,32 @@ bool visits_on_visits(void *owner, struct ipc_packet *packet, struct error *erro
     struct process *visitor = owner;
     const struct master_visits *record = packet->record;
     struct slice account = ipc_packet_tail(packet, sizeof(*record));
-    if (count_asked(visitor) >= ASKED_MAX)
-        return error_set(error, ERROR_PEER, "wants into too many mailboxes at once");
+    if (!reads(visitor, error))
+        return false;
     if (!may_be_visited(visitor, account))
         hear_owner(visitor, account);
     struct process *mailbox =
         may_be_visited(visitor, account) ? admission_find_awake(visitor->master, account) : NULL;
     if (mailbox)
         join(visitor, mailbox, record->header.request, record->session);
-    else if (!may_be_visited(visitor, account) || !ask(visitor, record, account))
-        refuse(visitor, record->header.request);
+    else if (!may_be_visited(visitor, account))
+        refuse(visitor, record->header.request, ACCOUNT_UNKNOWN);
+    else if (!ask_the_way(visitor, record, account))
+        refuse(visitor, record->header.request, ACCOUNT_TEMPORARY);
+    return true;
+}
+
+bool visits_on_known(void *owner, struct ipc_packet *packet, struct error *error)
+{
+    struct process *asking = owner;
+    uint64_t request = ipc_packet_header(packet)->request;
+    struct slice account = ipc_packet_tail(packet, sizeof(struct ipc_header));
+    if (!reads(asking, error))
+        return false;
+    if (slice_find_octet(account, '\0') < account.len)
+        return error_set(error, ERROR_PEER, "no account has NUL in its name");
+    if (!ask(asking, request, account))
+        tell_known(asking, request, ACCOUNT_TEMPORARY);
     return true;
 }
 
@@ -147,11 +202,17 @@ void visits_on_found(struct process *auth, const struct master_found *found,
         return;
     bool is_meant = found->outcome == ACCOUNT_FOUND
                     && slice_equal(named->account, slice_of(visit->owner, visit->owner_octets));
-    struct process *mailbox = is_meant ? admission_find_mailbox(auth, named, &error) : NULL;
-    if (mailbox)
+    enum account_outcome outcome = is_meant                              ? ACCOUNT_FOUND
+                                   : found->outcome == ACCOUNT_TEMPORARY ? ACCOUNT_TEMPORARY
+                                                                         : ACCOUNT_UNKNOWN;
+    struct process *mailbox =
+        is_meant && visit->wants_in ? admission_find_mailbox(auth, named, &error) : NULL;
+    if (!visit->wants_in)
+        tell_known(visit->visitor, visit->request, outcome);
+    else if (mailbox)
         join(visit->visitor, mailbox, visit->request, visit->session);
     else
-        refuse(visit->visitor, visit->request);
+        refuse(visit->visitor, visit->request, is_meant ? ACCOUNT_TEMPORARY : outcome);
     if (error.kind != ERROR_NONE)
         LOG(&master->log, LOG_ERROR, "not_visited", log_bytes("account", named->account),
             log_failure(&error));
@@ -162,8 +223,10 @@ void visits_forget(const struct process *process)
 {
     struct visit *visit, *next;
     DL_FOREACH_SAFE (process->master->visits, visit, next) {
-        if (process->kind == ROLE_AUTH)
-            refuse(visit->visitor, visit->request);
+        if (process->kind == ROLE_AUTH && visit->wants_in)
+            refuse(visit->visitor, visit->request, ACCOUNT_TEMPORARY);
+        else if (process->kind == ROLE_AUTH)
+            tell_known(visit->visitor, visit->request, ACCOUNT_TEMPORARY);
         if (process->kind == ROLE_AUTH || visit->visitor == process)
             end(visit);
     }

@@ -13,6 +13,7 @@
 #include "common/disk/fd.h"
 #include "imapd/commands/commands.h"
 #include "imapd/mailbox.h"
+#include "imapd/shared/account_question.h"
 #include "imapd/shared/rights.h"
 #include "imapd/shared/shares.h"
 #include "imapd/syntax/folder_argument.h"
@@ -310,6 +311,51 @@ static void set(struct session *session, const struct acl_arguments *arguments)
     session_ok(session, SLICE(""), "The rights are changed");
 }
 
+/* ---- to whom: only accounts that there are are given something ---- */
+
+struct setacl_work {
+    struct acl_arguments arguments;
+    struct account_question question;
+};
+
+static void forget_question(struct session *session)
+{
+    struct setacl_work *work = session->work;
+    account_question_end(&work->question);
+}
+
+/* What the list says may have changed meanwhile, and who administers it. */
+static void on_known(struct session *session)
+{
+    const struct setacl_work *work = session->work;
+    const struct acl_arguments *arguments = &work->arguments;
+    session_continue(session, NULL);
+    if (work->question.outcome == ACCOUNT_UNKNOWN)
+        session_no(session, SLICE("CANNOT"), "There is no such account");
+    else if (work->question.outcome != ACCOUNT_FOUND)
+        session_no(session, SLICE("UNAVAILABLE"), "It cannot be found out now whose name that is");
+    else if (rights_suffice(session, arguments->folder.directory, ACL_ADMINISTER))
+        set(session, arguments);
+}
+
+static void ask(struct session *session, const struct acl_arguments *arguments)
+{
+    struct setacl_work *work = session_alloc(session, sizeof(*work));
+    if (!work)
+        return;
+    work->arguments = *arguments;
+    session->work = work;
+    session->on_end = forget_question;
+    if (!account_ask(&work->question, session, arguments->identifier, on_known))
+        session_no(session, SLICE("UNAVAILABLE"), "It cannot be found out now whose name that is");
+}
+
+static bool gives_or_denies(const struct acl_arguments *arguments)
+{
+    return arguments->sign != '-' && arguments->rights != 0
+           && !slice_equal(arguments->identifier, SLICE("anyone"));
+}
+
 /* setacl = "SETACL" SP mailbox SP identifier SP mod-rights */
 void command_setacl(struct session *session, struct imap_parser *parser)
 {
@@ -321,6 +367,8 @@ void command_setacl(struct session *session, struct imap_parser *parser)
     bool owner = is_owner(session, arguments.identifier);
     if (owner || !can_be_shared(session, &arguments.folder))
         set_nothing(session, &arguments, owner);
+    else if (gives_or_denies(&arguments))
+        ask(session, &arguments);
     else
         set(session, &arguments);
 }

@@ -13,7 +13,9 @@ command_handler command_noop;
 command_handler command_logout;
 command_handler command_check;
 
-command_handler command_enable;    /* enable.c: RFC 5161 */
+command_handler command_enable; /* enable.c: RFC 5161 */
+/* The same of its arguments without an answer, which another process gives. */
+void enable_quietly(struct session *session, struct imap_parser arguments);
 command_handler command_id;        /* id.c: RFC 2971 */
 command_handler command_namespace; /* namespace.c: RFC 2342 */
 command_handler command_idle;      /* idle.c: RFC 2177 */

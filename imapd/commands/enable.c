@@ -36,6 +36,16 @@ static bool parse(const struct session *session, struct imap_parser *arguments, 
     return true;
 }
 
+void enable_quietly(struct session *session, struct imap_parser arguments)
+{
+    unsigned wanted;
+    if (!parse(session, &arguments, &wanted))
+        return;
+    for (unsigned i = 0; i < ARRAY_LENGTH(extensions); i++)
+        if (wanted & 1U << i)
+            session_enable(session, extensions[i].manner);
+}
+
 void command_enable(struct session *session, struct imap_parser *arguments)
 {
     struct buffer *text = &session->writer.text;

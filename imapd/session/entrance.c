@@ -5,11 +5,16 @@
 
 #include <utlist.h>
 
+#include "common/config/config.h"
 #include "common/disk/fd.h"
 #include "common/role/handoff.h"
 #include "imapd/session/session.h"
+#include "imapd/shared/rights.h"
 
 static const double patience_s = 10.0; /* a login process says at once what it has to say */
+
+/* Each session can look into one mailbox while it has another one selected. */
+enum { VISITS_OF_A_SESSION = 2, VISITING_ACCOUNTS = 10 };
 
 struct guest {
     struct guest *prev;
@@ -60,6 +65,11 @@ static void let_in(struct guest *guest)
                                             .handed = guest->received.tag,
                                             .input = guest->received.input};
     ev_io_stop(guest->entrance->mailbox->turn.loop, &guest->readable);
+    if (guest->visitor[0] && from != &guest->fd) {
+        error_set(&error, ERROR_PEER, "a visitor has brought a descriptor");
+        turn_away(guest, &error);
+        return;
+    }
     *from = -1;
     if (!fd_set_nonblocking(fd, &error)) {
         fd_discard(&fd);
@@ -110,6 +120,29 @@ void entrance_clear(struct entrance *entrance)
         free_guest(guest);
 }
 
+/* No account keeps others out, whatever its process does; all together leave us descriptors. */
+static bool has_place_for(const struct entrance *entrance, struct slice account,
+                          struct error *error)
+{
+    const struct mailbox *mailbox = entrance->mailbox;
+    size_t most = VISITS_OF_A_SESSION * (size_t)mailbox->config->limits.account_sessions;
+    size_t all = 0, of_account = 0;
+    const struct guest *guest;
+    const struct session *session;
+    DL_FOREACH (entrance->guests, guest)
+        if (guest->visitor[0]) {
+            all++;
+            of_account += slice_equal(slice_of_string(guest->visitor), account);
+        }
+    DL_FOREACH (mailbox->sessions, session)
+        if (session->visitor) {
+            all++;
+            of_account += slice_equal(slice_of_string(session->visitor->account), account);
+        }
+    return (of_account < most && all < VISITING_ACCOUNTS * most)
+           || error_set(error, ERROR_TEMPORARY, "too many visitors (limits.account-sessions)");
+}
+
 static void note_visitor(struct guest *guest, const struct entrance_visitor *visitor)
 {
     guest->pass = (struct session_pass){.client = {.session = visitor->session}};
@@ -120,6 +153,10 @@ bool entrance_take(struct entrance *entrance, int fd, const struct session_pass 
                    const struct entrance_visitor *visitor, struct error *error)
 {
     struct ev_loop *loop = entrance->mailbox->turn.loop;
+    if (visitor && !has_place_for(entrance, visitor->account, error)) {
+        fd_discard(&fd);
+        return false;
+    }
     struct guest *guest = malloc(sizeof(*guest));
     if (!guest) {
         fd_discard(&fd);

@@ -203,15 +203,6 @@ static bool go_on_after_sleep(struct session *session, const struct session_arri
     return true;
 }
 
-static size_t count_visitors(const struct mailbox *mailbox)
-{
-    const struct session *session;
-    size_t count = 0;
-    DL_FOREACH (mailbox->sessions, session)
-        count += session->visitor != NULL;
-    return count;
-}
-
 /* A client of another account, and what he has enabled there. */
 static bool let_visit(struct session *session, const struct session_arrival *arrival,
                       struct error *error)
@@ -220,8 +211,6 @@ static bool let_visit(struct session *session, const struct session_arrival *arr
     struct resume_record record;
     if (!resume_parse(arrival->handed, &record) || record.selected || record.idles)
         return error_set(error, ERROR_PEER, "the record of a visitor is malformed");
-    if (count_visitors(mailbox) >= mailbox->config->limits.account_sessions)
-        return error_set(error, ERROR_TEMPORARY, "too many visitors (limits.account-sessions)");
     session->visitor = visitor_new(mailbox, arrival->visitor);
     if (!session->visitor)
         return error_set(error, ERROR_TEMPORARY, "nothing is shared here");

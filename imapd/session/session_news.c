@@ -8,6 +8,7 @@
 #include "imapd/mailbox.h"
 #include "imapd/search/search_context.h"
 #include "imapd/session/notify.h"
+#include "imapd/shared/forward.h"
 #include "imapd/shared/rights.h"
 
 /* ---- of the selected folder ---- */
@@ -145,7 +146,7 @@ void session_tell_unasked(struct session *session)
     bool idles = session->on_line != NULL;
     if (!(session->state & SESSION_OPEN) || stream_output_full(&session->stream)
         || stream_is_changing(&session->stream) || (!idles && session->command)
-        || !may_hear(session))
+        || !may_hear(session) || forward_is_within_line(session))
         return;
     if (idles || session->notify)
         tell_news_unasked(session, idles);

@@ -62,14 +62,19 @@ static enum answer_part read_literal(struct answer *answer, struct slice input, 
     return *taken > 0 ? ANSWER_LITERAL : ANSWER_MORE;
 }
 
-/* At the beginning of a line. False: that cannot be told yet. */
-static bool recognise(struct answer *answer, struct slice input)
+/* At the beginning of a line: ANSWER_TEXT or ANSWER_TAGGED, and ANSWER_MORE where that cannot be
+ * told yet. No tag begins with "*" or "+". */
+static enum answer_part recognise(struct answer *answer, struct slice input)
 {
     struct slice tag = slice_of(answer->tag, answer->tag_octets);
     size_t there = input.len < tag.len ? input.len : tag.len;
     bool may_be = slice_equal(slice_range(input, 0, there), slice_range(tag, 0, there));
     answer->in_tagged = may_be && there == tag.len;
-    return !may_be || answer->in_tagged;
+    if (answer->in_tagged)
+        return ANSWER_TAGGED;
+    if (may_be)
+        return ANSWER_MORE;
+    return input.ptr[0] == '*' || input.ptr[0] == '+' ? ANSWER_TEXT : ANSWER_LOST;
 }
 
 enum answer_part answer_next(struct answer *answer, struct slice input, size_t *taken)
@@ -81,8 +86,9 @@ enum answer_part answer_next(struct answer *answer, struct slice input, size_t *
         return ANSWER_MORE;
     if (answer->literal_left > 0)
         return read_literal(answer, input, taken);
-    if (answer->at == 0 && !recognise(answer, input))
-        return ANSWER_MORE;
+    enum answer_part part = answer->at == 0 ? recognise(answer, input) : ANSWER_TEXT;
+    if (part == ANSWER_MORE || part == ANSWER_LOST)
+        return part;
     bool tagged = answer->in_tagged;
     while (*taken < input.len && read_octet(answer, input.ptr[(*taken)++]))
         continue;

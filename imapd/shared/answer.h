@@ -1,8 +1,9 @@
 /*
  * What an IMAP server answers to one command (RFC 3501 2.2.2), cut into parts as it comes: the
  * lines of untagged responses and continuation requests, the octets of their literals, and the line
- * that begins with the command's tag. The same parts come out, but for where they are cut, however
- * the input is split. Nothing is kept. Pure; imapd-mailbox.
+ * that begins with the command's tag. A line that begins otherwise is none: it could pass for the
+ * answer to another command of the client. The same parts come out, but for where they are cut,
+ * however the input is split. Nothing is kept. Pure; imapd-mailbox.
  */
 #ifndef IMAPD_SHARED_ANSWER_H
 #define IMAPD_SHARED_ANSWER_H
@@ -16,7 +17,8 @@ enum answer_part {
     ANSWER_LITERAL, /* octets of that literal; answer->literal_left are still to come */
     ANSWER_TAGGED,  /* of the tagged line, the tag among it */
     ANSWER_END,     /* no octets: that line was the end */
-    ANSWER_LOST,    /* not from here: imapd/shared/visit.h */
+    ANSWER_LOST,    /* no octets: the next line is of no answer to this command. Nor is anything
+                       that follows (imapd/shared/visit.h) */
 };
 
 enum { ANSWER_TAG_MAX = 1024 };
@@ -39,5 +41,11 @@ bool answer_init(struct answer *answer, struct slice tag);
 
 /* The next part at the beginning of `input`; *taken are its octets, which the caller consumes. */
 enum answer_part answer_next(struct answer *answer, struct slice input, size_t *taken);
+
+/* What came so far ends with a line, or is nothing. */
+static inline bool answer_is_between_lines(const struct answer *answer)
+{
+    return answer->at == 0 && answer->literal_left == 0;
+}
 
 #endif

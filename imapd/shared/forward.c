@@ -59,15 +59,20 @@ static void settle(struct session *session, struct visit *visit, bool succeeded)
     }
 }
 
-/* Nothing of an answer was heard: the account does not exist, or shares nothing. */
+/* The command can still be answered, unless there is half a response before that, the client is
+ * within a literal, or what it has selected is lost with it. */
 static void answer_lost(struct session *session, struct visit *visit)
 {
-    bool was_open = visit->is_open, at_literal = visit->at_literal;
+    bool is_unknown = visit->is_unknown, at_literal = visit->at_literal;
+    bool is_over = visit == session->visit || !answer_is_between_lines(&visit->answer)
+                   || (visit->is_open && !visit->is_listening && !at_literal);
     settle(session, visit, false);
-    if (was_open)
+    if (is_over)
         session_bye(session, "The other account's mailbox cannot be gone on with; log in again");
-    else
+    else if (is_unknown)
         session_no(session, SLICE("NONEXISTENT"), "There is no such mailbox");
+    else
+        session_no(session, SLICE("UNAVAILABLE"), "The other account cannot be asked now");
     if (at_literal && !command_refuse_literal(&session->reader))
         session_bye(session, "What follows is too long to be skipped");
 }
@@ -212,7 +217,8 @@ static void leave_selected(struct session *session, struct slice owner)
 static bool is_for_selected(const struct session *session)
 {
     return !(session->command->states & SESSION_AUTHENTICATED)
-           || is_one_of(session, command_noop, command_idle);
+           || is_one_of(session, command_noop, command_idle)
+           || session->command->handler == command_enable;
 }
 
 static bool is_between_accounts(const struct session *session, bool names_shared,
@@ -228,11 +234,13 @@ bool forward_takes(struct session *session, const struct imap_parser *arguments)
 {
     enum { NAMING = COMMAND_NAMES_MAILBOX | COMMAND_NAMES_TARGET };
     struct slice owner = SLICE("");
-    if (!session->mailbox->config->imap.shared.text || session->visitor)
+    bool visiting = session->state == SESSION_VISITING;
+    if (session->visitor || (!visiting && !session->mailbox->config->imap.shared.text))
         return false;
     bool names_shared =
         (session->command->traits & NAMING) && find_owner(session, *arguments, &owner);
-    bool visiting = session->state == SESSION_VISITING;
+    if (visiting && session->command->handler == command_enable)
+        enable_quietly(session, *arguments);
     if (selects(session))
         leave_selected(session, owner);
     if (is_between_accounts(session, names_shared, owner))
@@ -308,6 +316,11 @@ void forward_rest(struct session *session, struct slice text)
     say(session->forwarded, text);
     visit_say(session->forwarded, SLICE("\r\n"));
     hear_answer(session);
+}
+
+bool forward_is_within_line(const struct session *session)
+{
+    return session->forwarded && !answer_is_between_lines(&session->forwarded->answer);
 }
 
 bool forward_is_full(const struct session *session)

@@ -23,6 +23,9 @@ bool forward_literal(struct session *session, const struct imap_parser *argument
 void forward_octets(struct session *session, struct slice octets);
 void forward_rest(struct session *session, struct slice text);
 
+/* What the client was told so far does not end with a line. */
+bool forward_is_within_line(const struct session *session);
+
 /* The owner's process takes no more of it at the moment. */
 bool forward_is_full(const struct session *session);
 /* The client takes output again. */

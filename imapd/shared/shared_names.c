@@ -8,6 +8,7 @@
 #include "common/config/config.h"
 #include "imapd/mailbox.h"
 #include "storage/acl.h"
+#include "storage/folder_name.h"
 #include "storage/subscriptions.h"
 
 enum { TEXT_OCTETS_MAX = 1 << 22 };
@@ -57,6 +58,23 @@ static unsigned sum_up(struct slice *rest, struct slice *folder)
     return given & ~taken;
 }
 
+/* A folder's name as owners can make it. Not "..": clients make files of names, and this one is
+ * another's choice. */
+static bool is_name(struct slice folder)
+{
+    char directory[MAILDIR_NAME_SIZE];
+    if (!folder_name_to_directory(folder, directory, NULL))
+        return false;
+    while (folder.len > 0) {
+        size_t end = slice_find_octet(folder, FOLDER_SEPARATOR);
+        struct slice level = slice_range(folder, 0, end);
+        if (slice_equal(level, SLICE(".")) || slice_equal(level, SLICE("..")))
+            return false;
+        folder = slice_from(folder, end + 1);
+    }
+    return true;
+}
+
 void shared_names_append(const char *top, struct slice account, struct slice lines,
                          struct buffer *text)
 {
@@ -64,7 +82,7 @@ void shared_names_append(const char *top, struct slice account, struct slice lin
     while (lines.len > 0) {
         unsigned rights = sum_up(&lines, &folder);
         size_t before = text->len;
-        if (!(rights & ACL_LOOKUP) || folder.len == 0)
+        if (!(rights & ACL_LOOKUP) || !is_name(folder))
             continue;
         acl_rights_format(rights, text);
         buffer_append_octet(text, ' ');

@@ -67,6 +67,10 @@ void visit_go_on(struct visit *visit)
         enum answer_part part = answer_next(&visit->answer, input, &taken);
         if (part == ANSWER_MORE)
             break;
+        if (part == ANSWER_LOST) {
+            lose(visit);
+            return;
+        }
         if (part == ANSWER_END)
             visit->is_listening = false;
         stream_consume(&visit->stream, taken);
@@ -153,7 +157,8 @@ static void open_stream(struct visit *visit, int fd)
     session_resume(visit->session);
 }
 
-void visit_on_answer(struct mailbox *mailbox, uint64_t request, int fd)
+void visit_on_answer(struct mailbox *mailbox, uint64_t request, int fd,
+                     enum account_outcome outcome)
 {
     struct visit *visit;
     struct error error = {.kind = ERROR_NONE};
@@ -163,6 +168,7 @@ void visit_on_answer(struct mailbox *mailbox, uint64_t request, int fd)
         return;
     }
     visit->request = 0;
+    visit->is_unknown = outcome == ACCOUNT_UNKNOWN;
     bool usable = fd >= 0 && !visit->unsaid.failed && fd_set_nonblocking(fd, &error)
                   && hand_over(visit->session, fd, &error);
     if (usable) {

@@ -16,8 +16,8 @@ struct session;
 struct visit;
 
 /* Parts of the answer to what was said last, then ANSWER_END, and none until the next command. Or
- * ANSWER_LOST, also between commands (the caller may be NULL then): there was no such account, or
- * the connection broke; the visit is to be ended. */
+ * ANSWER_LOST, also between commands (the caller may be NULL then): there was no such account, the
+ * connection broke, or what came is no answer; the visit is to be ended. */
 typedef void visit_hears(struct visit *visit, enum answer_part part, struct slice octets);
 
 struct visit {
@@ -26,6 +26,7 @@ struct visit {
     char owner[MASTER_ACCOUNT_MAX + 1];
     uint64_t request;  /* of the MASTER_VISITS that is not answered yet; 0: it is */
     bool is_open;      /* it was, with a connection */
+    bool is_unknown;   /* it is not: there is no such account, or it shares nothing with ours */
     bool is_listening; /* an answer is expected, and all of the command was said */
     struct answer answer;
     visit_hears *hears;
@@ -52,7 +53,8 @@ bool visit_is_full(const struct visit *visit);
 /* The client takes output again. */
 void visit_go_on(struct visit *visit);
 
-/* ROLE_VISIT (the socket is taken) or ROLE_NO_VISIT (-1). */
-void visit_on_answer(struct mailbox *mailbox, uint64_t request, int fd);
+/* ROLE_VISIT (the socket is taken) or ROLE_NO_VISIT (-1, and why). */
+void visit_on_answer(struct mailbox *mailbox, uint64_t request, int fd,
+                     enum account_outcome outcome);
 
 #endif

@@ -391,11 +391,11 @@ class House:
         self.command("account", "add", *options, name, input=password + "\n")
         return name
 
-    def new_account(self):
+    def new_account(self, prefix="user"):
         """An account that nobody else uses; its address. Not by the command: most tests want one,
         and its hash takes as long as they do."""
         self.account_number += 1
-        name = f"user{self.account_number}@{DOMAIN}"
+        name = f"{prefix}{self.account_number}@{DOMAIN}"
         line = f"{name}:{cheap_verifier(PASSWORD)}\n"
         replace_file(self.accounts_file, self.accounts_file.read_text() + line)
         return name

@@ -33,15 +33,15 @@ def record(kind, body=b"", request=1, version=1, length=None):
 class Hijacked(house_module.House):
     """A house whose `role` is the hijacker; `port` is the one it listens on."""
 
-    def __init__(self, role, service, certificate):
+    def __init__(self, role, service, certificate, hijacker=HIJACKER, settings=None):
         # Many, so that no test waits for the back-off after the deaths of those before.
         count = {"processes": {"session" if service == "smtp" else "imap-login": 16}}
         super().__init__(services=("smtp", "submission", "imap", "pop3"), certificate=certificate,
-                         settings=count)
+                         settings=settings or count)
         self.programs = self.directory / "programs"
         shutil.copytree(BUILD / "libexec", self.programs / "libexec")
         shutil.copy2(BUILD / "staffetta", self.programs / "staffetta")
-        shutil.copy2(HIJACKER, self.programs / "libexec" / role)
+        shutil.copy2(hijacker, self.programs / "libexec" / role)
         self.hijacked, self.service = role, service
 
     def start(self, wait=True):

@@ -88,23 +88,38 @@ def test_namespace(pair):
 
 def test_a_list_is_kept_and_told(pair):
     """RFC 4314 3.1 to 3.3: rights are replaced, added, taken away; negative ones; "anyone"."""
-    owner, alice, bob = pair.owner, pair.alice, pair.bob
+    owner, alice, bob, carol = pair.owner, pair.alice, pair.bob, pair.house.new_account()
     owner.ok(f"SETACL Work {bob} lrs")
     owner.ok(f"SETACL Work {bob} +wi")
     owner.ok(f"SETACL Work {bob.upper()} -s")
-    owner.ok("SETACL Work -carol x")
+    owner.ok(f"SETACL Work -{carol.split('@')[0]} x")
     owner.ok("SETACL Work anyone l")
     everything = "lrswipkxtecda"
     assert owner.ok("GETACL Work") == [
-        f"* ACL Work {alice} {everything} {bob} lrwi -carol@test.example xc anyone l".encode()]
+        f"* ACL Work {alice} {everything} {bob} lrwi -{carol} xc anyone l".encode()]
     owner.ok("DELETEACL Work anyone")
-    owner.ok(f"SETACL Work -carol \"\"")
+    owner.ok(f"SETACL Work -{carol} \"\"")
     assert owner.ok("GETACL Work") == [f"* ACL Work {alice} {everything} {bob} lrwi".encode()]
     assert owner.ok(f"LISTRIGHTS Work {bob}") == [
         f'* LISTRIGHTS Work {bob} "" l r s w i p k x t e a c d'.encode()]
     for command in (f"SETACL Work {alice} lr", f"DELETEACL Work {alice}", f"SETACL Work {alice} -a",
                     'SETACL Work "a b" lr'):
         refused(owner, command, b"CANNOT")
+
+
+def test_rights_are_given_to_accounts_that_there_are(pair):
+    """RFC 4314 3.1; taken away they are whoever has them."""
+    owner = pair.owner
+    for command in ("SETACL Work nobody lr", "SETACL Work -nobody lr", "SETACL Work nobody@test.example +l",
+                    "SETACL Work bob@elsewhere.example lr", "SETACL Work group:staff lr"):
+        refused(owner, command, b"CANNOT")
+    pair.house.maildir(pair.alice).joinpath(".Work", "staffetta-acl").write_text("lr nobody@test.example\n")
+    owner.ok("SETACL Work nobody -r")
+    assert b"nobody@test.example l" in owner.ok("GETACL Work")[0]
+    owner.ok("DELETEACL Work nobody")
+    owner.ok("DELETEACL Work neither")
+    owner.ok('SETACL Work neither ""')
+    assert b"nobody" not in owner.ok("GETACL Work")[0]
 
 
 def test_what_is_shared_is_listed(pair):
@@ -330,8 +345,9 @@ def test_the_owner_is_not_locked_in_with_his_secrets(pair):
     for command in (f"STATUS Shared/{pair.alice}/INBOX (MESSAGES)", f"STATUS Shared/{pair.alice}/Expunged (MESSAGES)"):
         refused(other, command, b"NONEXISTENT")
     other.ok(f"GETACL {pair.name}")
-    other.ok(f"SETACL {pair.name} carol l")
-    assert b"carol@test.example l" in pair.owner.ok("GETACL Work")[0]
+    carol = pair.house.new_account()
+    other.ok(f"SETACL {pair.name} {carol} l")
+    assert carol.encode() + b" l" in pair.owner.ok("GETACL Work")[0]
 
 
 def test_what_needs_a_mailbox_here_is_refused_there(pair):
@@ -349,6 +365,24 @@ def test_what_needs_a_mailbox_here_is_refused_there(pair):
     refused(other, f"COPY 1 {pair.name}", b"CANNOT")
 
 
+def test_what_is_enabled_there_is_enabled_everywhere(pair):
+    """RFC 7162 3.2.3, RFC 6855 3: ENABLE while another account's mailbox is selected."""
+    pair.share("lrtew")
+    other, name = pair.other, pair.name
+    other.ok(f"SELECT {name}")
+    lines = other.ok("ENABLE QRESYNC")
+    assert lines[0] == b"* ENABLED QRESYNC" and b"HIGHESTMODSEQ" in lines[1]
+    pair.owner.ok("SELECT Work")
+    pair.owner.ok(r"STORE 1 +FLAGS.SILENT (\Deleted)")
+    pair.owner.ok("EXPUNGE")
+    assert other.ok("NOOP")[0] == b"* VANISHED 1"
+    assert b"MODSEQ" in other.ok(r"STORE 1 +FLAGS (\Flagged)")[0]
+    other.append(MESSAGE)
+    other.ok("SELECT INBOX")
+    assert b"MODSEQ" in other.ok(r"STORE 1 +FLAGS (\Flagged)")[0]
+    assert other.command("ENABLE")[1].startswith(b"BAD")
+
+
 def test_visitors_take_no_place_of_the_owners(make_module_house):
     """limits.account-sessions is of each by itself."""
     house = make_module_house(settings={"imap": {"shared-mailboxes": "Shared"}, "limits": {"account-sessions": 3}},
@@ -361,6 +395,28 @@ def test_visitors_take_no_place_of_the_owners(make_module_house):
     more += [Client(house, pair.alice) for _ in range(2)]
     for client in more:
         client.close()
+    pair.close()
+
+
+def test_a_reload_that_calls_them_otherwise(make_module_house):
+    """Names mean something else then: who is in the middle of it begins anew."""
+    house = make_module_house(settings={"imap": {"shared-mailboxes": "Shared"}}, services=("imap",))
+    pair = Pair(house)
+    pair.share("lr")
+    pair.other.ok(f"SELECT {pair.name}")
+    for settings in ({"shared-mailboxes": "Others"}, {"progress": "1s"}):
+        house.settings = {"imap": settings}
+        house.write_config()
+        house.command("reload")
+        assert pair.other.read_line().startswith(b"* BYE ")
+        pair.owner.ok("NOOP")
+        other = Client(house, pair.bob)
+        name = pair.name.replace("Shared", "Others")
+        if "shared-mailboxes" in settings:
+            other.ok(f"SELECT {name}")
+        else:
+            refused(other, f"SELECT {name}", b"NONEXISTENT")
+        pair.other = other
     pair.close()
 
 
@@ -379,8 +435,9 @@ def test_over_tls_and_after_a_restart(sharing):
 
 # ---- who lies: imapd-mailbox alone, and this process plays the master and the other account's process
 
-MASTER_VISITS = 119
-ROLE_VISITOR, ROLE_VISIT, ROLE_NO_VISIT = 26, 27, 28
+MASTER_VISITS, MASTER_KNOWN = 119, 120
+ROLE_VISITOR, ROLE_VISIT, ROLE_NO_VISIT, ROLE_KNOWN = 26, 27, 28, 30
+FOUND, UNKNOWN, TEMPORARY = 0, 1, 2  # enum account_outcome
 
 
 @pytest.fixture
@@ -399,12 +456,13 @@ def record_of(mailbox, kind):
             return got
 
 
-def way(mailbox, kind=ROLE_VISIT):
+def way(mailbox, kind=ROLE_VISIT, outcome=FOUND):
     """The answer to the next MASTER_VISITS, which names nobody but the owner; the owner's end."""
     _, request, body, _ = record_of(mailbox, MASTER_VISITS)
     assert body[8:] == b"alice@test.example"
     ours, theirs = socket.socketpair()
-    mailbox.role.master.send(kind, request=request, fds=[theirs.fileno()] if kind == ROLE_VISIT else [])
+    body = b"" if kind == ROLE_VISIT else struct.pack("=II", outcome, 0)
+    mailbox.role.master.send(kind, body, request=request, fds=[theirs.fileno()] if kind == ROLE_VISIT else [])
     theirs.close()
     ours.settimeout(10)
     return ours
@@ -418,8 +476,7 @@ def heard(sock, end):
 
 
 @pytest.mark.parametrize("lie", [
-    b"", b"* 1 EXISTS\r\n", b"x O", b"* 1 FETCH (BODY[] {99}\r\nabc", b"\0" * 100000, b"* {18446744073709551615}\r\n",
-    b"* BYE x\r\n",
+    b"* 1 EXIS", b"x O", b"* 1 FETCH (BODY[] {99}\r\nabc", b"* OK [ALERT] y",
 ])
 def test_an_owner_who_breaks_off_costs_no_more_than_the_connection(visitor, lie):
     """Others of the account go on."""
@@ -434,6 +491,60 @@ def test_an_owner_who_breaks_off_costs_no_more_than_the_connection(visitor, lie)
             octets += octet
         assert b"* BYE The other account's mailbox" in octets
         assert other.ok("STATUS INBOX (MESSAGES)") == [b"* STATUS INBOX (MESSAGES 0)"]
+
+
+@pytest.mark.parametrize("lie", [
+    b"", b"* 1 EXISTS\r\n", b"* BYE x\r\n",
+    b"x1 OK done\r\n", b"y OK done\r\n", b"\r\n", b"\0\0",  # RFC 3501 2.2.2: it would be the answer to another command
+])
+def test_an_owner_who_does_not_answer_costs_the_command(visitor, lie):
+    """What is selected at home stays so, and what he says to other commands is not heard."""
+    with visitor.connect() as client:
+        client.ok("SELECT INBOX")
+        client.send(b"x STATUS Shared/alice@test.example/Work (MESSAGES)\r\ny NOOP\r\n")
+        owner = way(visitor)
+        heard(owner, b"(MESSAGES)\r\n")
+        owner.sendall(lie)
+        owner.close()
+        lines, tagged = client.answer()
+        assert tagged == b"NO [UNAVAILABLE] The other account cannot be asked now"
+        assert b"".join(lines) == (lie.strip() if lie.startswith(b"*") else b"")
+        assert client.answer(b"y") == ([], b"OK Nothing done")
+        assert client.ok("SEARCH ALL") == [b"* SEARCH"]
+
+
+def test_a_mailbox_that_is_lost_while_it_is_selected(visitor):
+    """The client is told at once, and begins anew."""
+    with visitor.connect() as client:
+        client.send(b"x SELECT Shared/alice@test.example/Work\r\n")
+        owner = way(visitor)
+        heard(owner, b"Work\r\n")
+        owner.sendall(b"x OK [READ-WRITE] yes\r\n")
+        client.answer()
+        owner.close()
+        assert b"* BYE The other account's mailbox" in client.read_line()
+
+
+def test_a_mailbox_that_cannot_be_asked_now_is_not_called_absent(visitor):
+    """RFC 5530 3: UNAVAILABLE, or a client would throw away what it has of it."""
+    with visitor.connect() as client:
+        for command in (b"STATUS Shared/alice@test.example/A (MESSAGES)", b"APPEND Shared/alice@test.example/A {5+}\r\nx NO "):
+            client.send(b"x " + command + b"\r\n")
+            way(visitor, ROLE_NO_VISIT, TEMPORARY).close()
+            assert client.answer() == ([], b"NO [UNAVAILABLE] The other account cannot be asked now")
+
+
+@pytest.mark.parametrize("outcome, code", [(FOUND, b"OK"), (UNKNOWN, b"NO [CANNOT]"), (TEMPORARY, b"NO [UNAVAILABLE]"),
+                                           (99, b"NO [UNAVAILABLE]")])
+def test_whose_rights_they_are_auth_says(visitor, outcome, code):
+    with visitor.connect() as client:
+        client.ok("DELETEACL INBOX bob")
+        client.send(b"x SETACL INBOX bob l\r\n")
+        kind, request, body, _ = record_of(visitor, MASTER_KNOWN)
+        assert body == b"bob@test.example"
+        visitor.role.master.send(ROLE_KNOWN, struct.pack("=II", outcome, 0), request=request)
+        assert client.answer()[1].startswith(code)
+        assert (b"bob@test.example l" in client.ok("GETACL INBOX")[0]) == (outcome == FOUND)
 
 
 def test_an_answer_that_nobody_asked_for_waits(visitor):
@@ -464,7 +575,7 @@ def test_who_cannot_be_visited_does_not_exist(visitor):
     with visitor.connect() as client:
         for command in (b"STATUS Shared/alice@test.example/A (MESSAGES)", b"APPEND Shared/alice@test.example/A {5+}\r\nx NO "):
             client.send(b"x " + command + b"\r\n")
-            way(visitor, ROLE_NO_VISIT).close()
+            way(visitor, ROLE_NO_VISIT, UNKNOWN).close()
             assert client.answer() == ([], b"NO [NONEXISTENT] There is no such mailbox")
         assert client.ok("NOOP") == []
 
@@ -488,7 +599,10 @@ def test_a_visitor_brings_nothing_but_what_he_has_enabled(visitor, record):
 def test_a_visitor_has_few_commands(visitor):
     """RFC 4314 4 names them; whatever else there is concerns the owner's account."""
     with visitor.connect() as owner:
-        owner.ok("SETACL INBOX bob lrswipkxtea")
+        owner.send(b"x SETACL INBOX bob lrswipkxtea\r\n")
+        request = record_of(visitor, MASTER_KNOWN)[1]
+        visitor.role.master.send(ROLE_KNOWN, struct.pack("=II", FOUND, 0), request=request)
+        owner.answer()
         owner.append(MESSAGE)
         ours, theirs = socket.socketpair()
         visitor.role.master.send(ROLE_VISITOR, struct.pack("=Q", 7) + b"bob@test.example", fds=[theirs.fileno()])
@@ -497,7 +611,7 @@ def test_a_visitor_has_few_commands(visitor):
         ours.sendmsg([struct.pack("=IIIII", mailbox_role.HANDOFF_MAGIC, mailbox_role.HANDOFF_RESUMED, len(record), 0, 1), record])
         bob = mailbox_role.Client(ours, greeted=False)
         for command in ('LIST "" *', 'LSUB "" *', "NAMESPACE", "GETQUOTAROOT INBOX", 'GETMETADATA "" /shared/comment', "CREATE x",
-                        "DELETE Sent", "RENAME Sent x", "SUBSCRIBE x", "ENABLE QRESYNC", "ID NIL", "NOTIFY NONE", "UNAUTHENTICATE",
+                        "DELETE Sent", "RENAME Sent x", "SUBSCRIBE x", "ID NIL", "NOTIFY NONE", "UNAUTHENTICATE",
                         'ESEARCH IN (personal) ALL', 'GENURLAUTH "imap://u@x/INBOX;UID=1;URLAUTH=anonymous" INTERNAL', "COMPRESS DEFLATE"):
             refused(bob, command, b"NOPERM")
         for name in ("INBOX", "Sent", "Shared/u@test.example/Sent", "Shared/u@test.example", "Shared/x/INBOX", "Expunged"):

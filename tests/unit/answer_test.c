@@ -10,7 +10,7 @@
 struct heard {
     struct buffer text, literal, tagged;
     size_t taken;
-    bool ended;
+    bool ended, lost;
     uint8_t verdict;
 };
 
@@ -24,19 +24,21 @@ static void hear(const char *octets, size_t cut, struct heard *heard)
     *heard = (struct heard){.text = BUFFER_WITH_LIMIT(1000),
                             .literal = BUFFER_WITH_LIMIT(1000),
                             .tagged = BUFFER_WITH_LIMIT(1000)};
+    enum answer_part part;
     for (;;) {
         struct slice input = slice_range(all, heard->taken, there);
-        enum answer_part part = answer_next(&answer, input, &taken);
+        part = answer_next(&answer, input, &taken);
         struct buffer *into = part == ANSWER_TEXT      ? &heard->text
                               : part == ANSWER_LITERAL ? &heard->literal
                                                        : &heard->tagged;
         buffer_append(into, slice_range(input, 0, taken));
         heard->taken += taken;
-        if (part == ANSWER_END || (part == ANSWER_MORE && there == all.len))
+        if (part == ANSWER_END || part == ANSWER_LOST || (part == ANSWER_MORE && there == all.len))
             break;
         if (part == ANSWER_MORE)
             there = all.len;
     }
+    heard->lost = part == ANSWER_LOST;
     heard->ended = answer_next(&answer, SLICE(""), &taken) == ANSWER_END;
     heard->verdict = answer.verdict;
 }
@@ -50,7 +52,6 @@ static const struct {
     {"* 1 EXISTS\r\na1 NO [NOPERM] no\r\n* 2", "* 1 EXISTS\r\n", "", "a1 NO [NOPERM] no\r\n", 'N'},
     {"+ idling\r\n* BAD a1 OK\r\na1 BAD x\r\n", "+ idling\r\n* BAD a1 OK\r\n", "", "a1 BAD x\r\n",
      'B'},
-    {"a11 OK\r\na1 OK\r\n", "a11 OK\r\n", "", "a1 OK\r\n", 'O'}, /* another tag */
     /* a message says what it likes */
     {"* 1 FETCH (BODY[] {9}\r\na1 OK x\r\n)\r\na1 OK\r\n", "* 1 FETCH (BODY[] {9}\r\n)\r\n",
      "a1 OK x\r\n", "a1 OK\r\n", 'O'},
@@ -84,6 +85,26 @@ static void the_end_is_found_however_it_is_cut(void **state)
         }
 }
 
+/* RFC 3501 2.2.2: it is a response, or has the command's tag. */
+static void what_is_no_answer_is_found(void **state)
+{
+    (void)state;
+    static const char *const lies[] = {
+        "a11 OK\r\n", "a2 OK done\r\n",  "\r\n",
+        "A1 OK\r\n",  "* 1 EXISTS\r\nb", "* X {1}\r\na)\r\na2 OK\r\n"};
+    for (size_t i = 0; i < ARRAY_LENGTH(lies); i++)
+        for (size_t cut = 0; cut <= strlen(lies[i]); cut++) {
+            struct heard heard;
+            hear(lies[i], cut, &heard);
+            assert_true(heard.lost);
+            assert_true(slice_find(buffer_slice(&heard.text), SLICE("a2")) == heard.text.len);
+            assert_int_equal(heard.tagged.len, 0);
+            buffer_clear(&heard.text);
+            buffer_clear(&heard.literal);
+            buffer_clear(&heard.tagged);
+        }
+}
+
 static void names_are_those_that_may_be_looked_up(void **state)
 {
     (void)state;
@@ -102,6 +123,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_end_is_found_however_it_is_cut),
+        cmocka_unit_test(what_is_no_answer_is_found),
         cmocka_unit_test(names_are_those_that_may_be_looked_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
