@@ -17,6 +17,7 @@
 #include "storage/folders.h"
 #include "storage/foreign/adopt.h"
 #include "storage/foreign/foreign_keywords.h"
+#include "storage/foreign/foreign_names.h"
 #include "storage/foreign/foreign_subscriptions.h"
 #include "storage/foreign/foreign_uids.h"
 #include "storage/maildir_name.h"
@@ -38,6 +39,32 @@ static bool open_nothing(struct import_source *source, struct error *error)
 
 /* ---- Maildir ---- */
 
+/* The names of files and folders may hold anything. */
+static bool refuse_folder(const char *directory, struct error *error)
+{
+    struct buffer text = BUFFER_WITH_LIMIT(4 * MAILDIR_NAME_SIZE);
+    printable_append(slice_of_string(directory), &text);
+    error_set(error, ERROR_PERMANENT, "%.*s: no mailbox can have that name: rename the folder",
+              SLICE_PRINTF(buffer_slice(&text)));
+    buffer_clear(&text);
+    return false;
+}
+
+/* What has no name here would be left behind in silence. */
+static bool add_folder(struct import_folders *folders, const char *directory,
+                       const struct subscriptions *subscriptions, struct error *error)
+{
+    struct buffer name = BUFFER_WITH_LIMIT(SUBSCRIPTIONS_NAME_MAX);
+    struct slice from = slice_of_string(directory);
+    bool added =
+        foreign_name_of(from, &name) && !name.failed
+            ? import_add_folder(folders, from, buffer_slice(&name),
+                                subscriptions_has(subscriptions, buffer_slice(&name)), error)
+            : refuse_folder(directory, error);
+    buffer_clear(&name);
+    return added;
+}
+
 static bool list_maildir(struct import_source *source, struct import_folders *folders,
                          struct error *error)
 {
@@ -49,12 +76,8 @@ static bool list_maildir(struct import_source *source, struct import_folders *fo
     bool listed = folders_list(source->fd, &list, error);
     if (listed && !subscriptions_load(source->fd, &subscriptions, NULL))
         listed = foreign_subscriptions_load(source->fd, &subscriptions, &found, error);
-    for (size_t i = 0; listed && i < list.count; i++) {
-        struct slice name = slice_of_string(list.entries[i].name);
-        if (name.len > 0)
-            listed = import_add_folder(folders, slice_of_string(list.entries[i].directory), name,
-                                       subscriptions_has(&subscriptions, name), error);
-    }
+    for (size_t i = 0; listed && i < list.count; i++)
+        listed = add_folder(folders, list.entries[i].directory, &subscriptions, error);
     subscriptions_clear(&subscriptions);
     folder_list_clear(&list);
     return listed;
@@ -124,7 +147,6 @@ static bool read_file(int directory_fd, const char *name, struct buffer *octets,
     return read_well;
 }
 
-/* Names of files may hold anything. */
 static void say(const char *text)
 {
     struct buffer line = BUFFER_WITH_LIMIT(4096);

@@ -56,6 +56,21 @@ def bring(house, *arguments, **options):
     return house.command("import", *arguments, **options)
 
 
+def test_names_in_utf_8(house, directory):
+    """As Courier writes them since 1.0; a folder that no name means is said before anything is brought."""
+    account = house.new_account()
+    for folder in ("", ".Entwürfe", ".A&B"):
+        for part in ("cur", "new", "tmp"):
+            (directory / folder / part).mkdir(parents=True)
+        (directory / folder / "cur/1001.M1P1.there:2,F").write_text(MESSAGE.format(folder))
+    bring(house, account, "maildir", directory)
+    found = kept(house.ports["imap"], account, ("INBOX", "Entw&APw-rfe", "A&-B"))
+    assert all(len(messages_of) == 1 for messages_of in found.values())
+    (directory / ".b\udcff/cur").mkdir(parents=True)
+    refused = bring(house, house.new_account(), "maildir", directory, check=False)
+    assert refused.returncode == 1 and "rename the folder" in refused.stderr
+
+
 @needs_dovecot
 def test_from_a_running_server(house, directory):
     """Flags, keywords and INTERNALDATE (RFC 3501 2.3.2, 2.3.3) are kept; begun again, it brings what is new alone."""
