@@ -129,13 +129,14 @@ static bool ask_the_way(struct process *visitor, const struct master_visits *rec
     return true;
 }
 
-/* Who shares nothing with the visitor is not disturbed. */
+/* Who shares nothing with the visitor is not disturbed. To its own account goes a process that
+ * carries messages between that and another one. */
 static bool may_be_visited(const struct process *visitor, struct slice owner)
 {
     const struct master *master = visitor->master;
     struct slice account = slice_of_string(visitor->homes->account);
-    return master->house.config.imap.shared.text && !slice_equal(owner, account)
-           && slice_find_octet(owner, '\0') == owner.len && shares_has(master, owner, account);
+    return master->house.config.imap.shared.text && slice_find_octet(owner, '\0') == owner.len
+           && (slice_equal(owner, account) || shares_has(master, owner, account));
 }
 
 /* What the owner's mailbox said before its client heard that the rights are given is in the socket.

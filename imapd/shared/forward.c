@@ -4,8 +4,10 @@
 #include "common/config/config.h"
 #include "imapd/commands/commands.h"
 #include "imapd/mailbox.h"
+#include "imapd/shared/carry.h"
 #include "imapd/shared/visit.h"
 #include "imapd/syntax/folder_argument.h"
+#include "imapd/syntax/mailbox_name.h"
 
 static bool is_visiting(const struct session *session, struct slice owner)
 {
@@ -213,6 +215,24 @@ static void leave_selected(struct session *session, struct slice owner)
         session_unselect(session);
 }
 
+/* What is selected there COPY and MOVE have to know (carry.c). */
+static void select_there(struct session *session, struct slice owner, struct imap_parser arguments)
+{
+    struct folder_argument folder;
+    struct buffer wire = BUFFER_WITH_LIMIT(2 * MAILBOX_NAME_MAX);
+    bool examines = session->command->handler == command_examine;
+    bool parsed = imap_parse_space(&arguments) && folder_argument_parse(&arguments, &folder)
+                  && mailbox_name_format(folder.name, session_name_form(session), &wire);
+    forward(session, owner);
+    struct visit *visit = session->forwarded;
+    if (visit && parsed) {
+        visit->is_examined = examines;
+        buffer_reset(&visit->selected);
+        imap_append_mailbox(&visit->selected, buffer_slice(&wire), session_name_form(session));
+    }
+    buffer_clear(&wire);
+}
+
 /* What concerns nothing but the selected mailbox. */
 static bool is_for_selected(const struct session *session)
 {
@@ -234,6 +254,7 @@ bool forward_takes(struct session *session, const struct imap_parser *arguments)
 {
     enum { NAMING = COMMAND_NAMES_MAILBOX | COMMAND_NAMES_TARGET };
     struct slice owner = SLICE("");
+    struct imap_parser rest = *arguments;
     bool visiting = session->state == SESSION_VISITING;
     if (session->visitor || (!visiting && !session->mailbox->config->imap.shared.text))
         return false;
@@ -244,7 +265,9 @@ bool forward_takes(struct session *session, const struct imap_parser *arguments)
     if (selects(session))
         leave_selected(session, owner);
     if (is_between_accounts(session, names_shared, owner))
-        session_no(session, SLICE("CANNOT"), "Not between mailboxes of different accounts");
+        carry_begin(session, &rest);
+    else if (names_shared && selects(session))
+        select_there(session, owner, *arguments);
     else if (names_shared)
         forward(session, owner);
     else if (visiting && is_for_selected(session))
@@ -332,4 +355,5 @@ void forward_on_drained(struct session *session)
 {
     if (session->forwarded)
         visit_go_on(session->forwarded);
+    carry_on_drained(session);
 }

@@ -12,7 +12,8 @@
 
 struct mailbox;
 
-/* Of a session whose client is not the owner. Who he is the master has said. */
+/* Of a session whose client is not the owner, or comes by way of another account's mailbox
+ * (imapd/shared/carry.h). Who he is the master has said. */
 struct visitor {
     char account[MASTER_ACCOUNT_MAX + 1];
     char top[MASTER_ACCOUNT_MAX + 102]; /* what he calls this account: "Shared/alice@example.org" */

@@ -17,6 +17,7 @@ enum {
     INPUT_OCTETS = 65536,
     HIGH_WATER_OCTETS = 262144,
     UNSAID_OCTETS = 65 << 20, /* a command, whatever the limits are */
+    SELECTED_OCTETS = 4096,
 };
 
 static struct visit *visit_of(struct stream *stream)
@@ -29,6 +30,7 @@ static void free_visit(struct deferred *deferred)
     struct visit *visit = (void *)((uint8_t *)deferred - offsetof(struct visit, at_turn_end));
     stream_clear(&visit->stream);
     buffer_clear(&visit->unsaid);
+    buffer_clear(&visit->selected);
     free(visit);
 }
 
@@ -53,7 +55,7 @@ static void lose(struct visit *visit)
 
 static bool may_hear(const struct visit *visit)
 {
-    return visit->session && visit->is_open && visit->is_listening
+    return visit->session && visit->is_open && visit->is_listening && !visit->is_held
            && !stream_output_full(&visit->session->stream);
 }
 
@@ -127,6 +129,7 @@ struct visit *visit_begin(struct session *session, struct slice owner)
     visit->request = record.header.request;
     memcpy(visit->owner, owner.ptr, owner.len);
     buffer_init(&visit->unsaid, UNSAID_OCTETS);
+    buffer_init(&visit->selected, SELECTED_OCTETS);
     DL_APPEND(mailbox->visits, visit);
     return visit;
 }

@@ -30,7 +30,10 @@ struct visit {
     bool is_listening; /* an answer is expected, and all of the command was said */
     struct answer answer;
     visit_hears *hears;
-    bool at_literal; /* forward.c's: the client's is announced, and waits until it is open */
+    bool at_literal;  /* forward.c's: the client's is announced, and waits until it is open */
+    bool is_held;     /* carry.c's: nothing is heard meanwhile */
+    bool is_examined; /* and of the mailbox that is selected there, its name as it is said */
+    struct buffer selected;
 
     /* The rest is visit.c's. */
     struct buffer unsaid; /* until it is open */
