@@ -1,6 +1,8 @@
 /* The sections of section.h. Pure; any process. */
 #include "common/mime/section.h"
 
+#include <stdlib.h>
+
 #include "common/mime/header.h"
 #include "common/size.h"
 
@@ -142,12 +144,30 @@ static void append_lines(struct buffer *text, struct slice lines)
     }
 }
 
+/* Without regard to case, the short ones first. */
+static int compare_names(const void *left, const void *right)
+{
+    const struct slice *a = left, *b = right;
+    if (a->len != b->len)
+        return a->len < b->len ? -1 : 1;
+    for (size_t i = 0; i < a->len; i++) {
+        int difference = ascii_lower(a->ptr[i]) - ascii_lower(b->ptr[i]);
+        if (difference != 0)
+            return difference;
+    }
+    return 0;
+}
+
+void section_sort_names(struct slice *names, size_t count)
+{
+    if (count > 0)
+        qsort(names, count, sizeof(*names), compare_names);
+}
+
+/* Both the list and the header may have thousands. */
 static bool is_listed(struct slice name, const struct slice *names, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        if (slice_equal_nocase(name, names[i]))
-            return true;
-    return false;
+    return count > 0 && bsearch(&name, names, count, sizeof(*names), compare_names);
 }
 
 void section_filter_fields(struct slice header, const struct slice *names, size_t count,

@@ -39,6 +39,9 @@ const struct mime_part *section_part(const struct mime_part *root, const struct 
 bool section_resolve(const struct mime_part *root, const struct section *section,
                      struct mime_span *span);
 
+/* Puts a list of field names into the order that section_filter_fields() wants. */
+void section_sort_names(struct slice *names, size_t count);
+
 /* Appends those fields of the header whose names are (or, `wanted` false, are not) in the list,
  * with CRLF as line ends, and the empty line behind them (RFC 3501 6.4.5: it is always there).
  * Lines that are no fields belong to the .NOT side. */

@@ -8,7 +8,6 @@
 
 enum {
     MESSAGES_A_SLICE = 1000, /* of flags and the like */
-    FILES_A_SLICE = 50,      /* where each is opened */
     FLUSH_OCTETS = 32768,
 };
 
@@ -147,6 +146,18 @@ static void end_message(struct session *session, struct fetch_work *work)
     buffer_append(text, SLICE(")\r\n"));
 }
 
+/* Hands on what has gathered. True: the stream wants no more, or the turn is over. */
+static bool must_pause(struct session *session, const struct fetch_work *work)
+{
+    if (session->writer.text.len >= FLUSH_OCTETS) {
+        writer_flush(&session->writer);
+        if (stream_output_full(&session->stream))
+            return true;
+    }
+    return work->values.source.depth >= SOURCE_OPEN && session_turn_is_over(session);
+}
+
+/* A client may ask for thousands of items, each of which reads a long header. */
 static enum source_result write_items(struct session *session, struct fetch_work *work,
                                       struct error *error)
 {
@@ -157,8 +168,11 @@ static enum source_result write_items(struct session *session, struct fetch_work
         work->labelled = false;
         work->position = 0;
         work->item = work->item->next;
-        if (work->item)
-            buffer_append_octet(&session->writer.text, ' ');
+        if (!work->item)
+            break;
+        buffer_append_octet(&session->writer.text, ' ');
+        if (must_pause(session, work))
+            return SOURCE_MORE;
     }
     end_message(session, work);
     return SOURCE_DONE;
@@ -250,14 +264,9 @@ static bool fetch_next(struct session *session, struct fetch_work *work)
 static void fetch_step(struct session *session)
 {
     struct fetch_work *work = session->work;
-    int left = work->opens_files ? FILES_A_SLICE : MESSAGES_A_SLICE;
-    while (left-- > 0 && fetch_next(session, work)) {
-        if (session->writer.text.len < FLUSH_OCTETS)
-            continue;
-        writer_flush(&session->writer);
-        if (stream_output_full(&session->stream))
-            return;
-    }
+    int left = MESSAGES_A_SLICE;
+    while (left-- > 0 && fetch_next(session, work) && !must_pause(session, work))
+        ;
 }
 
 static bool add_item(struct session *session, struct fetch_work *work, enum fetch_kind kind,

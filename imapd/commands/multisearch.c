@@ -15,8 +15,6 @@
 
 enum {
     SOURCES_MAX = 50,
-    CHEAP_A_SLICE = 5000,
-    FILES_A_SLICE = 50,
     CRITERIA_MEMORY = 16 << 20,
 };
 
@@ -217,15 +215,14 @@ static bool finish_mailbox(struct session *session, struct error *error)
 static enum source_result search_slice(struct session *session, struct error *error)
 {
     struct multisearch_work *work = session->work;
-    int files = FILES_A_SLICE;
-    for (int i = 0; i < CHEAP_A_SLICE && files > 0; i++, work->looked_at++) {
+    do {
         if (work->looked_at == work->view.count)
             return finish_mailbox(session, error) ? SOURCE_DONE : SOURCE_FAILED;
         enum source_result result = search_one(work, error);
         if (result != SOURCE_DONE)
             return result;
-        files -= search_opened_file(&work->search);
-    }
+        work->looked_at++;
+    } while (!search_was_dear(&work->search) || !session_turn_is_over(session));
     return SOURCE_MORE;
 }
 

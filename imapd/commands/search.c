@@ -10,7 +10,7 @@
 #include "imapd/search/sort_value.h"
 #include "imapd/search/thread.h"
 
-enum { CHEAP_A_SLICE = 5000, VALUES_A_SLICE = 500, FILES_A_SLICE = 50, SORTED_OCTETS = 256 << 20 };
+enum { SORTED_OCTETS = 256 << 20 };
 
 struct search_work {
     struct search_return returns;
@@ -180,10 +180,9 @@ static void sort_step(struct session *session)
 {
     struct search_work *work = session->work;
     struct error error;
-    int files = FILES_A_SLICE;
     session_tell_progress(session, work->looked_at + work->valued,
                           work->looked_at + work->found.count);
-    for (int i = 0; i < VALUES_A_SLICE && files > 0; i++, work->valued++) {
+    do {
         if (work->valued == work->found.count) {
             finish_sort(session, work);
             return;
@@ -195,8 +194,8 @@ static void sort_step(struct session *session)
             fail(session, work, &error);
             return;
         }
-        files -= sort_values_opened_file(&work->values);
-    }
+        work->valued++;
+    } while (!session_turn_is_over(session));
 }
 
 static void begin_sort(struct session *session, struct search_work *work)
@@ -255,9 +254,8 @@ static void search_step(struct session *session)
 {
     struct search_work *work = session->work;
     struct error error;
-    int files = FILES_A_SLICE;
     session_tell_progress(session, work->looked_at, 2 * (session->view.count - work->lowest));
-    for (int i = 0; i < CHEAP_A_SLICE && files > 0; i++, work->looked_at++) {
+    do {
         if (is_over(session, work)) {
             if (work->order.count > 0)
                 begin_sort(session, work);
@@ -272,8 +270,8 @@ static void search_step(struct session *session)
             fail(session, work, &error);
             return;
         }
-        files -= search_opened_file(&work->search);
-    }
+        work->looked_at++;
+    } while (!search_was_dear(&work->search) || !session_turn_is_over(session));
 }
 
 /* Is the message at that position one of those that the sets of the keys name, if there are any? */

@@ -103,6 +103,7 @@ static bool make_label(struct imap_parser *parser, struct slice word, struct fet
     }
     item->label = arena_copy(parser->arena, buffer_slice(&text));
     bool made = !text.failed && item->label.ptr;
+    section_sort_names(item->fields, item->field_count); /* the label has them as asked for */
     buffer_clear(&text);
     return made || imap_parser_exhaust(parser);
 }

@@ -37,7 +37,7 @@ struct fetch_item {
 
     /* FETCH_SECTION; of the two others only parts, SECTION_ALL */
     struct section section;
-    struct slice *fields; /* of HEADER.FIELDS and HEADER.FIELDS.NOT, as written */
+    struct slice *fields; /* of HEADER.FIELDS and HEADER.FIELDS.NOT, by section_sort_names() */
     size_t field_count;
     bool sets_seen; /* not a .PEEK, not RFC822.HEADER, not BINARY.SIZE */
     bool partial;

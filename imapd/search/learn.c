@@ -90,7 +90,9 @@ static bool feed_run(struct message_source *source, struct search_text *text,
             search_body_feed(&body, buffer_slice(&piece));
         buffer_clear(&piece);
     }
-    search_body_end(&body);
+    while (read && !search_body_end(&body)) /* without terms it has one turn */
+        ;
+    search_body_clear(&body);
     return read;
 }
 

@@ -17,7 +17,9 @@
 #include "storage/index_block.h"
 
 enum {
-    BODY_OCTETS_A_SLICE = 1 << 19,
+    PIECES_A_SLICE = 8,        /* of a body */
+    PIECE_COST = 64,           /* to look for a term in an empty one: octets that take as long */
+    PIECE_OCTETS_LEAST = 512,  /* however many terms there are */
     INDEXED_OCTETS = 64 << 10, /* longer records are not kept: few messages have them */
 };
 
@@ -93,10 +95,10 @@ bool search_init(struct search *search, struct search_key *key, const struct cha
     return ready;
 }
 
-static void end_body(struct search *search)
+static void leave_body(struct search *search)
 {
     if (search->body_begun)
-        search_body_end(&search->body);
+        search_body_clear(&search->body);
     search->body_begun = false;
 }
 
@@ -104,7 +106,7 @@ void search_clear(struct search *search)
 {
     if (!search->key)
         return;
-    end_body(search);
+    leave_body(search);
     if (search->left_out || search->text.grams)
         learner_note(&search->source.folder->mailbox->learner, search->source.folder, 1);
     search_text_clear(&search->text);
@@ -218,7 +220,12 @@ static enum source_result find_sent_day(struct search *search, struct error *err
     return SOURCE_DONE;
 }
 
-/* False: they are not all there. */
+static bool is_too_much(const struct search *search, struct slice record)
+{
+    return record.len > SEARCH_COMPARED_OCTETS / (search->text.count + 1);
+}
+
+/* False: they are not all there, or the header is to be looked at in slices instead. */
 static bool match_indexed_fields(struct search *search)
 {
     struct error error;
@@ -230,6 +237,10 @@ static bool match_indexed_fields(struct search *search)
             continue;
         if (!index_reader_find(&search->fields[group], search->source.uid, &record, &error)) {
             message_cache_on_failure(search->source.cache, &error);
+            return false;
+        }
+        if (is_too_much(search, record)) {
+            search->fields_known = true;
             return false;
         }
         if (!search_fields_match(record, search->text.terms))
@@ -325,27 +336,46 @@ static void end_grams(struct search *search, enum index_kind kind)
     buffer_clear(&record);
 }
 
+/* All of the header has been looked through. */
+static void learn_from_header(struct search *search, struct slice header)
+{
+    end_grams(search, INDEX_HEADER_GRAMS);
+    if (search->asks_fields && !search->fields_known && index_of(search))
+        put_fields_into_index(search, header);
+}
+
 static enum source_result find_in_header(struct search *search, struct error *error)
 {
     struct buffer header = BUFFER_WITH_LIMIT(SEARCH_HEADER_OCTETS);
-    if (match_indexed_fields(search))
+    bool begins = search->text.first == search->text.terms;
+    if (begins && match_indexed_fields(search))
         return SOURCE_DONE;
     enum source_result result = message_source_read(&search->source, SOURCE_HEADER, error);
     if (result != SOURCE_DONE)
         return result;
     uint64_t octets = search->source.root->header.octets;
     size_t looked_at = octets < SEARCH_HEADER_OCTETS ? (size_t)octets : SEARCH_HEADER_OCTETS;
-    if (message_source_append(&search->source, 0, looked_at, &header, error)) {
-        begin_grams(search);
-        search_text_feed_header(&search->text, buffer_slice(&header), false);
-        end_grams(search, INDEX_HEADER_GRAMS);
-    } else {
+    if (!message_source_append(&search->source, 0, looked_at, &header, error)) {
         result = SOURCE_FAILED;
+    } else {
+        if (begins)
+            begin_grams(search);
+        if (search_text_feed_header(&search->text, buffer_slice(&header), false))
+            learn_from_header(search, buffer_slice(&header));
+        else
+            result = SOURCE_MORE;
     }
-    if (result == SOURCE_DONE && search->asks_fields && index_of(search))
-        put_fields_into_index(search, buffer_slice(&header));
     buffer_clear(&header);
     return result;
+}
+
+/* Less for many terms: each is looked for in each piece. */
+static size_t piece_octets(const struct search *search)
+{
+    size_t octets = SEARCH_COMPARED_OCTETS / (search->text.count + 1);
+    if (octets > SEARCH_PIECE_OCTETS)
+        return SEARCH_PIECE_OCTETS;
+    return octets < PIECE_OCTETS_LEAST ? PIECE_OCTETS_LEAST : octets;
 }
 
 /* The next piece of the run; at its end on to the next run. */
@@ -353,7 +383,7 @@ static bool feed_piece(struct search *search, size_t *fed, struct error *error)
 {
     struct buffer piece = BUFFER_WITH_LIMIT(SEARCH_PIECE_OCTETS);
     uint64_t left = search->run.span.octets - search->offset;
-    *fed = left < SEARCH_PIECE_OCTETS ? (size_t)left : SEARCH_PIECE_OCTETS;
+    *fed = left < piece_octets(search) ? (size_t)left : piece_octets(search);
     if (!search->body_begun)
         search_body_begin(&search->body, &search->text, &search->run);
     search->body_begun = true;
@@ -363,8 +393,8 @@ static bool feed_piece(struct search *search, size_t *fed, struct error *error)
         search_body_feed(&search->body, buffer_slice(&piece));
     buffer_clear(&piece);
     search->offset += *fed;
-    if (read && *fed == left) {
-        end_body(search);
+    if (read && *fed == left && search_body_end(&search->body)) {
+        leave_body(search);
         search->run = search_run_next(&search->run);
         search->offset = 0;
     }
@@ -378,25 +408,28 @@ static enum source_result find_in_body(struct search *search, struct error *erro
     if (result != SOURCE_DONE)
         return result;
     if (begins) {
-        end_body(search);
+        leave_body(search);
         search->in_body = true;
         search->run = search_run_first(search->source.root);
         search->offset = 0;
         begin_grams(search);
     }
-    for (size_t slice = 0, fed = 0; slice < BODY_OCTETS_A_SLICE; slice += fed) {
+    size_t slice = PIECES_A_SLICE * piece_octets(search);
+    for (size_t looked_at = 0, fed = 0; looked_at < slice; looked_at += fed + PIECE_COST) {
         if (!search->run.part) {
             end_grams(search, INDEX_BODY_GRAMS);
             return SOURCE_DONE;
         }
         if (!search_text_wants(&search->text, SEARCH_IN_BODY)) {
-            end_body(search);
+            leave_body(search);
             return SOURCE_DONE;
         }
         if (!feed_piece(search, &fed, error))
             return SOURCE_FAILED;
         if (search_match(search->key, &search->facts) != SEARCH_UNDECIDED)
             return SOURCE_DONE;
+        if (search->body_begun && search->offset == search->run.span.octets)
+            return SOURCE_MORE; /* a header inside, with terms that wait for their turn */
     }
     return SOURCE_MORE;
 }
@@ -416,6 +449,7 @@ static const struct {
 static enum source_result find_next(struct search *search, struct error *error)
 {
     unsigned wanted = search->needs & ~search->facts.known;
+    search->cheap = 0;
     for (size_t i = 0; i < ARRAY_LENGTH(finders); i++) {
         if (!(wanted & finders[i].need))
             continue;
@@ -468,6 +502,7 @@ static void ask_block(struct search *search, const struct view *view, uint32_t u
     size_t count = view->count - index;
     search->asked_block = number + 1;
     search->ruled_out_from = 0;
+    search->cheap = 0;
     for (unsigned group = 0; group < SEARCH_FIELDS_GROUPS; group++) {
         if (!(search->groups & 1U << group))
             continue;
@@ -475,6 +510,8 @@ static void ask_block(struct search *search, const struct view *view, uint32_t u
             message_cache_on_failure(search->source.cache, &error);
             return;
         }
+        if (is_too_much(search, buffer_slice(&block->texts)))
+            return;
         search_fields_mark_absent(buffer_slice(&block->texts), (enum search_fields_group)group,
                                   search->text.terms);
         count = count_known(block, view, index, count);
@@ -504,8 +541,9 @@ static bool is_ruled_out(struct search *search, const struct view *view, size_t 
 static void begin(struct search *search, const struct view *view, size_t index,
                   const struct message *message)
 {
-    end_body(search);
+    leave_body(search);
     search->in_body = false;
+    search->fields_known = false;
     search_text_reset(&search->text);
     search->left_out = search->left_out || search->text.grams;
     search->text.grams = NULL;

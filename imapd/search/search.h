@@ -12,6 +12,8 @@
 #include "imapd/search/search_grams.h"
 #include "imapd/search/search_match.h"
 
+enum { SEARCH_CHEAP_MESSAGES = 50 };
+
 struct search {
     const struct search_key *key;
     unsigned needs; /* enum search_need, of all keys */
@@ -32,10 +34,12 @@ struct search {
     struct search_grams *grams; /* of what is being looked through; NULL: nobody wants them */
     bool grams_known;           /* they are in the index */
     bool left_out;              /* of some message they are not, though it was read */
+    unsigned cheap;             /* messages until search_was_dear() says so, whatever they cost */
     /* Of the message that is looked at: */
     bool begun;
     struct search_facts facts;
     struct index_facts indexed; /* what the index is to know */
+    bool fields_known;          /* it has the fields, too much of them for so many terms */
     bool body_begun;
     bool in_body;          /* `run` says where; the run behind the last one is none */
     struct search_run run; /* of the body; the next octets are at `offset` of it */
@@ -58,10 +62,13 @@ enum source_result search_message(struct search *search, const struct view *view
 /* The day of the Date field, of a message whose header was read; INDEX_NO_DAY: it has none. */
 int32_t search_sent_day(const struct message_source *source);
 
-/* Was a file opened for that message? */
-static inline bool search_opened_file(const struct search *search)
+/* After each message: is it time to ask whether the turn is over? It is after one of which anything
+ * had to be found out, and after some of which nothing had. */
+static inline bool search_was_dear(struct search *search)
 {
-    return search->source.depth >= SOURCE_OPEN;
+    bool dear = search->cheap == 0;
+    search->cheap = dear ? SEARCH_CHEAP_MESSAGES : search->cheap - 1;
+    return dear;
 }
 
 #endif

@@ -112,16 +112,20 @@ void search_body_feed(struct search_body *body, struct slice piece)
     }
 }
 
-void search_body_end(struct search_body *body)
+bool search_body_end(struct search_body *body)
 {
     if (body->is_header) {
         body->text->failed = body->text->failed || body->octets.failed;
-        search_text_feed_header(body->text, buffer_slice(&body->octets), true);
-    } else {
-        decode_finish(&body->decode, &body->octets);
-        pass_on(body, true);
+        return search_text_feed_header(body->text, buffer_slice(&body->octets), true);
     }
+    decode_finish(&body->decode, &body->octets);
+    pass_on(body, true);
     search_text_end(body->text);
+    return true;
+}
+
+void search_body_clear(struct search_body *body)
+{
     buffer_clear(&body->octets);
     buffer_clear(&body->utf8);
 }

@@ -42,7 +42,9 @@ enum { SEARCH_PIECE_OCTETS = 65536, SEARCH_HEADER_OCTETS = 1 << 20 };
 void search_body_begin(struct search_body *body, struct search_text *text,
                        const struct search_run *run);
 void search_body_feed(struct search_body *body, struct slice piece);
-/* To be called once for each begin. */
-void search_body_end(struct search_body *body);
+/* False: call it again, as search_text_feed_header() says. */
+bool search_body_end(struct search_body *body);
+/* Whether it was ended or not; may run twice. */
+void search_body_clear(struct search_body *body);
 
 #endif

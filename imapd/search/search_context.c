@@ -11,8 +11,6 @@
 #include "imapd/session/session.h"
 
 enum {
-    CHEAP_A_SLICE = 5000,
-    FILES_A_SLICE = 50,
     PROGRAM_MEMORY = 16 << 20,
     FETCH_OCTETS = 1 << 20,
 };
@@ -298,15 +296,14 @@ static enum source_result look_at_one(struct session *session, struct context_wo
 
 static enum source_result search_slice(struct session *session, struct context_work *work)
 {
-    int files = FILES_A_SLICE;
-    for (int i = 0; i < CHEAP_A_SLICE && files > 0; i++, work->index++) {
+    do {
         if (work->index == session->view.count)
             return SOURCE_DONE;
         enum source_result result = look_at_one(session, work);
         if (result != SOURCE_DONE)
             return result;
-        files -= search_opened_file(&work->search);
-    }
+        work->index++;
+    } while (!search_was_dear(&work->search) || !session_turn_is_over(session));
     return SOURCE_MORE;
 }
 

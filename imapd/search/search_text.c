@@ -83,8 +83,9 @@ void search_fold(struct slice text, struct buffer *folded)
 
 void search_text_init(struct search_text *text, struct search_term *terms)
 {
-    *text = (struct search_text){.terms = terms, .window = BUFFER_WITH_LIMIT(WINDOW_OCTETS)};
-    for (const struct search_term *term = terms; term; term = term->next)
+    *text = (struct search_text){
+        .terms = terms, .first = terms, .window = BUFFER_WITH_LIMIT(WINDOW_OCTETS)};
+    for (const struct search_term *term = terms; term; term = term->next, text->count++)
         if (term->folded.len > text->longest)
             text->longest = term->folded.len;
 }
@@ -100,6 +101,8 @@ void search_text_reset(struct search_text *text)
         term->found = term->folded.len == 0 && !(term->scopes & SEARCH_IN_FIELD);
         term->excluded = false;
     }
+    text->first = text->terms;
+    text->behind = NULL;
     buffer_reset(&text->window);
 }
 
@@ -118,6 +121,14 @@ static bool counts_here(const struct search_term *term, unsigned scopes, struct 
            || ((both & SEARCH_IN_FIELD) && slice_equal_nocase(term->field, name));
 }
 
+/* In octets of which those before `seen` were looked through already. */
+static bool is_in(struct slice octets, size_t seen, struct slice folded)
+{
+    size_t from = seen < folded.len ? 0 : seen - folded.len + 1;
+    octets = slice_from(octets, from);
+    return slice_find(octets, folded) < octets.len;
+}
+
 void search_text_feed(struct search_text *text, unsigned scopes, struct slice name,
                       struct slice piece)
 {
@@ -128,9 +139,9 @@ void search_text_feed(struct search_text *text, unsigned scopes, struct slice na
         search_grams_feed(text->grams, slice_from(buffer_slice(window), before));
     text->failed = text->failed || window->failed;
     struct slice octets = buffer_slice(window);
-    for (struct search_term *term = text->terms; term; term = term->next)
+    for (struct search_term *term = text->first; term != text->behind; term = term->next)
         if (!term->found && counts_here(term, scopes, name))
-            term->found = term->folded.len == 0 || slice_find(octets, term->folded) < octets.len;
+            term->found = term->folded.len == 0 || is_in(octets, before, term->folded);
     /* A match that begins in what is dropped would have been seen. */
     size_t kept = text->longest > 0 ? text->longest - 1 : 0;
     if (window->len > kept)
@@ -148,7 +159,7 @@ void search_text_end(struct search_text *text)
 
 static bool wants_field(const struct search_text *text, unsigned scopes, struct slice name)
 {
-    for (const struct search_term *term = text->terms; term; term = term->next)
+    for (const struct search_term *term = text->first; term != text->behind; term = term->next)
         if (!term->found && counts_here(term, scopes, name))
             return true;
     return false;
@@ -229,12 +240,46 @@ static void feed_field(struct search_text *text, unsigned scopes, const struct h
     buffer_clear(&decoded);
 }
 
-void search_text_feed_header(struct search_text *text, struct slice header, bool inside)
+/* What it costs to look through a header, in octets: an empty line has its price, too. */
+static size_t cost_of(struct slice header)
+{
+    enum { LINE_COST = 32 };
+    size_t cost = 1;
+    for (size_t at = 0; at < header.len; at++) {
+        size_t length = slice_find_octet(slice_from(header, at), '\n');
+        cost += length + LINE_COST;
+        at += length;
+    }
+    return cost;
+}
+
+/* As many terms as may be looked for in it. */
+static void begin_turn(struct search_text *text, struct slice header)
+{
+    size_t terms = SEARCH_COMPARED_IN_HEADER / cost_of(header) + 1;
+    text->behind = text->first;
+    for (; terms > 0 && text->behind; terms--)
+        text->behind = text->behind->next;
+}
+
+/* True: it was the last one; all are looked for again. */
+static bool end_turn(struct search_text *text)
+{
+    bool last = !text->behind;
+    text->first = last ? text->terms : text->behind;
+    text->behind = NULL;
+    return last;
+}
+
+bool search_text_feed_header(struct search_text *text, struct slice header, bool inside)
 {
     struct cursor in = cursor_of(header);
     struct header_field field;
     unsigned scopes = inside ? SEARCH_IN_BODY : SEARCH_IN_FIELD | SEARCH_IN_HEADER;
+    bool takes_grams = text->grams && text->first == text->terms;
+    begin_turn(text, header);
     while (header_next(&in, &field))
-        if (text->grams || wants_field(text, scopes, field.name))
+        if (takes_grams || wants_field(text, scopes, field.name))
             feed_field(text, scopes, &field);
+    return end_turn(text);
 }

@@ -28,6 +28,10 @@ typedef void search_decode(const struct header_field *field, struct buffer *deco
 search_decode search_decode_field, search_decode_addresses;
 bool search_holds_addresses(struct slice name);
 
+/* Octets times terms that are compared in one go: some milliseconds; and in a header, that has to
+ * be decoded anew for each go. */
+enum { SEARCH_COMPARED_OCTETS = 1 << 22, SEARCH_COMPARED_IN_HEADER = 1 << 23 };
+
 enum search_scope {
     SEARCH_IN_FIELD = 1 << 0, /* of header fields with the term's name */
     SEARCH_IN_HEADER = 1 << 1,
@@ -48,7 +52,10 @@ struct search_term {
 
 struct search_text {
     struct search_term *terms;  /* borrowed */
+    size_t count;               /* of them */
     size_t longest;             /* folded octets of any */
+    struct search_term *first;  /* of those that are looked for now, and the first behind them: */
+    struct search_term *behind; /* all terms, but for those of a header that wait for their turn */
     struct buffer window;       /* folded octets that a match may still begin in */
     bool failed;                /* no memory; sticky */
     struct search_grams *grams; /* takes in all that is fed, found or not; NULL: nobody wants it */
@@ -72,7 +79,8 @@ void search_text_feed(struct search_text *text, unsigned scopes, struct slice na
 void search_text_end(struct search_text *text);
 
 /* All fields of a header, decoded: of the message itself, or of one inside, which belongs to the
- * body. */
-void search_text_feed_header(struct search_text *text, struct slice header, bool inside);
+ * body. False: it is long, and some of the many terms have not had their turn: call it again, with
+ * the same header. */
+bool search_text_feed_header(struct search_text *text, struct slice header, bool inside);
 
 #endif

@@ -33,10 +33,4 @@ static inline struct slice sort_values_ids(const struct sort_values *values)
     return values->fetched.texts[INDEX_REFERENCES];
 }
 
-/* Was a file opened for that message? */
-static inline bool sort_values_opened_file(const struct sort_values *values)
-{
-    return values->fetched.source.depth >= SOURCE_OPEN;
-}
-
 #endif

@@ -122,6 +122,7 @@ struct session {
     struct slice tag;                   /* in the arena */
     struct arena arena;
     session_step *step;
+    uint64_t turn_ends_ms;       /* turn_now_ms: other sessions have theirs then */
     uint32_t stopped_at;         /* the limit left the messages below this UID out; 0: none */
     uint64_t progress_ms;        /* when the client next hears how far it is */
     bool waiting;                /* for session_resume() */
@@ -205,6 +206,10 @@ void *session_alloc(struct session *session, size_t octets);
 
 /* The command goes on in `step`, first of all at once. */
 void session_continue(struct session *session, session_step *step);
+
+/* Has the step had its share of the turn? For those that cannot know how long a piece of their work
+ * takes, after each: what one message costs hangs on who asks, and on who sent it. */
+bool session_turn_is_over(const struct session *session);
 
 /* Of a resolved set only as many messages are left as a command deals with, those with the highest
  * UIDs; the answer says so (RFC 9738 3.1). */

@@ -35,19 +35,24 @@ static bool may_step(const struct session *session)
            && !stream_output_full(&session->stream);
 }
 
+bool session_turn_is_over(const struct session *session)
+{
+    return turn_now_ms() >= session->turn_ends_ms;
+}
+
 /* Reads and runs what is there, a turn's worth, and writes the answers out. */
 static void go_on(struct session *session)
 {
     session->stirred_ms = turn_now_ms();
     int commands = COMMANDS_A_TURN;
-    uint64_t until = session->stirred_ms + TURN_MS;
+    session->turn_ends_ms = session->stirred_ms + TURN_MS;
     if (may_step(session))
         session->step(session);
     while (commands > 0 && may_read(session) && session_read_event(session)) {
         commands--;
         if (may_step(session)) {
             session->step(session);
-            commands = session->step || turn_now_ms() >= until ? 0 : commands;
+            commands = session->step || session_turn_is_over(session) ? 0 : commands;
         }
     }
     if (stream_is_over(&session->stream))

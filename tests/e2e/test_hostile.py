@@ -600,6 +600,36 @@ def test_readers_that_never_read(stage):
         assert len(stage.events("lost")) == lost
 
 
+AWKWARD = b"".join(b"X%d: %d\r\n" % (number % 9, number) for number in range(20000)) + b"\r\nhello\r\n"
+GREEDY = {
+    "SEARCH of the header": " ".join(f"NOT HEADER X{number % 9} a{number}" for number in range(5000)),
+    "SEARCH of all": " ".join(f"NOT TEXT aq{number}" for number in range(5000)),
+    "FETCH of header fields": " ".join(f"BODY.PEEK[HEADER.FIELDS (Y{number})]" for number in range(3000)),
+    "FETCH of other header fields":
+        "BODY.PEEK[HEADER.FIELDS.NOT (" + " ".join(f"Y{number}" for number in range(20000)) + ")]",
+}
+
+
+@pytest.mark.parametrize("greed", GREEDY)
+def test_many_questions_about_one_message(stage, greed):
+    """A long command about a long header: each has its turns, and another session of the same user his."""
+    account = stage.new_account()
+    command = "SEARCH " + GREEDY[greed] if "SEARCH" in greed else f"FETCH 1 ({GREEDY[greed]})"
+    with stage.connect("imap") as greedy, stage.connect("imap") as other:
+        other.talk(LOGIN, account=account, password=PASSWORD)
+        other.send(b"append APPEND INBOX {%d+}\r\n%s\r\n" % (len(AWKWARD), AWKWARD))
+        other.talk("S: append OK *")
+        greedy.talk(SELECT, account=account, password=PASSWORD)
+        greedy.send(f"q {command}\r\n".encode())
+        waited = []
+        for _ in range(8):
+            start = time.monotonic()
+            other.talk("C: n NOOP\nS: n OK *")
+            waited.append(time.monotonic() - start)
+        assert max(waited) < (3 if is_sanitized(stage) else 0.5), waited
+        assert greedy.pending == b"" and not has_ended(greedy.socket)
+
+
 def test_who_takes_nothing_is_let_go(make_house):
     """timeouts.write, in each protocol, in the clear and behind TLS."""
     house = make_house(settings={"timeouts": {"write": "1s"}})

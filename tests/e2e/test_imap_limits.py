@@ -226,9 +226,12 @@ def test_removing(client):
 
 # ---- INPROGRESS ----
 
+MUCH = " ".join(f"NOT BODY nothing{number}" for number in range(500))  # more than a turn takes
+
+
 @pytest.mark.parametrize("command", [
-    "SEARCH BODY nothing", "UID SORT (SUBJECT) UTF-8 UID 101:*", "STORE 1:* +FLAGS.SILENT (three)",
-    "COPY 101:* Trash"])
+    f"SEARCH {MUCH}", f"UID SORT (SUBJECT) UTF-8 UID 101:* {MUCH}", "STORE 1:* +FLAGS.SILENT (three)",
+    "COPY 101:* Trash"], ids=["SEARCH", "SORT", "STORE", "COPY"])
 def test_progress(shared, command):
     """RFC 9585 4: of its own tag, never backwards, never beyond the goal, nothing when done."""
     with shared.connect() as client:

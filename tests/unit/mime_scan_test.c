@@ -247,10 +247,11 @@ static void a_multipart_without_parts_has_an_empty_one(void **state)
 static void header_fields_are_filtered(void **state)
 {
     (void)state;
-    static const struct slice names[] = {SLICE("to"), SLICE("X-None"), SLICE("SUBJECT")};
+    struct slice names[] = {SLICE("SUBJECT"), SLICE("X-None"), SLICE("to")};
     static const struct slice header =
         SLICE("Subject: a\n b\nTo : c\r\ngarbage\r\nCc: d\nSubject: last\r\n\r\n");
     struct buffer text = BUFFER_WITH_LIMIT(1000);
+    section_sort_names(names, ARRAY_LENGTH(names));
     section_filter_fields(header, names, ARRAY_LENGTH(names), true, &text);
     assert_slice_is(buffer_slice(&text), "Subject: a\r\n b\r\nTo : c\r\nSubject: last\r\n\r\n");
     buffer_reset(&text);

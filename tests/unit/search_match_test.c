@@ -64,7 +64,9 @@ static enum search_verdict search(struct search_key *key, const struct charset *
     assert_non_null(root);
     mime_scan_clear(&scan);
     if (known & SEARCH_NEEDS_HEADER)
-        search_text_feed_header(&text, slice_range(message, 0, (size_t)root->header.octets), false);
+        while (!search_text_feed_header(&text, slice_range(message, 0, (size_t)root->header.octets),
+                                        false))
+            ;
     struct search_run run = search_run_first(root);
     for (; run.part && (known & SEARCH_NEEDS_BODY); run = search_run_next(&run)) {
         struct search_body body;
@@ -73,7 +75,9 @@ static enum search_verdict search(struct search_key *key, const struct charset *
         search_body_begin(&body, &text, &run);
         for (; octets.len > 0; octets = slice_from(octets, piece))
             search_body_feed(&body, slice_range(octets, 0, piece));
-        search_body_end(&body);
+        while (!search_body_end(&body))
+            ;
+        search_body_clear(&body);
     }
     assert_false(text.failed);
     enum search_verdict verdict = search_match(key, &facts);
@@ -312,6 +316,73 @@ static const char indexed_header[] =
     "Subject: a second one\r\n"
     "Bcc:\r\n\r\n";
 
+/* Each number below MANY_TERMS, in brackets, in the header: of the message, or of one inside. */
+enum { MANY_TERMS = 1000, LONG_HEADER = 40000 };
+
+static void append_many(struct buffer *text)
+{
+    for (int i = 0; i < MANY_TERMS; i++)
+        buffer_append_format(text, "X-%d: %30s (%d)\r\n", i % 7, "", i);
+    buffer_append(text, SLICE("\r\n"));
+}
+
+static void make_many(struct search_term *terms, char (*words)[16], unsigned scopes)
+{
+    for (int i = 0; i < MANY_TERMS; i++) {
+        /* every other one is not there */
+        int length = snprintf(words[i], sizeof(words[i]), i % 2 ? "(%d)" : "[%d]", i);
+        terms[i] = (struct search_term){.next = i + 1 < MANY_TERMS ? &terms[i + 1] : NULL,
+                                        .scopes = scopes,
+                                        .folded = slice_of(words[i], (size_t)length)};
+    }
+}
+
+/* So that one search does not keep the others waiting. */
+static void many_terms_have_turns_in_a_long_header(void **state)
+{
+    (void)state;
+    for (int inside = 0; inside < 2; inside++) {
+        struct buffer header = BUFFER_WITH_LIMIT(1 << 20);
+        struct search_term terms[MANY_TERMS];
+        char words[MANY_TERMS][16];
+        struct search_text text;
+        int turns = 1;
+        append_many(&header);
+        assert_in_range(header.len, LONG_HEADER, 1 << 20);
+        make_many(terms, words, inside ? SEARCH_IN_BODY : SEARCH_IN_HEADER | SEARCH_IN_BODY);
+        search_text_init(&text, terms);
+        search_text_reset(&text);
+        for (; !search_text_feed_header(&text, buffer_slice(&header), inside); turns++)
+            assert_false(terms[MANY_TERMS - 1].found);
+        assert_in_range(turns, MANY_TERMS / (SEARCH_COMPARED_IN_HEADER / LONG_HEADER), 50);
+        for (int i = 0; i < MANY_TERMS; i++)
+            assert_int_equal(terms[i].found, i % 2);
+        search_text_clear(&text);
+        buffer_clear(&header);
+    }
+}
+
+/* A match may lie across two pieces, wherever they are cut; what was looked through before is not
+ * looked through again. */
+static void a_term_is_found_across_pieces(void **state)
+{
+    (void)state;
+    static const struct slice body = SLICE("..needle..");
+    for (size_t cut = 0; cut <= body.len; cut++) {
+        struct search_term longer = {.scopes = SEARCH_IN_BODY, .folded = SLICE("..needle...")};
+        struct search_term term = {
+            .next = &longer, .scopes = SEARCH_IN_BODY, .folded = SLICE("needle")};
+        struct search_text text;
+        search_text_init(&text, &term);
+        search_text_reset(&text);
+        search_text_feed(&text, SEARCH_IN_BODY, SLICE(""), slice_range(body, 0, cut));
+        search_text_feed(&text, SEARCH_IN_BODY, SLICE(""), slice_from(body, cut));
+        assert_true(term.found);
+        assert_false(longer.found);
+        search_text_clear(&text);
+    }
+}
+
 static void find_both_ways(const char *field, const char *text, bool *in_header, bool *in_record)
 {
     struct search_text search;
@@ -324,7 +395,7 @@ static void find_both_ways(const char *field, const char *text, bool *in_header,
                                .folded = buffer_slice(&folded)};
     search_text_init(&search, &term);
     search_text_reset(&search);
-    search_text_feed_header(&search, header, false);
+    assert_true(search_text_feed_header(&search, header, false));
     *in_header = term.found;
     search_text_reset(&search);
     assert_true(search_fields_decide(&term, &groups));
@@ -404,6 +475,8 @@ int main(void)
         cmocka_unit_test(simple_keys_match),
         cmocka_unit_test(a_message_without_date_was_never_sent),
         cmocka_unit_test(three_values_combine),
+        cmocka_unit_test(many_terms_have_turns_in_a_long_header),
+        cmocka_unit_test(a_term_is_found_across_pieces),
         cmocka_unit_test(a_record_of_fields_answers_as_the_header_does),
         cmocka_unit_test(a_record_decides_nothing_of_other_fields),
         cmocka_unit_test(half_a_record_is_malformed),
