@@ -10,6 +10,7 @@
 #define MAILBOX COMMAND_NAMES_MAILBOX
 #define TARGET COMMAND_NAMES_TARGET
 #define VISITORS COMMAND_FOR_VISITORS
+#define GOES_ON COMMAND_GOES_ON
 
 static const struct command_spec commands[] = {
     {SLICE("FETCH"), SELECTED, KEEPS | UID | VISITORS, command_fetch, NULL, NULL, NULL},
@@ -31,7 +32,7 @@ static const struct command_spec commands[] = {
     {SLICE("NOOP"), LOGGED_IN, VISITORS, command_noop, NULL, NULL, NULL},
     {SLICE("IDLE"), LOGGED_IN, VISITORS, command_idle, NULL, NULL, "IDLE"},
     {SLICE("CAPABILITY"), LOGGED_IN, 0, command_capability, NULL, NULL, NULL},
-    {SLICE("LOGOUT"), LOGGED_IN, VISITORS, command_logout, NULL, NULL, NULL},
+    {SLICE("LOGOUT"), LOGGED_IN, VISITORS | GOES_ON, command_logout, NULL, NULL, NULL},
     {SLICE("SELECT"), LOGGED_IN, MAILBOX | VISITORS, command_select, NULL, NULL, NULL},
     {SLICE("EXAMINE"), LOGGED_IN, MAILBOX | VISITORS, command_examine, NULL, NULL, NULL},
     {SLICE("STATUS"), LOGGED_IN, MAILBOX | VISITORS, command_status, NULL, NULL, NULL},
@@ -63,7 +64,7 @@ static const struct command_spec commands[] = {
     {SLICE("GENURLAUTH"), LOGGED_IN, 0, command_genurlauth, NULL, NULL, "URLAUTH"},
     {SLICE("URLFETCH"), LOGGED_IN, 0, command_urlfetch, NULL, NULL, "URLAUTH"},
     {SLICE("RESETKEY"), LOGGED_IN, 0, command_resetkey, NULL, NULL, "URLAUTH"},
-    {SLICE("COMPRESS"), LOGGED_IN, 0, command_compress, NULL, NULL, "COMPRESS=DEFLATE"},
+    {SLICE("COMPRESS"), LOGGED_IN, GOES_ON, command_compress, NULL, NULL, "COMPRESS=DEFLATE"},
     {SLICE("UNAUTHENTICATE"), LOGGED_IN, 0, command_unauthenticate, NULL, NULL, "UNAUTHENTICATE"},
 
     /* imapd-login has these. */

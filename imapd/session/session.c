@@ -281,6 +281,7 @@ void session_free(struct session *session)
     writer_clear(&session->writer);
     arena_clear(&session->arena);
     buffer_clear(&session->interrupted_tag);
+    buffer_clear(&session->answer_behind);
     free(session->visitor);
     DL_DELETE(mailbox->sessions, session);
     mailbox->session_count--;

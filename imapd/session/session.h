@@ -77,6 +77,7 @@ enum command_trait {
     COMMAND_NAMES_MAILBOX = 1 << 4, /* its first argument is a mailbox */
     COMMAND_NAMES_TARGET = 1 << 5,  /* its second argument is a mailbox */
     COMMAND_FOR_VISITORS = 1 << 6,  /* a client of another account may use it */
+    COMMAND_GOES_ON = 1 << 7,       /* its handler does more behind its answer */
 };
 
 struct command_spec {
@@ -152,6 +153,7 @@ struct session {
     const struct command_spec *interrupted; /* by it: IDLE, or NULL */
     line_handler *interrupted_line;
     struct buffer interrupted_tag;
+    struct buffer answer_behind; /* of the command before: the answer that its end lets go out */
     struct deferred in_next_turn;
     struct deferred at_turn_end;
     bool ended;

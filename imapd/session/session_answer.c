@@ -73,8 +73,12 @@ static void answer(struct session *session, enum writer_status status, struct sl
         watch_poll(&session->mailbox->watch);
         session_tell_news(session, extent_of(session));
     }
+    bool looks = status == WRITER_OK && session_has_searches_to_look_at(session);
+    size_t answered_at = session->writer.text.len;
     write_answer(session, status, code, text);
     session_end_command(session);
+    if (looks)
+        session_look_at_searches(session, answered_at);
 }
 
 void session_ok(struct session *session, struct slice code, const char *text)

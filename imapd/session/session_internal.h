@@ -33,8 +33,17 @@ void session_init_news(struct session *session);
 /* What the client listens for, if it may be told now. */
 void session_tell_unasked(struct session *session);
 
-/* A command of ours is over: nothing is said, the one that it has interrupted goes on. */
+/* A command of ours is over: nothing is said but the answer that waits for it, if any; the command
+ * that it has interrupted goes on. */
 void session_end_unasked(struct session *session);
+
+/* RFC 5267 4.3: what has changed means something to the client's searches, which takes a look at
+ * messages to know. A command that is read piece by piece does not wait for that. */
+bool session_has_searches_to_look_at(const struct session *session);
+
+/* Clients read up to a command's answer: what its changes mean comes before that. The command is
+ * over; its answer stands at the end of the writer's text. */
+void session_look_at_searches(struct session *session, size_t answered_at);
 
 /* ---- session_turn.c ---- */
 

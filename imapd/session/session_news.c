@@ -87,9 +87,30 @@ void session_end_unasked(struct session *session)
 {
     session_end_command(session);
     session->is_unasked = false;
+    buffer_append(&session->writer.text, buffer_slice(&session->answer_behind));
+    buffer_reset(&session->answer_behind);
     session->command = session->interrupted;
     session->on_line = session->interrupted_line;
     session->tag = arena_copy(&session->arena, buffer_slice(&session->interrupted_tag));
+}
+
+bool session_has_searches_to_look_at(const struct session *session)
+{
+    const struct command_spec *spec = session->command;
+    return session->state == SESSION_SELECTED && spec && !spec->on_literal
+           && !(spec->traits & COMMAND_GOES_ON) && search_contexts_are_due(session);
+}
+
+void session_look_at_searches(struct session *session, size_t answered_at)
+{
+    struct buffer *text = &session->writer.text;
+    buffer_append(&session->answer_behind, slice_from(buffer_slice(text), answered_at));
+    if (session->answer_behind.failed || !begin_unasked(session, SLICE("SEARCH"))) {
+        buffer_reset(&session->answer_behind); /* then what they find comes behind it */
+        return;
+    }
+    buffer_truncate(text, answered_at);
+    search_contexts_update(session);
 }
 
 /* FETCH with those arguments. */
@@ -157,4 +178,5 @@ void session_init_news(struct session *session)
 {
     session->view.on_news = on_news;
     buffer_init(&session->interrupted_tag, session->mailbox->config->limits.imap_line_octets);
+    buffer_init(&session->answer_behind, SESSION_ANSWER_OCTETS);
 }

@@ -38,7 +38,7 @@ def test_capability(client):
 
 
 def test_flags_arrivals_and_removals(client, other, box):
-    """4.3 to 4.3.4: behind the FETCH and EXISTS that cause it, before the EXPUNGE."""
+    """4.3 to 4.3.4: behind the FETCH and EXISTS that cause it, before the EXPUNGE and the command's answer."""
     client.talk(r"""
         C: b01 UID SEARCH RETURN (UPDATE COUNT) UNSEEN SUBJECT boss
         S: * ESEARCH (TAG "b01") UID COUNT 2
@@ -47,8 +47,8 @@ def test_flags_arrivals_and_removals(client, other, box):
     client.talk(r"""
         C: a NOOP
         S: * 1 FETCH (FLAGS (\\Seen*))
-        S: a OK *
-        S: * ESEARCH (TAG "b01") UID REMOVEFROM (0 1)""")
+        S: * ESEARCH (TAG "b01") UID REMOVEFROM (0 1)
+        S: a OK *""")
     other.ok(r"STORE 1 -FLAGS.SILENT (\Seen)")
     other.append(message("boss"), folder=box)
     other.append(message("x"), folder=box)
@@ -57,8 +57,8 @@ def test_flags_arrivals_and_removals(client, other, box):
         S: * 1 FETCH *
         S: * 5 EXISTS
         S: ...
-        S: c OK *
-        S: * ESEARCH (TAG "b01") UID ADDTO (0 1,4)""")
+        S: * ESEARCH (TAG "b01") UID ADDTO (0 1,4)
+        S: c OK *""")
     other.ok(r"STORE 3 +FLAGS.SILENT (\Deleted)")
     other.ok("EXPUNGE")
     client.talk(r"""
@@ -68,8 +68,8 @@ def test_flags_arrivals_and_removals(client, other, box):
         S: ...
         S: d OK *
         C: e UID STORE 1 +FLAGS.SILENT (\\Seen)
-        S: e OK *
         S: * ESEARCH (TAG "b01") UID REMOVEFROM (0 1)
+        S: e OK *
         C: f NOOP
         S: f OK *""")
 
@@ -89,8 +89,8 @@ def test_message_numbers(client, other, box):
         S: * 1 EXPUNGE
         S: * 3 EXISTS
         S: ...
-        S: a OK *
-        S: * ESEARCH (TAG "b01") ADDTO (0 3)""")
+        S: * ESEARCH (TAG "b01") ADDTO (0 3)
+        S: a OK *""")
 
 
 def test_idle(client, other):
@@ -119,8 +119,8 @@ def test_data_of_new_messages(client, other, box):
     client.talk(r"""
         C: a NOOP
         S: * 3 FETCH *
-        S: a OK *
-        S: * ESEARCH (TAG "b01") UID REMOVEFROM (0 3)""")
+        S: * ESEARCH (TAG "b01") UID REMOVEFROM (0 3)
+        S: a OK *""")
     other.ok(r"STORE 3 -FLAGS.SILENT (\Flagged)")
     other.append(message("boss"), folder=box)
     other.append(message("x"), folder=box)
@@ -129,8 +129,8 @@ def test_data_of_new_messages(client, other, box):
         S: * 3 FETCH *
         S: * 5 EXISTS
         S: ...
-        S: c OK *
         S: * ESEARCH (TAG "b01") UID ADDTO (0 3:4)
+        S: c OK *
         S: * 4 FETCH (UID 4 BODY[HEADER.FIELDS (Subject)] {17}
         S: Subject: boss
         S: 
@@ -158,8 +158,8 @@ def test_cancel(client, other, box):
     client.talk(r"""
         C: c NOOP
         S: * 2 FETCH *
-        S: c OK *
         S: * ESEARCH (TAG "b02") UID ADDTO (0 2)
+        S: c OK *
         C: d UNSELECT
         S: d OK *
         C: e SELECT {box}
