@@ -7,30 +7,33 @@
 bool partial_range_parse(struct imap_parser *parser, struct partial_range *range)
 {
     struct cursor start = parser->in;
-    range->from_end = imap_skip_octet(parser, '-');
-    if (imap_parse_nz_number(parser, &range->one) && imap_parse_octet(parser, ':', "\":\"")
-        && (!range->from_end || imap_parse_octet(parser, '-', "\"-\""))
-        && imap_parse_nz_number(parser, &range->other))
-        return true;
-    parser->in = start;
-    return false;
+    uint32_t one, other;
+    bool from_end = imap_skip_octet(parser, '-');
+    if (!imap_parse_nz_number(parser, &one) || !imap_parse_octet(parser, ':', "\":\"")
+        || (from_end && !imap_parse_octet(parser, '-', "\"-\""))
+        || !imap_parse_nz_number(parser, &other)) {
+        parser->in = start;
+        return false;
+    }
+    range->from_end = from_end;
+    range->low = one < other ? one : other;
+    range->high = one < other ? other : one;
+    return true;
 }
 
 void partial_range_format(const struct partial_range *range, struct buffer *text)
 {
     buffer_append_string(text, range->from_end ? "-" : "");
-    buffer_append_number(text, range->one);
+    buffer_append_number(text, range->low);
     buffer_append_string(text, range->from_end ? ":-" : ":");
-    buffer_append_number(text, range->other);
+    buffer_append_number(text, range->high);
 }
 
 void partial_range_resolve(const struct partial_range *range, size_t count, size_t *first,
                            size_t *end)
 {
-    size_t low = range->one < range->other ? range->one : range->other;
-    size_t high = range->one < range->other ? range->other : range->one;
-    if (high > count)
-        high = count;
+    size_t low = range->low;
+    size_t high = range->high < count ? range->high : count;
     if (low > high) {
         *first = *end = 0;
     } else if (range->from_end) {

@@ -18,11 +18,12 @@ enum search_return_item {
     SEARCH_UPDATES = 1 << 7, /* of the result are to be told, RFC 5267 4.3 */
 };
 
-/* "1:500" of what was found, or of its end "-1:-500"; in the order as written. */
+/* "1:500" of what was found, or of its end "-1:-500": "a range 500:400 is the same as 400:500" (RFC
+ * 9394 4), and is told so. */
 struct partial_range {
     bool from_end;
-    uint32_t one;
-    uint32_t other;
+    uint32_t low; /* at least 1 */
+    uint32_t high;
 };
 
 struct search_return {

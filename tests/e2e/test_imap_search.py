@@ -89,7 +89,7 @@ def test_bad_arguments(nine, command):
 # ---- PARTIAL ----
 
 @pytest.mark.parametrize("options, answer", [
-    ("PARTIAL 1:2", b"PARTIAL (1:2 3:4)"), ("PARTIAL 4:3", b"PARTIAL (4:3 5,8)"),
+    ("PARTIAL 1:2", b"PARTIAL (1:2 3:4)"), ("PARTIAL 4:3", b"PARTIAL (3:4 5,8)"),
     ("PARTIAL -1:-2", b"PARTIAL (-1:-2 5,8)"), ("PARTIAL 4:9", b"PARTIAL (4:9 8)"),
     ("PARTIAL 5:9", b"PARTIAL (5:9 NIL)"), ("PARTIAL -4:-9 COUNT", b"COUNT 4 PARTIAL (-4:-9 3)")])
 def test_partial(nine, options, answer):

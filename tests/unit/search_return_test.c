@@ -68,21 +68,21 @@ static void ranges_are_resolved(void **state)
 {
     (void)state;
     static const struct {
-        const char *text;
+        const char *text, *told;
         size_t count, first, end;
     } cases[] = {
-        {"1:500", 1000, 0, 500},
-        {"500:1", 1000, 0, 500}, /* "A range 500:400 is the same as 400:500" */
-        {"501:1000", 764, 500, 764},
-        {"1:1", 1, 0, 1},
-        {"2:3", 1, 0, 0},
-        {"1:1", 0, 0, 0},
-        {"1:4294967295", 3, 0, 3},
-        {"-1:-2", 10, 8, 10},
-        {"-2:-1", 10, 8, 10},
-        {"-3:-20", 10, 0, 8},
-        {"-11:-20", 10, 0, 0},
-        {"-4294967295:-1", 2, 0, 2},
+        {"1:500", "1:500", 1000, 0, 500},
+        {"500:1", "1:500", 1000, 0, 500}, /* "A range 500:400 is the same as 400:500" */
+        {"501:1000", "501:1000", 764, 500, 764},
+        {"1:1", "1:1", 1, 0, 1},
+        {"2:3", "2:3", 1, 0, 0},
+        {"1:1", "1:1", 0, 0, 0},
+        {"1:4294967295", "1:4294967295", 3, 0, 3},
+        {"-1:-2", "-1:-2", 10, 8, 10},
+        {"-2:-1", "-1:-2", 10, 8, 10},
+        {"-3:-20", "-3:-20", 10, 0, 8},
+        {"-11:-20", "-11:-20", 10, 0, 0},
+        {"-4294967295:-1", "-1:-4294967295", 2, 0, 2},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct arena arena;
@@ -97,7 +97,7 @@ static void ranges_are_resolved(void **state)
         assert_int_equal(first, cases[i].first);
         assert_int_equal(end, cases[i].end);
         partial_range_format(&range, &text);
-        assert_slice_is(buffer_slice(&text), cases[i].text); /* echoed as it was asked for */
+        assert_slice_is(buffer_slice(&text), cases[i].told);
         buffer_clear(&text);
         arena_clear(&arena);
     }
