@@ -155,6 +155,37 @@ static bool is_chosen(const struct list_work *work, const struct tree_entry *ent
     return (entry->traits & work->wanted) == work->wanted;
 }
 
+static bool matches(const struct list_work *work, struct slice wire_name)
+{
+    for (size_t i = 0; i < work->pattern_count; i++) {
+        if (mailbox_pattern_matches(&work->patterns[i], wire_name))
+            return true;
+    }
+    return false;
+}
+
+static bool is_named(const struct session *session, const struct tree_entry *entry)
+{
+    struct buffer wire = BUFFER_WITH_LIMIT(2 * MAILBOX_NAME_MAX);
+    bool named =
+        mailbox_name_format(slice_of_string(entry->name), session_name_form(session), &wire)
+        && matches(session->work, buffer_slice(&wire));
+    buffer_clear(&wire);
+    return named;
+}
+
+/* For RECURSIVEMATCH: which of the chosen ones only CHILDINFO will tell of. */
+static void note_chosen(const struct session *session, struct tree_entry *entry, int *left)
+{
+    struct list_work *work = session->work;
+    unsigned traits = TREE_CHOSEN;
+    if (work->request.selection & LIST_RECURSIVEMATCH) {
+        *left -= (int)work->pattern_count;
+        traits |= is_named(session, entry) ? 0 : TREE_UNNAMED;
+    }
+    mailbox_tree_note(&work->tree, entry, traits);
+}
+
 /* Before anything is told, since a name may be told for what is below it. What plain answers say
  * of special use is read only for names that match. */
 static bool choose_slice(struct session *session)
@@ -169,24 +200,17 @@ static bool choose_slice(struct session *session)
             left -= FOR_A_RECORD;
         }
         if (is_chosen(work, entry))
-            mailbox_tree_note(tree, entry, TREE_CHOSEN);
+            note_chosen(session, entry, &left);
     }
     return work->index < tree->count;
 }
 
-static bool matches(const struct list_work *work, struct slice wire_name)
-{
-    for (size_t i = 0; i < work->pattern_count; i++) {
-        if (mailbox_pattern_matches(&work->patterns[i], wire_name))
-            return true;
-    }
-    return false;
-}
-
+/* "Servers SHOULD ONLY return a non-matching mailbox name along with CHILDINFO if at least one
+ * matching child is not also being returned" (RFC 5258 3.5). */
 static bool is_listed(const struct list_work *work, const struct tree_entry *entry)
 {
     bool by_below = work->request.selection & LIST_RECURSIVEMATCH;
-    return (entry->traits | (by_below ? entry->below : 0)) & TREE_CHOSEN;
+    return (entry->traits & TREE_CHOSEN) || (by_below && (entry->below & TREE_UNNAMED));
 }
 
 /* ---- one mailbox ---- */

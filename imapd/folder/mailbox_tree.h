@@ -11,8 +11,9 @@
 enum tree_trait {
     TREE_FOLDER = 1 << 0, /* there is such a folder; else only one below it, or a subscription */
     TREE_SUBSCRIBED = 1 << 1,
-    TREE_SPECIAL_USE = 1 << 2, /* this and the next are LIST's to note */
+    TREE_SPECIAL_USE = 1 << 2, /* this and the next two are LIST's to note */
     TREE_CHOSEN = 1 << 3,
+    TREE_UNNAMED = 1 << 4, /* chosen, but no pattern matches it */
 };
 
 #define TREE_TOP SIZE_MAX

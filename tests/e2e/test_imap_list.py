@@ -108,6 +108,31 @@ def test_recursive_match(fruit):
         S: d OK *""")
 
 
+def test_recursive_match_is_not_redundant(fruit):
+    """RFC 5258 3.5: "Servers SHOULD ONLY return a non-matching mailbox name along with CHILDINFO if at
+    least one matching child is not also being returned"."""
+    fruit.talk(r"""
+        C: a LIST (SUBSCRIBED RECURSIVEMATCH) "" * RETURN ()
+        S: * LIST (\\Subscribed) "/" Fruit/Banana
+        S: * LIST (\\NonExistent \\Subscribed) "/" Fruit/Peach
+        S: * LIST (\\Subscribed) "/" INBOX
+        S: * LIST (\\Subscribed) "/" Tofu
+        S: * LIST (\\Subscribed) "/" Vegetable/Broccoli
+        S: a OK *
+        C: b LIST (SUBSCRIBED RECURSIVEMATCH) "" (Fruit Fruit/Banana Fruit/Peach) RETURN ()
+        S: * LIST (\\Subscribed) "/" Fruit/Banana
+        S: * LIST (\\NonExistent \\Subscribed) "/" Fruit/Peach
+        S: b OK *
+        C: c SUBSCRIBE Fruit/Cherry/red
+        S: c OK *
+        C: d LIST (SUBSCRIBED RECURSIVEMATCH) "" (Fruit Fruit/%) RETURN ()
+        S: * LIST () "/" Fruit ("CHILDINFO" ("SUBSCRIBED"))
+        S: * LIST (\\Subscribed) "/" Fruit/Banana
+        S: * LIST (\\NonExistent) "/" Fruit/Cherry ("CHILDINFO" ("SUBSCRIBED"))
+        S: * LIST (\\NonExistent \\Subscribed) "/" Fruit/Peach
+        S: d OK *""")
+
+
 def test_several_patterns(fruit):
     """RFC 5258 3 and 5, example 6: each name once, whichever of them it matches; an empty pattern is
     no question for the delimiter."""
