@@ -34,7 +34,7 @@ static void fail(struct session *session, struct copy_work *work, const struct e
     else if (transfer_commit(&work->transfer, &ignored) && work->transfer.to_uids.count > 0)
         text = "Only some of the messages could be moved";
     if (error->kind == ERROR_NOT_FOUND)
-        session_no(session, SLICE("EXPUNGEISSUED"), "Some of the messages are gone");
+        session_no(session, SLICE("EXPUNGEISSUED"), "Some of the messages have been deleted");
     else
         session_failed(session, error, text);
 }

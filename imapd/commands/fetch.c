@@ -21,6 +21,7 @@ struct fetch_work {
     bool is_partial; /* PARTIAL: only some of the set's messages */
     bool sets_seen;
     bool opens_files;
+    bool wants_uid_alone;
     bool missed;               /* some messages are gone */
     bool undecodable;          /* some have parts in an encoding that nobody knows */
     struct sequence_set known; /* of VANISHED: where "*" is the last UID that there ever was */
@@ -81,6 +82,8 @@ static enum source_result prepare_message(struct session *session, struct fetch_
                                           struct error *error)
 {
     const struct message *message = view_message(&session->view, work->index);
+    if (!message && work->wants_uid_alone)
+        return SOURCE_DONE; /* the number stays its own until EXPUNGE was told */
     if (!message) {
         error_set(error, ERROR_NOT_FOUND, "message is gone");
         return SOURCE_FAILED;
@@ -98,7 +101,7 @@ static void begin_message(struct session *session, struct fetch_work *work)
     const struct message *message = view_message(&session->view, work->index);
     if (message)
         set_seen(session, work, message);
-    view_begin_fetch(&session->view, work->index, &session->writer.text);
+    view_begin_fetch(&session->view, work->index, &session->writer);
     work->preparing = false;
     work->item = work->items;
     work->labelled = false;
@@ -186,7 +189,7 @@ static void finish(struct session *session, const struct fetch_work *work)
         session_no(session, SLICE("UNKNOWN-CTE"), "A part's encoding is not known here");
     else if (work->missed
              && !session->by_uid) /* a UID that is no more is ignored, RFC 3501 6.4.8 */
-        session_no(session, SLICE("EXPUNGEISSUED"), "Some of the messages are gone");
+        session_no(session, SLICE("EXPUNGEISSUED"), "Some of the messages have been deleted");
     else
         session_ok(session, SLICE(""), "Fetched");
 }
@@ -293,6 +296,7 @@ static bool add_implied(struct session *session, struct fetch_work *work)
 
 static void examine_items(struct fetch_work *work)
 {
+    work->wants_uid_alone = work->items->kind == FETCH_UID && !work->items->next;
     for (const struct fetch_item *item = work->items; item; item = item->next) {
         work->sets_seen = work->sets_seen || item->sets_seen;
         work->opens_files =

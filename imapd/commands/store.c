@@ -93,10 +93,13 @@ static bool find_letters(struct session *session, const struct imap_flags *flags
     return true;
 }
 
+/* A UID that is no more is ignored (RFC 3501 6.4.8). With .SILENT nothing is told of a message that
+ * is left, so nothing is missed of one that is not: "the server SHOULD return a tagged OK" (RFC
+ * 2180 4.2.1). */
 static void finish(struct session *session, const struct store_work *work)
 {
     struct buffer code = BUFFER_WITH_LIMIT(CODE_OCTETS);
-    bool missed = work->missed && !session->by_uid; /* a UID that is no more is ignored, 6.4.8 */
+    bool missed = work->missed && !session->by_uid;
     if (work->modified.count > 0) {
         buffer_append(&code, SLICE("MODIFIED "));
         sequence_set_format(&work->modified, &code);
@@ -106,8 +109,8 @@ static void finish(struct session *session, const struct store_work *work)
     if (code.failed || work->modified.full)
         session_no(session, SLICE("LIMIT"),
                    "Not all was stored, and what was not is too long a list");
-    else if (missed)
-        session_no(session, buffer_slice(&code), "Some of the messages are gone");
+    else if (missed && !work->silent)
+        session_no(session, buffer_slice(&code), "Some of the messages have been deleted");
     else
         session_ok(session, buffer_slice(&code), "Stored");
     buffer_clear(&code);
@@ -200,8 +203,6 @@ void command_store(struct session *session, struct imap_parser *arguments)
     } else if (!find_letters(session, &flags, action, &letters, &error)) {
         session_failed(session, &error, "The keyword could not be stored");
     } else {
-        if (view->keywords_changed) /* before a FETCH that names them */
-            session_tell_news(session, VIEW_KEEP_NUMBERS);
         if (work->conditional)
             session_enable(session, VIEW_TELLS_MODSEQ);
         sequence_set_init(&work->modified, &session->arena);

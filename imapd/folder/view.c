@@ -216,19 +216,29 @@ void view_append_flags(struct view *view, size_t index, const struct message *me
                       (slot->marks & VIEW_RECENT) && !(view->manner & VIEW_REV2));
 }
 
-void view_begin_fetch(const struct view *view, size_t index, struct buffer *text)
+static void tell_keywords(struct view *view, struct writer *writer)
 {
+    if (view->keywords_changed)
+        view_write_flag_lists(view, writer);
+    view->keywords_changed = false;
+}
+
+void view_begin_fetch(struct view *view, size_t index, struct writer *writer)
+{
+    struct buffer *text = &writer->text;
     bool by_uid = view->manner & VIEW_UID_ONLY;
+    tell_keywords(view, writer);
     buffer_append(text, SLICE("* "));
     buffer_append_number(text, by_uid ? view->slots[index].uid : index + 1);
     buffer_append_string(text, by_uid ? " UIDFETCH (" : " FETCH (");
 }
 
 /* And the UID if it is to be said: not twice (RFC 9586 3.3). */
-static void begin_fetch(const struct view *view, size_t index, const struct message *message,
-                        bool with_uid, struct buffer *text)
+static void begin_fetch(struct view *view, size_t index, const struct message *message,
+                        bool with_uid, struct writer *writer)
 {
-    view_begin_fetch(view, index, text);
+    struct buffer *text = &writer->text;
+    view_begin_fetch(view, index, writer);
     with_uid = with_uid || (view->manner & (VIEW_TELLS_VANISHED | VIEW_REV2)); /* RFC 7162 3.2.4 */
     if (!with_uid || (view->manner & VIEW_UID_ONLY))
         return;
@@ -250,7 +260,7 @@ void view_write_flags(struct view *view, size_t index, bool with_uid, struct wri
     struct buffer *text = &writer->text;
     if (!message)
         return;
-    begin_fetch(view, index, message, with_uid, text);
+    begin_fetch(view, index, message, with_uid, writer);
     buffer_append(text, SLICE("FLAGS "));
     view_append_flags(view, index, message, text);
     if (view->manner & VIEW_TELLS_MODSEQ) {
@@ -266,7 +276,7 @@ void view_write_modseq(struct view *view, size_t index, bool with_uid, struct wr
     struct buffer *text = &writer->text;
     if (!message)
         return;
-    begin_fetch(view, index, message, with_uid, text);
+    begin_fetch(view, index, message, with_uid, writer);
     buffer_append(text, SLICE("MODSEQ "));
     view_append_modseq(message, text);
     buffer_append(text, SLICE(")\r\n"));
@@ -351,9 +361,7 @@ bool view_sync(struct view *view, enum view_extent extent, bool with_uid, struct
 {
     if (!view_has_news(view, extent))
         return true;
-    if (view->keywords_changed)
-        view_write_flag_lists(view, writer);
-    view->keywords_changed = false;
+    tell_keywords(view, writer);
     write_changed(view, with_uid, writer);
     if (view->gone > 0 && extent == VIEW_ALL)
         write_gone(view, writer);

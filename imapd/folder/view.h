@@ -122,8 +122,10 @@ bool view_walk_next(const struct view *view, struct view_walk *walk, size_t *ind
 /* How many are to come. */
 size_t view_walk_count(const struct view *view, struct view_walk walk);
 
-/* "* 12 FETCH (", or "* 4827313 UIDFETCH (" for who knows UIDs alone. */
-void view_begin_fetch(const struct view *view, size_t index, struct buffer *text);
+/* "* 12 FETCH (", or "* 4827313 UIDFETCH (" for who knows UIDs alone; before it FLAGS, where that
+ * is due: "the update from the FLAGS response MUST be remembered by the client" (RFC 9051 7.3.1),
+ * and so it knows a keyword before a message has it. */
+void view_begin_fetch(struct view *view, size_t index, struct writer *writer);
 
 /* "* 12 FETCH (FLAGS (\Seen))", with the UID if asked for; nothing if the message is gone. What is
  * said so is no news any more. */

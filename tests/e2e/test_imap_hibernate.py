@@ -150,10 +150,9 @@ def test_the_view_is_what_it_was(sleepy, account, client):
         other.ok("STORE 2 +FLAGS.SILENT (\\Flagged $New)")  # UID 3
         other.append(MESSAGE)  # UID 7
     # Numbers hold until they may change (RFC 3501 7.4.1).
-    lines, tagged = client.command("FETCH 1:6 UID")
-    assert [line for line in lines if b"(UID " in line] == [
-        b"* %d FETCH (UID %d)" % (uid, uid) for uid in (1, 3, 5, 6)]
-    assert not any(b"EXPUNGE" in line for line in lines) and tagged.startswith(b"NO [EXPUNGEISSUED]")
+    lines = client.ok("FETCH 1:6 UID")
+    assert [line for line in lines if b"(UID " in line] == [b"* %d FETCH (UID %d)" % (uid, uid) for uid in range(1, 7)]
+    assert not any(b"EXPUNGE" in line for line in lines)
     flags = [line for line in lines if re.match(rb"\* 3 FETCH \(FLAGS", line)]
     assert len(flags) == 1 and b"\\Flagged" in flags[0] and b"$New" in flags[0]
     assert any(line.startswith(b"* FLAGS ") and b"$New" in line for line in lines)

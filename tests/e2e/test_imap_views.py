@@ -52,12 +52,14 @@ def test_expunge_waits(two):
     first.ok(r"STORE 1 +FLAGS.SILENT (\Deleted)")
     assert b"* 1 EXPUNGE" in first.ok("EXPUNGE")
     assert second.ok("SEARCH ALL") == [b"* SEARCH 2 3"]
-    assert second.ok("FETCH 2:3 UID") == [b"* 2 FETCH (UID 2)", b"* 3 FETCH (UID 3)"]
+    assert second.ok("FETCH 1:3 UID") == [b"* 1 FETCH (UID 1)", b"* 2 FETCH (UID 2)", b"* 3 FETCH (UID 3)"]
     assert second.ok(r"STORE 3 +FLAGS.SILENT (\Seen)") == []
     lines, tagged = second.command("FETCH 1 FLAGS")
     assert lines == [] and tagged.startswith(b"NO [EXPUNGEISSUED]")  # RFC 5530 3
     lines, tagged = second.command("STORE 1 FLAGS ()")
     assert lines == [] and tagged.startswith(b"NO [EXPUNGEISSUED]")
+    lines, tagged = second.command("STORE 1 FLAGS.SILENT ()")
+    assert lines == [] and tagged.startswith(b"OK [EXPUNGEISSUED]")  # RFC 2180 4.2.1
     assert second.ok("UID FETCH 2 UID") == [b"* 2 FETCH (UID 2)", b"* 1 EXPUNGE"]
     assert second.ok("FETCH 1:* UID") == [b"* 1 FETCH (UID 2)", b"* 2 FETCH (UID 3)"]
 

@@ -1,9 +1,11 @@
 """Twenty sessions with random commands on one mailbox, each with what it may believe: what it was told.
 Every response is held against the rules at once (RFC 9051 7.5.1, RFC 7162): numbers that fit, EXPUNGE
-only where it may come, a UID for one message for ever, MODSEQs that never go back. The same with the
-process killed under them: clients come back, with QRESYNC where they have it, and go on.
+only where it may come, a UID for one message for ever and all that does not change of it, MODSEQs that
+never go back, keywords that FLAGS has named, \\Recent for one session, a STORE that is told as it was
+meant, a SEARCH that finds what must be there. At the end all see the same. The same with the process
+killed under them: clients come back, with QRESYNC where they have it, and go on.
 
-STAFFETTA_TORTURE=1 takes a minute, else a few seconds."""
+STAFFETTA_TORTURE=1 takes a minute, STAFFETTA_TORTURE=300 so many seconds, else a few."""
 
 import contextlib
 import os
@@ -16,14 +18,16 @@ import pytest
 from mailbox_role import Mailbox, needs_mailbox
 
 pytestmark = needs_mailbox
-TORTURE = bool(os.environ.get("STAFFETTA_TORTURE"))
-SECONDS = 60 if TORTURE else 3
+TORTURE = int(os.environ.get("STAFFETTA_TORTURE") or 0)
+SECONDS = TORTURE if TORTURE > 1 else 60 if TORTURE else 3
 SESSIONS = 20
 STILL = 20  # seconds without an answer are too many
 
 FETCHED = re.compile(rb"\* (\d+) FETCH \((.*)\)", re.S)
 # By sequence numbers: those who said them must find the same messages behind them (RFC 9051 5.5).
-NUMBERED = ("FETCH", "STORE", "SEARCH")
+NUMBERED = ("FETCH", "STORE", "SEARCH", "SORT", "THREAD")
+SYSTEM_FLAGS = {rb"\Answered", rb"\Flagged", rb"\Deleted", rb"\Seen", rb"\Draft", rb"\Recent"}
+CONSTANT = "INTERNALDATE RFC822.SIZE ENVELOPE BODYSTRUCTURE"  # RFC 9051 2.3.1.1: "MUST NOT change"
 
 
 def numbers_of(text):
@@ -42,6 +46,9 @@ class Truth:
 
     def __init__(self):
         self.subjects = {}  # by UID
+        self.constants = {}
+        self.recent = {}  # UID: the selection, of a session, that it is recent in
+        self.missing = set()  # UIDs that a SEARCH did not find: they must have been gone
         self.last_uid = 0
         self.gone = set()  # UIDs that someone saw expunged
         self.modseq = 1  # the highest that someone saw
@@ -61,6 +68,7 @@ class Session:
         self.condstore = self.qresync or number % 2 == 0
         self.uids, self.flags, self.modseqs, self.mine = [], {}, {}, {}
         self.highest = 0  # HIGHESTMODSEQ of this session's own view, to come back with
+        self.selection = 0
         self.connect()
 
     # ---- the wire
@@ -85,6 +93,8 @@ class Session:
             self.socket.sendall(tag + b" " + command.encode() + octets + b"\r\n")
 
     def select(self):
+        self.selection += 1
+        self.keywords, self.permanent, self.recent = set(), set(), None
         notes = {"gone": set(self.truth.gone), "modseq": self.truth.modseq,
                  "next": self.truth.last_uid}
         known = [uid for uid in self.uids if uid]
@@ -147,6 +157,12 @@ class Session:
             self.on_exists(int(found[1]), response)
         elif found := FETCHED.fullmatch(response):
             self.on_fetch(int(found[1]), found[2], response)
+        elif found := re.fullmatch(rb"\* (\d+) RECENT", response):
+            self.recent = int(found[1])
+        elif found := re.fullmatch(rb"\* (OK \[PERMANENT)?FLAGS \(([^)]*)\)(?:\] .*)?", response):
+            self.on_flags(bool(found[1]), set(found[2].split()), response)
+        elif found := re.fullmatch(rb"\* (?:SORT|THREAD)([ \d()]*)(?: \(MODSEQ \d+\))?", response):
+            self.on_order([int(number) for number in re.findall(rb"\d+", found[1])], response)
         elif found := re.fullmatch(rb"\* SEARCH([ \d]*)(?: \(MODSEQ \d+\))?", response):
             self.on_search([int(number) for number in found[1].split()], response)
         elif found := re.match(rb"\* OK \[(UIDVALIDITY|UIDNEXT|HIGHESTMODSEQ|CLOSED)\b ?(\d*)", response):
@@ -204,6 +220,28 @@ class Session:
             self.fail("EXISTS shrinks", response)
         self.uids += [None] * (count - len(self.uids))
 
+    def on_flags(self, permanent, flags, response):
+        """RFC 9051 7.3.1: what is told of a message was told here before; what is kept, too."""
+        keywords = {flag for flag in flags if not flag.startswith(b"\\")}
+        if permanent:
+            self.permanent = keywords
+        else:
+            self.keywords = keywords
+            lost = {flag for uid in self.uids for flag in self.flags.get(uid, ()) if not flag.startswith(b"\\")} - keywords
+            if lost:
+                self.fail(f"{lost} are on messages", response)
+        if not self.permanent <= self.keywords:
+            self.fail(f"{self.permanent - self.keywords} are not among FLAGS", response)
+        if flags - keywords - {rb"\*"} - SYSTEM_FLAGS:
+            self.fail("no such flags", response)
+
+    def on_order(self, numbers, response):
+        """Each message once, and only such as there are."""
+        if len(numbers) != len(set(numbers)):
+            self.fail("twice", response)
+        if not self.now(response).startswith("UID") and numbers and max(numbers) > len(self.uids):
+            self.fail("no such number", response)
+
     def on_fetch(self, number, items, response):
         self.now(response)
         uid = re.search(rb"\bUID (\d+)", items)
@@ -227,10 +265,13 @@ class Session:
         if subject := re.search(rb"Subject: (\S+)\r\n", items):
             if self.truth.subjects.setdefault(uid, subject[1]) != subject[1]:
                 self.fail(f"UID was {self.truth.subjects[uid]}", response)
+        if constant := re.search(rb"INTERNALDATE .*", items, re.S):
+            if self.truth.constants.setdefault(uid, constant[0]) != constant[0]:
+                self.fail(f"it was {self.truth.constants[uid]}", response)
         self.truth.last_uid = max(self.truth.last_uid, uid)
         modseq = re.search(rb"MODSEQ \((\d+)\)", items)
         flags = re.search(rb"FLAGS \(([^)]*)\)", items)
-        flags = frozenset(flags[1].split()) - {rb"\Recent"} if flags else None
+        flags = self.look_at_flags(uid, frozenset(flags[1].split()), response) if flags else None
         if modseq:
             modseq = int(modseq[1])
             self.truth.modseq = max(self.truth.modseq, modseq)
@@ -251,6 +292,17 @@ class Session:
         if not writing and expected is not None and (self.keyword.encode() in flags) != expected:
             self.fail(f"own keyword should be {expected}", response)
 
+    def look_at_flags(self, uid, flags, response):
+        unknown = {flag for flag in flags if not flag.startswith(b"\\")} - self.keywords
+        if unknown:
+            self.fail(f"FLAGS has not named {unknown}", response)
+        if rb"\Recent" in flags:
+            here = (self.keyword, self.selection)
+            if self.truth.recent.setdefault(uid, here) != here:
+                self.fail(f"recent in {self.truth.recent[uid]} already", response)
+        self.flying[0][2].setdefault("told", {})[uid] = flags
+        return flags - {rb"\Recent"}
+
     def on_search(self, numbers, response):
         command = self.now(response)
         if numbers != sorted(set(numbers)):
@@ -263,6 +315,7 @@ class Session:
             wrong = {uid for uid in numbers if uid and self.mine.get(uid) is False}
             if wrong:
                 self.fail(f"not with the keyword: {wrong}", response)
+            self.truth.missing |= {uid for uid in self.uids if uid and self.mine.get(uid)} - set(numbers)
 
     def on_code(self, name, value, response):
         notes = self.flying[0][2] if self.flying else {}
@@ -289,6 +342,8 @@ class Session:
         self.highest = max(self.highest, notes.get("highest", 0), int(found[1]) if found else 0)
         if "mine" in notes:
             wanted, uids = notes["mine"]
+            if "SILENT" not in command and status.startswith(b"OK"):
+                self.check_told(wanted, set(uids) & set(self.uids), notes.get("told", {}), response)
             for uid in uids:
                 self.mine[uid] = wanted if status.startswith(b"OK") and uid in self.uids else None
         if notes.get("resumed"):
@@ -297,6 +352,14 @@ class Session:
             self.send("UID FETCH 1:* (FLAGS BODY.PEEK[HEADER.FIELDS (SUBJECT)])", notes={"look": notes})
         if "look" in notes:
             self.end_look(notes["look"], response)
+        if "last" in notes:
+            self.looked = notes.get("told", {})
+
+    def check_told(self, wanted, uids, told, response):
+        """RFC 9051 6.4.6: a FETCH for each, with the flags as they are now."""
+        wrong = {uid for uid in uids - {None} if (self.keyword.encode() in told.get(uid, ())) != wanted or uid not in told}
+        if wrong:
+            self.fail(f"{wrong} should be told with {wanted}, {told}", response)
 
     def end_resumption(self, notes, response):
         """Those that did not vanish, what has changed, and new ones are as many as EXISTS said."""
@@ -328,8 +391,8 @@ class Session:
         else:
             self.say(self.random.choice([
                 self.noop, self.fetch, self.fetch, self.uid_fetch, self.store, self.store,
-                self.uid_store, self.search, self.uid_search, self.copy, self.move, self.append,
-                self.expunge, self.uid_expunge, self.idle, self.reselect]))
+                self.uid_store, self.search, self.uid_search, self.order, self.copy, self.move,
+                self.append, self.expunge, self.uid_expunge, self.idle, self.reselect]))
 
     def say(self, what):
         what(self.random.randint(1, max(len(self.uids), 1)))
@@ -352,7 +415,8 @@ class Session:
         since = ""
         if self.condstore and self.random.random() < 0.3:
             since = f" (CHANGEDSINCE {max(1, self.highest - 20)})"
-        self.send(f"UID FETCH {set_of(self.some_uids())} {self.items()}{since}")
+        items = self.items() if since or self.random.random() < 0.7 else f"(UID {CONSTANT})"
+        self.send(f"UID FETCH {set_of(self.some_uids())} {items}{since}")
 
     def change(self):
         """Flags to set, and whether they are this session's own keyword."""
@@ -379,6 +443,11 @@ class Session:
 
     def uid_search(self, _):
         self.send(self.random.choice(["UID SEARCH ALL", f"UID SEARCH KEYWORD {self.keyword}"]))
+
+    def order(self, _):
+        by = self.random.choice(["SORT (REVERSE SUBJECT) UTF-8 ALL", "SORT (SIZE ARRIVAL) UTF-8 UNSEEN",
+                                 "THREAD REFERENCES UTF-8 ALL", "THREAD ORDEREDSUBJECT UTF-8 ALL"])
+        self.send(self.random.choice(["", "UID "]) + by)
 
     def copy(self, _):
         self.send(f"UID COPY {set_of(self.some_uids())} {self.random.choice(['INBOX', 'Archive'])}")
@@ -447,16 +516,21 @@ class Stress:
         for _ in range(2):
             for session in self.sessions:
                 session.send("NOOP")
-                session.send(f"UID FETCH 1:* {session.items()}")
+                session.send(f"UID FETCH 1:* {session.items()}", notes={"last": True})
             self.wait_until_quiet()
         on_disk = {int(re.search(r"U=\d+\.(\d+)", name)[1]): set(name.rpartition(",")[2]) & set("FST")
                    for name in self.mailbox.files()}
         letters = {rb"\Flagged": "F", rb"\Seen": "S", rb"\Deleted": "T"}
+        first = self.sessions[0].looked
         for session in self.sessions:
             assert session.uids == sorted(on_disk), session.keyword
-            for uid in set(session.flags) & set(on_disk):
-                told = {letters[flag] for flag in session.flags[uid] if flag in letters}
+            assert session.keywords == self.sessions[0].keywords, session.keyword
+            for uid, flags in session.looked.items():
+                told = {letters[flag] for flag in flags if flag in letters}
                 assert told == on_disk[uid], (session.keyword, uid)
+                assert flags - {rb"\Recent"} == first[uid] - {rb"\Recent"}, (session.keyword, uid)
+            assert session.recent == sum(rb"\Recent" in flags for flags in session.looked.values()), session.keyword
+        assert not self.truth.missing & set(on_disk), "not found by those who set the keyword"
 
     def wait_until_quiet(self):
         end = time.monotonic() + STILL
@@ -475,6 +549,7 @@ class Stress:
                 for uid in notes.get("mine", (None, ()))[1]:
                     session.mine[uid] = None
         self.mailbox.start()
+        self.truth.recent.clear()  # what was said of it nobody has heard
         for session in self.sessions:
             session.connect()
 
