@@ -65,7 +65,10 @@ static bool add_element(struct imap_parser *arguments, struct wanted *wanted, en
     for (unsigned i = 0; i < wanted->count; i++)
         if ((wanted->elements[i] == ELEMENT_STRUCTURE) == is_structure)
             return imap_parser_fail(arguments, "one of BINARY and BODY, each once");
-    wanted->elements[wanted->count++] = (uint8_t)element;
+    if (is_structure) /* what is told first is how to read the rest */
+        wanted->elements[1] = wanted->elements[0];
+    wanted->elements[is_structure ? 0 : wanted->count] = (uint8_t)element;
+    wanted->count++;
     return true;
 }
 
@@ -158,6 +161,12 @@ static void write_nil(struct session *session, struct urlfetch *fetch)
     fetch->next++;
 }
 
+/* RFC 5524 4: then the structure is that of what BINARY gives. */
+static bool decodes(const struct urlfetch *fetch)
+{
+    return !fetch->cannot_decode && has_element(&fetch->all[fetch->next], ELEMENT_BINARY);
+}
+
 static void begin_element(struct session *session, struct urlfetch *fetch, enum element element)
 {
     struct buffer *text = &session->writer.text;
@@ -178,7 +187,7 @@ static enum source_result write_element(struct session *session, struct urlfetch
     enum source_result result = SOURCE_DONE;
     begin_element(session, fetch, element);
     if (element == ELEMENT_STRUCTURE)
-        result = url_message_write_structure(&fetch->message, text, error);
+        result = url_message_write_structure(&fetch->message, decodes(fetch), text, error);
     else if (element == ELEMENT_BINARY && fetch->cannot_decode)
         buffer_append(text, SLICE("NIL")); /* RFC 5524 5: "On decoding error" */
     else

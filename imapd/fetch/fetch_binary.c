@@ -4,7 +4,7 @@
 #include "common/mime/content.h"
 #include "common/net/stream.h"
 
-enum { PIECE_OCTETS = 65536, PIECES_A_SLICE = 16 };
+enum { PIECE_OCTETS = 65536, PIECES_A_SLICE = 16, LONGEST_LINE = 998 /* RFC 2045 2.7 */ };
 
 static struct slice encoding_of(const struct mime_part *part)
 {
@@ -56,6 +56,34 @@ void fetch_binary_clear(struct fetch_binary *binary)
     binary->begun = false;
 }
 
+static void look_at_octet(struct data_domain *domain, uint8_t octet)
+{
+    bool ends_line = octet == '\n' && domain->last == '\r';
+    domain->has_high |= octet > 127;
+    domain->is_binary |= octet == 0 || (domain->last == '\r') != (octet == '\n');
+    domain->in_line += octet != '\r' && octet != '\n';
+    domain->is_binary |= domain->in_line > LONGEST_LINE;
+    if (ends_line) {
+        domain->lines++;
+        domain->in_line = 0;
+    }
+    domain->last = octet;
+}
+
+static void look_at(struct data_domain *domain, struct slice octets)
+{
+    for (size_t i = 0; i < octets.len; i++)
+        look_at_octet(domain, octets.ptr[i]);
+}
+
+struct slice fetch_binary_domain(const struct fetch_binary *binary)
+{
+    const struct data_domain *domain = &binary->domain;
+    if (domain->is_binary || domain->last == '\r')
+        return SLICE("BINARY");
+    return domain->has_high ? SLICE("8BIT") : SLICE("7BIT");
+}
+
 /* Decodes the next piece; *wanted, borrowed from the buffer, is what of it is wanted. */
 static bool decode_piece(struct fetch_binary *binary, struct message_source *source,
                          struct slice *wanted, struct error *error)
@@ -98,6 +126,8 @@ enum source_result fetch_binary_measure(struct fetch_binary *binary, struct mess
         if (!decode_piece(binary, source, &wanted, error))
             return SOURCE_FAILED;
         binary->has_nul |= slice_find_octet(wanted, 0) < wanted.len;
+        if (binary->looks)
+            look_at(&binary->domain, buffer_slice(&binary->piece));
     }
     return binary->measured ? SOURCE_DONE : SOURCE_MORE;
 }

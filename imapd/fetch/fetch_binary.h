@@ -11,10 +11,21 @@
 #include "imapd/fetch/message_source.h"
 #include "imapd/syntax/writer.h"
 
+/* What kind of data decoded octets are, RFC 2045 2.7 to 2.9. */
+struct data_domain {
+    bool has_high;  /* octets above 127: not 7bit */
+    bool is_binary; /* NUL, CR or LF by itself, or a line above 998 octets: not 8bit either */
+    uint64_t lines; /* that have an end */
+    uint8_t last;   /* octet so far */
+    size_t in_line; /* octets of the line that is read */
+};
+
 struct fetch_binary {
     bool begun;
     bool measured;
-    bool has_nul; /* among those that are wanted */
+    bool has_nul;              /* among those that are wanted */
+    bool looks;                /* the domain is wanted */
+    struct data_domain domain; /* of all that there are, once it is measured */
     enum decode_encoding encoding;
     struct mime_span run; /* of the message, encoded */
     uint64_t octets;      /* decoded; all that there are once it is measured */
@@ -43,6 +54,9 @@ enum source_result fetch_binary_measure(struct fetch_binary *binary, struct mess
 enum source_result fetch_binary_write(struct fetch_binary *binary, struct message_source *source,
                                       uint64_t *position, struct writer *writer,
                                       struct error *error);
+
+/* Once it is measured: "7BIT", "8BIT" or "BINARY", what decoded octets need of a transport. */
+struct slice fetch_binary_domain(const struct fetch_binary *binary);
 
 void fetch_binary_clear(struct fetch_binary *binary); /* may run twice, and on a zeroed struct */
 

@@ -464,6 +464,18 @@ static enum source_result write_section(struct fetch_values *values, const struc
     return write_run(values, run, position, writer, error);
 }
 
+enum source_result fetch_value_measure(struct fetch_values *values, const struct fetch_item *item,
+                                       struct error *error)
+{
+    struct fetch_binary *binary = &values->binary;
+    if (!binary->begun && !fetch_binary_begin(binary, &values->source, item)) {
+        error_set(error, ERROR_NOT_FOUND, "no such part");
+        return SOURCE_FAILED;
+    }
+    binary->looks = true;
+    return fetch_binary_measure(binary, &values->source, error);
+}
+
 /* "NIL" and a size of 0 for a part that there is not. */
 static enum source_result write_binary(struct fetch_values *values, const struct fetch_item *item,
                                        uint64_t *position, struct writer *writer,

@@ -41,6 +41,11 @@ void fetch_values_turn_to(struct fetch_values *values, uint32_t uid);
  * nobody knows. */
 enum source_result fetch_values_prepare(struct fetch_values *values, struct error *error);
 
+/* Finds out what a FETCH_BINARY of a part that there is will write, in slices: values->binary has
+ * it once it is done. */
+enum source_result fetch_value_measure(struct fetch_values *values, const struct fetch_item *item,
+                                       struct error *error);
+
 /* Writes the value of one of those items. A long section is written in parts: *position, 0 at
  * first, says how far it is, and the answer is SOURCE_MORE as long as something is left and the
  * stream wants no more now, or the turn is over. SOURCE_FAILED: a value that was begun cannot be

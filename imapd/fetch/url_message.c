@@ -60,17 +60,24 @@ bool url_message_lets_in(const struct mailbox *mailbox, const struct url_message
 
 /* ---- what ---- */
 
+/* The server, by its own name or by the domain whose mail it holds: clients know both. */
+static bool is_here(const struct mailbox *mailbox, struct slice host)
+{
+    struct slice domain = domain_of(slice_of_string(mailbox->account));
+    return slice_equal_nocase(host, slice_of_string(mailbox->config->hostname))
+           || (domain.len > 1 && slice_equal_nocase(host, slice_from(domain, 1)));
+}
+
 bool url_message_parse(struct mailbox *mailbox, struct slice text, struct arena *arena,
                        struct url_message *message)
 {
     struct buffer name = BUFFER_WITH_LIMIT(2 * MAILBOX_NAME_MAX);
-    struct slice host = slice_of_string(mailbox->config->hostname);
     const char *problem;
     struct error error;
     *message = (struct url_message){.folder = NULL};
     if (!auth_url_parse(text, arena, &message->url)
         || !is_called(slice_of_string(mailbox->account), message->url.user)
-        || !slice_equal_nocase(message->url.host, host)
+        || !is_here(mailbox, message->url.host)
         || !message_url_parse(message->url.path, arena, &message->message))
         return false;
     struct slice mailbox_name = message->message.mailbox;
@@ -134,10 +141,33 @@ enum source_result url_message_read_parts(struct url_message *message, struct er
     return SOURCE_FAILED;
 }
 
-enum source_result url_message_write_structure(const struct url_message *message,
+/* The part with an encoding that stands before its own, and is the one that counts. */
+static bool format_decoded(const struct mime_part *part, const struct fetch_binary *binary,
+                           struct buffer *text)
+{
+    struct mime_field encoding = {.next = part->fields,
+                                  .id = MIME_CONTENT_TRANSFER_ENCODING,
+                                  .body = fetch_binary_domain(binary)};
+    struct mime_part decoded = *part;
+    decoded.fields = &encoding;
+    decoded.body.crlf_octets = binary->octets;
+    decoded.body.lines = binary->domain.lines;
+    return structure_format_bodystructure(&decoded, text);
+}
+
+enum source_result url_message_write_structure(struct url_message *message, bool decoded,
                                                struct buffer *text, struct error *error)
 {
-    if (structure_format_bodystructure(part_of(message), text))
+    const struct mime_part *part = part_of(message);
+    struct fetch_values *values = &message->values;
+    const struct fetch_item *item = message->message.item;
+    bool is_decoded = decoded && item->section.depth > 0 && part->kind == MIME_LEAF;
+    enum source_result measured =
+        is_decoded ? fetch_value_measure(values, item, error) : SOURCE_DONE;
+    if (measured != SOURCE_DONE)
+        return measured;
+    if (is_decoded ? format_decoded(part, &values->binary, text)
+                   : structure_format_bodystructure(part, text))
         return SOURCE_DONE;
     error_memory(error);
     return SOURCE_FAILED;

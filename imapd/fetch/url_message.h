@@ -52,10 +52,11 @@ enum source_result url_message_prepare(struct url_message *message, struct error
 enum source_result url_message_write(struct url_message *message, struct writer *writer,
                                      struct error *error);
 
-/* BODYPARTSTRUCTURE (RFC 5524): what BODYSTRUCTURE says of the part. In slices, then at once.
+/* BODYPARTSTRUCTURE (RFC 5524): what BODYSTRUCTURE says of the part, `decoded` as if it had come
+ * without its encoding. Both in slices; the second before url_message_write() has begun.
  * ERROR_NOT_FOUND: there is no such message or part. */
 enum source_result url_message_read_parts(struct url_message *message, struct error *error);
-enum source_result url_message_write_structure(const struct url_message *message,
+enum source_result url_message_write_structure(struct url_message *message, bool decoded,
                                                struct buffer *text, struct error *error);
 
 void url_message_close(struct url_message *message); /* may run twice, and on a zeroed struct */

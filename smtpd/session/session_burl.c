@@ -82,14 +82,23 @@ static struct smtp_reply not_now(const struct session *session)
     return SMTP_REPLY(503, "5.5.1", "Say MAIL and RCPT first");
 }
 
+/* By its name, or by the domain of who submits: as the mailbox has it (imapd/fetch/url_message.c).
+ */
+static bool is_here(const struct session *session, struct slice host)
+{
+    struct slice account = buffer_slice(&session->account);
+    size_t at = slice_find_octet(account, '@');
+    return slice_equal_nocase(host, slice_of_string(session_config(session)->hostname))
+           || (at < account.len && slice_equal_nocase(host, slice_from(account, at + 1)));
+}
+
 /* False: it was refused. */
 static bool look_at(struct session *session, const struct smtp_burl *command, struct buffer *owner)
 {
     struct burl_url url;
-    struct slice host = slice_of_string(session_config(session)->hostname);
     if (command->url.len > URL_READING_URL_MAX - 2 || !burl_url_parse(command->url, &url, owner))
         refuse(session, SMTP_REPLY(554, "5.6.6", "This is no URL of a message (RFC 5092)"));
-    else if (!slice_equal_nocase(url.host, host) || !url.has_urlauth)
+    else if (!is_here(session, url.host) || !url.has_urlauth)
         refuse(session, SMTP_REPLY(554, "5.7.8",
                                    "URLs have to be this server's own, with URLAUTH (RFC 4467)"));
     else

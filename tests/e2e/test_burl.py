@@ -119,11 +119,13 @@ def test_who_is_told_of_it(mail_house, alice):
         assert client.docmd("BURL", "imap://a@b/c;urlauth=anonymous:internal:1")[0] == 502
 
 
-def test_a_whole_message(mail_house, alice, draft, to):
-    """3.2: a simple transaction. What holds for a submission holds for it: no Bcc, Date and Message-ID."""
+@pytest.mark.parametrize("host", [HOST, "test.example"])
+def test_a_whole_message(mail_house, alice, draft, to, host):
+    """3.2: a simple transaction. What holds for a submission holds for it: no Bcc, Date and Message-ID. The URL
+    may call the server by the domain whose mail it holds."""
     with alice.submission() as client:
         begin(client, alice, to)
-        code, text = burl(client, alice.sign(f"Drafts/;uid={draft}"))
+        code, text = burl(client, alice.sign(f"Drafts/;uid={draft}", host=host))
         assert code == 250 and "queued as" in text
     text = received(mail_house, to)
     assert "Bcc" not in text and "\r\nMessage-ID: " in text and "\r\nDate: " in text and "with ESMTPA" in text

@@ -27,8 +27,8 @@ def client(shared):
         yield connected
 
 
-def generate(client, path="/INBOX/;uid=1", access="authuser"):
-    rump = f"{HOST}{path};urlauth={access}"
+def generate(client, path="/INBOX/;uid=1", access="authuser", host=HOST):
+    rump = f"{host}{path};urlauth={access}"
     [line] = client.ok(f'GENURLAUTH "{rump}" INTERNAL')
     url = line.decode().removeprefix("* GENURLAUTH ").strip('"')
     assert url.startswith(rump + ":internal:")
@@ -54,6 +54,12 @@ def fetch(client, url):
 def test_there_and_back(client, path, value):
     """RFC 4467 4, 5, 9: whatever part."""
     assert fetch(client, generate(client, path)) == value
+
+
+@pytest.mark.parametrize("host", ["imap://u@test.example", "imap://u@TEST.example:143", "imap://u%40test.example@mail.test.example"])
+def test_names_of_the_server(client, host):
+    """RFC 4467 5: a URL of this server's; it is called by its name, and by the domain of its accounts."""
+    assert fetch(client, generate(client, host=host)) == MESSAGE
 
 
 @pytest.mark.parametrize("access, reads", [
@@ -126,7 +132,9 @@ def test_told(client):
 ENCODED = (b"Subject: encoded\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
            b"--b\r\nContent-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\niVBORwAB\r\n"
            b"--b\r\nContent-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n=C3=A9\r\n"
-           b"--b\r\nContent-Transfer-Encoding: x-unknown\r\n\r\nxyz\r\n--b--\r\n")
+           b"--b\r\nContent-Transfer-Encoding: x-unknown\r\n\r\nxyz\r\n"
+           b"--b\r\nContent-Transfer-Encoding: base64\r\n\r\nMQ0KLS1iDQo=\r\n"
+           b"--b\r\nContent-Transfer-Encoding: base64\r\n\r\nMQoyCg==\r\n--b--\r\n")
 PNG, HTML = b"\x89PNG\0\1", "\u00e9".encode()
 
 
@@ -159,10 +167,18 @@ def extended(client, url, elements):
     ("/;section=2", "BODY", b"(BODY {6}\r\n=C3=A9)"),
     ("/;section=HEADER.FIELDS%20(SUBJECT)", "BINARY", b"(BINARY {20}\r\nSubject: encoded\r\n\r\n)"),
     ("", "binary", b"(BINARY {%d}\r\n%b)" % (len(ENCODED), ENCODED)),
-    ("/;section=1", "BODYPARTSTRUCTURE BINARY",
-     b'(BODYPARTSTRUCTURE ("image" "png" NIL NIL NIL "base64" 8 NIL NIL NIL NIL)) (BINARY ~{6}\r\n' + PNG + b")"),
+    ("/;section=1", "BODYPARTSTRUCTURE BINARY",  # 4: of what BINARY gives, and before it
+     b'(BODYPARTSTRUCTURE ("image" "png" NIL NIL NIL "BINARY" 6 NIL NIL NIL NIL)) (BINARY ~{6}\r\n' + PNG + b")"),
+    ("/;section=2", "BINARY BODYPARTSTRUCTURE",
+     b'(BODYPARTSTRUCTURE ("text" "html" ("charset" "utf-8") NIL NIL "8BIT" 2 0 NIL NIL NIL NIL)) (BINARY {2}\r\n' + HTML + b")"),
+    ("/;section=4", "BINARY BODYPARTSTRUCTURE",
+     b'(BODYPARTSTRUCTURE ("text" "plain" ("CHARSET" "US-ASCII") NIL NIL "7BIT" 8 2 NIL NIL NIL NIL)) (BINARY {8}\r\n1\r\n--b\r\n)'),
+    ("/;section=5", "BINARY BODYPARTSTRUCTURE",  # RFC 2045 2.9: a LF without its CR
+     b'(BODYPARTSTRUCTURE ("text" "plain" ("CHARSET" "US-ASCII") NIL NIL "BINARY" 4 0 NIL NIL NIL NIL)) (BINARY {4}\r\n1\n2\n)'),
+    ("/;section=3", "BINARY BODYPARTSTRUCTURE",
+     b'(BODYPARTSTRUCTURE ("text" "plain" ("CHARSET" "US-ASCII") NIL NIL "x-unknown" 3 0 NIL NIL NIL NIL)) (BINARY NIL)'),
     ("/;section=3", "BODY BODYPARTSTRUCTURE",
-     b'(BODY {3}\r\nxyz) (BODYPARTSTRUCTURE ("text" "plain" ("CHARSET" "US-ASCII") NIL NIL "x-unknown" 3 0 NIL NIL NIL NIL))'),
+     b'(BODYPARTSTRUCTURE ("text" "plain" ("CHARSET" "US-ASCII") NIL NIL "x-unknown" 3 0 NIL NIL NIL NIL)) (BODY {3}\r\nxyz)'),
     ("/;section=7", "BINARY", b"NIL"), ("/;section=7", "BODYPARTSTRUCTURE", b"NIL")])
 def test_elements(client, encoded, section, elements, value):
     """RFC 5524 3, 5."""
