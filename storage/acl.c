@@ -1,6 +1,9 @@
 /* Lists of rights; see acl.h. */
 #include "storage/acl.h"
 
+#include <fcntl.h>
+
+#include "common/disk/fd.h"
 #include "common/size.h"
 #include "storage/foreign/foreign_acl.h"
 #include "storage/text_file.h"
@@ -176,6 +179,29 @@ bool acl_load(int folder_fd, struct slice owner, struct acl *acl, struct error *
     if (why.kind == ERROR_NOT_FOUND)
         return load_foreign(folder_fd, owner, acl, error);
     return error_set(error, why.kind, "%s", why.text);
+}
+
+static int open_folder(int account_fd, const char *directory, struct error *error)
+{
+    int fd = openat(account_fd, directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        error_errno(error, "open %s", directory);
+    return fd;
+}
+
+bool acl_copy(int account_fd, const char *from, const char *to, struct slice owner,
+              struct error *error)
+{
+    struct acl acl;
+    acl_init(&acl);
+    int from_fd = open_folder(account_fd, from, error);
+    int to_fd = from_fd >= 0 ? open_folder(account_fd, to, error) : -1;
+    bool copied =
+        to_fd >= 0 && acl_load(from_fd, owner, &acl, error) && acl_store(to_fd, &acl, error);
+    acl_clear(&acl);
+    fd_discard(&from_fd);
+    fd_discard(&to_fd);
+    return copied;
 }
 
 bool acl_store(int folder_fd, const struct acl *acl, struct error *error)

@@ -79,4 +79,8 @@ bool acl_load(int folder_fd, struct slice owner, struct acl *acl, struct error *
 /* Durable when it returns true. */
 bool acl_store(int folder_fd, const struct acl *acl, struct error *error);
 
+/* Gives one folder of an account what the other has; the paths are relative to the account's. */
+bool acl_copy(int account_fd, const char *from, const char *to, struct slice owner,
+              struct error *error);
+
 #endif

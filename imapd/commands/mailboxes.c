@@ -1,4 +1,5 @@
-/* CREATE, DELETE and RENAME (RFC 3501 6.3.3 to 6.3.5); CREATE with a special use (RFC 6154 3). */
+/* CREATE, DELETE and RENAME (RFC 3501 6.3.3 to 6.3.5); CREATE with a special use (RFC 6154 3). A
+ * visitor needs "k" to the mailbox above the new one, and "x" to the one that goes (RFC 4314 4). */
 #include <errno.h>
 #include <stdio.h>
 
@@ -10,9 +11,12 @@
 #include "imapd/folder/transfer.h"
 #include "imapd/mailbox.h"
 #include "imapd/session/notify.h"
+#include "imapd/shared/rights.h"
 #include "imapd/shared/shares.h"
 #include "imapd/syntax/folder_argument.h"
 #include "imapd/syntax/mailbox_name.h"
+#include "storage/acl.h"
+#include "storage/folder_name.h"
 #include "storage/folder_record.h"
 #include "storage/folders.h"
 
@@ -26,6 +30,63 @@ static bool load_record(const struct mailbox *mailbox, const char *directory,
     bool loaded = folder_record_load(box.fd, record, NULL);
     maildir_close(&box);
     return loaded;
+}
+
+/* ---- visitors ---- */
+
+/* What the owner calls it, whoever the client is. */
+static struct slice name_of(const struct session *session, const struct folder_argument *folder)
+{
+    return session->visitor ? slice_from(folder->name, strlen(session->visitor->top) + 1)
+                            : folder->name;
+}
+
+/* Of the last mailbox above it that there is; false: none. */
+static bool find_above(const struct mailbox *mailbox, struct slice name,
+                       char directory[MAILDIR_NAME_SIZE])
+{
+    while (name.len > 0) {
+        size_t end = name.len;
+        while (end > 0 && name.ptr[end - 1] != FOLDER_SEPARATOR)
+            end--;
+        name = slice_range(name, 0, end > 0 ? end - 1 : 0);
+        if (name.len > 0 && folder_name_to_directory(name, directory, NULL)
+            && folders_exists(mailbox->account_fd, directory))
+            return true;
+    }
+    return false;
+}
+
+/* False: the command was ended. *above is where the rights of the new mailbox come from. */
+static bool may_create(struct session *session, const struct folder_argument *folder,
+                       char above[MAILDIR_NAME_SIZE])
+{
+    above[0] = '\0';
+    if (!session->visitor)
+        return true;
+    if (find_above(session->mailbox, name_of(session, folder), above))
+        return rights_suffice(session, above, ACL_CREATE);
+    session_no(session, SLICE("NOPERM"), "Only below a mailbox that is shared with you");
+    return false;
+}
+
+/* What a visitor makes has the rights of what is above: else he would not see it. RFC 4314 leaves
+ * to the server what the first rights are; what the owner makes is his alone. */
+static void inherit_rights(struct session *session, struct slice name, const char *above)
+{
+    char directory[MAILDIR_NAME_SIZE];
+    struct error error = {.kind = ERROR_NONE};
+    for (size_t end = 0; end < name.len;) {
+        end += slice_find_octet(slice_from(name, end), FOLDER_SEPARATOR);
+        bool named = folder_name_to_directory(slice_range(name, 0, end), directory, NULL);
+        end++;
+        if (named && strlen(directory) > strlen(above)
+            && !acl_copy(session->mailbox->account_fd, above, directory,
+                         slice_of_string(session->mailbox->account), &error))
+            LOG(session->mailbox->log, LOG_ERROR, "rights_not_inherited",
+                log_bytes("folder", slice_of_string(directory)), log_failure(&error));
+    }
+    shares_changed(session->mailbox);
 }
 
 /* ---- CREATE ---- */
@@ -58,10 +119,16 @@ static void create(struct session *session, const struct folder_argument *folder
                    unsigned special_use)
 {
     struct error error;
+    char above[MAILDIR_NAME_SIZE];
+    struct slice name = name_of(session, folder);
+    if (!may_create(session, folder, above))
+        return;
     if (!has_room_for_folder(session->mailbox, &error))
         session_failed(session, &error, "There are as many mailboxes as one account may have");
-    else if (mailbox_create_folder(session->mailbox, folder->name, special_use, &error)) {
-        notify_on_created(session, folder->name);
+    else if (mailbox_create_folder(session->mailbox, name, special_use, &error)) {
+        if (above[0] != '\0')
+            inherit_rights(session, name, above);
+        notify_on_created(session, name);
         tell_created(session, folder);
     } else if (error.kind == ERROR_EXISTS)
         session_failed(session, &error, "There is such a mailbox already");
@@ -122,9 +189,9 @@ void command_create(struct session *session, struct imap_parser *arguments)
         session_no(session, SLICE("CANNOT"), folder.problem);
     else if (folder.is_expunged)
         session_no(session, SLICE("CANNOT"), FOLDER_ARGUMENT_EXPUNGED);
-    else if (mailbox_name_is_inbox(folder.name))
+    else if (mailbox_name_is_inbox(name_of(session, &folder)))
         session_no(session, SLICE("ALREADYEXISTS"), "INBOX is always there");
-    else if (uses.refused)
+    else if (uses.refused || (uses.special_use && session->visitor))
         session_no(session, SLICE("USEATTR"), "No mailbox here can have that special use");
     else
         create(session, &folder, uses.special_use);
@@ -176,11 +243,11 @@ static void delete (struct session *session, const struct folder_argument *folde
     work->uidvalidity = uidvalidity_of(mailbox, folder->directory);
     if (undo_keep_folder(&mailbox->undo, folder->directory, &error)) {
         folder_on_deleted(mailbox, folder->directory);
-        notify_on_deleted(session, folder->name);
+        notify_on_deleted(session, name_of(session, folder));
         shares_on_folders(mailbox);
         session->work = work;
         session_continue(session, forget_step);
-    } else if (error.kind == ERROR_NOT_FOUND && has_inferiors(mailbox, folder->name)) {
+    } else if (error.kind == ERROR_NOT_FOUND && has_inferiors(mailbox, name_of(session, folder))) {
         session_no(session, SLICE("HASCHILDREN"),
                    "Only its inferior mailboxes exist: delete those");
     } else if (error.kind == ERROR_NOT_FOUND) {
@@ -198,7 +265,9 @@ void command_delete(struct session *session, struct imap_parser *arguments)
         session_bad_arguments(session, arguments);
     else if (folder.problem)
         session_no(session, SLICE("NONEXISTENT"), folder.problem);
-    else if (mailbox_name_is_inbox(folder.name))
+    else if (!rights_suffice(session, folder.directory, ACL_DELETE_MAILBOX))
+        return;
+    else if (mailbox_name_is_inbox(name_of(session, &folder)))
         session_no(session, SLICE("CANNOT"), "INBOX cannot be deleted");
     else if (folder.is_expunged && strcmp(folder.directory, EXPUNGED_DIRECTORY) == 0)
         session_no(session, SLICE("CANNOT"), "Expunge its messages instead");
@@ -237,9 +306,9 @@ static void rename_folder(struct session *session, const struct folder_argument 
     if (rename_on_disk(mailbox, from, to, &error)) {
         folder_on_renamed(mailbox, from->directory, to->directory);
         /* What is above the new name only ought to be there: without, it is a name of the tree. */
-        if (!mailbox_create_superiors(mailbox, to->name, &error))
+        if (!mailbox_create_superiors(mailbox, name_of(session, to), &error))
             LOG(mailbox->log, LOG_WARNING, "superiors_not_made", log_failure(&error));
-        notify_on_renamed(session, from->name, to->name);
+        notify_on_renamed(session, name_of(session, from), name_of(session, to));
         shares_on_folders(mailbox);
         if (to->given.ptr) /* RFC 9051 6.3.6 */
             list_write_mailbox(session, to->name, from->name);
@@ -330,6 +399,20 @@ static void rename_inbox(struct session *session, const struct folder_argument *
     session_continue(session, inbox_step);
 }
 
+/* "Moving a mailbox from one parent to another requires the "x" right on the mailbox itself and the
+ * "k" right for the new parent." False: the command was ended. */
+static bool may_rename(struct session *session, const struct folder_argument *from,
+                       const struct folder_argument *to)
+{
+    char above[MAILDIR_NAME_SIZE];
+    if (session->visitor && mailbox_name_is_inbox(name_of(session, from))) {
+        session_no(session, SLICE("NOPERM"), "Only its owner can rename INBOX");
+        return false;
+    }
+    return rights_suffice(session, from->directory, ACL_DELETE_MAILBOX)
+           && may_create(session, to, above);
+}
+
 void command_rename(struct session *session, struct imap_parser *arguments)
 {
     struct folder_argument from, to;
@@ -343,7 +426,9 @@ void command_rename(struct session *session, struct imap_parser *arguments)
         session_no(session, SLICE("CANNOT"), to.problem);
     else if (to.is_expunged || strcmp(from.directory, EXPUNGED_DIRECTORY) == 0)
         session_no(session, SLICE("CANNOT"), FOLDER_ARGUMENT_EXPUNGED);
-    else if (mailbox_name_is_inbox(to.name))
+    else if (!may_rename(session, &from, &to))
+        return;
+    else if (mailbox_name_is_inbox(name_of(session, &to)))
         session_no(session, SLICE("ALREADYEXISTS"), "INBOX is always there");
     else if (mailbox_name_is_inbox(from.name))
         rename_inbox(session, &to);

@@ -656,6 +656,9 @@ static bool check(struct session *session, const struct carry *carry,
     bool is_read_only = carry->is_own ? session->view.read_only : session->visit->is_examined;
     if (folder->problem && !folder->is_shared)
         session_no(session, SLICE("CANNOT"), folder->problem);
+    else if (folder->is_shared
+             && slice_equal(owner_of(session, folder), slice_of_string(session->mailbox->account)))
+        session_no(session, SLICE("NONEXISTENT"), folder->problem);
     else if (folder->is_expunged)
         session_no(session, SLICE("CANNOT"), FOLDER_ARGUMENT_EXPUNGED);
     else if (carry->move && is_read_only)

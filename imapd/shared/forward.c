@@ -135,6 +135,10 @@ static void say(struct visit *visit, struct slice text)
 static bool begin(struct session *session, struct slice owner)
 {
     bool is_there = is_visiting(session, owner);
+    if (slice_equal(owner, slice_of_string(session->mailbox->account))) {
+        session_no(session, SLICE("NONEXISTENT"), "Only mailboxes of others are there");
+        return false;
+    }
     struct visit *visit = is_there ? session->visit : visit_begin(session, owner);
     session->forwarded = visit;
     if (visit && visit_begin_command(visit, session->tag, hear))
@@ -192,7 +196,7 @@ static bool find_owner(const struct session *session, struct imap_parser argumen
     if ((session->command->traits & COMMAND_NAMES_TARGET)
         && (!imap_parse_space(&arguments) || !imap_parse_sequence_set(&arguments, &set)))
         return false;
-    if (!imap_parse_space(&arguments) || !folder_argument_parse(&arguments, &folder)
+    if (!imap_parse_space(&arguments) || !folder_argument_parse_level(&arguments, &folder)
         || !folder.is_shared)
         return false;
     size_t top = strlen(session->mailbox->config->imap.shared.text);

@@ -144,7 +144,7 @@ def test_what_is_refused_changes_nothing(pair):
     other.ok("SELECT INBOX")
     for command, code in ((f"COPY 1:2 {name}", b"NOPERM"), (f"MOVE 1:2 {name}", b"NOPERM"),
                           (f"COPY 1 Shared/{pair.alice}/Nothing", b"NONEXISTENT"), ("COPY 1 Shared/x/y", b"NONEXISTENT"),
-                          ("COPY 1 Shared", b"CANNOT")):
+                          ("COPY 1 Shared", b"CANNOT"), (f"COPY 1 Shared/{pair.bob}/INBOX", b"NONEXISTENT")):
         assert other.command(command)[1].startswith(b"NO [" + code), command
     assert other.command(f"COPY 7 {name}")[1].startswith(b"BAD ")
     assert other.command(f"UID COPY 7 {name}") == ([], b"OK There was nothing to do")

@@ -350,6 +350,79 @@ def test_the_owner_is_not_locked_in_with_his_secrets(pair):
     assert carol.encode() + b" l" in pair.owner.ok("GETACL Work")[0]
 
 
+def test_mailboxes_made_by_a_visitor(pair):
+    """RFC 4314 4: CREATE needs "k" to the nearest mailbox above; the new one has the rights of that."""
+    other, name = pair.other, pair.name
+    top = f"Shared/{pair.alice}"
+    pair.share("lr")
+    refused(other, f"CREATE {name}/A", b"NOPERM")
+    pair.share("lrk")
+    for command in (f"CREATE {top}/New", f"CREATE {top}/INBOX/New", f"CREATE {top}/Workshop"):
+        refused(other, command, b"NOPERM" if command.endswith(("/New", "shop")) and "INBOX" not in command else b"NONEXISTENT")
+    assert other.command(f"CREATE {name}/A/B/")[1].startswith(b"OK [MAILBOXID (")
+    assert other.ok(f"MYRIGHTS {name}/A/B") == [f"* MYRIGHTS {name}/A/B lrkc".encode()]
+    assert other.ok(f"MYRIGHTS {name}/A") == [f"* MYRIGHTS {name}/A lrkc".encode()]
+    assert [line.split()[-1] for line in pair.owner.ok('LIST "" Work/*')] == [b"Work/A", b"Work/A/B"]
+    eventually(lambda: len(other.ok(f'LIST "" {name}/*')) == 2)
+    refused(other, f"CREATE {name}/A", b"ALREADYEXISTS")
+    refused(other, f"CREATE {name}", b"NOPERM")
+    refused(other, f"CREATE {name}/S (USE (\\Sent))", b"USEATTR")
+    refused(other, f"CREATE Shared/{pair.bob}/x", b"NONEXISTENT")
+    assert other.command(f"CREATE {name}//C")[1].startswith(b"NO ")
+
+
+def test_mailboxes_removed_and_renamed_by_a_visitor(pair):
+    """RFC 4314 4: DELETE needs "x", RENAME that and "k" for the new place; within one account. What is deleted its owner can take back."""
+    other, name = pair.other, pair.name
+    top = f"Shared/{pair.alice}"
+    pair.owner.ok("CREATE Work/A")
+    pair.owner.ok("CREATE Other")
+    pair.share("lrk")
+    pair.share("lr", folder="Work/A")
+    refused(other, f"DELETE {name}/A", b"NOPERM")
+    refused(other, f"RENAME {name}/A {name}/B", b"NOPERM")
+    pair.share("lrx", folder="Work/A")
+    pair.share("l", folder="Other")
+    refused(other, f"RENAME {name}/A {top}/Other/A", b"NOPERM")
+    refused(other, f"RENAME {name}/A {top}/A", b"NOPERM")
+    for target in ("A", f"Shared/{pair.bob}/A", "Shared"):
+        assert other.command(f"RENAME {name}/A {target}")[1].startswith(b"NO [CANNOT]")
+    assert other.command(f"RENAME Archive {name}/C")[1].startswith(b"NO [CANNOT]")
+    with Client(pair.house, pair.bob) as second:
+        second.ok(f"SELECT {name}/A")
+        other.ok(f"RENAME {name}/A {name}/B")
+        pair.owner.append(MESSAGE, "Work/B")
+        assert b"* 1 EXISTS" in second.ok("NOOP")  # its rights and its view go with it
+    other.ok(f"STATUS {name}/B (MESSAGES)")
+    refused(other, f"STATUS {name}/A (MESSAGES)", b"NONEXISTENT")
+    other.ok(f"DELETE {name}/B")
+    refused(other, f"DELETE {name}/B", b"NONEXISTENT")
+    assert any(line.endswith(b"Expunged/Work/B") for line in pair.owner.ok('LIST "" Expunged/*'))
+    pair.owner.ok(f"SETACL INBOX {pair.bob} lrswipkxtea")
+    refused(other, f"DELETE {top}/INBOX", b"CANNOT")
+    refused(other, f"RENAME {top}/INBOX {name}/I", b"NOPERM")
+    refused(other, f"DELETE {name}", b"NOPERM")
+
+
+def test_the_owner_takes_away_what_is_selected(pair):
+    """As for sessions of his own: BYE, or nothing more (RFC 2180 3.3), and never another mailbox's messages."""
+    pair.share("lrs")
+    pair.other.ok(f"SELECT {pair.name}")
+    pair.owner.ok("DELETE Work")
+    pair.owner.ok("CREATE Work")
+    pair.owner.append(b"From: a@b\r\nSubject: secret\r\n\r\n", "Work")
+    for command in (b"x FETCH 1:* BODY[]\r\n", b"x NOOP\r\n"):
+        pair.other.send(command)
+        line = pair.other.read_line()
+        while line and not line.startswith(b"x "):
+            assert b"secret" not in line
+            line = pair.other.read_line()
+        if not line:
+            break
+    with Client(pair.house, pair.bob) as again:
+        refused(again, f"SELECT {pair.name}", b"NONEXISTENT")
+
+
 def test_what_needs_a_mailbox_here_is_refused_there(pair):
     """Commands that would work on the selected mailbox and another one at once."""
     pair.share("lrswite")
@@ -606,8 +679,7 @@ def test_a_visitor_has_few_commands(visitor):
         record = b"\1\0\0\0\0"
         ours.sendmsg([struct.pack("=IIIII", mailbox_role.HANDOFF_MAGIC, mailbox_role.HANDOFF_RESUMED, len(record), 0, 1), record])
         bob = mailbox_role.Client(ours, greeted=False)
-        for command in ('LIST "" *', 'LSUB "" *', "NAMESPACE", "GETQUOTAROOT INBOX", 'GETMETADATA "" /shared/comment', "CREATE x",
-                        "DELETE Sent", "RENAME Sent x", "SUBSCRIBE x", "ID NIL", "NOTIFY NONE", "UNAUTHENTICATE",
+        for command in ('LIST "" *', 'LSUB "" *', "NAMESPACE", "GETQUOTAROOT INBOX", 'GETMETADATA "" /shared/comment', "SUBSCRIBE x", "ID NIL", "NOTIFY NONE", "UNAUTHENTICATE",
                         'ESEARCH IN (personal) ALL', 'GENURLAUTH "imap://u@x/INBOX;UID=1;URLAUTH=anonymous" INTERNAL', "COMPRESS DEFLATE"):
             refused(bob, command, b"NOPERM")
         for name in ("INBOX", "Sent", "Shared/u@test.example/Sent", "Shared/u@test.example", "Shared/x/INBOX", "Expunged"):
