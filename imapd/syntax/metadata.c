@@ -7,26 +7,34 @@
 /* ---- requests ---- */
 
 /* 3.2: "/"-separated parts without "*", "%", controls and what is not ASCII; none is empty. */
-static bool is_entry(struct slice entry)
+static bool is_path(struct slice entry)
 {
     uint8_t last = 0;
-    unsigned parts = 0;
     for (size_t i = 0; i < entry.len; i++) {
         uint8_t octet = entry.ptr[i];
         if (octet <= ' ' || octet > '~' || octet == '*' || octet == '%'
             || (octet == '/' && last == '/'))
             return false;
-        parts += octet == '/';
         last = octet;
     }
-    return parts >= 2 && last != '/'
+    return last != '/';
+}
+
+static bool is_entry(struct slice entry)
+{
+    return is_path(entry)
            && (slice_starts_with(entry, SLICE("/private/"))
                || slice_starts_with(entry, SLICE("/shared/")));
 }
 
-bool metadata_parse_entry(struct imap_parser *parser, struct slice *entry)
+/* Nothing has these names, but what is below them can be asked for. */
+static bool is_root(struct slice entry)
 {
-    struct cursor start = parser->in;
+    return slice_equal(entry, SLICE("/private")) || slice_equal(entry, SLICE("/shared"));
+}
+
+static bool parse_lower(struct imap_parser *parser, struct slice *entry)
+{
     struct slice given;
     if (!imap_parse_astring(parser, &given))
         return imap_parser_fail(parser, "the name of an entry");
@@ -36,10 +44,23 @@ bool metadata_parse_entry(struct imap_parser *parser, struct slice *entry)
     for (size_t i = 0; i < given.len; i++)
         lower[i] = ascii_lower(given.ptr[i]);
     *entry = slice_of(lower, given.len);
-    if (is_entry(*entry))
+    return true;
+}
+
+static bool parse_entry(struct imap_parser *parser, bool root_too, struct slice *entry)
+{
+    struct cursor start = parser->in;
+    if (!parse_lower(parser, entry))
+        return false;
+    if (is_entry(*entry) || (root_too && is_root(*entry)))
         return true;
     parser->in = start;
     return imap_parser_fail(parser, "an entry below /private or /shared");
+}
+
+bool metadata_parse_entry(struct imap_parser *parser, struct slice *entry)
+{
+    return parse_entry(parser, false, entry);
 }
 
 /* maxsize-opt = "MAXSIZE" SP number; scope-opt = "DEPTH" SP ("0" / "1" / "infinity") */
@@ -84,7 +105,8 @@ static bool add_entry(struct imap_parser *parser, struct metadata_request *reque
 {
     if (request->entry_count == METADATA_ENTRIES_MAX)
         return imap_parser_exhaust(parser);
-    if (!metadata_parse_entry(parser, &request->entries[request->entry_count]))
+    bool root_too = request->depth != METADATA_ENTRY_ALONE;
+    if (!parse_entry(parser, root_too, &request->entries[request->entry_count]))
         return false;
     request->entry_count++;
     return true;

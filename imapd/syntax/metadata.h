@@ -20,7 +20,8 @@ struct metadata_request {
     enum metadata_depth depth;
     bool is_limited;
     uint32_t max_octets;   /* MAXSIZE, where limited */
-    struct slice *entries; /* in the parser's arena, in lower case; NULL: none is asked for */
+    struct slice *entries; /* in the parser's arena, in lower case; NULL: none is asked for. With a
+                              depth "/private" and "/shared", too */
     size_t entry_count;
 };
 

@@ -65,7 +65,8 @@ def test_binary_values(client, box):
 
 
 def test_depth_and_size(client, box):
-    """4.2.1, 4.2.2: options behind the mailbox as in the examples, before it as in the grammar."""
+    """4.2.1, 4.2.2: options behind the mailbox as in the examples, before it as in the grammar; of all entries, as
+    SnappyMail asks."""
     entries = " ".join(f'/private/vendor/v/{name} "{value}"'
                        for name, value in (("a", "1"), ("a/b", "22"), ("a/b/c", "333"), ("ab", "x")))
     client.ok(f"SETMETADATA {box} ({entries})")
@@ -81,7 +82,14 @@ def test_depth_and_size(client, box):
         S: c OK [METADATA LONGENTRIES 3] *
         C: d GETMETADATA (MAXSIZE 0) {box} /private/vendor/v/a/b
         S: d OK [METADATA LONGENTRIES 2] *
-        C: e GETMETADATA {box} (DEPTH 1) /shared
+        C: e GETMETADATA (DEPTH infinity) {box} ("/shared" "/private")
+        S: * METADATA {box} (/private/vendor/v/a "1" * /private/vendor/v/ab "x")
+        S: e OK *
+        C: e GETMETADATA {box} (DEPTH 1) /private
+        S: e OK *
+        C: e GETMETADATA {box} (DEPTH 0) /private
+        S: e BAD *
+        C: e SETMETADATA {box} (/private "x")
         S: e BAD *
         C: f GETMETADATA {box} (DEPTH 1) /shared/vendor
         S: f OK *""", box=box)
