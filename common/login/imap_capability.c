@@ -25,7 +25,7 @@ const struct imap_capability imap_capabilities[] = {
     {"SAVEDATE", IMAP_AFTER_LOGIN, NULL},       /* RFC 8514 */
     {"OBJECTID", IMAP_AFTER_LOGIN, NULL},       /* RFC 8474 */
     {"MULTISEARCH", IMAP_AFTER_LOGIN, NULL},    /* RFC 7377 */
-    {"UIDBATCHES", IMAP_AFTER_LOGIN, NULL},     /* draft-ietf-mailmaint-imap-uidbatches */
+    {"UIDBATCHES", IMAP_AFTER_LOGIN, NULL},     /* RFC 10022 */
     {"CONTEXT=SEARCH", IMAP_AFTER_LOGIN, NULL}, /* RFC 5267 */
     {"SORT", IMAP_AFTER_LOGIN, NULL},           /* RFC 5256 */
     {"SORT=DISPLAY", IMAP_AFTER_LOGIN, NULL},   /* RFC 5957 */

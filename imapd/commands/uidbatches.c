@@ -1,5 +1,5 @@
-/* UIDBATCHES (draft-ietf-mailmaint-imap-uidbatches): ranges of UIDs that hold as many messages
- * each, newest first, one beginning where the other ends. */
+/* UIDBATCHES (RFC 10022): ranges of UIDs that hold as many messages each, newest first, one
+ * beginning where the other ends. */
 #include "imapd/commands/commands.h"
 
 enum { SMALLEST_BATCH = 500 };

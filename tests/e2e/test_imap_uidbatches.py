@@ -1,4 +1,4 @@
-"""UIDBATCHES (draft-ietf-mailmaint-imap-uidbatches): ranges of UIDs with as many messages in each.
+"""UIDBATCHES (RFC 10022): ranges of UIDs with as many messages in each.
 imapd-mailbox alone."""
 
 import pytest
