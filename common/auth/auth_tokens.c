@@ -244,15 +244,31 @@ static bool wants_introspection(const struct token_question *question)
            && question->auth->role->config.oauth.introspection.text;
 }
 
+/* Who guesses is refused without a question: it costs another server's time, and a place that
+ * somebody else needs. */
+static bool is_paused(const struct token_question *question)
+{
+    struct auth *auth = question->auth;
+    struct directory_account account;
+    struct slice counted_as;
+    struct error reason = {0};
+    resolve_login(&auth->directory, question->name, turn_now_ms(), &auth->arena, &account,
+                  &counted_as, &reason);
+    struct throttle_who who = throttle_who(auth->throttle, counted_as, &question->client.address);
+    return throttle_is_paused(auth->throttle, &who, turn_now_ms());
+}
+
 /* False: nobody can be asked. */
 static bool introspect(struct token_question *question)
 {
     struct introspections *introspections = &question->auth->introspections;
     struct slice known = introspections_find(introspections, question->token);
-    const struct auth_job_answer answer = {.verdict = AUTH_GRANTED, .name = known};
+    struct auth_job_answer answer = {.verdict = AUTH_GRANTED, .name = known};
     question->job.method = CHECK_INTROSPECTION;
     question->job.done = on_introspection_checked;
-    if (known.len == 0)
+    if (known.len == 0 && is_paused(question))
+        answer.verdict = AUTH_WRONG;
+    else if (known.len == 0)
         return introspections_ask(introspections, question->token, on_introspected, question);
     on_checked(&question->job, &answer);
     return true;

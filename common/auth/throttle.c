@@ -170,6 +170,15 @@ enum throttle_verdict throttle_begin(struct throttle *throttle, const struct thr
     return verdict;
 }
 
+bool throttle_is_paused(const struct throttle *throttle, const struct throttle_who *who,
+                        uint64_t now_ms)
+{
+    const struct record *network = look_at(throttle, who->network);
+    const struct record *pair = look_at(throttle, who->pair);
+    return (network && network->paused_until_ms > now_ms)
+           || (pair && pair->paused_until_ms > now_ms);
+}
+
 static struct record *end_attempt(struct throttle *throttle, uint64_t key)
 {
     struct record *record = find(throttle, key);

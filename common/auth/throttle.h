@@ -67,6 +67,10 @@ struct throttle_who throttle_who(const struct throttle *throttle, struct slice a
 enum throttle_verdict throttle_begin(struct throttle *throttle, const struct throttle_who *who,
                                      uint64_t now_ms);
 
+/* throttle_begin() would say THROTTLE_PAUSED: for who has much to do before that. */
+bool throttle_is_paused(const struct throttle *throttle, const struct throttle_who *who,
+                        uint64_t now_ms);
+
 /* An attempt that throttle_begin let through has ended. */
 void throttle_succeeded(struct throttle *throttle, const struct throttle_who *who, uint64_t now_ms);
 void throttle_abandoned(struct throttle *throttle, const struct throttle_who *who);

@@ -246,6 +246,27 @@ def test_not_beyond_its_end(world):
     assert log_in(world, token) == "wrong"
 
 
+def test_who_guesses_is_not_asked_about(world):
+    """A wrong token counts as a wrong password does; while its client is paused no token of his reaches the server, nor does the right one."""
+    carol = world.house.new_account("carol")
+    throttle, told = world.house.settings["throttle"], {"wrong": 0}
+    world.house.settings["throttle"] = {**throttle, "slow-after": 2, "pause-after": 3}
+    world.configure(reload=True)
+    try:
+        for _ in range(8):
+            token = world.token({"active": False})
+            log_in(world, token, carol)
+            told["wrong"] += world.server.times(token)
+        assert told["wrong"] == 3
+        right = world.token(good(username=carol))
+        assert log_in(world, right, carol) != "right" and world.server.times(right) == 0
+        assert log_in(world, right, carol, form=xoauth2, mechanism="XOAUTH2") != "right" and world.server.times(right) == 0
+        assert log_in(world, world.token(good()), ALICE) == "right"
+    finally:
+        world.house.settings["throttle"] = throttle
+        world.configure(reload=True)
+
+
 def test_fetch_dies(world):
     """It is asked again of the next one; and it goes when nobody asks."""
     world.server.hangs = 0.5
