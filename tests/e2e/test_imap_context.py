@@ -74,6 +74,23 @@ def test_flags_arrivals_and_removals(client, other, box):
         S: f OK *""")
 
 
+def test_pipelined(client):
+    """RFC 9051 5.5: each answer behind what its own command has changed, and before the next command."""
+    client.talk(r"""
+        C: b01 SEARCH RETURN (UPDATE COUNT) FLAGGED
+        S: * ESEARCH (TAG "b01") COUNT 0
+        S: b01 OK *""")
+    client.send(b"a STORE 1 +FLAGS.SILENT (\\Flagged)\r\nb STORE 1 -FLAGS.SILENT (\\Flagged)\r\nc LOGOUT\r\n")
+    client.talk(r"""
+        S: * ESEARCH (TAG "b01") ADDTO (0 1)
+        S: a OK *
+        S: * ESEARCH (TAG "b01") REMOVEFROM (0 1)
+        S: b OK *
+        S: * BYE *
+        S: c OK *
+        S: (closed)""")
+
+
 def test_message_numbers(client, other, box):
     """4.3.2: a SEARCH is told by message numbers, as they are then."""
     client.talk(r"""

@@ -302,6 +302,29 @@ def test_changes_reach_who_idles_there(pair):
     pair.owner.answer(b"i")
 
 
+def test_searches_there_are_kept_up_to_date(pair):
+    """RFC 5267 4.3: what a visitor's own change means to his search is told before the answer, and what the owner's
+    does with the next one."""
+    pair.share("lrsw")
+    pair.other.talk(r"""
+        C: a SELECT "{name}"
+        S: ...
+        S: a OK *
+        C: b SEARCH RETURN (UPDATE ALL) FLAGGED
+        S: * ESEARCH (TAG "b") ALL 2
+        S: b OK *
+        C: c STORE 1 +FLAGS.SILENT (\\Flagged)
+        S: * ESEARCH (TAG "b") ADDTO (0 1)
+        S: c OK *""", name=pair.name)
+    pair.owner.ok("SELECT Work")
+    pair.owner.ok(r"STORE 2 -FLAGS.SILENT (\Flagged)")
+    pair.other.talk(r"""
+        C: d NOOP
+        S: * 2 FETCH *
+        S: * ESEARCH (TAG "b") REMOVEFROM (0 2)
+        S: d OK *""")
+
+
 def test_rights_are_those_of_the_moment(pair):
     """RFC 4314 4: who loses "r" sees nothing more of what he has selected."""
     pair.share("lr")
