@@ -13,10 +13,10 @@ import shutil
 
 import pytest
 from house import BUILD
+from loops import turns
 from mailbox_role import Mailbox, needs_mailbox
 
 pytestmark = needs_mailbox
-TORTURE = bool(os.environ.get("STAFFETTA_TORTURE"))
 DELIVERED = 6
 
 
@@ -148,7 +148,7 @@ def live_again(first, promises):
 
 def kills(calls):
     return [(call, at) for call, most in calls.items()
-            for at in (range(1, most) if TORTURE else sorted({most // 5, most // 2}))]
+            for at in turns(call, 1, most, 1)]
 
 
 # About as many calls of each as the life below makes.
@@ -211,7 +211,7 @@ def serves(life, call):
 
 @pytest.mark.parametrize("call,code", FAILURES)
 def test_a_call_fails_once(tmp_path, furnished, call, code):
-    for at in range(1, 80) if TORTURE else (1, 3, 9, 17):
+    for at in turns(f"{call} {code}", 1, 80, 2, often=18):
         place = tmp_path / f"{at}"
         shutil.copytree(furnished, place)
         life = Life(place, environment=failing(call, code, at))
@@ -242,7 +242,7 @@ def append_at_once(mailbox, sessions, each):
     return answers
 
 
-@pytest.mark.parametrize("at", range(1, 17) if TORTURE else (1, 4, 9))
+@pytest.mark.parametrize("at", turns("flush", 1, 17, 2, often=10))
 def test_a_flush_fails_among_several(tmp_path, furnished, at):
     """Who shares a flush shares its directory's failure, and no other file's. What was refused is not there, and
     what was taken is, under the UID that was told."""

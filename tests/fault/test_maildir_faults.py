@@ -13,6 +13,7 @@ import subprocess
 
 import pytest
 from house import BUILD
+from loops import turns
 from test_deliver import BODY, DELIVER_MESSAGE, DONE, GONE, TEMPORARY, Deliverer, message
 from test_maildrop import Maildrop
 
@@ -22,7 +23,6 @@ pytestmark = [
                        reason="smtpd-deliver or pop3d-maildrop is not built"),
     pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed"),
 ]
-TORTURE = bool(os.environ.get("STAFFETTA_TORTURE"))
 MESSAGES = 5
 
 
@@ -82,7 +82,7 @@ def try_again(place, numbers):
 
 def kills(calls):
     return [(call, at) for call, most in calls.items()
-            for at in (range(1, most) if TORTURE else sorted({2, most // 2, most - 2}))]
+            for at in turns(call, 1, most, 1)]
 
 
 # Most calls of each until the fifth message is delivered, or a session with QUIT has ended.
@@ -151,7 +151,7 @@ FAILURES = [("open", errno.EMFILE), ("open", errno.ENOSPC), ("writev", errno.ENO
 
 @pytest.mark.parametrize("call,code", FAILURES)
 def test_deliver_a_call_fails_once(tmp_path, call, code):
-    for at in range(1, 40) if TORTURE else (1, 2, 5):
+    for at in turns(f"{call} {code}", 1, 40, 2, often=6):
         place = tmp_path / f"{at}"
         place.mkdir()
         deliverer = Deliverer(place, environment=failing(call, code, at))
@@ -175,7 +175,7 @@ REMOVAL_FAILURES = [("unlinkat", errno.EIO), ("linkat", errno.EIO), ("linkat", e
 @pytest.mark.parametrize("call,code", REMOVAL_FAILURES)
 def test_maildrop_a_call_fails_once(tmp_path, call, code):
     """QUIT says what was not removed, and that is still there; nothing that is gone comes back."""
-    for at in range(1, 40) if TORTURE else (1, 2, 5):
+    for at in turns(f"maildrop {call} {code}", 1, 40, 2, often=6):
         place = tmp_path / f"{at}"
         place.mkdir()
         fill(place)

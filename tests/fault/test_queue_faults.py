@@ -14,6 +14,7 @@ import time
 
 import pytest
 from house import BUILD
+from loops import TORTURE, turns
 from one_queue import (
     BODY, CONFIG, DONE, QUEUE_COMMITTED, QUEUE_REFUSED, RELAY_DONE, RELAY_TEMPORARY, TEMPORARY,
     Queue, Refused)
@@ -23,7 +24,6 @@ pytestmark = [
                        reason="smtpd-queue is not built"),
     pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed"),
 ]
-TORTURE = bool(os.environ.get("STAFFETTA_TORTURE"))
 BOB = "bob@test.example"
 LARGE = b"Subject: large\r\n\r\n" + b"0123456789abcdef\r\n" * 5000
 
@@ -169,7 +169,7 @@ def end(queue):
 CALLS = {"fdatasync": 60, "pwrite64": 80, "write": 60, "io_submit": 10, "io_getevents": 10, "linkat": 10, "openat": 60,
          "unlinkat": 12, "renameat": 4, "renameat2": 4, "sendmsg": 80, "fcntl": 60}
 KILLS = [(call, at) for call, most in CALLS.items()
-         for at in (range(1, most, 1) if TORTURE else {most // 4, most // 2})]
+         for at in turns(call, 1, most, 1)]
 
 
 @pytest.mark.parametrize("call,at", KILLS)
@@ -207,7 +207,7 @@ def test_files_are_used_again_by_such_a_client(tmp_path):
 LONG_CALLS = {"pwrite64": 90, "renameat": 14, "openat": 130, "fcntl": 90, "fdatasync": 60, "syncfs": 24, "io_submit": 24,
               "unlinkat": 12}
 LONG_KILLS = [(call, at) for call, most in LONG_CALLS.items()
-              for at in (range(1 + most // 3, most) if TORTURE else {most * 3 // 4})]
+              for at in turns(f"long {call}", 1 + most // 3, most, 1)]
 
 
 def run_long(tmp_path, injection):
@@ -258,7 +258,7 @@ def test_a_call_fails_once(tmp_path, call, code, goes_on):
     library = BUILD / "fault" / "fail_call.so"
     if not library.exists():
         pytest.skip("fail_call.so is not built")
-    for at in range(1, 100) if TORTURE else (1, 2, 5):
+    for at in turns(f"{call} {code}", 1, 100, 2, often=6):
         directory = tmp_path / f"{call}{at}"
         directory.mkdir()
         queue = Queue(directory, CONFIG, environment={
@@ -343,7 +343,7 @@ class Courier(Client):
 
 RELAY_CALLS = {"fdatasync": 60, "pwrite64": 80, "sendmsg": 120, "recvmsg": 120}
 RELAY_KILLS = [(call, at) for call, most in RELAY_CALLS.items()
-               for at in (range(1, most, 1) if TORTURE else {most // 4, most // 2})]
+               for at in turns(f"relay {call}", 1, most, 1)]
 
 
 @pytest.mark.parametrize("call,at", RELAY_KILLS)
@@ -367,7 +367,7 @@ def test_a_call_fails_once_while_relaying(tmp_path, call, code, goes_on):
     library = BUILD / "fault" / "fail_call.so"
     if not library.exists():
         pytest.skip("fail_call.so is not built")
-    for at in range(1, 100) if TORTURE else (9, 30):
+    for at in turns(f"relay {call} {code}", 1, 100, 1, often=31):
         directory = tmp_path / f"{call}{at}"
         directory.mkdir()
         queue = Queue(directory, CONFIG, environment={
