@@ -68,6 +68,13 @@ static bool parse(struct session *session, struct imap_parser *arguments, struct
            && intake_parse(arguments, message);
 }
 
+/* RFC 8508 4: the rights to remove it are needed, too. */
+static bool may_replace(struct session *session)
+{
+    return rights_suffice(session, session->view.folder->directory,
+                          ACL_DELETE_MESSAGE | ACL_EXPUNGE);
+}
+
 /* False: the command was ended. */
 static bool find_replaced(struct session *session, struct append_work *work)
 {
@@ -191,7 +198,7 @@ static void begin_first(struct session *session, struct imap_parser *arguments, 
     else if (folder.is_expunged)
         session_no(session, SLICE("CANNOT"), FOLDER_ARGUMENT_EXPUNGED);
     else if (rights_suffice_some(session, folder.directory, ACL_INSERT, &work->rights)
-             && (!replaces || find_replaced(session, work))
+             && (!replaces || may_replace(session)) && (!replaces || find_replaced(session, work))
              && open_folder(session, work, folder.directory))
         begin(session, work, message, arguments, at_literal);
 }

@@ -205,6 +205,15 @@ static bool find_owner(const struct session *session, struct imap_parser argumen
     return owner->len > 0;
 }
 
+/* Behind a message's number. False: it is not whole, or wrong. */
+static bool names_mailbox(struct imap_parser arguments)
+{
+    struct folder_argument folder;
+    struct sequence_set set;
+    return imap_parse_space(&arguments) && imap_parse_sequence_set(&arguments, &set)
+           && imap_parse_space(&arguments) && folder_argument_parse(&arguments, &folder);
+}
+
 /* "if the SELECT fails, no mailbox is selected"; where the same process has the next one it says
  * CLOSED itself. */
 static void leave_selected(struct session *session, struct slice owner)
@@ -248,7 +257,7 @@ static bool is_for_selected(const struct session *session)
 static bool is_between_accounts(const struct session *session, bool names_shared,
                                 struct slice owner)
 {
-    if (!(session->command->traits & COMMAND_NAMES_TARGET))
+    if (!is_one_of(session, command_copy, command_move))
         return false;
     return session->state == SESSION_VISITING ? !names_shared || !is_visiting(session, owner)
                                               : names_shared;
@@ -268,7 +277,10 @@ bool forward_takes(struct session *session, const struct imap_parser *arguments)
         enable_quietly(session, *arguments);
     if (selects(session))
         leave_selected(session, owner);
-    if (is_between_accounts(session, names_shared, owner))
+    if (session->command->handler == command_replace && names_shared
+        && !is_visiting(session, owner))
+        session_no(session, SLICE("CANNOT"), "Not between mailboxes of different accounts");
+    else if (is_between_accounts(session, names_shared, owner))
         carry_begin(session, &rest);
     else if (names_shared && selects(session))
         select_there(session, owner, *arguments);
@@ -310,6 +322,25 @@ static void stream(struct session *session)
     session_no(session, SLICE("TOOBIG"), "The message is larger than limits.message-size");
 }
 
+/* REPLACE is of the selected mailbox and of another one (RFC 8508 3): both have to be one
+ * account's.
+ */
+static bool forward_replace(struct session *session, const struct imap_parser *arguments)
+{
+    struct slice owner = SLICE("");
+    bool names_shared = find_owner(session, *arguments, &owner);
+    bool visiting = session->state == SESSION_VISITING;
+    if (visiting && names_shared && is_visiting(session, owner)) {
+        if (begin(session, owner))
+            stream(session);
+        return true;
+    }
+    if (!names_shared && (!visiting || !names_mailbox(*arguments)))
+        return false; /* at home; or the name is a literal, and not here yet */
+    session_no(session, SLICE("CANNOT"), "Not between mailboxes of different accounts");
+    return true;
+}
+
 bool forward_literal(struct session *session, const struct imap_parser *arguments)
 {
     struct slice owner;
@@ -317,11 +348,8 @@ bool forward_literal(struct session *session, const struct imap_parser *argument
         stream(session);
         return true;
     }
-    if (session->state == SESSION_VISITING
-        && !(session->command->states & SESSION_AUTHENTICATED)) { /* REPLACE */
-        session_no(session, SLICE("CANNOT"), "Not in a mailbox of another account");
-        return true;
-    }
+    if (session->command->handler == command_replace && !session->visitor && !session->work)
+        return forward_replace(session, arguments);
     if (!session->mailbox->config->imap.shared.text || session->visitor
         || !(session->command->traits & COMMAND_NAMES_MAILBOX) || session->work
         || !find_owner(session, *arguments, &owner))

@@ -446,15 +446,41 @@ def test_the_owner_takes_away_what_is_selected(pair):
         refused(again, f"SELECT {pair.name}", b"NONEXISTENT")
 
 
+def test_replacing(pair):
+    """RFC 8508 3, 4: "i" to the mailbox, "t" and "e" to the one it is selected from; within one account."""
+    other, name = pair.other, pair.name
+    pair.share("lri")
+    other.ok(f"SELECT {name}")
+    refused(other, f"REPLACE 1 {name} {{3+}}\r\nnew", b"NOPERM")
+    pair.share("lrite")
+    other.ok(f"SELECT {name}")
+    for number, text in ((b"REPLACE 1", "Shared"), (b"UID REPLACE 2", f"{{{len(name)}+}}\r\nShared")):
+        head = b"x " + number + b" " + text.encode() + name[6:].encode()
+        other.send(head + b" {3}\r\n")
+        assert other.read_line().startswith(b"+ ")
+        other.send(b"new\r\n")
+        lines, tagged = other.answer()
+        assert tagged == b"OK Replaced" and b"* 1 EXPUNGE" in lines
+    assert all(b"new" in line for line in other.ok("FETCH 1:* BODY.PEEK[]"))
+    refused(other, f"UID REPLACE 9 {name} {{3+}}\r\nnew", b"NONEXISTENT")
+    refused(other, f"UID REPLACE 3 Shared/{pair.alice}/Nothing {{3+}}\r\nnew", b"NONEXISTENT")
+
+
 def test_what_needs_a_mailbox_here_is_refused_there(pair):
     """Commands that would work on the selected mailbox and another one at once."""
     pair.share("lrswite")
     other = pair.other
     other.ok(f"SELECT {pair.name}")
-    for command, code in (("UID REPLACE 1 INBOX {1+}\r\nx", b"CANNOT"), (f"UID REPLACE 1 {pair.name} {{1+}}\r\nx", b"CANNOT")):
+    for command, code in (("UID REPLACE 1 INBOX {1+}\r\nx", b"CANNOT"), ("UID REPLACE 1 {5+}\r\nINBOX {1+}\r\nx", b"CANNOT"),
+                          (f"UID REPLACE 1 {pair.name} CATENATE (URL \"/INBOX/;UID=1\")", b"NOPERM")):
         refused(other, command, code)
     assert other.command("ESEARCH IN (selected) ALL")[1].startswith((b"NO ", b"BAD "))
     assert other.ok("SEARCH ALL") == [b"* SEARCH 1 2"]
+    assert other.command("UID REPLACE x INBOX {1+}\r\nx")[1].startswith(b"BAD")
+    other.append(MESSAGE, "Sent")
+    other.ok("SELECT Sent")
+    refused(other, f"UID REPLACE 1 {pair.name} {{1+}}\r\nx", b"CANNOT")
+    assert other.ok("SEARCH ALL") == [b"* SEARCH 1"]
 
 
 def test_what_is_enabled_there_is_enabled_everywhere(pair):
@@ -708,7 +734,6 @@ def test_a_visitor_has_few_commands(visitor):
         for name in ("INBOX", "Sent", "Shared/u@test.example/Sent", "Shared/u@test.example", "Shared/x/INBOX", "Expunged"):
             refused(bob, f"SELECT {name}", b"NONEXISTENT")
         bob.ok("SELECT Shared/u@test.example/INBOX")
-        refused(bob, "REPLACE 1 Shared/u@test.example/INBOX {1+}\r\nx", b"NOPERM")
         refused(bob, "COPY 1 Sent", b"CANNOT")
         refused(bob, "COPY 1 Shared/u@test.example/Sent", b"NONEXISTENT")
         bob.close()
