@@ -64,7 +64,7 @@ static int open_target(struct session *session, const struct target *target)
 {
     struct error error;
     if (target->folder.problem) {
-        session_no(session, SLICE("NONEXISTENT"), target->folder.problem);
+        session_no(session, folder_argument_code(&target->folder), target->folder.problem);
         return -1;
     }
     int fd = open_directory(session->mailbox, target->folder.directory, &error);

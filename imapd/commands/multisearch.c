@@ -310,6 +310,15 @@ static void begin(struct session *session, struct multisearch_work *work)
     session_continue(session, esearch_step);
 }
 
+/* Nothing found there would be a wrong answer. */
+static bool names_shared(const struct multisearch_work *work)
+{
+    for (size_t i = 0; i < work->source_count; i++)
+        if (work->sources[i].names_shared)
+            return true;
+    return false;
+}
+
 void command_esearch(struct session *session, struct imap_parser *arguments)
 {
     struct multisearch_work *work = session_alloc(session, sizeof(*work));
@@ -319,6 +328,9 @@ void command_esearch(struct session *session, struct imap_parser *arguments)
         session_bad_arguments(session, arguments);
     else if ((session->view.manner & VIEW_UID_ONLY) && search_key_names_numbers(work->program.key))
         session_bad_numbers(session);
+    else if (names_shared(work))
+        session_no(session, SLICE("CANNOT"),
+                   "Mailboxes of others are searched while they are selected");
     else
         begin(session, work);
 }

@@ -67,6 +67,14 @@ static void refuse_event(struct session *session)
     session_no(session, slice_of_string(code), "There is no such event here");
 }
 
+static bool names_shared(const struct notify_request *request)
+{
+    for (size_t i = 0; i < request->group_count; i++)
+        if (request->groups[i].filter.names_shared)
+            return true;
+    return false;
+}
+
 void command_notify(struct session *session, struct imap_parser *arguments)
 {
     struct notify_request request;
@@ -77,7 +85,8 @@ void command_notify(struct session *session, struct imap_parser *arguments)
     arena_init(&arena, REQUEST_MEMORY);
     arguments->arena = &arena;
     bool parsed = notify_request_parse(arguments, &request);
-    if (parsed && request.knows_all_events)
+    bool is_possible = parsed && request.knows_all_events && !names_shared(&request);
+    if (is_possible)
         work->notify = notify_new(session, &request, &arena);
     if (!work->notify)
         arena_clear(&arena);
@@ -85,6 +94,9 @@ void command_notify(struct session *session, struct imap_parser *arguments)
         session_bad_arguments(session, arguments);
     else if (!request.knows_all_events)
         refuse_event(session);
+    else if (!is_possible)
+        session_no(session, SLICE("CANNOT"),
+                   "Mailboxes of others tell news while they are selected");
     else if (!work->notify)
         session_no(session, SLICE("LIMIT"), "Out of memory, try again later");
     else

@@ -84,7 +84,7 @@ void command_getquotaroot(struct session *session, struct imap_parser *arguments
         || !imap_parse_end(arguments))
         session_bad_arguments(session, arguments);
     else if (folder.problem)
-        session_no(session, SLICE("NONEXISTENT"), folder.problem);
+        session_no(session, folder_argument_code(&folder), folder.problem);
     else if (!folders_exists(session->mailbox->account_fd, folder.directory))
         session_no(session, SLICE("NONEXISTENT"), "There is no such mailbox");
     else

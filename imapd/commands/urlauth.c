@@ -89,7 +89,7 @@ void command_resetkey(struct session *session, struct imap_parser *arguments)
     if (!parsed)
         session_bad_arguments(session, arguments);
     else if (folder.problem)
-        session_no(session, SLICE("NONEXISTENT"), folder.problem);
+        session_no(session, folder_argument_code(&folder), folder.problem);
     else if (all ? url_key_reset_all(session->mailbox, &error)
 
                  : url_key_reset(session->mailbox, folder.directory, &error))

@@ -16,6 +16,13 @@ struct folder_argument {
     const char *problem; /* NULL; else there can be no such mailbox, and this is what to say */
 };
 
+/* With `problem`, to who asks for a mailbox: of another account's it is not known whether there is
+ * one, only that the command stops at the account (RFC 5530 3). */
+static inline struct slice folder_argument_code(const struct folder_argument *folder)
+{
+    return folder->is_shared ? SLICE("CANNOT") : SLICE("NONEXISTENT");
+}
+
 /* What to say to who wants to put something there. */
 #define FOLDER_ARGUMENT_EXPUNGED "Only what is expunged gets there"
 

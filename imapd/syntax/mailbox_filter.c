@@ -25,6 +25,7 @@ static bool parse_name(struct imap_parser *parser, struct mailbox_filter *filter
         return imap_parser_exhaust(parser);
     if (!folder_argument_parse(parser, &folder))
         return false;
+    filter->names_shared = filter->names_shared || folder.is_shared;
     if (!folder.problem)
         filter->names[filter->name_count++] = folder.name;
     return true;

@@ -23,6 +23,7 @@ struct mailbox_filter {
     struct slice *names; /* in the parser's arena; ours, UTF-8; those that no mailbox can have are
                             left out */
     size_t name_count;
+    bool names_shared; /* left out is one of another account */
 };
 
 /* filter-mailboxes, of the kinds that are allowed. */

@@ -446,6 +446,21 @@ def test_the_owner_takes_away_what_is_selected(pair):
         refused(again, f"SELECT {pair.name}", b"NONEXISTENT")
 
 
+def test_what_stops_at_the_account_says_so(pair):
+    """Not as if there were no such mailbox, or no news and no messages of it: RFC 5464, 9208, 4467, 5465, 7377."""
+    pair.share("lrswipkxtea")
+    other, name = pair.other, pair.name
+    for command in (f"GETMETADATA {name} /shared/comment", f'SETMETADATA {name} (/shared/comment "x")', f"GETQUOTAROOT {name}",
+                    f"RESETKEY {name}", f"NOTIFY SET (mailboxes {name} (MessageNew MessageExpunge))",
+                    f"NOTIFY SET (subtree (Drafts Shared) (MessageNew MessageExpunge))",
+                    f"ESEARCH IN (mailboxes (INBOX {name})) ALL", f"ESEARCH IN (subtree Shared) ALL"):
+        refused(other, command, b"CANNOT")
+    assert other.command(f"GETQUOTAROOT Shared")[1].startswith(b"NO [CANNOT]")
+    other.ok("NOTIFY SET (personal (MessageNew MessageExpunge))")
+    other.ok("ESEARCH IN (personal) ALL")
+    refused(other, "GETQUOTAROOT Nothing", b"NONEXISTENT")
+
+
 def test_replacing(pair):
     """RFC 8508 3, 4: "i" to the mailbox, "t" and "e" to the one it is selected from; within one account."""
     other, name = pair.other, pair.name
