@@ -3,19 +3,24 @@ Every response is held against the rules at once (RFC 9051 7.5.1, RFC 7162): num
 only where it may come, a UID for one message for ever and all that does not change of it, MODSEQs that
 never go back, keywords that FLAGS has named, \\Recent for one session, a STORE that is told as it was
 meant, a SEARCH that finds what must be there. At the end all see the same. The same with the process
-killed under them: clients come back, with QRESYNC where they have it, and go on.
+killed under them: clients come back, with QRESYNC where they have it, and go on. And in a whole house,
+where mail comes by SMTP and POP3 sessions take some away.
 
 STAFFETTA_TORTURE=1 takes a minute, STAFFETTA_STRESS=300 so many seconds, else a few."""
 
 import contextlib
 import os
+import poplib
 import random
 import re
 import selectors
+import smtplib
 import time
 
 import pytest
-from mailbox_role import Mailbox, needs_mailbox
+from house import PASSWORD
+from mailbox_role import Client, Mailbox, needs_mailbox
+from talk import Conversation
 
 pytestmark = needs_mailbox
 TORTURE = bool(os.environ.get("STAFFETTA_TORTURE"))
@@ -474,11 +479,64 @@ class Session:
         self.select()
 
 
+class HouseClient(Client):
+    def __init__(self, house, account):
+        Conversation.__init__(self, "127.0.0.1", house.ports["imap"])
+        self.ok(f"LOGIN {account} {PASSWORD}")
+
+
+class Account:
+    """Of a whole house, in the place of a Mailbox."""
+
+    def __init__(self, house):
+        self.house, self.name = house, house.new_account()
+        self.sessions = 0
+
+    def connect(self):
+        return HouseClient(self.house, self.name)
+
+    def store(self, octets):
+        with smtplib.SMTP("127.0.0.1", self.house.ports["smtp"]) as client:
+            client.sendmail("x@elsewhere.example", [self.name], octets)
+
+    def changed(self):
+        """Deliver tells it."""
+
+    def files(self, place="cur"):
+        return os.listdir(self.house.maildir(self.name) / place)
+
+    def eventually(self, condition):
+        end = time.monotonic() + STILL
+        while not condition():
+            assert time.monotonic() < end
+            time.sleep(0.01)
+
+    def read_by_pop3(self, chance):
+        """A session that reads a few messages and deletes one: octets are as LIST says (RFC 1939 11)."""
+        client = poplib.POP3("127.0.0.1", self.house.ports["pop3"], timeout=STILL)
+        client.user(self.name)
+        client.pass_(PASSWORD)
+        count, octets = client.stat()
+        sizes = {int(number): int(size) for number, size in (line.split() for line in client.list()[1])}
+        assert len(sizes) == count == len(client.uidl()[1]) and sum(sizes.values()) == octets
+        for number in chance.sample(sorted(sizes), min(count, 3)):
+            with contextlib.suppress(poplib.error_proto):  # an IMAP session was faster
+                assert sum(len(line) + 2 for line in client.retr(number)[1]) == sizes[number]
+        if count:
+            client.dele(chance.randint(1, count))
+        with contextlib.suppress(poplib.error_proto):
+            client.quit()
+        self.sessions += 1
+
+    def stop(self):
+        assert self.sessions > 0
+
+
 class Stress:
-    def __init__(self, place, seed):
+    def __init__(self, mailbox, seed, beside=None):
         self.seed = seed
         self.random = random.Random(seed)
-        self.mailbox = Mailbox(place)
+        self.mailbox, self.beside = mailbox, beside
         self.truth = Truth()
         self.selector = selectors.DefaultSelector()
         for number in range(30):
@@ -505,6 +563,8 @@ class Stress:
                     or time.monotonic() - session.heard < STILL, session.flying
             if self.random.random() < 0.05:
                 self.deliver()
+            if self.beside and self.random.random() < 0.05:
+                self.beside(self.random)
 
     def settle(self):
         """All is quiet: everyone looks, and must see the same, which is what lies on the disk."""
@@ -559,9 +619,12 @@ class Stress:
         self.mailbox.stop()
 
 
+SEED = int(os.environ.get("STAFFETTA_SEED", "1"))
+
+
 @pytest.fixture
 def stress(tmp_path):
-    made = Stress(tmp_path, seed=int(os.environ.get("STAFFETTA_SEED", "1")))
+    made = Stress(Mailbox(tmp_path), SEED)
     yield made
     made.stop()
 
@@ -578,3 +641,11 @@ def test_twenty_sessions_with_kills(stress):
         stress.kill()
     stress.run(0.5)
     stress.settle()
+
+
+def test_twenty_sessions_with_pop3_and_smtp(make_house):
+    account = Account(make_house(services=("smtp", "imap", "pop3")))
+    stress = Stress(account, SEED, beside=account.read_by_pop3)
+    stress.run(SECONDS)
+    stress.settle()
+    stress.stop()
