@@ -82,12 +82,17 @@ static bool is_well_formed(struct slice lines)
 
 /* ---- the list ---- */
 
+static void free_sharer(struct sharer *sharer)
+{
+    buffer_clear(&sharer->lines);
+    free(sharer);
+}
+
 static void forget(struct master *master, struct sharer *sharer)
 {
     HASH_DEL(master->shares.sharers, sharer);
     master->shares.octets -= sharer->lines.len;
-    buffer_clear(&sharer->lines);
-    free(sharer);
+    free_sharer(sharer);
 }
 
 /* What has no room, or no memory, is not found by others until the owner's mailbox is started
@@ -214,11 +219,14 @@ void shares_load(struct master *master)
 
 void shares_clear(struct master *master)
 {
-    struct sharer *sharer, *next;
+    struct sharer *sharer = master->shares.sharers, *next;
     shares_save(master);
     ev_timer_stop(master->loop, &master->shares.saving);
-    HASH_ITER (hh, master->shares.sharers, sharer, next)
-        forget(master, sharer);
+    HASH_CLEAR(hh, master->shares.sharers); /* of the table alone */
+    for (; sharer; sharer = next) {
+        next = sharer->hh.next;
+        free_sharer(sharer);
+    }
 }
 
 /* ---- records ---- */
