@@ -89,11 +89,36 @@ static void on_lost(struct session *session, struct visit *visit)
     turn_again(&session->mailbox->turn, &session->in_next_turn);
 }
 
+/* Before the client says its literal: it may, or the command is answered. News are the client's. */
+static void hear_plus(struct session *session, struct visit *visit, enum answer_part part,
+                      struct slice octets)
+{
+    if (part == ANSWER_END) {
+        visit->at_literal = visit->awaits_plus = false;
+        settle(session, visit, visit->answer.verdict == 'O');
+        session_answered(session);
+        if (!command_refuse_literal(&session->reader))
+            session_bye(session, "What follows is too long to be skipped");
+        return;
+    }
+    visit->in_plus = visit->in_plus || (!visit->in_news && slice_starts_with(octets, SLICE("+")));
+    if (!visit->in_plus) {
+        buffer_append(&session->writer.text, octets);
+        visit->in_news = !answer_is_between_lines(&visit->answer);
+    } else if (slice_ends_with(octets, SLICE("\n"))) {
+        visit->awaits_plus = visit->in_plus = visit->is_listening = false;
+        session->waiting = false;
+        turn_again(&session->mailbox->turn, &session->in_next_turn);
+    }
+}
+
 static void hear(struct visit *visit, enum answer_part part, struct slice octets)
 {
     struct session *session = visit->session;
     if (part == ANSWER_LOST) {
         on_lost(session, visit);
+    } else if (visit->awaits_plus && part != ANSWER_TAGGED) {
+        hear_plus(session, visit, part, octets);
     } else if (part != ANSWER_END) {
         buffer_append(&session->writer.text, octets);
     } else if (session->on_line) { /* it does not idle there */
@@ -106,8 +131,9 @@ static void hear(struct visit *visit, enum answer_part part, struct slice octets
 
 /* ---- the command ---- */
 
-/* Literals need not be waited for (RFC 7888): "{5}" becomes "{5+}". */
-static void say(struct visit *visit, struct slice text)
+/* Literals need not be waited for (RFC 7888): "{5}" becomes "{5+}", but for one at the end that is
+ * still to come and that the client waits with. */
+static void say(struct visit *visit, struct slice text, bool waits_at_end)
 {
     struct slice line_end = SLICE("\r\n");
     size_t end;
@@ -119,9 +145,10 @@ static void say(struct visit *visit, struct slice text)
             brace--;
         for (size_t i = brace; i < line.len && line.ptr[i] >= '0' && line.ptr[i] <= '9'; i++)
             octets = octets * 10 + (line.ptr[i] - '0');
-        bool waits = !slice_ends_with(line, SLICE("+}"));
-        visit_say(visit, slice_range(line, 0, waits && line.len > 0 ? line.len - 1 : line.len));
-        if (waits)
+        bool hurries = !slice_ends_with(line, SLICE("+}"))
+                       && !(waits_at_end && end + line_end.len == text.len);
+        visit_say(visit, slice_range(line, 0, hurries && line.len > 0 ? line.len - 1 : line.len));
+        if (hurries)
             visit_say(visit, SLICE("+}"));
         visit_say(visit, line_end);
         text = slice_from(text, end + line_end.len);
@@ -174,7 +201,7 @@ static void forward(struct session *session, struct slice owner)
 {
     if (!begin(session, owner))
         return;
-    say(session->forwarded, command_text(&session->reader));
+    say(session->forwarded, command_text(&session->reader), false);
     visit_say(session->forwarded, SLICE("\r\n"));
     if (session->command->handler != command_idle) {
         hear_answer(session);
@@ -298,7 +325,7 @@ bool forward_takes(struct session *session, const struct imap_parser *arguments)
 /* The owner's process is there, or never will be. */
 static void stream_step(struct session *session)
 {
-    if (visit_is_full(session->forwarded)) {
+    if (visit_is_full(session->forwarded) || session->forwarded->awaits_plus) {
         session_wait(session, stream_step);
         return;
     }
@@ -307,19 +334,40 @@ static void stream_step(struct session *session)
     session_stream_literal(session);
 }
 
-static void stream(struct session *session)
+/* What is refused is refused before the client says it. */
+static void await_plus(struct visit *visit)
+{
+    visit->awaits_plus = true;
+    visit->in_plus = visit->in_news = false;
+    visit_listen(visit);
+}
+
+/* Where a part of the command was said already, there is no way back but the end. */
+static void refuse_size(struct session *session, struct visit *visit, bool is_begun)
+{
+    if (visit == session->visit && is_begun) {
+        session_bye(session, "The message is larger than limits.message-size");
+        return;
+    }
+    if (visit != session->visit)
+        visit_end(visit);
+    session->forwarded = NULL;
+    session_no(session, SLICE("TOOBIG"), "The message is larger than limits.message-size");
+}
+
+static void stream(struct session *session, bool is_begun)
 {
     uint64_t octets = session->reader.literal.octets;
     struct visit *visit = session->forwarded;
     if (octets <= session->mailbox->config->limits.message_size_octets) {
-        say(visit, command_text(&session->reader));
+        say(visit, command_text(&session->reader), session->reader.literal.synchronising);
         visit->at_literal = true;
         session_continue(session, stream_step);
+        if (session->reader.literal.synchronising)
+            await_plus(visit);
         return;
     }
-    visit_end(visit);
-    session->forwarded = NULL;
-    session_no(session, SLICE("TOOBIG"), "The message is larger than limits.message-size");
+    refuse_size(session, visit, is_begun);
 }
 
 /* REPLACE is of the selected mailbox and of another one (RFC 8508 3): both have to be one
@@ -332,7 +380,7 @@ static bool forward_replace(struct session *session, const struct imap_parser *a
     bool visiting = session->state == SESSION_VISITING;
     if (visiting && names_shared && is_visiting(session, owner)) {
         if (begin(session, owner))
-            stream(session);
+            stream(session, false);
         return true;
     }
     if (!names_shared && (!visiting || !names_mailbox(*arguments)))
@@ -345,7 +393,7 @@ bool forward_literal(struct session *session, const struct imap_parser *argument
 {
     struct slice owner;
     if (session->forwarded) {
-        stream(session);
+        stream(session, true);
         return true;
     }
     if (session->command->handler == command_replace && !session->visitor && !session->work)
@@ -357,7 +405,7 @@ bool forward_literal(struct session *session, const struct imap_parser *argument
     /* Of its own: the answer may come before the last octet, and a mailbox is selected in the
      * other. */
     if (begin(session, owner))
-        stream(session);
+        stream(session, false);
     return true;
 }
 
@@ -368,7 +416,7 @@ void forward_octets(struct session *session, struct slice octets)
 
 void forward_rest(struct session *session, struct slice text)
 {
-    say(session->forwarded, text);
+    say(session->forwarded, text, false);
     visit_say(session->forwarded, SLICE("\r\n"));
     hear_answer(session);
 }

@@ -30,7 +30,9 @@ struct visit {
     bool is_listening; /* an answer is expected, and all of the command was said */
     struct answer answer;
     visit_hears *hears;
-    bool at_literal;  /* forward.c's: the client's is announced, and waits until it is open */
+    /* forward.c's: the client's literal is announced, and waits; for "+" from there, the line of
+     * which has begun. */
+    bool at_literal, awaits_plus, in_plus, in_news;
     bool is_held;     /* carry.c's: nothing is heard meanwhile */
     bool is_examined; /* and of the mailbox that is selected there, its name as it is said */
     struct buffer selected;

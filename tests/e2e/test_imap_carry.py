@@ -189,6 +189,31 @@ def test_large_messages_go_through_as_they_come(pair):
         assert octets in pair.other.ok(f"FETCH {number} BODY.PEEK[]")[0]
 
 
+def test_what_is_refused_is_not_sent(pair):
+    """RFC 3501 7.5: a literal that the client waits with, to the mailbox that is selected and to another one; the session goes on."""
+    other, name = pair.other, pair.name
+    pair.owner.ok("CREATE Full")
+    pair.owner.ok(f"SETACL Full {pair.bob} lri")
+    other.ok(f"SELECT {name}")
+    pair.owner.append(message("news"), "Work")
+    for mailbox, octets, code in ((name, 7, b"NOPERM"), (f"Shared/{pair.alice}/Full", 30_000_000, b"TOOBIG"), (name, 30_000_000, b"TOOBIG"),
+                                  (f"Shared/{pair.alice}/No", 7, b"NONEXISTENT"), (name, 0, b"NOPERM")):
+        other.send(f"x APPEND {mailbox} {{{octets}}}\r\n".encode())
+        lines, tagged = other.answer()
+        assert tagged.startswith(b"NO [" + code + b"]") and not any(line.startswith(b"+") for line in lines), (mailbox, tagged)
+        assert other.ok("FETCH 1 UID") == [b"* 1 FETCH (UID 1)"]
+    pair.share("lri")
+    other.send(f"x APPEND {name} {{4}}\r\n".encode())
+    assert other.read_line().startswith(b"+ ")
+    other.send(b"x\r\ny {5}\r\n")
+    assert other.read_line().startswith(b"+ ")
+    other.send(b"x OK\r {30000000}\r\n")
+    while (line := other.read_line()) is not None and not line.startswith((b"x ", b"* BYE")):
+        pass
+    assert line is None or line.startswith((b"* BYE", b"x NO [TOOBIG]", b"x BAD"))
+    assert count(pair.owner, "Work") == 3
+
+
 def test_many_messages(pair):
     """More than one command removes."""
     pair.share("lrswite")
