@@ -516,6 +516,25 @@ def test_what_is_enabled_there_is_enabled_everywhere(pair):
     assert other.command("ENABLE")[1].startswith(b"BAD")
 
 
+def test_resynchronising(pair):
+    """RFC 7162 3.2.5: what was enabled before goes along to the other account's process."""
+    pair.share("lrste")
+    other, name = pair.other, pair.name
+    other.ok("ENABLE QRESYNC")
+    first = b"".join(other.ok(f"SELECT {name}"))
+    uidvalidity, modseq = (re.search(word + rb" (\d+)", first)[1].decode() for word in (b"UIDVALIDITY", b"HIGHESTMODSEQ"))
+    other.ok("UNSELECT")
+    pair.owner.ok("SELECT Work")
+    pair.owner.ok(r"STORE 1 +FLAGS.SILENT (\Deleted)")
+    pair.owner.ok("EXPUNGE")
+    pair.owner.ok(r"STORE 1 +FLAGS.SILENT (\Answered)")
+    lines = other.ok(f"SELECT {name} (QRESYNC ({uidvalidity} {modseq} 1:2))")
+    assert b"* VANISHED (EARLIER) 1" in lines
+    assert any(b"UID 2" in line and b"\\Answered" in line and b"MODSEQ" in line for line in lines)
+    assert other.ok(f"FETCH 1 (FLAGS) (CHANGEDSINCE {modseq})")[0].startswith(b"* 1 FETCH (")
+    assert b"[MODIFIED 1]" in other.command(rf"STORE 1 (UNCHANGEDSINCE {modseq}) +FLAGS (\Seen)")[1]
+
+
 def test_visitors_take_no_place_of_the_owners(make_module_house):
     """limits.account-sessions is of each by itself."""
     house = make_module_house(settings={"imap": {"shared-mailboxes": "Shared"}, "limits": {"account-sessions": 3}},
