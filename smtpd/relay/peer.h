@@ -147,6 +147,7 @@ struct peer {
     const char *tls_cipher;
     const char *tls_verified; /* as tls_client_verified */
     unsigned transactions;    /* that ended */
+    unsigned messages;        /* whose part here ended */
     uint64_t opened_ms;
     bool tried_other;        /* settings->other, beside settings->address */
     struct ip_address local; /* our end; IP_NONE: it was never connected */

@@ -444,12 +444,14 @@ static void finish(struct peer *peer, bool dirty)
     struct outgoing *message = peer->current.message;
     bool last = is_last_transaction(peer);
     peer->dirty = dirty;
-    peer->transactions++;
     downgrade_free(peer->current.downgrade);
     struct exchange done = peer->current;
     peer->current = (struct exchange){.transcript = done.transcript};
-    if (message->unsettled == 0 || last || peer->ahead.message)
+    peer->transactions++;
+    if (message->unsettled == 0 || last || peer->ahead.message) {
         peer_tell_message(peer, &done);
+        peer->messages++;
+    }
     if (message->unsettled == 0) {
         peer->handler->settled(peer, message);
     } else if (!last && !peer->ahead.message) {

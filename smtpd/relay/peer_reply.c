@@ -54,11 +54,9 @@ static bool skip_number(struct cursor *in)
 }
 
 /* status-code = class "." subject "." detail    RFC 3463 2; RFC 2034 4: a space behind it */
-static struct slice find_enhanced(struct slice lines, unsigned code)
+static struct slice take_enhanced(struct slice text, unsigned code)
 {
-    struct slice text, none = {NULL, 0};
-    if (!peer_reply_next_line(&lines, &text))
-        return none;
+    struct slice none = {NULL, 0};
     struct cursor in = cursor_of(text);
     struct cursor start = in;
     if (!cursor_skip(&in, (uint8_t)('0' + code / 100)) || !cursor_skip(&in, '.')
@@ -66,6 +64,15 @@ static struct slice find_enhanced(struct slice lines, unsigned code)
         return none;
     struct slice enhanced = cursor_since(&in, &start);
     return cursor_at_end(&in) || cursor_skip(&in, ' ') ? enhanced : none;
+}
+
+/* RFC 2034 4 wants it in each line; servers whose words come from elsewhere have it in one. */
+static struct slice find_enhanced(struct slice lines, unsigned code)
+{
+    struct slice text, enhanced = {NULL, 0};
+    while (enhanced.len == 0 && peer_reply_next_line(&lines, &text))
+        enhanced = take_enhanced(text, code);
+    return enhanced;
 }
 
 /* ---- the reply ---- */

@@ -57,8 +57,8 @@ void peer_tell_message(struct peer *peer, const struct exchange *exchange)
     if (outgoing_first_undelivered(message) == message->recipient_count)
         return;
     transcript_join(&message->transcript, &peer->opening);
-    if (peer->transactions > 0)
-        transcript_add_event(&message->transcript, "%u messages before, on this connection",
-                             peer->transactions);
+    if (peer->messages > 0)
+        transcript_add_event(&message->transcript, "%u message%s before, on this connection",
+                             peer->messages, peer->messages > 1 ? "s" : "");
     transcript_join(&message->transcript, exchange->transcript);
 }

@@ -236,6 +236,7 @@ def test_each_attempt_is_kept_whole(world):
         mail = next(i for i, line in enumerate(said) if line.startswith(f"> MAIL FROM:<{ALICE}> "))
         assert said[mail + 1:mail + 3] == ["> RCPT TO:<one@busy.example>", "> DATA"]
         assert said.count("< 450 4.2.1 busy") == 1
+        assert not [line for line in said if "before, on this connection" in line]  # it is the first one
         assert attempt["tls"] == "" and attempt["destination"] == "busy.example"
         assert attempt["result"].startswith("4.2.1 ") and attempt["host"] == "127.0.0.1 [127.0.0.1]"
     assert second["ended_ms"] > first["ended_ms"]

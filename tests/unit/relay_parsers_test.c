@@ -29,6 +29,8 @@ static const struct reply_case reply_cases[] = {
     {"250-a\r\n250\r\n", PARSE_DONE, 250, "", "a|"},
     {"550 5.1.1 no\r\n", PARSE_DONE, 550, "5.1.1", "5.1.1 no"}, /* RFC 2034 */
     {"550-5.1.1 no\r\n550 5.1.1 never\r\n", PARSE_DONE, 550, "5.1.1", "5.1.1 no|5.1.1 never"},
+    {"550-no\r\n550-5.1.1 not here\r\n550 5.7.1 so\r\n", PARSE_DONE, 550, "5.1.1",
+     "no|5.1.1 not here|5.7.1 so"},
     {"550 5.1.1\r\n", PARSE_DONE, 550, "5.1.1", "5.1.1"},
     {"550 4.1.1 other class\r\n", PARSE_DONE, 550, "", "4.1.1 other class"},
     {"550 5.1.1x\r\n", PARSE_DONE, 550, "", "5.1.1x"},
