@@ -163,11 +163,24 @@ static bool on_date(struct walk *walk, const struct header_field *field)
     return true;
 }
 
+/* message-id = "Message-ID:" msg-id CRLF; msg-id = [CFWS] "<" id-left "@" id-right ">" [CFWS]
+ * (RFC 5322 3.6.4): long ones stand in a line of their own. What is none is taken as it stands. */
+static struct slice find_msg_id(struct slice body)
+{
+    size_t open = slice_find_octet(body, '<');
+    size_t close = open + slice_find_octet(slice_from(body, open), '>');
+    size_t fold = open + slice_find_octet(slice_from(body, open), '\r');
+    if (close < fold && close < body.len)
+        return slice_range(body, open, close + 1);
+    while (body.len > 0 && (body.ptr[0] == '\r' || body.ptr[0] == '\n'))
+        body = slice_trim(slice_from(body, 1));
+    return slice_trim(slice_range(body, 0, slice_find_octet(body, '\r')));
+}
+
 static bool on_message_id(struct walk *walk, const struct header_field *field)
 {
-    struct slice value = slice_trim(field->body);
     if (!walk->found.message_id)
-        walk->recipe->message_id = slice_range(value, 0, slice_find_octet(value, '\r'));
+        walk->recipe->message_id = find_msg_id(slice_trim(field->body));
     walk->found.message_id = true;
     return true;
 }

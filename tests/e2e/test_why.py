@@ -17,6 +17,11 @@ def alone(make_house):
     return made
 
 
+@pytest.fixture(scope="module")
+def shared(make_module_house):
+    return make_module_house()
+
+
 def told(house, what, words, seconds=10):
     """The answer, as soon as it has those words."""
     deadline = time.monotonic() + seconds
@@ -50,6 +55,17 @@ def test_a_story_from_connection_to_maildir(alone):
     assert "its Message-ID is <One.2@Example.Org>" in story and f"delivered to {account}" in story
     for name in (account, account.upper(), "<one.2@example.org>", "One.2@Example.Org"):
         assert told(alone, name, "delivered to").splitlines()[0] == identity
+
+
+@pytest.mark.parametrize("written, identity", [
+    ("\n <folded@x>", "<folded@x>"), (" \n\t<twice@x>\n ", "twice@x"),
+    ("<said@x> (by a mailer)", "<said@x>"), ("(no)\n <behind@x>", "behind@x"), ("\n bare@x", "bare@x"),
+    ("<cut\n @x>", "<cut")])
+def test_a_message_id_is_found_however_it_is_written(shared, written, identity):
+    """RFC 5322 3.6.4: white space, folds and comments may stand around it."""
+    account = shared.new_account()
+    shared.send(account, f"Message-ID:{written}\nSubject: s\n\nhello\n")
+    told(shared, identity, f"delivered to {account}")
 
 
 def test_the_newest_message_comes_first(alone):
