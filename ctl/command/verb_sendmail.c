@@ -49,7 +49,7 @@ static bool take_options(int count, char **words, struct options *options)
     *options = (struct options){.dot_ends = true};
     optind = 0;
     opterr = 0;
-    while ((letter = getopt(count, words, "+b:B:f:F:GiL:N:o:O:q::R:r:tUvV:X:")) != -1) {
+    while ((letter = getopt(count, words, "+b:B:e:f:F:Gh:iL:mnN:o:O:q::R:r:tUvV:X:")) != -1) {
         if (letter == 'b' && !take_mode(options, optarg))
             return false;
         if (letter == 'f' || letter == 'r')

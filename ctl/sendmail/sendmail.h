@@ -30,7 +30,7 @@ struct sendmail {
     struct slice sender; /* reverse-path; empty: null */
     struct slice author; /* for a From that is missing */
     struct slice name;   /* with it; may be empty */
-    bool from_header;    /* -t: To, Cc and Bcc say who gets it */
+    bool from_header;    /* -t: To, Cc and Bcc say who gets it, or Resent-To, -Cc and -Bcc */
     bool dot_ends;       /* no -i: a line with a dot alone ends the message */
     struct sendmail_list recipients;
     struct buffer text; /* the message, its lines with CRLF */
@@ -45,8 +45,8 @@ bool sendmail_add_recipients(struct sendmail *mail, struct slice list, struct er
 bool sendmail_set_sender(struct sendmail *mail, struct slice address, struct error *error);
 
 /* Makes the text of what came in: line ends; with -t the recipients of the header, from which Bcc
- * is taken in any case; From, Date and Message-ID where there are none. `now`: seconds since 1970;
- * `unique`: for the Message-ID. */
+ * is taken in any case, and Resent-Bcc; From, Date and Message-ID where there are none. `now`:
+ * seconds since 1970; `unique`: for the Message-ID. */
 bool sendmail_make_text(struct sendmail *mail, struct slice input, int64_t now, uint64_t unique,
                         struct error *error);
 

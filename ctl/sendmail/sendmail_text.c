@@ -108,6 +108,7 @@ static void convert_lines(const struct sendmail *mail, struct slice input, struc
 
 struct fields {
     bool from, date, message_id;
+    bool resent; /* has recipients of its own (RFC 5322 3.6.6) */
 };
 
 static void append_from(const struct sendmail *mail, struct buffer *text)
@@ -143,12 +144,29 @@ static bool is_named(const struct header_field *field, struct slice name)
     return slice_equal_nocase(field->name, name);
 }
 
+/* RFC 5322 3.6.6: a message that is sent on goes to whom its Resent- fields name, and not once more
+ * to those it went to first. */
+static bool is_resent(struct slice lines)
+{
+    struct cursor in = cursor_of(lines);
+    struct header_field field;
+    while (header_next(&in, &field) && field.name.len > 0)
+        if (is_named(&field, SLICE("Resent-To")) || is_named(&field, SLICE("Resent-Cc"))
+            || is_named(&field, SLICE("Resent-Bcc")))
+            return true;
+    return false;
+}
+
 /* Keeps the field, unless it is Bcc. */
 static bool take_field(struct sendmail *mail, const struct header_field *field,
                        struct fields *fields, struct error *error)
 {
-    bool is_bcc = is_named(field, SLICE("Bcc"));
-    bool addressed = is_bcc || is_named(field, SLICE("To")) || is_named(field, SLICE("Cc"));
+    bool is_resent_bcc = is_named(field, SLICE("Resent-Bcc"));
+    bool is_bcc = is_resent_bcc || is_named(field, SLICE("Bcc"));
+    bool addressed = fields->resent
+                         ? is_resent_bcc || is_named(field, SLICE("Resent-To"))
+                               || is_named(field, SLICE("Resent-Cc"))
+                         : is_bcc || is_named(field, SLICE("To")) || is_named(field, SLICE("Cc"));
     fields->from |= is_named(field, SLICE("From"));
     fields->date |= is_named(field, SLICE("Date"));
     fields->message_id |= is_named(field, SLICE("Message-ID"));
@@ -164,6 +182,7 @@ static bool take_message(struct sendmail *mail, struct slice lines, struct field
     struct cursor in = cursor_of(lines);
     struct cursor start = in;
     struct header_field field;
+    fields->resent = is_resent(lines);
     while (header_next(&in, &field) && field.name.len > 0) {
         if (!take_field(mail, &field, fields, error))
             return false;

@@ -82,6 +82,21 @@ def test_recipients_of_the_header(mail_house, alice):
         assert b"Bcc" not in header and b"To: alice,\r\n Alice <" in header and body == b"hi\r\n"
 
 
+def test_what_is_sent_on_goes_to_whom_that_names(mail_house, alice):
+    """RFC 5322 3.6.6: not once more to whom it went to first; who is hidden stays so."""
+    bob = Box(mail_house, BOB)
+    text = f"Resent-From: c@b.example\nResent-To: alice\nResent-Bcc: {BOB}\nTo: x@elsewhere.example\nBcc: y@z\n\nhi\n"
+    assert sendmail(mail_house, "-oi", "-t", text=text).returncode == 0
+    for box in (alice, bob):
+        header, _ = box.new()
+        assert b"Bcc" not in header and b"Resent-To: alice\r\n" in header and b"\nTo: x@elsewhere.example" in header
+
+
+def test_options_of_other_sendmails_do_no_harm(mail_house, alice):
+    assert sendmail(mail_house, "-m", "-n", "-em", "-odi", "-oem", "-v", "-h", "3", "alice").returncode == 0
+    alice.new()
+
+
 @pytest.mark.parametrize("status, arguments, text, words", [
     (NO_USER, ["nobody"], "x\n", b"5.1.1"),
     (NO_USER, [ALICE, "nobody"], "x\n", b"5.1.1"),
