@@ -2,9 +2,11 @@
 #include "smtpd/queue/admin.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 #include <utlist.h>
 
+#include "common/config/config_value.h"
 #include "smtpd/queue/admin_internal.h"
 #include "smtpd/queue/queue.h"
 #include "smtpd/queue/queue_id.h"
@@ -13,7 +15,7 @@ enum { MESSAGES_PER_TURN = 128, WORDS_OCTETS = 64 << 10 };
 
 static const char usage[] =
     "usage: queue [--json] [show] [ID...] [--all] [--held] [--destination D]"
-    " [--sender S] [--error TEXT]; or with retry, hold, release, remove or"
+    " [--sender S] [--error TEXT] [--older TIME]; or with retry, hold, release, remove or"
     " bounce and a selection";
 
 static const struct {
@@ -51,29 +53,54 @@ static bool take_flag(struct admin_job *job, struct slice word)
     return true;
 }
 
-static struct slice *option_of(struct admin_job *job, struct slice word)
+/* An empty word is no choice: it is what a script has where it has nothing to say. */
+static bool take_text(struct admin_job *job, struct slice value, struct slice *text)
 {
-    if (slice_equal(word, SLICE("--destination")))
-        return &job->destination;
-    if (slice_equal(word, SLICE("--sender")))
-        return &job->sender;
-    return slice_equal(word, SLICE("--error")) ? &job->error : NULL;
+    *text = arena_copy(&job->arena, value);
+    return value.len > 0 && text->ptr;
+}
+
+/* Written as the list shows it, or without the brackets; "<>": the null reverse-path. */
+static bool take_sender(struct admin_job *job, struct slice value)
+{
+    job->only_null_sender = slice_equal(value, SLICE("<>"));
+    if (slice_starts_with(value, SLICE("<")) && slice_ends_with(value, SLICE(">")))
+        value = slice_range(value, 1, value.len - 1);
+    return job->only_null_sender || take_text(job, value, &job->sender);
+}
+
+/* What came longer ago than that. */
+static bool take_age(struct admin_job *job, struct slice value)
+{
+    uint64_t age_ms;
+    if (!config_parse_duration(value, &age_ms))
+        return false;
+    job->came_before = (int64_t)time(NULL) - (int64_t)(age_ms / 1000);
+    job->has_age = true;
+    return true;
+}
+
+static bool take_option(struct admin_job *job, struct slice name, struct slice value)
+{
+    job->selects = true;
+    if (slice_equal(name, SLICE("--destination")))
+        return take_text(job, value, &job->destination);
+    if (slice_equal(name, SLICE("--sender")))
+        return take_sender(job, value);
+    if (slice_equal(name, SLICE("--error")))
+        return take_text(job, value, &job->error);
+    return slice_equal(name, SLICE("--older")) && take_age(job, value);
 }
 
 /* False: neither an option nor an id. */
 static bool take_word(struct admin_job *job, const struct control_words *words, size_t *place)
 {
     struct slice word = words->words[*place];
-    struct slice *option = option_of(job, word);
     if (take_flag(job, word))
         return true;
-    if (!option)
+    if (!slice_starts_with(word, SLICE("--")))
         return queue_id_parse(word, &job->ids[job->count]) && ++job->count > 0;
-    if (++*place >= words->count)
-        return false;
-    *option = arena_copy(&job->arena, words->words[*place]);
-    job->selects = true;
-    return option->ptr != NULL;
+    return ++*place < words->count && take_option(job, word, words->words[*place]);
 }
 
 static bool take_words(struct admin_job *job, const struct control_words *words)
@@ -187,8 +214,17 @@ static bool is_to(struct slice name, struct slice wanted)
            || slice_equal_nocase(slice_range(name, 0, slice_find_octet(name, '/')), wanted);
 }
 
+static bool looks_at_message(const struct admin_job *job)
+{
+    return job->has_age || job->only_null_sender || job->sender.len > 0;
+}
+
 static bool fits_message(const struct admin_job *job, const struct stored_message *message)
 {
+    if (job->has_age && message->arrival >= job->came_before)
+        return false;
+    if (job->only_null_sender)
+        return message->reverse_path.len == 0;
     return job->sender.len == 0 || is_of(message->reverse_path, job->sender)
            || is_of(message->account, job->sender);
 }
@@ -208,7 +244,8 @@ static bool fits_recipient(const struct admin_job *job, const struct queued_reci
     if (job->only_held && recipient->stage != QUEUED_HELD)
         return false;
     if (job->destination.len > 0
-        && !is_to(queue_target_name(queued_target_of(recipient)), job->destination))
+        && !is_to(queue_target_name(queued_target_of(recipient)), job->destination)
+        && !is_of(row->address, job->destination))
         return false;
     struct slice reply = admin_reply_of(recipient, row);
     return job->error.len == 0 || slice_find(reply, job->error) < reply.len;
@@ -272,7 +309,8 @@ static void take_recipient(struct queue *queue, struct admin_job *job,
 {
     uint64_t id = queued_message_of(recipient)->id;
     struct stored_recipient row = {0};
-    bool needs_row = admin_only_prints(job) || job->error.len > 0 || job->verb == ADMIN_BOUNCE;
+    bool needs_row = admin_only_prints(job) || job->error.len > 0 || job->destination.len > 0
+                     || job->verb == ADMIN_BOUNCE;
     if (needs_row
         && !queue_store_get_recipient(queue->store, id, recipient->number, &job->row, &row, NULL))
         return; /* on its way in, or unreadable */
@@ -288,7 +326,7 @@ static void take_recipient(struct queue *queue, struct admin_job *job,
 static void take_message(struct queue *queue, struct admin_job *job, struct queued_message *message)
 {
     struct stored_message stored = {0};
-    bool needs_record = admin_only_prints(job) || job->sender.len > 0;
+    bool needs_record = admin_only_prints(job) || looks_at_message(job);
     if (needs_record
         && !queue_store_get_message(queue->store, message->id, &job->record, &stored, NULL))
         return;

@@ -6,9 +6,10 @@
  *   queue show ID                     all that is known of one message
  *   queue retry|hold|release|remove|bounce SELECTION
  *
- * A selection is ids, or --all, --held, --destination D, --sender S, --error TEXT, which all must
- * fit. A command looks at a bounded number of messages a turn, so that mail goes on meanwhile; what
- * it changes goes the way of every outcome (settle.h) and is on disk before the answer.
+ * A selection is ids, or --all, --held, --destination D, --sender S, --error TEXT, --older TIME,
+ * which all must fit. A command looks at a bounded number of messages a turn, so that mail goes on
+ * meanwhile; what it changes goes the way of every outcome (settle.h) and is on disk before the
+ * answer.
  */
 #ifndef SMTPD_QUEUE_ADMIN_H
 #define SMTPD_QUEUE_ADMIN_H

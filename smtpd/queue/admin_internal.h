@@ -27,6 +27,9 @@ struct admin_job {
     bool named;   /* the ids were given */
     bool selects; /* one of the options that choose was given */
     bool only_held;
+    bool only_null_sender;
+    bool has_age;
+    int64_t came_before;                     /* seconds since 1970; with has_age */
     struct slice destination, sender, error; /* empty: any */
 
     uint64_t *ids; /* oldest first */

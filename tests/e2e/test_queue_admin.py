@@ -89,6 +89,31 @@ def test_selections(queue):
     assert chosen("--error", "is full", "--sender", "b@test.example") == [1]
     assert chosen(ids[2], ids[0]) == [2, 0]
     assert chosen("--held") == [] and chosen("--all") == [0, 1, 2]
+    assert chosen("--sender", "<c@test.example>") == [2] and chosen("--sender", "<>") == []
+    assert chosen("--older", "0s", "--error", "is full") == [] and chosen("--older", "1h") == []
+    time.sleep(1.1 - time.time() % 1)  # arrivals are whole seconds
+    assert chosen("--older", "0s") == [0, 1, 2] and chosen("--older", "0s", "--sender", "b@test.example") == [1]
+
+
+def test_mail_without_a_reverse_path(queue):
+    null, other = (text_of(queue, queue.submission.accept_foreign([f"x@{where}.example"], sender=sender))
+                   for where, sender in (("near", ""), ("far", "a@test.example")))
+    for _ in range(2):
+        queue.relays[0].one(RELAY_TEMPORARY, "4.2.2 full")
+    assert [message["id"] for message in listed(queue, "--sender", "<>")] == [null]
+    assert ask(queue, "remove", "--sender", "<>").startswith("1 of 1 ")
+    assert [message["id"] for message in listed(queue)] == [other]
+
+
+def test_a_senders_route_hides_no_domain(tmp_path):
+    queue = Queue(tmp_path, SLOW + ' route "*" { sender = "test.example" host = "192.0.2.7" }')
+    queue.submission.accept_foreign(["x@far.example", "y@near.example"])  # nobody relays
+    assert len(listed(queue, "--destination", "=*/test.example")[0]["recipients"]) == 2
+    for words in ("far.example", "x@Far.example"):
+        (recipient,) = listed(queue, "--destination", words)[0]["recipients"]
+        assert recipient["address"] == "x@far.example"
+    assert ask(queue, "remove", "--destination", "far.example").startswith("1 of 1 ")
+    queue.end()
 
 
 def test_retry(queue):
@@ -170,7 +195,8 @@ def test_what_is_under_way_is_left_alone(queue):
 
 @pytest.mark.parametrize("words", [
     ("nonsense",), ("show",), ("show", "--all"), ("retry",), ("remove", "--json"), ("hold", "xyz"),
-    ("--sender",), ("list", "--nothing"), ("0001000000000",), ("show", "0001000000000"),
+    ("--sender",), ("list", "--nothing"), ("remove", "--sender", ""), ("remove", "--destination", ""),
+    ("bounce", "--error", ""), ("remove", "--older", "soon"), ("list", "--nothing", "x"), ("0001000000000",), ("show", "0001000000000"),
     ["0001000000000"] * 70, ("show", "\x01")])
 def test_what_is_refused(queue, words):
     with pytest.raises(ValueError, match="error: (usage|no such message|too many words)"):
