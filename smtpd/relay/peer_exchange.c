@@ -393,7 +393,7 @@ void peer_write_content(struct peer *peer)
     }
 }
 
-/* RFC 6152 3: octets above 127 go to no server that did not offer to take them. */
+/* RFC 6152 3: who did not offer to take octets above 127 gets bodies that have some encoded. */
 static bool prepare_content(struct peer *peer)
 {
     struct exchange *exchange = &peer->current;
