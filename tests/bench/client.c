@@ -23,6 +23,24 @@ void __attribute__((noreturn, format(printf, 1, 2))) fail(const char *format, ..
     exit(1);
 }
 
+static int accept_certificate(X509_STORE_CTX *chain, void *nothing)
+{
+    (void)chain;
+    (void)nothing;
+    return 1;
+}
+
+/* As cheap as a client can be: it has the processors that are measured. */
+static SSL_CTX *make_context(void)
+{
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    if (!context || !SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION)
+        || !SSL_CTX_set1_groups_list(context, "X25519"))
+        fail("TLS cannot begin");
+    SSL_CTX_set_cert_verify_callback(context, accept_certificate, NULL);
+    return context;
+}
+
 void client_open(struct client *client, const char *port)
 {
     static SSL_CTX *context;
@@ -40,7 +58,7 @@ void client_open(struct client *client, const char *port)
     if (!secure)
         return;
     if (!context)
-        context = SSL_CTX_new(TLS_client_method());
+        context = make_context();
     client->tls = SSL_new(context);
     if (!client->tls || !SSL_set_fd(client->tls, client->fd) || SSL_connect(client->tls) != 1)
         fail("TLS handshake with port %s", port);

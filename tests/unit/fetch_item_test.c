@@ -114,7 +114,9 @@ static void a_section_says_what_is_wanted(void **state)
     assert_int_equal(item->section.path[1], 1);
     assert_int_equal(item->section.kind, SECTION_FIELDS);
     assert_int_equal(item->field_count, 2);
-    assert_slice_is(item->fields[1], "Cc");
+    assert_slice_is(item->label, "BODY[3.1.HEADER.FIELDS (To Cc)]<7>");
+    assert_slice_is(item->fields[0], "Cc"); /* sorted, for who looks them up */
+    assert_slice_is(item->fields[1], "To");
     assert_true(item->partial);
     assert_int_equal(item->offset, 7);
     assert_int_equal(item->octets, 9);
