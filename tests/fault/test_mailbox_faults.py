@@ -13,18 +13,11 @@ import shutil
 
 import pytest
 from house import BUILD
-from loops import turns
+from loops import strace, turns
 from mailbox_role import Mailbox, needs_mailbox
 
 pytestmark = needs_mailbox
 DELIVERED = 6
-
-
-def strace(inject):
-    if not shutil.which("strace"):
-        pytest.skip("strace is not installed")
-    return [shutil.which("strace"), "-f", "-qq", "-o", "/dev/null", "-e", "trace=all", "-e",
-            f"inject={inject}"]
 
 
 def failing(call, code, at):

@@ -13,7 +13,7 @@ import subprocess
 
 import pytest
 from house import BUILD
-from loops import turns
+from loops import strace, turns
 from test_deliver import BODY, DELIVER_MESSAGE, DONE, GONE, TEMPORARY, Deliverer, message
 from test_maildrop import Maildrop
 
@@ -24,11 +24,6 @@ pytestmark = [
     pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed"),
 ]
 MESSAGES = 5
-
-
-def strace(inject):
-    return [shutil.which("strace"), "-f", "-qq", "-o", "/dev/null", "-e", "trace=all", "-e",
-            f"inject={inject}"]
 
 
 def failing(call, code, at):

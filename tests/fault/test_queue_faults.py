@@ -14,7 +14,7 @@ import time
 
 import pytest
 from house import BUILD
-from loops import TORTURE, turns
+from loops import TORTURE, strace, turns
 from one_queue import (
     BODY, CONFIG, DONE, QUEUE_COMMITTED, QUEUE_REFUSED, RELAY_DONE, RELAY_TEMPORARY, TEMPORARY,
     Queue, Refused)
@@ -155,9 +155,7 @@ def traced(directory, inject):
     """A queue in which a system call fails: strace's inject=... Its log is short (DB_CONFIG is Berkeley
     DB's own), so that it goes on in the next file, which the second thread made, again and again."""
     (directory / "DB_CONFIG").write_text("set_lg_max 262144\n")
-    wrap = [shutil.which("strace"), "-f", "-qq", "-o", "/dev/null", "-e", "trace=all",
-            "-e", f"inject={inject}"]
-    return Queue(directory, CONFIG, wrap=wrap)
+    return Queue(directory, CONFIG, wrap=strace(inject))
 
 
 def end(queue):
