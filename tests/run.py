@@ -168,15 +168,17 @@ PLAIN_ALONE = [
 
 
 MEASURED = [*PLAIN_ALONE, "tests/e2e/test_hostile.py::test_a_thousand_idle_connections"]
+# Other people's programs say what our own tests say under sanitizers, too.
+CLIENTS = ["tests/e2e/test_clients.py"]
 
 
 def run_pool(build, tally, options, parts):
     """What is measured says nothing under sanitizers, and takes them minutes: only in torture, or
     where there is no plain build."""
-    but = [] if options.torture or not options.plain else MEASURED
+    but = [] if options.torture or not options.plain else MEASURED + CLIENTS
     paths = [f"tests/{part}" for part in parts]
     compile_tests(build, paths)
-    run_pytest("+".join(parts), paths, build, tally, options, but, more_workers=2,
+    run_pytest("+".join(parts), paths, build, tally, options, but, more_workers=3,
                place=place_of_files(options))
 
 
