@@ -43,8 +43,8 @@ static void hear(struct slice all, size_t cut, struct heard *heard)
         buffer_append(&heard->parts[part], slice_range(input, 0, taken));
         heard->taken += taken;
         heard->last = part;
-        is_all = part == ANSWER_END || part == ANSWER_LOST
-                 || (part == ANSWER_MORE && there == all.len);
+        is_all =
+            part == ANSWER_END || part == ANSWER_LOST || (part == ANSWER_MORE && there == all.len);
         there = part == ANSWER_MORE ? all.len : there;
     }
     heard->verdict = answer.verdict;
