@@ -178,7 +178,7 @@ def run_pool(build, tally, options, parts):
     but = [] if options.torture or not options.plain else MEASURED + CLIENTS
     paths = [f"tests/{part}" for part in parts]
     compile_tests(build, paths)
-    run_pytest("+".join(parts), paths, build, tally, options, but, more_workers=3,
+    run_pytest("+".join(parts), paths, build, tally, options, but, more_workers=2,
                place=place_of_files(options))
 
 
