@@ -56,6 +56,7 @@ struct carry {
     bool in_rest;    /* its octets come, and what stands behind them */
     bool is_taken;   /* it was there */
     bool awaits_plus;
+    bool is_malformed; /* the source answers what is no message */
     uint64_t octets;
     struct buffer code; /* "COPYUID ..." */
     size_t removed;     /* ranges of `removing` */
@@ -159,7 +160,16 @@ static void succeed(struct session *session, struct carry *carry)
     buffer_clear(&code);
 }
 
-/* ---- removing ---- */
+/* ---- hearing ---- */
+
+/* False: the line is too long, and carry_step() ends the session. */
+static bool gather(struct session *session, struct carry_end *end, struct slice octets)
+{
+    buffer_append(&end->line, octets);
+    if (end->line.failed)
+        wake(session);
+    return !end->line.failed;
+}
 
 static void pass_line(struct session *session, struct carry_end *end)
 {
@@ -200,7 +210,7 @@ static void hear_news(struct visit *visit, enum answer_part part, struct slice o
         buffer_append(&visit->session->writer.text, octets);
 }
 
-static void remove_phase(struct session *session, struct carry *carry);
+/* ---- removing ---- */
 
 static void say_removal(struct session *session, struct carry *carry)
 {
@@ -257,7 +267,7 @@ static void begin_removing(struct session *session, struct carry *carry)
  * courtesy. */
 static void make_code(struct carry *carry)
 {
-    static const struct slice word = SLICE(" OK [APPENDUID ");
+    static const struct slice word = SLICE(" OK [APPENDUID "), plain = SLICE("0123456789:, ");
     struct slice text = slice_from(buffer_slice(&carry->to.tagged), TAG.len);
     size_t end = slice_find_octet(text, ']');
     if (!slice_starts_with_nocase(text, word) || end == text.len)
@@ -270,7 +280,7 @@ static void make_code(struct carry *carry)
     sequence_set_format(&carry->done, &carry->code);
     buffer_append(&carry->code, slice_from(text, space));
     for (size_t i = 0; i < text.len; i++) /* what a captured process says is no more than that */
-        if (slice_find_octet(SLICE("0123456789:, "), text.ptr[i]) == 13)
+        if (slice_find_octet(plain, text.ptr[i]) == plain.len)
             carry->code.failed = true;
     if (carry->code.failed)
         buffer_reset(&carry->code);
@@ -309,8 +319,8 @@ static void hear_target(struct visit *visit, enum answer_part part, struct slice
     struct carry *carry = carry_of(visit);
     if (end_of_answer(visit, &carry->to, part, octets) || part != ANSWER_TEXT)
         return;
-    buffer_append(&carry->to.line, octets);
-    if (octets.len == 0 || octets.ptr[octets.len - 1] != '\n')
+    if (!gather(visit->session, &carry->to, octets) || octets.len == 0
+        || octets.ptr[octets.len - 1] != '\n')
         return;
     if (slice_starts_with(buffer_slice(&carry->to.line), SLICE("+")))
         carry->awaits_plus = false;
@@ -318,40 +328,53 @@ static void hear_target(struct visit *visit, enum answer_part part, struct slice
     wake(visit->session);
 }
 
-/* "FLAGS (...) " in a response; \Recent is no flag that one can give. */
-static void append_flags(struct slice line, struct buffer *text)
+static bool find_between(struct slice line, struct slice before, uint8_t end, struct slice *found)
 {
-    struct slice word, flags = slice_from(line, slice_find(line, SLICE("FLAGS (")));
-    flags = slice_range(flags, 0, slice_find_octet(flags, ')'));
-    flags = slice_from(flags, SLICE("FLAGS (").len);
-    buffer_append_octet(text, '(');
+    size_t at = slice_find(line, before);
+    struct slice rest = slice_from(line, at + before.len);
+    size_t length = slice_find_octet(rest, end);
+    *found = slice_range(rest, 0, length);
+    return at < line.len && length < rest.len;
+}
+
+/* \Recent is no flag that one can give. */
+static void append_flags(struct slice flags, struct buffer *text)
+{
+    bool is_first = true;
     while (flags.len > 0) {
         size_t end = slice_find_octet(flags, ' ');
-        word = slice_range(flags, 0, end);
+        struct slice word = slice_range(flags, 0, end);
         flags = slice_from(flags, end + 1);
         if (slice_equal_nocase(word, SLICE("\\Recent")))
             continue;
-        if (text->ptr[text->len - 1] != '(')
+        if (!is_first)
             buffer_append_octet(text, ' ');
         buffer_append(text, word);
+        is_first = false;
     }
-    buffer_append_octet(text, ')');
 }
 
-/* append-message = SP flag-list SP date-time SP literal */
-static void announce(struct carry *carry, struct slice line)
+/* append-message = SP flag-list SP date-time SP literal. What a captured process says goes to the
+ * target in the client's name: so only from within this line, and never its end, which would begin
+ * another command there. False: it has no such things, or they are too long. */
+static bool announce(struct carry *carry, struct slice line)
 {
     struct buffer text = BUFFER_WITH_LIMIT(LINE_OCTETS);
-    struct slice date = slice_from(line, slice_find(line, SLICE("INTERNALDATE \"")));
-    date = slice_from(date, SLICE("INTERNALDATE ").len);
-    date = slice_range(date, 0, slice_find(date, SLICE("\" ")) + 1);
-    buffer_append_octet(&text, ' ');
-    append_flags(line, &text);
-    buffer_append_octet(&text, ' ');
-    buffer_append(&text, date);
-    buffer_append_format(&text, " {%llu}\r\n", (unsigned long long)carry->octets);
-    visit_say(carry->to.visit, buffer_slice(&text));
+    struct slice flags, date;
+    bool whole = find_between(line, SLICE("FLAGS ("), ')', &flags)
+                 && find_between(line, SLICE("INTERNALDATE \""), '"', &date);
+    if (whole) {
+        buffer_append(&text, SLICE(" ("));
+        append_flags(flags, &text);
+        buffer_append(&text, SLICE(") \""));
+        buffer_append(&text, date);
+        buffer_append_format(&text, "\" {%llu}\r\n", (unsigned long long)carry->octets);
+        whole = !text.failed;
+    }
+    if (whole)
+        visit_say(carry->to.visit, buffer_slice(&text));
     buffer_clear(&text);
+    return whole;
 }
 
 static bool is_refused(const struct carry *carry)
@@ -370,8 +393,10 @@ static void take_line(struct visit *visit, struct carry *carry)
         carry->in_rest = carry->is_taken = true;
         carry->octets = visit->answer.literal_left;
         if (!is_refused(carry)) {
-            announce(carry, line);
+            carry->is_malformed = !announce(carry, line);
             carry->awaits_plus = visit->is_held = true;
+            if (carry->is_malformed)
+                wake(visit->session);
         }
     } else if (!carry->is_own) {
         pass_line(visit->session, &carry->from);
@@ -393,8 +418,8 @@ static void hear_message(struct visit *visit, enum answer_part part, struct slic
         visit->is_held = visit_is_full(carry->to.visit);
         return;
     }
-    buffer_append(&carry->from.line, octets);
-    if (octets.len > 0 && octets.ptr[octets.len - 1] == '\n')
+    if (gather(visit->session, &carry->from, octets) && octets.len > 0
+        && octets.ptr[octets.len - 1] == '\n')
         take_line(visit, carry);
 }
 
@@ -487,7 +512,10 @@ static bool take_listed(struct carry *carry, struct slice line)
     uint64_t uid = 0;
     for (; at < line.len && line.ptr[at] >= '0' && line.ptr[at] <= '9' && uid < UINT32_MAX; at++)
         uid = uid * 10 + (line.ptr[at] - '0');
-    return uid > 0 && uid <= UINT32_MAX && sequence_set_add(&carry->listed, (uint32_t)uid);
+    if (uid == 0 || uid > UINT32_MAX)
+        return false;
+    sequence_set_add(&carry->listed, (uint32_t)uid); /* list_phase() sees if it is full */
+    return true;
 }
 
 static void hear_list(struct visit *visit, enum answer_part part, struct slice octets)
@@ -495,9 +523,8 @@ static void hear_list(struct visit *visit, enum answer_part part, struct slice o
     struct carry *carry = carry_of(visit);
     if (is_over(visit, part) || end_of_answer(visit, &carry->from, part, octets))
         return;
-    buffer_append(&carry->from.line, octets);
-    if (carry->from.line.failed || octets.len == 0 || octets.ptr[octets.len - 1] != '\n'
-        || !answer_is_between_lines(&visit->answer))
+    if (!gather(visit->session, &carry->from, octets) || octets.len == 0
+        || octets.ptr[octets.len - 1] != '\n' || !answer_is_between_lines(&visit->answer))
         return;
     if (!take_listed(carry, buffer_slice(&carry->from.line)))
         pass_line(visit->session, &carry->from);
@@ -512,6 +539,8 @@ static void list_phase(struct session *session, struct carry *carry)
         fail(session, carry);
     else if (carry->from.verdict != 0 && slice_find(tagged, SLICE("MESSAGELIMIT")) < tagged.len)
         session_over_limit(session, "Too many messages to copy, try a smaller subset");
+    else if (carry->from.verdict != 0 && carry->listed.full)
+        session_no(session, SLICE("LIMIT"), "The messages need too much memory");
     else if (carry->from.verdict != 0)
         begin_fetching(session, carry);
 }
@@ -535,7 +564,8 @@ static void hear_rights(struct visit *visit, enum answer_part part, struct slice
     struct carry *carry = carry_of(visit);
     if (is_over(visit, part) || end_of_answer(visit, &carry->from, part, octets))
         return;
-    buffer_append(&carry->from.line, octets);
+    if (!gather(visit->session, &carry->from, octets))
+        return;
     struct slice line = buffer_slice(&carry->from.line);
     if (!slice_ends_with(line, SLICE("\r\n")))
         return;
@@ -574,8 +604,8 @@ static void carry_step(struct session *session)
 {
     struct carry *carry = session->work;
     session_wait(session, carry_step);
-    if (carry->from.line.failed || carry->to.line.failed)
-        session_bye(session, "The other account's mailbox speaks too much; log in again");
+    if (carry->is_malformed || carry->from.line.failed || carry->to.line.failed)
+        session_bye(session, "The other account's mailbox speaks no IMAP; log in again");
     else
         carry->phase(session, carry);
 }

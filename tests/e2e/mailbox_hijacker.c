@@ -56,7 +56,7 @@ static size_t decode_hex(const char *hex, uint8_t *octets)
     return count;
 }
 
-static void transmit(int fd, const uint8_t *octets, size_t count, int along, int flags)
+static ssize_t transmit(int fd, const uint8_t *octets, size_t count, int along, int flags)
 {
     union {
         struct cmsghdr header;
@@ -73,7 +73,7 @@ static void transmit(int fd, const uint8_t *octets, size_t count, int along, int
         part->cmsg_len = CMSG_LEN(sizeof(int));
         memcpy(CMSG_DATA(part), &along, sizeof(int));
     }
-    sendmsg(fd, &message, MSG_NOSIGNAL | flags);
+    return sendmsg(fd, &message, MSG_NOSIGNAL | flags);
 }
 
 static int take_descriptor(struct msghdr *message)
@@ -140,8 +140,10 @@ static void hear(FILE *client, int fd)
 
 static void say(FILE *client, int fd, const uint8_t *octets, size_t count, int along)
 {
-    transmit(fd, octets, count, along, 0);
-    fputs(errno == EPIPE ? "closed\n" : "said\n", client);
+    ssize_t sent = 0;
+    for (size_t at = 0; at < count && sent >= 0 && is_there(fd, POLLOUT); at += (size_t)sent)
+        sent = transmit(fd, octets + at, count - at, at == 0 ? along : -1, 0);
+    fputs(sent < 0 ? "closed\n" : "said\n", client);
 }
 
 static void obey(int master, FILE *client, char *line)

@@ -235,3 +235,45 @@ def test_it_knows_no_more_than_any_sender(house, thief):
     ended = house.ended()
     thief.say("send " + record(MASTER_KNOWN, b"a\0b").hex())
     house.wait_until_ended(ended)
+
+
+def heard(thief, number, until):
+    """What a visitor says to it, to the end of that line."""
+    octets = b""
+    while until not in octets or not octets.endswith(b"\r\n"):
+        words = thief.say(f"hear {number}").split()
+        assert words[0] == "heard", (words, octets)
+        octets += bytes.fromhex(words[1])
+    return octets
+
+
+@pytest.mark.parametrize("fetched", [
+    rb"FLAGS (\Seen {5+} INTERNALDATE BODY[] {5}",  # the rest of the line would be a flag, and its end among it
+    rb'FLAGS (\Seen) INTERNALDATE "01-Jan-2024 10:00:00 +0000 BODY[] {5}',
+    rb'UID 5 INTERNALDATE "01-Jan-2024 10:00:00 +0000" BODY[] {5}',
+    rb'FLAGS (' + b"x " * 600000 + rb') INTERNALDATE "01-Jan-2024 10:00:00 +0000" BODY[] {5}',
+], ids=["no end of flags", "no end of the date", "no flags", "a megabyte of flags"])
+def test_what_it_says_of_a_message_begins_no_command(house, thief, fetched):
+    """COPY out of its mailbox: the other's APPEND has nothing from it but flags, a date and octets."""
+    bob = house.new_account()
+    thief.say("send " + record(MASTER_SHARES, f"lr {bob}\tTrap\n".encode()).hex())
+    with Client(house, bob) as client:
+        eventually(lambda: client.ok('LIST "" Shared/%/Trap'))
+        client.send(f"a SELECT Shared/{thief.account}/Trap\r\n".encode())
+        words = thief.say("read").split()
+        while words[0] != "way":
+            words = thief.say("read").split()
+        way = int(words[1])
+        heard(thief, way, b"a SELECT")
+        thief.say(f"say {way} " + b"* 1 EXISTS\r\na OK [READ-WRITE] Selected\r\n".hex())
+        assert client.answer(b"a")[1].startswith(b"OK")
+        client.send(b"b COPY 1 Drafts\r\n")
+        heard(thief, way, b" FETCH 1 ")
+        thief.say(f"say {way} " + b"* 1 FETCH (UID 5 RFC822.SIZE 5)\r\nc OK Fetched\r\n".hex())
+        heard(thief, way, b"UID FETCH 5 ")
+        octets = b"* 1 FETCH (" + fetched + b"\r\nhello)\r\nc OK Fetched\r\n"
+        for at in range(0, len(octets), 100000):
+            thief.say(f"say {way} " + octets[at:at + 100000].hex())
+        assert client.read_line().startswith(b"* BYE")
+    with Client(house, bob) as client:
+        assert client.ok("STATUS Drafts (MESSAGES)") == [b"* STATUS Drafts (MESSAGES 0)"]
