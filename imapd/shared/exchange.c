@@ -1,0 +1,63 @@
+/* The commands of exchange.h. */
+#include "imapd/shared/exchange.h"
+
+#include "imapd/mailbox.h"
+
+void exchange_init(struct exchange *exchange)
+{
+    *exchange = (struct exchange){.visit = NULL};
+    buffer_init(&exchange->line, EXCHANGE_LINE_OCTETS);
+    buffer_init(&exchange->tagged, EXCHANGE_LINE_OCTETS);
+}
+
+void exchange_clear(struct exchange *exchange)
+{
+    buffer_clear(&exchange->line);
+    buffer_clear(&exchange->tagged);
+}
+
+void exchange_begin(struct exchange *exchange, visit_hears *hears)
+{
+    visit_begin_command(exchange->visit, EXCHANGE_TAG, hears);
+    visit_say(exchange->visit, EXCHANGE_TAG);
+    visit_say(exchange->visit, SLICE(" "));
+    buffer_reset(&exchange->line);
+    buffer_reset(&exchange->tagged);
+    exchange->verdict = 0;
+    visit_listen(exchange->visit);
+}
+
+void exchange_ask(struct exchange *exchange, const struct buffer *command, visit_hears *hears)
+{
+    exchange_begin(exchange, hears);
+    visit_say(exchange->visit, buffer_slice(command));
+    visit_say(exchange->visit, SLICE("\r\n"));
+}
+
+bool exchange_take_end(struct exchange *exchange, struct visit *visit, enum answer_part part,
+                       struct slice octets)
+{
+    if (part == ANSWER_TAGGED)
+        buffer_append(&exchange->tagged, octets);
+    if (part == ANSWER_END)
+        exchange->verdict = visit->answer.verdict;
+    if (part == ANSWER_LOST)
+        exchange->lost = true;
+    if (part == ANSWER_END || part == ANSWER_LOST)
+        exchange_wake(visit->session);
+    return part == ANSWER_TAGGED || part == ANSWER_END || part == ANSWER_LOST;
+}
+
+bool exchange_gather(struct exchange *exchange, struct session *session, struct slice octets)
+{
+    buffer_append(&exchange->line, octets);
+    if (exchange->line.failed)
+        exchange_wake(session);
+    return !exchange->line.failed;
+}
+
+void exchange_wake(struct session *session)
+{
+    session->waiting = false;
+    turn_again(&session->mailbox->turn, &session->in_next_turn);
+}

@@ -1,0 +1,54 @@
+/*
+ * One command of ours, not the client's, to another account's process on a visit
+ * (imapd/shared/visit.h), and its answer as lines. For those who ask on the client's behalf while
+ * they run a command of his; what the client says himself forward.c hands on as it is. What is
+ * heard comes from a process that may be captured: the caller takes from it what he asked for, and
+ * nothing else. imapd-mailbox.
+ */
+#ifndef IMAPD_SHARED_EXCHANGE_H
+#define IMAPD_SHARED_EXCHANGE_H
+
+#include "common/buffer.h"
+#include "imapd/session/session.h"
+#include "imapd/shared/visit.h"
+
+/* The tag of all commands of ours. */
+#define EXCHANGE_TAG SLICE("c")
+
+enum { EXCHANGE_LINE_OCTETS = 1 << 20 }; /* a command; a response, without octets of literals */
+
+struct exchange {
+    struct visit *visit;  /* the caller's */
+    struct buffer line;   /* of a response that has not ended yet */
+    struct buffer tagged; /* the last line */
+    uint8_t verdict;      /* as in struct answer; 0: not yet */
+    bool lost;
+};
+
+void exchange_init(struct exchange *exchange);
+void exchange_clear(struct exchange *exchange); /* not the visit; may run twice */
+
+/* The command begins: all but the end of its line may follow by visit_say(). */
+void exchange_begin(struct exchange *exchange, visit_hears *hears);
+/* The whole of it, without its CRLF. */
+void exchange_ask(struct exchange *exchange, const struct buffer *command, visit_hears *hears);
+
+/* It was answered otherwise than with OK, or never will be. */
+static inline bool exchange_has_failed(const struct exchange *exchange)
+{
+    return exchange->lost || (exchange->verdict != 0 && exchange->verdict != 'O');
+}
+
+/* ---- for a visit_hears, which only changes what the session's step looks at ---- */
+
+/* The end of the answer, if it is that; then the session's step runs. */
+bool exchange_take_end(struct exchange *exchange, struct visit *visit, enum answer_part part,
+                       struct slice octets);
+
+/* ANSWER_TEXT. False: the line is too long, `line.failed`, and the session's step runs. */
+bool exchange_gather(struct exchange *exchange, struct session *session, struct slice octets);
+
+/* The step that waits runs in the next turn. */
+void exchange_wake(struct session *session);
+
+#endif
