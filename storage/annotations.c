@@ -122,6 +122,81 @@ bool annotations_set(struct annotations *annotations, struct slice entry, struct
     return true;
 }
 
+/* ---- other accounts ---- */
+
+#define PRIVATE SLICE("/private")
+
+/* "/private:bob@example.org" */
+static void append_owner(struct slice account, struct buffer *kept)
+{
+    static const struct slice plain = SLICE("@.-_+=");
+    buffer_append(kept, PRIVATE);
+    buffer_append_octet(kept, ':');
+    for (size_t i = 0; i < account.len; i++) {
+        uint8_t octet = account.ptr[i];
+        if (ascii_is_alpha(octet) || ascii_is_digit(octet)
+            || slice_find_octet(plain, octet) < plain.len)
+            buffer_append_octet(kept, octet);
+        else
+            buffer_append_format(kept, "%%%02x", octet);
+    }
+}
+
+static bool is_below(struct slice entry, struct slice top)
+{
+    return slice_starts_with(entry, top) && entry.len > top.len && entry.ptr[top.len] == '/';
+}
+
+void annotations_append_kept(struct slice account, struct slice entry, struct buffer *kept)
+{
+    if (is_below(entry, PRIVATE)) {
+        append_owner(account, kept);
+        entry = slice_from(entry, PRIVATE.len);
+    }
+    buffer_append(kept, entry);
+}
+
+bool annotations_see(const struct annotations *annotations, struct slice account,
+                     struct annotations *seen)
+{
+    struct buffer top = BUFFER_WITH_LIMIT(PATH_SIZE * 3);
+    struct buffer entry = BUFFER_WITH_LIMIT(annotations->text.limit);
+    struct slice rest = buffer_slice(&annotations->text);
+    struct annotation one;
+    append_owner(account, &top);
+    while (annotations_next(&rest, &one)) {
+        bool is_own = is_below(one.entry, buffer_slice(&top));
+        buffer_reset(&entry);
+        if (is_own)
+            buffer_append(&entry, PRIVATE);
+        buffer_append(&entry, slice_from(one.entry, is_own ? top.len : 0));
+        if (is_own || is_below(one.entry, SLICE("/shared")))
+            append_annotation(&seen->text, buffer_slice(&entry), one.value);
+    }
+    bool saw = !top.failed && !entry.failed && !seen->text.failed;
+    buffer_clear(&top);
+    buffer_clear(&entry);
+    return saw;
+}
+
+size_t annotations_count_of(const struct annotations *annotations, struct slice account)
+{
+    struct buffer top = BUFFER_WITH_LIMIT(PATH_SIZE * 3);
+    struct slice rest = buffer_slice(&annotations->text);
+    struct annotation one;
+    size_t count = 0;
+    if (account.len > 0)
+        append_owner(account, &top);
+    while (annotations_next(&rest, &one))
+        count += account.len > 0
+                     ? is_below(one.entry, buffer_slice(&top))
+                     : is_below(one.entry, PRIVATE) || is_below(one.entry, SLICE("/shared"));
+    buffer_clear(&top);
+    return count;
+}
+
+/* ---- the text ---- */
+
 bool annotations_parse(struct annotations *annotations, struct slice text, struct error *error)
 {
     if (!slice_starts_with(text, SLICE(FIRST_LINE)) || !slice_ends_with(text, SLICE(LAST_LINE)))

@@ -8,7 +8,8 @@
  *     end
  *
  * and one of another name for the account. A value has exactly so many octets, whatever they are,
- * and a LF behind it.
+ * and a LF behind it. What is private to another account that sees the folder stands there as
+ * "/private:bob@example.org/comment", the account's odd octets as "%2f".
  *
  * One writer: the user's mailbox process. The first half of this header is pure.
  */
@@ -46,6 +47,20 @@ size_t annotations_count(const struct annotations *annotations);
 /* Adds it, replaces it, or removes it where value.ptr is NULL. False, with nothing changed: no
  * memory, or past the limit. */
 bool annotations_set(struct annotations *annotations, struct slice entry, struct slice value);
+
+/* ---- of an account that is not the owner's ---- */
+
+/* Appends by what name its entry is kept: /shared is everybody's, /private its own. */
+void annotations_append_kept(struct slice account, struct slice entry, struct buffer *kept);
+
+/* What it sees, by the names that it knows. False: no memory. */
+bool annotations_see(const struct annotations *annotations, struct slice account,
+                     struct annotations *seen);
+
+/* How many are its own, /private; of the owner (empty) those and all of /shared. */
+size_t annotations_count_of(const struct annotations *annotations, struct slice account);
+
+/* ---- the text ---- */
 
 /* Takes the text of a file. ERROR_PERMANENT, with nothing changed: it is malformed. */
 bool annotations_parse(struct annotations *annotations, struct slice text, struct error *error);

@@ -37,8 +37,7 @@ static bool load_record(const struct mailbox *mailbox, const char *directory,
 /* What the owner calls it, whoever the client is. */
 static struct slice name_of(const struct session *session, const struct folder_argument *folder)
 {
-    return session->visitor ? slice_from(folder->name, strlen(session->visitor->top) + 1)
-                            : folder->name;
+    return rights_name_at_home(session, folder->name);
 }
 
 /* Of the last mailbox above it that there is; false: none. */

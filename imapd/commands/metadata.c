@@ -1,7 +1,8 @@
 /*
  * GETMETADATA and SETMETADATA (RFC 5464). Annotations of a mailbox stand in its folder, so they go
- * where it goes and end with it. Of the server's, /private is the account's own; /shared would be
- * seen by all accounts, no one's process may write there, and all it has is /shared/admin.
+ * where it goes and end with it; /private is of each account that sees the mailbox. Of the
+ * server's, /private is the account's own; /shared would be seen by all accounts, no one's process
+ * may write there, and all it has is /shared/admin.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +14,7 @@
 #include "imapd/commands/metadata.h"
 #include "imapd/mailbox.h"
 #include "imapd/session/notify.h"
+#include "imapd/shared/rights.h"
 #include "imapd/syntax/folder_argument.h"
 #include "imapd/syntax/mailbox_name.h"
 #include "storage/folders.h"
@@ -105,7 +107,37 @@ static void add_admin(const struct mailbox *mailbox, struct annotations *annotat
         annotations_set(annotations, ADMIN_ENTRY, slice_of(uri, (size_t)length));
 }
 
+/* 3.3: "the "l" right and any one of the "r", "s", "w", "i", or "p" rights"; to set what all see we
+ * want "w". Nothing of the server's is a visitor's. False: the command was ended. */
+static bool may_use(struct session *session, const struct target *target, bool sets_shared)
+{
+    enum { SOME = ACL_READ | ACL_SEEN | ACL_WRITE | ACL_INSERT | ACL_POST };
+    unsigned rights;
+    if (!session->visitor)
+        return true;
+    if (target->is_server)
+        session_no(session, SLICE("NOPERM"), "Not in a mailbox of another account");
+    return !target->is_server
+           && (target->folder.problem
+               || (rights_suffice(session, target->folder.directory, ACL_LOOKUP)
+                   && rights_suffice_some(session, target->folder.directory,
+                                          sets_shared ? ACL_WRITE : SOME, &rights)));
+}
+
 /* ---- GETMETADATA ---- */
+
+/* What this client sees of them. */
+static bool see(const struct session *session, struct annotations *annotations, struct error *error)
+{
+    struct annotations seen;
+    if (rights_guest(session).len == 0)
+        return true;
+    annotations_init(&seen, limit_of(session->mailbox));
+    bool saw = annotations_see(annotations, rights_guest(session), &seen);
+    annotations_clear(annotations);
+    *annotations = seen;
+    return saw || error_memory(error);
+}
 
 bool metadata_tell(struct session *session, const char *directory, struct slice name,
                    const struct metadata_request *request, uint64_t *longest, struct error *error)
@@ -117,9 +149,9 @@ bool metadata_tell(struct session *session, const char *directory, struct slice 
     int fd = open_directory(mailbox, directory, error);
     if (fd < 0)
         return false;
-    bool loaded =
-        load(mailbox, fd, directory, is_server ? ANNOTATIONS_ACCOUNT_FILE : ANNOTATIONS_FILE,
-             &annotations, error);
+    bool loaded = load(mailbox, fd, directory,
+                       is_server ? ANNOTATIONS_ACCOUNT_FILE : ANNOTATIONS_FILE, &annotations, error)
+                  && see(session, &annotations, error);
     if (loaded && is_server)
         add_admin(mailbox, &annotations);
     if (loaded) {
@@ -139,6 +171,8 @@ static void tell_target(struct session *session, const struct target *target,
     struct error error;
     uint64_t longest = 0;
     char code[50] = "";
+    if (!may_use(session, target, false))
+        return;
     int fd = open_target(session, target);
     if (fd < 0)
         return;
@@ -199,6 +233,11 @@ static bool parse_changes(struct imap_parser *parser, struct changes *changes)
     return imap_parse_octet(parser, ')', "an entry or \")\"");
 }
 
+static bool is_shared(struct slice entry)
+{
+    return slice_starts_with(entry, SLICE("/shared/"));
+}
+
 /* False: the command was ended. */
 static bool may_change(struct session *session, const struct target *target,
                        const struct changes *changes)
@@ -206,7 +245,7 @@ static bool may_change(struct session *session, const struct target *target,
     uint64_t most = session->mailbox->config->limits.annotation_octets;
     for (size_t i = 0; i < changes->count; i++) {
         const struct annotation *change = &changes->list[i];
-        if (target->is_server && slice_starts_with(change->entry, SLICE("/shared/"))) {
+        if (target->is_server && is_shared(change->entry)) {
             session_no(session, SLICE("NOPERM"), "What all accounts see nobody sets here");
             return false;
         }
@@ -228,60 +267,101 @@ static bool error_too_many(struct error *error)
     return false;
 }
 
-static bool is_too_many(const struct mailbox *mailbox, const struct annotations *annotations,
+static bool is_too_many(const struct session *session, const struct annotations *annotations,
                         struct error *error)
 {
-    return annotations_count(annotations) > mailbox->config->limits.annotations
+    return annotations_count_of(annotations, rights_guest(session))
+               > session->mailbox->config->limits.annotations
            && !error_too_many(error);
 }
 
-/* All files of the account together, and its quota: what the annotations grow by must fit. */
-static bool has_room(struct mailbox *mailbox, size_t before, size_t after, struct error *error)
+/* All files of the account together, and its quota: what the annotations grow by must fit. Visitors
+ * leave a half to the owner. */
+static bool has_room(struct session *session, size_t before, size_t after, struct error *error)
 {
+    struct mailbox *mailbox = session->mailbox;
+    uint64_t limit = mailbox->config->limits.account_annotation_octets;
     uint64_t octets;
     if (after <= before)
         return true;
+    if (rights_guest(session).len > 0)
+        limit /= 2;
     if (!annotations_measure(mailbox->account_fd, &octets, error)
         || !mailbox_has_room(mailbox, after - before, 0, error))
         return false;
-    return octets + (after - before) <= mailbox->config->limits.account_annotation_octets
-           || error_too_many(error);
+    return octets + (after - before) <= limit || error_too_many(error);
+}
+
+static bool set_one(const struct session *session, struct annotations *annotations,
+                    const struct annotation *change)
+{
+    struct buffer kept = BUFFER_WITH_LIMIT(session->mailbox->config->limits.imap_command_octets);
+    struct slice entry = change->entry;
+    if (rights_guest(session).len > 0) {
+        annotations_append_kept(rights_guest(session), entry, &kept);
+        entry = buffer_slice(&kept);
+    }
+    bool set = !kept.failed && annotations_set(annotations, entry, change->value);
+    buffer_clear(&kept);
+    return set;
 }
 
 /* All of them or none (4.3). */
-static bool change(struct mailbox *mailbox, int fd, const struct target *target,
+static bool change(struct session *session, int fd, const struct target *target,
                    const struct changes *changes, struct error *error)
 {
     struct annotations annotations;
-    bool done = load(mailbox, fd, target->folder.directory, file_of(target), &annotations, error);
+    bool done =
+        load(session->mailbox, fd, target->folder.directory, file_of(target), &annotations, error);
     size_t before = annotations.text.len, count = annotations_count(&annotations);
     for (size_t i = 0; done && i < changes->count; i++)
-        if (!annotations_set(&annotations, changes->list[i].entry, changes->list[i].value))
+        if (!set_one(session, &annotations, &changes->list[i]))
             done = error_too_many(error);
     if (done && annotations_count(&annotations) > count)
-        done = !is_too_many(mailbox, &annotations, error);
-    done = done && has_room(mailbox, before, annotations.text.len, error)
+        done = !is_too_many(session, &annotations, error);
+    done = done && has_room(session, before, annotations.text.len, error)
            && annotations_store(fd, file_of(target), &annotations, error);
     annotations_clear(&annotations);
     return done;
 }
 
+static void append_entries(const struct changes *changes, bool all, struct buffer *text)
+{
+    for (size_t i = 0; i < changes->count; i++) {
+        if (!all && !is_shared(changes->list[i].entry))
+            continue;
+        if (text->len > 0)
+            buffer_append_octet(text, ' ');
+        imap_append_astring(text, changes->list[i].entry);
+    }
+}
+
 static void tell_others(struct session *session, const struct target *target,
                         const struct changes *changes)
 {
-    struct buffer entries = BUFFER_WITH_LIMIT(session->mailbox->config->limits.imap_command_octets);
-    for (size_t i = 0; i < changes->count; i++) {
-        if (i > 0)
-            buffer_append_octet(&entries, ' ');
-        imap_append_astring(&entries, changes->list[i].entry);
-    }
-    notify_on_metadata(session, target->folder.name, buffer_slice(&entries));
-    buffer_clear(&entries);
+    size_t limit = session->mailbox->config->limits.imap_command_octets;
+    struct buffer all = BUFFER_WITH_LIMIT(limit), shared = BUFFER_WITH_LIMIT(limit);
+    append_entries(changes, true, &all);
+    append_entries(changes, false, &shared);
+    notify_on_metadata(session, rights_name_at_home(session, target->folder.name),
+                       &(struct notify_entries){buffer_slice(&all), buffer_slice(&shared)});
+    buffer_clear(&all);
+    buffer_clear(&shared);
+}
+
+static bool sets_shared(const struct changes *changes)
+{
+    for (size_t i = 0; i < changes->count; i++)
+        if (is_shared(changes->list[i].entry))
+            return true;
+    return false;
 }
 
 static void set(struct session *session, const struct target *target, const struct changes *changes)
 {
     struct error error;
+    if (!may_use(session, target, sets_shared(changes)))
+        return;
     int fd = open_target(session, target);
     if (fd < 0)
         return;
@@ -290,7 +370,7 @@ static void set(struct session *session, const struct target *target, const stru
         fd_discard(&fd);
         return;
     }
-    done = change(session->mailbox, fd, target, changes, &error);
+    done = change(session, fd, target, changes, &error);
     fd_discard(&fd);
     if (done)
         tell_others(session, target, changes);

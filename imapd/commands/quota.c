@@ -1,8 +1,10 @@
 /* GETQUOTA, GETQUOTAROOT, SETQUOTA (RFC 9208). An account with a quota has one quota root, named
- * "", of all its mailboxes; one without has none. Limits are the administrator's: there is no
- * QUOTASET among the capabilities. */
+ * "", of all its mailboxes; one without has none. To a visitor, who has one "" himself, it is
+ * called as he calls the account: "Shared/alice@example.org". Limits are the administrator's: there
+ * is no QUOTASET among the capabilities. */
 #include "imapd/commands/commands.h"
 #include "imapd/mailbox.h"
+#include "imapd/shared/rights.h"
 #include "imapd/syntax/folder_argument.h"
 #include "imapd/syntax/mailbox_name.h"
 #include "storage/folders.h"
@@ -18,6 +20,11 @@ static void append_resource(struct buffer *text, const char *name, uint64_t usag
                          (unsigned long long)limit);
 }
 
+static struct slice name_of_root(const struct session *session)
+{
+    return session->visitor ? slice_of_string(session->visitor->top) : SLICE("");
+}
+
 /* quota-response = "QUOTA" SP quota-root-name SP quota-list. False: the command was ended. */
 static bool tell_quota(struct session *session)
 {
@@ -31,7 +38,9 @@ static bool tell_quota(struct session *session)
         return false;
     }
     uint64_t octets = (uint64_t)usage.octets;
-    buffer_append(text, SLICE("* QUOTA \"\" ("));
+    buffer_append(text, SLICE("* QUOTA "));
+    imap_append_astring(text, name_of_root(session));
+    buffer_append(text, SLICE(" ("));
     if (limits->octets > 0)
         append_resource(text, "STORAGE", octets / STORAGE_UNIT + (octets % STORAGE_UNIT > 0),
                         limits->octets / STORAGE_UNIT);
@@ -44,7 +53,7 @@ static bool tell_quota(struct session *session)
 /* Its name is an astring. False: the command was ended. */
 static bool find_root(struct session *session, struct slice root)
 {
-    if (root.len == 0 && quota_is_set(&session->mailbox->quota))
+    if (slice_equal(root, name_of_root(session)) && quota_is_set(&session->mailbox->quota))
         return true;
     session_no(session, SLICE("NONEXISTENT"), "There is no such quota root");
     return false;
@@ -70,7 +79,11 @@ static void tell_root(struct session *session, struct slice name)
     mailbox_name_format(name, session_name_form(session), &wire);
     buffer_append(text, SLICE("* QUOTAROOT "));
     imap_append_mailbox(text, buffer_slice(&wire), session_name_form(session));
-    buffer_append_string(text, has_root ? " \"\"\r\n" : "\r\n");
+    if (has_root) {
+        buffer_append_octet(text, ' ');
+        imap_append_astring(text, name_of_root(session));
+    }
+    buffer_append(text, SLICE("\r\n"));
     buffer_clear(&wire);
     if (!has_root || tell_quota(session))
         session_ok(session, SLICE(""), has_root ? "That is its quota" : "It has no quota");
@@ -87,7 +100,7 @@ void command_getquotaroot(struct session *session, struct imap_parser *arguments
         session_no(session, folder_argument_code(&folder), folder.problem);
     else if (!folders_exists(session->mailbox->account_fd, folder.directory))
         session_no(session, SLICE("NONEXISTENT"), "There is no such mailbox");
-    else
+    else if (rights_suffice(session, folder.directory, ACL_READ))
         tell_root(session, folder.name);
 }
 

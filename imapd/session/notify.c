@@ -10,6 +10,7 @@
 #include "imapd/folder/mailbox_tree.h"
 #include "imapd/mailbox.h"
 #include "imapd/session/session.h"
+#include "imapd/shared/rights.h"
 #include "imapd/syntax/mailbox_name.h"
 
 enum { PENDING_OCTETS = 65536 };
@@ -508,19 +509,21 @@ static bool wants_server_metadata(const struct notify *notify)
     return events & NOTIFY_SERVER_METADATA;
 }
 
-void notify_on_metadata(struct session *by, struct slice name, struct slice entries)
+void notify_on_metadata(struct session *by, struct slice name, const struct notify_entries *entries)
 {
     struct session *session = NULL;
     struct notify *notify;
     while ((notify = next_listener(by, &session))) {
         bool wanted = name.len > 0 ? wants(notify, name, NOTIFY_MAILBOX_METADATA)
                                    : wants_server_metadata(notify);
-        if (!wanted)
+        bool is_own = slice_equal(rights_guest(by), rights_guest(session));
+        struct slice told = is_own ? entries->all : entries->shared;
+        if (!wanted || told.len == 0)
             continue;
         buffer_append(&notify->pending, SLICE("* METADATA "));
         append_wire_name(notify, name);
         buffer_append_octet(&notify->pending, ' ');
-        buffer_append(&notify->pending, entries);
+        buffer_append(&notify->pending, told);
         buffer_append(&notify->pending, SLICE("\r\n"));
         session_has_news(session);
     }

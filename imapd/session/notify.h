@@ -62,7 +62,13 @@ void notify_on_created(struct session *by, struct slice name);
 void notify_on_deleted(struct session *by, struct slice name);
 void notify_on_renamed(struct session *by, struct slice from, struct slice to);
 void notify_on_subscription(struct session *by, struct slice name);
-/* `entries` as in the response: "/private/comment /shared/comment". Empty name: the account's. */
-void notify_on_metadata(struct session *by, struct slice name, struct slice entries);
+/* Entries as in the response: "/private/comment /shared/comment". Whom those of /private do not
+ * belong to hears of /shared alone. Empty name: the account's. */
+struct notify_entries {
+    struct slice all;
+    struct slice shared;
+};
+void notify_on_metadata(struct session *by, struct slice name,
+                        const struct notify_entries *entries);
 
 #endif

@@ -74,7 +74,7 @@ enum command_trait {
     COMMAND_HAS_UID = 1 << 1,       /* there is a "UID x" of it */
     COMMAND_REMOVES = 1 << 2,       /* its own EXPUNGE responses are wanted in any case */
     COMMAND_HAS_NUMBERS = 1 << 3,   /* without UID it is given or tells numbers of messages */
-    COMMAND_NAMES_MAILBOX = 1 << 4, /* its first argument is a mailbox */
+    COMMAND_NAMES_MAILBOX = 1 << 4, /* its first argument is a mailbox, or its quota root */
     COMMAND_NAMES_TARGET = 1 << 5,  /* its second argument is a mailbox */
     COMMAND_FOR_VISITORS = 1 << 6,  /* a client of another account may use it */
     COMMAND_GOES_ON = 1 << 7,       /* its handler does more behind its answer */

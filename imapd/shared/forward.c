@@ -213,8 +213,18 @@ static void forward(struct session *session, struct slice owner)
 
 /* ---- which ---- */
 
-/* Whose the mailbox is that the arguments name, behind a set of messages perhaps. False: it is
- * none of another account. */
+/* getmetadata-options, which have no strings. Where they are malformed no mailbox is found behind.
+ */
+static void skip_options(struct imap_parser *arguments)
+{
+    struct slice rest = cursor_rest(&arguments->in);
+    size_t end = slice_find_octet(rest, ')');
+    if (slice_starts_with(rest, SLICE(" (")) && end < rest.len)
+        arguments->in.at += end + 1;
+}
+
+/* Whose the mailbox is that the arguments name, behind a set of messages or options perhaps. False:
+ * it is none of another account. */
 static bool find_owner(const struct session *session, struct imap_parser arguments,
                        struct slice *owner)
 {
@@ -223,6 +233,8 @@ static bool find_owner(const struct session *session, struct imap_parser argumen
     if ((session->command->traits & COMMAND_NAMES_TARGET)
         && (!imap_parse_space(&arguments) || !imap_parse_sequence_set(&arguments, &set)))
         return false;
+    if (session->command->handler == command_getmetadata)
+        skip_options(&arguments);
     if (!imap_parse_space(&arguments) || !folder_argument_parse_level(&arguments, &folder)
         || !folder.is_shared)
         return false;

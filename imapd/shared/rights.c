@@ -22,13 +22,26 @@ struct visitor *visitor_new(const struct mailbox *mailbox, struct slice account)
     return visitor;
 }
 
+struct slice rights_name_at_home(const struct session *session, struct slice name)
+{
+    return session->visitor && name.len > 0 ? slice_from(name, strlen(session->visitor->top) + 1)
+                                            : name;
+}
+
+struct slice rights_guest(const struct session *session)
+{
+    bool is_owner =
+        !session->visitor || strcmp(session->visitor->account, session->mailbox->account) == 0;
+    return is_owner ? SLICE("") : slice_of_string(session->visitor->account);
+}
+
 bool rights_find(const struct session *session, const char *directory, unsigned *rights,
                  struct error *error)
 {
     const struct mailbox *mailbox = session->mailbox;
     struct acl acl;
     *rights = ACL_ALL;
-    if (!session->visitor || strcmp(session->visitor->account, mailbox->account) == 0)
+    if (rights_guest(session).len == 0)
         return true;
     *rights = 0;
     int fd =

@@ -22,6 +22,12 @@ struct visitor {
 /* NULL: no memory, or nothing can be shared here. From malloc(). */
 struct visitor *visitor_new(const struct mailbox *mailbox, struct slice account);
 
+/* What the owner calls the mailbox that the client calls so. */
+struct slice rights_name_at_home(const struct session *session, struct slice name);
+
+/* Whose client it is, if not the owner's; empty: his. */
+struct slice rights_guest(const struct session *session);
+
 /* enum acl_right. ERROR_NOT_FOUND: there is no such folder. */
 bool rights_find(const struct session *session, const char *directory, unsigned *rights,
                  struct error *error);

@@ -391,12 +391,12 @@ class House:
         self.command("account", "add", *options, name, input=password + "\n")
         return name
 
-    def new_account(self, prefix="user"):
+    def new_account(self, prefix="user", fields=""):
         """An account that nobody else uses; its address. Not by the command: most tests want one,
-        and its hash takes as long as they do."""
+        and its hash takes as long as they do. `fields` stand behind the hash: ":quota=1M"."""
         self.account_number += 1
         name = f"{prefix}{self.account_number}@{DOMAIN}"
-        line = f"{name}:{cheap_verifier(PASSWORD)}\n"
+        line = f"{name}:{cheap_verifier(PASSWORD)}{fields}\n"
         replace_file(self.accounts_file, self.accounts_file.read_text() + line)
         return name
 

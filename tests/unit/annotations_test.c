@@ -49,6 +49,42 @@ static void a_file_is_read_as_it_is_written(void **state)
     annotations_clear(&annotations);
 }
 
+/* RFC 5464 3.3: /private is of each, whatever octets its name has; /shared of all. */
+static void each_account_sees_its_own(void **state)
+{
+    (void)state;
+    static const struct slice bob = SLICE("bob@x.example"), odd = SLICE("o/d d@x.example");
+    struct annotations all, seen;
+    struct slice value;
+    annotations_init(&all, LIMIT);
+    assert_true(annotations_set(&all, SLICE("/private/a"), SLICE("owner's")));
+    assert_true(annotations_set(&all, SLICE("/shared/a"), SLICE("all's")));
+    const struct slice accounts[] = {bob, odd};
+    for (size_t i = 0; i < ARRAY_LENGTH(accounts); i++) {
+        struct buffer kept = BUFFER_WITH_LIMIT(LIMIT);
+        annotations_append_kept(accounts[i], SLICE("/private/a/b"), &kept);
+        assert_true(annotations_set(&all, buffer_slice(&kept), accounts[i]));
+        buffer_reset(&kept);
+        annotations_append_kept(accounts[i], SLICE("/shared/a"), &kept);
+        assert_slice_is(buffer_slice(&kept), "/shared/a");
+        buffer_clear(&kept);
+    }
+    for (size_t i = 0; i < ARRAY_LENGTH(accounts); i++) {
+        annotations_init(&seen, LIMIT);
+        assert_true(annotations_see(&all, accounts[i], &seen));
+        assert_int_equal(annotations_count(&seen), 2);
+        assert_true(annotations_find(&seen, SLICE("/private/a/b"), &value));
+        assert_true(slice_equal(value, accounts[i]));
+        assert_false(annotations_find(&seen, SLICE("/private/a"), &value));
+        assert_true(annotations_find(&seen, SLICE("/shared/a"), &value));
+        assert_int_equal(annotations_count_of(&all, accounts[i]), 1);
+        annotations_clear(&seen);
+    }
+    assert_int_equal(annotations_count_of(&all, SLICE("")), 2);
+    assert_int_equal(annotations_count_of(&all, SLICE("bob@x")), 0);
+    annotations_clear(&all);
+}
+
 static void malformed_text_is_refused(void **state)
 {
     (void)state;
@@ -125,6 +161,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_is_read_as_it_is_written),
+        cmocka_unit_test(each_account_sees_its_own),
         cmocka_unit_test(malformed_text_is_refused),
         cmocka_unit_test(values_are_set_replaced_and_removed),
         cmocka_unit_test_setup_teardown(files_are_durable_and_damage_stands_aside, account_open,
