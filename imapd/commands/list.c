@@ -12,6 +12,7 @@
 #include "imapd/folder/folder_status.h"
 #include "imapd/folder/mailbox_tree.h"
 #include "imapd/mailbox.h"
+#include "imapd/shared/shared_items.h"
 #include "imapd/shared/shared_names.h"
 #include "imapd/syntax/list_request.h"
 #include "imapd/syntax/mailbox_name.h"
@@ -34,12 +35,14 @@ struct list_work {
     struct mailbox_tree tree;
     size_t index;
     struct folder_status status; /* of the entry before `index`, while its folder is open */
+    struct shared_items items;   /* of the same, while another account's process is asked */
 };
 
 static void give_back(struct session *session)
 {
     struct list_work *work = session->work;
     shared_names_end(work->shared);
+    shared_items_clear(&work->items);
     folder_status_end(&work->status);
     mailbox_tree_clear(&work->tree);
 }
@@ -297,6 +300,15 @@ static void tell_metadata(struct session *session, const struct tree_entry *entr
             log_bytes("folder", slice_of_string(entry->directory)), log_failure(&error));
 }
 
+static void list_step(struct session *session);
+
+static void ask_owner(struct session *session, const struct tree_entry *entry)
+{
+    struct list_work *work = session->work;
+    if (entry->rights != 0 && (entry->traits & TREE_CHOSEN))
+        shared_items_ask(&work->items, slice_of_string(entry->name), entry->rights, list_step);
+}
+
 static void list_entry(struct session *session, struct tree_entry *entry, int *left)
 {
     struct list_work *work = session->work;
@@ -315,14 +327,22 @@ static void list_entry(struct session *session, struct tree_entry *entry, int *l
             acl_tell_rights(session, slice_of_string(entry->name), entry->rights); /* RFC 8440 3 */
         tell_metadata(session, entry, left);
         begin_status(session, entry);
+        ask_owner(session, entry);
     }
     buffer_clear(&wire);
+}
+
+static bool waits_for_items(const struct list_work *work)
+{
+    return work->status.folder || work->items.is_asking;
 }
 
 /* Each folder whose status is told ends the slice: to open one may take long. */
 static void list_step(struct session *session)
 {
     struct list_work *work = session->work;
+    if (work->items.is_asking && shared_items_step(&work->items, list_step))
+        return;
     if (work->status.folder) {
         if (folder_status_step(&work->status))
             return;
@@ -330,10 +350,10 @@ static void list_step(struct session *session)
         folder_status_write(&work->status, name, session_name_form(session), &session->writer.text);
         folder_status_end(&work->status);
     }
-    for (int left = A_SLICE; left > 0 && work->index < work->tree.count && !work->status.folder;
+    for (int left = A_SLICE; left > 0 && work->index < work->tree.count && !waits_for_items(work);
          work->index++)
         list_entry(session, &work->tree.entries[work->index], &left);
-    if (work->index == work->tree.count && !work->status.folder)
+    if (work->index == work->tree.count && !waits_for_items(work))
         session_ok(session, SLICE(""), "Listed");
 }
 
@@ -368,8 +388,8 @@ static const char *expunged_of(const struct session *session)
     return session->number == 0 ? NULL : session->mailbox->undo.name;
 }
 
-/* What others share is known by now: names and rights, no more. STATUS and METADATA are left out
- * where a mailbox is another account's. */
+/* What others share is known by now: names and rights. Special use is told of no mailbox of theirs:
+ * a client would take it for its own (RFC 6154 2). */
 static void read_step(struct session *session)
 {
     struct list_work *work = session->work;
@@ -411,6 +431,7 @@ void command_list(struct session *session, struct imap_parser *arguments)
         return;
     session->work = work;
     session->on_end = give_back;
+    shared_items_init(&work->items, session, request->status_text, request->metadata_text);
     work->shared = shared_names_ask(session, read_step);
     if (!work->shared)
         read_step(session);

@@ -7,6 +7,7 @@
 #include "common/disk/fd.h"
 #include "imapd/mailbox.h"
 #include "imapd/shared/forward.h"
+#include "imapd/shared/visit.h"
 
 enum {
     INPUT_OCTETS = 65536,
@@ -135,7 +136,7 @@ static void on_input(struct stream *stream)
 static void on_drained(struct stream *stream)
 {
     struct session *session = session_of(stream);
-    forward_on_drained(session);
+    visits_on_drained(session);
     if (session->state == SESSION_LEAVING)
         leave(session);
     else

@@ -12,6 +12,7 @@
 #include "imapd/commands/commands.h"
 #include "imapd/mailbox.h"
 #include "imapd/shared/carry_internal.h"
+#include "imapd/shared/shared_names.h"
 #include "imapd/syntax/folder_argument.h"
 #include "imapd/syntax/mailbox_name.h"
 #include "storage/expunged.h"
@@ -170,11 +171,11 @@ static void carry_step(struct session *session)
 
 /* ---- the command ---- */
 
+/* By which another process, and ours on a visit, knows it. */
 static void append_name(const struct session *session, struct slice name, bool is_shared,
                         struct buffer *text)
 {
     struct buffer whole = BUFFER_WITH_LIMIT(4 * MAILBOX_NAME_MAX);
-    struct buffer wire = BUFFER_WITH_LIMIT(4 * MAILBOX_NAME_MAX);
     if (!is_shared) {
         buffer_append_string(&whole, session->mailbox->config->imap.shared.text);
         buffer_append_octet(&whole, '/');
@@ -182,20 +183,15 @@ static void append_name(const struct session *session, struct slice name, bool i
         buffer_append_octet(&whole, '/');
     }
     buffer_append(&whole, name);
-    mailbox_name_format(buffer_slice(&whole), session_name_form(session), &wire);
-    imap_append_mailbox(text, buffer_slice(&wire), session_name_form(session));
+    exchange_append_name(session, buffer_slice(&whole), text);
     buffer_clear(&whole);
-    buffer_clear(&wire);
 }
 
 /* Whose it is: "Shared/owner/name", or ours. */
 static struct slice owner_of(const struct session *session, const struct folder_argument *folder)
 {
-    if (!folder->is_shared)
-        return slice_of_string(session->mailbox->account);
-    size_t top = strlen(session->mailbox->config->imap.shared.text);
-    struct slice name = slice_from(folder->name, top + 1);
-    return slice_range(name, 0, slice_find_octet(name, '/'));
+    return folder->is_shared ? shared_names_owner(session, folder->name)
+                             : slice_of_string(session->mailbox->account);
 }
 
 /* The messages of our own view. */
@@ -316,11 +312,4 @@ void carry_begin(struct session *session, struct imap_parser *arguments)
         else
             carry_begin_listing(session, carry);
     }
-}
-
-void carry_on_drained(struct session *session)
-{
-    const struct carry *carry = session->work;
-    if (session->on_end == give_back && carry->to.visit)
-        visit_go_on(carry->to.visit);
 }

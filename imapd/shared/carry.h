@@ -19,7 +19,4 @@
 /* The command that the session runs; its arguments. It is ended, or goes on. */
 void carry_begin(struct session *session, struct imap_parser *arguments);
 
-/* The client takes output again. Nothing, if no such command is run. */
-void carry_on_drained(struct session *session);
-
 #endif

@@ -2,6 +2,7 @@
 #include "imapd/shared/exchange.h"
 
 #include "imapd/mailbox.h"
+#include "imapd/syntax/mailbox_name.h"
 
 void exchange_init(struct exchange *exchange)
 {
@@ -30,8 +31,16 @@ void exchange_begin(struct exchange *exchange, visit_hears *hears)
 void exchange_ask(struct exchange *exchange, const struct buffer *command, visit_hears *hears)
 {
     exchange_begin(exchange, hears);
-    visit_say(exchange->visit, buffer_slice(command));
+    visit_say_text(exchange->visit, buffer_slice(command), false);
     visit_say(exchange->visit, SLICE("\r\n"));
+}
+
+void exchange_append_name(const struct session *session, struct slice name, struct buffer *text)
+{
+    struct buffer wire = BUFFER_WITH_LIMIT(4 * MAILBOX_NAME_MAX);
+    mailbox_name_format(name, session_name_form(session), &wire);
+    imap_append_mailbox(text, buffer_slice(&wire), session_name_form(session));
+    buffer_clear(&wire);
 }
 
 bool exchange_take_end(struct exchange *exchange, struct visit *visit, enum answer_part part,

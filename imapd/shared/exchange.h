@@ -33,6 +33,9 @@ void exchange_begin(struct exchange *exchange, visit_hears *hears);
 /* The whole of it, without its CRLF. */
 void exchange_ask(struct exchange *exchange, const struct buffer *command, visit_hears *hears);
 
+/* The name, ours, as it is said. */
+void exchange_append_name(const struct session *session, struct slice name, struct buffer *text);
+
 /* It was answered otherwise than with OK, or never will be. */
 static inline bool exchange_has_failed(const struct exchange *exchange)
 {
@@ -45,7 +48,7 @@ static inline bool exchange_has_failed(const struct exchange *exchange)
 bool exchange_take_end(struct exchange *exchange, struct visit *visit, enum answer_part part,
                        struct slice octets);
 
-/* ANSWER_TEXT. False: the line is too long, `line.failed`, and the session's step runs. */
+/* Other octets. False: the line is too long, `line.failed`, and the session's step runs. */
 bool exchange_gather(struct exchange *exchange, struct session *session, struct slice octets);
 
 /* The step that waits runs in the next turn. */

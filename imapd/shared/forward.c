@@ -5,6 +5,7 @@
 #include "imapd/commands/commands.h"
 #include "imapd/mailbox.h"
 #include "imapd/shared/carry.h"
+#include "imapd/shared/shared_names.h"
 #include "imapd/shared/visit.h"
 #include "imapd/syntax/folder_argument.h"
 #include "imapd/syntax/mailbox_name.h"
@@ -131,33 +132,6 @@ static void hear(struct visit *visit, enum answer_part part, struct slice octets
 
 /* ---- the command ---- */
 
-/* Literals need not be waited for (RFC 7888): "{5}" becomes "{5+}", but for one at the end that is
- * still to come and that the client waits with. */
-static void say(struct visit *visit, struct slice text, bool waits_at_end)
-{
-    struct slice line_end = SLICE("\r\n");
-    size_t end;
-    while ((end = slice_find(text, line_end)) < text.len) {
-        struct slice line = slice_range(text, 0, end);
-        uint64_t octets = 0;
-        size_t brace = line.len;
-        while (brace > 0 && line.ptr[brace - 1] != '{')
-            brace--;
-        for (size_t i = brace; i < line.len && line.ptr[i] >= '0' && line.ptr[i] <= '9'; i++)
-            octets = octets * 10 + (line.ptr[i] - '0');
-        bool hurries = !slice_ends_with(line, SLICE("+}"))
-                       && !(waits_at_end && end + line_end.len == text.len);
-        visit_say(visit, slice_range(line, 0, hurries && line.len > 0 ? line.len - 1 : line.len));
-        if (hurries)
-            visit_say(visit, SLICE("+}"));
-        visit_say(visit, line_end);
-        text = slice_from(text, end + line_end.len);
-        visit_say(visit, slice_range(text, 0, octets < text.len ? (size_t)octets : text.len));
-        text = slice_from(text, octets < text.len ? (size_t)octets : text.len);
-    }
-    visit_say(visit, text);
-}
-
 /* False: the command was ended. */
 static bool begin(struct session *session, struct slice owner)
 {
@@ -201,7 +175,7 @@ static void forward(struct session *session, struct slice owner)
 {
     if (!begin(session, owner))
         return;
-    say(session->forwarded, command_text(&session->reader), false);
+    visit_say_text(session->forwarded, command_text(&session->reader), false);
     visit_say(session->forwarded, SLICE("\r\n"));
     if (session->command->handler != command_idle) {
         hear_answer(session);
@@ -238,9 +212,7 @@ static bool find_owner(const struct session *session, struct imap_parser argumen
     if (!imap_parse_space(&arguments) || !folder_argument_parse_level(&arguments, &folder)
         || !folder.is_shared)
         return false;
-    size_t top = strlen(session->mailbox->config->imap.shared.text);
-    struct slice name = slice_from(folder.name, top + 1);
-    *owner = slice_range(name, 0, slice_find_octet(name, '/'));
+    *owner = shared_names_owner(session, folder.name);
     return owner->len > 0;
 }
 
@@ -372,7 +344,8 @@ static void stream(struct session *session, bool is_begun)
     uint64_t octets = session->reader.literal.octets;
     struct visit *visit = session->forwarded;
     if (octets <= session->mailbox->config->limits.message_size_octets) {
-        say(visit, command_text(&session->reader), session->reader.literal.synchronising);
+        visit_say_text(visit, command_text(&session->reader),
+                       session->reader.literal.synchronising);
         visit->at_literal = true;
         session_continue(session, stream_step);
         if (session->reader.literal.synchronising)
@@ -428,7 +401,7 @@ void forward_octets(struct session *session, struct slice octets)
 
 void forward_rest(struct session *session, struct slice text)
 {
-    say(session->forwarded, text, false);
+    visit_say_text(session->forwarded, text, false);
     visit_say(session->forwarded, SLICE("\r\n"));
     hear_answer(session);
 }
@@ -441,11 +414,4 @@ bool forward_is_within_line(const struct session *session)
 bool forward_is_full(const struct session *session)
 {
     return session->forwarded && visit_is_full(session->forwarded);
-}
-
-void forward_on_drained(struct session *session)
-{
-    if (session->forwarded)
-        visit_go_on(session->forwarded);
-    carry_on_drained(session);
 }

@@ -28,8 +28,6 @@ bool forward_is_within_line(const struct session *session);
 
 /* The owner's process takes no more of it at the moment. */
 bool forward_is_full(const struct session *session);
-/* The client takes output again. */
-void forward_on_drained(struct session *session);
 
 /* The command ends; a visit for it alone ends with it. */
 void forward_forget(struct session *session);

@@ -126,6 +126,12 @@ struct slice shared_names_told(const struct shared_question *question)
     return question ? buffer_slice(&question->text) : SLICE("");
 }
 
+struct slice shared_names_owner(const struct session *session, struct slice name)
+{
+    struct slice below = slice_from(name, strlen(session->mailbox->config->imap.shared.text) + 1);
+    return slice_range(below, 0, slice_find_octet(below, '/'));
+}
+
 void shared_names_end(struct shared_question *question)
 {
     if (!question)

@@ -19,6 +19,9 @@ struct shared_question *shared_names_ask(struct session *session, session_step *
  * the client says it, in UTF-8. */
 struct slice shared_names_told(const struct shared_question *question);
 
+/* Whose the mailbox "Shared/alice@example.org/Work" is; empty: nobody's. */
+struct slice shared_names_owner(const struct session *session, struct slice name);
+
 /* To be called before the command ends, however it does. NULL is fine. */
 void shared_names_end(struct shared_question *question);
 

@@ -105,11 +105,25 @@ static void on_closed(struct stream *stream, const struct error *why)
     lose(visit_of(stream));
 }
 
+static void on_deadline(struct stream *stream)
+{
+    lose(visit_of(stream));
+}
+
 static const struct stream_handler handler = {
     .on_input = on_input,
     .on_drained = on_drained,
+    .on_deadline = on_deadline,
     .on_closed = on_closed,
 };
+
+/* Who ends while others are called is still in memory, and has no session. */
+void visits_on_drained(struct session *session)
+{
+    for (struct visit *visit = session->mailbox->visits; visit; visit = visit->next)
+        if (visit->session == session)
+            visit_go_on(visit);
+}
 
 /* ---- beginning ---- */
 
@@ -155,6 +169,7 @@ static void open_stream(struct visit *visit, int fd)
     stream_init(&visit->stream, &mailbox->turn, fd, &handler, &limits);
     visit->stream.owner = visit;
     visit->is_open = true;
+    visit_set_deadline(visit, visit->deadline_ms);
     stream_write(&visit->stream, buffer_slice(&visit->unsaid));
     buffer_clear(&visit->unsaid);
     session_resume(visit->session);
@@ -185,6 +200,13 @@ void visit_on_answer(struct mailbox *mailbox, uint64_t request, int fd,
     lose(visit);
 }
 
+void visit_set_deadline(struct visit *visit, unsigned milliseconds)
+{
+    visit->deadline_ms = milliseconds;
+    if (visit->is_open)
+        stream_set_deadline_ms(&visit->stream, milliseconds);
+}
+
 /* ---- commands ---- */
 
 bool visit_begin_command(struct visit *visit, struct slice tag, visit_hears *hears)
@@ -199,6 +221,33 @@ void visit_say(struct visit *visit, struct slice octets)
         stream_write(&visit->stream, octets);
     else
         buffer_append(&visit->unsaid, octets);
+}
+
+/* Literals need not be waited for (RFC 7888): "{5}" becomes "{5+}", but for one at the end that is
+ * still to come and that the client waits with. */
+void visit_say_text(struct visit *visit, struct slice text, bool waits_at_end)
+{
+    struct slice line_end = SLICE("\r\n");
+    size_t end;
+    while ((end = slice_find(text, line_end)) < text.len) {
+        struct slice line = slice_range(text, 0, end);
+        uint64_t octets = 0;
+        size_t brace = line.len;
+        while (brace > 0 && line.ptr[brace - 1] != '{')
+            brace--;
+        for (size_t i = brace; i < line.len && line.ptr[i] >= '0' && line.ptr[i] <= '9'; i++)
+            octets = octets * 10 + (line.ptr[i] - '0');
+        bool hurries = !slice_ends_with(line, SLICE("+}"))
+                       && !(waits_at_end && end + line_end.len == text.len);
+        visit_say(visit, slice_range(line, 0, hurries && line.len > 0 ? line.len - 1 : line.len));
+        if (hurries)
+            visit_say(visit, SLICE("+}"));
+        visit_say(visit, line_end);
+        text = slice_from(text, end + line_end.len);
+        visit_say(visit, slice_range(text, 0, octets < text.len ? (size_t)octets : text.len));
+        text = slice_from(text, octets < text.len ? (size_t)octets : text.len);
+    }
+    visit_say(visit, text);
 }
 
 void visit_listen(struct visit *visit)

@@ -30,6 +30,7 @@ struct visit {
     bool is_listening; /* an answer is expected, and all of the command was said */
     struct answer answer;
     visit_hears *hears;
+    void *hearer; /* the caller's */
     /* forward.c's: the client's literal is announced, and waits; for "+" from there, the line of
      * which has begun. */
     bool at_literal, awaits_plus, in_plus, in_news;
@@ -39,6 +40,7 @@ struct visit {
 
     /* The rest is visit.c's. */
     struct buffer unsaid; /* until it is open */
+    unsigned deadline_ms;
     struct stream stream;
     struct deferred at_turn_end;
 };
@@ -47,16 +49,23 @@ struct visit {
 struct visit *visit_begin(struct session *session, struct slice owner);
 void visit_end(struct visit *visit); /* at once; NULL is fine */
 
+/* The visit is lost once it is open for so long; 0: never. */
+void visit_set_deadline(struct visit *visit, unsigned milliseconds);
+
 /* Of one command, whose answer is heard once visit_listen() is called behind the last of it. False:
  * the tag is too long. */
 bool visit_begin_command(struct visit *visit, struct slice tag, visit_hears *hears);
 void visit_say(struct visit *visit, struct slice octets);
+/* The same of a command's text, in which no literal is waited with but, perhaps, one at the end. */
+void visit_say_text(struct visit *visit, struct slice text, bool waits_at_end);
 void visit_listen(struct visit *visit);
 
-/* No more is to be said until session's forward_on_drained(). */
+/* No more is to be said until visits_on_drained(). */
 bool visit_is_full(const struct visit *visit);
-/* The client takes output again. */
+/* Hears what has come, if it may. */
 void visit_go_on(struct visit *visit);
+/* The client takes output again: all visits of the session go on. */
+void visits_on_drained(struct session *session);
 
 /* ROLE_VISIT (the socket is taken) or ROLE_NO_VISIT (-1, and why). */
 void visit_on_answer(struct mailbox *mailbox, uint64_t request, int fd,

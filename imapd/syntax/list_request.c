@@ -43,15 +43,28 @@ static bool parse_selection(struct imap_parser *parser, struct list_request *req
            || imap_parser_fail(parser, "an option that selects beside RECURSIVEMATCH");
 }
 
+/* From the space there, without it. */
+static bool keep_text(struct imap_parser *parser, struct cursor *start, struct slice *text)
+{
+    *text = arena_copy(parser->arena, slice_from(cursor_since(&parser->in, start), 1));
+    return text->ptr || imap_parser_exhaust(parser);
+}
+
 /* "STATUS" SP "(" status-att *(SP status-att) ")"; "METADATA" [SP getmetadata-options] SP entries
  */
 static bool parse_return(struct imap_parser *parser, struct list_request *request)
 {
-    if (imap_skip_word(parser, SLICE("STATUS")))
-        return imap_parse_space(parser) && imap_parse_status_items(parser, &request->status_items);
-    if (imap_skip_word(parser, SLICE("METADATA")))
+    if (imap_skip_word(parser, SLICE("STATUS"))) {
+        struct cursor start = parser->in;
+        return imap_parse_space(parser) && imap_parse_status_items(parser, &request->status_items)
+               && keep_text(parser, &start, &request->status_text);
+    }
+    if (imap_skip_word(parser, SLICE("METADATA"))) {
+        struct cursor start = parser->in;
         return imap_parse_space(parser)
-               && metadata_request_parse_entries(parser, &request->metadata);
+               && metadata_request_parse_entries(parser, &request->metadata)
+               && keep_text(parser, &start, &request->metadata_text);
+    }
     return parse_option(parser, returns, ARRAY_LENGTH(returns), &request->returns);
 }
 

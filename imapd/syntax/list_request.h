@@ -26,6 +26,8 @@ struct list_request {
     unsigned returns;      /* enum list_option */
     unsigned status_items; /* enum imap_status_item, RFC 5819; 0: no STATUS is wanted */
     struct metadata_request metadata;
+    struct slice status_text; /* both as they were written, in the parser's arena; or empty */
+    struct slice metadata_text;
     struct slice reference;
     struct slice *patterns; /* in the parser's arena */
     size_t pattern_count;

@@ -134,7 +134,7 @@ def test_what_is_shared_is_listed(pair):
         f'* LIST (\\Noselect \\HasChildren) "/" Shared/{pair.alice}'.encode(),
         f'* LIST (\\HasNoChildren) "/" {name}'.encode()]
     assert other.ok('LIST "" Shared/*/Work RETURN (MYRIGHTS STATUS (MESSAGES))') == [
-        f'* LIST () "/" {name}'.encode(), f"* MYRIGHTS {name} lr".encode()]
+        f'* LIST () "/" {name}'.encode(), f"* MYRIGHTS {name} lr".encode(), f"* STATUS {name} (MESSAGES 2)".encode()]
     assert b'* LIST (\\Noselect \\HasChildren) "/" Shared' in other.ok('LIST "" %')
     pair.owner.ok("RENAME Work Labour")
     eventually(lambda: other.ok(f'LIST "" {name}') == [])

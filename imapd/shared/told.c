@@ -1,0 +1,124 @@
+/* The responses of told.h. */
+#include "imapd/shared/told.h"
+
+#include "imapd/syntax/parser.h"
+
+/* The two forms of a name have to agree with what is compared later. */
+static bool parse_mailbox(struct imap_parser *parser, enum mailbox_name_form form,
+                          struct buffer *name)
+{
+    struct slice wire;
+    const char *problem;
+    buffer_reset(name);
+    return imap_parse_astring(parser, &wire) && mailbox_name_parse(wire, form, name, &problem)
+           && !name->failed;
+}
+
+/* status-att-val: number and mod-sequence-valzer are digits; "MAILBOXID" SP "(" objectid ")" */
+static bool parse_status_value(struct imap_parser *parser)
+{
+    struct slice word;
+    uint64_t number;
+    if (!imap_parse_word(parser, &word) || !imap_parse_space(parser))
+        return false;
+    if (imap_skip_octet(parser, '('))
+        return imap_parse_atom(parser, &word) && imap_skip_octet(parser, ')');
+    return cursor_take_number(&parser->in, &number);
+}
+
+static bool parse_status(struct imap_parser *parser)
+{
+    if (!imap_skip_octet(parser, '('))
+        return false;
+    if (imap_skip_octet(parser, ')'))
+        return true;
+    do {
+        if (!parse_status_value(parser))
+            return false;
+    } while (imap_skip_octet(parser, ' '));
+    return imap_skip_octet(parser, ')');
+}
+
+static bool parse_metadata_value(struct imap_parser *parser)
+{
+    struct slice entry, value;
+    return imap_parse_astring(parser, &entry) && imap_parse_space(parser)
+           && (imap_parse_literal8(parser, &value) || imap_parse_nstring(parser, &value));
+}
+
+/* metadata-resp: entry-values / entry-list */
+static bool parse_metadata(struct imap_parser *parser)
+{
+    struct slice entry;
+    bool has_values = imap_skip_octet(parser, '(');
+    do {
+        if (has_values ? !parse_metadata_value(parser) : !imap_parse_astring(parser, &entry))
+            return false;
+    } while (imap_skip_octet(parser, ' '));
+    return !has_values || imap_skip_octet(parser, ')');
+}
+
+/* mbx-list-flags: "\" atom each */
+static bool parse_attributes(struct imap_parser *parser)
+{
+    struct slice atom;
+    if (!imap_skip_octet(parser, '('))
+        return false;
+    if (imap_skip_octet(parser, ')'))
+        return true;
+    do {
+        if (!imap_skip_octet(parser, '\\') || !imap_parse_atom(parser, &atom))
+            return false;
+    } while (imap_skip_octet(parser, ' '));
+    return imap_skip_octet(parser, ')');
+}
+
+/* oldname-extended-item (RFC 5465 8), or the end */
+static bool parse_old_name(struct imap_parser *parser)
+{
+    struct slice tag, old;
+    if (!imap_skip_octet(parser, ' '))
+        return true;
+    return imap_skip_octet(parser, '(') && imap_parse_astring(parser, &tag)
+           && slice_equal_nocase(tag, SLICE("OLDNAME")) && imap_skip_octet(parser, ' ')
+           && imap_skip_octet(parser, '(') && imap_parse_astring(parser, &old)
+           && imap_skip_octet(parser, ')') && imap_skip_octet(parser, ')');
+}
+
+static enum told_kind parse_response(struct imap_parser *parser, enum mailbox_name_form form,
+                                     struct buffer *name)
+{
+    struct slice separator;
+    if (imap_skip_word(parser, SLICE("STATUS")))
+        return imap_skip_octet(parser, ' ') && parse_mailbox(parser, form, name)
+                       && imap_skip_octet(parser, ' ') && parse_status(parser)
+                   ? TOLD_STATUS
+                   : TOLD_OTHER;
+    if (imap_skip_word(parser, SLICE("METADATA")))
+        return imap_skip_octet(parser, ' ') && parse_mailbox(parser, form, name)
+                       && imap_skip_octet(parser, ' ') && parse_metadata(parser)
+                   ? TOLD_METADATA
+                   : TOLD_OTHER;
+    if (imap_skip_word(parser, SLICE("LIST")))
+        return imap_skip_octet(parser, ' ') && parse_attributes(parser)
+                       && imap_skip_octet(parser, ' ') && imap_parse_string(parser, &separator)
+                       && slice_equal(separator, SLICE("/")) && imap_skip_octet(parser, ' ')
+                       && parse_mailbox(parser, form, name) && parse_old_name(parser)
+                   ? TOLD_LIST
+                   : TOLD_OTHER;
+    return TOLD_OTHER;
+}
+
+enum told_kind told_parse(struct slice text, enum mailbox_name_form form, struct arena *arena,
+                          struct buffer *name)
+{
+    struct imap_parser parser;
+    if (!slice_ends_with(text, SLICE("\r\n")))
+        return TOLD_OTHER;
+    imap_parser_init(&parser, slice_range(text, 0, text.len - 2), arena);
+    parser.utf8 = form == MAILBOX_NAME_UTF8;
+    if (!imap_skip_octet(&parser, '*') || !imap_skip_octet(&parser, ' '))
+        return TOLD_OTHER;
+    enum told_kind kind = parse_response(&parser, form, name);
+    return kind != TOLD_OTHER && imap_parser_at_end(&parser) ? kind : TOLD_OTHER;
+}
