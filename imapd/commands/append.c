@@ -1,7 +1,8 @@
 /* APPEND (RFC 3501 6.3.11, with APPENDUID of RFC 4315 3) of one message or several (RFC 3502), as
  * literal8 (RFC 3516 4.4), in UTF-8 (RFC 6855 4), put together of pieces (RFC 4469), and
  * REPLACE (RFC 8508), which removes a message with the same answer. What can be refused is refused
- * before a message comes. */
+ * before a message comes. One that is put together for another account's mailbox comes here, too;
+ * any other for there goes by imapd/shared/forward.c. */
 #include "common/config/config.h"
 #include "imapd/commands/commands.h"
 #include "imapd/folder/catenate.h"
@@ -9,6 +10,8 @@
 #include "imapd/folder/sent_twin.h"
 #include "imapd/mailbox.h"
 #include "imapd/shared/rights.h"
+#include "imapd/shared/shared_names.h"
+#include "imapd/shared/upload.h"
 #include "imapd/syntax/folder_argument.h"
 
 struct append_work {
@@ -19,6 +22,9 @@ struct append_work {
     uint64_t replaced_octets;
     struct sent_search twin; /* that the submission has filed */
     bool used_twin;
+    struct slice elsewhere; /* another account's mailbox, by its name: what is put together is for
+                               that; or empty */
+    struct upload upload;
 
     /* CATENATE, RFC 4469: */
     bool catenating;    /* pieces of the last message are still to come */
@@ -38,6 +44,7 @@ static void give_back(struct session *session)
 {
     struct append_work *work = session->work;
     catenate_clear(&work->catenate);
+    upload_end(&work->upload);
     sent_search_end(&work->twin);
     intake_end(&work->intake);
 }
@@ -106,6 +113,8 @@ static bool open_folder(struct session *session, struct append_work *work, const
 static bool has_room(struct session *session, const struct append_work *work, uint64_t octets,
                      uint32_t count, struct error *error)
 {
+    if (work->elsewhere.len > 0)
+        return true; /* it is not our room */
     if (!work->replaces)
         return mailbox_has_room(session->mailbox, octets, count, error);
     return octets <= work->replaced_octets
@@ -170,6 +179,21 @@ static void begin_next(struct session *session, struct imap_parser *arguments, b
         begin(session, work, message, arguments, at_literal);
 }
 
+/* Its name is kept; what comes lies at home, in the INBOX's tmp/. False: the command was ended. */
+static bool open_elsewhere(struct session *session, struct append_work *work, struct slice name)
+{
+    work->elsewhere = arena_copy(&session->arena, name);
+    work->rights = ACL_ALL;
+    if (!work->elsewhere.ptr)
+        session_no(session, SLICE("LIMIT"), "The arguments need too much memory");
+    else if (slice_equal(shared_names_owner(session, name),
+                         slice_of_string(session->mailbox->account)))
+        session_no(session, SLICE("NONEXISTENT"), "Only mailboxes of others are there");
+    else
+        return open_folder(session, work, MAILDIR_INBOX);
+    return false;
+}
+
 /* The mailbox may come as a literal, too. */
 static bool is_name(struct imap_parser arguments, bool replaces)
 {
@@ -191,8 +215,14 @@ static void begin_first(struct session *session, struct imap_parser *arguments, 
     work->replaces = replaces;
     session->work = work;
     session->on_end = give_back;
-    if (!parse(session, arguments, work, &folder, message))
+    bool parsed = parse(session, arguments, work, &folder, message);
+    bool is_elsewhere = parsed && folder.is_shared && message->is_catenated && !replaces;
+    if (!parsed)
         session_bad_arguments(session, arguments);
+    else if (is_elsewhere && open_elsewhere(session, work, folder.name))
+        begin(session, work, message, arguments, at_literal);
+    else if (is_elsewhere)
+        return; /* it was ended */
     else if (folder.problem)
         session_no(session, SLICE("CANNOT"), folder.problem);
     else if (folder.is_expunged)
@@ -519,12 +549,20 @@ static void twin_step(struct session *session)
         store(session, work, finish_of(work));
 }
 
+static void upload_on(struct session *session)
+{
+    struct append_work *work = session->work;
+    upload_step(&work->upload, upload_on);
+}
+
 /* Nothing but the end may follow the last message. */
 static void finish(struct session *session, struct imap_parser *arguments)
 {
     struct append_work *work = session->work;
     if (!intake_parse_behind(arguments, &work->intake) || !imap_parse_end(arguments))
         session_bad_arguments(session, arguments);
+    else if (work->elsewhere.len > 0)
+        upload_begin(&work->upload, session, &work->intake, work->elsewhere, upload_on);
     else if (may_have_twin(session, work))
         session_continue(session, twin_step);
     else

@@ -10,6 +10,7 @@ enum { PIECE_OCTETS = 65536, PIECES_A_SLICE = 16, HEADER_OCTETS = 8 << 20 };
 void catenate_clear(struct catenate *catenate)
 {
     message_source_clear(&catenate->source);
+    url_fetch_end(&catenate->fetch);
     if (catenate->folder)
         folder_close(catenate->folder);
     *catenate = (struct catenate){.begun = false};
@@ -43,6 +44,9 @@ static bool begin(struct catenate *catenate, struct session *session, struct sli
     char directory[MAILDIR_NAME_SIZE];
     if (!message_url_parse(text, &session->arena, &catenate->url))
         return no_such_url(error);
+    catenate->is_elsewhere = url_fetch_is_needed(session, &catenate->url);
+    if (catenate->is_elsewhere)
+        return catenate->begun = url_fetch_begin(&catenate->fetch, session, &catenate->url, error);
     if (!find_directory(session, &catenate->url, directory, error)
         || !folder_open(session->mailbox, directory, &catenate->folder, error))
         return false;
@@ -136,6 +140,8 @@ static enum source_result go_on(struct catenate *catenate, struct intake *intake
                                 struct error *error)
 {
     const struct message_url *url = &catenate->url;
+    if (catenate->is_elsewhere)
+        return url_fetch_step(&catenate->fetch, intake, error);
     if (folder_step(catenate->folder))
         return SOURCE_MORE;
     if (url->uidvalidity && url->uidvalidity != catenate->folder->record.uidvalidity) {

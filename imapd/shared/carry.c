@@ -39,29 +39,14 @@ static void give_back(struct session *session)
     buffer_clear(&carry->code);
 }
 
-/* In the words of the process that refused; what it said under our tag the client hears under his.
- */
-static void relay(struct session *session, const struct exchange *end)
-{
-    struct buffer *text = &session->writer.text;
-    struct slice rest = slice_from(buffer_slice(&end->tagged), EXCHANGE_TAG.len);
-    if (end->tagged.failed || !slice_ends_with(rest, SLICE("\r\n"))) {
-        session_no(session, SLICE("UNAVAILABLE"), "The other account's mailbox has refused it");
-        return;
-    }
-    buffer_append(text, session->tag);
-    buffer_append(text, rest);
-    session_answered(session);
-}
-
 void carry_fail(struct session *session, const struct carry *carry)
 {
     if (carry->to.lost && carry->to.visit->is_unknown)
         session_no(session, SLICE("NONEXISTENT"), "There is no such mailbox");
     else if (carry->to.verdict != 0 && carry->to.verdict != 'O')
-        relay(session, &carry->to);
+        exchange_relay(&carry->to, session);
     else if (carry->from.verdict != 0 && carry->from.verdict != 'O')
-        relay(session, &carry->from);
+        exchange_relay(&carry->from, session);
     else
         session_no(session, SLICE("UNAVAILABLE"), "The other account cannot be asked now");
 }

@@ -43,6 +43,19 @@ void exchange_append_name(const struct session *session, struct slice name, stru
     buffer_clear(&wire);
 }
 
+void exchange_relay(const struct exchange *exchange, struct session *session)
+{
+    struct buffer *text = &session->writer.text;
+    struct slice rest = slice_from(buffer_slice(&exchange->tagged), EXCHANGE_TAG.len);
+    if (exchange->tagged.failed || !slice_ends_with(rest, SLICE("\r\n"))) {
+        session_no(session, SLICE("UNAVAILABLE"), "The other account's mailbox has refused it");
+        return;
+    }
+    buffer_append(text, session->tag);
+    buffer_append(text, rest);
+    session_answered(session);
+}
+
 bool exchange_take_end(struct exchange *exchange, struct visit *visit, enum answer_part part,
                        struct slice octets)
 {

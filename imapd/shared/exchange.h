@@ -42,6 +42,10 @@ static inline bool exchange_has_failed(const struct exchange *exchange)
     return exchange->lost || (exchange->verdict != 0 && exchange->verdict != 'O');
 }
 
+/* Ends the client's command in the words of the process that has answered: what it said under our
+ * tag he hears under his. */
+void exchange_relay(const struct exchange *exchange, struct session *session);
+
 /* ---- for a visit_hears, which only changes what the session's step looks at ---- */
 
 /* The end of the answer, if it is that; then the session's step runs. */

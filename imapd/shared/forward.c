@@ -3,6 +3,7 @@
 
 #include "common/config/config.h"
 #include "imapd/commands/commands.h"
+#include "imapd/folder/intake.h"
 #include "imapd/mailbox.h"
 #include "imapd/shared/carry.h"
 #include "imapd/shared/shared_names.h"
@@ -216,6 +217,18 @@ static bool find_owner(const struct session *session, struct imap_parser argumen
     return owner->len > 0;
 }
 
+/* Of pieces that its process could not read (imapd/shared/upload.h): the command is run at home. */
+static bool is_put_together_here(const struct session *session, struct imap_parser arguments)
+{
+    struct folder_argument folder;
+    struct intake_message message = {.is_catenated = false};
+    if (session->command->handler != command_append || !imap_parse_space(&arguments)
+        || !folder_argument_parse(&arguments, &folder))
+        return false;
+    intake_parse(&arguments, &message);
+    return message.is_catenated;
+}
+
 /* Behind a message's number. False: it is not whole, or wrong. */
 static bool names_mailbox(struct imap_parser arguments)
 {
@@ -295,6 +308,8 @@ bool forward_takes(struct session *session, const struct imap_parser *arguments)
         carry_begin(session, &rest);
     else if (names_shared && selects(session))
         select_there(session, owner, *arguments);
+    else if (names_shared && is_put_together_here(session, *arguments))
+        return false;
     else if (names_shared)
         forward(session, owner);
     else if (visiting && is_for_selected(session))
@@ -385,7 +400,7 @@ bool forward_literal(struct session *session, const struct imap_parser *argument
         return forward_replace(session, arguments);
     if (!session->mailbox->config->imap.shared.text || session->visitor
         || !(session->command->traits & COMMAND_NAMES_MAILBOX) || session->work
-        || !find_owner(session, *arguments, &owner))
+        || !find_owner(session, *arguments, &owner) || is_put_together_here(session, *arguments))
         return false;
     /* Of its own: the answer may come before the last octet, and a mailbox is selected in the
      * other. */

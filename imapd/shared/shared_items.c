@@ -7,7 +7,7 @@
 #include "storage/acl.h"
 
 enum {
-    ALL_MS = 5000,  /* of one LIST: then no owner is waited for any more */
+    ALL_MS = 5000, /* of one LIST: then no owner is waited for any more */
     PARSING_OCTETS = 4 << 20,
 };
 

@@ -126,6 +126,14 @@ struct slice shared_names_told(const struct shared_question *question)
     return question ? buffer_slice(&question->text) : SLICE("");
 }
 
+bool shared_names_has(const struct session *session, struct slice name)
+{
+    const char *shared = session->mailbox->config->imap.shared.text;
+    struct slice top = slice_of_string(shared ? shared : "");
+    return shared && slice_starts_with(name, top)
+           && (name.len == top.len || name.ptr[top.len] == FOLDER_SEPARATOR);
+}
+
 struct slice shared_names_owner(const struct session *session, struct slice name)
 {
     struct slice below = slice_from(name, strlen(session->mailbox->config->imap.shared.text) + 1);

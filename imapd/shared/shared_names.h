@@ -19,6 +19,9 @@ struct shared_question *shared_names_ask(struct session *session, session_step *
  * the client says it, in UTF-8. */
 struct slice shared_names_told(const struct shared_question *question);
 
+/* It is the name of another account's mailbox, or of what is above it. */
+bool shared_names_has(const struct session *session, struct slice name);
+
 /* Whose the mailbox "Shared/alice@example.org/Work" is; empty: nobody's. */
 struct slice shared_names_owner(const struct session *session, struct slice name);
 

@@ -84,6 +84,7 @@ static bool make_item(struct slice section, struct slice partial, struct arena *
     }
     struct slice copy = arena_copy(arena, buffer_slice(&text));
     bool made = !text.failed && copy.ptr;
+    url->item_text = copy;
     buffer_clear(&text);
     imap_parser_init(&parser, copy, arena);
     return made && fetch_items_parse(&parser, &url->item) && imap_parser_at_end(&parser)

@@ -16,6 +16,7 @@ struct message_url {
     uint32_t uidvalidity; /* 0: not given */
     uint32_t uid;
     struct fetch_item *item; /* BODY.PEEK[section]<partial> of it; all in the arena */
+    struct slice item_text;  /* the same, to be said to another process */
 };
 
 /* False: it is no such URL, or there is no memory. */

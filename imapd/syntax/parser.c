@@ -396,6 +396,29 @@ bool imap_parse_flag_list(struct imap_parser *parser, struct imap_flags *flags)
     return give_up(parser, start);
 }
 
+void imap_append_flag_list(const struct imap_flags *flags, struct buffer *text)
+{
+    const char *separator = "(";
+    for (size_t i = 0; i < ARRAY_LENGTH(flag_names); i++) {
+        if (!(flags->flags & flag_names[i].flag))
+            continue;
+        buffer_append_string(text, separator);
+        buffer_append_octet(text, '\\');
+        buffer_append(text, flag_names[i].name);
+        separator = " ";
+    }
+    if (flags->flags & MAILDIR_PASSED) {
+        buffer_append_format(text, "%s$Forwarded", separator);
+        separator = " ";
+    }
+    for (size_t i = 0; i < flags->keyword_count; i++) {
+        buffer_append_string(text, separator);
+        buffer_append(text, flags->keywords[i]);
+        separator = " ";
+    }
+    buffer_append_string(text, *separator == '(' ? "()" : ")");
+}
+
 bool imap_parse_store_flags(struct imap_parser *parser, struct imap_flags *flags)
 {
     uint8_t first;

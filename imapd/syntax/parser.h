@@ -93,6 +93,8 @@ struct imap_flags {
 /* flag-list = "(" [flag *(SP flag)] ")". \Recent is none (only the server gives it), and flags of
  * the form \Foo that we do not know are left out: RFC 3501 2.3.2 lets a server ignore them. */
 bool imap_parse_flag_list(struct imap_parser *parser, struct imap_flags *flags);
+/* The inverse, appended. */
+void imap_append_flag_list(const struct imap_flags *flags, struct buffer *text);
 /* store-att-flags: flag-list / (flag *(SP flag)) */
 bool imap_parse_store_flags(struct imap_parser *parser, struct imap_flags *flags);
 

@@ -274,8 +274,6 @@ def test_appending(pair):
     assert other.ok("FETCH 5 RFC822.SIZE") == [b"* 5 FETCH (RFC822.SIZE %d)" % len(big)]
     text = other.ok("FETCH 5 BODY.PEEK[]")[0]
     assert big in text
-    # RFC 4469: a URL would name any mailbox of the owner's.
-    refused(other, f'APPEND {name} CATENATE (URL "/INBOX/;UID=1")', b"NOPERM")
     pair.share("lr")
     refused(other, f"APPEND {name} {{3+}}\r\nabc", b"NOPERM")
     assert other.ok("NOOP") == []

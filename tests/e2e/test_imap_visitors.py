@@ -1,6 +1,7 @@
 """What a visitor can do in another account's mailbox beside reading and writing its messages (RFC 4314 4), each
 extension by its RFC. A whole house, as in test_imap_shared.py: the owner's process alone decides."""
 
+import socket
 import struct
 
 import pytest
@@ -185,6 +186,90 @@ def test_list_of_several_owners(pair, sharing):
     second.close()
 
 
+# ---- CATENATE (RFC 4469)
+
+LONG = b"".join(b"%04d " % number + b"z" * 73 + b"\r\n" for number in range(5000))
+TWO_PARTS = (b"Subject: two\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nfirst\r\n"
+             b"--b\r\nContent-Type: text/plain\r\n\r\n" + LONG + b"\r\n--b--\r\n")
+
+
+def test_pieces_of_anothers_messages(pair):
+    """RFC 4469 3: a URL of a mailbox in which the client may read; of the one that is selected, too (RFC 5092 7.2)."""
+    pair.share("lr")
+    pair.owner.append(TWO_PARTS, "Work")
+    uidvalidity = b"".join(pair.owner.ok("STATUS Work (UIDVALIDITY)")).split()[-1].rstrip(b")").decode()
+    encoded = pair.name.replace("@", "%40")
+    other = pair.other
+    head = b"Subject: mine\r\n\r\n"
+    other.ok(rf'APPEND Drafts (\Flagged) CATENATE (TEXT {{{len(head)}+}}\r\n{head.decode()} URL "/{encoded};UIDVALIDITY={uidvalidity}/;UID=3/;SECTION=2" '
+             rf'URL "/{pair.name}/;UID=1/;SECTION=HEADER.FIELDS%20(Subject)" URL "/{pair.name}/;UID=3/;SECTION=1/;PARTIAL=1.3")'.replace(r"\r\n", "\r\n"))
+    other.ok(f"SELECT {pair.name}")
+    other.ok('APPEND Drafts CATENATE (URL "/;UID=1/;SECTION=HEADER" URL ";UID=2/;SECTION=TEXT")')
+    other.ok("SELECT Drafts")
+    lines = other.ok("FETCH 1:* BODY.PEEK[]")
+    assert lines[0].split(b"\r\n", 1)[1] == head + LONG + b"Subject: hello\r\n\r\nirs)"
+    assert lines[1].split(b"\r\n", 1)[1] == MESSAGE + b")"
+
+
+@pytest.mark.parametrize("rights", ["l", ""])
+def test_pieces_that_may_not_be_read(pair, rights):
+    """RFC 4314 4, RFC 4469 4.2: BADURL, whatever is the matter; what was begun is not kept."""
+    pair.share("r", folder="Sent")
+    pair.share("lr" if not rights else rights)
+    path = f"/{pair.name}/;UID=1"
+    bad = [path] if rights else [path + "/;SECTION=7", path.replace("UID=1", "UID=9"), f"/{pair.name};UIDVALIDITY=1/;UID=1", f"/Shared/{pair.alice}/Nothing/;UID=1",
+                                 f"/Shared/{pair.bob}/INBOX/;UID=1", "/Shared/nobody@test.example/INBOX/;UID=1", "/Shared/;UID=1", "/Shared/x/;UID=1",
+                                 f"/Shared/{pair.alice}/INBOX/;UID=1"]
+    for url in bad:
+        refused(pair.other, f'APPEND Drafts CATENATE (TEXT {{3+}}\r\nabc URL "{url}")', b"BADURL " + url.encode())
+    pair.other.send(f'x APPEND Drafts CATENATE (URL "{bad[0]}" TEXT {{3}}\r\n'.encode())
+    assert pair.other.answer()[1].startswith(b"NO [BADURL")
+    assert pair.other.ok("STATUS Drafts (MESSAGES)") == [b"* STATUS Drafts (MESSAGES 0)"]
+
+
+def test_pieces_for_anothers_mailbox(pair, sharing):
+    """RFC 4469 4: of the client's own mail, of the owner's, of a third's; literals that wait and that do not, several messages (RFC 3502); flags as the rights are."""
+    third = Pair(sharing)
+    third.owner.ok(f"SETACL Work {pair.bob} lr")
+    pair.share("lris")
+    other, name = pair.other, pair.name
+    other.append(TWO_PARTS, "Drafts")
+    other.talk(rf"""
+        C: a APPEND {name} (\\Seen \\Flagged $Work) "11-Jan-2024 10:00:00 +0000" CATENATE (TEXT {{14}}
+        S: + *
+        C: Subject: a\r\n\r\n URL "/Drafts/;UID=1/;SECTION=2" URL {{{len(third.name) + 22}}}\r\n
+        S: + *
+        C: /{third.name}/;UID=1/;SECTION=TEXT URL "/{name}/;UID=1/;SECTION=TEXT") (\\Seen) CATENATE (TEXT {{3+}}\r\nabc) {{4+}}\r\nlast\r\n
+        S: a OK [APPENDUID * 3:5] *
+        C: b SELECT {name}
+        S: ...
+        S: b OK *""")
+    lines = other.ok("FETCH 3:5 (FLAGS INTERNALDATE BODY.PEEK[])")
+    assert [rb"\Seen" in line.split(b"BODY")[0] for line in lines] == [True, True, False]
+    assert rb"\Flagged" not in lines[0] and b'"11-Jan-2024 10:00:00 +0000"' in lines[0]
+    assert lines[0].split(b"}\r\n", 1)[1] == b"Subject: a\r\n\r\n" + LONG + b"body\r\nbody\r\n)"
+    assert lines[1].endswith(b"{3}\r\nabc)") and lines[2].endswith(b"{4}\r\nlast)")
+    # Nothing is left at home.
+    assert not any((sharing.maildir(pair.bob) / "tmp").iterdir()) and other.ok("STATUS INBOX (MESSAGES)") == [b"* STATUS INBOX (MESSAGES 0)"]
+    third.close()
+
+
+def test_pieces_for_who_does_not_want_them(pair):
+    """RFC 4314 4: "i"; the owner's process refuses. What is not there is BADURL before it is asked."""
+    text = "CATENATE (TEXT {3+}\r\nabc)"
+    refused(pair.other, f"APPEND {pair.name} {text}", b"NONEXISTENT")
+    pair.share("lr")
+    refused(pair.other, f"APPEND {pair.name} {text}", b"NOPERM")
+    refused(pair.other, f'APPEND {pair.name} CATENATE (URL "/Drafts/;UID=9")', b"BADURL /Drafts/;UID=9")
+    pair.share("li")
+    refused(pair.other, f"APPEND Shared/{pair.alice}/Nothing {text}", b"NONEXISTENT")
+    refused(pair.other, f"APPEND Shared/{pair.bob}/INBOX {text}", b"NONEXISTENT")
+    for bad in (f"APPEND {pair.name} CATENATE TEXT", f"APPEND {pair.name} CATENATE (TEXT {{3+}}\r\nabc", f"APPEND {pair.name} {text} x"):
+        assert pair.other.command(bad)[1].startswith(b"BAD"), bad
+    pair.other.ok(f"APPEND {pair.name} {text}")
+    assert pair.owner.ok("STATUS Work (MESSAGES)") == [b"* STATUS Work (MESSAGES 3)"]
+
+
 # ---- who lies: imapd-mailbox alone, and this process plays the master and the other account's process
 
 MASTER_SHARED, ROLE_SHARED = 118, 29
@@ -247,3 +332,54 @@ def test_list_does_not_wait_for_who_says_nothing(visitor):
         heard(owner, b"c GETMETADATA Shared/alice@test.example/Work (/shared/x)\r\n")
         assert owner.recv(100) == b""
         owner.close()
+
+
+@pytest.mark.parametrize("answer, code", [
+    (b"* BYE x\r\n* OK [ALERT] y\r\n* 1 FETCH (UID 7 BODY[] {3}\r\nabc)\r\n* 2 FETCH (BODY[] {3}\r\nxyz)\r\nc OK done\r\n", b"OK"),
+    (b"* 1 FETCH (BODY[] \"\" UID 7)\r\nc OK done\r\n", b"OK"),
+    (b"* 1 FETCH (UID 7 BODY[] {99999999999}\r\nabc", b"NO [BADURL"),
+    (b"* 1 FETCH (UID 7 BODY[] {3}\r\na\0c)\r\nc OK done\r\n", b"NO [BADURL"),
+    (b"* 1 FETCH (UID 7 BODY[] NIL)\r\nc OK done\r\n", b"NO [BADURL"),
+    (b"* OK BODY[] {3}\r\nabc\r\nc OK done\r\n", b"NO [BADURL"),
+    (b"c OK done\r\n", b"NO [BADURL"), (b"c NO done\r\n", b"NO [BADURL"),
+    (b"* 1 FETCH (UID 7 BODY[] {3}\r\nab", b"NO [UNAVAILABLE]"), (b"x OK done\r\n", b"NO [UNAVAILABLE]"),
+    (b"* " + b"x" * 1100000, b"NO [UNAVAILABLE]"),
+], ids=lambda value: value[:60].decode() if len(value) > 20 else "")
+def test_a_piece_is_what_was_asked_for(visitor, answer, code):
+    """RFC 4469 4.2: of what another account's process says nothing reaches the client, and nothing the message but the octets of that message."""
+    with visitor.connect() as client:
+        client.send(b'x APPEND Drafts CATENATE (TEXT {1+}\r\n> URL "/Shared/alice@test.example/Work;UIDVALIDITY=5/;UID=7")\r\n')
+        owner = way(visitor)
+        heard(owner, b"c EXAMINE Shared/alice@test.example/Work\r\n")
+        owner.sendall(b"* OK [UIDVALIDITY 5] x\r\n* 9 EXISTS\r\nc OK done\r\n")
+        heard(owner, b"c UID FETCH 7 (BODY.PEEK[])\r\n")
+        owner.sendall(answer)
+        owner.close()
+        lines, tagged = client.answer()
+        assert lines == [] and tagged.startswith(code)
+        stored = [file.read_bytes() for file in (visitor.folder("Drafts") / "cur").iterdir()]
+        assert stored == ([b">abc" if b"abc" in answer else b">"] if code == b"OK" else [])
+        assert not any((visitor.folder("Drafts") / "tmp").iterdir())
+
+
+@pytest.mark.parametrize("answer, code", [
+    (b"* BYE x\r\n+ go on\r\n", b"OK [APPENDUID 1 1]"), (b"c OK [APPENDUID 1 1] early\r\n", b"NO [UNAVAILABLE]"), (b"c NO [OVERQUOTA] full\r\n", b"NO [OVERQUOTA] full"),
+    (b"x OK done\r\n", b"NO [UNAVAILABLE]"), (b"", b"NO [UNAVAILABLE]"),
+], ids=["news before it", "an answer before the message", "refused", "another command's answer", "nothing"])
+def test_a_message_for_another_account_waits_until_it_is_wanted(visitor, answer, code):
+    """RFC 3501 7.5; the octets are said behind "+" alone."""
+    with visitor.connect() as client:
+        client.send(b"x APPEND Shared/alice@test.example/Work (\\Seen $a) CATENATE (TEXT {3+}\r\nabc)\r\n")
+        owner = way(visitor)
+        heard(owner, b'" {3}\r\n')
+        owner.sendall(answer)
+        if b"+" in answer:
+            assert heard(owner, b"\r\n") == b"abc\r\n"
+            owner.sendall(b"c OK [APPENDUID 1 1] done\r\n")
+        else:
+            owner.shutdown(socket.SHUT_WR)
+            assert owner.recv(100) == b""
+        owner.close()
+        lines, tagged = client.answer()
+        assert lines == [] and tagged.startswith(code)
+        assert not any((visitor.maildir / "tmp").iterdir())
