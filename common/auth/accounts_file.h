@@ -14,8 +14,8 @@
  *                                    the configuration's pop3 section holds
  *     keep-days=N                    with `yes`: only what is older
  *     scram-sha-256=...              for logins by SCRAM: scram_verifier_make() of the same
- * password, and of no worth beside another Argon2id string x-...=...                      never
- * looked at: room for the administrator
+ *                                    password, and of no worth beside another Argon2id string
+ *     x-...=...                      never looked at: room for the administrator
  *
  * Any other name is an error: a file written for a later version, whose limits this one would not
  * keep, is refused rather than half understood. Parsing is pure but for memory; 100 000 accounts

@@ -3,8 +3,10 @@
  * the struct in the order of their lengths, without NUL. An account is always its canonical name
  * (alice@demo.test; a system user alone: alice).
  *
- *   smtpd-session     AUTH_RECIPIENT; of submission AUTH_SENDER, AUTH_PASSWORD, AUTH_SASL,
- * AUTH_READ login roles       AUTH_PASSWORD, AUTH_SASL auth to those     AUTH_OFFER, unasked
+ *   smtpd-session     AUTH_RECIPIENT; of submission AUTH_SENDER, AUTH_PASSWORD, AUTH_SASL and
+ *                     AUTH_READ too
+ *   login roles       AUTH_PASSWORD, AUTH_SASL
+ *   auth to those     AUTH_OFFER, unasked
  *   smtpd-queue       AUTH_TARGET, AUTH_FULL, AUTH_RECIPIENT (the sender that a report goes to)
  *   auth to check     CHECK_PASSWORD, CHECK_USER, CHECK_TOKEN
  *   auth to master    MASTER_ADMIT, MASTER_TARGET, MASTER_READ, MASTER_CHECKS

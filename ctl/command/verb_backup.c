@@ -5,7 +5,7 @@
  *   journal/   the history's; missing where none is kept
  *   files/     configuration, accounts, aliases, the key of rewritten senders: each under its path
  *
- * Who owns a database copies it, below its own directory (smtpd/queue/backup.h,
+ * Who owns a database copies it, below its own directory (smtpd/queue/store/backup.h,
  * ctl/journal/journal_backup.h), and the command takes it from there: nobody has more rights for it
  * than he had. DIR is DIR.partial until it is whole and on disk.
  */

@@ -39,7 +39,7 @@ static void print_attempts(const struct command *command, const char *path, char
 /* ---- JSON ---- */
 
 /* A message is a line: [{"id":"...", ... ]} with a comma or the list's end behind it
- * (smtpd/queue/admin_print.c). Its attempts become its last member. */
+ * (smtpd/queue/admin/admin_print.c). Its attempts become its last member. */
 static void print_message(const struct command *command, const char *path, char *line)
 {
     static const char before[] = "{\"id\":\"";

@@ -2,9 +2,11 @@
  * IMAP sessions that are asleep (common/role/master_protocol.h, hibernation): whose they are, which
  * login process keeps each, and which folder is to wake it.
  *
- *   MASTER_SLEEPS ─> asleep ─┬─ MASTER_WAKE, or its folder has changed ─┬─ a mailbox is there ─>
- * joined │                                          └─ auth is asked whose mail │ it is now ─>
- * joined, or └─ MASTER_GONE, its login process died ─> forgotten       ROLE_NOT_AWAKE
+ *   MASTER_SLEEPS ─> asleep ─┬─ MASTER_WAKE, or its folder has changed
+ *                            │    ├─ a mailbox is there ─> joined
+ *                            │    └─ auth is asked whose mail it is now ─> joined, or
+ *                            │                                             ROLE_NOT_AWAKE
+ *                            └─ MASTER_GONE, its login process died ─> forgotten
  *
  * Nobody names himself here either: a mailbox puts to sleep only what it was given by us, to its
  * own account, and a login process wakes only what it keeps.

@@ -2,9 +2,10 @@
  * The life of smtpd-queue; see queue.h.
  *
  *   prepare   outside the walls: /proc/self/fd for the spool
- *   start     inside: recover the store (or set a corrupt one aside), sweep the spool, load what
- * waits turns     commit, settle, lend, dispatch seconds   checkpoint, free space, compaction, what
- * waited for better times stop      finish what is under way, checkpoint, end
+ *   start     inside: recover the store (or set a corrupt one aside), sweep the spool, load
+ *   turns     commit, settle, lend, dispatch
+ *   seconds   checkpoint, free space, compaction, what waited for better times
+ *   stop      finish what is under way, checkpoint, end
  *
  * Where the store says that it cannot go on, the process ends at once, and the next one starts from
  * what is on disk. queue_store_open() rereads it past the page cache and flushes it before anything
@@ -26,7 +27,7 @@
 #include "common/disk/fd.h"
 #include "common/role/control.h"
 #include "common/size.h"
-#include "smtpd/queue/destination.h"
+#include "smtpd/queue/dispatch/destination.h"
 #include "smtpd/queue/queue_id.h"
 #include "smtpd/queue/queue_protocol.h"
 
@@ -574,10 +575,10 @@ static void renumber_forwarders(struct queue *queue, const struct config *before
     struct queued_message *message, *next;
     struct queued_recipient *recipient;
     HASH_ITER (hh, queue->queued.messages, message, next)
-        DL_FOREACH2(message->recipients, recipient, next_of_message)
-    if (recipient->forwarder > 0)
-        recipient->forwarder = destination_forwarder_now(
-            &queue->role->config, before->domains[recipient->forwarder - 1].name);
+        DL_FOREACH2 (message->recipients, recipient, next_of_message)
+            if (recipient->forwarder > 0)
+                recipient->forwarder = destination_forwarder_now(
+                    &queue->role->config, before->domains[recipient->forwarder - 1].name);
 }
 
 /* What is read from the configuration when it is needed is new already. */

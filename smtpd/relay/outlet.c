@@ -7,7 +7,7 @@
 #include <sodium.h>
 #include <utlist.h>
 
-#include "smtpd/queue/outcome_text.h"
+#include "smtpd/queue/outcome/outcome_text.h"
 #include "smtpd/relay/relay.h"
 #include "smtpd/relay/routes.h"
 #include "smtpd/relay/tls_choice.h"
@@ -798,19 +798,18 @@ void outlet_feed(struct outlet *outlet)
 void outlet_end_an_idle_connection(struct relay *relay)
 {
     struct line *line;
-    DL_FOREACH2(relay->idle, line, next_idle)
-    if (peer_is_idle(&line->peer) && line->outlet->waiting_count == 0) {
-        peer_quit(&line->peer);
-        return;
-    }
+    DL_FOREACH2 (relay->idle, line, next_idle)
+        if (peer_is_idle(&line->peer) && line->outlet->waiting_count == 0) {
+            peer_quit(&line->peer);
+            return;
+        }
 }
 
 void outlet_give_up_silent(struct relay *relay, unsigned most)
 {
     uint64_t now = turn_now_ms(), patience_ms = relay->role->config.relay.connect_ms / 3;
     struct line *line;
-    DL_FOREACH2(relay->opening, line, next_opening)
-    {
+    DL_FOREACH2 (relay->opening, line, next_opening) {
         if (most-- == 0 || now - line->peer.opened_ms < patience_ms)
             return;
         peer_give_up(&line->peer);

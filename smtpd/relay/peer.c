@@ -21,7 +21,7 @@
 
 #include "common/disk/fd.h"
 #include "common/tls/tls_stream.h"
-#include "smtpd/queue/outcome_text.h"
+#include "smtpd/queue/outcome/outcome_text.h"
 #include "smtpd/relay/peer_internal.h"
 
 enum {

@@ -197,7 +197,8 @@ void peer_give_up(struct peer *peer);
  */
 void peer_clear(struct peer *peer);
 
-/* Appends an outcome's text (smtpd/queue/outcome_text.h) about this server. `reply`: its lines. */
+/* Appends an outcome's text (smtpd/queue/outcome/outcome_text.h) about this server. `reply`: its
+ * lines. */
 void peer_append_outcome(const struct peer_settings *settings, struct slice code, const char *words,
                          struct slice reply, struct buffer *text);
 

@@ -9,7 +9,7 @@
 #include <utlist.h>
 
 #include "common/disk/fd.h"
-#include "smtpd/queue/outcome_text.h"
+#include "smtpd/queue/outcome/outcome_text.h"
 #include "smtpd/relay/tls_count.h"
 #include "smtpd/relay/tls_post.h"
 

@@ -83,8 +83,8 @@ enum relay_outcome_flags {
 };
 
 /* One for each recipient, in the order of the question, then their texts. A text is up to three
- * lines, as smtpd/queue/outcome_text.h writes and reads them: "5.1.1 words for people", the peer's
- * whole reply with its code ("550 5.1.1 no such user"; empty if it said nothing), the peer
+ * lines, as smtpd/queue/outcome/outcome_text.h writes and reads them: "5.1.1 words for people", the
+ * peer's whole reply with its code ("550 5.1.1 no such user"; empty if it said nothing), the peer
  * ("mx.example.org [192.0.2.1]"; empty if there was none). */
 struct relay_outcome {
     uint16_t status; /* enum relay_status */

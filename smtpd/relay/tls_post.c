@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "common/text/https_url.h"
-#include "smtpd/queue/outcome_text.h"
+#include "smtpd/queue/outcome/outcome_text.h"
 #include "smtpd/relay/relay.h"
 #include "smtpd/tls_report/tls_record.h"
 

@@ -2,7 +2,7 @@
  * older version, and nothing else is read than the record. The first octet chooses the kind. */
 #include <stdlib.h>
 
-#include "smtpd/queue/record.h"
+#include "smtpd/queue/store/record.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *octets, size_t size);
 

@@ -2,7 +2,7 @@
  * chooses the kind. */
 #include <stdlib.h>
 
-#include "smtpd/queue/submit_record.h"
+#include "smtpd/queue/intake/submit_record.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *octets, size_t size);
 

@@ -1,8 +1,8 @@
-/* Promises of smtpd/queue/bounce.h: a report that programs and people can read, whatever the texts
- * in it hold. */
+/* Promises of smtpd/queue/outcome/bounce.h: a report that programs and people can read, whatever
+ * the texts in it hold. */
 #include "tests/unit/test.h"
 
-#include "smtpd/queue/bounce.h"
+#include "smtpd/queue/outcome/bounce.h"
 
 static const struct slice headers[] = {
     {(const uint8_t *)"Received: x\r\n", 13},

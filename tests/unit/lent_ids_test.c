@@ -1,7 +1,7 @@
-/* Promises of smtpd/queue/lent_ids.h: each id once, and only to whom it was lent. */
+/* Promises of smtpd/queue/intake/lent_ids.h: each id once, and only to whom it was lent. */
 #include "tests/unit/test.h"
 
-#include "smtpd/queue/lent_ids.h"
+#include "smtpd/queue/intake/lent_ids.h"
 
 static void each_id_is_used_once(void **state)
 {

@@ -1,8 +1,8 @@
-/* Promises of smtpd/queue/outcome_text.h: three lines whatever a peer says, and back. */
+/* Promises of smtpd/queue/outcome/outcome_text.h: three lines whatever a peer says, and back. */
 #include "tests/unit/test.h"
 
 #include "common/size.h"
-#include "smtpd/queue/outcome_text.h"
+#include "smtpd/queue/outcome/outcome_text.h"
 
 static void texts_come_back(void **state)
 {

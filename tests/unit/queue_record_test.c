@@ -1,8 +1,8 @@
-/* Promises of smtpd/queue/record.h: what is written is read, what is damaged is refused. */
+/* Promises of smtpd/queue/store/record.h: what is written is read, what is damaged is refused. */
 #include "tests/unit/test.h"
 
 #include "smtpd/queue/queue_protocol.h"
-#include "smtpd/queue/record.h"
+#include "smtpd/queue/store/record.h"
 
 static const struct filter_cut two_cuts[] = {{0, 5}, {7, 3}};
 

@@ -1,5 +1,5 @@
-/* Promises of smtpd/queue/store.h: a message is there with all its recipients or not at all, ids
- * never come back, and a kill at any moment takes nothing that was acknowledged. */
+/* Promises of smtpd/queue/store/store.h: a message is there with all its recipients or not at all,
+ * ids never come back, and a kill at any moment takes nothing that was acknowledged. */
 #include "tests/unit/test.h"
 
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 
 #include "smtpd/queue/queue_id.h"
 #include "smtpd/queue/queue_protocol.h"
-#include "smtpd/queue/store.h"
+#include "smtpd/queue/store/store.h"
 
 struct fixture {
     char directory[64];

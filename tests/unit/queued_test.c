@@ -1,8 +1,9 @@
-/* Promises of smtpd/queue/queued.h: nothing is counted twice or forgotten, targets are shared. */
+/* Promises of smtpd/queue/waiting/queued.h: nothing is counted twice or forgotten, targets are
+ * shared. */
 #include "tests/unit/test.h"
 
-#include "smtpd/queue/outcome_text.h"
-#include "smtpd/queue/queued.h"
+#include "smtpd/queue/outcome/outcome_text.h"
+#include "smtpd/queue/waiting/queued.h"
 
 static struct queued_recipient *add(struct queued *queued, struct queued_message *message,
                                     uint32_t number, const char *account)

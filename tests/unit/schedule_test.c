@@ -1,11 +1,12 @@
-/* Promises of smtpd/queue/schedule.h: nothing before its time, nothing forgotten, nobody starved.
+/* Promises of smtpd/queue/waiting/schedule.h: nothing before its time, nothing forgotten, nobody
+ * starved.
  */
 #include "tests/unit/test.h"
 
 #include <stdlib.h>
 
 #include "common/size.h"
-#include "smtpd/queue/schedule.h"
+#include "smtpd/queue/waiting/schedule.h"
 
 /* One message to one destination. */
 struct flow {

@@ -1,7 +1,7 @@
-/* Promises of smtpd/queue/spool.h: a body that a writer can still reach is not taken, one that was
- * linked is there, one without a record goes. Both with unnamed and with named files. And of
- * smtpd/queue/spare_files.h: a file is used again only if nobody else has it, and nothing of the
- * last body is in it. */
+/* Promises of smtpd/queue/store/spool.h: a body that a writer can still reach is not taken, one
+ * that was linked is there, one without a record goes. Both with unnamed and with named files. And
+ * of smtpd/queue/store/spare_files.h: a file is used again only if nobody else has it, and nothing
+ * of the last body is in it. */
 #include "tests/unit/test.h"
 
 #include <dirent.h>
@@ -16,7 +16,7 @@
 #include "common/disk/fd.h"
 #include "common/role/sandbox.h"
 #include "smtpd/queue/queue_id.h"
-#include "smtpd/queue/spool.h"
+#include "smtpd/queue/store/spool.h"
 
 struct fixture {
     char directory[64];

@@ -1,0 +1,32 @@
+/*
+ * Out of the queue into Maildirs (deliver_protocol.h): where the account's mail goes (targets.h),
+ * the record to `deliver`, its answer, and one syncfs for many deliveries.
+ */
+#ifndef SMTPD_QUEUE_DISPATCH_DISPATCH_DELIVER_H
+#define SMTPD_QUEUE_DISPATCH_DISPATCH_DELIVER_H
+
+#include "common/role/role.h"
+
+struct queue;
+
+struct dispatch_deliver {
+    struct attempt *attempts;   /* with a deliver process, by request */
+    struct deliver_peer *peers; /* those that died with work unflushed too */
+};
+
+enum { DISPATCH_DELIVER_RULES = 2 };
+extern const struct ipc_rule dispatch_deliver_rules[DISPATCH_DELIVER_RULES];
+
+bool dispatch_deliver_up(struct queue *queue, struct role_peer *peer);
+void dispatch_deliver_down(struct queue *queue, struct role_peer *peer);
+
+/* Starts what is due, so many records at most; true if there is more. */
+bool dispatch_deliver_run(struct queue *queue, unsigned records);
+
+/* Once a second: attempts that were never answered. */
+void dispatch_deliver_tick(struct queue *queue);
+
+/* Whether a deliver process or the second thread has something. */
+bool dispatch_deliver_is_busy(const struct queue *queue);
+
+#endif

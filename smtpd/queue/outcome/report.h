@@ -1,0 +1,52 @@
+/*
+ * Whom the queue tells what became of a message (RFC 3461 4.1, 5.2): its sender by a delivery
+ * status notification (bounce.h), postmaster where a notification could not be delivered or a
+ * message is held in quarantine, and nobody about a message to postmaster or one with a null
+ * reverse-path.
+ *
+ * Outcomes of one message gather in drafts; a report is queued in the transaction that is open, and
+ * is in memory before the commit.
+ */
+#ifndef SMTPD_QUEUE_OUTCOME_REPORT_H
+#define SMTPD_QUEUE_OUTCOME_REPORT_H
+
+#include "common/buffer.h"
+#include "smtpd/queue/outcome/bounce.h"
+#include "smtpd/queue/store/record.h"
+#include "smtpd/queue/waiting/queued.h"
+
+struct queue;
+
+enum report_to { REPORT_TO_NOBODY, REPORT_TO_SENDER, REPORT_TO_POSTMASTER, REPORT_DRAFTS };
+
+struct reports {
+    struct queued_message *made; /* in the open transaction */
+    size_t count;
+    struct report_draft *drafts[REPORT_DRAFTS]; /* of the message that is looked at */
+    struct buffer original;                     /* record of that message */
+    struct report_body *bodies;                 /* long ones, by id of the message they are about */
+    struct buffer text;
+};
+
+void reports_init(struct reports *reports);
+
+void report_random_boundary(char text[BOUNCE_BOUNDARY_MAX]);
+
+/* Whom the recipient's outcome has to be told to. */
+enum report_to report_wanted(const struct queued_recipient *recipient);
+
+/* Into the draft; one that is full is sent. False: as the store, or no memory. */
+bool report_add(struct queue *queue, enum report_to to, const struct queued_recipient *recipient,
+                const struct stored_recipient *row, struct error *error);
+
+/* What is in the drafts of that message is sent. */
+bool report_send(struct queue *queue, uint64_t id, struct error *error);
+
+/* After a failure: what it left in the drafts. */
+void report_forget_drafts(struct reports *reports);
+
+/* After the commit: they are scheduled. Or none of them was made. */
+void reports_schedule(struct queue *queue);
+void reports_undo(struct queue *queue);
+
+#endif

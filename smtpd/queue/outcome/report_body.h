@@ -1,0 +1,49 @@
+/*
+ * A long message that goes back whole with the report of its failure (RET=FULL, RFC 3461 4.3). The
+ * report's body is a file of its own in the spool: the message as it was to be sent, and the end of
+ * the multipart; what stands before it is the report's prefix. The second thread copies, so that
+ * nothing else waits; meanwhile the recipients that failed are kept back from being settled.
+ */
+#ifndef SMTPD_QUEUE_OUTCOME_REPORT_BODY_H
+#define SMTPD_QUEUE_OUTCOME_REPORT_BODY_H
+
+#include "common/buffer.h"
+#include "common/disk/flusher.h"
+#include "common/hash_table.h"
+#include "smtpd/queue/outcome/bounce.h"
+#include "smtpd/queue/store/spool.h"
+
+struct queue;
+struct queued_message;
+struct queued_recipient;
+
+enum report_body_state { REPORT_BODY_COPIED, REPORT_BODY_READY, REPORT_BODY_USED };
+
+struct report_body {
+    UT_hash_handle hh;
+    struct queue *queue;
+    struct queued_recipient *waiting; /* for the copy */
+    uint64_t id;                      /* of the message it is about */
+    uint64_t report_id;
+    char boundary[BOUNCE_BOUNDARY_MAX];
+    enum report_body_state state; /* COPIED: being copied */
+    struct flusher_job job;
+    struct spool_file file;
+    int write_fd, body_fd;
+    struct buffer prefix; /* of the original */
+    struct buffer cuts;   /* struct filter_cut */
+    uint64_t octets;      /* of the file */
+};
+
+/* Takes those recipients out of message->settling that have to wait for a copy, which is begun.
+ * What cannot be begun is left: the report will have the header alone. */
+void report_body_keep_back(struct queue *queue, struct queued_message *message);
+
+/* The copy that is there for a report of that message, not used yet; NULL: none. */
+struct report_body *report_body_ready(const struct queue *queue, uint64_t id);
+
+/* The transaction that used it, or did without it, is on disk; or it is not. */
+void report_body_settled(struct queue *queue, uint64_t id);
+void report_body_undone(struct queue *queue, uint64_t id);
+
+#endif

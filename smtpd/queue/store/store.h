@@ -1,0 +1,111 @@
+/*
+ * The queue on disk: one Berkeley DB environment with four trees.
+ *
+ *   messages.db    id                  -> struct stored_message: envelope, recipe, body or spool
+ * flag recipients.db  id, number          -> struct stored_recipient: who, state, next attempt
+ *   tls.db         day, how a connection to a domain was secured -> how often
+ *   state.db       "watermark"         -> below which numbers of ids may have been given
+ *
+ * A message is there as long as one recipient of it is; both go in one transaction. What is due
+ * when is not on disk a second time: queue_store_scan() reads the recipients, small and in order,
+ * once at start. The queue's loop thread owns a store; the functions that say so may run in the
+ * second thread. Failures are those of common/disk/db.h.
+ */
+#ifndef SMTPD_QUEUE_STORE_STORE_H
+#define SMTPD_QUEUE_STORE_STORE_H
+
+#include "smtpd/queue/store/record.h"
+#include "smtpd/tls_report/tls_session.h"
+
+struct queue_store;
+
+struct queue_store_options {
+    const char *directory; /* "." after the chroot */
+    unsigned place, epoch; /* of the ids to be given, see queue_id.h */
+
+    /* A line for the log, from Berkeley DB or about a record that cannot be read. Any thread. */
+    void (*on_message)(void *context, const char *message);
+    void *context;
+};
+
+/* A file of that name in the directory: it was put back from a backup. Opening removes it. */
+#define QUEUE_STORE_RESTORED "restored"
+
+/* Opens and recovers; what is found is flushed before it returns, whatever happened to the last
+ * owner. ERROR_PERMANENT: corrupt; see queue_store_set_aside(). */
+bool queue_store_open(const struct queue_store_options *options, struct queue_store **store,
+                      struct error *error);
+void queue_store_close(struct queue_store *store); /* NULL is fine */
+
+/* False: close, and end the process; see db_usable(). Any thread. */
+bool queue_store_usable(const struct queue_store *store);
+
+/* Moves all trees and logs of a store that is not open into a new directory `name`. */
+bool queue_store_set_aside(const char *directory, const char *name, struct error *error);
+
+/* Ids first .. first + count - 1, given to nobody before, for ever: over crashes, over clocks set
+ * back, and after the environment was lost, since a new one begins at a number made of the time. At
+ * most QUEUE_STORE_LEND_MAX. Not within a transaction. */
+enum { QUEUE_STORE_LEND_MAX = 65536 };
+bool queue_store_lend_ids(struct queue_store *store, uint32_t count, uint64_t *first,
+                          struct error *error);
+
+/* All writes take place between begin and commit; commit returns when the disk has them. After a
+ * failure of any: abort, nothing of it was done. A failed commit has aborted already. */
+bool queue_store_begin(struct queue_store *store, struct error *error);
+bool queue_store_commit(struct queue_store *store, struct error *error);
+void queue_store_abort(struct queue_store *store);
+
+bool queue_store_put_message(struct queue_store *store, uint64_t id,
+                             const struct stored_message *message, const struct filter_cut *cuts,
+                             struct error *error);
+bool queue_store_put_recipient(struct queue_store *store, uint64_t id, uint32_t number,
+                               const struct stored_recipient *recipient, struct error *error);
+bool queue_store_drop_message(struct queue_store *store, uint64_t id, struct error *error);
+bool queue_store_drop_recipient(struct queue_store *store, uint64_t id, uint32_t number,
+                                struct error *error);
+
+/* *record keeps the octets that the struct borrows. ERROR_NOT_FOUND: no such record. Where the
+ * record itself cannot be read the kind is ERROR_EXISTS: it is there, and stays. */
+bool queue_store_get_message(struct queue_store *store, uint64_t id, struct buffer *record,
+                             struct stored_message *message, struct error *error);
+bool queue_store_get_recipient(struct queue_store *store, uint64_t id, uint32_t number,
+                               struct buffer *record, struct stored_recipient *recipient,
+                               struct error *error);
+
+/* Calls `visit` for each recipient in the order of ids and numbers; it may stop by returning false
+ * with *error filled. A record that cannot be read is left alone and told to on_message. */
+typedef bool queue_store_visit(void *context, uint64_t id, uint32_t number,
+                               const struct stored_recipient *recipient, struct error *error);
+bool queue_store_scan(struct queue_store *store, queue_store_visit *visit, void *context,
+                      struct error *error);
+
+/* Counters for TLS reports (tls_counts.h): a key is the day, four octets, and a run of
+ * smtpd/tls_report/tls_session.h. add: in a transaction, as drop, which removes those of a day and
+ * domain. */
+enum { QUEUE_STORE_TLS_KEY_MAX = 4 + TLS_SESSION_MAX };
+struct slice queue_store_tls_key(uint8_t octets[QUEUE_STORE_TLS_KEY_MAX], uint32_t day,
+                                 struct slice run);
+bool queue_store_add_tls(struct queue_store *store, struct slice key, uint64_t count,
+                         struct error *error);
+bool queue_store_drop_tls(struct queue_store *store, uint32_t day, struct slice domain,
+                          struct error *error);
+
+/* In the order of days and runs, from the first that is not below `from`; false from `visit` ends
+ * it. True also where there is none. */
+typedef bool queue_store_visit_tls(void *context, uint32_t day, struct slice run, uint64_t count);
+bool queue_store_scan_tls(struct queue_store *store, uint32_t day, struct slice from,
+                          queue_store_visit_tls *visit, void *context, struct error *error);
+
+/* Octets of log that a recovery would have to read. */
+uint64_t queue_store_log_octets(const struct queue_store *store);
+
+/* Whether there is a next log to be made: a commit into one that was is faster (db_prepare_log). */
+bool queue_store_wants_log(const struct queue_store *store);
+
+/* These run in the second thread. Compaction is for a queue that is (nearly) empty. */
+bool queue_store_prepare_log(struct queue_store *store, struct error *error);
+bool queue_store_checkpoint(struct queue_store *store, bool force, struct error *error);
+bool queue_store_compact(struct queue_store *store, struct error *error);
+
+#endif

@@ -1,0 +1,45 @@
+/*
+ * TLS reports (RFC 8460): what relay says of its connections is counted (tls_counts.h), and once a
+ * day, a random time after midnight UTC, each domain that asks for it is told.
+ *
+ *   relay ── RELAY_TLS_SESSION ──> counters
+ *   a day is over: domain after domain
+ *         ── RELAY_TLS_LOOKUP ──> relay ─ TXT ─> resolver
+ *         <─ RELAY_TLS_RECORD ──
+ *   record found:     the report is queued, its rows are removed, in one transaction
+ *   none:             the rows are removed
+ *   not to be known:  tried again an hour later, until the day is KEPT_DAYS old
+ *
+ * A report goes out with a null reverse-path and whatever TLS there is (TLS-Required: No, RFC
+ * 8689): such connections are not counted, so no report is about reports, and one that cannot be
+ * delivered is dropped with a line in the log (RFC 8460 5.3, 5.5).
+ */
+#ifndef SMTPD_QUEUE_TLS_TLS_REPORTS_H
+#define SMTPD_QUEUE_TLS_TLS_REPORTS_H
+
+#include "common/dns/dns_protocol.h"
+#include "common/role/ipc.h"
+#include "smtpd/queue/tls/tls_counts.h"
+
+struct queue;
+
+struct tls_reports {
+    struct tls_counts counts;
+    uint64_t write_at_ms; /* queue_now_ms() */
+    uint64_t next_at_ms;  /* when domains are looked at; 0: to be chosen */
+    uint32_t chosen_day;  /* the day that next_at_ms was chosen on */
+    uint64_t request;     /* of the lookup under way; 0: none */
+    uint64_t asked_at_ms;
+    uint32_t day; /* and what it is about */
+    char domain[DNS_NAME_MAX + 1];
+    bool passed; /* the domain after `day` and `domain` is next; else the first */
+};
+
+/* From relay; see smtpd/relay/relay_protocol.h. */
+bool tls_reports_on_session(void *owner, struct ipc_packet *packet, struct error *error);
+bool tls_reports_on_record(void *owner, struct ipc_packet *packet, struct error *error);
+
+void tls_reports_tick(struct queue *queue); /* each second */
+void tls_reports_stop(struct queue *queue); /* writes what it has */
+
+#endif
