@@ -427,5 +427,7 @@ int role_run(const struct role_spec *spec, void *state)
     }
     malloc_trim(0); /* what only the start needed */
     ev_run(role.loop, 0);
+    if (spec->end)
+        spec->end(&role);
     return EXIT_SUCCESS;
 }

@@ -78,6 +78,9 @@ struct role_spec {
     /* Finish, then role_exit(); NULL: role_exit() at once. Called again where house_stops comes
      * true after it. */
     void (*stop)(struct role *role);
+    /* After the last event, whether the master asked or died: a thread that uses the state has to
+     * end before the state does. */
+    void (*end)(struct role *role);
     void (*count)(struct role *role, struct role_counts *counts);
 };
 

@@ -376,7 +376,7 @@ static bool allow_memory(scmp_filter_ctx filter)
 /* What goes out is copied when it is sent. With MSG_ZEROCOPY, as with sendfile and splice, a socket
  * or pipe would go on holding the pages of a file after its descriptors and mappings are closed. No
  * lease knows of that, and whoever reads the other end has what is written into the file then: a
- * body that was lent could be kept open for the next one (smtpd/queue/spare_files.h). */
+ * body that was lent could be kept open for the next one (smtpd/queue/store/spare_files.h). */
 static bool allow_sending(scmp_filter_ctx filter)
 {
     const struct {

@@ -442,8 +442,12 @@ static void stop(struct role *role)
     DL_FOREACH_SAFE (journal->feeds, feed, next)
         on_readable(role->loop, &feed->readable, EV_READ);
     write_lines(journal);
-    close_history(journal);
     role_exit(role);
+}
+
+static void end(struct role *role)
+{
+    close_history(role->state);
 }
 
 static const struct ipc_rule orders[] = {
@@ -474,4 +478,5 @@ const struct role_spec journal_role = {
     .start = start,
     .reload = reload,
     .stop = stop,
+    .end = end,
 };

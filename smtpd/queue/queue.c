@@ -5,7 +5,8 @@
  *   start     inside: recover the store (or set a corrupt one aside), sweep the spool, load
  *   turns     commit, settle, lend, dispatch
  *   seconds   checkpoint, free space, compaction, what waited for better times
- *   stop      finish what is under way, checkpoint, end
+ *   stop      finish what is under way
+ *   end       the second thread ends; a last checkpoint
  *
  * Where the store says that it cannot go on, the process ends at once, and the next one starts from
  * what is on disk. queue_store_open() rereads it past the page cache and flushes it before anything
@@ -278,17 +279,23 @@ static bool is_busy(const struct queue *queue)
            || settle_is_busy(&queue->settle) || queue->reports.bodies || removal_is_busy(queue);
 }
 
-/* Everything that was acknowledged is on disk all along: the checkpoint only makes the next start
- * shorter, and what is under way is found by it. */
 static void end_if_stopped(struct queue *queue)
 {
-    struct error error = {0};
     if (queue->stop_by_ms == 0 || (is_busy(queue) && queue_now_ms() < queue->stop_by_ms))
         return;
     tls_reports_stop(queue);
-    if (!queue_store_checkpoint(queue->store, true, &error))
-        LOG(&queue->role->log, LOG_ERROR, "checkpoint_failed", log_failure(&error));
     role_exit(queue->role);
+}
+
+/* Everything that was acknowledged is on disk all along: the checkpoint only makes the next start
+ * shorter, and what is under way is found by it. */
+static void end(struct role *role)
+{
+    struct error error = {0};
+    struct queue *queue = role->state;
+    flusher_stop(queue->flusher);
+    if (!queue_store_checkpoint(queue->store, true, &error))
+        LOG(&role->log, LOG_ERROR, "checkpoint_failed", log_failure(&error));
 }
 
 static void stop(struct role *role)
@@ -640,5 +647,6 @@ const struct role_spec queue_role = {
     .peer_down = peer_down,
     .reload = reload,
     .stop = stop,
+    .end = end,
     .count = count,
 };

@@ -246,6 +246,7 @@ def test_who_is_served_is_counted(client, house, account, other):
     assert house.events("closed", session=before, reason="UNAUTHENTICATE")
     event = house.wait_for_event("unauthenticated", before=before)
     client.talk(f"C: b LOGIN {other} {PASSWORD}\nS: b OK *")
+    house.wait_for_event("opened", account=other, session=event["session"])
     assert served(house, other) == {event["session"]} != {before}
 
 

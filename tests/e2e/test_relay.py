@@ -189,7 +189,7 @@ def test_one_message_a_connection(world):
 def test_what_may_have_arrived_is_sent_again(world):
     """The server dies behind the dot: nobody knows, so nothing bounces."""
     queue_id = world.send("u@breaks.example")
-    world.waits(queue_id, "whether it was taken is not known")
+    world.story(queue_id, "whether it was taken is not known")
     world.house.command("queue", "retry", queue_id, check=False)  # or its time has come already
     message, = world.sinks["breaks"].wait(1)
     assert message.data.endswith(BODY)

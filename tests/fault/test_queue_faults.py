@@ -94,7 +94,7 @@ class Client:
 
 
 class LongClient(Client):
-    """Bodies in files, so many at once that files are kept for them (smtpd/queue/spare_files.h), then delivered: the next
+    """Bodies in files, so many at once that files are kept for them (smtpd/queue/store/spare_files.h), then delivered: the next
     ones get those. `inodes` are those that were seen."""
 
     at_once = 12
@@ -284,6 +284,20 @@ def test_a_call_fails_once(tmp_path, call, code, goes_on):
             assert queue.role.wait() > 0
         end(queue)
         verify(directory, client)
+
+
+def test_a_stop_waits_for_the_second_thread(tmp_path):
+    """Which would else go on in memory that is not there any more: here it is at the log's next file."""
+    queue = traced(tmp_path, "fsync:delay_enter=400000")
+    client, unfinished = Client(queue), tmp_path / "next-log.part"
+    for number in range(200):
+        client.submit(number)
+        assert client.take_answer()
+        if unfinished.exists():
+            break
+    queue.stop()
+    assert (tmp_path / "next-log").exists() and not unfinished.exists()
+    verify(tmp_path, client)
 
 
 class Courier(Client):
