@@ -9,6 +9,7 @@
 
 #include "common/disk/fd.h"
 #include "imapd/folder/folder.h"
+#include "imapd/session/notify.h"
 #include "imapd/session/session.h"
 #include "imapd/shared/account_question.h"
 #include "imapd/shared/shared_names.h"
@@ -357,7 +358,8 @@ static void end_visits(struct role *role)
     if (before && now ? strcmp(before, now) == 0 : !before)
         return;
     DL_FOREACH_SAFE (process->mailbox.sessions, session, next)
-        if (session->visitor || session->visit || session->forwarded)
+        if (session->visitor || session->visit || session->forwarded
+            || (session->notify && notify_listens_elsewhere(session->notify)))
             session_bye(session, "Shared mailboxes are called otherwise now; log in again");
 }
 

@@ -13,6 +13,7 @@
 #include "common/disk/fd.h"
 #include "imapd/commands/commands.h"
 #include "imapd/mailbox.h"
+#include "imapd/session/notify.h"
 #include "imapd/shared/account_question.h"
 #include "imapd/shared/rights.h"
 #include "imapd/shared/shares.h"
@@ -304,6 +305,7 @@ static void set(struct session *session, const struct acl_arguments *arguments)
         return;
     }
     shares_changed(session->mailbox);
+    notify_on_rights(session, rights_name_at_home(session, arguments->folder.name));
     LOG(session->mailbox->log, LOG_INFO, "rights_changed", log_hex("session", session->number),
         log_text("account", session->mailbox->account),
         log_bytes("folder", slice_of_string(arguments->folder.directory)),

@@ -62,7 +62,7 @@ static const struct command_spec commands[] = {
     {SLICE("LISTRIGHTS"), LOGGED_IN, MAILBOX | VISITORS, command_listrights, NULL, NULL, "ACL"},
     {SLICE("NAMESPACE"), LOGGED_IN, 0, command_namespace, NULL, NULL, "NAMESPACE"},
     {SLICE("ENABLE"), LOGGED_IN, VISITORS, command_enable, NULL, NULL, "ENABLE"},
-    {SLICE("NOTIFY"), LOGGED_IN, 0, command_notify, NULL, NULL, "NOTIFY"},
+    {SLICE("NOTIFY"), LOGGED_IN, VISITORS, command_notify, NULL, NULL, "NOTIFY"},
     {SLICE("ID"), LOGGED_IN, 0, command_id, NULL, NULL, NULL},
     {SLICE("GENURLAUTH"), LOGGED_IN, 0, command_genurlauth, NULL, NULL, "URLAUTH"},
     {SLICE("URLFETCH"), LOGGED_IN, 0, command_urlfetch, NULL, NULL, "URLAUTH"},

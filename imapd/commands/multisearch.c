@@ -314,7 +314,7 @@ static void begin(struct session *session, struct multisearch_work *work)
 static bool names_shared(const struct multisearch_work *work)
 {
     for (size_t i = 0; i < work->source_count; i++)
-        if (work->sources[i].names_shared)
+        if (work->sources[i].shared_count > 0)
             return true;
     return false;
 }

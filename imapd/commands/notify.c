@@ -5,16 +5,20 @@
 
 #include "imapd/commands/commands.h"
 #include "imapd/mailbox.h"
+#include "imapd/shared/listeners.h"
+#include "imapd/shared/shared_names.h"
 
 enum { REQUEST_MEMORY = 1 << 20 };
 
 struct notify_work {
-    struct notify *notify; /* until the session has it */
+    struct notify *notify;          /* until the session has it */
+    struct shared_question *shared; /* what others share; NULL: nobody has to know */
 };
 
 static void give_back(struct session *session)
 {
     struct notify_work *work = session->work;
+    shared_names_end(work->shared);
     notify_free(work->notify);
 }
 
@@ -31,7 +35,26 @@ static void take_over(struct session *session, struct notify *notify)
 {
     session_tell_news(session, VIEW_ALL);
     session_set_notify(session, notify);
+    notify_tell(notify); /* 3.1: the STATUS of others' mailboxes comes before the answer, too */
     session_ok(session, SLICE(""), "Listen");
+}
+
+static void listen_step(struct session *session)
+{
+    struct notify_work *work = session->work;
+    struct notify *notify = work->notify;
+    struct error error;
+    enum listeners_result result = listeners_step(notify_listeners(notify), &error);
+    if (result == LISTENERS_WAIT) {
+        session_wait(session, listen_step);
+    } else if (result == LISTENERS_READY) {
+        work->notify = NULL;
+        take_over(session, notify);
+    } else if (error.kind == ERROR_TEMPORARY) {
+        session_no(session, SLICE("UNAVAILABLE"), "Another account cannot be asked now");
+    } else {
+        refuse(session, &error);
+    }
 }
 
 static void open_step(struct session *session)
@@ -45,19 +68,29 @@ static void open_step(struct session *session)
             refuse(session, &error);
         return;
     }
-    work->notify = NULL;
-    take_over(session, notify);
+    session_continue(session, listen_step);
+}
+
+static void find_step(struct session *session)
+{
+    struct notify_work *work = session->work;
+    struct error error;
+    if (notify_find_mailboxes(work->notify, &error)
+        && listeners_begin(notify_listeners(work->notify), notify_wanted(work->notify),
+                           shared_names_told(work->shared), &error))
+        session_continue(session, open_step);
+    else
+        refuse(session, &error);
 }
 
 static void begin(struct session *session, struct notify_work *work)
 {
-    struct error error;
     session->work = work;
     session->on_end = give_back;
-    if (notify_find_mailboxes(work->notify, &error))
-        session_continue(session, open_step);
-    else
-        refuse(session, &error);
+    if (listeners_want_names(session, notify_wanted(work->notify)))
+        work->shared = shared_names_ask(session, find_step);
+    if (!work->shared)
+        find_step(session);
 }
 
 static void refuse_event(struct session *session)
@@ -65,14 +98,6 @@ static void refuse_event(struct session *session)
     char code[200];
     snprintf(code, sizeof(code), "BADEVENT (%s)", notify_events);
     session_no(session, slice_of_string(code), "There is no such event here");
-}
-
-static bool names_shared(const struct notify_request *request)
-{
-    for (size_t i = 0; i < request->group_count; i++)
-        if (request->groups[i].filter.names_shared)
-            return true;
-    return false;
 }
 
 void command_notify(struct session *session, struct imap_parser *arguments)
@@ -85,8 +110,7 @@ void command_notify(struct session *session, struct imap_parser *arguments)
     arena_init(&arena, REQUEST_MEMORY);
     arguments->arena = &arena;
     bool parsed = notify_request_parse(arguments, &request);
-    bool is_possible = parsed && request.knows_all_events && !names_shared(&request);
-    if (is_possible)
+    if (parsed && request.knows_all_events)
         work->notify = notify_new(session, &request, &arena);
     if (!work->notify)
         arena_clear(&arena);
@@ -94,9 +118,6 @@ void command_notify(struct session *session, struct imap_parser *arguments)
         session_bad_arguments(session, arguments);
     else if (!request.knows_all_events)
         refuse_event(session);
-    else if (!is_possible)
-        session_no(session, SLICE("CANNOT"),
-                   "Mailboxes of others tell news while they are selected");
     else if (!work->notify)
         session_no(session, SLICE("LIMIT"), "Out of memory, try again later");
     else

@@ -10,8 +10,11 @@
 #include "imapd/folder/mailbox_tree.h"
 #include "imapd/mailbox.h"
 #include "imapd/session/session.h"
+#include "imapd/shared/listeners.h"
 #include "imapd/shared/rights.h"
 #include "imapd/syntax/mailbox_name.h"
+#include "storage/acl.h"
+#include "storage/folder_name.h"
 
 enum { PENDING_OCTETS = 65536 };
 
@@ -29,7 +32,7 @@ struct watched_mailbox {
     struct notify *notify;
     struct folder_status status; /* its folder is NULL until it is open */
     char directory[MAILDIR_NAME_SIZE];
-    char *name;      /* UTF-8; its own */
+    char *name;      /* UTF-8; its own; as the client calls it */
     unsigned events; /* enum notify_event */
     bool is_meant;   /* by the last look */
     bool is_new;     /* it came after NOTIFY: all in it is news */
@@ -46,6 +49,7 @@ struct notify {
     bool is_set_up; /* all were opened once */
     bool is_stale;  /* names have changed: which are meant must be found again */
     struct buffer pending;
+    struct listeners listeners; /* in other accounts */
 };
 
 /* ---- life ---- */
@@ -60,6 +64,7 @@ struct notify *notify_new(struct session *session, const struct notify_request *
     notify->request = *request;
     notify->arena = *arena;
     buffer_init(&notify->pending, PENDING_OCTETS);
+    listeners_init(&notify->listeners, session, &notify->pending);
     return notify;
 }
 
@@ -86,6 +91,7 @@ void notify_free(struct notify *notify)
     if (!notify)
         return;
     forget_mailboxes(notify);
+    listeners_clear(&notify->listeners);
     arena_clear(&notify->arena);
     buffer_clear(&notify->pending);
     free(notify);
@@ -95,21 +101,51 @@ void notify_free(struct notify *notify)
 static void overflow(struct notify *notify, const char *why)
 {
     forget_mailboxes(notify);
+    listeners_clear(&notify->listeners);
+    notify->listeners.lost = false;
     buffer_reset(&notify->pending);
     notify->request.group_count = 0;
     notify->is_stale = false;
     writer_untagged(&notify->session->writer, WRITER_OK, SLICE("NOTIFICATIONOVERFLOW"), why);
 }
 
+/* ---- visitors ---- */
+
+/* A visitor knows mailboxes by longer names, hears of those that he has rights to, and nothing of
+ * what the owner is subscribed to (RFC 4314 4: "l"; "r" for what STATUS says). */
+static bool may(const struct notify *notify, const char *directory, unsigned needed)
+{
+    unsigned rights;
+    return !notify->session->visitor
+           || (rights_find(notify->session, directory, &rights, NULL)
+               && (rights & needed) == needed);
+}
+
+/* What the client calls the owner's mailbox of that name. */
+static void append_name(const struct notify *notify, struct slice name, struct buffer *called)
+{
+    if (notify->session->visitor && name.len > 0) {
+        buffer_append_string(called, notify->session->visitor->top);
+        buffer_append_octet(called, '/');
+    }
+    buffer_append(called, name);
+}
+
 /* ---- who is meant ---- */
 
+/* Of the owner's mailbox of that name. */
 static unsigned events_for(const struct notify *notify, struct slice name, bool is_subscribed)
 {
+    struct buffer called = BUFFER_WITH_LIMIT(2 * MAILBOX_NAME_MAX);
     unsigned events = 0;
+    append_name(notify, name, &called);
+    is_subscribed = is_subscribed && !notify->session->visitor;
     for (size_t i = 0; i < notify->request.group_count; i++)
-        if (mailbox_filter_matches(&notify->request.groups[i].filter, name, is_subscribed))
+        if (mailbox_filter_matches(&notify->request.groups[i].filter, buffer_slice(&called),
+                                   is_subscribed))
             events |= notify->request.groups[i].events;
-    return events;
+    buffer_clear(&called);
+    return notify->session->visitor ? events & ~(unsigned)NOTIFY_SUBSCRIPTION_CHANGE : events;
 }
 
 static struct watched_mailbox *find_watched(struct notify *notify, const char *directory)
@@ -131,7 +167,10 @@ static void on_folder_change(struct folder_watcher *watcher)
 static struct watched_mailbox *add_watched(struct notify *notify, const struct tree_entry *entry)
 {
     struct watched_mailbox *watched = calloc(1, sizeof(*watched));
-    char *name = strdup(entry->name);
+    struct buffer called = BUFFER_WITH_LIMIT(2 * MAILBOX_NAME_MAX);
+    append_name(notify, slice_of_string(entry->name), &called);
+    char *name = called.failed ? NULL : strndup((const char *)called.ptr, called.len);
+    buffer_clear(&called);
     if (!watched || !name) {
         free(watched);
         free(name);
@@ -151,7 +190,8 @@ static bool mean_entry(struct notify *notify, const struct tree_entry *entry, st
 {
     unsigned events =
         events_for(notify, slice_of_string(entry->name), entry->traits & TREE_SUBSCRIBED);
-    if (!entry->directory || !(events & NOTIFY_MESSAGE_EVENTS))
+    if (!entry->directory || !(events & NOTIFY_MESSAGE_EVENTS)
+        || !may(notify, entry->directory, ACL_LOOKUP | ACL_READ))
         return true;
     struct watched_mailbox *watched = find_watched(notify, entry->directory);
     if (!watched && notify->watched_count == NOTIFY_WATCHED_MAX)
@@ -257,6 +297,21 @@ bool notify_open_step(struct notify *notify, bool *failed, struct error *error)
     return false;
 }
 
+struct listeners *notify_listeners(struct notify *notify)
+{
+    return &notify->listeners;
+}
+
+bool notify_listens_elsewhere(const struct notify *notify)
+{
+    return notify->listeners.all != NULL;
+}
+
+const struct notify_request *notify_wanted(const struct notify *notify)
+{
+    return &notify->request;
+}
+
 /* ---- the selected mailbox ---- */
 
 static const struct notify_group *group_of_selected(const struct notify *notify)
@@ -313,7 +368,8 @@ static void tell_mailbox(struct notify *notify, struct watched_mailbox *watched)
         return;
     struct known now = look(watched);
     watched->dirty = false;
-    write_status(notify, watched, items_for(notify, watched, &now));
+    if (may(notify, watched->directory, ACL_LOOKUP | ACL_READ))
+        write_status(notify, watched, items_for(notify, watched, &now));
     watched->known = now;
 }
 
@@ -332,7 +388,8 @@ static bool follow_names(struct notify *notify, struct error *error)
 bool notify_has_news(const struct notify *notify)
 {
     const struct watched_mailbox *watched;
-    if (notify->is_stale || notify->pending.len > 0 || notify->pending.failed)
+    if (notify->is_stale || notify->pending.len > 0 || notify->pending.failed
+        || notify->listeners.lost)
         return true;
     DL_FOREACH (notify->watched, watched)
         if (watched->dirty)
@@ -350,8 +407,13 @@ void notify_tell(struct notify *notify)
         overflow(notify, "Too much has happened: say NOTIFY again");
         return;
     }
+    if (notify->listeners.lost) {
+        overflow(notify, "Another account cannot be listened to any more: say NOTIFY again");
+        return;
+    }
     buffer_append(&notify->session->writer.text, buffer_slice(&notify->pending));
     buffer_reset(&notify->pending);
+    listeners_go_on(&notify->listeners);
     if (notify->is_stale && !follow_names(notify, &error)) {
         LOG(notify->session->mailbox->log, LOG_WARNING, "notify_ended",
             log_hex("session", notify->session->number), log_failure(&error));
@@ -374,26 +436,48 @@ static const struct tree_entry *find_entry(const struct mailbox_tree *tree, stru
 
 static void append_wire_name(struct notify *notify, struct slice name)
 {
-    struct buffer wire = BUFFER_WITH_LIMIT(2 * MAILBOX_NAME_MAX);
+    struct buffer called = BUFFER_WITH_LIMIT(2 * MAILBOX_NAME_MAX);
+    struct buffer wire = BUFFER_WITH_LIMIT(4 * MAILBOX_NAME_MAX);
     enum mailbox_name_form form = session_name_form(notify->session);
-    mailbox_name_format(name, form, &wire);
+    append_name(notify, name, &called);
+    mailbox_name_format(buffer_slice(&called), form, &wire);
     imap_append_mailbox(&notify->pending, buffer_slice(&wire), form);
+    buffer_clear(&called);
     buffer_clear(&wire);
 }
 
-/* '* LIST (\HasNoChildren \Subscribed) "/" new ("OLDNAME" (old))' (5.4, 5.5) */
+static bool is_watched(const struct notify *notify, struct slice name)
+{
+    const struct watched_mailbox *watched;
+    struct buffer called = BUFFER_WITH_LIMIT(2 * MAILBOX_NAME_MAX);
+    bool found = false;
+    append_name(notify, name, &called);
+    DL_FOREACH (notify->watched, watched)
+        found = found || slice_equal(slice_of_string(watched->name), buffer_slice(&called));
+    buffer_clear(&called);
+    return found;
+}
+
+/* '* LIST (\HasNoChildren \Subscribed) "/" new ("OLDNAME" (old))' (5.4, 5.5). To a visitor it is
+ * there if he may look it up, and is gone if he has watched it. */
 static void append_list(struct notify *notify, const struct mailbox_tree *tree, struct slice name,
                         struct slice old_name)
 {
     struct buffer *text = &notify->pending;
     const struct tree_entry *entry = find_entry(tree, name);
-    bool exists = entry && entry->directory;
-    buffer_append_string(text, exists ? "* LIST (" : "* LIST (\\NonExistent ");
-    buffer_append_string(text, entry && (entry->below & TREE_FOLDER) ? "\\HasChildren"
-                                                                     : "\\HasNoChildren");
-    if (entry && (entry->traits & TREE_SUBSCRIBED))
-        buffer_append_string(text, " \\Subscribed");
-    buffer_append(text, SLICE(") \"/\" "));
+    bool is_visitor = notify->session->visitor;
+    bool exists = entry && entry->directory && may(notify, entry->directory, ACL_LOOKUP);
+    if (is_visitor && !exists && !is_watched(notify, name))
+        return;
+    buffer_append_string(text, exists ? "* LIST (" : "* LIST (\\NonExistent");
+    if (!is_visitor) {
+        bool has_children = entry && (entry->below & TREE_FOLDER);
+        buffer_append_string(text, exists ? "" : " ");
+        buffer_append_string(text, has_children ? "\\HasChildren" : "\\HasNoChildren");
+        if (entry && (entry->traits & TREE_SUBSCRIBED))
+            buffer_append_string(text, " \\Subscribed");
+    }
+    buffer_append_string(text, ") \"/\" ");
     append_wire_name(notify, name);
     if (old_name.len > 0) {
         buffer_append(text, SLICE(" (\"OLDNAME\" ("));
@@ -455,6 +539,7 @@ struct name_event {
     struct slice name;
     struct slice old_name; /* empty: it was not renamed */
     struct slice parent;   /* affected too; empty: none */
+    bool is_rights;        /* nothing but who may see it */
 };
 
 static void announce(struct session *by, const struct name_event *what)
@@ -473,9 +558,12 @@ static void announce(struct session *by, const struct name_event *what)
         return;
     }
     while ((notify = next_listener(by, &session))) {
+        if (what->is_rights && !session->visitor)
+            continue;
         if (wants(notify, what->name, what->event) || wants(notify, what->old_name, what->event))
             append_list(notify, &tree, what->name, what->old_name);
-        if (wants(notify, what->parent, what->event))
+        /* Whether anything is below it no visitor is told. */
+        if (!session->visitor && wants(notify, what->parent, what->event))
             append_list(notify, &tree, what->parent, SLICE(""));
     }
     mailbox_tree_clear(&tree);
@@ -483,7 +571,8 @@ static void announce(struct session *by, const struct name_event *what)
 
 void notify_on_created(struct session *by, struct slice name)
 {
-    announce(by, &(struct name_event){NOTIFY_MAILBOX_NAME, name, SLICE(""), parent_of(name)});
+    announce(by,
+             &(struct name_event){NOTIFY_MAILBOX_NAME, name, SLICE(""), parent_of(name), false});
 }
 
 void notify_on_deleted(struct session *by, struct slice name)
@@ -493,12 +582,18 @@ void notify_on_deleted(struct session *by, struct slice name)
 
 void notify_on_renamed(struct session *by, struct slice from, struct slice to)
 {
-    announce(by, &(struct name_event){NOTIFY_MAILBOX_NAME, to, from, SLICE("")});
+    announce(by, &(struct name_event){NOTIFY_MAILBOX_NAME, to, from, SLICE(""), false});
 }
 
 void notify_on_subscription(struct session *by, struct slice name)
 {
-    announce(by, &(struct name_event){NOTIFY_SUBSCRIPTION_CHANGE, name, SLICE(""), SLICE("")});
+    announce(by,
+             &(struct name_event){NOTIFY_SUBSCRIPTION_CHANGE, name, SLICE(""), SLICE(""), false});
+}
+
+void notify_on_rights(struct session *by, struct slice name)
+{
+    announce(by, &(struct name_event){NOTIFY_MAILBOX_NAME, name, SLICE(""), SLICE(""), true});
 }
 
 static bool wants_server_metadata(const struct notify *notify)
@@ -511,11 +606,15 @@ static bool wants_server_metadata(const struct notify *notify)
 
 void notify_on_metadata(struct session *by, struct slice name, const struct notify_entries *entries)
 {
+    char directory[MAILDIR_NAME_SIZE] = MAILDIR_INBOX;
     struct session *session = NULL;
     struct notify *notify;
+    if (name.len > 0 && !folder_name_to_directory(name, directory, NULL))
+        return;
     while ((notify = next_listener(by, &session))) {
         bool wanted = name.len > 0 ? wants(notify, name, NOTIFY_MAILBOX_METADATA)
-                                   : wants_server_metadata(notify);
+                                         && may(notify, directory, ACL_LOOKUP | ACL_READ)
+                                   : !session->visitor && wants_server_metadata(notify);
         bool is_own = slice_equal(rights_guest(by), rights_guest(session));
         struct slice told = is_own ? entries->all : entries->shared;
         if (!wanted || told.len == 0)

@@ -4,7 +4,8 @@
  * session may say it; of the selected mailbox it knows only which of the view's news are wanted.
  *
  *     folders ──note_change──> watched mailbox: dirty ─┐
- *     other sessions ──notify_on_...──> `pending` text ┴─ notify_tell() <── session, when it may
+ *     other sessions ──notify_on_...──> `pending` text ┼─ notify_tell() <── session, when it may
+ *     other accounts ──imapd/shared/listeners.h────────┘
  *
  * Only so many mailboxes are watched, and only so much is kept: beyond that the client is told
  * NOTIFICATIONOVERFLOW and hears nothing more (5.8). imapd-mailbox.
@@ -18,6 +19,7 @@
 
 enum { NOTIFY_WATCHED_MAX = 100 };
 
+struct listeners;
 struct mailbox;
 struct notify;
 struct session;
@@ -34,6 +36,11 @@ bool notify_find_mailboxes(struct notify *notify, struct error *error);
 /* Opens the next of them, one a turn, and writes its STATUS if that was asked for. True: call
  * again. *failed: one cannot be opened. */
 bool notify_open_step(struct notify *notify, bool *failed, struct error *error);
+
+/* Who listens for it in other accounts: to be begun, and waited for, before the session has it. */
+struct listeners *notify_listeners(struct notify *notify);
+const struct notify_request *notify_wanted(const struct notify *notify);
+bool notify_listens_elsewhere(const struct notify *notify);
 
 /* ---- the selected mailbox ---- */
 
@@ -62,6 +69,8 @@ void notify_on_created(struct session *by, struct slice name);
 void notify_on_deleted(struct session *by, struct slice name);
 void notify_on_renamed(struct session *by, struct slice from, struct slice to);
 void notify_on_subscription(struct session *by, struct slice name);
+/* Who may see it: visitors are told that it is there, or no more (5.4). */
+void notify_on_rights(struct session *by, struct slice name);
 /* Entries as in the response: "/private/comment /shared/comment". Whom those of /private do not
  * belong to hears of /shared alone. Empty name: the account's. */
 struct notify_entries {

@@ -143,7 +143,7 @@ static bool wants_message_data(struct session *session, struct buffer *text)
 static void work_unasked(struct session *session)
 {
     struct buffer text = BUFFER_WITH_LIMIT(SESSION_COMMAND_MEMORY);
-    if (session->state == SESSION_SELECTED) {
+    if (session->state == SESSION_SELECTED && may_hear(session)) {
         if (wants_message_data(session, &text) || search_contexts_take_fetch(session, &text))
             fetch_unasked(session, buffer_slice(&text));
         else if (search_contexts_are_due(session) && begin_unasked(session, SLICE("SEARCH")))
@@ -167,7 +167,7 @@ void session_tell_unasked(struct session *session)
     bool idles = session->on_line != NULL;
     if (!(session->state & SESSION_OPEN) || stream_output_full(&session->stream)
         || stream_is_changing(&session->stream) || (!idles && session->command)
-        || !may_hear(session) || forward_is_within_line(session))
+        || forward_is_within_line(session))
         return;
     if (idles || session->notify)
         tell_news_unasked(session, idles);

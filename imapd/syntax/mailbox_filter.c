@@ -18,6 +18,17 @@ static const struct filter_word {
     {SLICE("mailboxes"), FILTER_MAILBOXES},
 };
 
+static bool add_shared(struct imap_parser *parser, struct mailbox_filter *filter, struct slice name)
+{
+    if (!filter->shared)
+        filter->shared =
+            arena_alloc_array(parser->arena, FILTER_NAMES_MAX, sizeof(*filter->shared));
+    if (!filter->shared || filter->shared_count == FILTER_NAMES_MAX)
+        return imap_parser_exhaust(parser);
+    filter->shared[filter->shared_count++] = name;
+    return true;
+}
+
 static bool parse_name(struct imap_parser *parser, struct mailbox_filter *filter)
 {
     struct folder_argument folder;
@@ -25,7 +36,8 @@ static bool parse_name(struct imap_parser *parser, struct mailbox_filter *filter
         return imap_parser_exhaust(parser);
     if (!folder_argument_parse(parser, &folder))
         return false;
-    filter->names_shared = filter->names_shared || folder.is_shared;
+    if (folder.is_shared)
+        return add_shared(parser, filter, folder.name);
     if (!folder.problem)
         filter->names[filter->name_count++] = folder.name;
     return true;

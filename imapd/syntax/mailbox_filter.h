@@ -23,7 +23,8 @@ struct mailbox_filter {
     struct slice *names; /* in the parser's arena; ours, UTF-8; those that no mailbox can have are
                             left out */
     size_t name_count;
-    bool names_shared; /* left out is one of another account */
+    struct slice *shared; /* the same of other accounts' mailboxes, and of what is above them */
+    size_t shared_count;
 };
 
 /* filter-mailboxes, of the kinds that are allowed. */

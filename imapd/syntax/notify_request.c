@@ -20,6 +20,19 @@ static const struct event_word {
     {SLICE("ServerMetadataChange"), NOTIFY_SERVER_METADATA},
 };
 
+void notify_events_format(unsigned events, struct buffer *text)
+{
+    const char *separator = "(";
+    for (size_t i = 0; i < ARRAY_LENGTH(event_words); i++) {
+        if (!(events & event_words[i].event))
+            continue;
+        buffer_append_string(text, separator);
+        buffer_append(text, event_words[i].name);
+        separator = " ";
+    }
+    buffer_append_string(text, events ? ")" : "NONE");
+}
+
 static bool is_of_selected(const struct notify_group *group)
 {
     return group->filter.kind & (FILTER_SELECTED | FILTER_SELECTED_DELAYED);

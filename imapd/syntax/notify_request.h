@@ -41,4 +41,7 @@ bool notify_request_parse(struct imap_parser *parser, struct notify_request *req
 /* The names of all events that there are, for BADEVENT. */
 extern const char notify_events[];
 
+/* "(MessageNew MessageExpunge)"; "NONE" of 0. Appended. */
+void notify_events_format(unsigned events, struct buffer *text);
+
 #endif

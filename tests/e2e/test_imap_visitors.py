@@ -1,6 +1,7 @@
 """What a visitor can do in another account's mailbox beside reading and writing its messages (RFC 4314 4), each
 extension by its RFC. A whole house, as in test_imap_shared.py: the owner's process alone decides."""
 
+import contextlib
 import socket
 import struct
 
@@ -8,7 +9,7 @@ import pytest
 
 import mailbox_role
 from house import BUILD, House
-from test_imap_shared import MESSAGE, Client, Pair, eventually, heard, record_of, refused, way
+from test_imap_shared import MESSAGE, ROLE_NO_VISIT, UNKNOWN, Client, Pair, eventually, heard, record_of, refused, way
 
 pytestmark = pytest.mark.skipif(not (BUILD / "libexec" / "imapd-mailbox").exists(),
                                 reason="imapd-mailbox is not built")
@@ -270,6 +271,101 @@ def test_pieces_for_who_does_not_want_them(pair):
     assert pair.owner.ok("STATUS Work (MESSAGES)") == [b"* STATUS Work (MESSAGES 3)"]
 
 
+# ---- NOTIFY (RFC 5465)
+
+ALL = "(MessageNew MessageExpunge FlagChange MailboxName MailboxMetadataChange)"
+
+
+def test_news_of_anothers_mailboxes(pair):
+    """RFC 5465 3.1, 5.1 to 5.6, 6.6: at once, whatever is selected, with the rights of the moment."""
+    owner, other, name = pair.owner, pair.other, pair.name
+    pair.share("lrswite")
+    owner.ok("CREATE Closed")
+    other.talk(rf"""
+        C: a NOTIFY SET STATUS (selected (MessageNew MessageExpunge)) (mailboxes (INBOX {name} Shared/{pair.alice}/Closed Shared/nobody@test.example/x) {ALL})
+        S: * STATUS INBOX (MESSAGES 0 *)
+        S: * STATUS {name} (MESSAGES 2 *)
+        S: a OK *""")
+    owner.append(MESSAGE, "Work")
+    assert other.read_line().startswith(f"* STATUS {name} (MESSAGES 3 UIDNEXT 4".encode())
+    owner.append(MESSAGE, "Closed")
+    owner.ok("SELECT Work")
+    owner.ok(r"STORE 1 +FLAGS.SILENT (\Seen)")
+    assert b"UNSEEN 2" in other.read_line()
+    owner.ok(r"STORE 1 +FLAGS.SILENT (\Deleted)")
+    owner.ok("EXPUNGE")
+    while b"MESSAGES 2" not in (line := other.read_line()):
+        assert line.startswith(f"* STATUS {name} (".encode())
+    owner.ok('SETMETADATA Work (/private/comment "mine" /shared/comment "ours")')
+    assert other.read_line() == f"* METADATA {name} /shared/comment".encode()
+    owner.ok('SETMETADATA Work (/private/comment "mine")')
+    # RFC 5465 5.4: "l" is given and taken away, the mailbox is renamed and deleted.
+    owner.ok(f"SETACL Closed {pair.bob} lr")
+    closed = f"Shared/{pair.alice}/Closed"
+    other.talk(rf"""
+        S: * LIST () "/" {closed}
+        S: * STATUS {closed} (MESSAGES 1 *
+        C: b NOOP
+        S: b OK *""")
+    owner.ok(f"DELETEACL Closed {pair.bob}")
+    assert other.read_line() == f'* LIST (\\NonExistent) "/" {closed}'.encode()
+    owner.append(MESSAGE, "Closed")
+    owner.ok("RENAME Work Labour")
+    assert other.read_line() == f'* LIST () "/" Shared/{pair.alice}/Labour ("OLDNAME" ({name}))'.encode()
+    assert other.ok("NOOP") == []
+    other.ok("NOTIFY NONE")
+    owner.append(MESSAGE, "Labour")
+    assert other.ok("NOOP") == []
+
+
+@pytest.mark.parametrize("filters", ["subtree Shared", "subtree Shared/{alice}", "subtree (Drafts {name})", "subscribed"])
+def test_news_of_all_that_is_below(pair, filters):
+    """RFC 5465 6.4, 6.5; what is shared later belongs to it, and what the owner makes there for himself does not."""
+    owner, other, name = pair.owner, pair.other, pair.name
+    pair.share("lrk")
+    other.ok(f"SUBSCRIBE {name}")
+    eventually(lambda: other.ok('LIST "" Shared/*'))
+    other.ok(f"NOTIFY SET ({filters.format(name=name, alice=pair.alice)} {ALL}) (selected (MessageNew MessageExpunge))")
+    owner.append(MESSAGE, "Work")
+    assert other.read_line().startswith(f"* STATUS {name} (MESSAGES 3 ".encode())
+    owner.ok("CREATE Work/Own")
+    owner.append(MESSAGE, "Work/Own")
+    owner.append(MESSAGE, "INBOX")
+    if filters.startswith("subtree"):
+        with Client(pair.house, pair.bob) as second:
+            second.ok(f"CREATE {name}/A")
+            assert other.read_line() == f'* LIST () "/" {name}/A'.encode()
+            owner.append(MESSAGE, "Work/A")
+            while b"MESSAGES 1" not in (line := other.read_line()):
+                assert line.startswith((f"* STATUS {name}/A (".encode(), f'* LIST () "/" {name}'.encode()))
+    lines = other.ok("NOOP")
+    assert not any(b"INBOX" in line or b"Own" in line for line in lines), lines
+
+
+def test_personal_mailboxes_are_ones_own(pair):
+    """RFC 5465 6.3, 6.2: "inboxes" and "personal" mean no other account's."""
+    pair.share("lr")
+    pair.other.ok(f"SUBSCRIBE {pair.name}")
+    for filters in ("inboxes", "personal"):
+        pair.other.ok(f"NOTIFY SET ({filters} {ALL})")
+        pair.owner.append(MESSAGE, "Work")
+        assert pair.other.ok("NOOP") == []
+    for bad in (f"NOTIFY SET (mailboxes {pair.name} (MessageNew))", f"NOTIFY SET (subtree-one {pair.name} (MessageNew MessageExpunge))"):
+        assert pair.other.command(bad)[1].startswith(b"BAD")
+    assert pair.other.command(f"NOTIFY SET (mailboxes {pair.name} (Nothing))")[1].startswith(b"NO [BADEVENT (")
+
+
+def test_no_news_without_rights(pair):
+    """RFC 4314 4: "l" and "r"; who has neither is told OK as if there were no such mailbox, and hears nothing."""
+    pair.share("r", folder="Sent")
+    for rights in ("l", "r", "lswipkxtea", ""):
+        pair.other.ok("NOTIFY NONE")
+        pair.owner.ok(f'SETACL Work {pair.bob} "{rights}"')
+        assert pair.other.ok(f"NOTIFY SET STATUS (mailboxes {pair.name} {ALL})") == []
+        pair.owner.append(MESSAGE, "Work")
+        assert pair.other.ok("NOOP") == []
+
+
 # ---- who lies: imapd-mailbox alone, and this process plays the master and the other account's process
 
 MASTER_SHARED, ROLE_SHARED = 118, 29
@@ -383,3 +479,74 @@ def test_a_message_for_another_account_waits_until_it_is_wanted(visitor, answer,
         lines, tagged = client.answer()
         assert lines == [] and tagged.startswith(code)
         assert not any((visitor.maildir / "tmp").iterdir())
+
+
+WORK = b"Shared/alice@test.example/Work"
+
+
+def listening(visitor, client):
+    """The client's NOTIFY about Alice's Work, up to her process's answer."""
+    client.send(b"x NOTIFY SET (mailboxes " + WORK + b" (MessageNew MessageExpunge MailboxName SubscriptionChange))\r\n")
+    owner = way(visitor)
+    assert heard(owner, b"\r\n").endswith(b"c NOTIFY SET (mailboxes (" + WORK + b") (MessageNew MessageExpunge MailboxName))\r\n")
+    return owner
+
+
+def test_news_are_of_the_mailboxes_of_who_tells_them(visitor):
+    """RFC 5465 5: of all that another account's process says nothing else reaches the client, and it ends no more than NOTIFY."""
+    with visitor.connect() as client:
+        owner = listening(visitor, client)
+        owner.sendall(b"* 5 EXISTS\r\n* BYE x\r\nc OK done\r\n")
+        assert client.answer() == ([], b"OK Listen")
+        owner.sendall(b"* 5 EXISTS\r\n* 1 EXPUNGE\r\n* 1 FETCH (BODY[] {3}\r\nabc)\r\n* BYE x\r\n* OK [ALERT] x\r\n+ x\r\n* STATUS INBOX (MESSAGES 7)\r\n"
+                      b"* STATUS Shared/bob@test.example/Work (MESSAGES 7)\r\n* STATUS Shared (MESSAGES 7)\r\n* LIST () \"/\" Sent\r\n* METADATA \"\" /shared/x\r\n"
+                      b"* STATUS " + WORK + b" (MESSAGES 7) \r\n* STATUS " + WORK + b" (MESSAGES 8)\r\n")
+        assert client.read_line() == b"* STATUS " + WORK + b" (MESSAGES 8)"
+        owner.sendall(b"* STATUS " + WORK + b" (MESS")  # half a line is nobody's yet
+        assert client.ok("STATUS INBOX (MESSAGES)") == [b"* STATUS INBOX (MESSAGES 0)"]
+        owner.sendall(b"AGES 9)\r\n")
+        assert client.read_line() == b"* STATUS " + WORK + b" (MESSAGES 9)"
+        # It cannot be read faster than the client reads.
+        lines = b"* STATUS " + WORK + b" (MESSAGES 1)\r\n"
+        owner.sendall(lines * 3000)
+        for _ in range(3000):
+            assert client.read_line() == lines.strip()
+        owner.close()
+        assert client.read_line().startswith(b"* OK [NOTIFICATIONOVERFLOW] ")
+        assert client.ok("NOOP") == []
+
+
+@pytest.mark.parametrize("lie", [b"c OK again\r\n", b"x OK done\r\n", b"\r\n", b"* " + b"x" * 1100000 + b"\r\n"],
+                         ids=["a second answer", "another's answer", "no line", "a line without end"])
+def test_who_does_not_speak_imap_is_not_listened_to(visitor, lie):
+    """RFC 5465 5.8: the client knows that it misses something."""
+    with visitor.connect() as client:
+        owner = listening(visitor, client)
+        owner.sendall(b"c OK done\r\n")
+        client.answer()
+        with contextlib.suppress(OSError):
+            owner.sendall(lie)
+        assert client.read_line().startswith(b"* OK [NOTIFICATIONOVERFLOW] ")
+        owner.close()
+
+
+@pytest.mark.parametrize("answer, code", [(b"c NO [NOTIFICATIONOVERFLOW] x\r\n", b"NO [NOTIFICATIONOVERFLOW]"), (b"", b"NO [UNAVAILABLE]"),
+                                          (b"y OK x\r\n", b"NO [UNAVAILABLE]")], ids=["refused", "closed", "another's answer"])
+def test_who_cannot_be_listened_to(visitor, answer, code):
+    """What held before holds on."""
+    with visitor.connect() as client, visitor.connect() as second:
+        client.ok("NOTIFY SET (mailboxes INBOX (MessageNew MessageExpunge))")
+        owner = listening(visitor, client)
+        owner.sendall(answer)
+        owner.close()
+        assert client.answer()[1].startswith(code)
+        second.append(MESSAGE)
+        assert client.read_line().startswith(b"* STATUS INBOX (")
+
+
+def test_who_shares_nothing_is_passed_over(visitor):
+    """RFC 5465 6: mailboxes that are not there."""
+    with visitor.connect() as client:
+        client.send(b"x NOTIFY SET (mailboxes " + WORK + b" (MessageNew MessageExpunge))\r\n")
+        way(visitor, ROLE_NO_VISIT, UNKNOWN).close()
+        assert client.answer() == ([], b"OK Listen")
