@@ -19,7 +19,7 @@ static const struct command_spec commands[] = {
     {SLICE("SORT"), SELECTED, KEEPS | UID | VISITORS, command_sort, NULL, NULL, "SORT"},
     {SLICE("THREAD"), SELECTED, KEEPS | UID | VISITORS, command_thread, NULL, NULL, "THREAD"},
     {SLICE("UIDBATCHES"), SELECTED, KEEPS | VISITORS, command_uidbatches, NULL, NULL, "UIDBATCHES"},
-    {SLICE("ESEARCH"), LOGGED_IN, 0, command_esearch, NULL, NULL, "MULTISEARCH"},
+    {SLICE("ESEARCH"), LOGGED_IN, VISITORS, command_esearch, NULL, NULL, "MULTISEARCH"},
     {SLICE("CANCELUPDATE"), SELECTED, VISITORS, command_cancelupdate, NULL, NULL, "CONTEXT=SEARCH"},
     {SLICE("COPY"), SELECTED, UID | TARGET | VISITORS, command_copy, NULL, NULL, NULL},
     {SLICE("MOVE"), SELECTED, UID | REMOVES | TARGET | VISITORS, command_move, NULL, NULL, "MOVE"},

@@ -81,7 +81,9 @@ command_handler command_sort;         /* search.c: RFC 5256 3 */
 command_handler command_thread;       /* search.c: RFC 5256 3 */
 command_handler command_uidbatches;   /* uidbatches.c */
 command_handler command_esearch;      /* multisearch.c: RFC 7377 */
-command_handler command_expunge;      /* expunge.c: RFC 3501 6.4.3, RFC 4315 2.1 */
+/* It means the selected mailbox alone. */
+bool esearch_is_of_selected(struct imap_parser arguments);
+command_handler command_expunge; /* expunge.c: RFC 3501 6.4.3, RFC 4315 2.1 */
 
 /* copy.c: RFC 3501 6.4.7, RFC 4315 3, RFC 6851 */
 command_handler command_copy;

@@ -2,6 +2,7 @@
  * ESEARCH (RFC 7377): one search over several mailboxes, one after the other, whichever is
  * selected. Each is looked at through a view of its own, so the client's message numbers stay as
  * they are. The criteria are read anew for each mailbox: what "*" and numbers mean depends on it.
+ * Mailboxes of other accounts come last: their owners' processes search them, for a visitor.
  */
 #include <stdlib.h>
 
@@ -11,7 +12,11 @@
 #include "imapd/mailbox.h"
 #include "imapd/search/search.h"
 #include "imapd/search/search_result.h"
+#include "imapd/shared/rights.h"
+#include "imapd/shared/shared_names.h"
+#include "imapd/shared/shared_search.h"
 #include "imapd/syntax/mailbox_filter.h"
+#include "imapd/syntax/mailbox_name.h"
 
 enum {
     SOURCES_MAX = 50,
@@ -24,6 +29,9 @@ struct multisearch_work {
     bool wants_selected;
     struct search_return returns;
     struct slice criteria; /* the search-program as it came; in the arena */
+    struct slice said;     /* the same with the RETURN before it */
+    struct shared_question *shared;
+    struct shared_search elsewhere;
 
     struct mailbox_tree tree;
     size_t next; /* entry of the tree */
@@ -54,6 +62,8 @@ static void give_back(struct session *session)
 {
     struct multisearch_work *work = session->work;
     leave_mailbox(work);
+    shared_names_end(work->shared);
+    shared_search_clear(&work->elsewhere);
     mailbox_tree_clear(&work->tree);
 }
 
@@ -87,17 +97,19 @@ static bool parse(struct session *session, struct imap_parser *parser,
     work->wants_selected = !imap_skip_word(parser, SLICE("IN"));
     if (!work->wants_selected && !parse_sources(parser, work))
         return false;
+    struct cursor before = parser->in;
     if (!search_return_parse(parser, &work->returns))
         return false;
     struct cursor start = parser->in;
     if (!search_program_parse(parser, &work->program) || !imap_parse_end(parser))
         return false;
     work->criteria = arena_copy(&session->arena, cursor_since(&parser->in, &start));
-    if (!work->criteria.ptr)
+    work->said = arena_copy(&session->arena, cursor_since(&parser->in, &before));
+    if (!work->criteria.ptr || !work->said.ptr)
         return imap_parser_exhaust(parser);
     if (work->returns.items == 0)
         work->returns.items = SEARCH_RETURNS_ALL;
-    if (work->wants_selected && session->state != SESSION_SELECTED)
+    if (work->wants_selected && session->state == SESSION_AUTHENTICATED)
         return imap_parser_fail(parser, "a selected mailbox");
     if ((work->returns.items & (SEARCH_SAVES | SEARCH_UPDATES)) && work->source_count > 0)
         return imap_parser_fail(parser, "SAVE and UPDATE with the selected mailbox alone");
@@ -112,18 +124,34 @@ static bool is_selected(const struct session *session, const struct tree_entry *
            && strcmp(session->view.folder->directory, entry->directory) == 0;
 }
 
+static bool is_named(const struct session *session, const struct tree_entry *entry)
+{
+    const struct multisearch_work *work = session->work;
+    struct buffer called = BUFFER_WITH_LIMIT(2 * MAILBOX_NAME_MAX);
+    bool is_subscribed = !session->visitor && (entry->traits & TREE_SUBSCRIBED);
+    bool named = false;
+    rights_append_name(session, slice_of_string(entry->name), &called);
+    for (size_t i = 0; !named && i < work->source_count; i++)
+        named = mailbox_filter_matches(&work->sources[i], buffer_slice(&called), is_subscribed);
+    buffer_clear(&called);
+    return named;
+}
+
+/* RFC 4314 4: "r", and "l" to whoever does not look at it already. */
+static bool may_search(const struct session *session, const struct tree_entry *entry)
+{
+    unsigned rights, needed = ACL_READ | (is_selected(session, entry) ? 0U : ACL_LOOKUP);
+    return !session->visitor
+           || (rights_find(session, entry->directory, &rights, NULL)
+               && (rights & needed) == needed);
+}
+
 static bool is_meant(const struct session *session, const struct tree_entry *entry)
 {
     const struct multisearch_work *work = session->work;
-    if (!entry->directory)
-        return false;
-    if (work->wants_selected && is_selected(session, entry))
-        return true;
-    for (size_t i = 0; i < work->source_count; i++)
-        if (mailbox_filter_matches(&work->sources[i], slice_of_string(entry->name),
-                                   entry->traits & TREE_SUBSCRIBED))
-            return true;
-    return false;
+    return entry->directory
+           && ((work->wants_selected && is_selected(session, entry)) || is_named(session, entry))
+           && may_search(session, entry);
 }
 
 /* ---- one mailbox ---- */
@@ -196,19 +224,25 @@ static bool save(struct session *session, struct error *error)
 static bool finish_mailbox(struct session *session, struct error *error)
 {
     struct multisearch_work *work = session->work;
+    struct buffer called = BUFFER_WITH_LIMIT(2 * MAILBOX_NAME_MAX);
+    rights_append_name(session, slice_of_string(work->entry->name), &called);
+    buffer_append_octet(&called, '\0');
     const struct search_telling telling = {
         .view = &work->view,
         .tag = session->tag,
         .by_uid = true,
-        .mailbox = work->entry->name,
+        .mailbox = (const char *)called.ptr,
         .form = session_name_form(session),
         .tells_modseq = search_key_has(work->program.key, SEARCH_MODSEQ),
     };
-    if ((work->returns.items & SEARCH_SAVES) && !save(session, error))
-        return false;
-    search_result_write(&work->found, &work->returns, &telling, &session->writer.text);
-    leave_mailbox(work);
-    return true;
+    bool finished = called.failed ? error_memory(error)
+                                  : !(work->returns.items & SEARCH_SAVES) || save(session, error);
+    if (finished) {
+        search_result_write(&work->found, &work->returns, &telling, &session->writer.text);
+        leave_mailbox(work);
+    }
+    buffer_clear(&called);
+    return finished;
 }
 
 /* SOURCE_DONE: the mailbox has been told. */
@@ -260,6 +294,22 @@ static void refuse_updates(struct session *session, const struct multisearch_wor
     buffer_append(text, SLICE("\"] UID SEARCH is kept up to date\r\n"));
 }
 
+/* All of ours are searched. */
+static void elsewhere_step(struct session *session)
+{
+    struct multisearch_work *work = session->work;
+    switch (shared_search_step(&work->elsewhere)) {
+    case SHARED_SEARCH_WAITS:
+        break;
+    case SHARED_SEARCH_FAILED:
+        session_no(session, SLICE("UNAVAILABLE"), "Not all of others' mailboxes can be searched");
+        break;
+    case SHARED_SEARCH_DONE:
+        refuse_updates(session, work);
+        session_ok(session, SLICE(""), "Searched");
+    }
+}
+
 static void esearch_step(struct session *session)
 {
     struct multisearch_work *work = session->work;
@@ -278,15 +328,41 @@ static void esearch_step(struct session *session)
         forget_saved(session, work);
         session_failed(session, &error, "The search could not be ended");
     } else if (!work->folder && !work->view.folder && work->next == work->tree.count) {
-        refuse_updates(session, work);
-        session_ok(session, SLICE(""), "Searched");
+        session_continue(session, elsewhere_step);
     }
+}
+
+/* What others share is known by now. */
+static void read_step(struct session *session)
+{
+    struct multisearch_work *work = session->work;
+    struct mailbox *mailbox = session->mailbox;
+    struct error error;
+    if (!mailbox_tree_read(&work->tree, mailbox->account_fd, &mailbox->subscriptions, NULL,
+                           &error)) {
+        session_failed(session, &error, "The mailboxes cannot be listed now");
+        return;
+    }
+    for (size_t i = 0; i < work->source_count; i++)
+        shared_search_add(&work->elsewhere, &work->sources[i], shared_names_told(work->shared));
+    if (work->wants_selected && session->state == SESSION_VISITING)
+        shared_search_add_selected(&work->elsewhere);
+    if (search_key_has(work->program.key, SEARCH_MODSEQ))
+        session_enable(session, VIEW_TELLS_MODSEQ);
+    session->by_uid = true; /* what is news may be told in any form */
+    session_continue(session, esearch_step);
+}
+
+static bool wants_names(const struct multisearch_work *work)
+{
+    for (size_t i = 0; i < work->source_count; i++)
+        if (shared_search_wants_names(&work->sources[i]))
+            return true;
+    return false;
 }
 
 static void begin(struct session *session, struct multisearch_work *work)
 {
-    struct mailbox *mailbox = session->mailbox;
-    struct error error;
     bool names_charset = work->program.charset.len > 0;
     if (names_charset && (session->view.manner & VIEW_NO_CHARSET)) {
         session_bad(session, "UTF8=ACCEPT is enabled: a SEARCH is in UTF-8 and names no charset");
@@ -297,26 +373,21 @@ static void begin(struct session *session, struct multisearch_work *work)
         session_no_charset(session);
         return;
     }
-    if (!mailbox_tree_read(&work->tree, mailbox->account_fd, &mailbox->subscriptions, NULL,
-                           &error)) {
-        session_failed(session, &error, "The mailboxes cannot be listed now");
-        return;
-    }
-    if (search_key_has(work->program.key, SEARCH_MODSEQ))
-        session_enable(session, VIEW_TELLS_MODSEQ);
-    session->by_uid = true; /* what is news may be told in any form */
     session->work = work;
     session->on_end = give_back;
-    session_continue(session, esearch_step);
+    shared_search_init(&work->elsewhere, session, work->said);
+    if (wants_names(work))
+        work->shared = shared_names_ask(session, read_step);
+    if (!work->shared)
+        read_step(session);
 }
 
-/* Nothing found there would be a wrong answer. */
-static bool names_shared(const struct multisearch_work *work)
+bool esearch_is_of_selected(struct imap_parser arguments)
 {
-    for (size_t i = 0; i < work->source_count; i++)
-        if (work->sources[i].shared_count > 0)
-            return true;
-    return false;
+    if (!imap_parse_space(&arguments) || !imap_skip_word(&arguments, SLICE("IN")))
+        return true;
+    return imap_parse_space(&arguments) && imap_skip_octet(&arguments, '(')
+           && imap_skip_word(&arguments, SLICE("selected")) && imap_skip_octet(&arguments, ')');
 }
 
 void command_esearch(struct session *session, struct imap_parser *arguments)
@@ -328,9 +399,6 @@ void command_esearch(struct session *session, struct imap_parser *arguments)
         session_bad_arguments(session, arguments);
     else if ((session->view.manner & VIEW_UID_ONLY) && search_key_names_numbers(work->program.key))
         session_bad_numbers(session);
-    else if (names_shared(work))
-        session_no(session, SLICE("CANNOT"),
-                   "Mailboxes of others are searched while they are selected");
     else
         begin(session, work);
 }

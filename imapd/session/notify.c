@@ -121,16 +121,6 @@ static bool may(const struct notify *notify, const char *directory, unsigned nee
                && (rights & needed) == needed);
 }
 
-/* What the client calls the owner's mailbox of that name. */
-static void append_name(const struct notify *notify, struct slice name, struct buffer *called)
-{
-    if (notify->session->visitor && name.len > 0) {
-        buffer_append_string(called, notify->session->visitor->top);
-        buffer_append_octet(called, '/');
-    }
-    buffer_append(called, name);
-}
-
 /* ---- who is meant ---- */
 
 /* Of the owner's mailbox of that name. */
@@ -138,7 +128,7 @@ static unsigned events_for(const struct notify *notify, struct slice name, bool 
 {
     struct buffer called = BUFFER_WITH_LIMIT(2 * MAILBOX_NAME_MAX);
     unsigned events = 0;
-    append_name(notify, name, &called);
+    rights_append_name(notify->session, name, &called);
     is_subscribed = is_subscribed && !notify->session->visitor;
     for (size_t i = 0; i < notify->request.group_count; i++)
         if (mailbox_filter_matches(&notify->request.groups[i].filter, buffer_slice(&called),
@@ -168,7 +158,7 @@ static struct watched_mailbox *add_watched(struct notify *notify, const struct t
 {
     struct watched_mailbox *watched = calloc(1, sizeof(*watched));
     struct buffer called = BUFFER_WITH_LIMIT(2 * MAILBOX_NAME_MAX);
-    append_name(notify, slice_of_string(entry->name), &called);
+    rights_append_name(notify->session, slice_of_string(entry->name), &called);
     char *name = called.failed ? NULL : strndup((const char *)called.ptr, called.len);
     buffer_clear(&called);
     if (!watched || !name) {
@@ -439,7 +429,7 @@ static void append_wire_name(struct notify *notify, struct slice name)
     struct buffer called = BUFFER_WITH_LIMIT(2 * MAILBOX_NAME_MAX);
     struct buffer wire = BUFFER_WITH_LIMIT(4 * MAILBOX_NAME_MAX);
     enum mailbox_name_form form = session_name_form(notify->session);
-    append_name(notify, name, &called);
+    rights_append_name(notify->session, name, &called);
     mailbox_name_format(buffer_slice(&called), form, &wire);
     imap_append_mailbox(&notify->pending, buffer_slice(&wire), form);
     buffer_clear(&called);
@@ -451,7 +441,7 @@ static bool is_watched(const struct notify *notify, struct slice name)
     const struct watched_mailbox *watched;
     struct buffer called = BUFFER_WITH_LIMIT(2 * MAILBOX_NAME_MAX);
     bool found = false;
-    append_name(notify, name, &called);
+    rights_append_name(notify->session, name, &called);
     DL_FOREACH (notify->watched, watched)
         found = found || slice_equal(slice_of_string(watched->name), buffer_slice(&called));
     buffer_clear(&called);

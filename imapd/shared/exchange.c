@@ -17,22 +17,37 @@ void exchange_clear(struct exchange *exchange)
     buffer_clear(&exchange->tagged);
 }
 
-void exchange_begin(struct exchange *exchange, visit_hears *hears)
+static bool begin(struct exchange *exchange, struct slice tag, visit_hears *hears)
 {
-    visit_begin_command(exchange->visit, EXCHANGE_TAG, hears);
-    visit_say(exchange->visit, EXCHANGE_TAG);
+    if (!visit_begin_command(exchange->visit, tag, hears))
+        return false;
+    visit_say(exchange->visit, tag);
     visit_say(exchange->visit, SLICE(" "));
     buffer_reset(&exchange->line);
     buffer_reset(&exchange->tagged);
     exchange->verdict = 0;
     visit_listen(exchange->visit);
+    return true;
+}
+
+void exchange_begin(struct exchange *exchange, visit_hears *hears)
+{
+    begin(exchange, EXCHANGE_TAG, hears);
+}
+
+bool exchange_ask_as(struct exchange *exchange, struct slice tag, const struct buffer *command,
+                     visit_hears *hears)
+{
+    if (!begin(exchange, tag, hears))
+        return false;
+    visit_say_text(exchange->visit, buffer_slice(command), false);
+    visit_say(exchange->visit, SLICE("\r\n"));
+    return true;
 }
 
 void exchange_ask(struct exchange *exchange, const struct buffer *command, visit_hears *hears)
 {
-    exchange_begin(exchange, hears);
-    visit_say_text(exchange->visit, buffer_slice(command), false);
-    visit_say(exchange->visit, SLICE("\r\n"));
+    exchange_ask_as(exchange, EXCHANGE_TAG, command, hears);
 }
 
 void exchange_append_name(const struct session *session, struct slice name, struct buffer *text)

@@ -33,6 +33,10 @@ void exchange_begin(struct exchange *exchange, visit_hears *hears);
 /* The whole of it, without its CRLF. */
 void exchange_ask(struct exchange *exchange, const struct buffer *command, visit_hears *hears);
 
+/* The same under another tag: exchange_relay() is not for that. False: it is too long. */
+bool exchange_ask_as(struct exchange *exchange, struct slice tag, const struct buffer *command,
+                     visit_hears *hears);
+
 /* The name, ours, as it is said. */
 void exchange_append_name(const struct session *session, struct slice name, struct buffer *text);
 

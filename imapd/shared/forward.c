@@ -271,11 +271,12 @@ static void select_there(struct session *session, struct slice owner, struct ima
 }
 
 /* What concerns nothing but the selected mailbox. */
-static bool is_for_selected(const struct session *session)
+static bool is_for_selected(const struct session *session, struct imap_parser arguments)
 {
     return !(session->command->states & SESSION_AUTHENTICATED)
            || is_one_of(session, command_noop, command_idle)
-           || session->command->handler == command_enable;
+           || session->command->handler == command_enable
+           || (session->command->handler == command_esearch && esearch_is_of_selected(arguments));
 }
 
 static bool is_between_accounts(const struct session *session, bool names_shared,
@@ -312,7 +313,7 @@ bool forward_takes(struct session *session, const struct imap_parser *arguments)
         return false;
     else if (names_shared)
         forward(session, owner);
-    else if (visiting && is_for_selected(session))
+    else if (visiting && is_for_selected(session, *arguments))
         forward(session, slice_of_string(session->visit->owner));
     else
         return false;

@@ -28,6 +28,15 @@ struct slice rights_name_at_home(const struct session *session, struct slice nam
                                             : name;
 }
 
+void rights_append_name(const struct session *session, struct slice name, struct buffer *called)
+{
+    if (session->visitor && name.len > 0) {
+        buffer_append_string(called, session->visitor->top);
+        buffer_append_octet(called, '/');
+    }
+    buffer_append(called, name);
+}
+
 struct slice rights_guest(const struct session *session)
 {
     bool is_owner =

@@ -25,6 +25,9 @@ struct visitor *visitor_new(const struct mailbox *mailbox, struct slice account)
 /* What the owner calls the mailbox that the client calls so. */
 struct slice rights_name_at_home(const struct session *session, struct slice name);
 
+/* The inverse, appended; of no name, nothing. */
+void rights_append_name(const struct session *session, struct slice name, struct buffer *called);
+
 /* Whose client it is, if not the owner's; empty: his. */
 struct slice rights_guest(const struct session *session);
 

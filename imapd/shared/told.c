@@ -109,16 +109,79 @@ static enum told_kind parse_response(struct imap_parser *parser, enum mailbox_na
     return TOLD_OTHER;
 }
 
+/* The parser behind "* "; false: there is none. */
+static bool begin(struct imap_parser *parser, struct slice text, enum mailbox_name_form form,
+                  struct arena *arena)
+{
+    if (!slice_ends_with(text, SLICE("\r\n")))
+        return false;
+    imap_parser_init(parser, slice_range(text, 0, text.len - 2), arena);
+    parser->utf8 = form == MAILBOX_NAME_UTF8;
+    return imap_skip_octet(parser, '*') && imap_skip_octet(parser, ' ');
+}
+
 enum told_kind told_parse(struct slice text, enum mailbox_name_form form, struct arena *arena,
                           struct buffer *name)
 {
     struct imap_parser parser;
-    if (!slice_ends_with(text, SLICE("\r\n")))
-        return TOLD_OTHER;
-    imap_parser_init(&parser, slice_range(text, 0, text.len - 2), arena);
-    parser.utf8 = form == MAILBOX_NAME_UTF8;
-    if (!imap_skip_octet(&parser, '*') || !imap_skip_octet(&parser, ' '))
+    if (!begin(&parser, text, form, arena))
         return TOLD_OTHER;
     enum told_kind kind = parse_response(&parser, form, name);
     return kind != TOLD_OTHER && imap_parser_at_end(&parser) ? kind : TOLD_OTHER;
+}
+
+/* ---- ESEARCH ---- */
+
+/* Numbers, sets and ranges of them, and NIL: octets of which no other response can be made. */
+static void skip_numbers(struct imap_parser *parser)
+{
+    static const struct slice octets = SLICE("0123456789:,*-NIL");
+    uint8_t octet;
+    while (cursor_peek(&parser->in, &octet) && slice_find_octet(octets, octet) < octets.len)
+        parser->in.at++;
+}
+
+/* search-return-data = "ALL" SP sequence-set / "COUNT" SP number / "PARTIAL" SP "(" range SP set
+ * ")" and the like (RFC 4731 3.1, RFC 9394 3.1, RFC 7162 3.1.10) */
+static bool parse_found(struct imap_parser *parser)
+{
+    struct slice word;
+    if (!imap_parse_word(parser, &word) || !imap_skip_octet(parser, ' '))
+        return false;
+    bool is_pair = imap_skip_octet(parser, '(');
+    skip_numbers(parser);
+    if (!is_pair)
+        return true;
+    if (imap_skip_octet(parser, ' '))
+        skip_numbers(parser);
+    return imap_skip_octet(parser, ')');
+}
+
+/* search-correlator = SP "(" one-correlator *(SP one-correlator) ")" */
+static bool parse_correlator(struct imap_parser *parser, struct slice tag,
+                             enum mailbox_name_form form, struct buffer *name)
+{
+    struct slice told;
+    uint64_t uidvalidity;
+    return imap_skip_octet(parser, '(') && imap_skip_word(parser, SLICE("TAG"))
+           && imap_skip_octet(parser, ' ') && imap_parse_string(parser, &told)
+           && slice_equal(told, tag) && imap_skip_octet(parser, ' ')
+           && imap_skip_word(parser, SLICE("MAILBOX")) && imap_skip_octet(parser, ' ')
+           && parse_mailbox(parser, form, name) && imap_skip_octet(parser, ' ')
+           && imap_skip_word(parser, SLICE("UIDVALIDITY")) && imap_skip_octet(parser, ' ')
+           && cursor_take_number(&parser->in, &uidvalidity) && imap_skip_octet(parser, ')');
+}
+
+bool told_parse_search(struct slice text, struct slice tag, enum mailbox_name_form form,
+                       struct arena *arena, struct buffer *name)
+{
+    struct imap_parser parser;
+    if (!begin(&parser, text, form, arena) || !imap_skip_word(&parser, SLICE("ESEARCH"))
+        || !imap_skip_octet(&parser, ' ') || !parse_correlator(&parser, tag, form, name)
+        || !imap_skip_octet(&parser, ' ') || !imap_skip_word(&parser, SLICE("UID")))
+        return false;
+    while (imap_skip_octet(&parser, ' '))
+        if (!parse_found(&parser))
+            return false;
+    return imap_parser_at_end(&parser);
 }

@@ -24,4 +24,9 @@ enum told_kind {
 enum told_kind told_parse(struct slice text, enum mailbox_name_form form, struct arena *arena,
                           struct buffer *name);
 
+/* '* ESEARCH (TAG "x" MAILBOX name UIDVALIDITY 1) UID ALL 1:3', with that tag (RFC 7377 2.1).
+ * False: it is something else. *name as above. */
+bool told_parse_search(struct slice text, struct slice tag, enum mailbox_name_form form,
+                       struct arena *arena, struct buffer *name);
+
 #endif

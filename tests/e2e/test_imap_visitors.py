@@ -2,6 +2,7 @@
 extension by its RFC. A whole house, as in test_imap_shared.py: the owner's process alone decides."""
 
 import contextlib
+import re
 import socket
 import struct
 
@@ -366,6 +367,68 @@ def test_no_news_without_rights(pair):
         assert pair.other.ok("NOOP") == []
 
 
+# ---- ESEARCH (RFC 7377)
+
+def found(client, command):
+    """What it finds in each mailbox, which have the right UIDVALIDITY."""
+    lines, tagged = client.command(command)
+    assert tagged.startswith(b"OK"), tagged
+    told = {}
+    for line in lines:
+        parts = re.fullmatch(rb'\* ESEARCH \(TAG "x" MAILBOX (\S+) UIDVALIDITY (\d+)\) UID (.*)', line)
+        name = parts[1].decode()
+        assert name not in told and b"UIDVALIDITY " + parts[2] in b"".join(client.ok(f"STATUS {name} (UIDVALIDITY)"))
+        told[name] = parts[3].decode()
+    return told
+
+
+def test_searching_what_others_share(pair, sharing):
+    """RFC 7377 2.1, 2.2: "mailboxes", "subtree", "subtree-one", "subscribed" mean what the client may read there; "personal" does not."""
+    owner, other, name, top = pair.owner, pair.other, pair.name, f"Shared/{pair.alice}"
+    third = Pair(sharing)
+    third.owner.ok(f"SETACL Work {pair.bob} lr")
+    owner.ok("CREATE Work/Closed")
+    owner.ok("CREATE Work/Open")
+    for folder in ("Work/Closed", "Work/Open", "INBOX"):
+        owner.append(MESSAGE, folder)
+    pair.share("lr")
+    pair.share("l", folder="Work/Closed")
+    pair.share("lr", folder="Work/Open")
+    other.append(MESSAGE, "Drafts")
+    other.ok(f"SUBSCRIBE {name}")
+    eventually(lambda: len(other.ok('LIST "" Shared/%/*')) == 4)
+    work, below, far = {name: "ALL 1:2"}, {f"{name}/Open": "ALL 1"}, {third.name: "ALL 1:2"}
+    mine = {"Drafts": "ALL 1"}
+    for sources, expected in ((f"mailboxes (Drafts {name} {name}/Closed {name}/Nothing Shared/nobody@test.example/x Shared {top} {top}/INBOX)", mine | work),
+                              (f"subtree Shared", work | below | far), (f"subtree-one {top}", work), (f"subtree-one {name}", work | below),
+                              (f"subtree {top} subtree {third.name} mailboxes {name}", work | below | far), ("subscribed", mine | work), ("personal", mine),
+                              (f"mailboxes Shared/{pair.bob}/Drafts", {})):
+        assert found(other, f"ESEARCH IN ({sources}) SUBJECT hello") == expected, sources
+    # RETURN (RFC 4731 3.1, RFC 9394), CONDSTORE (RFC 7162 3.1.10), literals.
+    assert found(other, f"ESEARCH IN (mailboxes {name}) RETURN (MIN MAX COUNT) CHARSET UTF-8 SUBJECT {{5+}}\r\nhello") == {name: "MIN 1 MAX 2 COUNT 2"}
+    assert found(other, f"ESEARCH IN (mailboxes {name}) RETURN (PARTIAL 1:1) ALL") == {name: "PARTIAL (1:1 1)"}
+    assert found(other, f"ESEARCH IN (mailboxes {name}) MODSEQ 1") == {name: "ALL 1:2 MODSEQ 3"}
+    assert found(other, f"ESEARCH IN (mailboxes {name}) SUBJECT nothing") == {}
+    for bad in (f"ESEARCH IN (mailboxes {name}) RETURN (SAVE) ALL", f"ESEARCH IN (mailboxes {name}) NOTHING"):
+        assert other.command(bad)[1].startswith(b"BAD")
+    assert other.command(f"ESEARCH IN (mailboxes {name}) CHARSET X-Y SUBJECT a")[1].startswith(b"NO [BADCHARSET")
+    third.close()
+
+
+def test_searching_while_one_of_them_is_selected(pair):
+    """RFC 7377 2.2: "selected" is the other account's mailbox then; without "r" any more nothing is found."""
+    pair.share("lr")
+    pair.other.append(MESSAGE, "Drafts")
+    pair.other.ok(f"SELECT {pair.name}")
+    work = {pair.name: "ALL 1:2"}
+    for sources, expected in (("", work), ("IN (selected) ", work), ("IN (selected mailboxes Drafts) ", work | {"Drafts": "ALL 1"})):
+        assert found(pair.other, f"ESEARCH {sources}ALL") == expected
+    assert pair.other.ok("ESEARCH RETURN (SAVE) FLAGGED") == [] and pair.other.ok("FETCH $ UID") == [b"* 2 FETCH (UID 2)"]
+    pair.share("l")
+    for sources in ("", "IN (selected mailboxes Drafts) "):
+        assert pair.name.encode() not in b"".join(pair.other.command(f"ESEARCH {sources}ALL")[0])
+
+
 # ---- who lies: imapd-mailbox alone, and this process plays the master and the other account's process
 
 MASTER_SHARED, ROLE_SHARED = 118, 29
@@ -550,3 +613,33 @@ def test_who_shares_nothing_is_passed_over(visitor):
         client.send(b"x NOTIFY SET (mailboxes " + WORK + b" (MessageNew MessageExpunge))\r\n")
         way(visitor, ROLE_NO_VISIT, UNKNOWN).close()
         assert client.answer() == ([], b"OK Listen")
+
+
+@pytest.mark.parametrize("lie", [
+    b"* SEARCH 1\r\n", b"* BYE x\r\n", b'* ESEARCH (TAG "x") UID ALL 1\r\n', b'* ESEARCH (TAG "y" MAILBOX ' + WORK + b' UIDVALIDITY 1) UID ALL 1\r\n',
+    b'* ESEARCH (TAG "x" MAILBOX INBOX UIDVALIDITY 1) UID ALL 1\r\n', b'* ESEARCH (TAG "x" MAILBOX ' + WORK + b' UIDVALIDITY 1) UID ALL 1 x\r\n',
+    b'* ESEARCH (TAG "x" MAILBOX ' + WORK + b' UIDVALIDITY 1) UID ALL "1"\r\n', b'* ESEARCH (TAG "x" MAILBOX Shared/bob@test.example/Work UIDVALIDITY 1) UID ALL 1\r\n',
+])
+def test_what_is_found_is_of_who_was_asked(visitor, lie):
+    """RFC 7377 2.1"""
+    with visitor.connect() as client:
+        client.append(MESSAGE)
+        client.send(b"x ESEARCH IN (mailboxes (INBOX " + WORK + b")) ALL\r\n")
+        owner = way(visitor)
+        heard(owner, b"x ESEARCH IN (mailboxes (" + WORK + b")) ALL\r\n")
+        true = b'* ESEARCH (TAG "x" MAILBOX ' + WORK + b" UIDVALIDITY 7) UID COUNT 3 ALL 1:3,7 PARTIAL (1:9 NIL) MODSEQ 18446744073709551615"
+        owner.sendall(lie + true + b"\r\nx OK done\r\n")
+        lines, tagged = client.answer()
+        assert tagged == b"OK Searched" and lines[1:] == [true] and b"MAILBOX INBOX" in lines[0]
+        owner.close()
+
+
+@pytest.mark.parametrize("answer", [b"x NO [LIMIT] y\r\n", b"", b"c OK done\r\n"], ids=["refused", "nothing", "another's answer"])
+def test_what_cannot_be_searched_is_not_called_empty(visitor, answer):
+    with visitor.connect() as client:
+        client.send(b"x ESEARCH IN (mailboxes " + WORK + b") ALL\r\n")
+        owner = way(visitor)
+        heard(owner, b" ALL\r\n")
+        owner.sendall(answer)
+        owner.close()
+        assert client.answer() == ([], b"NO [UNAVAILABLE] Not all of others' mailboxes can be searched")

@@ -51,7 +51,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (int form = MAILBOX_NAME_UTF7; one && form <= MAILBOX_NAME_UTF8; form++) {
         arena_init(&arena, 1 << 20);
         if (told_parse(slice_of(data, size), (enum mailbox_name_form)form, &arena, &name)
-            != TOLD_OTHER) {
+                != TOLD_OTHER
+            || told_parse_search(slice_of(data, size), SLICE("a"), (enum mailbox_name_form)form,
+                                 &arena, &name)) {
             check(name.len > 0 && !name.failed);
             check_lines(buffer_slice(&lines));
         }

@@ -59,8 +59,44 @@ static void responses(void **state)
     buffer_clear(&name);
 }
 
+/* RFC 7377 2.1 */
+static const struct search_case {
+    const char *text;
+    bool found;
+} searches[] = {
+    {"* ESEARCH (TAG \"a\" MAILBOX W UIDVALIDITY 1) UID ALL 1:3,5\r\n", true},
+    {"* ESEARCH (TAG \"a\" MAILBOX \"W\" UIDVALIDITY 1) UID MIN 1 COUNT 2 PARTIAL (-1:-9 NIL)\r\n",
+     true},
+    {"* ESEARCH (TAG \"a\" MAILBOX W UIDVALIDITY 1) UID\r\n", true},
+    {"* ESEARCH (TAG \"b\" MAILBOX W UIDVALIDITY 1) UID ALL 1\r\n", false},
+    {"* ESEARCH (TAG \"a\") UID ALL 1\r\n", false},
+    {"* ESEARCH (TAG \"a\" MAILBOX W UIDVALIDITY 1) ALL 1\r\n", false},
+    {"* ESEARCH (TAG \"a\" MAILBOX W UIDVALIDITY 1) UID ALL x\r\n", false},
+    {"* ESEARCH (TAG \"a\" MAILBOX W UIDVALIDITY 1) UID PARTIAL (1:1 1\r\n", false},
+    {"* ESEARCH (TAG \"a\" MAILBOX W UIDVALIDITY 1) UID ALL 1\r\n* BYE\r\n", false},
+    {"* SEARCH 1\r\n", false},
+};
+
+static void answers_to_esearch(void **state)
+{
+    (void)state;
+    struct buffer name = BUFFER_WITH_LIMIT(MAILBOX_NAME_MAX);
+    for (size_t i = 0; i < ARRAY_LENGTH(searches); i++) {
+        struct arena arena;
+        arena_init(&arena, 10000);
+        if (told_parse_search(slice_of_string(searches[i].text), SLICE("a"), MAILBOX_NAME_UTF7,
+                              &arena, &name)
+            != searches[i].found)
+            fail_msg("%s", searches[i].text);
+        arena_clear(&arena);
+    }
+    assert_slice_is(buffer_slice(&name), "W");
+    buffer_clear(&name);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(responses)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(responses),
+                                       cmocka_unit_test(answers_to_esearch)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
