@@ -524,6 +524,15 @@ static struct slice parent_of(struct slice name)
     return slice_range(name, 0, length > 0 ? length - 1 : 0);
 }
 
+/* A visitor who watches it may still look it up, or who does not still may not. */
+static bool sees_as_before(const struct notify *notify, const struct mailbox_tree *tree,
+                           struct slice name)
+{
+    const struct tree_entry *entry = find_entry(tree, name);
+    bool sees = entry && entry->directory && may(notify, entry->directory, ACL_LOOKUP);
+    return sees == is_watched(notify, name);
+}
+
 struct name_event {
     enum notify_event event;
     struct slice name;
@@ -548,7 +557,7 @@ static void announce(struct session *by, const struct name_event *what)
         return;
     }
     while ((notify = next_listener(by, &session))) {
-        if (what->is_rights && !session->visitor)
+        if (what->is_rights && (!session->visitor || sees_as_before(notify, &tree, what->name)))
             continue;
         if (wants(notify, what->name, what->event) || wants(notify, what->old_name, what->event))
             append_list(notify, &tree, what->name, what->old_name);

@@ -77,9 +77,9 @@ void session_leave_out(struct session *session, uint64_t without)
     session->without = without;
     if (!session->carried)
         session->without |= imap_capability_find(SLICE("UNAUTHENTICATE"));
-    session->limit = session_has_capability(session, SLICE("MESSAGELIMIT"))
-                         ? session->mailbox->config->imap.message_limit
-                         : SIZE_MAX;
+    size_t limit = session->mailbox->config->imap.message_limit; /* 0: none */
+    bool is_limited = limit > 0 && session_has_capability(session, SLICE("MESSAGELIMIT"));
+    session->limit = is_limited ? limit : SIZE_MAX;
     session->tells_progress = session_has_capability(session, SLICE("INPROGRESS"));
 }
 

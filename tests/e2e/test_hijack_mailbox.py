@@ -141,6 +141,46 @@ def test_it_goes_where_its_account_may_go_alone(house, thief):
     assert thief.ask(visits(owner.account)) == (ROLE_NO_VISIT, UNKNOWN)
 
 
+def test_it_learns_nothing_of_mailboxes_that_are_not_shared_with_it(house, thief):
+    """RFC 4314 4, by whatever a visitor may say: METADATA (RFC 5464 3.3), QUOTA, NOTIFY (RFC 5465), ESEARCH (RFC 7377), CATENATE (RFC 4469)."""
+    bob = house.new_account()
+    owner = Owner(house, thief.account, bob)
+    client, work = owner.client, owner.work
+    client.ok("CREATE Work/Hidden")
+    client.ok("SUBSCRIBE Hidden")
+    for name in ("INBOX", "Work/Hidden", "Sent"):
+        client.append(MESSAGE, name)
+        client.ok(f'SETMETADATA {name} (/private/comment "secret" /shared/comment "secret")')
+    client.ok('SETMETADATA Work (/private/comment "secret")')
+    with Client(house, bob) as other:
+        other.ok(f'SETMETADATA {work} (/private/comment "secret" /private/thief/x "secret")')
+    way = thief.enter(owner.account)
+    top = f"Shared/{owner.account}"
+    events = "(MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange MailboxMetadataChange ServerMetadataChange)"
+    for filters in ("personal", "inboxes", "subscribed", "mailboxes (INBOX Sent Hidden)", f"mailboxes ({top}/INBOX {top}/Work/Hidden {top})", "subtree (INBOX Work)", f"subtree {work}",
+                    f"subtree {top}"):
+        heard = thief.command(way, f"NOTIFY SET STATUS ({filters} {events})") + thief.command(way, f"ESEARCH IN ({filters}) ALL")
+        told = [line for line in heard.split("\r\n") if line.startswith("* ")]
+        assert all(f" {work} " in line for line in told) and bool(told) == (filters in ("personal", "inboxes", f"subtree {work}")), (filters, heard)
+    thief.command(way, f"NOTIFY SET (personal {events}) (subscribed {events}) (selected (MessageNew MessageExpunge))")
+    for command in ("CREATE Secret", "RENAME Secret Work/Secret", "SUBSCRIBE Secret", "UNSUBSCRIBE Hidden", 'SETMETADATA Work (/private/a "x")', 'SETMETADATA "" (/private/a "x")',
+                    'SETMETADATA Sent (/shared/a "x")', "DELETE Work/Secret", f"SETACL Sent {bob} lr"):
+        client.ok(command)
+    client.append(MESSAGE, "Work/Hidden")
+    assert thief.command(way, "NOOP").startswith("x OK")
+    told = thief.command(way, f"GETMETADATA (DEPTH infinity) {work} (/private /shared)")
+    told += thief.command(way, f"GETMETADATA {work} (/private/comment /private/thief/x)")
+    assert "secret" not in told
+    for command in ('GETMETADATA "" /private/a', 'SETMETADATA "" (/private/a "x")', f"GETMETADATA {top}/INBOX /shared/comment", "GETMETADATA INBOX /shared/comment",
+                    f"GETMETADATA {top}/Work/Hidden /shared/comment", f'SETMETADATA {work} (/shared/comment "x")', f"GETQUOTAROOT {top}/INBOX", f"GETQUOTAROOT {work}/Hidden",
+                    f"GETMETADATA {top} /shared/comment", 'GETQUOTA ""', f"GETQUOTA {top}/Work"):
+        assert "x NO [NO" in thief.command(way, command), command
+    assert "secret" not in thief.command(way, f'SETMETADATA {work} (/private/../comment NIL)')
+    client.ok(f"SETACL Work {thief.account} lri")
+    assert "x NO [NOPERM]" in thief.command(way, f'APPEND {work} CATENATE (URL "/INBOX/;UID=1")')
+    assert client.ok("GETMETADATA Work (/private/comment)") == [b'* METADATA Work (/private/comment "secret")']
+
+
 def test_it_shares_nothing_in_the_name_of_others(house):
     """MASTER_SHARES: a list of its own account, and never a line that could begin another's."""
     bob = house.new_account()
