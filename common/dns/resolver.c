@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <unbound-event.h>
 #include <unbound.h>
@@ -16,6 +17,7 @@
 enum {
     ANCHORS_MAX = 65536,
     UNDER_WAY_MAX = 4096, /* questions; more are answered at once, with a temporary failure */
+    CLOCK_TOLERANCE_S = 2,
     CLASS_IN = 1,
     HEADER_OCTETS = 12, /* RFC 1035 4.1.1 */
     RCODE_NO_ERROR = 0,
@@ -26,7 +28,7 @@ enum {
 
 /* A question under way. Its asker may be gone when the answer comes. */
 struct inquiry {
-    struct resolver *resolver;
+    struct upstream *upstream;
     struct role *role;
     enum role_kind kind;
     uint32_t number;
@@ -103,23 +105,60 @@ static bool set_anchors(struct ub_ctx *context, struct slice text, struct error 
     return true;
 }
 
-static bool open_context(struct resolver *resolver, struct role *role, struct error *error)
+static bool open_library(struct resolver *resolver, struct role *role, struct error *error)
 {
     static const char *const reserved[] = {"test.", "invalid.", "onion.", "home.arpa."};
     const struct config_resolver *config = &role->config.resolver;
-    struct ub_ctx *context = unbound_loop_new(role->loop);
-    if (!context)
+    struct unbound_loop *library = unbound_loop_new(role->loop);
+    if (!library)
         return error_memory(error);
+    struct ub_ctx *context = unbound_loop_context(library);
     ub_ctx_debugout(context, NULL);
     if (!set_options(context, error) || !set_servers(context, config, error)
         || !set_anchors(context, buffer_slice(&resolver->anchors), error)) {
-        ub_ctx_delete(context);
+        unbound_loop_free(library);
         return false;
     }
     for (size_t i = 0; i < ARRAY_LENGTH(reserved) && config->servers.count > 0; i++)
         ub_ctx_zone_remove(context, reserved[i]);
-    resolver->context = context;
+    resolver->upstreams[resolver->current].library = library;
     return true;
+}
+
+/* ---- the clock ---- */
+
+static int64_t read_clock_s(void)
+{
+    struct timespec wall, steady;
+    clock_gettime(CLOCK_REALTIME, &wall);
+    clock_gettime(CLOCK_BOOTTIME, &steady);
+    return (int64_t)wall.tv_sec - steady.tv_sec;
+}
+
+/* Of an earlier clock, once its questions are answered; then this one's place may be taken. */
+static void let_go(struct resolver *resolver)
+{
+    struct upstream *other = &resolver->upstreams[!resolver->current];
+    if (other->under_way > 0)
+        return;
+    unbound_loop_free(other->library);
+    other->library = NULL;
+    if (resolver->is_stale)
+        resolver->current = !resolver->current;
+    resolver->is_stale = false;
+}
+
+static void look_at_clock(struct resolver *resolver, struct role *role)
+{
+    int64_t clock_s = read_clock_s();
+    if (resolver->upstreams[resolver->current].library
+        && clock_s < resolver->clock_s - CLOCK_TOLERANCE_S) {
+        LOG(&role->log, LOG_INFO, "clock_set_back",
+            log_number("seconds", resolver->clock_s - clock_s));
+        resolver->is_stale = true;
+    }
+    resolver->clock_s = clock_s;
+    let_go(resolver);
 }
 
 /* ---- answers ---- */
@@ -180,7 +219,7 @@ static void on_resolved(void *owner, int rcode, void *packet, int octets, int se
 {
     (void)limited;
     struct inquiry *inquiry = owner;
-    inquiry->resolver->under_way--;
+    inquiry->upstream->under_way--;
     if (packet && octets > 0)
         rcode = rcode_of(rcode, packet, (size_t)octets);
     if (security == UNBOUND_BOGUS)
@@ -200,19 +239,22 @@ static bool is_type(uint16_t type)
            || type == DNS_TLSA || type == DNS_CNAME;
 }
 
-static bool begin(struct inquiry *inquiry, const char *name, struct error *error)
+static bool begin(struct resolver *resolver, struct inquiry *inquiry, const char *name,
+                  struct error *error)
 {
-    struct resolver *resolver = inquiry->resolver;
-    if (resolver->under_way >= UNDER_WAY_MAX)
+    look_at_clock(resolver, inquiry->role);
+    struct upstream *upstream = &resolver->upstreams[resolver->current];
+    if (upstream->under_way >= UNDER_WAY_MAX)
         return error_set(error, ERROR_TEMPORARY, "too many questions under way");
-    if (!resolver->context && !open_context(resolver, inquiry->role, error))
+    if (!upstream->library && !open_library(resolver, inquiry->role, error))
         return false;
-    resolver->under_way++;
-    int code = ub_resolve_event(resolver->context, name, (int)inquiry->type, CLASS_IN, inquiry,
-                                on_resolved, NULL);
+    inquiry->upstream = upstream;
+    upstream->under_way++;
+    int code = ub_resolve_event(unbound_loop_context(upstream->library), name, (int)inquiry->type,
+                                CLASS_IN, inquiry, on_resolved, NULL);
     if (code == 0)
         return true;
-    resolver->under_way--;
+    upstream->under_way--;
     return error_set(error, ERROR_TEMPORARY, "%s", ub_strerror(code));
 }
 
@@ -220,8 +262,7 @@ static void resolve(struct role_peer *peer, const struct dns_question *record, s
 {
     struct error error;
     char text[DNS_NAME_MAX + 1];
-    struct inquiry on_stack = {.resolver = peer->role->state,
-                               .role = peer->role,
+    struct inquiry on_stack = {.role = peer->role,
                                .kind = peer->kind,
                                .number = peer->number,
                                .request = record->header.request,
@@ -233,7 +274,7 @@ static void resolve(struct role_peer *peer, const struct dns_question *record, s
     }
     *inquiry = on_stack;
     snprintf(text, sizeof(text), "%.*s", SLICE_PRINTF(name));
-    if (begin(inquiry, text, &error))
+    if (begin(peer->role->state, inquiry, text, &error))
         return;
     LOG(&peer->role->log, LOG_ERROR, "not_resolved", log_bytes("name", name), log_failure(&error));
     send_failure(&on_stack, DNS_TEMPORARY, error.text);

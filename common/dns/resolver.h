@@ -9,12 +9,22 @@
 
 #include "common/role/role.h"
 
-struct ub_ctx;
+struct unbound_loop;
+
+/* The library with its cache, whose times are the wall clock's. */
+struct upstream {
+    struct unbound_loop *library; /* NULL until the first question: it costs megabytes */
+    size_t under_way;
+};
 
 struct resolver {
-    struct ub_ctx *context; /* NULL until the first question: it costs megabytes */
-    struct buffer anchors;  /* text of the trust anchors, one a line */
-    size_t under_way;
+    /* When the clock is set back, what was found out before would be believed for so much longer, a
+     * failure too: questions go to a new one then, and the old one ends with its last. */
+    struct upstream upstreams[2];
+    unsigned current;
+    bool is_stale;   /* the clock was set back; not done yet, since the other one is not over */
+    int64_t clock_s; /* by how much the wall clock is before the steady one */
+    struct buffer anchors; /* text of the trust anchors, one a line */
 };
 
 /* For role_run(); its state is a zeroed struct resolver. */

@@ -13,9 +13,10 @@
 
 typedef void event_callback(int fd, short bits, void *owner);
 
-struct loop_base {
+struct unbound_loop {
     struct ub_event_base base; /* first */
     struct ev_loop *loop;
+    struct ub_ctx *context;
 };
 
 struct loop_event {
@@ -143,7 +144,7 @@ static struct ub_event *new_event(struct ub_event_base *base, int fd, short bits
     if (!event)
         return NULL;
     event->event = (struct ub_event){.magic = UB_EVENT_MAGIC, .vmt = &event_calls};
-    event->loop = ((struct loop_base *)base)->loop;
+    event->loop = ((struct unbound_loop *)base)->loop;
     event->callback = callback;
     event->owner = owner;
     event->fd = fd;
@@ -154,16 +155,30 @@ static struct ub_event *new_event(struct ub_event_base *base, int fd, short bits
     return &event->event;
 }
 
-struct ub_ctx *unbound_loop_new(struct ev_loop *loop)
+struct unbound_loop *unbound_loop_new(struct ev_loop *loop)
 {
     static struct ub_event_base_vmt base_calls = {.new_event = new_event};
-    struct loop_base *base = calloc(1, sizeof(*base));
-    if (!base)
+    struct unbound_loop *made = calloc(1, sizeof(*made));
+    if (!made)
         return NULL;
-    base->base = (struct ub_event_base){.magic = UB_EVENT_MAGIC, .vmt = &base_calls};
-    base->loop = loop;
-    struct ub_ctx *context = ub_ctx_create_ub_event(&base->base);
-    if (!context)
-        free(base);
-    return context;
+    made->base = (struct ub_event_base){.magic = UB_EVENT_MAGIC, .vmt = &base_calls};
+    made->loop = loop;
+    made->context = ub_ctx_create_ub_event(&made->base);
+    if (made->context)
+        return made;
+    free(made);
+    return NULL;
+}
+
+void unbound_loop_free(struct unbound_loop *loop)
+{
+    if (!loop)
+        return;
+    ub_ctx_delete(loop->context);
+    free(loop);
+}
+
+struct ub_ctx *unbound_loop_context(struct unbound_loop *loop)
+{
+    return loop->context;
 }

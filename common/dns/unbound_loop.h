@@ -9,8 +9,15 @@
 
 struct ub_ctx;
 
-/* A context whose sockets and timers live in the loop; both stay as long as the process. NULL: no
- * memory. */
-struct ub_ctx *unbound_loop_new(struct ev_loop *loop);
+/* A context whose sockets and timers live in the loop. NULL: no memory. */
+struct unbound_loop;
+struct unbound_loop *unbound_loop_new(struct ev_loop *loop);
+
+/* Not from inside one of its callbacks; those of questions under way are never called. NULL is
+ * fine.
+ */
+void unbound_loop_free(struct unbound_loop *loop);
+
+struct ub_ctx *unbound_loop_context(struct unbound_loop *loop); /* borrowed */
 
 #endif

@@ -49,9 +49,9 @@ def server(tmp_path_factory):
 
 
 class Asker:
-    def __init__(self, tmp_path, port, anchors):
+    def __init__(self, tmp_path, port, anchors, environment=None):
         config = f"resolver {{ servers = 127.0.0.1 port = {port} }}"
-        self.role = Role("resolver", tmp_path, config=config)
+        self.role = Role("resolver", tmp_path, config=config, environment=environment)
         (tmp_path / "anchors").write_text(anchors)
         fd = os.open(tmp_path / "anchors", os.O_RDONLY)
         self.role.master.send(ROLE_DESCRIPTOR, struct.pack("=II", DESCRIPTOR_TRUST_ANCHOR, 0),

@@ -4,14 +4,17 @@ message that waits for a time that does not come again."""
 import calendar
 import os
 import smtplib
+import socket
 import struct
 import tempfile
 import time
 
 import house as house_module
 import pytest
-from house import BUILD, DOMAIN
+from house import BUILD, DOMAIN, free_ports
+from name_server import KNOTD, NameServer
 from sink import Sink
+from test_resolver import A, Asker
 
 LIBRARY = BUILD / "fault" / "step_clock.so"
 TORTURE = bool(os.environ.get("STAFFETTA_TORTURE"))
@@ -42,15 +45,14 @@ def clock():
             os.pwrite(file.fileno(), struct.pack("=q", round(seconds * 1e9)), 0)
 
         step(0)
-        step.environment = {"LD_PRELOAD": str(LIBRARY), "STEP_CLOCK": file.name}
+        options = house_module.ENVIRONMENT["ASAN_OPTIONS"] + ":verify_asan_link_order=0"
+        step.environment = {"LD_PRELOAD": str(LIBRARY), "STEP_CLOCK": file.name, "ASAN_OPTIONS": options}
         yield step
 
 
 @pytest.fixture
 def world(make_house, clock, monkeypatch):
-    environment = {**house_module.ENVIRONMENT, **clock.environment}
-    environment["ASAN_OPTIONS"] += ":verify_asan_link_order=0"
-    monkeypatch.setattr(house_module, "ENVIRONMENT", environment)
+    monkeypatch.setattr(house_module, "ENVIRONMENT", {**house_module.ENVIRONMENT, **clock.environment})
     with Sink(answers={"RCPT": by_local_part}) as sink:
         sink.attempts = []
         house = make_house(settings=SETTINGS, services=("smtp",),
@@ -93,6 +95,19 @@ def test_clock_is_set_while_mail_waits(world, clock):
     clock(0)
     at_its_pace(house, sink, "last")
     assert not house.messages(ALICE)  # not even that it is late
+
+
+@pytest.mark.skipif(not os.path.exists(KNOTD), reason="knot is not installed")
+def test_what_the_resolver_knew_before_the_clock_was_set_back(tmp_path, clock):
+    """It does not count for hours what counted for seconds: here an address."""
+    port = free_ports(1)[0]
+    asker = Asker(tmp_path, port, "", environment=clock.environment)
+    for off, zone in ((0, "www 60 A 192.0.2.8\n"), (-6 * HOUR, "www 60 A 192.0.2.9\n")):
+        server = NameServer(tmp_path / f"knot{off}", {"plain.test": zone}, port=port)
+        clock(off)
+        assert asker.ask(A, "www.plain.test")[2] == [socket.inet_aton(zone.split()[-1])]
+        server.stop()
+    asker.stop()
 
 
 def is_so_for_them(house, off):
