@@ -5,7 +5,7 @@
 #include <resolv.h>
 #include <string.h>
 
-enum { WIRE_NAME_MAX = NS_MAXCDNAME, LABEL_MAX = 63, NAME_TEXT_MAX = 253 };
+enum { WIRE_NAME_MAX = NS_MAXCDNAME, LABEL_MAX = 63 };
 
 /* How many octets of RDATA stand before the name in it; -1: there is no name. */
 static int name_offset(enum dns_type type)
@@ -101,5 +101,5 @@ bool dns_name_is_valid(struct slice name)
             return false;
         label = name.ptr[i] == '.' ? 0 : label + 1;
     }
-    return label > 0 && name.len <= NAME_TEXT_MAX;
+    return label > 0 && name.len <= DNS_NAME_MAX;
 }

@@ -20,8 +20,8 @@ struct dns_records {
 bool dns_answer_parse(struct slice packet, enum dns_type type, struct dns_records *records,
                       struct buffer *out);
 
-/* "_25._tcp.mail.example.org": labels of 1 to 63 letters, digits, '-' and '_', 253 octets in all,
- * no dot at the end. What else a name may be, no mail is sent to. */
+/* "_25._tcp.mail.example.org": labels of 1 to 63 letters, digits, '-' and '_', DNS_NAME_MAX octets
+ * in all, no dot at the end. What else a name may be, no mail is sent to. */
 bool dns_name_is_valid(struct slice name);
 
 #endif

@@ -4,11 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/dns/answer.h"
 #include "common/role/turn.h"
 
 struct dns_inquiry {
     struct open_question question;
     struct dns_client *client;
+    bool is_name; /* false: nothing was asked */
     dns_answered *answered;
     void *owner;
 };
@@ -23,9 +25,12 @@ static void answer(struct dns_inquiry *inquiry, const struct dns_result *result)
 
 static void give_up(struct open_question *question)
 {
-    const char *why = question->peer ? "the resolver does not answer" : "no resolver is there";
+    struct dns_inquiry *inquiry = (struct dns_inquiry *)question;
+    const char *why = !inquiry->is_name ? "it is no name that the DNS can be asked for"
+                      : question->peer  ? "the resolver does not answer"
+                                        : "no resolver is there";
     const struct dns_result result = {.status = DNS_TEMPORARY, .text = slice_of_string(why)};
-    answer((struct dns_inquiry *)question, &result);
+    answer(inquiry, &result);
 }
 
 /* ---- asking ---- */
@@ -60,16 +65,16 @@ static bool send_question(struct dns_client *client, struct open_question *quest
 struct dns_inquiry *dns_ask(struct dns_client *client, enum dns_type type, struct slice name,
                             dns_answered *answered, void *owner)
 {
-    bool is_name = name.len > 0 && name.len <= DNS_NAME_MAX;
     struct dns_inquiry *inquiry = calloc(1, sizeof(*inquiry));
     if (!inquiry)
         return NULL;
     *inquiry = (struct dns_inquiry){.client = client, .answered = answered, .owner = owner};
+    inquiry->is_name = dns_name_is_valid(name); /* else the resolver would end who sends it */
     if (!questions_add(&client->questions, &inquiry->question)) {
         free(inquiry);
         return NULL;
     }
-    if (is_name && send_question(client, &inquiry->question, type, name))
+    if (inquiry->is_name && send_question(client, &inquiry->question, type, name))
         inquiry->question.by_ms = turn_now_ms() + DNS_WAIT_MS;
     if (inquiry->question.by_ms == 0 || !ev_is_active(&client->questions.timer))
         questions_look(&client->questions);

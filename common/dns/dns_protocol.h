@@ -28,7 +28,7 @@ enum dns_type {
 };
 
 enum {
-    DNS_NAME_MAX = 255,    /* octets of a name as text, without the dot at its end */
+    DNS_NAME_MAX = 253,    /* octets of a name as text, without the dot at its end */
     DNS_RECORDS_MAX = 256, /* of one answer; what is beyond is left out */
 };
 

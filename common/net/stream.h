@@ -201,6 +201,10 @@ void stream_resume(struct stream *stream);
 /* Copies the octets; never blocks; more than limits.output waiting is a failure. */
 void stream_write(struct stream *stream, struct slice octets);
 
+/* Writes past the empty output queue; how many octets were taken. A transport that wants them again
+ * gets them from the queue, where the caller puts the rest. */
+size_t stream_write_through(struct stream *stream, struct slice octets);
+
 /* Takes *fd, a regular file, and sets it to -1; NULL where there is no memory (*fd stays). */
 struct stream_file *stream_file_new(int *fd);
 void stream_file_release(struct stream_file *file); /* the maker's share; NULL is fine */

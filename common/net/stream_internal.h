@@ -18,10 +18,6 @@ void stream_arm_timer(struct stream *stream, uint64_t at);
 /* Writes until the output is empty, the peer takes no more, or the turn's share is used up. */
 void stream_flush(struct stream *stream);
 
-/* Writes past the empty output queue; how many octets were taken. A transport that wants them again
- * gets them from the queue, where the caller puts the rest. */
-size_t stream_write_through(struct stream *stream, struct slice octets);
-
 void stream_drop_output(struct stream *stream);
 
 #endif

@@ -77,13 +77,32 @@ bool tls_client_tlsa_parse(struct slice rdata, struct tls_client_tlsa *record)
     return true;
 }
 
+/* A whole certificate or public key, to the last octet. */
+static bool is_whole(const struct tls_client_tlsa *record)
+{
+    const unsigned char *at = record->data.ptr;
+    X509 *certificate = NULL;
+    EVP_PKEY *key = NULL;
+    if (record->data.len > INT32_MAX)
+        return false;
+    if (record->selector == 0)
+        certificate = d2i_X509(NULL, &at, (long)record->data.len);
+    else
+        key = d2i_PUBKEY(NULL, &at, (long)record->data.len);
+    bool is_one = (certificate || key) && at == record->data.ptr + record->data.len;
+    X509_free(certificate);
+    EVP_PKEY_free(key);
+    ERR_clear_error();
+    return is_one;
+}
+
 /* RFC 6698 7.2 to 7.4: selectors Cert and SPKI; Full, SHA2-256, SHA2-512. */
 bool tls_client_tlsa_is_usable(const struct tls_client_tlsa *record)
 {
     static const size_t digest_octets[] = {0, 32, 64};
     if (record->usage < 2 || record->usage > 3 || record->selector > 1 || record->matching > 2)
         return false;
-    return record->matching == 0 ? record->data.len > 0
+    return record->matching == 0 ? is_whole(record)
                                  : record->data.len == digest_octets[record->matching];
 }
 
@@ -163,6 +182,12 @@ const char *tls_client_verified(const SSL *ssl)
     if (SSL_get0_dane_authority(connection, NULL, NULL) >= 0)
         return "dane";
     return SSL_get0_peername(connection) ? "name" : "no";
+}
+
+const char *tls_client_doubt(const SSL *ssl)
+{
+    long result = SSL_get_verify_result(ssl);
+    return result == X509_V_OK ? "" : X509_verify_cert_error_string(result);
 }
 
 bool tls_client_bind(const SSL *ssl, struct tls_client_binding *binding)

@@ -44,7 +44,8 @@ struct tls_client_server {
 /* RDATA as it comes. False: too short to be a record. */
 bool tls_client_tlsa_parse(struct slice rdata, struct tls_client_tlsa *record);
 
-/* RFC 7672 3.1: only DANE-TA(2) and DANE-EE(3), with parameters we know, can be used. If there are
+/* RFC 7672 3.1: only DANE-TA(2) and DANE-EE(3), with parameters we know and data that can be such,
+ * can be used. If there are
  * records but none can be, the server is to be spoken to with TLS all the same (2.2). */
 bool tls_client_tlsa_is_usable(const struct tls_client_tlsa *record);
 
@@ -54,6 +55,9 @@ struct ssl_st *tls_client_connection(struct tls_client *client, int fd,
 
 /* What the certificate was worth, after the handshake: "dane", "name", or "no". Static. */
 const char *tls_client_verified(const struct ssl_st *ssl);
+
+/* Why it is worth nothing, in OpenSSL's words; empty: that is not so, or nobody asked. Static. */
+const char *tls_client_doubt(const struct ssl_st *ssl);
 
 /* What ties a login to the connection, after the handshake (RFC 5802 6): tls-exporter with TLS 1.3
  * (RFC 9266), tls-server-end-point with TLS 1.2 (RFC 5929 4). */

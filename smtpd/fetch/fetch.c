@@ -226,13 +226,20 @@ static void fail_fetch(struct inquiry *inquiry, enum fetch_status status, const 
 
 /* ---- the policy ---- */
 
+/* media-type = type "/" subtype *( OWS ";" OWS parameter )    RFC 9110 8.3.1 */
+static bool is_plain_text(struct slice type)
+{
+    struct slice essence = slice_trim(slice_range(type, 0, slice_find_octet(type, ';')));
+    return slice_equal_nocase(essence, SLICE("text/plain"));
+}
+
 /* RFC 8461 3.3: nothing but 200 counts; the media type keeps out what a host's users put there. */
 static bool check_answer(const struct https_answer *answer, struct error *error)
 {
     if (answer->status != 200)
         return error_set(error, ERROR_PEER, "the policy host answers with status %ld",
                          answer->status);
-    if (!slice_starts_with_nocase(answer->type, SLICE("text/plain")))
+    if (!is_plain_text(answer->type))
         return error_set(error, ERROR_PEER, "the policy is not text/plain");
     return true;
 }

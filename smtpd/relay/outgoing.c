@@ -77,8 +77,11 @@ static bool take_destination(struct cursor *in, size_t octets, struct outgoing *
 {
     if (!take_text(in, octets, &message->destination_name))
         return false;
+    bool is_marked = slice_starts_with(message->destination_name, SLICE("!"));
+    message->requires_tls = (message->flags & QUEUE_REQUIRETLS) != 0;
     message->tls_is_optional = slice_starts_with(message->destination_name, SLICE("~"));
-    message->destination_name = slice_from(message->destination_name, message->tls_is_optional);
+    message->destination_name =
+        slice_from(message->destination_name, is_marked || message->tls_is_optional);
     return message->destination_name.len > 0;
 }
 

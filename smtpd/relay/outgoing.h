@@ -37,8 +37,9 @@ struct outgoing {
     uint64_t request;      /* of queue's record */
     uint64_t id;
     uint8_t *record;               /* what the slices borrow from */
-    struct slice destination_name; /* without the '~' */
-    bool tls_is_optional;          /* it had one */
+    struct slice destination_name; /* without the '~' or '!' */
+    bool tls_is_optional;          /* it had a '~' */
+    bool requires_tls;             /* RFC 8689: say its flags */
     struct slice reverse_path;
     struct slice envid;
     struct slice id_text;

@@ -34,6 +34,8 @@ struct line {
     bool is_ready;
     bool is_idle; /* in relay->idle: had nothing to do when it last asked */
     bool is_leaving;
+    bool after_unfit;     /* there were places before it that do not do for REQUIRETLS, */
+    bool after_other;     /* and some that failed in another way, or were not looked at */
     char broken_tls[200]; /* why the handshake failed before: without TLS this time; empty: it did
                              not */
     struct tls_client_tlsa tlsa[TLS_CHOICE_TLSA_MAX];
@@ -162,6 +164,7 @@ static void connect_line(struct line *line)
         .helo = route && route->helo.text ? route->helo.text : config->hostname,
         .name_is_proved = host->is_proved,
         .lmtp = route && route->protocol == CONFIG_ROUTE_LMTP,
+        .requires_tls = outlet->requires_tls,
         .tls_client = relay->tls,
         .user = route ? route->user.text : NULL,
         .password = route ? relay->passwords[route - config->routes] : NULL,
@@ -190,6 +193,7 @@ static struct line *open_line(struct outlet *outlet, size_t place, const char *b
     line->outlet = outlet;
     line->target = target_share(outlet->target);
     line->place = place;
+    line->after_other = place > 0;
     snprintf(line->broken_tls, sizeof(line->broken_tls), "%s", broken_tls);
     DL_APPEND(outlet->lines, line);
     outlet->line_count++;
@@ -204,9 +208,12 @@ static struct line *open_line(struct outlet *outlet, size_t place, const char *b
 static bool open_line_after(const struct line *before, size_t place, const char *broken_tls)
 {
     struct line *line = open_line(before->outlet, place, broken_tls);
-    if (line)
-        transcript_join(&line->peer.opening, &before->peer.opening);
-    return line != NULL;
+    if (!line)
+        return false;
+    line->after_unfit = before->after_unfit;
+    line->after_other = before->after_other;
+    transcript_join(&line->peer.opening, &before->peer.opening);
+    return true;
 }
 
 static void note_idle(struct line *line, bool is_idle)
@@ -305,16 +312,35 @@ static void tell_why(const struct line *line, const struct peer_failure *why,
                      struct outcome *outcome, struct buffer *text)
 {
     char words[sizeof(why->words) + 100];
-    bool is_policy = slice_equal(slice_of_string(line->settings.demanded_by), SLICE("mta-sts"));
-    snprintf(words, sizeof(words), "%s%s", why->words,
-             why->kind == PEER_BAD_TLS && is_policy
-                 ? " (the domain's MTA-STS policy demands TLS with a certificate for that host)"
-                 : "");
+    struct slice by = slice_of_string(line->settings.demanded_by);
+    const char *demand = "";
+    if (why->kind == PEER_BAD_TLS && slice_equal(by, SLICE("mta-sts")))
+        demand = " (the domain's MTA-STS policy demands TLS with a certificate for that host)";
+    else if (why->kind == PEER_BAD_TLS && slice_equal(by, SLICE("requiretls")))
+        demand = " (the message demands REQUIRETLS)";
+    snprintf(words, sizeof(words), "%s%s", why->words, demand);
     if (why->reply.len > 0)
         outcome->flags = RELAY_PEER_SAID;
-    peer_append_outcome(&line->settings, slice_of_string(why->code), words,
-                        buffer_slice(&why->reply), text);
+    char code[sizeof(why->code)];
+    snprintf(code, sizeof(code), "%c%s", outcome->status == RELAY_PERMANENT ? '5' : '4',
+             why->code + 1);
+    peer_append_outcome(&line->settings, slice_of_string(code), words, buffer_slice(&why->reply),
+                        text);
     outcome->text = buffer_slice(text);
+}
+
+/* RFC 8689 4.2.1: only if no server does. One that could not be spoken to may. */
+static enum relay_status status_of(const struct line *line)
+{
+    return line->after_unfit && !line->after_other ? RELAY_PERMANENT : RELAY_TEMPORARY;
+}
+
+/* The next attempt asks the DNS, and begins with other ones of equal hosts and many addresses. */
+static void forget_target(struct outlet *outlet)
+{
+    target_release(outlet->target);
+    outlet->target = NULL;
+    outlet->best_place = 0;
 }
 
 /* Every place was tried by this line. What waits is settled, unless others carry it. */
@@ -329,15 +355,16 @@ static void fail_outlet(struct line *line, const struct peer_failure *why)
     if (outlet->opening > 1)
         return; /* others are still being tried */
     struct buffer text = BUFFER_WITH_LIMIT(RELAY_TEXT_MAX);
-    struct outcome outcome = {.status = RELAY_TEMPORARY};
+    struct outcome outcome = {.status = status_of(line)};
     tell_why(line, why, &outcome, &text);
-    wait_after_failure(outlet);
+    if (!line->after_unfit) /* that is the message's affair */
+        wait_after_failure(outlet);
     struct outgoing *message;
     DL_FOREACH (outlet->waiting, message)
         transcript_join(&message->transcript, &line->peer.opening);
     settle_waiting(outlet, &outcome);
     buffer_clear(&text);
-    outlet->best_place = 0;
+    forget_target(outlet);
 }
 
 /* Where anything is allowed and TLS was what failed, the same place in the clear (RFC 7435 3: some
@@ -374,6 +401,10 @@ static void on_closed(struct peer *peer, const struct peer_failure *why)
         log_connection(line, why);
     if (why && why->kind == PEER_BAD_TLS && !line->is_ready)
         count_tls(line, why);
+    if (why && why->kind == PEER_UNFIT)
+        line->after_unfit = true;
+    else if (why)
+        line->after_other = true;
     bool goes_on = why && !line->is_ready && try_next(line, why);
     if (why && !line->is_ready && !goes_on)
         fail_outlet(line, why);
@@ -680,7 +711,8 @@ static char *make_key(const struct relay *relay, const struct config_route *rout
 {
     char number[24];
     struct slice name = message->destination_name;
-    int digits = snprintf(number, sizeof(number), "%s%td ", message->tls_is_optional ? "~" : "",
+    const char *mark = message->requires_tls ? "!" : message->tls_is_optional ? "~" : "";
+    int digits = snprintf(number, sizeof(number), "%s%td ", mark,
                           route ? route - relay->role->config.routes : (ptrdiff_t)-1);
     *name_at = (size_t)digits;
     *octets = *name_at + name.len;
@@ -732,7 +764,8 @@ static struct outlet *find_outlet(struct relay *relay, const struct outgoing *me
         outlet = new_outlet(relay, route, key, octets);
         if (outlet) {
             outlet->name = slice_of(key + name_at, octets - name_at);
-            outlet->tls_is_optional = message->tls_is_optional;
+            outlet->tls_is_optional = message->tls_is_optional && !message->requires_tls;
+            outlet->requires_tls = message->requires_tls;
             return outlet;
         }
     }

@@ -28,9 +28,11 @@ struct outlet {
     const struct config_route *route; /* NULL: the DNS decides */
     bool tls_is_optional; /* its connections carry nothing else: what the receiver's policies ask
                              for was not looked at */
-    char *key;            /* '~' if it is, the route's number, ' ', the name */
+    bool requires_tls; /* nor those of this one: servers that do not do for REQUIRETLS are passed by
+                        */
+    char *key;         /* '~' if it is, '!' if it does, the route's number, ' ', the name */
     size_t key_octets;
-    struct slice name; /* in key: as queue names it, without the '~' */
+    struct slice name; /* in key: as queue names it, without the '~' or '!' */
 
     struct outgoing *waiting; /* a list, oldest first */
     size_t waiting_count;

@@ -17,6 +17,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "common/disk/fd.h"
@@ -169,8 +170,37 @@ static void start_tls(struct peer *peer)
     peer_await_reply(peer);
 }
 
+/* RFC 8689 4.2.1: the name of the host is proved, its certificate proves that it is that host, and
+ * it promises to pass the demand on. NULL: all of that. */
+static const struct peer_end *find_unfit(const struct peer *peer)
+{
+    static const struct peer_end name = {
+        PEER_UNFIT, "5.7.10",
+        "the message demands REQUIRETLS, but neither DNSSEC nor MTA-STS proves that this server is "
+        "the right one",
+        NULL};
+    static const struct peer_end certificate = {
+        PEER_UNFIT, "5.7.10",
+        "the message demands REQUIRETLS, but this server's certificate does not prove its name",
+        NULL};
+    static const struct peer_end offer = {
+        PEER_UNFIT, "5.7.30", "the message demands REQUIRETLS, which this server does not offer",
+        NULL};
+    if (!peer->settings->name_is_proved)
+        return &name;
+    if (!peer->tls_verified || strcmp(peer->tls_verified, "no") == 0)
+        return &certificate;
+    return capabilities_offer(&peer->offers, OFFERS_REQUIRETLS) ? NULL : &offer;
+}
+
 static void become_ready(struct peer *peer)
 {
+    const struct peer_end *unfit = peer->settings->requires_tls ? find_unfit(peer) : NULL;
+    if (unfit) {
+        stream_write_through(&peer->stream, SLICE("QUIT\r\n"));
+        peer_fail(peer, unfit);
+        return;
+    }
     enter(peer, PEER_READY);
     peer->handler->ready(peer);
     peer_pump(peer);
@@ -350,6 +380,7 @@ static void on_secured(struct stream *stream)
     peer->tls_version = facts.version;
     peer->tls_cipher = facts.cipher;
     peer->tls_verified = tls_client_verified(tls_stream_connection(stream));
+    peer->tls_doubt = tls_client_doubt(tls_stream_connection(stream));
     transcript_add_event(&peer->opening, "%s, %s, certificate verified: %s", peer->tls_version,
                          peer->tls_cipher, peer->tls_verified);
     if (peer->settings->implicit_tls) {

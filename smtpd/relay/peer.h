@@ -40,6 +40,7 @@ struct peer_settings {
     bool name_is_proved; /* that this host is to have the mail: by DNSSEC or by a route */
     bool lmtp;
     bool implicit_tls;
+    bool requires_tls; /* its messages demand REQUIRETLS; with tls MUST */
     enum peer_tls tls;
     const char *demanded_by; /* what makes TLS a must, for the log; empty: nothing. Static */
     const char *broken_tls; /* tls is NEVER since a handshake failed: why, for the log; else NULL */
@@ -56,6 +57,7 @@ enum peer_failure_kind {
     PEER_REFUSED,     /* the server said so, before it took a message */
     PEER_BAD_TLS,     /* the handshake failed or TLS broke right behind it, or there is none and
                          there must be */
+    PEER_UNFIT,       /* it does not do for REQUIRETLS (RFC 8689 4.2.1); its code is a 5.y.z */
     PEER_LOST,        /* the connection broke or was closed */
     PEER_TIMEOUT,
     PEER_MALFORMED, /* what it says is no SMTP */
@@ -65,7 +67,7 @@ enum peer_failure_kind {
 struct peer_failure {
     enum peer_failure_kind kind;
     bool is_busy;        /* REFUSED: 421 or 4yz, it asks for less */
-    char code[12];       /* enhanced status code, 4.y.z */
+    char code[12];       /* enhanced status code, 4.y.z unless it is UNFIT */
     char words[200];     /* for people */
     struct buffer reply; /* the server's own, line by line; may be empty */
 };
@@ -146,6 +148,7 @@ struct peer {
     const char *tls_version; /* static; NULL: no TLS */
     const char *tls_cipher;
     const char *tls_verified; /* as tls_client_verified */
+    const char *tls_doubt;    /* as tls_client_doubt */
     unsigned transactions;    /* that ended */
     unsigned messages;        /* whose part here ended */
     uint64_t opened_ms;

@@ -188,26 +188,6 @@ bool peer_exchange_writes(const struct peer *peer)
 
 /* ---- the beginning ---- */
 
-/* RFC 8689 4.2.1: the name of the host is proved, its certificate proves that it is that host, and
- * it promises to pass the demand on. Without TLS, which may be back later, the message waits. */
-static bool keeps_requiretls(struct peer *peer, struct outcome *outcome)
-{
-    if (!peer->tls_version)
-        *outcome = outcome_of_ours(peer, RELAY_TEMPORARY, "4.7.10",
-                                   "the message demands REQUIRETLS, but there is no TLS");
-    else if (!peer->settings->name_is_proved || strcmp(peer->tls_verified, "no") == 0)
-        *outcome = outcome_of_ours(peer, RELAY_PERMANENT, "5.7.10",
-                                   "the message demands REQUIRETLS, but nothing proves that this "
-                                   "server is the right one");
-    else if (!capabilities_offer(&peer->offers, OFFERS_REQUIRETLS))
-        *outcome = outcome_of_ours(peer, RELAY_PERMANENT, "5.7.30",
-                                   "the message demands REQUIRETLS, which this server does not "
-                                   "offer");
-    else
-        return true;
-    return false;
-}
-
 /* RFC 6531 3.2: what is international cannot go to this server. Where that is some recipients'
  * addresses alone, the others get the message: true if nobody is left. */
 static bool refuse_international(struct peer *peer, struct outgoing *message, unsigned *needs)
@@ -260,8 +240,7 @@ static bool is_refused_beforehand(struct peer *peer, struct outgoing *message, u
                  "the message has %llu octets, this server takes no more than %llu",
                  (unsigned long long)octets, (unsigned long long)peer->offers.size);
         outcome = outcome_of_ours(peer, RELAY_PERMANENT, "5.3.4", words);
-    } else if (keeps_time(peer, message, &outcome)
-               && ((*needs & NEEDS_REQUIRETLS) == 0 || keeps_requiretls(peer, &outcome))) {
+    } else if (keeps_time(peer, message, &outcome)) {
         return false;
     }
     outgoing_settle_rest(message, &outcome);

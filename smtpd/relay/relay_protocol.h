@@ -12,12 +12,13 @@
  * A *destination* is what recipients are gathered by: a domain ("example.org"); or '=', the name of
  * a route that the configuration has for the sender, '/' and that sender
  * ("=far.example/news@ours.example"). Before either stands '~' where the message is to go although
- * the receiver's DANE and MTA-STS cannot be kept to (RFC 8689 5). TLS reports that are wanted by
- * HTTPS have "https://", the host and perhaps its port; their recipients are URIs, their body is
- * the report, gzip'd (RFC 8460 5.4). All messages of one destination
- * go to the same relay process, which keeps its connections. Queue sends the first message of a
- * destination alone; each result says how many may be under way from then on, so a destination that
- * takes mail gets more and one that does not answer holds one place, whatever waits for it.
+ * the receiver's DANE and MTA-STS cannot be kept to (RFC 8689 5), '!' where it demands REQUIRETLS.
+ * TLS reports that are wanted by HTTPS have "https://", the host and perhaps its port; their
+ * recipients are URIs, their body is the report, gzip'd (RFC 8460 5.4). All messages of one
+ * destination go to the same relay process, which keeps its connections. Queue sends the first
+ * message of a destination alone; each result says how many may be under way from then on, so a
+ * destination that takes mail gets more and one that does not answer holds one place, whatever
+ * waits for it.
  */
 #ifndef SMTPD_RELAY_RELAY_PROTOCOL_H
 #define SMTPD_RELAY_RELAY_PROTOCOL_H

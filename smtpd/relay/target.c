@@ -39,6 +39,7 @@ struct candidate {
     bool is_ourselves;
     bool has_private; /* an address was left out */
     enum target_tlsa tlsa_use;
+    bool is_listed;   /* by the domain's policy, enforced or not */
     bool is_unlisted; /* the domain's policy forbids it */
     enum target_policy policy;
     uint16_t preference;
@@ -62,6 +63,8 @@ struct target_search {
     bool wants_policy;     /* they count, and the hosts are those of the DNS */
     bool may_be_secure; /* the names of the hosts are as good as DNSSEC's, or the configuration's */
     bool asked_mx;
+    bool left_hosts_out;   /* there are more than we look at */
+    bool has_address_host; /* an MX record names an address, in the place of a host */
     unsigned pending;
     uint32_t ttl;
     size_t count;
@@ -209,7 +212,7 @@ static struct target *make_target(struct target_search *search)
         struct target_host *host = &hosts[target->host_count];
         memcpy(host->name, from->name, sizeof(host->name));
         host->has_name = from->has_name;
-        host->is_proved = search->may_be_secure;
+        host->is_proved = search->may_be_secure || from->is_listed;
         host->tlsa_use = from->tlsa_use;
         host->policy = from->policy;
         host->tlsa = from->tlsa;
@@ -247,6 +250,10 @@ static void explain(struct target_search *search)
         set_failure(search, RELAY_PERMANENT, "5.4.4",
                     "the DNS sends mail for %s to an address that no public host has",
                     search->domain);
+    else if (search->left_hosts_out)
+        set_failure(search, RELAY_TEMPORARY, "4.4.4",
+                    "none of the %d most preferred hosts that take mail for %s has an address",
+                    TARGET_HOSTS_MAX, search->domain);
     else
         set_failure(search, RELAY_PERMANENT, "5.4.4",
                     "no host that takes mail for %s has an address", search->domain);
@@ -288,11 +295,12 @@ static void conclude(struct target_search *search)
     turn_defer(search->context->turn, &search->conclude);
 }
 
-static void note_doubt(struct candidate *candidate, const struct dns_result *answer)
+static void note_doubt(struct candidate *candidate, const char *type,
+                       const struct dns_result *answer)
 {
     candidate->is_doubtful = true;
     candidate->search->is_bogus = candidate->search->is_bogus || answer->status == DNS_BOGUS;
-    error_set(&candidate->search->doubt, ERROR_TEMPORARY, "%s: %.*s", candidate->name,
+    error_set(&candidate->search->doubt, ERROR_TEMPORARY, "%s %s: %.*s", type, candidate->name,
               SLICE_PRINTF(answer->text));
 }
 
@@ -347,10 +355,11 @@ static bool may_need_policy(const struct candidate *candidate)
 
 static void apply_policy(struct candidate *candidate, const struct sts_policy *policy)
 {
-    bool is_listed = sts_policy_allows(policy, slice_of_string(candidate->name));
+    candidate->is_listed = sts_policy_allows(policy, slice_of_string(candidate->name));
     if (policy->mode == STS_MODE_TESTING) {
-        candidate->policy = is_listed ? TARGET_POLICY_TESTING : TARGET_POLICY_TESTING_UNLISTED;
-    } else if (is_listed) {
+        candidate->policy =
+            candidate->is_listed ? TARGET_POLICY_TESTING : TARGET_POLICY_TESTING_UNLISTED;
+    } else if (candidate->is_listed) {
         candidate->policy = TARGET_POLICY_ENFORCE;
     } else {
         candidate->is_unlisted = true;
@@ -430,9 +439,9 @@ static void take_tlsa(struct candidate *candidate, const struct dns_result *answ
 }
 
 /* RFC 7672 2.1.1: whoever suppresses an answer must not get the mail. */
-static void distrust(struct candidate *candidate, const struct dns_result *answer)
+static void distrust(struct candidate *candidate, const char *type, const struct dns_result *answer)
 {
-    note_doubt(candidate, answer);
+    note_doubt(candidate, type, answer);
     drop_addresses(candidate);
 }
 
@@ -444,13 +453,16 @@ static void tlsa_answered(struct target_search *search)
 
 static void on_tlsa(void *owner, const struct dns_result *answer);
 
+/* A host whose name is too long to have something before it has no TLSA records. */
 static void ask_tlsa_of(struct candidate *candidate, const char *base)
 {
     char name[DNS_NAME_MAX + 16];
     snprintf(candidate->tlsa_base, sizeof(candidate->tlsa_base), "%s", base);
-    snprintf(name, sizeof(name), "_%u._tcp.%s", candidate->search->port, base);
-    if (!ask(candidate, QUESTION_TLSA, DNS_TLSA, name, on_tlsa))
+    int octets = snprintf(name, sizeof(name), "_%u._tcp.%s", candidate->search->port, base);
+    if (octets <= DNS_NAME_MAX && !ask(candidate, QUESTION_TLSA, DNS_TLSA, name, on_tlsa))
         drop_addresses(candidate);
+    else if (octets > DNS_NAME_MAX && strcmp(base, candidate->name) != 0)
+        ask_tlsa_of(candidate, candidate->name);
 }
 
 /* Of an alias what it stands for comes first, then the alias itself (RFC 7672 2.2.2). */
@@ -463,7 +475,7 @@ static void on_tlsa(void *owner, const struct dns_result *answer)
     if (answer->status == DNS_FOUND)
         note_ttl(candidate->search, answer);
     if (answer->status == DNS_BOGUS || answer->status == DNS_TEMPORARY)
-        distrust(candidate, answer);
+        distrust(candidate, "TLSA of", answer);
     else if (is_found)
         take_tlsa(candidate, answer);
     else if (!is_last)
@@ -477,7 +489,7 @@ static void on_cname(void *owner, const struct dns_result *answer)
     struct candidate *candidate = owner;
     candidate->inquiries[QUESTION_CNAME] = NULL;
     if (answer->status == DNS_BOGUS || answer->status == DNS_TEMPORARY)
-        distrust(candidate, answer);
+        distrust(candidate, "alias", answer);
     else if (answer->status == DNS_FOUND && answer->secure)
         ask_tlsa_of(candidate, candidate->name);
     tlsa_answered(candidate->search);
@@ -573,11 +585,12 @@ static void on_addresses(struct candidate *candidate, enum ip_family family,
                          const struct dns_result *answer)
 {
     struct target_search *search = candidate->search;
-    /* Both families must be validated: the other one could be the forged one. */
-    candidate->is_secure = candidate->is_secure && answer->secure;
+    /* Addresses of both families must be validated: the other ones could be forged. A family that
+     * has none says nothing: whoever holds back its answer must not be rid of DANE by that. */
     if (answer->status == DNS_BOGUS || answer->status == DNS_TEMPORARY)
-        note_doubt(candidate, answer);
+        note_doubt(candidate, "address of", answer);
     if (answer->status == DNS_FOUND) {
+        candidate->is_secure = candidate->is_secure && answer->secure;
         note_ttl(search, answer);
         note_alias(candidate, answer->name);
         read_addresses(candidate, answer, family);
@@ -661,6 +674,7 @@ static void add_mx(struct target_search *search, const struct mx_record *record)
     if (search->count == TARGET_HOSTS_MAX) {
         qsort(search->candidates, search->count, sizeof(search->candidates[0]), compare_candidates);
         last = &search->candidates[search->count - 1];
+        search->left_hosts_out = true;
         if (record->preference >= last->preference)
             return;
         search->count--;
@@ -673,12 +687,15 @@ static bool read_mx(struct target_search *search, const struct dns_result *answe
 {
     struct slice rest = answer->rdata, rdata;
     struct mx_record record;
+    struct ip_address address;
     bool null = false;
     while (dns_result_next(&rest, &rdata)) {
         if (!mx_record_parse(rdata, &record))
             continue;
         if (record.exchange[0] == '\0')
             null = true;
+        else if (ip_address_parse(slice_of_string(record.exchange), &address))
+            search->has_address_host = true;
         else
             add_mx(search, &record);
     }
@@ -710,7 +727,11 @@ static void on_mx(void *owner, const struct dns_result *answer)
     note_ttl(search, answer);
     bool found = answer->status == DNS_FOUND && read_mx(search, answer);
     if (found && search->count == 0) {
-        set_failure(search, RELAY_PERMANENT, "5.4.4", "the domain's MX records are malformed");
+        set_failure(search, RELAY_PERMANENT, "5.4.4",
+                    search->has_address_host
+                        ? "the MX record of %s names an address, where a host's name has to stand"
+                        : "the MX records of %s are malformed",
+                    search->domain);
         conclude(search);
     } else if (answer->status == DNS_NO_DATA) {
         add_candidate(search, search->domain, 0); /* the implicit MX */

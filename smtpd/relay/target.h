@@ -20,9 +20,10 @@
 #include "smtpd/relay/relay_protocol.h"
 
 enum {
-    TARGET_HOSTS_MAX = 10,  /* the most preferred */
-    TARGET_PLACES_MAX = 24, /* addresses of all hosts */
-    TARGET_OF_A_HOST = 4,   /* addresses of each family */
+    TARGET_HOSTS_MAX = 20,  /* the most preferred */
+    TARGET_PLACES_MAX = 64, /* addresses of all hosts */
+    TARGET_OF_A_HOST =
+        8, /* addresses of each family; of more the resolver gives others each time */
 };
 
 /* TLSA records that DNSSEC vouches for. */
@@ -45,7 +46,7 @@ const char *target_policy_name(enum target_policy policy); /* for the log; stati
 struct target_host {
     char name[DNS_NAME_MAX + 1]; /* of an address alone: that as text */
     bool has_name;               /* false: an address alone */
-    bool is_proved;              /* by DNSSEC or the configuration: it is to have the mail */
+    bool is_proved; /* by DNSSEC, the policy or the configuration: it is to have the mail */
     enum target_tlsa tlsa_use;
     struct buffer tlsa;               /* their RDATA, as in dns_result */
     char tlsa_base[DNS_NAME_MAX + 1]; /* whose they are: `name`, or what it is an alias of */

@@ -102,8 +102,8 @@ static enum tls_result result_of(const struct tls_counted *counted, const struct
     }
     if (host->policy == TARGET_POLICY_TESTING
         && !slice_equal(slice_of_string(peer->tls_verified), SLICE("name"))) {
-        snprintf(reason, REASON_MAX, "the certificate is not to be trusted, or not for this host");
-        return TLS_RESULT_CERTIFICATE_NOT_TRUSTED;
+        snprintf(reason, REASON_MAX, "the certificate is not to be trusted: %s", peer->tls_doubt);
+        return tls_result_of_words(slice_of_string(peer->tls_doubt));
     }
     return TLS_RESULT_SUCCESS;
 }

@@ -166,11 +166,18 @@ def test_renewed_in_the_middle_of_its_life(start, certificate):
             assert time.monotonic() < deadline
 
 
+def test_a_domain_that_is_too_long_for_a_record(start):
+    """RFC 1035 2.3.4: nothing stands before its name, so it has no policy, and nobody is asked."""
+    fetch = start("127.0.0.1")
+    assert fetch.ask(".".join(["x" * 61] * 4))[0] == NONE and fetch.asked == []
+
+
 @pytest.mark.parametrize("settings, why", [  # RFC 8460 4.3.2.2 keeps what cannot be had from what is malformed
     ({"status": 404}, "status 404"),
     ({"status": 301, "headers": {"Location": f"https://{NAME}/elsewhere"}}, "status 301"),
     ({"status": 204}, "status 204"),
     ({"headers": {"Content-Type": "text/html"}}, "not text/plain"),
+    ({"headers": {"Content-Type": "text/plain-enough"}}, "not text/plain"),
     ({"text": "version: STSv2\r\n"}, "malformed"),
     ({"text": "x" * 65537}, "longer than 65536"),
     ({"headers": {"Content-Length": "100000"}}, None),

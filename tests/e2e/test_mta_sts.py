@@ -17,7 +17,7 @@ from one_role import MASTER_WANTED
 from policy_host import PolicyHost, can_serve, policy
 from sink import Sink
 from test_fetch import FETCH_ANSWER, FETCH_POLICY, FOUND, NONE, UNKNOWN
-from test_relay_process import A, DONE, FAST, MX, TEMPORARY, TLSA, Relay, Resolver, digest
+from test_relay_process import A, DONE, FAST, MX, REQUIRETLS, TEMPORARY, TLSA, Relay, Resolver, digest
 
 pytestmark = pytest.mark.skipif(not (BUILD / "libexec" / "fetch").exists(), reason="fetch is not built")
 
@@ -44,13 +44,13 @@ def relayed(tmp_path, authority):
     """One message to mx.example, where fetch answers with that: its result."""
     relays = []
 
-    def send(sink, status, text="", questions=5, records=None, secure=False, tls="may"):
+    def send(sink, status, text="", questions=5, records=None, secure=False, tls="may", **message):
         config = FAST.replace("relay {", f'relay {{ private-targets = yes authorities = "{authority.file}"')
         config = config.replace("mta-sts = no", "mta-sts = yes")
         relay = Relay(tmp_path, config + f"\nroute mx.example {{ port = {sink.port} tls = {tls} }}\n")
         relays.append(relay)
         resolver, fetch = Resolver(relay, records or RECORDS, secure), relay.role.peer("fetch")
-        relay.send(destination="MX.example", recipients=["x@mx.example"])
+        relay.send(destination="MX.example", recipients=["x@mx.example"], **message)
         resolver.serve(questions)
         if status:
             request, body, _ = fetch.expect(FETCH_POLICY)
@@ -91,6 +91,16 @@ def test_tls_that_is_not_good_enough(relayed, authority, offers, names, mode, st
         if status == TEMPORARY:
             assert result.outcomes[0][2].startswith("4.7.") and "MTA-STS policy" in result.outcomes[0][2]
         assert mode.encode() in result.events
+
+
+@pytest.mark.parametrize("mode, mx, code", [("enforce", "a.example", "2.0.0"), ("testing", "a.example", "2.0.0"),
+                                            ("testing", "c.example", "5.7.10"), ("none", "a.example", "5.7.10")])
+def test_the_policy_proves_the_host_for_requiretls(relayed, certificate, mode, mx, code):
+    """RFC 8689 4.2.1: where DNSSEC does not, MTA-STS may. The certificate has to prove the name in any case."""
+    records = {("mx.example", MX): [(10, "a.example")], ("a.example", A): ["127.0.0.1"]}
+    with Sink([*TLS, "REQUIRETLS"], certificate=certificate) as sink:
+        result = relayed(sink, FOUND, policy(mx, mode=mode), questions=3, records=records, flags=REQUIRETLS)
+        assert result.outcomes[0][2].startswith(code + " ") and len(sink.messages) == (code == "2.0.0")
 
 
 def test_testing_notes_what_would_fail(relayed, certificate):

@@ -256,6 +256,21 @@ def test_tls_that_is_optional_has_its_own_destination(queue):
     assert {relay.one().destination for _ in range(2)} == {"far.example", "~far.example"}
 
 
+def test_requiretls_has_its_own_destination_and_binds_reports(queue):
+    """Servers that do not do for it hold up nobody else; RFC 8689 5: what is told of it is not less safe."""
+    relay = queue.relay()
+    queue.submission.accept_foreign(["x@far.example"])
+    queue.submission.accept_foreign(["x@far.example"], flags=REQUIRETLS, sender="a@b.example")
+    first, second = sorted((relay.next() for _ in range(2)), key=lambda message: message.flags & REQUIRETLS)
+    assert (first.destination, second.destination) == ("far.example", "!far.example")
+    relay.answer(first)
+    relay.answer(second, RELAY_PERMANENT, REFUSAL)
+    queue.answer_address(verdict=VERDICT_FOREIGN)
+    report = relay.one()
+    assert report.sender == "" and report.recipients == ["a@b.example"] and report.flags & REQUIRETLS
+    queue.wait_for_counts(0)
+
+
 def test_without_a_relay_it_waits(queue):
     queue.submission.accept_foreign(["x@far.example"])
     time.sleep(0.2)

@@ -889,7 +889,7 @@ def resolved(start):
         relay.send(destination="mx.example", recipients=["x@mx.example"], **message)
         resolver.serve(questions)
         result = relay.result()
-        result.asked = resolver.asked
+        result.asked, result.events = resolver.asked, b"".join(relay.role.events())
         return result
     return ask
 
@@ -1029,10 +1029,43 @@ def test_no_target(resolved, records, questions, status, code, waits):
         assert result.outcomes[0][3:] == ("", "") and (result.wait_ms > 0) == waits and not sink.connections
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "10.1.2.3", "192.168.1.1", "169.254.1.1", "224.0.0.1", "0.0.0.0"])
+def test_more_hosts_than_are_looked_at(resolved):
+    """RFC 5321 5.1: twelve, of which the first ten have no address; of more than twenty nobody can say that none has."""
+    names = [f"{number}.example" for number in range(25)]
+    records = {("mx.example", MX): list(enumerate(names)), (names[10], A): ["127.0.0.1"]}
+    with Sink() as sink:
+        assert resolved(sink, records, 41).outcomes[0][4] == "10.example [127.0.0.1]"
+        del records[names[10], A]
+        status, _, words, _, _ = resolved(sink, records, 41).outcomes[0]
+        assert status == TEMPORARY and words.startswith("4.4.4 none of the 20 most preferred hosts")
+
+
+def test_mx_that_names_an_address(resolved):
+    """RFC 5321 5.1 wants a name there. Other hosts count."""
+    with Sink() as sink:
+        status, _, words, _, _ = resolved(sink, {("mx.example", MX): [(1, "127.0.0.1")]}, 1).outcomes[0]
+        assert status == PERMANENT and words.startswith("5.4.4 the MX record of mx.example names an address")
+        result = resolved(sink, {("mx.example", MX): [(1, "127.0.0.1"), (2, "a.example")],
+                                 ("a.example", A): ["127.0.0.1"]}, 3)
+        assert result.outcomes[0][4] == "a.example [127.0.0.1]"
+
+
+def test_the_next_attempt_asks_the_dns(start):
+    """Whatever the records' time to live: of many addresses the resolver gives others first."""
+    relay = start(config=FAST.replace("relay {", "relay { private-targets = yes"))
+    resolver = Resolver(relay, {("mx.example", MX): [(1, "a.example")], ("a.example", A): ["127.9.9.9"]})
+    for _ in range(2):
+        relay.send(destination="mx.example")
+        resolver.serve(3)
+        assert relay.result().outcomes[0][2].startswith("4.4.1 ")
+
+
+@pytest.mark.parametrize("address", [
+    "127.0.0.1", "10.1.2.3", "192.168.1.1", "169.254.1.1", "224.0.0.1", "0.0.0.0", "::1", "::127.0.0.1", "::ffff:10.1.2.3",
+    "fd00::1", "fe80::1", "fec0::1", "100::1", "64:ff9b:1::1", "64:ff9b::10.1.2.3", "2002:7f00:1::1"])
 def test_private_targets_are_refused(resolved, address):
     with Sink() as sink:
-        result = resolved(sink, {("mx.example", A): [address]}, 3, extra="")
+        result = resolved(sink, {("mx.example", AAAA if ":" in address else A): [address]}, 3, extra="")
         assert result.outcomes[0][0] == PERMANENT and result.outcomes[0][2].startswith("5.4.4 ")
         assert not sink.connections
 
@@ -1185,6 +1218,39 @@ def test_unusable_tlsa_does_not_weaken_a_route(resolved, certificate):
         assert "not to be trusted" in result.outcomes[0][2]
 
 
+@pytest.mark.parametrize("held_back", [BOGUS, UNKNOWN])
+@pytest.mark.parametrize("family", [A, AAAA])
+@pytest.mark.parametrize("right, status", [(True, DONE), (False, TEMPORARY)])
+def test_a_family_that_is_held_back_takes_no_records_away(resolved, certificate, held_back, family, right, status):
+    """RFC 7672 2.1.1, 2.2.2: the other one's addresses are validated, so the host has the TLSA records that it has."""
+    with Sink(TLS, certificate=certificate, address="::1" if family == A else "127.0.0.1") as sink:
+        records = {("mx.example", MX): [(1, "mx.sink.example")], ("mx.sink.example", A): ["127.0.0.1"],
+                   ("mx.sink.example", AAAA): ["::1"], tlsa_name(sink): [b"\3\1\1" + (digest(certificate) if right else b"x" * 32)]}
+        records["mx.sink.example", family] = held_back
+        result = resolved(sink, records, 4, secure=True)
+        assert result.statuses == [status] and len(sink.messages) == (status == DONE)
+
+
+def test_a_name_that_is_too_long_for_tlsa(resolved, certificate):
+    """RFC 1035 2.3.4: nothing can stand before a name of 253 octets. That is no question, and no reason to wait."""
+    host = ".".join(["x" * 63] * 3 + ["x" * 61])
+    with Sink(TLS, certificate=certificate) as sink:
+        result = resolved(sink, {("mx.example", MX): [(1, host)], (host, A): ["127.0.0.1"]}, 3, secure=True)
+        assert result.statuses == [DONE] and TLSA not in {kind for _, kind in result.asked}
+
+
+@pytest.mark.parametrize("record", [b"\3\0\0no certificate", b"\3\1\0no key", b"\3\1\0"])
+def test_tlsa_that_is_no_certificate_is_unusable(resolved, certificate, record):
+    """RFC 7672 2.2: such records alone ask for TLS, and hinder no other."""
+    for others, verified in (([], b"verified\2\0no"), ([b"\3\1\1" + digest(certificate)], b"verified\4\0dane")):
+        with Sink(TLS, certificate=certificate) as sink:
+            records = {("mx.example", MX): [(1, "mx.sink.example")], ("mx.sink.example", A): ["127.0.0.1"],
+                       tlsa_name(sink): [record, *others]}
+            result = resolved(sink, records, 4, secure=True)
+            assert result.statuses == [DONE] and sink.wait(1)[0].tls
+            assert verified in result.events
+
+
 def test_tlsa_that_is_held_back(resolved, certificate):
     """RFC 7672 2.1.1: no answer about TLSA is no permission to do without."""
     with Sink(TLS, certificate=certificate) as sink:
@@ -1211,7 +1277,43 @@ def test_requiretls(resolved, certificate, secure, right, offers, code):
         if code == "2.0.0":
             assert sink.wait(1)[0].mail.endswith(" REQUIRETLS")
         else:
+            said = sink.connections[0].lines
+            deadline = time.monotonic() + 10
+            while said[-1] != b"QUIT":
+                assert time.monotonic() < deadline, said
+                time.sleep(0.01)
             assert not sink.messages
+
+
+UNFIT, PLAINTEXT, DEAD = [*TLS, "DSN"], ["PIPELINING", "REQUIRETLS"], None
+
+
+@pytest.mark.parametrize("first, second, status, code", [
+    (UNFIT, [*TLS, "REQUIRETLS"], DONE, "2.0.0"),
+    (PLAINTEXT, [*TLS, "REQUIRETLS"], DONE, "2.0.0"),
+    (UNFIT, UNFIT, PERMANENT, "5.7.30"),
+    (UNFIT, DEAD, TEMPORARY, "4.4.1"),  # it may do, when it is there
+    (DEAD, UNFIT, TEMPORARY, "4.7.30"),
+])
+def test_requiretls_at_each_host(start, certificate, first, second, status, code):
+    """RFC 8689 4.2.1: all of the domain's hosts are tried, and only if no one does the message comes back. What demands nothing
+    goes to the first one, at once, also where that failed."""
+    with Sink(address="127.0.0.9") as spare:
+        relay = start(config=FAST.replace("relay {", "relay { private-targets = yes") + f"\nroute mx.example {{ port = {spare.port} }}\n")
+        sinks = [Sink(offers, certificate=certificate, address=f"127.0.0.{number}", port=spare.port)
+                 for number, offers in enumerate((first, second), 2) if offers]
+        records = {("mx.example", MX): [(1, "a.example"), (2, "b.example")], ("a.example", A): ["127.0.0.2"],
+                   ("b.example", A): ["127.0.0.3"],
+                   **{(f"_{spare.port}._tcp.{host}.example", TLSA): [b"\3\1\1" + digest(certificate)] for host in "ab"}}
+        resolver = Resolver(relay, records, secure=True)
+        relay.send(destination="!mx.example", recipients=["x@mx.example"], flags=REQUIRETLS)
+        resolver.serve(7)
+        result = relay.result()
+        assert result.statuses == [status] and result.outcomes[0][2].startswith(code + " ")
+        assert sum(len(sink.messages) for sink in sinks) == (status == DONE) and result.wait_ms == 0
+        assert b"!mx.example" not in b"".join(relay.role.events())
+        for sink in sinks:
+            sink.close()
 
 
 # ---- TLS-Required: No, RFC 8689 5 ----

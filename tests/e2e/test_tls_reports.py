@@ -102,10 +102,14 @@ def test_no_policy_and_no_tls(counted):
 
 @pytest.mark.parametrize("names, mode, result", [
     (["a.example"], "enforce", SUCCESS), (["b.example"], "enforce", MISMATCH),
-    (["a.example"], "testing", SUCCESS), (["b.example"], "testing", NOT_TRUSTED)])
-def test_mta_sts(counted, authority, names, mode, result):
+    (["a.example"], "testing", SUCCESS), (["b.example"], "testing", MISMATCH),
+    ("expired", "testing", EXPIRED), ("stranger", "testing", NOT_TRUSTED)])
+def test_mta_sts(counted, authority, tmp_path, names, mode, result):
+    """RFC 8460 4.3.1. In its testing time a policy is there to find out about such."""
     text = policy("a.example", mode=mode)
-    with Sink(TLS, certificate=authority.issue(*names)) as sink:
+    of = Authority(tmp_path, "stranger") if names == "stranger" else authority
+    named = ["a.example"] if isinstance(names, str) else names
+    with Sink(TLS, certificate=of.issue(*named, days=-1 if names == "expired" else 30)) as sink:
         (session,) = counted(sink, text)
     assert session[:2] == ("mx.example", STS) and session[4] == result
     assert session[2].split("\n") == text.split() or session[2] == "\n".join(text.splitlines())

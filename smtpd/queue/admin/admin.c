@@ -8,6 +8,7 @@
 
 #include "common/config/config_value.h"
 #include "smtpd/queue/admin/admin_internal.h"
+#include "smtpd/queue/dispatch/destination.h"
 #include "smtpd/queue/queue.h"
 #include "smtpd/queue/queue_id.h"
 
@@ -204,10 +205,10 @@ static bool is_of(struct slice name, struct slice wanted)
            && slice_equal_nocase(slice_from(name, domain), wanted);
 }
 
-/* As is_of; of "=route/sender" the route too, and "~" before either does not matter. */
+/* As is_of; of "=route/sender" the route too, and what stands before either does not matter. */
 static bool is_to(struct slice name, struct slice wanted)
 {
-    name = slice_from(name, slice_starts_with(name, SLICE("~")));
+    name = destination_name(name);
     if (!slice_starts_with(name, SLICE("=")))
         return is_of(name, wanted);
     return slice_equal_nocase(name, wanted)

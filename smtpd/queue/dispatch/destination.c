@@ -61,7 +61,9 @@ static const struct config_route *find_route(const struct config *config, struct
 void destination_append(const struct config *config, uint32_t flags, struct slice address,
                         struct slice reverse_path, struct buffer *out)
 {
-    if ((flags & QUEUE_TLS_OPTIONAL) != 0)
+    if ((flags & QUEUE_REQUIRETLS) != 0)
+        buffer_append(out, SLICE("!"));
+    else if ((flags & QUEUE_TLS_OPTIONAL) != 0)
         buffer_append(out, SLICE("~"));
     size_t before = out->len;
     append_domain(address, out);
@@ -78,9 +80,21 @@ void destination_append(const struct config *config, uint32_t flags, struct slic
     buffer_append_string(out, route->sender.text);
 }
 
+uint32_t destination_flags(struct slice destination)
+{
+    if (slice_starts_with(destination, SLICE("!")))
+        return QUEUE_REQUIRETLS;
+    return slice_starts_with(destination, SLICE("~")) ? QUEUE_TLS_OPTIONAL : 0;
+}
+
+struct slice destination_name(struct slice destination)
+{
+    return slice_from(destination, destination_flags(destination) != 0);
+}
+
 bool destination_exists(const struct config *config, struct slice destination)
 {
-    struct slice name = slice_from(destination, slice_starts_with(destination, SLICE("~")));
+    struct slice name = destination_name(destination);
     if (!slice_starts_with(name, SLICE("=")))
         return true;
     name = slice_from(name, 1);

@@ -14,9 +14,14 @@ enum { DESTINATION_MAX = 2 + 255 + 1 + 512 };
  * first route that fits address and reverse-path (empty: null) was made for senders and leads to a
  * host, '=', the route's name, '/' and its sender: so all that takes it shares its connections.
  * flags: of the message, enum queue_submit_flags; with QUEUE_TLS_OPTIONAL a '~' stands before it,
- * since what fails for others must not hold it up. Failure is the buffer's. */
+ * since what fails for others must not hold it up, with QUEUE_REQUIRETLS a '!', since its failure
+ * must not hold up others. Failure is the buffer's. */
 void destination_append(const struct config *config, uint32_t flags, struct slice address,
                         struct slice reverse_path, struct buffer *out);
+
+/* What stands before a destination as flags, and what stands behind that. */
+uint32_t destination_flags(struct slice destination);
+struct slice destination_name(struct slice destination);
 
 /* Of a destination that destination_append() made, under this configuration or another: does it
  * lead anywhere now? A route that it names may have been taken out. */

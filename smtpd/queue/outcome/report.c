@@ -332,12 +332,14 @@ static bool write_report(struct queue *queue, const struct report *report, uint6
 static bool put_report(struct queue *queue, const struct report *report,
                        const struct stored_message *original, struct error *error)
 {
+    const uint32_t kept =
+        QUEUE_UTF8 | QUEUE_REQUIRETLS; /* RFC 8689 5: as safe as what it tells of */
     struct slice text = buffer_slice(&queue->reports.text), none = slice_of(NULL, 0);
     int64_t now = queue_wall_now();
     const struct report_body *body = report->body;
     const struct stored_message message = {.arrival = now,
                                            .session = original->session,
-                                           .flags = QUEUE_8BITMIME | (original->flags & QUEUE_UTF8)
+                                           .flags = QUEUE_8BITMIME | (original->flags & kept)
                                                     | (body ? QUEUE_IN_SPOOL : 0U),
                                            .prefix = body ? text : none,
                                            .body_octets = body ? body->octets : text.len,

@@ -203,9 +203,8 @@ static void redirect(struct queue *queue, struct stored_recipient *row,
         row->orcpt = buffer_slice(&made->orcpt);
     }
     row->address = target->name;
-    bool tls_is_optional = slice_starts_with(row->destination, SLICE("~"));
     buffer_reset(&made->destination);
-    destination_append(&queue->role->config, tls_is_optional ? QUEUE_TLS_OPTIONAL : 0, row->address,
+    destination_append(&queue->role->config, destination_flags(row->destination), row->address,
                        slice_of(NULL, 0), &made->destination);
     row->destination = buffer_slice(&made->destination);
 }
