@@ -184,12 +184,62 @@ def test_hundreds_are_bounced_at_once(tmp_path):
         queue.end()
 
 
-def test_what_is_under_way_is_left_alone(queue):
+def under_way(queue, *words):
+    """A message that a relay has, and what is said to that."""
     identity = text_of(queue, queue.submission.accept_foreign(["x@far.example"]))
     message = queue.relays[0].next()
-    assert ask(queue, "remove", identity).startswith("0 of 1 recipients")
     assert listed(queue)[0]["recipients"][0]["state"] == "under way"
+    for verb in words:
+        assert ask(queue, verb, identity).startswith("0 of 1 recipients, of 1 messages; 1 under way, as soon")
+    return identity, message
+
+
+def test_what_is_under_way_is_held_after_its_attempt(queue):
+    identity, message = under_way(queue, "remove", "hold")
+    queue.relays[0].result(message, (RELAY_TEMPORARY, "4.2.2 full"))
+    queue.wait_for_counts(1, 1)
+    (recipient,) = listed(queue, identity)[0]["recipients"]
+    assert recipient["attempts"] == 1 and recipient["result"] == "4.2.2 full"
+    ask(queue, "release", identity)
+    queue.relays[0].one()
+    queue.wait_for_counts(0)
+
+
+def test_what_is_under_way_is_removed_after_its_attempt(queue):
+    _, message = under_way(queue, "remove")
+    queue.relays[0].result(message, (RELAY_TEMPORARY, "4.2.2 full"))
+    queue.wait_for_counts(0)
+
+
+def test_what_is_under_way_is_bounced_after_its_attempt(queue):
+    _, message = under_way(queue, "bounce")
+    queue.relays[0].result(message, (RELAY_TEMPORARY, "4.2.2 full"))
+    assert queue.answer_address(["alice@test.example"])
+    queue.answer_target()
+    body = queue.deliver_one().body.replace(b"\r\n    ", b" ")
+    assert b"given up by the administrator; the last answer was: 4.2.2 full" in body
+    queue.wait_for_counts(0)
+
+
+def test_what_is_under_way_is_not_sent_back_when_its_process_dies(queue):
+    _, message = under_way(queue, "remove")
+    queue.relays[0].channel.close()
+    queue.wait_for_counts(0)
+
+
+def test_what_has_been_sent_is_gone_whatever_was_said(queue):
+    _, message = under_way(queue, "hold")
     queue.relays[0].answer(message)
+    queue.wait_for_counts(0)
+
+
+def test_hold_is_taken_back(queue):
+    identity, message = under_way(queue, "hold")
+    assert ask(queue, "release", identity).startswith("1 of 1 ")
+    queue.relays[0].result(message, (RELAY_TEMPORARY, "4.2.2 full"))
+    queue.wait_for_counts(1)
+    ask(queue, "retry", identity)
+    queue.relays[0].one()
     queue.wait_for_counts(0)
 
 

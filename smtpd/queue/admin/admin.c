@@ -252,56 +252,62 @@ static bool fits_recipient(const struct admin_job *job, const struct queued_reci
     return job->error.len == 0 || slice_find(reply, job->error) < reply.len;
 }
 
-/* ---- what is done to a recipient; false: not now, or not to one in its state ---- */
+/* ---- what is done to a recipient ---- */
 
-static bool retry(struct queued_recipient *recipient)
+enum admin_effect { ADMIN_NOT, ADMIN_LATER, ADMIN_DONE }; /* not to one in its state */
+
+static enum admin_effect retry(struct queued_recipient *recipient)
 {
     if (recipient->stage != QUEUED_SCHEDULED)
-        return false;
+        return ADMIN_NOT;
     if (recipient->entry.state == SCHEDULE_WAITING) {
         schedule_remove(&recipient->entry);
         schedule_add(&recipient->entry, queue_now_ms());
     }
     schedule_wake(&queued_target_of(recipient)->destination);
-    return true;
+    return ADMIN_DONE;
 }
 
-static bool settle_as(struct queue *queue, struct queued_recipient *recipient,
-                      enum queued_outcome outcome, struct slice text)
+/* At once; of one that is under way once its attempt has failed for now. */
+static enum admin_effect want(struct queue *queue, struct queued_recipient *recipient,
+                              enum queued_outcome outcome, const struct stored_recipient *row)
 {
-    if (recipient->stage != QUEUED_SCHEDULED && recipient->stage != QUEUED_HELD)
-        return false;
-    settle_add(queue, recipient, outcome, text);
-    return true;
+    bool waits = recipient->stage == QUEUED_SCHEDULED || recipient->stage == QUEUED_HELD;
+    if (!waits && recipient->stage != QUEUED_UNDER_WAY)
+        return ADMIN_NOT;
+    recipient->wish = (uint8_t)outcome;
+    if (!waits)
+        return ADMIN_LATER;
+    settle_wish(queue, recipient, admin_reply_of(recipient, row));
+    return ADMIN_DONE;
 }
 
-/* Its sender is told what the last attempt came to, if there was one. */
-static bool bounce(struct queue *queue, struct queued_recipient *recipient,
-                   const struct stored_recipient *row)
+static enum admin_effect release(struct queue *queue, struct queued_recipient *recipient,
+                                 const struct stored_recipient *row)
 {
-    struct buffer text = BUFFER_WITH_LIMIT(OUTCOME_TEXT_MAX);
-    outcome_text_give_up(SLICE("5.0.0 given up by the administrator"),
-                         admin_reply_of(recipient, row), &text);
-    bool settled = settle_as(queue, recipient, OUTCOME_FAILED, buffer_slice(&text));
-    buffer_clear(&text);
-    return settled;
+    if (recipient->stage == QUEUED_HELD)
+        return want(queue, recipient, OUTCOME_RELEASED, row);
+    if (recipient->wish != OUTCOME_HELD)
+        return ADMIN_NOT;
+    recipient->wish = OUTCOME_NONE;
+    return ADMIN_DONE;
 }
 
-static bool act(struct queue *queue, enum admin_verb verb, struct queued_recipient *recipient,
-                const struct stored_recipient *row)
+static enum admin_effect act(struct queue *queue, enum admin_verb verb,
+                             struct queued_recipient *recipient, const struct stored_recipient *row)
 {
-    bool is_held = recipient->stage == QUEUED_HELD;
     switch (verb) {
     case ADMIN_RETRY:
         return retry(recipient);
     case ADMIN_HOLD:
-        return !is_held && settle_as(queue, recipient, OUTCOME_HELD, slice_of(NULL, 0));
+        return recipient->stage == QUEUED_HELD ? ADMIN_NOT
+                                               : want(queue, recipient, OUTCOME_HELD, row);
     case ADMIN_RELEASE:
-        return is_held && settle_as(queue, recipient, OUTCOME_RELEASED, slice_of(NULL, 0));
+        return release(queue, recipient, row);
     case ADMIN_REMOVE:
-        return settle_as(queue, recipient, OUTCOME_REMOVED, slice_of(NULL, 0));
+        return want(queue, recipient, OUTCOME_REMOVED, row);
     default:
-        return bounce(queue, recipient, row);
+        return want(queue, recipient, OUTCOME_FAILED, row); /* its sender is told */
     }
 }
 
@@ -318,10 +324,13 @@ static void take_recipient(struct queue *queue, struct admin_job *job,
     if (!fits_recipient(job, recipient, &row))
         return;
     job->recipients++;
-    if (admin_only_prints(job))
+    if (admin_only_prints(job)) {
         admin_print_recipient(job, message, recipient, &row);
-    else if (act(queue, job->verb, recipient, &row))
-        job->done++;
+        return;
+    }
+    enum admin_effect effect = act(queue, job->verb, recipient, &row);
+    job->done += effect == ADMIN_DONE;
+    job->later += effect == ADMIN_LATER;
 }
 
 static void take_message(struct queue *queue, struct admin_job *job, struct queued_message *message)

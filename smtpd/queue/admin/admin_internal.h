@@ -41,6 +41,7 @@ struct admin_job {
     bool in_message;               /* its head is printed */
     uint64_t messages, recipients; /* that fitted */
     uint64_t done;                 /* recipients that something was done to */
+    uint64_t later;                /* that it will be done to when their attempt has failed */
 };
 
 static inline bool admin_only_prints(const struct admin_job *job)

@@ -185,21 +185,31 @@ void admin_print_message_end(struct admin_job *job)
         buffer_append(&job->answer, SLICE("]}"));
 }
 
+static void print_done(struct admin_job *job)
+{
+    struct buffer *out = &job->answer;
+    unsigned long long done = job->done, later = job->later;
+    buffer_append_format(out, "%llu of %llu recipients, of %llu messages", done,
+                         (unsigned long long)job->recipients, (unsigned long long)job->messages);
+    if (later > 0)
+        buffer_append_format(out, "; %llu under way, as soon as the attempt has failed", later);
+    if (done + later < job->recipients)
+        buffer_append(out, SLICE("; the others are in another state"));
+    buffer_append(out, SLICE("\n"));
+}
+
 void admin_print_end(struct admin_job *job)
 {
     struct buffer *out = &job->answer;
-    unsigned long long recipients = job->recipients, messages = job->messages, done = job->done;
+    unsigned long long recipients = job->recipients, messages = job->messages;
     if (job->json && admin_only_prints(job))
         buffer_append(out, SLICE("]\n"));
     else if (job->json)
-        buffer_append_format(out, "{\"messages\":%llu,\"recipients\":%llu,\"done\":%llu}\n",
-                             messages, recipients, done);
+        buffer_append_format(
+            out, "{\"messages\":%llu,\"recipients\":%llu,\"done\":%llu,\"later\":%llu}\n", messages,
+            recipients, (unsigned long long)job->done, (unsigned long long)job->later);
     else if (admin_only_prints(job))
         buffer_append_format(out, "%llu messages, %llu recipients\n", messages, recipients);
     else
-        buffer_append_format(out, "%llu of %llu recipients, of %llu messages%s\n", done, recipients,
-                             messages,
-                             done < recipients ? "; the others are under way, or in"
-                                                 " another state"
-                                               : "");
+        print_done(job);
 }

@@ -41,12 +41,14 @@ void dispatch_close(struct dispatch_content *content)
 void dispatch_undone(struct queue *queue, struct queued_recipient *recipient)
 {
     queued_schedule(&queue->queued, recipient, queue_now_ms() + NO_TRY_MS);
+    settle_wish(queue, recipient, slice_of(NULL, 0));
 }
 
 void dispatch_lost(struct queue *queue, struct queued_recipient *recipient, bool first)
 {
     uint64_t wait_ms = first ? LOST_ONCE_MS : LOST_TWICE_MS;
     queued_schedule(&queue->queued, recipient, queue_now_ms() + wait_ms);
+    settle_wish(queue, recipient, slice_of(NULL, 0));
 }
 
 void dispatch_not_sent(struct queue *queue, struct queued_recipient *recipient,

@@ -13,7 +13,6 @@ enum {
     TARGET_TTL_MS = 60000, /* then auth is asked again: accounts and quotas change */
     PAUSE_MS = 1000,       /* between two questions for one account whose process is gone */
     QUESTION_MS = 30000,   /* unanswered: tried later */
-    NO_TRY_MS = 1000,      /* a question that could not be asked */
 };
 
 /* To auth: where an account's mail goes, or who is behind an address. */
@@ -229,7 +228,7 @@ static void ask_address(struct queue *queue, struct role_peer *auth,
         return;
     if (question)
         free_question(queue, question);
-    queued_schedule(&queue->queued, recipient, queue_now_ms() + NO_TRY_MS);
+    dispatch_undone(queue, recipient);
 }
 
 void targets_ask_address(struct queue *queue, struct queue_target *target)
@@ -315,7 +314,7 @@ void targets_auth_down(struct queue *queue)
             target->deliver.asked_ms = 0; /* its successor is asked at once */
             targets_wait(&queue->targets.without_auth, target);
         } else {
-            queued_schedule(&queue->queued, question->recipient, queue_now_ms() + NO_TRY_MS);
+            dispatch_undone(queue, question->recipient);
         }
         free_question(queue, question);
     }

@@ -47,6 +47,19 @@ void settle_again(struct queue *queue, struct queued_recipient *recipient)
     queue_wake(queue);
 }
 
+void settle_wish(struct queue *queue, struct queued_recipient *recipient, struct slice reply)
+{
+    enum queued_outcome wish = recipient->wish;
+    struct buffer text = BUFFER_WITH_LIMIT(OUTCOME_TEXT_MAX);
+    if (wish == OUTCOME_NONE)
+        return;
+    recipient->wish = OUTCOME_NONE;
+    if (wish == OUTCOME_FAILED)
+        outcome_text_give_up(SLICE("5.0.0 given up by the administrator"), reply, &text);
+    settle_add(queue, recipient, wish, buffer_slice(&text));
+    buffer_clear(&text);
+}
+
 static struct slice text_of(const struct queued_recipient *recipient)
 {
     return slice_of_string(recipient->text);
@@ -348,6 +361,15 @@ static void schedule_again(struct queue *queue, struct queued_recipient *recipie
     queued_schedule(&queue->queued, recipient, recipient->entry.node.key);
 }
 
+static void defer(struct queue *queue, struct queued_recipient *recipient)
+{
+    char *reply = recipient->text;
+    recipient->text = NULL;
+    schedule_again(queue, recipient);
+    settle_wish(queue, recipient, slice_of_string(reply));
+    free(reply);
+}
+
 static void hold(struct queue *queue, struct queued_recipient *recipient)
 {
     recipient->outcome = OUTCOME_NONE;
@@ -362,7 +384,7 @@ static void apply(struct queue *queue, struct queued_recipient *recipient)
         recipient->attempts++;
         log_outcome(queue, "deferred", recipient,
                     (int64_t)(recipient->entry.node.key - queue_now_ms()) / 1000);
-        schedule_again(queue, recipient);
+        defer(queue, recipient);
         return;
     case OUTCOME_WARNED:
         log_outcome(queue, "delayed", recipient, 0);

@@ -32,6 +32,11 @@ void settle_add(struct queue *queue, struct queued_recipient *recipient,
 /* An outcome that was kept back (report_body.h): its recipient is in no list. */
 void settle_again(struct queue *queue, struct queued_recipient *recipient);
 
+/* What the administrator wants of it (recipient->wish), which is scheduled or held, comes true.
+ * `reply`: an outcome_text, what its last attempt came to; may be empty. Nothing is wanted: nothing
+ * happens. */
+void settle_wish(struct queue *queue, struct queued_recipient *recipient, struct slice reply);
+
 /* A record that is missing or damaged, which is logged: what depends on it is left out, since
  * nothing will ever mend it and the outcomes of all others would wait for it. */
 bool settle_is_unreadable(struct queue *queue, uint64_t id, const struct error *error);

@@ -128,6 +128,8 @@ struct queued_recipient {
     bool warned;        /* the sender knows that it waits */
     uint16_t forwarder; /* leaves with a reverse-path of ours: destination_forwarder(); else 0 */
     uint8_t purpose;    /* enum stored_purpose */
+    uint8_t wish; /* enum queued_outcome: what it is to come to if its attempt fails for now, as
+                     the administrator wants; OUTCOME_NONE. Memory only */
 };
 
 enum { QUEUED_LOCAL, QUEUED_OUTWARD, QUEUED_SCHEDULES };
