@@ -33,13 +33,14 @@ class Message:
         self.mail, self.rcpts, self.data = mail, rcpts, data
         self.connection, self.tls = connection.number, connection.tls
         self.hello, self.user = connection.hello, connection.user
+        self.peer = connection.peer
         self.when = time.monotonic()
 
 
 class Connection(threading.Thread):
-    def __init__(self, sink, sock, number):
+    def __init__(self, sink, sock, peer, number):
         super().__init__(daemon=True)
-        self.sink, self.sock, self.number = sink, sock, number
+        self.sink, self.sock, self.peer, self.number = sink, sock, peer, number
         self.input = b""
         self.tls = self.hello = self.user = None
         self.lines = []  # commands as they came
@@ -215,11 +216,11 @@ class Sink:
     def accept(self):
         while True:
             try:
-                sock, _ = self.listener.accept()
+                sock, address = self.listener.accept()
             except OSError:
                 return
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection = Connection(self, sock, len(self.connections) + 1)
+            connection = Connection(self, sock, address[0], len(self.connections) + 1)
             self.connections.append(connection)
             connection.start()
 

@@ -11,20 +11,29 @@ from sink import Sink
 TEXT = "From: bob@b.example\r\nSubject: forward\r\n\r\nhello\r\n"
 
 
-@pytest.fixture
-def sink():
+@pytest.fixture(scope="module")
+def far():
     with Sink() as one:
         yield one
 
 
-@pytest.fixture
-def house(make_house, sink):
-    routes = "\n".join(f'route {domain} {{ host = 127.0.0.1 port = {sink.port} }}'
+@pytest.fixture(scope="module")
+def house(make_module_house, far):
+    routes = "\n".join(f'route {domain} {{ host = 127.0.0.1 port = {far.port} }}'
                        for domain in ("b.example", "c.example", "elsewhere.example"))
-    one = make_house(services=("smtp",), extra=routes)
+    one = make_module_house(services=("smtp",), extra=routes)
     one.add_account(f"alice@{DOMAIN}")
     one.command("alias", "add", f"away@{DOMAIN}", f"alice@{DOMAIN}", "X@elsewhere.example")
     return one
+
+
+@pytest.fixture
+def sink(far, house):
+    """Nothing has come to it, nor to alice."""
+    far.messages.clear()
+    for file in house.messages(f"alice@{DOMAIN}"):
+        file.unlink()
+    return far
 
 
 def send(house, sender, *recipients):

@@ -352,7 +352,7 @@ EFFECTS = {  # key: (what is seen, before, after)
     "route.port": (relayed("port", lambda number, *_: number), 0, 1),
     "route.sender": (relayed("sender", lambda number, *_: number), 0, 1),
     "route.helo": (relayed("plain", lambda _, message, __: message.hello), "mail.test.example", "helo.example"),
-    "route.source": (relayed("plain", lambda _, __, sink: sink.peer), "127.0.0.1", "127.0.0.3"),
+    "route.source": (relayed("plain", lambda _, message, __: message.peer), "127.0.0.1", "127.0.0.3"),
     "route.protocol": (relayed("lmtp", lambda number, *_: number), 0, 2),
     "client.version": (id_hides, ["QRESYNC", "SORT", "NOTIFY", "COMPRESS=DEFLATE"], []),
     "client.vendor": (id_hides, ["QRESYNC", "SORT", "NOTIFY", "COMPRESS=DEFLATE"], []),
@@ -445,7 +445,7 @@ class World:
     def __init__(self, make_module_house, directory):
         self.sinks = [Sink(answers={"RCPT": self.on_rcpt, "QUIT": self.on_quit}, lmtp=number == 2, address="0.0.0.0") for number in range(3)]
         for sink in self.sinks:
-            sink.tries, sink.quit, sink.peer = 0, False, None
+            sink.tries, sink.quit = 0, False
         self.dns = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
         for number, asked in enumerate(self.dns):
             asked.bind((f"127.0.0.{number + 1}", 0))
@@ -460,7 +460,6 @@ class World:
 
     @staticmethod
     def on_rcpt(connection, line):
-        connection.sink.peer = connection.sock.getpeername()[0]
         if b"busy.example" not in line:
             return None
         connection.sink.tries += 1

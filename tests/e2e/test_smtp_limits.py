@@ -43,8 +43,27 @@ def is_sanitized(house):
     return "libasan" in maps or "asan" in maps
 
 
-def test_each_limit_has_a_name(make_house):
-    house = make_house(services=PORTS, settings={"limits": {
+@pytest.fixture(scope="module")
+def shared(make_module_house):
+    house = make_module_house(services=PORTS)
+    house.deaths_expected, house.present = True, {}
+    return house
+
+
+@pytest.fixture
+def configured(shared):
+    """A house that is reloaded with the settings that a test wants."""
+    def configure(settings):
+        if settings != shared.present:
+            shared.write_config(settings)
+            shared.command("reload")
+            shared.present = settings
+        return shared
+    return configure
+
+
+def test_each_limit_has_a_name(configured):
+    house = configured({"limits": {
         "recipients": 100, "messages": 2, "message-size": "64K", "header-size": "32K",
         "text-line": 1000, "command-line": "1K", "bad-commands": 5}})
     account = house.new_account()
@@ -77,8 +96,8 @@ def test_each_limit_has_a_name(make_house):
         smtp.talk("C: FROB\nS: 500 *\nS: 421 4.7.0 *limits.bad-commands*\nS: (closed)")
 
 
-def test_too_many_received_fields_are_a_loop(make_house):
-    house = make_house(services=PORTS, settings={"limits": {"received": 10}})
+def test_too_many_received_fields_are_a_loop(configured):
+    house = configured({"limits": {"received": 10}})
     account = house.new_account()
     for count, reply in [(10, "250 *"), (11, "554 5.4.6 *limits.received*")]:
         with house.connect("smtp") as smtp:
@@ -88,8 +107,8 @@ def test_too_many_received_fields_are_a_loop(make_house):
             smtp.talk(f"S: {reply}")
 
 
-def test_timeouts(make_house):
-    house = make_house(services=PORTS, settings={"timeouts": {
+def test_timeouts(configured):
+    house = configured({"timeouts": {
         "smtp-command": "300ms", "smtp-data": "400ms", "smtp-message": "1s"}})
     account = house.new_account()
     with house.connect("smtp") as smtp:
@@ -108,8 +127,8 @@ def test_timeouts(make_house):
         smtp.talk("S: 421 4.4.2 *timeouts.smtp-message*")
 
 
-def test_one_network_does_not_shut_out_the_others(make_house):
-    house = make_house(services=PORTS, settings={"limits": {
+def test_one_network_does_not_shut_out_the_others(configured):
+    house = configured({"limits": {
         "unauthenticated-connections": 50, "unauthenticated-per-network": 5}})
     account = house.new_account()
     held = [house.connect("smtp") for _ in range(5)]
@@ -244,8 +263,8 @@ def test_mail_does_not_wait_for_ever(make_house):
                 S: 250 2.0.0 *""")
 
 
-def test_a_stop_is_said(make_house):
-    house = make_house(services=PORTS)
+def test_a_stop_is_said(configured):
+    house = configured({})
     account = house.new_account()
     with house.connect("smtp") as idle, house.connect("smtp") as busy:
         hello(idle)
@@ -258,8 +277,8 @@ def test_a_stop_is_said(make_house):
     house.wait_for_messages(account, 1)
 
 
-def test_a_half_closed_connection_gets_its_answers(make_house):
-    house = make_house(services=PORTS)
+def test_a_half_closed_connection_gets_its_answers(configured):
+    house = configured({})
     account = house.new_account()
     with house.connect("smtp") as smtp:
         smtp.send(b"HELO c\r\nMAIL FROM:<>\r\nRCPT TO:<" + account.encode()
@@ -269,8 +288,8 @@ def test_a_half_closed_connection_gets_its_answers(make_house):
     house.wait_for_messages(account, 1)
 
 
-def test_bare_line_ends_may_be_kept(make_house):
-    house = make_house(services=PORTS, settings={"smtp": {"bare-line-ends": "keep"}})
+def test_bare_line_ends_may_be_kept(configured):
+    house = configured({"smtp": {"bare-line-ends": "keep"}})
     account = house.new_account()
     with house.connect("smtp") as smtp:
         begin_data(smtp, account)
@@ -280,14 +299,13 @@ def test_bare_line_ends_may_be_kept(make_house):
     assert text.endswith(b"\r\n\r\na\n.\nb\r\n\nc\rd\r\n")
 
 
-def test_a_reload_lets_a_message_finish(make_house):
-    house = make_house(services=PORTS)
+def test_a_reload_lets_a_message_finish(configured):
+    house = configured({})
     account = house.new_account()
     with house.connect("smtp") as idle, house.connect("smtp") as busy:
         hello(idle)
         begin_data(busy, account)
-        house.write_config({"limits": {"message-size": "3M"}})
-        house.command("reload")
+        configured({"limits": {"message-size": "3M"}})
         idle.talk("S: 421 4.3.2 *\nS: (closed)")
         with house.connect("smtp") as fresh:
             fresh.talk("C: EHLO c\nS: ...\nS: 250-SIZE 3145728\nS: ...\nS: 250 *")

@@ -15,7 +15,7 @@ from sink import Sink
 
 @pytest.fixture
 def alone(make_house):
-    made = make_house()
+    made = make_house(services=("smtp",))
     made.deaths_expected = True
     return made
 
@@ -83,7 +83,7 @@ def by_local_part(connection, line):
 def test_what_leaves_is_counted_too(make_house, certificate):
     sink = Sink(["PIPELINING", "STARTTLS"], certificate=certificate, answers={"RCPT": by_local_part})
     plain = Sink(["PIPELINING"])
-    house = make_house(settings={"relay": {"networks": "{ 127.0.0.0/8 }"}, "queue": {"retry": "300ms"}},
+    house = make_house(services=("smtp",), settings={"relay": {"networks": "{ 127.0.0.0/8 }"}, "queue": {"retry": "300ms"}},
                        extra=f"route far.example {{ host = 127.0.0.1 port = {sink.port} }}\n"
                        f"route strict.example {{ host = 127.0.0.1 port = {plain.port} tls = encrypt }}")
     account = house.new_account()
@@ -127,9 +127,9 @@ def test_for_people_and_as_csv(alone):
         "senders", "outside@elsewhere.example", "delivered"] == "1"
 
 
-def test_what_means_nothing_is_said(alone):
+def test_what_means_nothing_is_said(house):
     for words in (["--days"], ["--days", "0"], ["--days", "4000"], ["yesterday"]):
-        answer = alone.command("statistics", *words, check=False)
+        answer = house.command("statistics", *words, check=False)
         assert answer.returncode == 1 and "write: staffetta statistics" in answer.stderr
 
 
@@ -151,5 +151,5 @@ def test_counts_outlive_processes(alone):
 
 
 def test_without_a_history_there_are_none(make_house):
-    house = make_house(settings={"log": {"history": "0s"}})
+    house = make_house(services=("smtp",), settings={"log": {"history": "0s"}})
     assert "log.history" in house.command("statistics", check=False).stderr

@@ -10,16 +10,11 @@ import pytest
 from sink import Sink
 
 
-@pytest.fixture
-def alone(make_house):
-    made = make_house()
-    made.deaths_expected = True
-    return made
-
-
 @pytest.fixture(scope="module")
 def shared(make_module_house):
-    return make_module_house()
+    made = make_module_house(services=("smtp",))
+    made.deaths_expected = True
+    return made
 
 
 def told(house, what, words, seconds=10):
@@ -42,10 +37,10 @@ def send(house, account, message_id):
     return house.wait_for_event("content", message_id=message_id)["queue_id"]
 
 
-def test_a_story_from_connection_to_maildir(alone):
-    account = alone.new_account()
-    identity = send(alone, account, "<One.2@Example.Org>")
-    lines = told(alone, identity, "delivered to").splitlines()
+def test_a_story_from_connection_to_maildir(shared):
+    account = shared.new_account()
+    identity = send(shared, account, "<One.2@Example.Org>")
+    lines = told(shared, identity, "delivered to").splitlines()
     times = [line[:24] for line in lines]
     assert times == sorted(times)
     assert {line.split("  ")[-1] for line in lines} == {
@@ -54,7 +49,7 @@ def test_a_story_from_connection_to_maildir(alone):
     assert f"recipient <{account}> accepted" in story and "taken from 127.0.0.1" in story
     assert "its Message-ID is <One.2@Example.Org>" in story and f"delivered to {account}" in story
     for name in (account, account.upper(), "<one.2@example.org>", "One.2@Example.Org"):
-        assert told(alone, name, "delivered to").splitlines()[0] == identity
+        assert told(shared, name, "delivered to").splitlines()[0] == identity
 
 
 @pytest.mark.parametrize("written, identity", [
@@ -68,22 +63,22 @@ def test_a_message_id_is_found_however_it_is_written(shared, written, identity):
     told(shared, identity, f"delivered to {account}")
 
 
-def test_the_newest_message_comes_first(alone):
-    account = alone.new_account()
-    identities = [send(alone, account, f"<{number}@x>") for number in range(3)]
-    told(alone, identities[-1], "delivered to")
-    text = told(alone, account, identities[0])
+def test_the_newest_message_comes_first(shared):
+    account = shared.new_account()
+    identities = [send(shared, account, f"<{number}@x>") for number in range(3)]
+    told(shared, identities[-1], "delivered to")
+    text = told(shared, account, identities[0])
     assert [line for line in text.splitlines() if line in identities] == identities[::-1]
 
 
-def test_long_stories_are_told_whole(alone):
+def test_long_stories_are_told_whole(shared):
     """In parts, between which the journal hears what else happens."""
-    account = alone.new_account()
+    account = shared.new_account()
     recipients = [account.replace("@", f"+{number}@") for number in range(500)]
-    alone.send(recipients, "Message-ID: <many@x>\nSubject: s\n\nhello\n")
-    identity = alone.wait_for_event("content", message_id="<many@x>")["queue_id"]
+    shared.send(recipients, "Message-ID: <many@x>\nSubject: s\n\nhello\n")
+    identity = shared.wait_for_event("content", message_id="<many@x>")["queue_id"]
     for what in (identity.lower(), "many@x"):
-        text = told(alone, what, f"delivered to {account}")
+        text = told(shared, what, f"delivered to {account}")
         assert [text.count(f"recipient <{name}> accepted") for name in recipients] == [1] * 500
         assert text.index("+0@") < text.index("+499@") < text.index("taken from") < text.index("delivered to")
 
@@ -92,7 +87,7 @@ def test_a_reply_steers_no_terminal(make_house, certificate):
     """Neither by ESC nor by U+009B, and what is no UTF-8 is not shown as it came."""
     reply = "550 5.1.1 gr\u00fc\u00df a\0b \x1b[31m \x9b31m ".encode() + b"\xff\xfe"
     with Sink(answers={"RCPT": reply}) as sink:
-        house = make_house(settings={"relay": {"networks": "{ 127.0.0.0/8 }"}},
+        house = make_house(services=("smtp",), settings={"relay": {"networks": "{ 127.0.0.0/8 }"}},
                            extra=f"route far.example {{ host = 127.0.0.1 port = {sink.port} }}")
         house.send("x@far.example", "Message-ID: <far@x>\nSubject: s\n\nhello\n", sender=house.new_account())
         told(house, "far@x", "given up for")
@@ -100,17 +95,17 @@ def test_a_reply_steers_no_terminal(make_house, certificate):
         assert "it said: 550 5.1.1 gr\u00fc\u00df a?b ?[31m ??31m ??" in text and "\x1b" not in text and "\x9b" not in text
 
 
-def test_what_nobody_knows(alone):
-    assert "nothing is known" in told(alone, "nobody@nowhere.example", "nothing")
-    assert "write: staffetta why" in alone.command("why", check=False).stderr
+def test_what_nobody_knows(shared):
+    assert "nothing is known" in told(shared, "nobody@nowhere.example", "nothing")
+    assert "write: staffetta why" in shared.command("why", check=False).stderr
 
 
-def test_the_story_outlives_its_processes(alone):
-    account = alone.new_account()
-    identity = send(alone, account, "<kept@x>")
-    told(alone, identity, "delivered to")
-    os.kill(alone.pids("journal")[0], signal.SIGTERM)
-    told(alone, identity, "delivered to")
-    alone.stop()
-    alone.start()
-    assert "delivered to" in told(alone, "kept@x", identity)
+def test_the_story_outlives_its_processes(shared):
+    account = shared.new_account()
+    identity = send(shared, account, "<kept@x>")
+    told(shared, identity, "delivered to")
+    os.kill(shared.pids("journal")[0], signal.SIGTERM)
+    told(shared, identity, "delivered to")
+    shared.stop()
+    shared.start()
+    assert "delivered to" in told(shared, "kept@x", identity)

@@ -457,12 +457,12 @@ static void scan_repeated(const char *head, const char *format, unsigned times,
     before = slice_range(before, 0, at);
     for (unsigned i = 0; i < times; i++) {
         char number[16];
-        int length = snprintf(number, sizeof(number), "%u", i);
+        int length = after.len > 0 ? snprintf(number, sizeof(number), "%u", i) : 0;
         mime_scan_feed(&scan, before);
         if (after.len > 0)
             mime_scan_feed(&scan, slice_of(number, (size_t)length));
         mime_scan_feed(&scan, after);
-        octets += before.len + after.len + (after.len > 0 ? (size_t)length : 0);
+        octets += before.len + (size_t)length + after.len;
     }
     const struct mime_part *root = mime_scan_finish(&scan);
     assert_non_null(root);
@@ -506,7 +506,7 @@ static void fields_without_end_are_cut(void **state)
     for (size_t head = 0; head < ARRAY_LENGTH(heads); head++) {
         for (size_t text = 0; text < ARRAY_LENGTH(texts); text++) {
             struct counts counts;
-            scan_repeated(heads[head], texts[text], 300000, &counts);
+            scan_repeated(heads[head], texts[text], 100000, &counts);
             assert_int_equal(counts.parts, 1);
         }
     }
