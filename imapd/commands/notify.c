@@ -5,6 +5,7 @@
 
 #include "imapd/commands/commands.h"
 #include "imapd/mailbox.h"
+#include "imapd/shared/forward.h"
 #include "imapd/shared/listeners.h"
 #include "imapd/shared/shared_names.h"
 
@@ -33,10 +34,21 @@ static void refuse(struct session *session, const struct error *error)
  * changes": by the rules that held so far. */
 static void take_over(struct session *session, struct notify *notify)
 {
+    struct notify_work *work = session->work;
+    work->notify = NULL;
     session_tell_news(session, VIEW_ALL);
     session_set_notify(session, notify);
     notify_tell(notify); /* 3.1: the STATUS of others' mailboxes comes before the answer, too */
     session_ok(session, SLICE(""), "Listen");
+}
+
+static void take_over_step(struct session *session)
+{
+    const struct notify_work *work = session->work;
+    if (forward_is_setting_up(session))
+        session_wait(session, take_over_step);
+    else
+        take_over(session, work->notify);
 }
 
 static void listen_step(struct session *session)
@@ -47,8 +59,9 @@ static void listen_step(struct session *session)
     enum listeners_result result = listeners_step(notify_listeners(notify), &error);
     if (result == LISTENERS_WAIT) {
         session_wait(session, listen_step);
+    } else if (result == LISTENERS_READY && session->state == SESSION_VISITING) {
+        forward_listen(session, notify, take_over_step);
     } else if (result == LISTENERS_READY) {
-        work->notify = NULL;
         take_over(session, notify);
     } else if (error.kind == ERROR_TEMPORARY) {
         session_no(session, SLICE("UNAVAILABLE"), "Another account cannot be asked now");

@@ -326,6 +326,23 @@ bool notify_tells_flags(const struct notify *notify)
     return group && (group->events & NOTIFY_FLAG_CHANGE);
 }
 
+void notify_append_selected(const struct notify *notify, struct buffer *command)
+{
+    bool is_delayed = notify_manner(notify) == NOTIFY_TELLS_DELAYED;
+    struct slice data = notify_message_data(notify);
+    if (notify_manner(notify) == NOTIFY_TELLS_NOTHING) {
+        buffer_append(command, SLICE("NOTIFY NONE"));
+        return;
+    }
+    buffer_append_format(command, "NOTIFY SET (%s (MessageNew",
+                         is_delayed ? "selected-delayed" : "selected");
+    if (data.len > 0)
+        buffer_append_octet(command, ' ');
+    buffer_append(command, data);
+    buffer_append_string(command, notify_tells_flags(notify) ? " MessageExpunge FlagChange))"
+                                                             : " MessageExpunge))");
+}
+
 struct slice notify_message_data(const struct notify *notify)
 {
     bool wanted = notify_manner(notify) != NOTIFY_TELLS_NOTHING;

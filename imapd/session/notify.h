@@ -52,6 +52,10 @@ enum notify_manner {
 enum notify_manner notify_manner(const struct notify *notify);
 bool notify_tells_flags(const struct notify *notify);
 
+/* "NOTIFY SET (selected (...))", or "NOTIFY NONE": as the client wants it of the selected mailbox,
+ * for whose process has it. */
+void notify_append_selected(const struct notify *notify, struct buffer *command);
+
 /* What FETCH is to say of new messages; empty: nothing. */
 struct slice notify_message_data(const struct notify *notify);
 

@@ -158,6 +158,8 @@ static void tell_news_unasked(struct session *session, bool idles)
     struct notify *notify = session->notify;
     if (notify)
         notify_tell(notify);
+    if (!idles)
+        forward_tell_unasked(session);
     bool delayed = notify && !idles && notify_manner(notify) == NOTIFY_TELLS_DELAYED;
     session_tell_news(session, delayed ? VIEW_KEEP_NUMBERS : VIEW_ALL);
 }

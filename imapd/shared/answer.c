@@ -15,6 +15,20 @@ bool answer_init(struct answer *answer, struct slice tag)
     return true;
 }
 
+bool answer_retag(struct answer *answer, struct slice tag)
+{
+    const struct answer before = *answer;
+    if (!answer_init(answer, tag)) {
+        *answer = before;
+        return false;
+    }
+    answer->literal_left = before.literal_left;
+    answer->at = before.at;
+    answer->announcing = before.announcing;
+    answer->announced = before.announced;
+    return true;
+}
+
 /* A number that is too large is none: its octets would be taken for lines, as they would be by a
  * client. */
 static void look_for_literal(struct answer *answer, uint8_t octet)

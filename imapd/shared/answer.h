@@ -39,6 +39,10 @@ struct answer {
 /* False: the tag is too long. */
 bool answer_init(struct answer *answer, struct slice tag);
 
+/* The answer to another command is awaited from now on; a response that has begun goes on. False,
+ * and nothing happens: the tag is too long. */
+bool answer_retag(struct answer *answer, struct slice tag);
+
 /* The next part at the beginning of `input`; *taken are its octets, which the caller consumes. */
 enum answer_part answer_next(struct answer *answer, struct slice input, size_t *taken);
 

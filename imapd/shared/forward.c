@@ -5,11 +5,15 @@
 #include "imapd/commands/commands.h"
 #include "imapd/folder/intake.h"
 #include "imapd/mailbox.h"
+#include "imapd/session/notify.h"
 #include "imapd/shared/carry.h"
+#include "imapd/shared/exchange.h"
 #include "imapd/shared/shared_names.h"
 #include "imapd/shared/visit.h"
 #include "imapd/syntax/folder_argument.h"
 #include "imapd/syntax/mailbox_name.h"
+
+enum { UNASKED_OCTETS = 65536 /* wait to be told; then no more is heard */ };
 
 static bool is_visiting(const struct session *session, struct slice owner)
 {
@@ -36,11 +40,15 @@ static void leave(struct session *session)
         session_end_visit(session);
 }
 
+static void listen_between_commands(struct visit *visit);
+
 void forward_forget(struct session *session)
 {
     if (session->forwarded != session->visit)
         visit_end(session->forwarded);
     session->forwarded = NULL;
+    if (session->visit && session->visit->listens && !session->visit->is_listening)
+        listen_between_commands(session->visit);
 }
 
 void forward_end(struct session *session)
@@ -90,6 +98,104 @@ static void on_lost(struct session *session, struct visit *visit)
         session_bye(session, "The other account's mailbox cannot be gone on with; log in again");
     turn_again(&session->mailbox->turn, &session->in_next_turn);
 }
+
+/* ---- between commands: NOTIFY (RFC 5465) for the mailbox that is selected ---- */
+
+static void say_unasked(struct session *session, struct visit *visit)
+{
+    buffer_append(&session->writer.text, buffer_slice(&visit->unasked));
+    buffer_reset(&visit->unasked);
+    visit->unasked_whole = 0;
+}
+
+/* Responses are kept until they are whole, and told between commands; the end of one that a command
+ * has come upon, before its answer. */
+static void hear_unasked(struct visit *visit, enum answer_part part, struct slice octets)
+{
+    struct session *session = visit->session;
+    if (part != ANSWER_TEXT && part != ANSWER_LITERAL) {
+        on_lost(session, visit);
+        return;
+    }
+    buffer_append(&visit->unasked, octets);
+    if (visit->unasked.failed) {
+        session_bye(session, "The other account's mailbox tells too much at once; log in again");
+        return;
+    }
+    if (!answer_is_between_lines(&visit->answer))
+        return;
+    if (visit->hears_next) {
+        say_unasked(session, visit);
+        return;
+    }
+    visit->unasked_whole = visit->unasked.len;
+    visit->is_held = visit->unasked_whole > UNASKED_OCTETS;
+    session_has_news(session);
+}
+
+static void listen_between_commands(struct visit *visit)
+{
+    visit_begin_command(visit, EXCHANGE_TAG, hear_unasked);
+    visit_listen(visit);
+}
+
+void forward_tell_unasked(struct session *session)
+{
+    struct visit *visit = session->visit;
+    if (!visit || visit->unasked_whole == 0)
+        return;
+    buffer_append(&session->writer.text,
+                  slice_range(buffer_slice(&visit->unasked), 0, visit->unasked_whole));
+    buffer_consume(&visit->unasked, visit->unasked_whole);
+    visit->unasked_whole = 0;
+    visit->is_held = false;
+    visit_go_on(visit);
+}
+
+/* What comes meanwhile is the client's. Then the command that waits goes on. */
+static void hear_set_up(struct visit *visit, enum answer_part part, struct slice octets)
+{
+    struct session *session = visit->session;
+    if (part == ANSWER_LOST) {
+        on_lost(session, visit);
+    } else if (part == ANSWER_END) {
+        visit->listens = visit->answer.verdict == 'O';
+        visit->is_setting_up = false;
+        exchange_wake(session);
+    } else if (part != ANSWER_TAGGED) {
+        buffer_append(&session->writer.text, octets);
+    }
+}
+
+static void set_up(struct session *session, struct visit *visit, const struct notify *notify,
+                   session_step *then)
+{
+    struct buffer command = BUFFER_WITH_LIMIT(EXCHANGE_LINE_OCTETS);
+    forward_tell_unasked(session);
+    buffer_append(&command, EXCHANGE_TAG);
+    buffer_append_octet(&command, ' ');
+    notify_append_selected(notify, &command);
+    visit->is_held = false;
+    visit->is_setting_up = true;
+    visit_begin_command(visit, EXCHANGE_TAG, hear_set_up);
+    visit_say_text(visit, buffer_slice(&command), false);
+    visit_say(visit, SLICE("\r\n"));
+    visit_listen(visit);
+    session_wait(session, then);
+    buffer_clear(&command);
+}
+
+void forward_listen(struct session *session, const struct notify *notify, session_step *then)
+{
+    set_up(session, session->visit, notify, then);
+}
+
+bool forward_is_setting_up(const struct session *session)
+{
+    return session->visit && session->visit->is_setting_up;
+}
+
+/* ---- the answer ---- */
 
 /* Before the client says its literal: it may, or the command is answered. News are the client's. */
 static void hear_plus(struct session *session, struct visit *visit, enum answer_part part,
@@ -141,6 +247,8 @@ static bool begin(struct session *session, struct slice owner)
         session_no(session, SLICE("NONEXISTENT"), "Only mailboxes of others are there");
         return false;
     }
+    if (is_there)
+        session->visit->is_held = false;
     struct visit *visit = is_there ? session->visit : visit_begin(session, owner);
     session->forwarded = visit;
     if (visit && visit_begin_command(visit, session->tag, hear))
@@ -252,6 +360,20 @@ static void leave_selected(struct session *session, struct slice owner)
         session_unselect(session);
 }
 
+/* Behind NOTIFY, so that nothing of the mailbox is missed. */
+static void select_step(struct session *session)
+{
+    struct visit *visit = session->forwarded;
+    if (visit->is_setting_up) {
+        session_wait(session, select_step);
+        return;
+    }
+    visit_begin_command(visit, session->tag, hear);
+    visit_say_text(visit, command_text(&session->reader), false);
+    visit_say(visit, SLICE("\r\n"));
+    hear_answer(session);
+}
+
 /* What is selected there COPY and MOVE have to know (carry.c). */
 static void select_there(struct session *session, struct slice owner, struct imap_parser arguments)
 {
@@ -260,7 +382,10 @@ static void select_there(struct session *session, struct slice owner, struct ima
     bool examines = session->command->handler == command_examine;
     bool parsed = imap_parse_space(&arguments) && folder_argument_parse(&arguments, &folder)
                   && mailbox_name_format(folder.name, session_name_form(session), &wire);
-    forward(session, owner);
+    if (!session->notify)
+        forward(session, owner);
+    else if (begin(session, owner))
+        set_up(session, session->forwarded, session->notify, select_step);
     struct visit *visit = session->forwarded;
     if (visit && parsed) {
         visit->is_examined = examines;
@@ -298,6 +423,8 @@ bool forward_takes(struct session *session, const struct imap_parser *arguments)
         return false;
     bool names_shared =
         (session->command->traits & NAMING) && find_owner(session, *arguments, &owner);
+    if (visiting)
+        forward_tell_unasked(session);
     if (visiting && session->command->handler == command_enable)
         enable_quietly(session, *arguments);
     if (selects(session))
@@ -338,7 +465,8 @@ static void stream_step(struct session *session)
 static void await_plus(struct visit *visit)
 {
     visit->awaits_plus = true;
-    visit->in_plus = visit->in_news = false;
+    visit->in_plus = false;
+    visit->in_news = false;
     visit_listen(visit);
 }
 

@@ -29,6 +29,14 @@ bool forward_is_within_line(const struct session *session);
 /* The owner's process takes no more of it at the moment. */
 bool forward_is_full(const struct session *session);
 
+/* NOTIFY for the mailbox that is selected elsewhere (VISITING): its owner's process is told what
+ * the client wants to hear of it. The command that is run waits, and goes on in `then`: while it is
+ * still setting up only to wait again. */
+bool forward_is_setting_up(const struct session *session);
+void forward_listen(struct session *session, const struct notify *notify, session_step *then);
+/* Between commands: says what has been heard so. */
+void forward_tell_unasked(struct session *session);
+
 /* The command ends; a visit for it alone ends with it. */
 void forward_forget(struct session *session);
 /* The session ends. */

@@ -31,6 +31,7 @@ static void free_visit(struct deferred *deferred)
     stream_clear(&visit->stream);
     buffer_clear(&visit->unsaid);
     buffer_clear(&visit->selected);
+    buffer_clear(&visit->unasked);
     free(visit);
 }
 
@@ -49,8 +50,9 @@ void visit_end(struct visit *visit)
 
 static void lose(struct visit *visit)
 {
-    if (visit->session && visit->hears)
-        visit->hears(visit, ANSWER_LOST, SLICE(""));
+    visit_hears *hears = visit->hears_next ? visit->hears_next : visit->hears;
+    if (visit->session && hears)
+        hears(visit, ANSWER_LOST, SLICE(""));
 }
 
 static bool may_hear(const struct visit *visit)
@@ -77,6 +79,10 @@ void visit_go_on(struct visit *visit)
             visit->is_listening = false;
         stream_consume(&visit->stream, taken);
         visit->hears(visit, part, slice_range(input, 0, taken));
+        if (visit->hears_next && answer_is_between_lines(&visit->answer)) {
+            visit->hears = visit->hears_next;
+            visit->hears_next = NULL;
+        }
         writer_flush(&session->writer);
     }
     if (visit->session && stream_at_end(&visit->stream) && may_hear(visit))
@@ -144,6 +150,7 @@ struct visit *visit_begin(struct session *session, struct slice owner)
     memcpy(visit->owner, owner.ptr, owner.len);
     buffer_init(&visit->unsaid, UNSAID_OCTETS);
     buffer_init(&visit->selected, SELECTED_OCTETS);
+    buffer_init(&visit->unasked, UNSAID_OCTETS);
     DL_APPEND(mailbox->visits, visit);
     return visit;
 }
@@ -211,6 +218,10 @@ void visit_set_deadline(struct visit *visit, unsigned milliseconds)
 
 bool visit_begin_command(struct visit *visit, struct slice tag, visit_hears *hears)
 {
+    if (visit->is_listening && !answer_is_between_lines(&visit->answer)) {
+        visit->hears_next = hears;
+        return answer_retag(&visit->answer, tag);
+    }
     visit->hears = hears;
     return answer_init(&visit->answer, tag);
 }

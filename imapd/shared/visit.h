@@ -30,12 +30,19 @@ struct visit {
     bool is_listening; /* an answer is expected, and all of the command was said */
     struct answer answer;
     visit_hears *hears;
-    void *hearer; /* the caller's */
+    visit_hears *hears_next; /* once the response that came unasked has ended; NULL: nobody else */
+    void *hearer;            /* the caller's */
     /* forward.c's: the client's literal is announced, and waits; for "+" from there, the line of
      * which has begun. */
     bool at_literal, awaits_plus, in_plus, in_news;
-    bool is_held;     /* carry.c's: nothing is heard meanwhile */
-    bool is_examined; /* and of the mailbox that is selected there, its name as it is said */
+    /* forward.c's: between commands news of what is selected there are heard, and wait until the
+     * client may be told. */
+    bool listens;
+    bool is_setting_up;
+    struct buffer unasked;
+    size_t unasked_whole; /* octets: responses to their end */
+    bool is_held;         /* carry.c's and these: nothing is heard meanwhile */
+    bool is_examined;     /* and of the mailbox that is selected there, its name as it is said */
     struct buffer selected;
 
     /* The rest is visit.c's. */
@@ -52,11 +59,13 @@ void visit_end(struct visit *visit); /* at once; NULL is fine */
 /* The visit is lost once it is open for so long; 0: never. */
 void visit_set_deadline(struct visit *visit, unsigned milliseconds);
 
-/* Of one command, whose answer is heard once visit_listen() is called behind the last of it. False:
- * the tag is too long. */
+/* Of one command, whose answer is heard once visit_listen() is called behind the last of it. What
+ * was listened to so far is heard to the end of the response that has begun. False: the tag is too
+ * long. */
 bool visit_begin_command(struct visit *visit, struct slice tag, visit_hears *hears);
 void visit_say(struct visit *visit, struct slice octets);
-/* The same of a command's text, in which no literal is waited with but, perhaps, one at the end. */
+/* The same of a command's text, in which no literal is waited with but, perhaps, one at the end.
+ * Any CRLF in it is one before a literal's octets: the end of the command is not in it. */
 void visit_say_text(struct visit *visit, struct slice text, bool waits_at_end);
 void visit_listen(struct visit *visit);
 

@@ -343,6 +343,60 @@ def test_news_of_all_that_is_below(pair, filters):
     assert not any(b"INBOX" in line or b"Own" in line for line in lines), lines
 
 
+def test_news_of_the_selected_mailbox(pair):
+    """RFC 5465 6.1: of another account's, too, at once, whether it is selected before NOTIFY or behind it; with the data that is wanted (5.2)."""
+    pair.share("lrswite")
+    other, owner, name = pair.other, pair.owner, pair.name
+    owner.ok("SELECT Work")
+    for commands in ([f"SELECT {name}", "{notify}"], ["{notify}", f"SELECT {name}"], [f"SELECT {name}"], ["SELECT INBOX", f"SELECT {name}"]):
+        for command in commands:
+            other.ok(command.format(notify="NOTIFY SET (selected (MessageNew (UID BODY.PEEK[HEADER.FIELDS (Subject)]) MessageExpunge FlagChange))"))
+        owner.append(MESSAGE, "Work")
+        other.talk(r"""
+            S: * 3 EXISTS
+            S: ...
+            S: * 3 FETCH (UID {uid} BODY[HEADER.FIELDS (Subject)] {18}
+            S: Subject: hello
+            S: 
+            S: )""")
+        owner.ok(r"STORE 3 +FLAGS.SILENT (\Deleted)")
+        assert b"\\Deleted" in other.read_line()
+        assert other.ok("STATUS INBOX (MESSAGES)") == [b"* STATUS INBOX (MESSAGES 0)"]
+        owner.ok("EXPUNGE")
+        assert other.read_line() == b"* 3 EXPUNGE"
+        assert [line for line in other.ok("FETCH 1:* UID") if b"RECENT" not in line] == [b"* 1 FETCH (UID 1)", b"* 2 FETCH (UID 2)"]
+        other.values.clear()
+    # Changes of the client's own, COPY, IDLE, what was not asked for.
+    assert b"\\Flagged" in other.ok(r"STORE 1 +FLAGS (\Flagged)")[0]
+    assert other.command("COPY 1 Drafts")[1].startswith(b"OK [COPYUID")
+    owner.ok(r"STORE 2 +FLAGS.SILENT (\Answered)")
+    assert b"\\Answered" in other.read_line()
+    other.talk("C: i IDLE\nS: + *")
+    owner.ok(r"STORE 2 -FLAGS.SILENT (\Answered)")
+    assert b"FLAGS" in other.read_line()
+    other.send(b"DONE\r\n")
+    other.answer(b"i")
+    other.ok("NOTIFY SET (selected-delayed (MessageNew MessageExpunge))")
+    owner.ok(r"STORE 2 +FLAGS.SILENT (\Deleted)")
+    owner.ok("EXPUNGE")
+    other.talk(r"""
+        C: a FETCH 1 UID
+        S: * 1 FETCH (UID 1)
+        S: a OK *
+        C: b NOOP
+        S: * 2 EXPUNGE
+        S: b OK *""")
+    other.ok("NOTIFY SET (selected (MessageNew MessageExpunge))")
+    other.ok("CLOSE")
+    owner.append(MESSAGE, "Work")
+    assert other.ok("NOOP") == []
+    # Without "r" nothing more is told.
+    other.ok(f"SELECT {name}")
+    pair.share("l")
+    owner.append(MESSAGE, "Work")
+    assert other.ok("NOOP") == []
+
+
 def test_personal_mailboxes_are_ones_own(pair):
     """RFC 5465 6.3, 6.2: "inboxes" and "personal" mean no other account's."""
     pair.share("lr")
@@ -607,6 +661,17 @@ def test_who_cannot_be_listened_to(visitor, answer, code):
         assert client.read_line().startswith(b"* STATUS INBOX (")
 
 
+@pytest.mark.parametrize("kind, outcome, code", [(ROLE_NO_VISIT, UNKNOWN, b"NO [NONEXISTENT]"), (ROLE_NO_VISIT, 2, b"NO [UNAVAILABLE]"), (27, 0, b"NO [UNAVAILABLE]")])
+def test_a_mailbox_that_cannot_be_selected_with_notify(visitor, kind, outcome, code):
+    with visitor.connect() as client:
+        client.ok("NOTIFY SET (selected (MessageNew MessageExpunge))")
+        client.send(b"x SELECT " + WORK + b"\r\n")
+        way(visitor, kind, outcome).close()
+        assert client.answer()[1].startswith(code)
+        assert client.command("FETCH 1 UID")[1].startswith(b"BAD")
+        client.ok("SELECT INBOX")
+
+
 def test_who_shares_nothing_is_passed_over(visitor):
     """RFC 5465 6: mailboxes that are not there."""
     with visitor.connect() as client:
@@ -643,3 +708,31 @@ def test_what_cannot_be_searched_is_not_called_empty(visitor, answer):
         owner.sendall(answer)
         owner.close()
         assert client.answer() == ([], b"NO [UNAVAILABLE] Not all of others' mailboxes can be searched")
+
+
+def test_news_of_the_selected_mailbox_come_whole(visitor):
+    """RFC 5465 6.1: between the client's commands; one that comes in the middle of it is not answered within it."""
+    with visitor.connect() as client:
+        client.ok("NOTIFY SET (selected (MessageNew MessageExpunge))")
+        client.send(b"a SELECT " + WORK + b"\r\n")
+        owner = way(visitor)
+        heard(owner, b"c NOTIFY SET (selected (MessageNew MessageExpunge))\r\n")
+        owner.sendall(b"c OK done\r\n")
+        heard(owner, b"a SELECT " + WORK + b"\r\n")
+        owner.sendall(b"a OK [READ-WRITE] done\r\n")
+        assert client.answer(b"a")[1].startswith(b"OK")
+        owner.sendall(b"* 1 EXISTS\r\n* 2 EXISTS\r\n* 2 FETCH (BODY[] {8}\r\nab")
+        assert client.read_line() == b"* 1 EXISTS" and client.read_line() == b"* 2 EXISTS"
+        assert client.ok("STATUS INBOX (MESSAGES)") == [b"* STATUS INBOX (MESSAGES 0)"]
+        client.send(b"x NOOP\r\n")
+        heard(owner, b"x NOOP\r\n")
+        owner.sendall(b"c OK\r\n)\r\n* 3 EXISTS\r\nx OK done\r\n* 4 EXISTS\r\n")
+        assert client.answer() == ([b"* 2 FETCH (BODY[] {8}\r\nabc OK\r\n)", b"* 3 EXISTS"], b"OK done")
+        assert client.read_line() == b"* 4 EXISTS"
+        owner.sendall(b"* 5 EXISTS\r\n" * 20000)
+        for _ in range(20000):
+            assert client.read_line() == b"* 5 EXISTS"
+        assert client.ok("STATUS INBOX (MESSAGES)") == [b"* STATUS INBOX (MESSAGES 0)"]
+        owner.sendall(b"c OK nothing was asked\r\n")
+        assert client.read_line().startswith(b"* BYE ")
+        owner.close()

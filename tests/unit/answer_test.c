@@ -105,6 +105,33 @@ static void what_is_no_answer_is_found(void **state)
         }
 }
 
+/* Whatever stands in the response that has begun, its end is the same, and the next tag the other.
+ */
+static void a_response_goes_on_under_another_tag(void **state)
+{
+    (void)state;
+    static const char response[] = "* 1 FETCH (X {9}\r\nb OK x\r\n))\r\n";
+    for (size_t cut = 1; cut < sizeof(response) - 1; cut++) {
+        struct slice rest = slice_of_string(response);
+        struct answer answer;
+        size_t taken;
+        assert_true(answer_init(&answer, SLICE("a long tag")));
+        for (size_t left = cut; left > 0; left -= taken, rest = slice_from(rest, taken))
+            assert_int_not_equal(answer_next(&answer, slice_range(rest, 0, left), &taken),
+                                 ANSWER_LOST);
+        assert_false(answer_is_between_lines(&answer));
+        assert_true(answer_retag(&answer, SLICE("b")));
+        for (; rest.len > 0; rest = slice_from(rest, taken)) {
+            enum answer_part part = answer_next(&answer, rest, &taken);
+            assert_true(part == ANSWER_TEXT || part == ANSWER_LITERAL);
+        }
+        assert_true(answer_is_between_lines(&answer));
+        assert_int_equal(answer_next(&answer, SLICE("b OK y\r\n"), &taken), ANSWER_TAGGED);
+        assert_int_equal(answer_next(&answer, SLICE(""), &taken), ANSWER_END);
+        assert_int_equal(answer.verdict, 'O');
+    }
+}
+
 static void names_are_those_that_may_be_looked_up(void **state)
 {
     (void)state;
@@ -124,6 +151,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_end_is_found_however_it_is_cut),
         cmocka_unit_test(what_is_no_answer_is_found),
+        cmocka_unit_test(a_response_goes_on_under_another_tag),
         cmocka_unit_test(names_are_those_that_may_be_looked_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
