@@ -307,18 +307,31 @@ static void count_tls(const struct line *line, const struct peer_failure *why)
 
 /* ---- failures of a connection ---- */
 
+static const char *name_demand(const char *by)
+{
+    static const struct {
+        struct slice by;
+        const char *words;
+    } demands[] = {
+        {{(const uint8_t *)"dane", 4}, " (the host's TLSA records demand TLS)"},
+        {{(const uint8_t *)"mta-sts", 7},
+         " (the domain's MTA-STS policy demands TLS with a certificate for that host)"},
+        {{(const uint8_t *)"requiretls", 10}, " (the message demands REQUIRETLS)"},
+        {{(const uint8_t *)"route", 5}, " (the route in the configuration demands it)"},
+    };
+    for (size_t i = 0; i < sizeof(demands) / sizeof(demands[0]); i++)
+        if (slice_equal(slice_of_string(by), demands[i].by))
+            return demands[i].words;
+    return "";
+}
+
 /* What went wrong, and where TLS did, who wants it. */
 static void tell_why(const struct line *line, const struct peer_failure *why,
                      struct outcome *outcome, struct buffer *text)
 {
     char words[sizeof(why->words) + 100];
-    struct slice by = slice_of_string(line->settings.demanded_by);
-    const char *demand = "";
-    if (why->kind == PEER_BAD_TLS && slice_equal(by, SLICE("mta-sts")))
-        demand = " (the domain's MTA-STS policy demands TLS with a certificate for that host)";
-    else if (why->kind == PEER_BAD_TLS && slice_equal(by, SLICE("requiretls")))
-        demand = " (the message demands REQUIRETLS)";
-    snprintf(words, sizeof(words), "%s%s", why->words, demand);
+    snprintf(words, sizeof(words), "%s%s", why->words,
+             why->kind == PEER_BAD_TLS ? name_demand(line->settings.demanded_by) : "");
     if (why->reply.len > 0)
         outcome->flags = RELAY_PEER_SAID;
     char code[sizeof(why->code)];

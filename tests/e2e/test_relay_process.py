@@ -717,6 +717,7 @@ def test_encrypt_without_an_offer(start):
     with Sink(["PIPELINING"]) as sink:
         status, _, words, _, _ = only_failure(start(sink, route="tls = encrypt").one())
         assert status == TEMPORARY and words.startswith("4.7.4 ") and not sink.messages
+        assert words.endswith(" (the route in the configuration demands it)")
 
 
 @pytest.mark.parametrize("host, known, status", [
@@ -1140,7 +1141,8 @@ def test_dane(resolved, certificate, secure, right, offered, status):
         assert not sink.messages if status == TEMPORARY else sink.wait(1)
         assert (tlsa_name(sink) in result.asked) == secure
         if status == TEMPORARY:
-            assert result.outcomes[0][2].startswith("4.7.")
+            words = result.outcomes[0][2]
+            assert words.startswith("4.7.") and words.endswith(" (the host's TLSA records demand TLS)")
 
 
 ALIAS = {("mx.example", MX): [(1, "alias.example")], ("alias.example", "is"): "mx.sink.example",
