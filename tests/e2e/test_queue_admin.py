@@ -8,7 +8,7 @@ import time
 import pytest
 from house import BUILD
 from one_queue import (
-    QUEUE_COMMITTED, RELAY_TEMPORARY, ROLE_CONTROL, Queue)
+    QUEUE_COMMITTED, RELAY_TEMPORARY, REQUIRETLS, ROLE_CONTROL, TLS_OPTIONAL, Queue)
 
 pytestmark = pytest.mark.skipif(not (BUILD / "libexec" / "smtpd-queue").exists(),
                                 reason="smtpd-queue is not built")
@@ -124,6 +124,19 @@ def test_retry(queue):
     ask(queue, "retry", ids[0], ids[2])
     assert {queue.relays[0].one().destination for _ in range(2)} == {"a.example", "c.example"}
     queue.wait_for_counts(0)
+
+
+@pytest.mark.parametrize("flags, words", [
+    (REQUIRETLS, "demanded by the message (REQUIRETLS)"), (TLS_OPTIONAL, "no must, says the message (TLS-Required: No)")])
+def test_what_the_message_says_of_tls(queue, flags, words):
+    """RFC 8689. Its destination is its own, and called like any other where people read it, and where it is counted."""
+    identity = text_of(queue, queue.submission.accept_foreign(["x@far.example"], flags=flags))
+    queue.relays[0].one(RELAY_TEMPORARY, "4.2.0 later")
+    queue.wait_for_counts(1)
+    assert f"    destination: far.example\n    TLS: {words}\n" in ask(queue, "show", identity)
+    assert len(listed(queue, "--destination", "far.example")) == 1
+    deferred, = (event for event in queue.role.events() if b"deferred" in event)
+    assert b"far.example" in deferred and b"!far.example" not in deferred and b"~far.example" not in deferred
 
 
 def test_retry_wakes_a_destination_that_rests(queue):

@@ -4,6 +4,7 @@
 #include "common/text/date.h"
 #include "common/text/json.h"
 #include "common/text/printable.h"
+#include "smtpd/queue/dispatch/destination.h"
 #include "smtpd/queue/queue.h"
 #include "smtpd/queue/queue_id.h"
 #include "smtpd/queue/queue_protocol.h"
@@ -86,13 +87,24 @@ static void print_reply(struct buffer *out, struct slice reply)
     }
 }
 
+/* What a '!' or '~' before a destination stands for (destination.h). */
+static struct slice tls_wish(struct slice destination)
+{
+    uint32_t flags = destination_flags(destination);
+    if ((flags & QUEUE_REQUIRETLS) != 0)
+        return SLICE("demanded by the message (REQUIRETLS)");
+    return (flags & QUEUE_TLS_OPTIONAL) != 0 ? SLICE("no must, says the message (TLS-Required: No)")
+                                             : SLICE("");
+}
+
 static void print_details(struct buffer *out, const struct queued_recipient *recipient,
                           const struct stored_recipient *row)
 {
     struct outcome_text text = outcome_text_parse(admin_reply_of(recipient, row));
     append_field(out, "  given as", row->orcpt);
     append_field(out, "  account", row->account);
-    append_field(out, "  destination", row->destination);
+    append_field(out, "  destination", destination_name(row->destination));
+    append_field(out, "  TLS", tls_wish(row->destination));
     append_field(out, "  server", text.peer);
     print_reply(out, text.reply);
 }

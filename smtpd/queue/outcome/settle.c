@@ -69,13 +69,14 @@ static void log_outcome(struct queue *queue, const char *event,
                         const struct queued_recipient *recipient, int64_t next_s)
 {
     const struct queue_target *target = queued_target_of(recipient);
-    const char *kind = target->kind == TARGET_RELAY ? "destination" : "account";
+    bool is_relay = target->kind == TARGET_RELAY;
+    struct slice name = queue_target_name(target);
     char id[QUEUE_ID_SIZE];
     LOG(&queue->role->log, LOG_INFO, event,
         log_id("queue_id", queue_id_format(queued_message_of(recipient)->id, id)),
-        log_bytes(kind, queue_target_name(target)), log_number("recipient", recipient->number),
-        log_bytes("reply", text_of(recipient)), log_number("attempts", recipient->attempts),
-        log_number("next_s", next_s));
+        log_bytes(is_relay ? "destination" : "account", is_relay ? destination_name(name) : name),
+        log_number("recipient", recipient->number), log_bytes("reply", text_of(recipient)),
+        log_number("attempts", recipient->attempts), log_number("next_s", next_s));
 }
 
 static void log_unreadable(struct queue *queue, uint64_t id, const struct error *error)
