@@ -6,9 +6,8 @@
 #include "common/mime/token.h"
 #include "common/text/cursor.h"
 
-/* encoded-word = "=?" charset ["*" language] "?" encoding "?" encoded-text "?=" */
 struct encoded_word {
-    const struct charset *charset;
+    struct slice charset; /* with the language behind it */
     bool base64;
     struct slice text;
 };
@@ -30,22 +29,31 @@ static bool take_part(struct cursor *in, struct slice *part)
     return cursor_skip(in, '?');
 }
 
+/* encoded-word = "=?" charset ["*" language] "?" encoding "?" encoded-text "?=" */
 static bool take_encoded_word(struct cursor *in, struct encoded_word *word)
 {
     struct cursor ahead = *in;
-    struct slice charset, encoding;
-    if (!cursor_skip(&ahead, '=') || !cursor_skip(&ahead, '?') || !take_part(&ahead, &charset)
+    struct slice encoding;
+    if (!cursor_skip(&ahead, '=') || !cursor_skip(&ahead, '?') || !take_part(&ahead, &word->charset)
         || !take_part(&ahead, &encoding) || !take_part(&ahead, &word->text)
         || !cursor_skip(&ahead, '='))
         return false;
     word->base64 = slice_equal_nocase(encoding, SLICE("B"));
     if (!word->base64 && !slice_equal_nocase(encoding, SLICE("Q")))
         return false;
-    word->charset = charset_find(slice_range(charset, 0, slice_find_octet(charset, '*')));
-    if (!word->charset)
-        return false;
     *in = ahead;
     return true;
+}
+
+bool encoded_word_skip(struct cursor *in)
+{
+    struct encoded_word word;
+    return take_encoded_word(in, &word);
+}
+
+static const struct charset *charset_of(const struct encoded_word *word)
+{
+    return charset_find(slice_range(word->charset, 0, slice_find_octet(word->charset, '*')));
 }
 
 /* The "Q" encoding, RFC 2047 4.2: quoted-printable with "_" for a space, and no line ends. */
@@ -73,15 +81,16 @@ static void end_run(struct word_run *run, struct buffer *text)
     *run = (struct word_run){.blank = {NULL, 0}};
 }
 
-static void append_word(struct word_run *run, const struct encoded_word *word, struct buffer *text)
+static void append_word(struct word_run *run, const struct encoded_word *word,
+                        const struct charset *charset, struct buffer *text)
 {
     struct buffer octets = BUFFER_WITH_LIMIT(word->text.len);
     struct decode decode;
     if (run->decoder.charset)
         run->blank.len = 0;
-    if (run->decoder.charset != word->charset) {
+    if (run->decoder.charset != charset) {
         end_run(run, text);
-        charset_decoder_init(&run->decoder, word->charset);
+        charset_decoder_init(&run->decoder, charset);
     }
     decode_init(&decode, DECODE_BASE64);
     if (word->base64)
@@ -103,10 +112,12 @@ void encoded_word_decode(struct slice body, struct buffer *text)
         token_skip_space(&in);
         run.blank = cursor_since(&in, &start);
         start = in;
-        if (take_encoded_word(&in, &word)) {
-            append_word(&run, &word, text);
+        const struct charset *charset = take_encoded_word(&in, &word) ? charset_of(&word) : NULL;
+        if (charset) {
+            append_word(&run, &word, charset, text);
             continue;
         }
+        in = start;
         end_run(&run, text);
         while (in.at != in.end && !token_is(*in.at, TOKEN_SPACE)
                && (in.at == start.at || *in.at != '='))

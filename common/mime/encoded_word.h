@@ -6,6 +6,7 @@
 #define COMMON_MIME_ENCODED_WORD_H
 
 #include "common/buffer.h"
+#include "common/text/cursor.h"
 
 /*
  * Appends an unfolded field body as valid UTF-8. White space between two encoded words goes (RFC
@@ -17,5 +18,8 @@
  * Linear; at most three octets for each that came in. Look at text->failed.
  */
 void encoded_word_decode(struct slice body, struct buffer *text);
+
+/* Steps over one encoded word, of a charset that is known here or not; false if there is none. */
+bool encoded_word_skip(struct cursor *in);
 
 #endif

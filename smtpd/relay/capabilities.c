@@ -119,4 +119,7 @@ void capabilities_read(const struct peer_reply *reply, struct capabilities *capa
     bool greeted = peer_reply_next_line(&rest, &line); /* the server's name and greeting */
     while (greeted && peer_reply_next_line(&rest, &line))
         read_keyword(line, capabilities);
+    /* RFC 6531 3.1: who offers the one must offer the other, or octets above 127 cannot go. */
+    if (!capabilities_offer(capabilities, OFFERS_8BITMIME))
+        capabilities->offered &= ~(unsigned)OFFERS_SMTPUTF8;
 }

@@ -8,7 +8,7 @@ enum capability {
     OFFERS_PIPELINING = 1 << 0, /* RFC 2920 */
     OFFERS_SIZE = 1 << 1,       /* RFC 1870 */
     OFFERS_8BITMIME = 1 << 2,   /* RFC 6152 */
-    OFFERS_SMTPUTF8 = 1 << 3,   /* RFC 6531 */
+    OFFERS_SMTPUTF8 = 1 << 3,   /* RFC 6531; only beside 8BITMIME */
     OFFERS_CHUNKING = 1 << 4,   /* RFC 3030 */
     OFFERS_STARTTLS = 1 << 5,   /* RFC 3207 */
     OFFERS_DSN = 1 << 6,        /* RFC 3461 */

@@ -43,7 +43,7 @@ unsigned envelope_needs(const struct outgoing *message, uint8_t chunk[OUTGOING_C
 {
     unsigned needs = 0;
     if ((message->flags & QUEUE_8BITMIME) != 0 || message->body_fd >= 0
-        || !slice_is_ascii(message->body))
+        || !slice_is_ascii(message->prefix) || !slice_is_ascii(message->body))
         needs |= NEEDS_8BITMIME;
     if ((message->flags & QUEUE_UTF8) != 0
         && !(addresses_are_ascii(message) && header_is_ascii(message, chunk)))

@@ -21,7 +21,7 @@
 #include "common/tls/tls_client.h"
 #include "smtpd/relay/capabilities.h"
 #include "smtpd/relay/data_encoder.h"
-#include "smtpd/relay/downgrade.h"
+#include "smtpd/relay/downgrade/downgrade.h"
 #include "smtpd/relay/outgoing.h"
 #include "smtpd/relay/transcript.h"
 

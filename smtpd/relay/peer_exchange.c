@@ -131,12 +131,15 @@ static void append_command(struct peer *peer, struct exchange *exchange)
 {
     unsigned recipient = 0;
     struct outgoing *message = exchange->message;
+    struct capabilities offers = peer->offers;
+    if (exchange->downgrade) /* RFC 1870 3: as it will be sent, which is known when it was */
+        offers.offered &= ~(unsigned)OFFERS_SIZE;
     switch (command_at(exchange, exchange->sent++, &recipient)) {
     case COMMAND_RSET:
         buffer_append(&peer->text, SLICE("RSET\r\n"));
         break;
     case COMMAND_MAIL:
-        envelope_append_mail(message, &peer->offers, exchange->needs, time(NULL), &peer->text);
+        envelope_append_mail(message, &offers, exchange->needs, time(NULL), &peer->text);
         break;
     case COMMAND_RCPT:
         envelope_append_rcpt(&message->recipients[exchange->places[recipient]], &peer->offers,
@@ -267,11 +270,36 @@ static void begin(struct peer *peer, struct exchange *exchange, struct outgoing 
     *exchange = (struct exchange){.message = message,
                                   .needs = needs,
                                   .reset_first = peer->dirty,
+                                  .downgrade = exchange->downgrade,
                                   .transcript = exchange->transcript};
     peer->dirty = false;
     choose_recipients(peer, exchange);
     exchange->commands = exchange->reset_first + 2 + exchange->recipients;
     send_commands(peer, exchange);
+}
+
+/* RFC 6152 3: who did not offer to take octets above 127 gets none. Where that cannot be, RFC 3463
+ * 3.7: false, and all are settled. */
+static bool plan_downgrade(struct peer *peer, struct outgoing *message, unsigned needs,
+                           struct downgrade **downgrade)
+{
+    struct error error;
+    char words[RELAY_TEXT_MAX];
+    struct outcome outcome;
+    *downgrade = NULL;
+    if ((needs & NEEDS_8BITMIME) == 0 || capabilities_offer(&peer->offers, OFFERS_8BITMIME)
+        || downgrade_new(message, &peer->settings->mime_limits, peer->chunk, downgrade, &error))
+        return true;
+    snprintf(words, sizeof(words),
+             "this server takes no octets above 127 (8BITMIME), and the message has some that "
+             "cannot be encoded: they are %s",
+             error.text);
+    if (error.kind == ERROR_PERMANENT)
+        outcome = outcome_of_ours(peer, RELAY_PERMANENT, "5.6.3", words);
+    else
+        outcome = outcome_of_ours(peer, RELAY_TEMPORARY, "4.3.0", error.text);
+    outgoing_settle_rest(message, &outcome);
+    return false;
 }
 
 /* A message into the empty place; false: there is none. */
@@ -284,7 +312,8 @@ static bool take_message(struct peer *peer, struct exchange *exchange)
     transcript_reset(exchange->transcript);
     while ((message = peer->handler->next(peer, exchange == &peer->ahead)) != NULL) {
         unsigned needs = envelope_needs(message, peer->chunk);
-        if (!is_refused_beforehand(peer, message, &needs)) {
+        if (!is_refused_beforehand(peer, message, &needs)
+            && plan_downgrade(peer, message, needs, &exchange->downgrade)) {
             begin(peer, exchange, message, needs);
             return true;
         }
@@ -372,31 +401,18 @@ void peer_write_content(struct peer *peer)
     }
 }
 
-/* RFC 6152 3: who did not offer to take octets above 127 gets bodies that have some encoded. */
-static bool prepare_content(struct peer *peer)
-{
-    struct exchange *exchange = &peer->current;
-    struct error error;
-    if ((exchange->needs & NEEDS_8BITMIME) == 0
-        || capabilities_offer(&peer->offers, OFFERS_8BITMIME))
-        return true;
-    exchange->downgrade = downgrade_new(exchange->message, &peer->settings->mime_limits, &error);
-    if (!exchange->downgrade)
-        peer_fail(peer, &(struct peer_end){PEER_LOCAL, "4.3.0", error.text, NULL});
-    return exchange->downgrade != NULL;
-}
-
 static void begin_content(struct peer *peer)
 {
     struct exchange *exchange = &peer->current;
     exchange->sending = true;
     if (exchange->accepted > 0)
-        transcript_add_event(exchange->transcript, "the message, %llu octets",
-                             (unsigned long long)outgoing_octets(exchange->message));
+        transcript_add_event(exchange->transcript, "the message, %llu octets%s",
+                             (unsigned long long)outgoing_octets(exchange->message),
+                             exchange->downgrade ? ", encoded for want of 8BITMIME" : "");
     data_encoder_init(&exchange->encoder, emit, &peer->stream);
+    if (exchange->downgrade)
+        downgrade_rewind(exchange->downgrade);
     if (exchange->accepted > 0) {
-        if (!prepare_content(peer))
-            return;
         stream_set_deadline_ms(&peer->stream, 0); /* the stream's stalled_ms bounds the writing */
         peer_write_content(peer);
         return;
@@ -423,7 +439,6 @@ static void finish(struct peer *peer, bool dirty)
     struct outgoing *message = peer->current.message;
     bool last = is_last_transaction(peer);
     peer->dirty = dirty;
-    downgrade_free(peer->current.downgrade);
     struct exchange done = peer->current;
     peer->current = (struct exchange){.transcript = done.transcript};
     peer->transactions++;
@@ -431,14 +446,16 @@ static void finish(struct peer *peer, bool dirty)
         peer_tell_message(peer, &done);
         peer->messages++;
     }
-    if (message->unsettled == 0) {
-        peer->handler->settled(peer, message);
-    } else if (!last && !peer->ahead.message) {
+    if (message->unsettled > 0 && !last && !peer->ahead.message) {
+        peer->current.downgrade = done.downgrade;
         begin(peer, &peer->current, message, envelope_needs(message, peer->chunk));
         return;
-    } else {
-        peer->handler->returned(peer, message, NULL);
     }
+    downgrade_free(done.downgrade);
+    if (message->unsettled == 0)
+        peer->handler->settled(peer, message);
+    else
+        peer->handler->returned(peer, message, NULL);
     if (peer->state != PEER_READY)
         return;
     if (last)
@@ -477,6 +494,7 @@ void peer_end_exchanges(struct peer *peer, const struct peer_failure *why)
     if (behind)
         peer_tell_message(peer, ahead);
     downgrade_free(current->downgrade);
+    downgrade_free(ahead->downgrade);
     *current = *ahead = (struct exchange){.message = NULL};
     if (message && message->unsettled == 0)
         peer->handler->settled(peer, message);

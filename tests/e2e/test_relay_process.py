@@ -1,7 +1,6 @@
 """smtpd-relay alone, with this process as master and queue (smtpd/relay/relay_protocol.h), against a server that does
 what each test wants of it (sink.py)."""
 
-import email
 import hashlib
 import os
 import pathlib
@@ -1355,63 +1354,6 @@ def test_no_more_connections_than_allowed(start):
             relay.send(destination=f"d{i}.many.example")
         assert [relay.result().statuses for _ in range(60)] == [[DONE]] * 60
         assert len(sink.wait(60)) == 60
-
-
-# ---- servers without 8BITMIME ----
-
-MIXED = (b"Subject: =?utf-8?q?x?=\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b1\r\n"
-         b"Content-Transfer-Encoding: 8bit\r\n\r\npreamble\r\n--b1\r\n"
-         b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
-         + "Grüße, =20 und Leerzeichen \r\n".encode() + b"x" * 200 + "ü\t\r\n\r\n".encode() +
-         b"--b1\r\nContent-Type: application/octet-stream\r\n\r\n" + "ÄÖÜ".encode() * 100 +
-         b"\r\n--b1\r\nContent-Type: text/plain\r\n\r\nplain = ascii\r\n"
-         b"--b1\r\nContent-Type: message/rfc822\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
-         b"Subject: inner\r\n\r\n" + "inner Text: ß\r\n".encode() + b"--b1--\r\n")
-
-
-def leaves(octets):
-    return [(part.get_content_type(), part.get_payload(decode=True))
-            for part in email.message_from_bytes(octets).walk() if not part.is_multipart()]
-
-
-@pytest.mark.parametrize("in_file", [False, True])
-def test_downgrade(start, in_file):
-    """RFC 6152 3: nothing above 127 arrives, and what a reader gets is the same."""
-    with Sink(["PIPELINING"]) as sink:
-        assert start(sink).one(body=MIXED, flags=EIGHT_BIT, in_file=in_file).statuses == [DONE]
-        data = sink.wait(1)[0].data
-        assert data.isascii() and max(map(len, data.split(b"\r\n"))) <= 76
-        assert leaves(data) == leaves(MIXED)
-        assert data.count(b"plain = ascii") == 1 and b"8bit" not in data.replace(b"unknown-8bit", b"")
-        inner = email.message_from_bytes(data).get_payload()[3].get_payload()[0]
-        assert inner["MIME-Version"] == "1.0" and inner["Content-Type"] == "text/plain; charset=unknown-8bit"
-
-
-def test_downgrade_of_a_mere_text(start):
-    body = "Subject: s\r\n\r\nGrüße \r\n.\r\n".encode() + b"From here\r\n"
-    with Sink(["PIPELINING"]) as sink:
-        assert start(sink).one(body=body, prefix=b"Received: r\r\n").statuses == [DONE]
-        message = email.message_from_bytes(sink.wait(1)[0].data)
-        assert message["MIME-Version"] == "1.0" and message["Content-Transfer-Encoding"] == "quoted-printable"
-        assert message.get_payload(decode=True) == body.split(b"\r\n\r\n", 1)[1]
-        assert list(message) == ["Received", "Subject", "Content-Transfer-Encoding", "MIME-Version", "Content-Type"]
-
-
-def test_large_downgrade(start):
-    text = "Zeile mit ä und Leerzeichen am Ende \r\n".encode() * 100000
-    head = b"MIME-Version: 1.0\r\nContent-Type: {}\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
-    for kind in (b"text/plain; charset=utf-8", b"application/x"):
-        with Sink(["PIPELINING"]) as sink:
-            body = head.replace(b"{}", kind) + text
-            assert start(sink).one(body=body, in_file=True).statuses == [DONE]
-            assert email.message_from_bytes(sink.wait(1)[0].data).get_payload(decode=True) == text
-
-
-def test_what_is_ascii_is_left_alone(start):
-    body = b"Content-Transfer-Encoding: 8bit\r\n\r\nall = ascii \r\n"
-    with Sink(["PIPELINING"]) as sink:
-        assert start(sink).one(body=body, flags=EIGHT_BIT, in_file=True).statuses == [DONE]
-        assert sink.wait(1)[0].data == body
 
 
 def test_dead_destinations_hold_up_nobody(start):

@@ -5,10 +5,10 @@
 #include "common/size.h"
 #include "smtpd/queue/queue_protocol.h"
 #include "smtpd/relay/data_encoder.h"
+#include "smtpd/relay/downgrade/transfer_encoder.h"
 #include "smtpd/relay/envelope.h"
 #include "smtpd/relay/peer_reply.h"
 #include "smtpd/relay/routes.h"
-#include "smtpd/relay/transfer_encoder.h"
 
 /* ---- replies ---- */
 

@@ -2,8 +2,8 @@
  * Bodies as quoted-printable and base64, RFC 2045 6.7 and 6.8, in pieces of any length: the text is
  * the same however the input is split. Pure; relay.
  */
-#ifndef SMTPD_RELAY_TRANSFER_ENCODER_H
-#define SMTPD_RELAY_TRANSFER_ENCODER_H
+#ifndef SMTPD_RELAY_DOWNGRADE_TRANSFER_ENCODER_H
+#define SMTPD_RELAY_DOWNGRADE_TRANSFER_ENCODER_H
 
 #include "common/buffer.h"
 
@@ -15,6 +15,7 @@ struct transfer_encoder {
     unsigned column; /* of the line that is being written */
     uint8_t held[3]; /* octets that wait for what follows: a space, a CR; up to two of base64 */
     unsigned held_count;
+    bool behind_break; /* of quoted-printable: the line began with a soft line break */
 };
 
 /* At most so many octets of text for each of the body. */

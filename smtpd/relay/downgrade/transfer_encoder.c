@@ -1,5 +1,5 @@
 /* Quoted-printable and base64; see transfer_encoder.h. Pure; relay. */
-#include "smtpd/relay/transfer_encoder.h"
+#include "smtpd/relay/downgrade/transfer_encoder.h"
 
 #include "common/text/base64.h"
 
@@ -14,6 +14,7 @@ static void break_line(struct transfer_encoder *encoder, struct buffer *text)
 {
     buffer_append(text, SLICE("\r\n"));
     encoder->column = 0;
+    encoder->behind_break = false;
 }
 
 /* A soft line break where the line would become too long: its "=" needs a place too. */
@@ -23,13 +24,7 @@ static void make_room(struct transfer_encoder *encoder, unsigned octets, struct 
         return;
     buffer_append_octet(text, '=');
     break_line(encoder, text);
-}
-
-static void put_plain(struct transfer_encoder *encoder, uint8_t octet, struct buffer *text)
-{
-    make_room(encoder, 1, text);
-    buffer_append_octet(text, octet);
-    encoder->column++;
+    encoder->behind_break = true;
 }
 
 static void put_quoted(struct transfer_encoder *encoder, uint8_t octet, struct buffer *text)
@@ -45,6 +40,18 @@ static void put_quoted(struct transfer_encoder *encoder, uint8_t octet, struct b
 static bool is_space(uint8_t octet)
 {
     return octet == ' ' || octet == '\t';
+}
+
+/* A line that we began may not look like a boundary. */
+static void put_plain(struct transfer_encoder *encoder, uint8_t octet, struct buffer *text)
+{
+    make_room(encoder, 1, text);
+    if (octet == '-' && encoder->column == 0 && encoder->behind_break) {
+        put_quoted(encoder, octet, text);
+        return;
+    }
+    buffer_append_octet(text, octet);
+    encoder->column++;
 }
 
 /* What waited is no line end, and no space before one. */
