@@ -8,6 +8,9 @@
 #include "common/text/address.h"
 #include "smtpd/relay/downgrade/downgrade_field.h"
 
+/* A line that long is folded at parentheses too. */
+enum { FULL_LINE = 70 };
+
 struct list {
     struct word_writer *writer;
     struct slice blank; /* white space that was read and waits for a word */
@@ -169,7 +172,11 @@ static void write_comment_word(struct list *list, struct slice blank, struct cur
         buffer_append_octet(&list->scratch, *in->at++);
     }
     struct slice word = cursor_since(in, &start);
-    downgrade_word(list->writer, blank, slice_is_ascii(word) ? word : buffer_slice(&list->scratch));
+    if (word.len > DOWNGRADE_WORD_OCTETS)
+        word_writer_text(list->writer, blank, buffer_slice(&list->scratch));
+    else
+        downgrade_word(list->writer, blank,
+                       slice_is_ascii(word) ? word : buffer_slice(&list->scratch));
 }
 
 /* comment = "(" *([FWS] ccontent) [FWS] ")"    RFC 5322 3.2.2; all that is open is closed */
@@ -181,6 +188,8 @@ static void write_comment(struct list *list, struct slice blank, struct slice co
         uint8_t octet = *in.at;
         if (octet == '(' || octet == ')') {
             in.at++;
+            if (blank.len == 0 && list->writer->column > FULL_LINE)
+                blank = SLICE(" ");
             word_writer_plain(list->writer, blank, octet == '(' ? SLICE("(") : SLICE(")"));
             depth += octet == '(' ? 1 : (size_t)-1;
         } else {
@@ -189,7 +198,7 @@ static void write_comment(struct list *list, struct slice blank, struct slice co
         blank = take_blank(list, &in);
     } while (!cursor_at_end(&in));
     for (; depth > 0; depth--)
-        word_writer_plain(list->writer, SLICE(""), SLICE(")"));
+        word_writer_plain(list->writer, SLICE(" "), SLICE(")"));
 }
 
 static void write_quoted(struct list *list, struct slice blank, struct slice quoted)
@@ -223,9 +232,11 @@ static void write_phrase(struct list *list, struct slice phrase)
         bool is_quoted = token_take_quoted(&in, NULL);
         bool is_comment = !is_quoted && token_take_comment(&in, NULL);
         struct slice token = is_quoted || is_comment ? cursor_since(&in, &start) : take_atoms(&in);
-        if (!is_quoted && !is_comment)
+        if (token.len > DOWNGRADE_WORD_OCTETS && !is_comment)
+            word_writer_text(list->writer, blank, token);
+        else if (!is_quoted && !is_comment)
             downgrade_word(list->writer, blank, token);
-        else if (slice_is_ascii(token))
+        else if (slice_is_ascii(token) && token.len <= DOWNGRADE_WORD_OCTETS)
             word_writer_plain(list->writer, blank, token);
         else if (is_quoted)
             write_quoted(list, blank, token);
@@ -259,7 +270,7 @@ static void write_mailbox(struct list *list, struct slice element)
     buffer_reset(&list->scratch);
     if (mailbox.in_angles)
         buffer_append_octet(&list->scratch, '<');
-    bool is_ascii = slice_is_ascii(mailbox.address);
+    bool is_ascii = slice_is_ascii(mailbox.address) && mailbox.address.len <= DOWNGRADE_WORD_OCTETS;
     if (is_ascii)
         buffer_append(&list->scratch, mailbox.address);
     bool is_written = is_ascii || to_ascii(mailbox.address, &list->scratch);

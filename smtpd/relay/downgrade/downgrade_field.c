@@ -7,10 +7,7 @@
 #include "smtpd/relay/downgrade/downgrade_parameters.h"
 #include "smtpd/relay/downgrade/transfer_mender.h"
 
-enum {
-    BODY_LIMIT = 4 << 20,
-    LONG_WORD = 900, /* one that hardly fits into a line is encoded too, where it can be */
-};
+enum { BODY_LIMIT = 4 << 20 };
 
 bool downgrade_is_needed(struct slice lines)
 {
@@ -79,7 +76,7 @@ static void write_text(struct slice body, struct word_writer *writer)
     while (!cursor_at_end(&in)) {
         struct slice blank = take_run(&in, true);
         struct slice word = take_run(&in, false);
-        if (word.len > LONG_WORD)
+        if (word.len > DOWNGRADE_WORD_OCTETS)
             word_writer_text(writer, blank, word);
         else
             downgrade_word(writer, blank, word);

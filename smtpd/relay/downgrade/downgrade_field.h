@@ -35,6 +35,9 @@ void downgrade_field_anew(const struct header_field *field, struct buffer *out);
 
 /* ---- for downgrade_address.c ---- */
 
+/* A word of more octets hardly fits into a line: it becomes text, where it can. */
+enum { DOWNGRADE_WORD_OCTETS = 900 };
+
 /* A word without white space: what needs it becomes text, encoded words in it stay. */
 void downgrade_word(struct word_writer *writer, struct slice blank, struct slice word);
 
