@@ -3,7 +3,7 @@
 
     tests/run.py BUILD [--plain BUILD] [--only unit,replay,e2e,fault,plain] [--torture]
 
-unit     BUILD/unit/*_test, two at a time
+unit     BUILD/unit/*_test, a few at a time
 replay   BUILD/replay/*_fuzz over tests/fuzz/corpus/*: what the fuzz targets found before
 e2e      pytest over tests/e2e with the programs in BUILD
 fault    pytest over tests/fault: a seeded sample of the fault loops, or whole with --torture
@@ -78,7 +78,7 @@ def count_tap(tally, name, status, output):
 
 
 def in_parallel(commands, environment=None):
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    with concurrent.futures.ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:
         results = pool.map(lambda command: run_program(command, environment), commands.values())
         yield from zip(commands, results)
 

@@ -14,7 +14,7 @@ LARGE = b"x" * 70 + b"\r\n"
 @pytest.fixture
 def house(make_house):
     """Deliveries fail for as long as the account's place is in the way: mail waits in the queue."""
-    made = make_house(settings={"queue": {"retry": "1s"}})
+    made = make_house(services=("smtp",), settings={"queue": {"retry": "1s"}})
     made.deaths_expected = True
     return made
 
@@ -185,7 +185,7 @@ def test_a_hijacked_owner_leads_nobody_elsewhere(house):
 
 
 def test_without_a_history(make_house):
-    house = make_house(settings={"log": {"history": "0s"}})
+    house = make_house(services=("smtp",), settings={"log": {"history": "0s"}})
     backup = house.directory / "backup"
     house.command("backup", str(backup))
     assert sorted(os.listdir(backup)) == ["files", "queue"]
