@@ -166,6 +166,12 @@ static void claims_are_mended_however_they_are_split(void **state)
         {MEND_QUOTED_PRINTABLE, SLICE(X50 "1234567890123456789012345--b\r\n--"),
          X50 "1234567890123456789012345=\r\n=2D-b\r\n--"}, /* no boundary of ours */
         {MEND_QUOTED_PRINTABLE, SLICE("a="), "a="},
+        {MEND_QUOTED_PRINTABLE, SLICE(X50 "12345678901234567890123456 \t \r\n" X50 X50),
+         X50 "1234567890123456789012345=\r\n6 \t \r\n" X50
+             "xxxxxxxxxxxxxxxxxxxxxxxxx=\r\nxxxxxxxxxxxxxxxxxxxxxxxxx"},
+        {MEND_QUOTED_PRINTABLE,
+         SLICE(X50 "123456789012345678901234 \t \r\n" X50 "123456789012345678901234   x"),
+         X50 "123456789012345678901234 \t \r\n" X50 "123456789012345678901234   =\r\nx"},
         {MEND_BASE64, SLICE("YWJ" UE "j\r\n"),
          "YWJ?"
          "?j\r\n"},

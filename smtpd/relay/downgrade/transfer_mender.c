@@ -75,7 +75,11 @@ static void mend_octet(struct transfer_mender *mender, uint8_t octet, struct buf
         put_quoted(mender, octet, text);
         return;
     }
-    make_room(mender, 1, text);
+    /* White space at a line's end does not count (RFC 2045 6.7 (3)): before a break of ours it
+     * would. */
+    bool is_blank = octet == ' ' || octet == '\t';
+    if (!is_blank || mender->kind != MEND_QUOTED_PRINTABLE || mender->column + 1 >= LINE_OCTETS)
+        make_room(mender, 1, text);
     bool is_dash = octet == '-' && mender->column == 0 && mender->behind_break;
     if (is_dash && !in_base64)
         put_quoted(mender, octet, text);
