@@ -278,7 +278,9 @@ static const struct message_case {
      M "Content-Type: multipart/mixed;\r\n boundary=\"=C3=BC\"\r\n\r\n--=C3=BC\r\n" QP
        "\r\n=C3=BC\r\n--=C3=BC--"},
     {M "Content-Type: multipart/mixed; boundary=\"" X250 X250 X250 X50 X50 X50 UE "\"\r\n\r\n" UE,
-     "in a boundary that is too long"},
+     "in a boundary that cannot be written otherwise"},
+    {M "Content-Type: multipart/mixed; boundary*=utf-8''=C3%BC\r\n\r\n--" UE "\r\n",
+     "in a boundary that cannot be written otherwise"},
     /* a message inside: its own header, and MIME where it had none */
     {M "Content-Type: message/rfc822\r\n" CTE "quoted-printable\r\n\r\nSubject: " UE "\r\n\r\n" UE,
      M "Content-Type: message/rfc822\r\n" CTE

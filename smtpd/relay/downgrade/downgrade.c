@@ -305,8 +305,8 @@ static bool plan_header(struct region *header, struct error *error)
     case DOWNGRADE_BOUNDARY_8BIT:
         change->new_type = true;
         break;
-    case DOWNGRADE_BOUNDARY_TOO_LONG:
-        return error_set(error, ERROR_PERMANENT, "in a boundary that is too long");
+    case DOWNGRADE_BOUNDARY_IMPOSSIBLE:
+        return error_set(error, ERROR_PERMANENT, "in a boundary that cannot be written otherwise");
     case DOWNGRADE_BOUNDARY_NO_MEMORY:
         return error_memory(error);
     }

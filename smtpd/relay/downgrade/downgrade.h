@@ -18,8 +18,8 @@
  *
  * What cannot be done: a message/partial, which is a piece of something (RFC 2046 5.2.2.1), what
  * was not looked into for limits.mime-depth or -parts, a header of more than 1 MiB, a boundary that
- * becomes too long. A plan is made in passes over the message; then it is written as it is read,
- * however large it is. relay.
+ * becomes too long or ambiguous. A plan is made in passes over the message; then it is written as
+ * it is read, however large it is. relay.
  */
 #ifndef SMTPD_RELAY_DOWNGRADE_DOWNGRADE_H
 #define SMTPD_RELAY_DOWNGRADE_DOWNGRADE_H

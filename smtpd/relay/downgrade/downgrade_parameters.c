@@ -241,10 +241,11 @@ static enum downgrade_boundary judge(struct slice boundary)
     struct buffer text = BUFFER_WITH_LIMIT(ESCAPED_LIMIT);
     transfer_mend_octets(boundary, '=', &text);
     bool failed = text.failed, is_long = text.len > BOUNDARY_MAX;
+    bool is_ambiguous = slice_find_octet(boundary, '=') < boundary.len;
     buffer_clear(&text);
     if (failed)
         return DOWNGRADE_BOUNDARY_NO_MEMORY;
-    return is_long ? DOWNGRADE_BOUNDARY_TOO_LONG : DOWNGRADE_BOUNDARY_8BIT;
+    return is_long || is_ambiguous ? DOWNGRADE_BOUNDARY_IMPOSSIBLE : DOWNGRADE_BOUNDARY_8BIT;
 }
 
 enum downgrade_boundary downgrade_look_at_boundary(const struct mime_part *part)

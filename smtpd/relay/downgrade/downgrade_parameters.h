@@ -19,8 +19,9 @@ bool downgrade_content_disposition(struct slice body, struct word_writer *writer
 /* Of a multipart. */
 enum downgrade_boundary {
     DOWNGRADE_BOUNDARY_FINE,
-    DOWNGRADE_BOUNDARY_8BIT,     /* Content-Type must be written anew, though it may be ASCII */
-    DOWNGRADE_BOUNDARY_TOO_LONG, /* when it is ASCII */
+    DOWNGRADE_BOUNDARY_8BIT, /* Content-Type must be written anew, though it may be ASCII */
+    /* Too long when it is ASCII, or with a "=" of its own: another might become the same. */
+    DOWNGRADE_BOUNDARY_IMPOSSIBLE,
     DOWNGRADE_BOUNDARY_NO_MEMORY,
 };
 enum downgrade_boundary downgrade_look_at_boundary(const struct mime_part *part);
