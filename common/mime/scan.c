@@ -184,13 +184,6 @@ static bool is_type(const struct mime_part *part, struct slice type, struct slic
            && (subtype.len == 0 || slice_equal_nocase(part->subtype, subtype));
 }
 
-static struct slice trim_end(struct slice text)
-{
-    while (text.len > 0 && token_is(text.ptr[text.len - 1], TOKEN_SPACE))
-        text.len--;
-    return text;
-}
-
 /* False if the part's Content-Type gives no boundary that could be one. */
 static bool set_boundary(struct mime_scan *scan, struct mime_part *part)
 {
@@ -203,7 +196,7 @@ static bool set_boundary(struct mime_scan *scan, struct mime_part *part)
     }
     if (!content_parameters_find(&parameters, SLICE("boundary"), &scan->scratch, &boundary))
         return false;
-    boundary = trim_end(boundary); /* RFC 2046 5.1.1: it does not end with a space */
+    boundary = token_trim_end(boundary); /* RFC 2046 5.1.1: it does not end with a space */
     if (boundary.len == 0 || boundary.len > LONGEST_BOUNDARY)
         return false;
     part->boundary = arena_copy(scan->arena, boundary);
@@ -315,7 +308,7 @@ struct boundary_match {
 static bool match_boundary(const struct mime_scan *scan, struct slice line,
                            struct boundary_match *match)
 {
-    struct slice text = trim_end(slice_from(line, 2));
+    struct slice text = token_trim_end(slice_from(line, 2));
     *match = (struct boundary_match){.multipart = NULL};
     for (struct mime_part *part = scan->innermost; part; part = part->parent) {
         if (part->boundary.len == 0 || !slice_starts_with(text, part->boundary))

@@ -127,11 +127,16 @@ int token_hex_value(uint8_t octet)
     return letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : -1;
 }
 
+struct slice token_trim_end(struct slice text)
+{
+    while (text.len > 0 && token_is(text.ptr[text.len - 1], TOKEN_SPACE))
+        text.len--;
+    return text;
+}
+
 struct slice token_trim(struct slice text)
 {
     while (text.len > 0 && token_is(text.ptr[0], TOKEN_SPACE))
         text = slice_from(text, 1);
-    while (text.len > 0 && token_is(text.ptr[text.len - 1], TOKEN_SPACE))
-        text.len--;
-    return text;
+    return token_trim_end(text);
 }

@@ -49,5 +49,6 @@ int token_hex_value(uint8_t octet);
 
 /* Without white space (line ends too) at both ends. */
 struct slice token_trim(struct slice text);
+struct slice token_trim_end(struct slice text); /* at the end alone */
 
 #endif

@@ -281,6 +281,11 @@ static const struct message_case {
      "in a boundary that cannot be written otherwise"},
     {M "Content-Type: multipart/mixed; boundary*=utf-8''=C3%BC\r\n\r\n--" UE "\r\n",
      "in a boundary that cannot be written otherwise"},
+    /* one that begins with a space, as it may */
+    {M "Content-Type: multipart/mixed; boundary=\" b\"; n=" UE
+       "\r\n\r\n-- b\r\n\r\na\r\n-- b--\r\n",
+     M "Content-Type: multipart/mixed;\r\n boundary=\" b\";\r\n n*=utf-8''%C3%BC\r\n\r\n"
+       "-- b\r\n\r\na\r\n-- b--\r\n"},
     /* a message inside: its own header, and MIME where it had none */
     {M "Content-Type: message/rfc822\r\n" CTE "quoted-printable\r\n\r\nSubject: " UE "\r\n\r\n" UE,
      M "Content-Type: message/rfc822\r\n" CTE
@@ -335,6 +340,16 @@ static void what_was_not_looked_into_is_refused(void **state)
     for (size_t i = 0; i < limits.parts; i++)
         buffer_append_string(&text, "--b\r\n\r\na\r\n");
     buffer_append_string(&text, UE "\r\n--b--\r\n");
+    downgrade_text(buffer_slice(&text), &out);
+    assert_true(slice_starts_with(buffer_slice(&out), SLICE("in more MIME parts")));
+    /* behind the last boundary of a multipart inside, where no boundary counts any more */
+    buffer_reset(&text);
+    buffer_reset(&out);
+    buffer_append_string(&text,
+                         MIXED "\r\n--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n");
+    for (size_t i = 2; i < limits.parts; i++)
+        buffer_append_string(&text, "--c\r\n\r\na\r\n");
+    buffer_append_string(&text, "--c--\r\n--b\r\nContent-Type: x/y\r\n\r\n" UE "\r\n--b--\r\n");
     downgrade_text(buffer_slice(&text), &out);
     assert_true(slice_starts_with(buffer_slice(&out), SLICE("in more MIME parts")));
     buffer_clear(&text);

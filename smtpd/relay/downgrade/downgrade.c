@@ -47,7 +47,7 @@ struct downgrade {
     struct arena arena;
     struct region *first, *last;
     uint64_t planned; /* octets of the message that regions cover so far */
-    bool sealed;      /* limits.mime-parts: the last body may hold parts */
+    bool sealed;      /* limits.mime-parts: the last region may hold parts */
 
     /* While it is written. */
     struct outgoing_cursor at;
@@ -222,11 +222,13 @@ static struct slice encoding_of(const struct mime_part *part)
     return field && content_word_parse(field->body, &word, &parameters) ? word : SLICE("7bit");
 }
 
-/* Why the body cannot be changed; NULL: it can. */
+/* Why a body, or what is around the parts, cannot be changed; NULL: it can. */
 static const char *obstacle(const struct downgrade *downgrade, const struct region *body)
 {
-    if (body->part->opaque || (downgrade->sealed && !body->next))
+    if ((body->part && body->part->opaque) || (downgrade->sealed && !body->next))
         return "in more MIME parts, or deeper ones, than are looked into";
+    if (body->kind == AROUND)
+        return NULL;
     if (type_is(body->part, SLICE("message"), SLICE("partial")))
         return "in a piece of a message (message/partial)";
     if (is_field_list(body->part) && body->octets > HEADER_MAX)
@@ -273,12 +275,12 @@ static bool plan_bodies(struct downgrade *downgrade, struct error *error)
     for (struct region *region = downgrade->first; region; region = region->next) {
         if (region->kind == HEADER || !(region->is_8bit || region->is_long))
             continue;
-        const char *reason = region->kind == BODY ? obstacle(downgrade, region) : NULL;
+        const char *reason = obstacle(downgrade, region);
         if (reason && region->is_8bit)
             return error_set(error, ERROR_PERMANENT, "%s", reason);
         if (region->kind == BODY && !reason)
             plan_body(region);
-        if (region->kind == AROUND) {
+        if (region->kind == AROUND && !reason) {
             region->how = MEND;
             region->mend = MEND_AROUND;
         }

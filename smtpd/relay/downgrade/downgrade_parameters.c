@@ -201,7 +201,7 @@ static void put_parameters(struct buffer *out, struct slice text)
     bool has_boundary =
         parsed && content_parameters_find(&parameters, SLICE("boundary"), &arena, &boundary);
     if (has_boundary)
-        put_boundary(out, token_trim(boundary));
+        put_boundary(out, token_trim_end(boundary)); /* a space before it belongs to it */
     for (size_t i = 0; parsed && i < parameters.count; i++)
         if (!has_boundary || !is_boundary(&parameters.list[i]))
             put_parameter(out, &parameters, &parameters.list[i]);
@@ -262,7 +262,7 @@ enum downgrade_boundary downgrade_look_at_boundary(const struct mime_part *part)
     if (!content_parameters_parse(part->parameters, &arena, &parameters))
         found = DOWNGRADE_BOUNDARY_NO_MEMORY;
     else if (content_parameters_find(&parameters, SLICE("boundary"), &arena, &boundary))
-        found = judge(token_trim(boundary));
+        found = judge(token_trim_end(boundary));
     arena_clear(&arena);
     return found;
 }
