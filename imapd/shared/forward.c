@@ -425,6 +425,8 @@ bool forward_takes(struct session *session, const struct imap_parser *arguments)
         (session->command->traits & NAMING) && find_owner(session, *arguments, &owner);
     if (visiting)
         forward_tell_unasked(session);
+    if (!session->command)
+        return true; /* the mailbox was lost, and the session with it */
     if (visiting && session->command->handler == command_enable)
         enable_quietly(session, *arguments);
     if (selects(session))

@@ -764,3 +764,26 @@ def test_news_of_the_selected_mailbox_come_whole(visitor):
         owner.sendall(b"c OK nothing was asked\r\n")
         assert client.read_line().startswith(b"* BYE ")
         owner.close()
+
+
+def test_a_selected_mailbox_that_is_lost_under_the_next_command(visitor):
+    """Its news were too many to be heard while LIST waited; behind them is what ends the session, not the process."""
+    with visitor.connect() as client, visitor.connect() as other:
+        client.ok("NOTIFY SET (selected (MessageNew MessageExpunge))")
+        client.send(b"a SELECT " + WORK + b"\r\n")
+        owner = way(visitor)
+        heard(owner, b"c NOTIFY SET (selected (MessageNew MessageExpunge))\r\n")
+        owner.sendall(b"c OK done\r\n")
+        heard(owner, b"a SELECT " + WORK + b"\r\n")
+        owner.sendall(b"a OK [READ-WRITE] done\r\n")
+        assert client.answer(b"a")[1].startswith(b"OK")
+        client.send(b'b LIST "" Drafts\r\nc NOOP\r\n')
+        owner.sendall(b"* 5 EXISTS\r\n" * 6000 + b"c OK nothing was asked\r\n")
+        assert [other.ok("NOOP") for _ in range(20)] == [[]] * 20  # by then they were read
+        share_names(visitor)
+        assert client.answer(b"b")[1] == b"OK Listed"
+        while (line := client.read_line()) == b"* 5 EXISTS":
+            pass
+        assert line.startswith(b"* BYE ")
+        assert other.ok("NOOP") == []
+        owner.close()
