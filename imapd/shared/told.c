@@ -58,31 +58,39 @@ static bool parse_metadata(struct imap_parser *parser)
     return !has_values || imap_skip_octet(parser, ')');
 }
 
-/* mbx-list-flags: "\" atom each */
+/* mbx-list-flags: none, or that it is no more. With "\Sent" (RFC 6154) a client would put there
+ * what it sends. */
 static bool parse_attributes(struct imap_parser *parser)
 {
-    struct slice atom;
     if (!imap_skip_octet(parser, '('))
         return false;
-    if (imap_skip_octet(parser, ')'))
-        return true;
-    do {
-        if (!imap_skip_octet(parser, '\\') || !imap_parse_atom(parser, &atom))
-            return false;
-    } while (imap_skip_octet(parser, ' '));
+    if (imap_skip_octet(parser, '\\') && !imap_skip_word(parser, SLICE("NonExistent")))
+        return false;
     return imap_skip_octet(parser, ')');
 }
 
-/* oldname-extended-item (RFC 5465 8), or the end */
-static bool parse_old_name(struct imap_parser *parser)
+/* "Shared/alice@example.org/" of what is below it */
+static struct slice account_level(struct slice name)
 {
-    struct slice tag, old;
+    size_t top = slice_find_octet(name, '/') + 1;
+    return slice_range(name, 0, top + slice_find_octet(slice_from(name, top), '/') + 1);
+}
+
+/* oldname-extended-item (RFC 5465 8), or the end. A mailbox of nobody else was renamed to it. */
+static bool parse_old_name(struct imap_parser *parser, enum mailbox_name_form form,
+                           struct slice name)
+{
+    struct buffer old = BUFFER_WITH_LIMIT(2 * MAILBOX_NAME_MAX);
+    struct slice tag;
     if (!imap_skip_octet(parser, ' '))
         return true;
-    return imap_skip_octet(parser, '(') && imap_parse_astring(parser, &tag)
-           && slice_equal_nocase(tag, SLICE("OLDNAME")) && imap_skip_octet(parser, ' ')
-           && imap_skip_octet(parser, '(') && imap_parse_astring(parser, &old)
-           && imap_skip_octet(parser, ')') && imap_skip_octet(parser, ')');
+    bool parsed = imap_skip_octet(parser, '(') && imap_parse_astring(parser, &tag)
+                  && slice_equal_nocase(tag, SLICE("OLDNAME")) && imap_skip_octet(parser, ' ')
+                  && imap_skip_octet(parser, '(') && parse_mailbox(parser, form, &old)
+                  && slice_starts_with(buffer_slice(&old), account_level(name))
+                  && imap_skip_octet(parser, ')') && imap_skip_octet(parser, ')');
+    buffer_clear(&old);
+    return parsed;
 }
 
 static enum told_kind parse_response(struct imap_parser *parser, enum mailbox_name_form form,
@@ -103,7 +111,8 @@ static enum told_kind parse_response(struct imap_parser *parser, enum mailbox_na
         return imap_skip_octet(parser, ' ') && parse_attributes(parser)
                        && imap_skip_octet(parser, ' ') && imap_parse_string(parser, &separator)
                        && slice_equal(separator, SLICE("/")) && imap_skip_octet(parser, ' ')
-                       && parse_mailbox(parser, form, name) && parse_old_name(parser)
+                       && parse_mailbox(parser, form, name)
+                       && parse_old_name(parser, form, buffer_slice(name))
                    ? TOLD_LIST
                    : TOLD_OTHER;
     return TOLD_OTHER;

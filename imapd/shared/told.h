@@ -1,6 +1,6 @@
 /*
  * What another account's process tells of its mailboxes in answer to a question of ours
- * (exchange.h, listening.h): responses that say something of one mailbox and cannot pass for
+ * (exchange.h, listeners.h): responses that say something of one mailbox and cannot pass for
  * anything else. A process that was taken over can lie about its own mailbox; told are only lines
  * that are whole, of the grammar, and of the mailbox that the caller compares the name of. Pure;
  * imapd-mailbox.
@@ -16,7 +16,8 @@ enum told_kind {
     TOLD_STATUS,   /* "* STATUS name (MESSAGES 5 ...)"    RFC 3501 7.2.4 */
     TOLD_METADATA, /* "* METADATA name (entry value ...)", or "* METADATA name entry ..."
                       RFC 5464 4.4 */
-    TOLD_LIST,     /* '* LIST (...) "/" name', with OLDNAME perhaps    RFC 5465 5.4, 5.5 */
+    TOLD_LIST,     /* '* LIST () "/" name', \NonExistent perhaps, and an OLDNAME of the same
+                      account    RFC 5465 5.4, 5.5 */
 };
 
 /* `text` is a response with its literals, to the CRLF. Puts the name, ours and UTF-8, into *name,

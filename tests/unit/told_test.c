@@ -29,10 +29,15 @@ static const struct told_case {
     {"* METADATA W (/shared/a)\r\n", TOLD_OTHER, NULL},
     {"* METADATA W (/shared/a b)\r\n", TOLD_OTHER, NULL},
     {"* METADATA W\r\n", TOLD_OTHER, NULL},
-    {"* LIST (\\HasNoChildren \\Subscribed) \"/\" W\r\n", TOLD_LIST, "W"},
-    {"* LIST () \"/\" new (\"OLDNAME\" (old))\r\n", TOLD_LIST, "new"}, /* RFC 5465 5.4 */
+    {"* LIST (\\NonExistent) \"/\" W\r\n", TOLD_LIST, "W"}, /* RFC 5465 5.4 */
+    {"* LIST () \"/\" Shared/a/new (\"OLDNAME\" (Shared/a/b/old))\r\n", TOLD_LIST, "Shared/a/new"},
+    {"* LIST () \"/\" Shared/a/new (\"OLDNAME\" (Shared/b/old))\r\n", TOLD_OTHER, NULL},
+    {"* LIST () \"/\" Shared/a/new (\"OLDNAME\" (Shared/ab/old))\r\n", TOLD_OTHER, NULL},
+    {"* LIST () \"/\" Shared/a/new (\"OLDNAME\" (INBOX))\r\n", TOLD_OTHER, NULL},
     {"* LIST () NIL W\r\n", TOLD_OTHER, NULL},
-    {"* LIST (HasNoChildren) \"/\" W\r\n", TOLD_OTHER, NULL},
+    {"* LIST (NonExistent) \"/\" W\r\n", TOLD_OTHER, NULL},
+    {"* LIST (\\Sent) \"/\" W\r\n", TOLD_OTHER, NULL}, /* RFC 6154: not of another account */
+    {"* LIST (\\NonExistent \\Sent) \"/\" W\r\n", TOLD_OTHER, NULL},
     {"* LIST () \"/\" W (\"OTHER\" (x))\r\n", TOLD_OTHER, NULL},
     {"* 5 EXISTS\r\n", TOLD_OTHER, NULL},
     {"* OK [ALERT] x\r\n", TOLD_OTHER, NULL},
