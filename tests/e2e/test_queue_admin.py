@@ -1,6 +1,7 @@
 """`staffetta queue`: what the administrator sees of the queue and does to it, while it runs."""
 
 import json
+import os
 import socket
 import subprocess
 import time
@@ -8,7 +9,7 @@ import time
 import pytest
 from house import BUILD
 from one_queue import (
-    QUEUE_COMMITTED, RELAY_TEMPORARY, REQUIRETLS, ROLE_CONTROL, TLS_OPTIONAL, Queue)
+    AUTH_RECIPIENT, DONE, QUEUE_COMMITTED, RELAY_TEMPORARY, REQUIRETLS, ROLE_CONTROL, TLS_OPTIONAL, Queue)
 
 pytestmark = pytest.mark.skipif(not (BUILD / "libexec" / "smtpd-queue").exists(),
                                 reason="smtpd-queue is not built")
@@ -238,6 +239,52 @@ def test_what_is_under_way_is_not_sent_back_when_its_process_dies(queue):
     _, message = under_way(queue, "remove")
     queue.relays[0].channel.close()
     queue.wait_for_counts(0)
+
+
+def test_what_is_under_way_is_removed_however_often_its_processes_died(queue):
+    queue.submission.accept_foreign(["x@far.example"])
+    queue.relays[0].next()
+    queue.relays[0].channel.close()
+    queue.relay().next()
+    assert "1 under way" in ask(queue, "remove", "--all")
+    queue.relays[1].channel.close()
+    queue.wait_for_counts(0)  # and no report of a quarantine
+
+
+@pytest.mark.parametrize("verb, counts", [("hold", (1, 1)), ("remove", (0, 0))])
+def test_what_is_under_way_is_not_returned_for_its_age(tmp_path, verb, counts):
+    queue = Queue(tmp_path, 'queue { retry = "1s" lifetime = 500ms } limits { free-space = 0 }')
+    try:
+        queue.relay()
+        queue.submission.accept_foreign(["x@far.example"])
+        queue.relays[0].one(RELAY_TEMPORARY, "4.2.2 full")
+        message = queue.relays[0].next()  # the last time
+        ask(queue, verb, "--all")
+        queue.relays[0].result(message, (RELAY_TEMPORARY, "4.2.2 full"))
+        queue.wait_for_counts(*counts)
+    finally:
+        queue.end()
+
+
+def test_what_is_under_way_is_held_when_it_cannot_be_flushed(queue):
+    queue.deliver_up(sync_fd=os.open("/tmp", os.O_PATH))
+    queue.session.accept(["bob@test.example"])
+    queue.answer_target()
+    delivery = queue.next_delivery()
+    assert "1 under way" in ask(queue, "hold", "--all")
+    queue.result(delivery, (DONE, "2.1.5 done", 0, 0))
+    queue.wait_for_counts(1, 1)
+
+
+def test_what_is_wanted_of_an_address_is_done_to_all_behind_it(queue):
+    """While auth is asked who that is."""
+    _, message = under_way(queue, "bounce")
+    queue.relays[0].result(message, (RELAY_TEMPORARY, "4.2.2 full"))
+    request, _, _ = queue.auth.expect(AUTH_RECIPIENT)
+    assert "1 under way" in ask(queue, "hold", "--sender", "<>")
+    queue.send_targets(request, ["alice@test.example", "bob@test.example"])
+    queue.wait_for_counts(1, 1)
+    assert [recipient["state"] for recipient in listed(queue)[0]["recipients"]] == ["held"] * 2
 
 
 def test_what_has_been_sent_is_gone_whatever_was_said(queue):

@@ -254,7 +254,7 @@ static bool fits_recipient(const struct admin_job *job, const struct queued_reci
 
 /* ---- what is done to a recipient ---- */
 
-enum admin_effect { ADMIN_NOT, ADMIN_LATER, ADMIN_DONE }; /* not to one in its state */
+enum admin_effect { ADMIN_NOT /* in its state */, ADMIN_LATER, ADMIN_DONE };
 
 static enum admin_effect retry(struct queued_recipient *recipient)
 {

@@ -274,10 +274,12 @@ static void on_synced(struct flusher_job *job)
     while (peer->flushing) {
         struct queued_recipient *recipient = peer->flushing;
         DL_DELETE(peer->flushing, recipient);
-        if (job->succeeded)
+        if (job->succeeded) {
             settle_add(queue, recipient, OUTCOME_DELIVERED, slice_of(NULL, 0));
-        else
-            queued_schedule(&queue->queued, recipient, queue_now_ms() + FLUSH_FAILED_MS);
+            continue;
+        }
+        queued_schedule(&queue->queued, recipient, queue_now_ms() + FLUSH_FAILED_MS);
+        settle_wish(queue, recipient, slice_of(NULL, 0));
     }
     if (peer->unflushed_count >= FLUSH_AT_ONCE || !peer->role_peer)
         start_sync(peer);

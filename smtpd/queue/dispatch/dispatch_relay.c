@@ -140,7 +140,7 @@ static void attempt_lost(struct queue *queue, struct relay_attempt *attempt, uin
         bool first = recipient->deaths == 0;
         recipient->again = true;
         recipient->deaths = (uint8_t)(recipient->deaths + suspicion);
-        if (recipient->deaths < SUSPICION_PROOF)
+        if (recipient->deaths < SUSPICION_PROOF || recipient->wish != OUTCOME_NONE)
             dispatch_lost(queue, recipient, first);
         else
             settle_add(queue, recipient, OUTCOME_QUARANTINED,

@@ -141,10 +141,11 @@ static uint64_t next_wait_ms(const struct queue *queue, const struct queued_reci
     return schedule_wait_ms(waits->items_ms, waits->count, recipient->attempts + 1, arc4random());
 }
 
+/* The administrator's wish comes first: what he has removed or held is not returned for its age. */
 static bool has_expired(const struct queued_recipient *recipient)
 {
     return recipient->outcome == OUTCOME_EXPIRED
-           || (recipient->outcome == OUTCOME_DEFERRED
+           || (recipient->outcome == OUTCOME_DEFERRED && recipient->wish == OUTCOME_NONE
                && queue_now_ms() >= queued_message_of(recipient)->expires_ms);
 }
 
@@ -238,6 +239,7 @@ static bool put_target(struct queue *queue, const struct queued_recipient *recip
     added->warned = recipient->warned;
     added->attempts = recipient->attempts;
     added->forwarder = recipient->forwarder;
+    added->wish = recipient->wish;
     return put_row_back(queue, added, row, error);
 }
 
@@ -420,8 +422,10 @@ static void schedule_new(struct queue *queue, struct queued_message *message)
 {
     struct queued_recipient *recipient, *next;
     DL_FOREACH_SAFE2 (message->recipients, recipient, next, next_of_message)
-        if (recipient->stage == QUEUED_NEW)
+        if (recipient->stage == QUEUED_NEW) {
             queued_schedule(&queue->queued, recipient, queue_now_ms());
+            settle_wish(queue, recipient, slice_of(NULL, 0));
+        }
 }
 
 static void apply_message(struct queue *queue, struct queued_message *message)
