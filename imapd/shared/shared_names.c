@@ -134,9 +134,11 @@ bool shared_names_has(const struct session *session, struct slice name)
            && (name.len == top.len || name.ptr[top.len] == FOLDER_SEPARATOR);
 }
 
+/* From a command that waits a reload may have taken the word. */
 struct slice shared_names_owner(const struct session *session, struct slice name)
 {
-    struct slice below = slice_from(name, strlen(session->mailbox->config->imap.shared.text) + 1);
+    struct slice top = slice_of_string(session->mailbox->config->imap.shared.text);
+    struct slice below = slice_from(name, top.ptr ? top.len + 1 : name.len);
     return slice_range(below, 0, slice_find_octet(below, '/'));
 }
 

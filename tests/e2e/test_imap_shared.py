@@ -1,7 +1,9 @@
 """Shared mailboxes: ACL (RFC 4314) between accounts, in the namespace of other users (RFC 2342). A whole house: each
 account's process has its own walls, and the owner's alone decides (docs/architecture.md, Shared mailboxes)."""
 
+import os
 import re
+import signal
 import socket
 import struct
 import time
@@ -560,6 +562,28 @@ def test_a_reload_that_calls_them_otherwise(make_module_house):
             refused(other, f"SELECT {name}", b"NONEXISTENT")
         pair.other = other
     pair.close()
+
+
+def test_a_reload_while_their_owner_is_asked(make_module_house):
+    """LIST RETURN (STATUS) (RFC 5819): what waits for another account's process ends, or is left out."""
+    house = make_module_house(settings={"imap": {"shared-mailboxes": "Shared"}}, services=("imap",))
+    before = set(house.pids("imapd-mailbox"))
+    alice, bob = house.new_account(), house.new_account()
+    owner = Client(house, alice)
+    pid = (set(house.pids("imapd-mailbox")) - before).pop()
+    other = Client(house, bob)
+    owner.ok(f"SETACL Sent {bob} lr")
+    other.ok("NOOP")
+    os.kill(pid, signal.SIGSTOP)
+    other.send(b'x LIST "" Shared/%/Sent RETURN (STATUS (MESSAGES))\r\n')
+    assert other.read_line().startswith(b"* LIST ")
+    house.settings = {"imap": {"progress": "1s"}}
+    house.write_config()
+    house.command("reload")
+    os.kill(pid, signal.SIGKILL)
+    assert other.answer() == ([], b"OK Listed")
+    owner.close()
+    other.close()
 
 
 def test_over_tls_and_after_a_restart(sharing):
