@@ -267,11 +267,13 @@ static bool error_too_many(struct error *error)
     return false;
 }
 
+/* Of the client's own, or of the owner's, among which the shared ones are, whoever sets them. */
 static bool is_too_many(const struct session *session, const struct annotations *annotations,
                         struct error *error)
 {
-    return annotations_count_of(annotations, rights_guest(session))
-               > session->mailbox->config->limits.annotations
+    size_t most = session->mailbox->config->limits.annotations;
+    return (annotations_count_of(annotations, rights_guest(session)) > most
+            || annotations_count_of(annotations, SLICE("")) > most)
            && !error_too_many(error);
 }
 

@@ -98,6 +98,10 @@ def test_annotations_of_visitors_are_bounded(pair):
         pair.other.ok(f'SETMETADATA {pair.name} (/private/{number} "x")')
     refused(pair.other, f'SETMETADATA {pair.name} (/private/more "x")', b"METADATA TOOMANY")
     pair.owner.ok('SETMETADATA Work (/private/comment "x")')
+    pair.share("lrw")
+    for number in range(9):
+        pair.other.ok(f'SETMETADATA {pair.name} (/shared/{number} "x")')
+    refused(pair.other, f'SETMETADATA {pair.name} (/shared/more "x")', b"METADATA TOOMANY")  # it would be the owner's eleventh
     value = "{20000+}\r\n" + "x" * 20000
     pair.other.ok(f"SETMETADATA {pair.name} (/private/1 {value})")
     refused(pair.other, f"SETMETADATA {pair.name} (/private/2 {value})", b"METADATA TOOMANY")
