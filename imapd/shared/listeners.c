@@ -56,6 +56,13 @@ static bool is_of(const struct listener *listener, struct slice name)
                           slice_of_string(listener->exchange.visit->owner));
 }
 
+static void lose(struct listener *listener)
+{
+    listener->exchange.lost = listener->listeners->lost = true;
+    session_has_news(listener->listeners->session);
+}
+
+/* Where it was too much for that process it tells nothing more (5.8). */
 static void take_response(struct listener *listener)
 {
     struct session *session = listener->listeners->session;
@@ -65,7 +72,9 @@ static void take_response(struct listener *listener)
     struct arena arena;
     arena_init(&arena, PARSING_OCTETS);
     enum told_kind kind = told_parse(response, session_name_form(session), &arena, &name);
-    if (kind != TOLD_OTHER && is_of(listener, buffer_slice(&name))) {
+    if (slice_starts_with(response, SLICE("* OK [NOTIFICATIONOVERFLOW]")))
+        lose(listener);
+    else if (kind != TOLD_OTHER && is_of(listener, buffer_slice(&name))) {
         buffer_append(told, response);
         listener->exchange.visit->is_held = told->len > TOLD_OCTETS;
         session_has_news(session);
@@ -73,12 +82,6 @@ static void take_response(struct listener *listener)
     arena_clear(&arena);
     buffer_clear(&name);
     buffer_reset(&listener->exchange.line);
-}
-
-static void lose(struct listener *listener)
-{
-    listener->exchange.lost = listener->listeners->lost = true;
-    session_has_news(listener->listeners->session);
 }
 
 /* No answer ends it; a response that is too long loses it. */

@@ -665,9 +665,10 @@ def test_news_are_of_the_mailboxes_of_who_tells_them(visitor):
         assert client.ok("NOOP") == []
 
 
-@pytest.mark.parametrize("lie", [b"c OK again\r\n", b"x OK done\r\n", b"\r\n", b"* " + b"x" * 1100000 + b"\r\n"],
-                         ids=["a second answer", "another's answer", "no line", "a line without end"])
-def test_who_does_not_speak_imap_is_not_listened_to(visitor, lie):
+@pytest.mark.parametrize("lie", [b"c OK again\r\n", b"x OK done\r\n", b"\r\n", b"* " + b"x" * 1100000 + b"\r\n",
+                                 b"* OK [NOTIFICATIONOVERFLOW] x\r\n"],
+                         ids=["a second answer", "another's answer", "no line", "a line without end", "nothing more"])
+def test_who_tells_no_more_is_not_listened_to(visitor, lie):
     """RFC 5465 5.8: the client knows that it misses something."""
     with visitor.connect() as client:
         owner = listening(visitor, client)
