@@ -2,13 +2,13 @@
  * Access tokens: OAUTHBEARER (RFC 7628) and XOAUTH2; and certificates, EXTERNAL (RFC 4422 A). One
  * message has the token; `check` says whom it names, and whoever logs in must be that account.
  *
- *     AUTH_SASL ─┬───────────────> a job for check ──> judged, as SCRAM is (auth_logins.c) ──> let
- * in └─ INTROSPECT ───────┘ (introspection.h; no answer: AUTH_TEMPORARY) │ wrong, when it has taken
- * its time
- *                                           v
- *                                       AUTH_CHALLENGE (not of EXTERNAL): why,
- *                                       in JSON; what the client answers does not
- *                                       count, and it hears AUTH_WRONG
+ *     AUTH_SASL ─┬──────────────┬─> a job for check ─> judged, as SCRAM is ─> let in
+ *                └─ INTROSPECT ─┘         │ wrong, when it has taken its time
+ *                                         v
+ *                                     AUTH_CHALLENGE (not of EXTERNAL): why, in JSON; what the
+ *                                     client answers does not count, and it hears AUTH_WRONG
+ *
+ * Where introspection (introspection.h) has no answer: AUTH_TEMPORARY. Judged by auth_logins.c.
  */
 #include <stdlib.h>
 

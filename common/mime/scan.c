@@ -2,8 +2,8 @@
  * The scan of scan.h. It goes line by line:
  *
  *     feed: cut into lines ──> on_line ─┬─ boundary ─> end the parts inside, open the next part
- *                                       ├─ in a header: a field, its continuation, or the empty
- * line └─ in a body: counted
+ *                                       ├─ in a header: a field, more of one, or the empty line
+ *                                       └─ in a body: counted
  *
  * Open parts are the innermost one and its parents. A boundary line is compared with those of all
  * of them, so that a missing last delimiter inside ends with the outer part (RFC 2046 5.1.2); depth

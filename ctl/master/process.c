@@ -2,8 +2,7 @@
  * One child of the master: how it is started, what it is born with, how its end is met.
  *
  *   process_start ─> fork ─┬─ child: descriptors 3 and 4, uid, exec
- *                          └─ master: birth records ─> process_go ─> MASTER_READY ─> ... ─>
- * on_death
+ *                          └─ master: birth records ─> process_go ─> MASTER_READY ─> on_death
  *
  * A standing role is started again at once; from its second death within 10 s it waits, 100 ms
  * first and twice as long each time, up to 5 s. A per-account process is started when it is needed,

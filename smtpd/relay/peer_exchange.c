@@ -1,9 +1,8 @@
 /*
  * Mail transactions on a connection that is READY; see peer.h. relay.
  *
- *   current:  RSET? MAIL RCPT… DATA ──354──> message, dot ──> answer (LMTP: one a recipient) ─>
- * done ahead:                                     └─ RSET? no: MAIL RCPT… DATA behind the dot ─>
- * current
+ *   current:  RSET? MAIL RCPT… DATA ──354──> message, dot ──> answer (LMTP: one each) ──> done
+ *   ahead:                                            └─> MAIL RCPT… DATA, no RSET ──> current
  *
  * Answers come in the order of the commands, so all of `current` before the first of `ahead`.
  * Without PIPELINING each command waits for the answer to the one before, and nothing goes ahead.
