@@ -315,7 +315,8 @@ static void esearch_step(struct session *session)
     struct multisearch_work *work = session->work;
     struct error error;
     bool fine = true;
-    session_tell_progress(session, work->next, work->tree.count);
+    /* How many mailboxes there are no visitor learns. */
+    session_tell_progress(session, work->next, session->visitor ? 0 : work->tree.count);
     if (work->folder && folder_step(work->folder))
         return;
     if (work->folder)

@@ -511,6 +511,19 @@ def test_searching_while_one_of_them_is_selected(pair):
         assert pair.name.encode() not in b"".join(pair.other.command(f"ESEARCH {sources}ALL")[0])
 
 
+def test_searching_tells_not_how_many_mailboxes_there_are(make_module_house):
+    """RFC 4314 6: how far a search is (INPROGRESS, RFC 9585) would tell a visitor of those that he may not look up."""
+    house = make_module_house(settings={"imap": {"shared-mailboxes": "Shared", "progress": "1ms"}}, services=("imap",))
+    pair = Pair(house)
+    pair.share("lr")
+    for _ in range(3):
+        pair.owner.append(MESSAGE + (b"x" * 70 + b"\r\n") * 10000, "Work")
+    pair.other.ok(f"SELECT {pair.name}")
+    told = [line for line in pair.other.ok("ESEARCH TEXT nowhere") if b"INPROGRESS" in line]
+    assert told and all(b" NIL NIL)] " in line for line in told)
+    pair.close()
+
+
 # ---- who lies: imapd-mailbox alone, and this process plays the master and the other account's process
 
 MASTER_SHARED, ROLE_SHARED = 118, 29
