@@ -121,6 +121,13 @@ static bool has_room(struct session *session, const struct append_work *work, ui
            || mailbox_has_room(session->mailbox, octets - work->replaced_octets, 0, error);
 }
 
+/* No quota bounds what lies here until another account's mailbox has it. */
+static bool is_too_much_elsewhere(const struct session *session, const struct append_work *work)
+{
+    return work->elsewhere.len > 0
+           && work->intake.octets > session->mailbox->config->limits.message_size_octets;
+}
+
 static void catenate(struct session *session, struct imap_parser *arguments, bool at_literal);
 
 /* RFC 4314 4: flags that the client may not set are left out. */
@@ -314,6 +321,8 @@ static void end_catenated(struct session *session, struct append_work *work)
         session_no(session, SLICE("CANNOT"), "A message is not empty");
     else if (!intake_finish(&work->intake, &error))
         session_failed(session, &error, "The message cannot be stored now");
+    else if (is_too_much_elsewhere(session, work))
+        session_no(session, SLICE("TOOBIG"), "Together they are larger than limits.message-size");
     else if (!has_room(session, work, work->intake.octets, work->intake.count, &error))
         session_failed(session, &error, "The mailbox is full");
     else if (imap_parser_at_end(&work->rest))

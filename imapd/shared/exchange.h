@@ -15,7 +15,9 @@
 /* The tag of all commands of ours. */
 #define EXCHANGE_TAG SLICE("c")
 
-enum { EXCHANGE_LINE_OCTETS = 1 << 20 }; /* a command; a response, without octets of literals */
+enum {
+    EXCHANGE_LINE_OCTETS = 1 << 20
+}; /* a command; a response, with its literals where they are gathered */
 
 struct exchange {
     struct visit *visit;  /* the caller's */

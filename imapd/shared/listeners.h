@@ -39,8 +39,9 @@ bool listeners_want_names(const struct session *session, const struct notify_req
 bool listeners_begin(struct listeners *listeners, const struct notify_request *request,
                      struct slice shared, struct error *error);
 
-/* SOURCE_DONE: all listen, but those who share nothing with the client. SOURCE_MORE: the session's
- * step waits. ERROR_PERMANENT: one of them refused; ERROR_TEMPORARY: he cannot be asked. */
+/* LISTENERS_READY: all listen, but those who share nothing with the client. LISTENERS_WAIT: the
+ * session's step waits. ERROR_PERMANENT: one of them refused; ERROR_TEMPORARY: he cannot be asked.
+ */
 enum listeners_result { LISTENERS_READY, LISTENERS_WAIT, LISTENERS_FAILED };
 enum listeners_result listeners_step(struct listeners *listeners, struct error *error);
 

@@ -7,7 +7,8 @@
 #include "storage/acl.h"
 
 enum {
-    ALL_MS = 5000, /* of one LIST: then no owner is waited for any more */
+    ALL_MS = 5000,   /* of one LIST: then no owner is waited for any more */
+    OWNER_MS = 2000, /* one that hangs leaves time for the others */
     PARSING_OCTETS = 4 << 20,
 };
 
@@ -86,7 +87,8 @@ static bool go_to(struct shared_items *items, struct slice owner)
         return false;
     items->exchange.visit->hearer = items;
     items->exchange.visit->hears = hear; /* it may never be open */
-    visit_set_deadline(items->exchange.visit, (unsigned)(items->until_ms - now));
+    uint64_t left_ms = items->until_ms - now;
+    visit_set_deadline(items->exchange.visit, (unsigned)(left_ms < OWNER_MS ? left_ms : OWNER_MS));
     return true;
 }
 

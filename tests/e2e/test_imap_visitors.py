@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(not (BUILD / "libexec" / "imapd-mailbox").exists
 @pytest.fixture(scope="module")
 def sharing(tmp_path_factory):
     made = House(settings={"imap": {"shared-mailboxes": "Shared"}, "timeouts": {"linger": "300ms"},
-                           "limits": {"annotations": "10", "annotation": "32K", "account-annotations": "64K"}}, services=("imap",))
+                           "limits": {"annotations": "10", "annotation": "32K", "account-annotations": "64K", "message-size": "1M"}}, services=("imap",))
     made.start()
     yield made
     made.stop()
@@ -260,6 +260,17 @@ def test_pieces_for_anothers_mailbox(pair, sharing):
     # Nothing is left at home.
     assert not any((sharing.maildir(pair.bob) / "tmp").iterdir()) and other.ok("STATUS INBOX (MESSAGES)") == [b"* STATUS INBOX (MESSAGES 0)"]
     third.close()
+
+
+def test_pieces_for_anothers_mailbox_are_bounded(pair, sharing):
+    """No quota of the client's bounds what is put together for another account: limits.message-size does, for all of a command."""
+    pair.share("i")
+    pair.other.append(MESSAGE + b"x" * 400_000, "Drafts")
+    pieces = 'CATENATE (URL "/Drafts/;UID=1")'
+    pair.other.ok(f"APPEND {pair.name} {pieces} {pieces}")
+    refused(pair.other, f"APPEND {pair.name} {pieces} {pieces} {pieces}", b"TOOBIG")
+    assert pair.owner.ok("STATUS Work (MESSAGES)") == [b"* STATUS Work (MESSAGES 4)"]
+    assert not any((sharing.maildir(pair.bob) / "tmp").iterdir())
 
 
 def test_pieces_for_who_does_not_want_them(pair):
