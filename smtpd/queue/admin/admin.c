@@ -379,7 +379,8 @@ static void log_job(struct queue *queue, const struct admin_job *job)
         if (verbs[i].verb == job->verb)
             LOG(&queue->role->log, LOG_INFO, "administrator", log_text("verb", verbs[i].name),
                 log_number("messages", (int64_t)job->messages),
-                log_number("recipients", (int64_t)job->done));
+                log_number("recipients", (int64_t)job->done),
+                log_number("later", (int64_t)job->later));
 }
 
 void admin_answer(struct queue *queue)

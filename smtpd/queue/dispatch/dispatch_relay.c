@@ -371,7 +371,7 @@ static enum queued_outcome outcome_of(const struct relay_attempt *attempt,
 static void log_rest(struct queue *queue, const struct queue_target *target, uint64_t rest_ms)
 {
     LOG(&queue->role->log, LOG_INFO, "destination_rests",
-        log_bytes("destination", queue_target_name(target)),
+        log_bytes("destination", destination_name(queue_target_name(target))),
         log_number("failures", target->relay.failures),
         log_bytes("reply", slice_of_string(target->relay.text)),
         log_number("wait_s", (int64_t)(rest_ms / 1000)));

@@ -232,16 +232,17 @@ static void write_phrase(struct list *list, struct slice phrase)
         bool is_quoted = token_take_quoted(&in, NULL);
         bool is_comment = !is_quoted && token_take_comment(&in, NULL);
         struct slice token = is_quoted || is_comment ? cursor_since(&in, &start) : take_atoms(&in);
-        if (token.len > DOWNGRADE_WORD_OCTETS && !is_comment)
-            word_writer_text(list->writer, blank, token);
-        else if (!is_quoted && !is_comment)
-            downgrade_word(list->writer, blank, token);
-        else if (slice_is_ascii(token) && token.len <= DOWNGRADE_WORD_OCTETS)
+        bool is_plain = slice_is_ascii(token) && token.len <= DOWNGRADE_WORD_OCTETS;
+        if ((is_quoted || is_comment) && is_plain)
             word_writer_plain(list->writer, blank, token);
         else if (is_quoted)
             write_quoted(list, blank, token);
-        else
+        else if (is_comment)
             write_comment(list, blank, token);
+        else if (token.len > DOWNGRADE_WORD_OCTETS)
+            word_writer_text(list->writer, blank, token);
+        else
+            downgrade_word(list->writer, blank, token);
     }
 }
 

@@ -163,7 +163,7 @@ static const struct kind {
     {"ARC-Seal", write_grammar},
     {"ARC-Message-Signature", write_grammar},
     {"ARC-Authentication-Results", write_grammar},
-    {"List-ID", write_grammar},
+    {"List-ID", downgrade_addresses},
     {"List-Help", write_uris},
     {"List-Subscribe", write_uris},
     {"List-Unsubscribe", write_uris},
