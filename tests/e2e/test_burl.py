@@ -12,7 +12,7 @@ import time
 import imaplib
 import pytest
 
-from house import PASSWORD
+from house import PASSWORD, looking_into_a_role
 
 HOST = "mail.test.example"
 MIME = ("From: {}\r\nTo: {}\r\nBcc: hidden@test.example\r\nSubject: parts\r\nMIME-Version: 1.0\r\n"
@@ -52,7 +52,8 @@ class Account:
 
     def mailbox(self):
         """The pid of its mailbox process."""
-        [pid] = [pid for pid in self.house.pids("imapd-mailbox") if f"{self.short}/" in os.readlink(f"/proc/{pid}/cwd")]
+        with looking_into_a_role():
+            [pid] = [pid for pid in self.house.pids("imapd-mailbox") if f"{self.short}/" in os.readlink(f"/proc/{pid}/cwd")]
         return pid
 
     def wait_until_gone(self, pid):

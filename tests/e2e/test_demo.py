@@ -27,6 +27,14 @@ def free_base():
     raise RuntimeError("no free ports")
 
 
+def lives(pid):
+    """And is not only waited for."""
+    try:
+        return pathlib.Path("/proc", str(pid), "stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 class Demo:
     def __init__(self):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="staffetta-demo-"))
@@ -57,7 +65,7 @@ class Demo:
         self.process.send_signal(how)
         self.process.wait(SECONDS)
         deadline = time.monotonic() + SECONDS
-        while left := [pid for pid in children if pathlib.Path("/proc", str(pid), "exe").exists()]:
+        while left := [pid for pid in children if lives(pid)]:
             if time.monotonic() > deadline:
                 break
             time.sleep(0.05)

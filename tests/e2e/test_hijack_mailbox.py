@@ -9,7 +9,7 @@ import struct
 
 import house as house_module
 import pytest
-from house import BUILD, PASSWORD
+from house import BUILD, PASSWORD, looking_into_a_role
 from mailbox_role import HANDOFF_DESCRIPTOR, HANDOFF_MAGIC, HANDOFF_RESUMED
 from test_hijack import Hijacked, record
 from test_imap_shared import MESSAGE, Client, eventually
@@ -115,7 +115,9 @@ def thief(house):
 def descriptors(pid):
     """Sockets: files come and go by themselves."""
     directory, count = f"/proc/{pid}/fd", 0
-    for number in os.listdir(directory):
+    with looking_into_a_role():
+        numbers = os.listdir(directory)
+    for number in numbers:
         with contextlib.suppress(OSError):
             count += os.readlink(f"{directory}/{number}").startswith("socket:")
     return count

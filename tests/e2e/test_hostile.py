@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from house import PASSWORD, SERVICES
+from house import PASSWORD, SERVICES, is_sanitized
 
 MEGABYTE = 1 << 20
 GIGABIT = 125 * MEGABYTE  # a second: attackers come by a network, and on another machine
@@ -149,11 +149,6 @@ class Honest:
         return sorted(self.took)[int(len(self.took) * 0.99)]
 
 
-def is_sanitized(house):
-    maps = pathlib.Path("/proc", str(house.pids("smtpd-session")[0]), "maps").read_text()
-    return "asan" in maps
-
-
 def lasting(house):
     return {role: house.pids(role) for role in LASTING_ROLES}
 
@@ -165,13 +160,13 @@ def forget_peaks(house):
 
 
 def resident(house):
-    """{(pid, name): (resident octets now, at their highest)}"""
-    found = {}
+    """{(pid, name): (resident octets now, at their highest)}; only root can have peaks forgotten, so others see what is."""
+    found, highest = {}, "VmHWM:" if os.geteuid() == 0 else "VmRSS:"
     for pid, name in house.processes().items():
         with contextlib.suppress(OSError, IndexError):
             status = pathlib.Path("/proc", str(pid), "status").read_text()
             found[pid, name] = tuple(int(status.split(key)[1].split()[0]) * 1024
-                                     for key in ("VmRSS:", "VmHWM:"))
+                                     for key in ("VmRSS:", highest))
     return found
 
 
@@ -221,7 +216,7 @@ class Watch:
 def unharmed(house, growth=GROWTH, newcomer=NEWCOMER):
     """What is done inside kills nobody, makes no process grow much, and hinders nobody else; it
     goes on until the honest client has seen enough."""
-    account, sanitized = house.new_account(), is_sanitized(house)
+    account, sanitized = house.new_account(), is_sanitized()
     time_visits(house, account)
     roles = lasting(house)
     forget_peaks(house)
@@ -626,7 +621,7 @@ def test_many_questions_about_one_message(stage, greed):
             start = time.monotonic()
             other.talk("C: n NOOP\nS: n OK *")
             waited.append(time.monotonic() - start)
-        assert max(waited) < (3 if is_sanitized(stage) else 0.5), waited
+        assert max(waited) < (3 if is_sanitized() else 0.5), waited
         assert greedy.pending == b"" and not has_ended(greedy.socket)
 
 

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from house import BUILD, House, replace_file
+from house import BUILD, House, looking_into_a_role, replace_file
 from test_imap_shared import Client, Pair, flags_of, refused
 
 pytestmark = pytest.mark.skipif(not (BUILD / "libexec" / "imapd-mailbox").exists(), reason="imapd-mailbox is not built")
@@ -259,8 +259,10 @@ def test_killed_in_the_middle(pair, killed):
     pair.other.ok(f"SELECT {pair.name}")
     pair.other.send(b"x MOVE 1:* Archive\r\n")
     account = getattr(pair, killed)
-    for pid in house.pids("imapd-mailbox"):
-        if os.readlink(f"/proc/{pid}/root") == str(house.maildir(account)) or os.readlink(f"/proc/{pid}/cwd") == str(house.maildir(account)):
+    with looking_into_a_role():
+        places = {pid: {os.readlink(f"/proc/{pid}/{place}") for place in ("root", "cwd")} for pid in house.pids("imapd-mailbox")}
+    for pid, place in places.items():
+        if str(house.maildir(account)) in place:
             os.kill(pid, signal.SIGKILL)
     with again(house, pair.bob) as bob, again(house, pair.alice) as alice:
         there, here = count(bob, "Archive"), count(alice, "Work")
