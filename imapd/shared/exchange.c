@@ -93,6 +93,14 @@ bool exchange_gather(struct exchange *exchange, struct session *session, struct 
     return !exchange->line.failed;
 }
 
+bool exchange_has_response(struct exchange *exchange, struct visit *visit, enum answer_part part,
+                           struct slice octets)
+{
+    return !exchange_take_end(exchange, visit, part, octets)
+           && exchange_gather(exchange, visit->session, octets)
+           && answer_is_between_lines(&visit->answer);
+}
+
 void exchange_wake(struct session *session)
 {
     session->waiting = false;

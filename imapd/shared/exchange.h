@@ -15,9 +15,8 @@
 /* The tag of all commands of ours. */
 #define EXCHANGE_TAG SLICE("c")
 
-enum {
-    EXCHANGE_LINE_OCTETS = 1 << 20
-}; /* a command; a response, with its literals where they are gathered */
+/* A command; a response, with its literals where they are gathered. */
+enum { EXCHANGE_LINE_OCTETS = 1 << 20 };
 
 struct exchange {
     struct visit *visit;  /* the caller's */
@@ -60,6 +59,10 @@ bool exchange_take_end(struct exchange *exchange, struct visit *visit, enum answ
 
 /* Other octets. False: the line is too long, `line.failed`, and the session's step runs. */
 bool exchange_gather(struct exchange *exchange, struct session *session, struct slice octets);
+
+/* Both. True: `line` is a whole response. */
+bool exchange_has_response(struct exchange *exchange, struct visit *visit, enum answer_part part,
+                           struct slice octets);
 
 /* The step that waits runs in the next turn. */
 void exchange_wake(struct session *session);

@@ -52,10 +52,7 @@ static void take_response(struct shared_items *items)
 static void hear(struct visit *visit, enum answer_part part, struct slice octets)
 {
     struct shared_items *items = visit->hearer;
-    if (exchange_take_end(&items->exchange, visit, part, octets)
-        || !exchange_gather(&items->exchange, visit->session, octets))
-        return;
-    if (answer_is_between_lines(&visit->answer))
+    if (exchange_has_response(&items->exchange, visit, part, octets))
         take_response(items);
 }
 

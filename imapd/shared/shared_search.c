@@ -114,10 +114,7 @@ static void take_response(struct shared_search *search)
 static void hear(struct visit *visit, enum answer_part part, struct slice octets)
 {
     struct shared_search *search = visit->hearer;
-    if (exchange_take_end(&search->exchange, visit, part, octets)
-        || !exchange_gather(&search->exchange, visit->session, octets))
-        return;
-    if (answer_is_between_lines(&visit->answer))
+    if (exchange_has_response(&search->exchange, visit, part, octets))
         take_response(search);
 }
 

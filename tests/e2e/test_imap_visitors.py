@@ -767,17 +767,23 @@ def test_what_cannot_be_searched_is_not_called_empty(visitor, answer):
         assert client.answer() == ([], b"NO [UNAVAILABLE] Not all of others' mailboxes can be searched")
 
 
+def select_with_news(visitor, client):
+    """The owner's end of a selected mailbox whose news are told at once."""
+    client.ok("NOTIFY SET (selected (MessageNew MessageExpunge))")
+    client.send(b"a SELECT " + WORK + b"\r\n")
+    owner = way(visitor)
+    heard(owner, b"c NOTIFY SET (selected (MessageNew MessageExpunge))\r\n")
+    owner.sendall(b"c OK done\r\n")
+    heard(owner, b"a SELECT " + WORK + b"\r\n")
+    owner.sendall(b"a OK [READ-WRITE] done\r\n")
+    assert client.answer(b"a")[1].startswith(b"OK")
+    return owner
+
+
 def test_news_of_the_selected_mailbox_come_whole(visitor):
     """RFC 5465 6.1: between the client's commands; one that comes in the middle of it is not answered within it."""
     with visitor.connect() as client:
-        client.ok("NOTIFY SET (selected (MessageNew MessageExpunge))")
-        client.send(b"a SELECT " + WORK + b"\r\n")
-        owner = way(visitor)
-        heard(owner, b"c NOTIFY SET (selected (MessageNew MessageExpunge))\r\n")
-        owner.sendall(b"c OK done\r\n")
-        heard(owner, b"a SELECT " + WORK + b"\r\n")
-        owner.sendall(b"a OK [READ-WRITE] done\r\n")
-        assert client.answer(b"a")[1].startswith(b"OK")
+        owner = select_with_news(visitor, client)
         owner.sendall(b"* 1 EXISTS\r\n* 2 EXISTS\r\n* 2 FETCH (BODY[] {8}\r\nab")
         assert client.read_line() == b"* 1 EXISTS" and client.read_line() == b"* 2 EXISTS"
         assert client.ok("STATUS INBOX (MESSAGES)") == [b"* STATUS INBOX (MESSAGES 0)"]
@@ -798,14 +804,7 @@ def test_news_of_the_selected_mailbox_come_whole(visitor):
 def test_a_selected_mailbox_that_is_lost_under_the_next_command(visitor):
     """Its news were too many to be heard while LIST waited; behind them is what ends the session, not the process."""
     with visitor.connect() as client, visitor.connect() as other:
-        client.ok("NOTIFY SET (selected (MessageNew MessageExpunge))")
-        client.send(b"a SELECT " + WORK + b"\r\n")
-        owner = way(visitor)
-        heard(owner, b"c NOTIFY SET (selected (MessageNew MessageExpunge))\r\n")
-        owner.sendall(b"c OK done\r\n")
-        heard(owner, b"a SELECT " + WORK + b"\r\n")
-        owner.sendall(b"a OK [READ-WRITE] done\r\n")
-        assert client.answer(b"a")[1].startswith(b"OK")
+        owner = select_with_news(visitor, client)
         client.send(b'b LIST "" Drafts\r\nc NOOP\r\n')
         owner.sendall(b"* 5 EXISTS\r\n" * 6000 + b"c OK nothing was asked\r\n")
         assert [other.ok("NOOP") for _ in range(20)] == [[]] * 20  # by then they were read
