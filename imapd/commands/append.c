@@ -30,7 +30,8 @@ struct append_work {
     bool catenating;    /* pieces of the last message are still to come */
     bool in_utf8;       /* the piece before is UTF8 (...) */
     bool at_literal;    /* `rest` ends in one that is announced */
-    uint64_t announced; /* its octets, if it is a piece; 0: the message is whole before it */
+    bool before_text;   /* and is a piece; else the message is whole before it */
+    uint64_t announced; /* the octets of that piece, perhaps none */
     struct slice *urls; /* pieces that are copied first */
     size_t url_count;
     size_t urls_copied;
@@ -242,7 +243,22 @@ static void begin_first(struct session *session, struct imap_parser *arguments, 
 
 /* ---- CATENATE ---- */
 
-/* Of the pieces up to the literal or to the end of the list. *announced as in append_work.
+/* TEXT SP literal, "UTF8" SP "(" literal8 ")", up to the octets. */
+static bool parse_text(struct imap_parser *arguments, struct append_work *work)
+{
+    work->in_utf8 = arguments->utf8 && imap_skip_word(arguments, SLICE("UTF8"));
+    if (!work->in_utf8 && !imap_skip_word(arguments, SLICE("TEXT")))
+        return imap_parser_fail(arguments, "URL or TEXT");
+    if (!imap_parse_space(arguments)
+        || (work->in_utf8
+            && (!imap_parse_octet(arguments, '(', "\"(\"")
+                || !imap_parse_octet(arguments, '~', "a literal8"))))
+        return false;
+    work->before_text = imap_parse_announcement(arguments, &work->announced);
+    return work->before_text;
+}
+
+/* Of the pieces up to the literal or to the end of the list.
  * cat-part = "URL" SP astring / "TEXT" SP literal / "UTF8" SP "(" literal8 ")" */
 static bool parse_piece(struct imap_parser *arguments, struct append_work *work)
 {
@@ -256,21 +272,15 @@ static bool parse_piece(struct imap_parser *arguments, struct append_work *work)
         work->url_count++;
         return url->ptr || imap_parser_exhaust(arguments);
     }
-    work->in_utf8 = arguments->utf8 && imap_skip_word(arguments, SLICE("UTF8"));
-    if (work->in_utf8)
-        return imap_parse_space(arguments) && imap_parse_octet(arguments, '(', "\"(\"")
-               && imap_parse_octet(arguments, '~', "a literal8")
-               && imap_parse_announcement(arguments, &work->announced);
-    if (!imap_skip_word(arguments, SLICE("TEXT")))
-        return imap_parser_fail(arguments, "URL or TEXT");
-    return imap_parse_space(arguments) && imap_parse_announcement(arguments, &work->announced);
+    return parse_text(arguments, work);
 }
 
 /* *(SP cat-part) ")", with no space before the first of all */
 static bool parse_pieces(struct imap_parser *arguments, struct append_work *work)
 {
-    bool first = work->intake.last->append.octets == 0 && !work->catenating;
+    bool first = !work->catenating;
     work->url_count = work->urls_copied = 0;
+    work->before_text = false;
     work->announced = 0;
     if (work->in_utf8 && !imap_parse_octet(arguments, ')', "\")\""))
         return false;
@@ -280,8 +290,8 @@ static bool parse_pieces(struct imap_parser *arguments, struct append_work *work
         if ((!first && !imap_parse_space(arguments)) || !parse_piece(arguments, work))
             return false;
         first = false;
-        if (work->announced > 0 || imap_parser_at_end(arguments))
-            return work->announced > 0 || imap_parser_fail(arguments, "\")\"");
+        if (work->before_text || imap_parser_at_end(arguments))
+            return work->before_text || imap_parser_fail(arguments, "\")\"");
     }
     work->catenating = false;
     return true;
@@ -335,7 +345,7 @@ static void end_pieces(struct session *session, struct append_work *work)
 {
     uint64_t octets = work->announced + work->intake.last->append.octets;
     session_continue(session, NULL);
-    if (work->announced == 0)
+    if (!work->before_text)
         end_catenated(session, work);
     else if (octets > session->mailbox->config->limits.message_size_octets)
         session_no(session, SLICE("TOOBIG"), "The message is larger than limits.message-size");

@@ -80,6 +80,30 @@ def test_literals(drafts):
     assert newest(drafts) == b"oneoneabone"
 
 
+def test_empty_texts(mailbox, drafts):
+    """RFC 3501 9: literal = "{" number "}" CRLF *CHAR8. An empty message is none, RFC 3502 6.3.11."""
+    drafts.talk(r"""
+        C: a APPEND INBOX CATENATE (TEXT {0}
+        S: + *
+        C:  TEXT {0+}\r\n URL "/Drafts/;UID=1/;SECTION=1" TEXT {0+}\r\n)\r\n
+        S: a OK [APPENDUID * 1] *""")
+    assert newest(drafts) == b"one"
+    assert re.match(rb"OK \[APPENDUID \d+ 2:3\]", catenate(drafts, [b"", b"two"], behind=b" CATENATE (TEXT {1+}\r\nx TEXT {0+}\r\n)"))
+    before = mailbox.files()
+    for empty in (b"{0+}\r\n", b"CATENATE (TEXT {0+}\r\n)", b"CATENATE (TEXT {0+}\r\n TEXT {0+}\r\n)"):
+        for earlier in (b"", b"{1+}\r\nx ", b"CATENATE (TEXT {1+}\r\nx) "):
+            assert drafts.command(b"APPEND INBOX " + earlier + empty)[1].startswith(b"NO [CANNOT]")
+    drafts.ok("SELECT INBOX")
+    assert catenate(drafts, [b"", b""], folder=b"1 INBOX", command=b"REPLACE").startswith(b"NO [CANNOT]")
+    assert drafts.command(b"APPEND INBOX CATENATE (TEXT {0+}\r\nURL x)")[1].startswith(b"BAD")
+    assert drafts.ok("NOOP") == []
+    assert mailbox.files() == before and mailbox.files(place="tmp") == []
+    drafts.ok("ENABLE UTF8=ACCEPT")
+    assert drafts.command(b"APPEND INBOX CATENATE (UTF8 (~{0+}\r\n) TEXT {1+}\r\nx)")[1].startswith(b"OK")
+    assert newest(drafts) == b"x"
+    assert drafts.command(b"APPEND INBOX CATENATE (UTF8 (~{0+}\r\n))")[1].startswith(b"NO [CANNOT]")
+
+
 def test_several(mailbox, drafts):
     """RFC 3502 and RFC 4469: messages of each kind, all or none; RFC 8508."""
     one = b' CATENATE (URL "/Drafts/;UID=1/;SECTION=1")'
