@@ -58,8 +58,14 @@ static void hear(struct visit *visit, enum answer_part part, struct slice octets
 
 /* ---- asking ---- */
 
+/* The rest of the LIST goes on without him; who shares nothing any more is no failure. */
 static void give_up_owner(struct shared_items *items, struct slice owner)
 {
+    const struct session *session = items->session;
+    const struct visit *visit = items->exchange.visit;
+    if (!items->exchange.lost || !visit->is_unknown)
+        LOG(session->mailbox->log, LOG_WARNING, "shared_left_out",
+            log_hex("session", session->number), log_bytes("owner", owner));
     buffer_reset(&items->unanswered);
     buffer_append(&items->unanswered, owner);
     visit_end(items->exchange.visit);
@@ -73,15 +79,17 @@ static bool go_to(struct shared_items *items, struct slice owner)
     uint64_t now = turn_now_ms();
     if (items->until_ms == 0)
         items->until_ms = now + ALL_MS;
-    if (now >= items->until_ms || slice_equal(buffer_slice(&items->unanswered), owner))
+    if (slice_equal(buffer_slice(&items->unanswered), owner))
         return false;
-    if (visit && slice_equal(slice_of_string(visit->owner), owner))
+    if (visit && slice_equal(slice_of_string(visit->owner), owner) && now < items->until_ms)
         return true;
     visit_end(visit);
     items->exchange.lost = false;
-    items->exchange.visit = visit_begin(items->session, owner);
-    if (!items->exchange.visit)
+    items->exchange.visit = now < items->until_ms ? visit_begin(items->session, owner) : NULL;
+    if (!items->exchange.visit) {
+        give_up_owner(items, owner);
         return false;
+    }
     items->exchange.visit->hearer = items;
     items->exchange.visit->hears = hear; /* it may never be open */
     uint64_t left_ms = items->until_ms - now;

@@ -60,6 +60,13 @@ static void write_octets(struct url_fetch *fetch, struct slice octets)
         intake_write(fetch->intake, octets, &fetch->error);
 }
 
+/* Nothing more of it is wanted then. */
+static void fail_at_once(struct url_fetch *fetch)
+{
+    if (fetch->error.kind != ERROR_NONE)
+        exchange_wake(fetch->session);
+}
+
 /* "* 1 FETCH (UID 7 BODY[1] {23}", or '""', or NIL where there is no such part. */
 static void take_line(struct url_fetch *fetch, const struct answer *answer)
 {
@@ -87,6 +94,7 @@ static void hear_message(struct visit *visit, enum answer_part part, struct slic
     if (part == ANSWER_LITERAL) {
         if (fetch->in_value)
             write_octets(fetch, octets);
+        fail_at_once(fetch);
         fetch->in_value = fetch->in_value && visit->answer.literal_left > 0;
         return;
     }
@@ -94,6 +102,7 @@ static void hear_message(struct visit *visit, enum answer_part part, struct slic
         || octets.ptr[octets.len - 1] != '\n')
         return;
     take_line(fetch, &visit->answer);
+    fail_at_once(fetch);
     buffer_reset(&fetch->exchange.line);
 }
 
@@ -123,6 +132,7 @@ bool url_fetch_begin(struct url_fetch *fetch, struct session *session,
     if (!fetch->exchange.visit)
         return error_unavailable(error);
     fetch->exchange.visit->hearer = fetch;
+    visit_set_patience(fetch->exchange.visit);
     buffer_append(&command, SLICE("EXAMINE "));
     if (url->mailbox.len > 0)
         exchange_append_name(session, url->mailbox, &command);

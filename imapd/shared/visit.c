@@ -55,10 +55,28 @@ static void lose(struct visit *visit)
         hears(visit, ANSWER_LOST, SLICE(""));
 }
 
+static void lose_for(struct visit *visit, const char *reason)
+{
+    if (visit->session)
+        LOG(visit->session->mailbox->log, LOG_WARNING, "visit_lost",
+            log_hex("session", visit->session->number), log_text("owner", visit->owner),
+            log_text("reason", reason));
+    lose(visit);
+}
+
 static bool may_hear(const struct visit *visit)
 {
     return visit->session && visit->is_open && visit->is_listening && !visit->is_held
            && !stream_output_full(&visit->session->stream);
+}
+
+/* Time runs from the last octet on. */
+static void be_patient(struct visit *visit)
+{
+    if (visit->has_patience && visit->is_open && visit->session)
+        stream_set_deadline_ms(
+            &visit->stream,
+            visit->is_listening ? (unsigned)visit->session->mailbox->config->timeouts.write_ms : 0);
 }
 
 /* The handler may end the visit, and the session. */
@@ -72,7 +90,7 @@ void visit_go_on(struct visit *visit)
         if (part == ANSWER_MORE)
             break;
         if (part == ANSWER_LOST) {
-            lose(visit);
+            lose_for(visit, "what it says is no answer");
             return;
         }
         if (part == ANSWER_END)
@@ -86,7 +104,7 @@ void visit_go_on(struct visit *visit)
         writer_flush(&session->writer);
     }
     if (visit->session && stream_at_end(&visit->stream) && may_hear(visit))
-        lose(visit);
+        lose_for(visit, "it has ended the connection");
 }
 
 static void on_input(struct stream *stream)
@@ -94,26 +112,32 @@ static void on_input(struct stream *stream)
     struct visit *visit = visit_of(stream);
     if (visit->session)
         visit_go_on(visit);
+    be_patient(visit);
     if (visit->session && !visit->is_listening && stream_at_end(stream))
-        lose(visit);
+        lose_for(visit, "it has ended the connection");
 }
 
 static void on_drained(struct stream *stream)
 {
-    const struct visit *visit = visit_of(stream);
+    struct visit *visit = visit_of(stream);
+    be_patient(visit);
     if (visit->session)
         session_resume(visit->session);
 }
 
 static void on_closed(struct stream *stream, const struct error *why)
 {
-    (void)why;
-    lose(visit_of(stream));
+    lose_for(visit_of(stream), why ? why->text : "it has ended the connection");
 }
 
+/* What is still to be taken there has a time of its own, `stalled_ms`. */
 static void on_deadline(struct stream *stream)
 {
-    lose(visit_of(stream));
+    struct visit *visit = visit_of(stream);
+    if (visit->has_patience && (!may_hear(visit) || !stream_output_empty(stream)))
+        be_patient(visit);
+    else
+        lose_for(visit, "it did not answer in time");
 }
 
 static const struct stream_handler handler = {
@@ -177,6 +201,7 @@ static void open_stream(struct visit *visit, int fd)
     visit->stream.owner = visit;
     visit->is_open = true;
     visit_set_deadline(visit, visit->deadline_ms);
+    be_patient(visit);
     stream_write(&visit->stream, buffer_slice(&visit->unsaid));
     buffer_clear(&visit->unsaid);
     session_resume(visit->session);
@@ -212,6 +237,12 @@ void visit_set_deadline(struct visit *visit, unsigned milliseconds)
     visit->deadline_ms = milliseconds;
     if (visit->is_open)
         stream_set_deadline_ms(&visit->stream, milliseconds);
+}
+
+void visit_set_patience(struct visit *visit)
+{
+    visit->has_patience = true;
+    be_patient(visit);
 }
 
 /* ---- commands ---- */
@@ -264,6 +295,7 @@ void visit_say_text(struct visit *visit, struct slice text, bool waits_at_end)
 void visit_listen(struct visit *visit)
 {
     visit->is_listening = true;
+    be_patient(visit);
 }
 
 bool visit_is_full(const struct visit *visit)

@@ -194,6 +194,32 @@ def test_list_of_several_owners(pair, sharing):
     second.close()
 
 
+def test_list_without_who_hangs(pair, sharing):
+    """RFC 5819 2: what cannot be told is left out, and the log has whose; all names, and what all others have, are told."""
+    before = set(sharing.pids("imapd-mailbox"))
+    hanging = sharing.new_account()
+    owner = Client(sharing, hanging)
+    pid = (set(sharing.pids("imapd-mailbox")) - before).pop()
+    last = Pair(sharing)
+    owner.ok(f"SETACL Sent {pair.bob} lr")
+    for one in (pair, last):
+        one.owner.ok(f"SETACL Work {pair.bob} lr")
+    eventually(lambda: len(pair.other.ok('LIST "" Shared/%/*')) == 3)
+    sent = f"Shared/{hanging}/Sent"
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        lines = pair.other.ok('LIST "" Shared/%/* RETURN (STATUS (MESSAGES))')
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert [line.split()[-1].decode() for line in lines if line.startswith(b"* LIST")] == sorted([pair.name, sent, last.name])
+    assert [line.decode() for line in lines if line.startswith(b"* STATUS")] == [f"* STATUS {name} (MESSAGES 2)" for name in sorted((pair.name, last.name))]
+    assert sharing.wait_for_event("shared_left_out", owner=hanging) and sharing.wait_for_event("visit_lost", owner=hanging)
+    os.kill(pid, signal.SIGKILL)  # one that is dead is there again
+    eventually(lambda: f"* STATUS {sent} (MESSAGES 0)".encode() in pair.other.ok('LIST "" Shared/%/* RETURN (STATUS (MESSAGES))'))
+    owner.close()
+    last.close()
+
+
 # ---- CATENATE (RFC 4469)
 
 LONG = b"".join(b"%04d " % number + b"z" * 73 + b"\r\n" for number in range(5000))
@@ -652,6 +678,59 @@ def test_a_message_for_another_account_waits_until_it_is_wanted(visitor, answer,
         lines, tagged = client.answer()
         assert lines == [] and tagged.startswith(code)
         assert not any((visitor.maildir / "tmp").iterdir())
+
+
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory):
+    made = mailbox_role.Mailbox(tmp_path_factory.mktemp("mailbox"), "imap { shared-mailboxes = Shared }\ntimeouts { write = 200ms }")
+    yield made
+    made.stop()
+
+
+PIECE = 'CATENATE (TEXT {1+}\r\n> URL "/Shared/alice@test.example/Work/;UID=7")'
+OPENED, WANTED = (b"c EXAMINE Shared/alice@test.example/Work\r\n", b"* 9 EXISTS\r\nc OK done\r\n"), b"c UID FETCH 7 (BODY.PEEK[])\r\n"
+ANNOUNCED = b'" {1}\r\n'
+
+
+@pytest.mark.parametrize("command, exchange", [
+    (f"APPEND Drafts {PIECE}", [OPENED[:1]]), (f"APPEND Drafts {PIECE}", [OPENED, (WANTED,)]),
+    (f"APPEND Drafts {PIECE}", [OPENED, (WANTED, b"* 1 FETCH (BODY[] {9}\r\nabc")]),
+    ("APPEND Shared/alice@test.example/Work CATENATE (TEXT {1+}\r\n>)", [(ANNOUNCED,)]),
+    ("APPEND Shared/alice@test.example/Work CATENATE (TEXT {1+}\r\n>)", [(ANNOUNCED, b"+ go on\r\n"), (b">\r\n",)]),
+], ids=["opening", "fetching", "within a message", "announcing", "storing"])
+def test_who_never_answers_is_not_waited_for(impatient, command, exchange):
+    """timeouts.write: NO, a line in the log, and nothing is kept; RFC 4469 4.2"""
+    with impatient.connect() as client:
+        client.send(f"x {command}\r\n".encode())
+        owner = way(impatient)
+        for said in exchange:
+            heard(owner, said[0])
+            for answer in said[1:]:
+                owner.sendall(answer)
+        lines, tagged = client.answer()
+        assert lines == [] and tagged.startswith(b"NO [UNAVAILABLE]")
+        assert owner.recv(100) == b""
+        owner.close()
+        assert client.ok("NOOP") == []
+        assert any(b"visit_lost" in event and b"did not answer in time" in event for event in impatient.role.events())
+    assert not any(any((impatient.folder(name) / place).iterdir()) for name in ("Drafts", "INBOX") for place in ("tmp", "cur"))
+
+
+def test_who_answers_slowly_is_waited_for(impatient):
+    """It is the silence that counts, not the time of all."""
+    with impatient.connect() as client:
+        client.send(f"x APPEND Sent {PIECE}\r\n".encode())
+        owner = way(impatient)
+        heard(owner, OPENED[0])
+        owner.sendall(OPENED[1])
+        heard(owner, WANTED)
+        for octets in (b"* 1 FETCH (BODY[] {4}\r\n", b"a", b"b", b"c", b"d)\r\n", b"c OK done\r\n"):
+            with pytest.raises(TimeoutError):
+                owner.settimeout(0.07)
+                owner.recv(1)
+            owner.sendall(octets)
+        assert client.answer()[1].startswith(b"OK [APPENDUID")
+        owner.close()
 
 
 WORK = b"Shared/alice@test.example/Work"

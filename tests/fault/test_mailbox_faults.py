@@ -15,6 +15,7 @@ import pytest
 from house import BUILD
 from loops import strace, turns
 from mailbox_role import Mailbox, needs_mailbox
+from test_imap_shared import heard, way
 
 pytestmark = needs_mailbox
 DELIVERED = 6
@@ -277,3 +278,43 @@ def test_what_a_power_cut_left_of_an_append_is_set_aside(tmp_path, furnished, oc
     (aside,) = (life.mailbox.maildir / "staffetta-damaged").iterdir()
     assert aside.name == cut.name and aside.stat().st_size == octets
     life.stop()
+
+
+@pytest.mark.parametrize("target", ["Drafts", "Shared/alice@test.example/Work"])
+def test_a_full_disk_ends_what_comes_from_another_account(tmp_path, target):
+    """RFC 4469 with a URL of another account's mailbox: NO at once, though the rest has not come; nothing is kept."""
+    armed = tmp_path / "armed"
+    made = Mailbox(tmp_path, "imap { shared-mailboxes = Shared }", environment={**failing("write", errno.ENOSPC, 1), "FAIL_WHEN": str(armed)})
+
+    def fetch(client):
+        client.send(f'x APPEND {target} CATENATE (URL "/Shared/alice@test.example/Other/;UID=7")\r\n'.encode())
+        owner = way(made)
+        heard(owner, b"c EXAMINE Shared/alice@test.example/Other\r\n")
+        owner.sendall(b"c OK done\r\n")
+        heard(owner, b"c UID FETCH 7 (BODY.PEEK[])\r\n")
+        owner.sendall(b"* 7 FETCH (UID 7 BODY[] {200000}\r\n" + b"x" * 100_000)
+        return owner
+
+    with made.connect() as client:
+        owner = fetch(client)
+        made.eventually(lambda: any(file.stat().st_size for name in ("Drafts", "INBOX") for file in (made.folder(name) / "tmp").iterdir()))
+        armed.touch()
+        owner.sendall(b"x" * 50_000)
+        lines, tagged = client.answer()
+        assert lines == [] and tagged.startswith(b"NO [") and any(b"command_failed" in event for event in made.role.events())
+        with contextlib.suppress(ConnectionResetError):
+            assert owner.recv(100) == b""
+        owner.close()
+        assert not any(any((made.folder(name) / place).iterdir()) for name in ("Drafts", "INBOX") for place in ("tmp", "cur"))
+        owner = fetch(client)
+        owner.sendall(b"x" * 100_000 + b")\r\nc OK done\r\n")
+        if target != "Drafts":
+            owner.close()
+            owner = way(made)
+            heard(owner, b"{200000}\r\n")
+            owner.sendall(b"+ go on\r\n")
+            assert heard(owner, b"x\r\n") == b"x" * 200_000 + b"\r\n"
+            owner.sendall(b"c OK [APPENDUID 1 1] done\r\n")
+        assert client.answer()[1].startswith(b"OK [APPENDUID")
+        owner.close()
+    made.stop()
