@@ -236,7 +236,6 @@ static bool names_somebody(struct slice key)
 {
     static const struct slice keys[] = {{(const uint8_t *)"to", 2},
                                         {(const uint8_t *)"from", 4},
-                                        {(const uint8_t *)"recipient", 9},
                                         {(const uint8_t *)"account", 7},
                                         {(const uint8_t *)"message_id", 10}};
     for (size_t i = 0; i < ARRAY_LENGTH(keys); i++)

@@ -281,10 +281,15 @@ static enum statistics_tls tls_of(const struct log_entry *entry)
 }
 
 /* TLS reports that are wanted by HTTPS are sent to URIs, and are no mail. */
+static bool is_uri(struct slice to)
+{
+    return slice_starts_with_nocase(to, SLICE("https://"));
+}
+
 static bool on_relayed(const struct counting *counting)
 {
     struct slice to = bytes_of(counting->entry, "to");
-    if (slice_starts_with_nocase(to, SLICE("https://")))
+    if (is_uri(to))
         return true;
     return emit_outcome(counting, domain_name(to), STATISTICS_RELAYED)
            && emit_operator(counting, STATISTICS_RELAYED)
@@ -318,21 +323,33 @@ static bool on_not_relayed(const struct counting *counting)
            && emit_operator(counting, STATISTICS_REFUSED);
 }
 
-/* A destination is a domain, or '=' and a route's name. */
+/* Of what an older version said there is no `to`: a destination is a domain, or '=' and a route's
+ * name. */
 static struct name target_name(const struct log_entry *entry)
 {
     const struct log_field *destination = find_field(entry, "destination");
+    struct slice to = bytes_of(entry, "to");
+    if (to.len > 0)
+        return domain_name(to);
     return destination ? clean_name(destination->bytes) : domain_name(bytes_of(entry, "account"));
+}
+
+/* What the queue decides. A sender's own copy has no recipient that was counted as accepted. */
+static bool emit_decision(const struct counting *counting, enum statistics_counter counter)
+{
+    if (is_uri(bytes_of(counting->entry, "to")) || bytes_of(counting->entry, "copy").len > 0)
+        return true;
+    return emit_outcome(counting, target_name(counting->entry), counter);
 }
 
 static bool on_deferred(const struct counting *counting)
 {
-    return emit_outcome(counting, target_name(counting->entry), STATISTICS_DEFERRED);
+    return emit_decision(counting, STATISTICS_DEFERRED);
 }
 
 static bool on_failed(const struct counting *counting)
 {
-    return emit_outcome(counting, target_name(counting->entry), STATISTICS_BOUNCED);
+    return emit_decision(counting, STATISTICS_BOUNCED);
 }
 
 static const struct counted {

@@ -13,7 +13,8 @@
 
 enum { SAID_MAX = LOG_FIELDS_MAX * LOG_VALUE_MAX };
 
-#define FOR_WHOM " for recipient {recipient}[ ({account})][ ({destination})]"
+/* What came before an upgrade names no address. */
+#define FOR_WHOM " for[ <{to}>][ ({account})][ ({destination})][, {copy}]"
 
 static const struct sentence {
     const char *event, *words;
@@ -36,12 +37,12 @@ static const struct sentence {
                     "[; it said: {reply}]"},
     {"attempt", "attempt at {destination}[ by {host}], {ms} ms[, {tls}, {cipher}, certificate "
                 "verified: {verified}][, TLS demanded by {demanded_by}]: {result}"},
-    {"deferred", "next attempt" FOR_WHOM " in {next_s} s, after {attempts}: {reply}"},
-    {"delayed", "its sender is warned that it waits" FOR_WHOM ": {reply}"},
+    {"deferred", "next attempt" FOR_WHOM " in {next_s} s, {attempts} came to nothing: {reply}"},
+    {"delayed", "not there yet, which its sender is told," FOR_WHOM ": {reply}"},
     {"failed", "given up" FOR_WHOM ": {reply}"},
-    {"held", "held" FOR_WHOM ": {reply}"},
+    {"held", "held until an administrator releases it," FOR_WHOM "[: {reply}]"},
     {"quarantined", "held, since its delivery kills processes," FOR_WHOM ": {reply}"},
-    {"released", "released" FOR_WHOM},
+    {"released", "released by an administrator" FOR_WHOM},
     {"removed", "removed by an administrator" FOR_WHOM},
     {"tls_report", "report of TLS connections to the servers of {domain}, to <{to}>"},
     {"report", "its sender <{to}> is told, by message {report}"},

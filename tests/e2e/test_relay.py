@@ -330,15 +330,34 @@ def test_the_administrators_hands(world):
     world.queue("release", held)
     message, = world.sinks["busy"].wait(1)
     assert message.rcpts == ["RCPT TO:<held@busy.example>"]
-    world.story(held, "released")
+    domain = " (busy.example)"
+    for queue_id, words in ((held, "held until an administrator releases it, for <held@busy.example>" + domain),
+                            (held, "released by an administrator for <held@busy.example>" + domain),
+                            (bounced, "given up for <bounced@busy.example>" + domain),
+                            (removed, "removed by an administrator for <removed@busy.example>" + domain),
+                            (removed, "next attempt for <removed@busy.example>" + domain)):
+        world.story(queue_id, words)
+    assert {event["to"] for event in world.house.events("deferred", destination="busy.example")} >= {
+        f"{who}@busy.example" for who in ("held", "bounced", "removed")}
+
+
+def test_each_decision_names_its_recipient(world):
+    """Also where nobody is told of it, and of many in one message each its own (docs/log.md)."""
+    names = [f"u{number}@refuses.example" for number in range(30)]
+    queue_id = world.send(names, rcpt=("NOTIFY=NEVER",))
+    world.story(queue_id, "given up for <u29@refuses.example> (refuses.example): 5.7.1")
+    failed = {event["recipient"]: event["to"] for event in world.house.events("failed", queue_id=queue_id)}
+    assert sorted(failed.values()) == sorted(names) and len(failed) == 30
 
 
 def test_delayed_then_expired(make_house, certificate, tmp_path):
     settings = {**SETTINGS, "queue": {"retry": "100ms", "delay-warning": "300ms", "lifetime": "2500ms"}}
     with Sink(answers={"RCPT": b"450 4.2.0 not yet"}) as sink:
         world = furnish(make_house, certificate, tmp_path, {"late": sink}, settings)
-        world.send("u@late.example")
+        queue_id = world.send("u@late.example")
         delayed, failed = world.reports(ALICE, 2)
+        for words in ("not there yet, which its sender is told, for <u@late.example>", "given up for <u@late.example>"):
+            world.story(queue_id, words)
     if delayed["Subject"] != "Your message is delayed":
         delayed, failed = failed, delayed
     text, _, (recipient,), _ = parts(delayed)

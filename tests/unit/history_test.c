@@ -294,19 +294,19 @@ static void speaks_plainly(void **state)
         .event = SLICE("failed"),
         .fields = {{.type = LOG_FIELD_BYTES, .bytes = SLICE("a@b")},
                    {.type = LOG_FIELD_BYTES, .bytes = SLICE("5.1.1 no\x01\n\nsuch\rthing\r\n")}},
-        .keys = {SLICE("recipient"), SLICE("reply")},
+        .keys = {SLICE("to"), SLICE("reply")},
         .field_count = 2};
     struct buffer out = BUFFER_WITH_LIMIT(1000);
     story_format(ROLE_QUEUE, &entry, &out);
     assert_slice_is(buffer_slice(&out),
-                    "2023-11-14 22:13:20.123Z  given up for recipient a@b: 5.1.1 no? | "
+                    "2023-11-14 22:13:20.123Z  given up for <a@b>: 5.1.1 no? | "
                     "such / thing  [smtpd-queue]\n");
     buffer_reset(&out);
     entry.event = SLICE("unheard-of");
     entry.field_count = 1;
     story_format(ROLE_QUEUE, &entry, &out);
     assert_slice_is(buffer_slice(&out), "2023-11-14 22:13:20.123Z  event=unheard-of "
-                                        "recipient=a@b  [smtpd-queue]\n");
+                                        "to=a@b  [smtpd-queue]\n");
     buffer_clear(&out);
 }
 

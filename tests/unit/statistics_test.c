@@ -118,6 +118,13 @@ static void counts_each_event_where_it_belongs(void **state)
          "1::3 2:y.test:3 3:bob@here.test:3 "},
         {{ROLE_QUEUE, "failed", {"account"}, {"carol@y.test"}},
          "1::4 2:y.test:4 3:bob@here.test:4 "},
+        /* The domain is the recipient's, as where it was accepted, whatever route it takes. */
+        {{ROLE_QUEUE, "deferred", {"destination", "to"}, {"=smarthost", "x@y.test"}},
+         "1::3 2:y.test:3 3:bob@here.test:3 "},
+        {{ROLE_QUEUE, "failed", {"account", "to"}, {"carol", "x@y.test"}},
+         "1::4 2:y.test:4 3:bob@here.test:4 "},
+        {{ROLE_QUEUE, "failed", {"destination", "to"}, {"y.test", "https://y.test/tls"}}, ""},
+        {{ROLE_QUEUE, "deferred", {"copy", "to"}, {"yes", "x@y.test"}}, ""},
         {{ROLE_SMTP, "recipient_refused", {"enhanced"}, {"5.1.1"}}, "1::5 5:unknown user:0 "},
         {{ROLE_SMTP, "message_refused", {"enhanced"}, {"5.6.11"}}, "1::5 5:other:0 "},
         {{ROLE_SUBMISSION, "sender_refused", {"from"}, {"a@b"}}, "1::5 5:policy:0 "},

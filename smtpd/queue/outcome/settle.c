@@ -12,6 +12,7 @@
 #include <utlist.h>
 
 #include "common/auth/recipient_targets.h"
+#include "common/size.h"
 #include "smtpd/queue/dispatch/destination.h"
 #include "smtpd/queue/queue.h"
 #include "smtpd/queue/queue_id.h"
@@ -21,12 +22,14 @@
 enum {
     MESSAGES_PER_COMMIT = 512,
     REPORTS_PER_COMMIT = 64,
+    ADDRESSES_PER_COMMIT = 1 << 20, /* octets; with the last message's beyond that */
 };
 
 void settle_init(struct queue *queue)
 {
     queue->settle = (struct settle){0};
     buffer_init(&queue->settle.record, STORED_RECIPIENT_MAX);
+    arena_init(&queue->settle.addresses, SIZE_MAX);
 }
 
 void settle_add(struct queue *queue, struct queued_recipient *recipient,
@@ -65,8 +68,32 @@ static struct slice text_of(const struct queued_recipient *recipient)
     return slice_of_string(recipient->text);
 }
 
+/* What is said of an outcome; NULL: deliver or relay has said it, or nothing has happened. */
+static const char *event_of(const struct queued_recipient *recipient)
+{
+    static const char *const events[] = {
+        [OUTCOME_DEFERRED] = "deferred",       [OUTCOME_FAILED] = "failed",
+        [OUTCOME_WARNED] = "delayed",          [OUTCOME_HELD] = "held",
+        [OUTCOME_QUARANTINED] = "quarantined", [OUTCOME_RELEASED] = "released",
+        [OUTCOME_REMOVED] = "removed",
+    };
+    return recipient->outcome < ARRAY_LENGTH(events) ? events[recipient->outcome] : NULL;
+}
+
+static const char *copy_of(const struct queued_recipient *recipient)
+{
+    return recipient->purpose == STORED_COPY ? "the sender's own copy" : "";
+}
+
+static int64_t seconds_to_next(const struct queued_recipient *recipient)
+{
+    return recipient->outcome == OUTCOME_DEFERRED
+               ? (int64_t)(recipient->entry.node.key - queue_now_ms()) / 1000
+               : 0;
+}
+
 static void log_outcome(struct queue *queue, const char *event,
-                        const struct queued_recipient *recipient, int64_t next_s)
+                        const struct queued_recipient *recipient)
 {
     const struct queue_target *target = queued_target_of(recipient);
     bool is_relay = target->kind == TARGET_RELAY;
@@ -74,9 +101,11 @@ static void log_outcome(struct queue *queue, const char *event,
     char id[QUEUE_ID_SIZE];
     LOG(&queue->role->log, LOG_INFO, event,
         log_id("queue_id", queue_id_format(queued_message_of(recipient)->id, id)),
+        log_bytes("to", slice_of_string(recipient->address)),
         log_bytes(is_relay ? "destination" : "account", is_relay ? destination_name(name) : name),
-        log_number("recipient", recipient->number), log_bytes("reply", text_of(recipient)),
-        log_number("attempts", recipient->attempts), log_number("next_s", next_s));
+        log_number("recipient", recipient->number), log_text("copy", copy_of(recipient)),
+        log_bytes("reply", text_of(recipient)), log_number("attempts", recipient->attempts),
+        log_number("next_s", seconds_to_next(recipient)));
 }
 
 static void log_unreadable(struct queue *queue, uint64_t id, const struct error *error)
@@ -300,9 +329,12 @@ static bool put_outcome(struct queue *queue, struct queued_recipient *recipient,
     struct stored_recipient row = {0};
     bool readable = true;
     enum report_to to = report_wanted(recipient);
-    bool needs_row = to != REPORT_TO_NOBODY || !is_over(recipient);
+    bool needs_row = to != REPORT_TO_NOBODY || !is_over(recipient) || event_of(recipient);
+    recipient->address = NULL;
     if (needs_row && !read_row(queue, recipient, &row, &readable, error))
         return false;
+    if (readable && event_of(recipient))
+        recipient->address = arena_copy_string(&queue->settle.addresses, row.address);
     if (!readable && !is_over(recipient))
         recipient->outcome = OUTCOME_HELD; /* in memory; on disk it is as it is */
     if (!readable)
@@ -382,40 +414,30 @@ static void hold(struct queue *queue, struct queued_recipient *recipient)
 
 static void apply(struct queue *queue, struct queued_recipient *recipient)
 {
+    const char *event = event_of(recipient);
+    recipient->attempts += recipient->outcome == OUTCOME_DEFERRED;
+    if (event)
+        log_outcome(queue, event, recipient);
     switch (recipient->outcome) {
     case OUTCOME_DEFERRED:
-        recipient->attempts++;
-        log_outcome(queue, "deferred", recipient,
-                    (int64_t)(recipient->entry.node.key - queue_now_ms()) / 1000);
         defer(queue, recipient);
         return;
     case OUTCOME_WARNED:
-        log_outcome(queue, "delayed", recipient, 0);
         recipient->warned = true;
         schedule_again(queue, recipient);
         return;
     case OUTCOME_HELD:
     case OUTCOME_QUARANTINED:
-        log_outcome(queue, recipient->outcome == OUTCOME_HELD ? "held" : "quarantined", recipient,
-                    0);
         hold(queue, recipient);
         return;
     case OUTCOME_RELEASED:
-        log_outcome(queue, "released", recipient, 0);
         recipient->entry.node.key = queue_now_ms();
         recipient->deaths = 0;
         schedule_again(queue, recipient);
         return;
-    case OUTCOME_REMOVED:
-        log_outcome(queue, "removed", recipient, 0);
-        break;
-    case OUTCOME_FAILED:
-        log_outcome(queue, "failed", recipient, 0);
-        break;
     default:
-        break;
+        queued_drop_recipient(&queue->queued, recipient);
     }
-    queued_drop_recipient(&queue->queued, recipient);
 }
 
 static void schedule_new(struct queue *queue, struct queued_message *message)
@@ -474,8 +496,10 @@ static bool write_batch(struct queue *queue, struct error *error)
     size_t messages = 0;
     if (!queue_store_begin(queue->store, error))
         return false;
+    arena_reset(&settle->addresses);
     while (settle->messages && messages < MESSAGES_PER_COMMIT
-           && queue->reports.count < REPORTS_PER_COMMIT) {
+           && queue->reports.count < REPORTS_PER_COMMIT
+           && settle->addresses.used < ADDRESSES_PER_COMMIT) {
         struct queued_message *message = settle->messages;
         DL_DELETE(settle->messages, message);
         if (!conclude(queue, message))

@@ -9,6 +9,7 @@
 #ifndef SMTPD_QUEUE_OUTCOME_SETTLE_H
 #define SMTPD_QUEUE_OUTCOME_SETTLE_H
 
+#include "common/arena.h"
 #include "common/buffer.h"
 #include "common/error.h"
 #include "smtpd/queue/waiting/queued.h"
@@ -19,6 +20,7 @@ struct settle {
     struct queued_message *messages; /* with outcomes to write, oldest first */
     struct queued_message *batch;    /* those of the open transaction */
     struct buffer record;            /* of a recipient */
+    struct arena addresses;          /* of those in the batch that the log is to name */
     bool waiting;                    /* the last try failed; the next is the next second's */
 };
 

@@ -117,6 +117,8 @@ struct queued_recipient {
     char *text;                           /* of the outcome; NULL: none, or no memory for it */
     struct slice resolved; /* OUTCOME_RESOLVED: a list of recipient_targets.h; empty: the address
                               is elsewhere */
+    const char *address;   /* as its row has it, for the log: good only while its outcome is written
+                              (settle.c); NULL: not known */
     uint32_t number;
     uint32_t attempts; /* made and failed */
     enum queued_stage stage;
