@@ -50,10 +50,51 @@ static bool tell_quota(struct session *session)
     return true;
 }
 
+/* enum acl_right, of all mailboxes together. */
+static bool find_rights(const struct session *session, unsigned *rights, struct error *error)
+{
+    struct folder_list list;
+    *rights = 0;
+    folder_list_init(&list);
+    bool listed = folders_list(session->mailbox->account_fd, &list, error);
+    for (size_t i = 0; i < list.count && (*rights & ACL_READ) == 0; i++) {
+        unsigned there = 0;
+        rights_find(session, list.entries[i].directory, &there, NULL);
+        *rights |= there;
+    }
+    folder_list_clear(&list);
+    return listed;
+}
+
+/* "The resource usage of other users is likely to be considered confidential" (10): told is who may
+ * have it by GETQUOTAROOT of some mailbox, and no one else learns that there is a quota. False: the
+ * command was ended. */
+static bool may_see_root(struct session *session)
+{
+    unsigned rights;
+    struct error error;
+    if (rights_guest(session).len == 0)
+        return true;
+    if (!find_rights(session, &rights, &error)) {
+        session_failed(session, &error, "Your rights cannot be found out now");
+        return false;
+    }
+    if (rights & ACL_READ)
+        return true;
+    if (rights & ACL_LOOKUP)
+        session_no(session, SLICE("NOPERM"), "You have no right to that");
+    else
+        session_no(session, SLICE("NONEXISTENT"), "There is no such quota root");
+    return false;
+}
+
 /* Its name is an astring. False: the command was ended. */
 static bool find_root(struct session *session, struct slice root)
 {
-    if (slice_equal(root, name_of_root(session)) && quota_is_set(&session->mailbox->quota))
+    bool is_named = slice_equal(root, name_of_root(session));
+    if (is_named && !may_see_root(session))
+        return false;
+    if (is_named && quota_is_set(&session->mailbox->quota))
         return true;
     session_no(session, SLICE("NONEXISTENT"), "There is no such quota root");
     return false;

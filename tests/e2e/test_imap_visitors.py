@@ -133,6 +133,16 @@ def test_the_owners_quota(sharing):
         C: d GETQUOTA Shared/nobody@test.example
         S: d NO [NONEXISTENT] *""")
     refused(pair.other, f"GETQUOTA {top}/Work", b"NONEXISTENT")
+    # 10: who may not have it by GETQUOTAROOT has it by GETQUOTA neither, nor learns whether there is one.
+    unlimited = Pair(sharing)
+    for one in (pair, unlimited):
+        for rights, code in (("l", b"NOPERM"), ("p", b"NONEXISTENT"), ('""', b"NONEXISTENT")):
+            one.owner.ok(f"SETACL Work {pair.bob} {rights}")
+            refused(pair.other, f"GETQUOTA Shared/{one.alice}", code)
+        one.owner.ok(f"SETACL Sent {pair.bob} r")  # by any of the mailboxes
+    assert pair.other.ok(f"GETQUOTA {top}") == [f"* QUOTA {top} (STORAGE 1 1024)".encode()]
+    refused(pair.other, f"GETQUOTA Shared/{unlimited.alice}", b"NONEXISTENT")
+    unlimited.close()
     refused(pair.other, f"SETQUOTA {top} (STORAGE 1)", b"NOPERM")
     pair.close()
 
