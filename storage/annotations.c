@@ -7,7 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/mime/token.h"
 #include "common/text/cursor.h"
+#include "storage/expunged.h"
 #include "storage/folders.h"
 #include "storage/text_file.h"
 
@@ -195,6 +197,44 @@ size_t annotations_count_of(const struct annotations *annotations, struct slice 
     return count;
 }
 
+/* Whose "/private:bob@example.org/comment" is. False: nobody's. */
+static bool take_owner(struct slice entry, struct buffer *account)
+{
+    struct slice rest = slice_from(entry, PRIVATE.len + 1);
+    buffer_reset(account);
+    if (!slice_starts_with(entry, SLICE("/private:")))
+        return false;
+    rest = slice_range(rest, 0, slice_find_octet(rest, '/'));
+    for (size_t i = 0; i < rest.len; i++) {
+        int high = i + 2 < rest.len ? token_hex_value(rest.ptr[i + 1]) : -1;
+        int low = i + 2 < rest.len ? token_hex_value(rest.ptr[i + 2]) : -1;
+        bool is_odd = rest.ptr[i] == '%' && high >= 0 && low >= 0;
+        buffer_append_octet(account, is_odd ? (uint8_t)(high * 16 + low) : rest.ptr[i]);
+        i += is_odd ? 2 : 0;
+    }
+    return !account->failed;
+}
+
+bool annotations_drop(struct annotations *annotations, annotations_keeps *keeps,
+                      const void *context)
+{
+    struct buffer kept = BUFFER_WITH_LIMIT(annotations->text.limit);
+    struct buffer account = BUFFER_WITH_LIMIT(PATH_SIZE);
+    struct slice rest = buffer_slice(&annotations->text);
+    struct annotation one;
+    while (annotations_next(&rest, &one))
+        if (!take_owner(one.entry, &account) || keeps(buffer_slice(&account), context))
+            append_annotation(&kept, one.entry, one.value);
+    buffer_clear(&account);
+    if (kept.failed || kept.len == annotations->text.len) {
+        buffer_clear(&kept);
+        return false;
+    }
+    buffer_clear(&annotations->text);
+    annotations->text = kept;
+    return true;
+}
+
 /* ---- the text ---- */
 
 bool annotations_parse(struct annotations *annotations, struct slice text, struct error *error)
@@ -286,14 +326,27 @@ static uint64_t octets_of(int account_fd, const char *directory, const char *nam
     return there ? (uint64_t)status.st_size : 0;
 }
 
-bool annotations_measure(int account_fd, uint64_t *octets, struct error *error)
+static bool measure_folders(int fd, uint64_t *octets, struct error *error)
 {
     struct folder_list list;
     folder_list_init(&list);
-    bool listed = folders_list(account_fd, &list, error);
-    *octets = octets_of(account_fd, ".", ANNOTATIONS_ACCOUNT_FILE);
+    bool listed = folders_list(fd, &list, error);
     for (size_t i = 0; i < list.count; i++)
-        *octets += octets_of(account_fd, list.entries[i].directory, ANNOTATIONS_FILE);
+        *octets += octets_of(fd, list.entries[i].directory, ANNOTATIONS_FILE);
     folder_list_clear(&list);
     return listed;
+}
+
+bool annotations_measure(int account_fd, uint64_t *octets, struct error *error)
+{
+    *octets = octets_of(account_fd, ".", ANNOTATIONS_ACCOUNT_FILE);
+    if (!measure_folders(account_fd, octets, error))
+        return false;
+    int fd =
+        openat(account_fd, EXPUNGED_DIRECTORY, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT || error_errno(error, "open " EXPUNGED_DIRECTORY);
+    bool measured = measure_folders(fd, octets, error);
+    close(fd);
+    return measured;
 }

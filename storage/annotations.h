@@ -60,6 +60,11 @@ bool annotations_see(const struct annotations *annotations, struct slice account
 /* How many are its own, /private; of the owner (empty) those and all of /shared. */
 size_t annotations_count_of(const struct annotations *annotations, struct slice account);
 
+/* Drops what is private to those accounts of which it says false. True: there was something. */
+typedef bool annotations_keeps(struct slice account, const void *context);
+bool annotations_drop(struct annotations *annotations, annotations_keeps *keeps,
+                      const void *context);
+
 /* ---- the text ---- */
 
 /* Takes the text of a file. ERROR_PERMANENT, with nothing changed: it is malformed. */
@@ -77,7 +82,8 @@ bool annotations_load(int dir_fd, const char *name, struct annotations *annotati
 bool annotations_store(int dir_fd, const char *name, const struct annotations *annotations,
                        struct error *error);
 
-/* Octets of all those files of an account. */
+/* Octets of all those files of an account, in what was deleted and is kept (storage/expunged.h)
+ * too: else who makes, annotates and deletes folders would have as many as he likes. */
 bool annotations_measure(int account_fd, uint64_t *octets, struct error *error);
 
 #endif

@@ -12,6 +12,7 @@
 #include "common/config/config.h"
 #include "common/disk/fd.h"
 #include "imapd/commands/commands.h"
+#include "imapd/commands/metadata.h"
 #include "imapd/mailbox.h"
 #include "imapd/session/notify.h"
 #include "imapd/shared/account_question.h"
@@ -305,6 +306,7 @@ static void set(struct session *session, const struct acl_arguments *arguments)
         return;
     }
     shares_changed(session->mailbox);
+    metadata_on_rights(session, arguments->folder.directory);
     notify_on_rights(session, rights_name_at_home(session, arguments->folder.name));
     LOG(session->mailbox->log, LOG_INFO, "rights_changed", log_hex("session", session->number),
         log_text("account", session->mailbox->account),

@@ -399,6 +399,44 @@ void command_setmetadata(struct session *session, struct imap_parser *arguments)
         set(session, &target, &changes);
 }
 
+/* ---- rights ---- */
+
+static bool has_rights(struct slice account, const void *context)
+{
+    const struct acl *acl = context;
+    return acl_rights_of(acl, account) != 0;
+}
+
+/* Of whoever has no right to the folder, whom nobody could ask to remove them. */
+static bool drop_orphans(const struct mailbox *mailbox, int fd, struct annotations *annotations,
+                         bool *dropped, struct error *error)
+{
+    struct acl acl;
+    acl_init(&acl);
+    bool loaded = acl_load(fd, slice_of_string(mailbox->account), &acl, error);
+    *dropped = loaded && annotations_drop(annotations, has_rights, &acl);
+    acl_clear(&acl);
+    return loaded;
+}
+
+void metadata_on_rights(struct session *session, const char *directory)
+{
+    struct mailbox *mailbox = session->mailbox;
+    struct annotations annotations;
+    struct error error;
+    bool dropped = false;
+    int fd = open_directory(mailbox, directory, &error);
+    annotations_init(&annotations, 0);
+    bool done = fd >= 0 && load(mailbox, fd, directory, ANNOTATIONS_FILE, &annotations, &error)
+                && drop_orphans(mailbox, fd, &annotations, &dropped, &error)
+                && (!dropped || annotations_store(fd, ANNOTATIONS_FILE, &annotations, &error));
+    if (!done)
+        LOG(mailbox->log, LOG_WARNING, "metadata_not_dropped", log_hex("session", session->number),
+            log_bytes("folder", slice_of_string(directory)), log_failure(&error));
+    annotations_clear(&annotations);
+    fd_discard(&fd);
+}
+
 /* ---- RENAME ---- */
 
 /* 4.1: INBOX keeps its own when it is renamed, and what it is renamed to has the same. */
@@ -407,10 +445,12 @@ void metadata_copy(struct session *session, const char *from, const char *to)
     struct mailbox *mailbox = session->mailbox;
     struct annotations annotations;
     struct error error;
+    bool dropped;
     int from_fd = open_directory(mailbox, from, &error);
     int to_fd = from_fd >= 0 ? open_directory(mailbox, to, &error) : -1;
     annotations_init(&annotations, 0);
     bool copied = to_fd >= 0 && load(mailbox, from_fd, from, ANNOTATIONS_FILE, &annotations, &error)
+                  && drop_orphans(mailbox, to_fd, &annotations, &dropped, &error)
                   && annotations_store(to_fd, ANNOTATIONS_FILE, &annotations, &error);
     if (!copied)
         LOG(mailbox->log, LOG_WARNING, "metadata_not_copied", log_hex("session", session->number),

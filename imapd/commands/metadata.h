@@ -15,4 +15,8 @@ bool metadata_tell(struct session *session, const char *directory, struct slice 
 /* The new folder gets the annotations of the other; a failure is logged. */
 void metadata_copy(struct session *session, const char *from, const char *to);
 
+/* Who may do what in that folder was changed: what was private to accounts that may do nothing
+ * there any more is dropped; a failure is logged. */
+void metadata_on_rights(struct session *session, const char *directory);
+
 #endif

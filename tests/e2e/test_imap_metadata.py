@@ -126,6 +126,13 @@ def test_limit_of_the_account(tmp_path):
             lines, tagged = client.command(f'SETMETADATA c (/private/vendor/v/{j} "{kilobyte}")')
         assert tagged.startswith(b"NO [METADATA TOOMANY] ")
         client.ok('SETMETADATA c (/private/vendor/v/0 "less")')
+        # What was deleted and is kept counts; what is removed for good does not.
+        client.append(b"x", "b0")
+        client.ok("DELETE b0")
+        more = f'SETMETADATA c (/private/vendor/v/8 "{kilobyte}" /private/vendor/v/9 "{kilobyte}")'
+        assert client.command(more)[1].startswith(b"NO [METADATA TOOMANY] ")
+        client.ok("DELETE Expunged/b0")
+        client.ok(more)
     mailbox.stop()
 
 

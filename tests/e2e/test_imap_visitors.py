@@ -109,6 +109,35 @@ def test_annotations_of_visitors_are_bounded(pair):
     refused(pair.other, f"SETMETADATA {pair.name} (/private/2 {{40000+}}\r\n{'x' * 40000})", b"METADATA MAXSIZE 32768")
 
 
+def test_private_annotations_end_with_the_last_right(pair):
+    """RFC 5464 3.3: nobody could remove what is private to who has no right there; it is not there again with the next one."""
+    carol = pair.house.new_account()
+    file = pair.house.maildir(pair.alice) / ".Work" / "staffetta-metadata"
+    pair.owner.ok('SETMETADATA Work (/private/comment "mine" /shared/comment "ours")')
+    for take in (f"DELETEACL Work {pair.bob}", f'SETACL Work {pair.bob} ""', f"SETACL Work {pair.bob} -lrx", f"SETACL Work -{pair.bob} lrx", "DELETEACL Work anyone"):
+        for identifier in (pair.bob, f"-{pair.bob}"):
+            pair.owner.ok(f"DELETEACL Work {identifier}")
+        pair.share("lr", "anyone" if "anyone" in take else pair.bob)
+        pair.share("lr", carol)
+        with Client(pair.house, carol) as third:
+            for client in (pair.other, third):
+                client.ok(f'SETMETADATA {pair.name} (/private/comment "x")')
+        pair.share("+x", "anyone" if "anyone" in take else pair.bob)  # as long as he has some right they stay
+        assert file.read_text().count("private:") == 2
+        pair.owner.ok(take)
+        assert pair.bob not in file.read_text() and f"/private:{carol}/comment" in file.read_text()
+    pair.share("lr")
+    assert pair.other.ok(f"GETMETADATA {pair.name} (/private/comment /shared/comment)") == [
+        f'* METADATA {pair.name} (/shared/comment "ours" /private/comment NIL)'.encode()]
+    # What INBOX is renamed to has the same annotations (RFC 5464 4.1), and is not shared.
+    pair.share("lr", folder="INBOX")
+    pair.other.ok(f'SETMETADATA Shared/{pair.alice}/INBOX (/private/comment "x")')
+    pair.owner.ok('SETMETADATA INBOX (/private/comment "mine")')
+    pair.owner.ok("RENAME INBOX Old")
+    assert "private:" not in (pair.house.maildir(pair.alice) / ".Old" / "staffetta-metadata").read_text()
+    assert pair.owner.ok("GETMETADATA Old /private/comment") == [b'* METADATA Old (/private/comment "mine")']
+
+
 # ---- QUOTA (RFC 9208)
 
 def test_the_owners_quota(sharing):

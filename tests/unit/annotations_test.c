@@ -85,6 +85,36 @@ static void each_account_sees_its_own(void **state)
     annotations_clear(&all);
 }
 
+static bool is_bobs(struct slice account, const void *context)
+{
+    (void)context;
+    return slice_equal(account, SLICE("bob@x.example"));
+}
+
+static void what_is_private_to_others_can_be_dropped(void **state)
+{
+    (void)state;
+    struct annotations all;
+    annotations_init(&all, LIMIT);
+    static const struct slice entries[] = {SLICE("/private/a"),
+                                           SLICE("/shared/a"),
+                                           SLICE("/private:bob@x.example/a"),
+                                           SLICE("/private:%62ob@x.example/b"),
+                                           SLICE("/private:bob@x.example%/a"),
+                                           SLICE("/private:o%2fd@x.example/a"),
+                                           SLICE("/private:o%2fd@x.example/b")};
+    for (size_t i = 0; i < ARRAY_LENGTH(entries); i++)
+        assert_true(annotations_set(&all, entries[i], entries[i]));
+    assert_true(annotations_drop(&all, is_bobs, NULL));
+    assert_int_equal(annotations_count(&all), 4);
+    struct slice rest = buffer_slice(&all.text);
+    struct annotation one;
+    for (size_t i = 0; annotations_next(&rest, &one); i++)
+        assert_true(slice_equal(one.entry, entries[i]) && slice_equal(one.value, entries[i]));
+    assert_false(annotations_drop(&all, is_bobs, NULL));
+    annotations_clear(&all);
+}
+
 static void malformed_text_is_refused(void **state)
 {
     (void)state;
@@ -162,6 +192,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_is_read_as_it_is_written),
         cmocka_unit_test(each_account_sees_its_own),
+        cmocka_unit_test(what_is_private_to_others_can_be_dropped),
         cmocka_unit_test(malformed_text_is_refused),
         cmocka_unit_test(values_are_set_replaced_and_removed),
         cmocka_unit_test_setup_teardown(files_are_durable_and_damage_stands_aside, account_open,
