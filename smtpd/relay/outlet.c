@@ -8,6 +8,7 @@
 #include <utlist.h>
 
 #include "smtpd/queue/outcome/outcome_text.h"
+#include "smtpd/queue/queue_protocol.h"
 #include "smtpd/relay/relay.h"
 #include "smtpd/relay/routes.h"
 #include "smtpd/relay/tls_choice.h"
@@ -330,22 +331,41 @@ static void tell_why(const struct line *line, const struct peer_failure *why,
                      struct outcome *outcome, struct buffer *text)
 {
     char words[sizeof(why->words) + 100];
+    bool is_bad_tls = why->kind == PEER_BAD_TLS, is_unfit = why->is_unfit;
     snprintf(words, sizeof(words), "%s%s", why->words,
-             why->kind == PEER_BAD_TLS ? name_demand(line->settings.demanded_by) : "");
+             is_bad_tls ? name_demand(is_unfit ? "requiretls" : line->settings.demanded_by) : "");
     if (why->reply.len > 0)
         outcome->flags = RELAY_PEER_SAID;
     char code[sizeof(why->code)];
     snprintf(code, sizeof(code), "%c%s", outcome->status == RELAY_PERMANENT ? '5' : '4',
-             why->code + 1);
+             is_bad_tls && is_unfit ? ".7.10" : why->code + 1);
     peer_append_outcome(&line->settings, slice_of_string(code), words, buffer_slice(&why->reply),
                         text);
     outcome->text = buffer_slice(text);
 }
 
-/* RFC 8689 4.2.1: only if no server does. One that could not be spoken to may. */
+/* RFC 8689 4.2.1: only if no server does. One that could not be spoken to may, and what passes is
+ * tried again (RFC 5321 4.5.4.1). */
 static enum relay_status status_of(const struct line *line)
 {
     return line->after_unfit && !line->after_other ? RELAY_PERMANENT : RELAY_TEMPORARY;
+}
+
+/* RFC 8689 5: a report is not lost because no server does what is demanded of it. It goes as any
+ * other message does. */
+static void release_reports(struct outlet *outlet)
+{
+    struct outgoing *message, *next;
+    DL_FOREACH_SAFE (outlet->waiting, message, next) {
+        if (message->reverse_path.len > 0)
+            continue;
+        DL_DELETE(outlet->waiting, message);
+        outlet->waiting_count--;
+        outlet->under_way--;
+        message->requires_tls = false;
+        message->flags &= ~(uint32_t)QUEUE_REQUIRETLS;
+        outlet_take(outlet->relay, message);
+    }
 }
 
 /* The next attempt asks the DNS, and begins with other ones of equal hosts and many addresses. */
@@ -375,6 +395,8 @@ static void fail_outlet(struct line *line, const struct peer_failure *why)
     struct outgoing *message;
     DL_FOREACH (outlet->waiting, message)
         transcript_join(&message->transcript, &line->peer.opening);
+    if (outcome.status == RELAY_PERMANENT)
+        release_reports(outlet);
     settle_waiting(outlet, &outcome);
     buffer_clear(&text);
     forget_target(outlet);
@@ -414,7 +436,7 @@ static void on_closed(struct peer *peer, const struct peer_failure *why)
         log_connection(line, why);
     if (why && why->kind == PEER_BAD_TLS && !line->is_ready)
         count_tls(line, why);
-    if (why && why->kind == PEER_UNFIT)
+    if (why && why->is_unfit)
         line->after_unfit = true;
     else if (why)
         line->after_other = true;
@@ -583,6 +605,12 @@ void outlet_free_lines(struct line *lines)
 
 /* ---- work ---- */
 
+/* The domain's MTA-STS policy vouches for none of its hosts: RFC 8689 4.2.1, step 2. */
+static bool names_no_host(const struct target_failure *why)
+{
+    return why->policy.len > 0 && slice_equal(slice_of_string(why->code), SLICE("4.7.5"));
+}
+
 static void on_target(void *owner, struct target *target, const struct target_failure *why)
 {
     struct outlet *outlet = owner;
@@ -599,9 +627,13 @@ static void on_target(void *owner, struct target *target, const struct target_fa
         log_text("tls_result", why->tls != 0 ? tls_result_name(why->tls) : ""));
     if (is_counted(outlet))
         tls_count_failed_target(outlet->relay, outlet->name, why);
-    if (why->status == RELAY_TEMPORARY)
+    bool is_unfit = outlet->requires_tls && names_no_host(why);
+    enum relay_status status = is_unfit ? RELAY_PERMANENT : why->status;
+    if (status == RELAY_TEMPORARY)
         wait_after_failure(outlet);
-    fail_waiting(outlet, why->status, why->code, why->words);
+    if (is_unfit)
+        release_reports(outlet);
+    fail_waiting(outlet, status, is_unfit ? "5.7.10" : why->code, why->words);
 }
 
 static bool has_target(const struct outlet *outlet)

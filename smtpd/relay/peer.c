@@ -81,9 +81,11 @@ void peer_append_outcome(const struct peer_settings *settings, struct slice code
                         text);
 }
 
-static void fill_failure(const struct peer_end *end, struct peer_failure *why)
+static void fill_failure(const struct peer *peer, const struct peer_end *end,
+                         struct peer_failure *why)
 {
     *why = (struct peer_failure){.kind = end->kind, .reply = BUFFER_WITH_LIMIT(RELAY_TEXT_MAX)};
+    why->is_unfit = peer->settings->requires_tls && (end->kind == PEER_UNFIT || peer->lacks_tls);
     snprintf(why->code, sizeof(why->code), "%s", end->code);
     snprintf(why->words, sizeof(why->words), "%s", end->words);
     if (!end->reply)
@@ -113,7 +115,7 @@ void peer_fail(struct peer *peer, const struct peer_end *end)
         return;
     }
     struct peer_failure why;
-    fill_failure(end, &why);
+    fill_failure(peer, end, &why);
     peer_note_end(peer, end->words);
     enter(peer, PEER_OVER);
     peer_stop_connecting(peer);
@@ -175,20 +177,24 @@ static void start_tls(struct peer *peer)
 static const struct peer_end *find_unfit(const struct peer *peer)
 {
     static const struct peer_end name = {
-        PEER_UNFIT, "5.7.10",
+        PEER_UNFIT, "4.7.10",
         "the message demands REQUIRETLS, but neither DNSSEC nor MTA-STS proves that this server is "
         "the right one",
         NULL};
     static const struct peer_end certificate = {
-        PEER_UNFIT, "5.7.10",
+        PEER_UNFIT, "4.7.10",
         "the message demands REQUIRETLS, but this server's certificate does not prove its name",
         NULL};
     static const struct peer_end offer = {
-        PEER_UNFIT, "5.7.30", "the message demands REQUIRETLS, which this server does not offer",
+        PEER_UNFIT, "4.7.30", "the message demands REQUIRETLS, which this server does not offer",
         NULL};
+    static const struct peer_end never = {
+        PEER_UNFIT, "4.7.10", "the message demands REQUIRETLS, but the route forbids TLS", NULL};
+    if (!peer->tls_version)
+        return &never;
     if (!peer->settings->name_is_proved)
         return &name;
-    if (!peer->tls_verified || strcmp(peer->tls_verified, "no") == 0)
+    if (strcmp(peer->tls_verified, "no") == 0)
         return &certificate;
     return capabilities_offer(&peer->offers, OFFERS_REQUIRETLS) ? NULL : &offer;
 }
@@ -206,6 +212,13 @@ static void become_ready(struct peer *peer)
     peer_pump(peer);
 }
 
+/* RFC 3207 4: with 454 it may have some another time. */
+static void fail_without_tls(struct peer *peer, const char *words, const struct peer_reply *reply)
+{
+    peer->lacks_tls = !reply || !peer_reply_is(reply, 4);
+    peer_fail(peer, &(struct peer_end){PEER_BAD_TLS, "4.7.4", words, reply});
+}
+
 /* What comes after EHLO depends on what it offered and on what we have already. */
 static void go_on(struct peer *peer)
 {
@@ -217,9 +230,7 @@ static void go_on(struct peer *peer)
         stream_write(&peer->stream, SLICE("STARTTLS\r\n"));
         peer_await_reply(peer);
     } else if (!peer->tls_version && settings->tls == PEER_TLS_MUST) {
-        peer_fail(peer,
-                  &(struct peer_end){PEER_BAD_TLS, "4.7.4",
-                                     "the server offers no TLS, which is required here", NULL});
+        fail_without_tls(peer, "the server offers no TLS, which is required here", NULL);
     } else if (settings->user && !peer->is_logged_in) {
         enter(peer, PEER_LOGIN);
         peer_begin_login(peer);
@@ -268,9 +279,7 @@ static void on_starttls(struct peer *peer, const struct peer_reply *reply)
     } else if (reply->code == 220) {
         start_tls(peer);
     } else if (peer->settings->tls == PEER_TLS_MUST) {
-        peer_fail(peer,
-                  &(struct peer_end){PEER_BAD_TLS, "4.7.4",
-                                     "the server refused STARTTLS, which is required here", reply});
+        fail_without_tls(peer, "the server refused STARTTLS, which is required here", reply);
     } else {
         peer->offers.offered &= ~(unsigned)OFFERS_STARTTLS;
         go_on(peer);
@@ -301,6 +310,13 @@ static void on_reply(struct peer *peer, const struct peer_reply *reply)
 static void fail_tls(struct peer *peer, const char *words)
 {
     peer_fail(peer, &(struct peer_end){PEER_BAD_TLS, "4.7.5", words, NULL});
+}
+
+/* A connection that breaks meanwhile proves nothing. */
+static void fail_handshake(struct peer *peer, const struct error *why)
+{
+    peer->lacks_tls = why->kind == ERROR_PEER;
+    fail_tls(peer, why->text);
 }
 
 /* With TLS 1.3 the server's last word on the handshake comes behind ours (RFC 8446 4.4.4). */
@@ -412,7 +428,7 @@ static void on_closed(struct stream *stream, const struct error *why)
     if (!why || peer->state == PEER_QUIT || peer_is_idle(peer))
         close_quietly(peer);
     else if (peer->state == PEER_SECURING)
-        fail_tls(peer, why->text);
+        fail_handshake(peer, why);
     else
         fail_lost(peer, why->text);
 }

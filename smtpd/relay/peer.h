@@ -57,7 +57,7 @@ enum peer_failure_kind {
     PEER_REFUSED,     /* the server said so, before it took a message */
     PEER_BAD_TLS,     /* the handshake failed or TLS broke right behind it, or there is none and
                          there must be */
-    PEER_UNFIT,       /* it does not do for REQUIRETLS (RFC 8689 4.2.1); its code is a 5.y.z */
+    PEER_UNFIT,       /* it does not offer REQUIRETLS, or is not proved to be the one (below) */
     PEER_LOST,        /* the connection broke or was closed */
     PEER_TIMEOUT,
     PEER_MALFORMED, /* what it says is no SMTP */
@@ -67,7 +67,9 @@ enum peer_failure_kind {
 struct peer_failure {
     enum peer_failure_kind kind;
     bool is_busy;        /* REFUSED: 421 or 4yz, it asks for less */
-    char code[12];       /* enhanced status code, 4.y.z unless it is UNFIT */
+    bool is_unfit;       /* it does not do for REQUIRETLS, which is demanded (RFC 8689 4.2.1): UNFIT,
+                            or BAD_TLS that is no passing trouble */
+    char code[12];       /* enhanced status code, 4.y.z */
     char words[200];     /* for people */
     struct buffer reply; /* the server's own, line by line; may be empty */
 };
@@ -172,6 +174,8 @@ struct peer {
     struct transcript transcripts[2]; /* of the exchanges */
     bool is_extended;                 /* EHLO or LHLO was taken */
     bool is_logged_in;
+    bool lacks_tls; /* the server has shown that it has none, or none that would do; it would show
+                       that again */
     bool dirty; /* RSET before the next MAIL */
     unsigned login_step;
     struct scram_client *scram; /* while logging in by it */

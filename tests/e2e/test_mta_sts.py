@@ -103,6 +103,15 @@ def test_the_policy_proves_the_host_for_requiretls(relayed, certificate, mode, m
         assert result.outcomes[0][2].startswith(code + " ") and len(sink.messages) == (code == "2.0.0")
 
 
+def test_a_policy_that_names_no_host_and_requiretls(relayed, certificate):
+    """RFC 8689 4.2.1: no host is left that could be sent to."""
+    records = {("mx.example", MX): [(10, "a.example")], ("a.example", A): ["127.0.0.1"]}
+    with Sink([*TLS, "REQUIRETLS"], certificate=certificate) as sink:
+        result = relayed(sink, FOUND, policy("c.example"), questions=3, records=records, flags=REQUIRETLS)
+        assert result.outcomes[0][2].startswith("5.7.10 ") and "MTA-STS policy" in result.outcomes[0][2]
+        assert not sink.connections
+
+
 def test_testing_notes_what_would_fail(relayed, certificate):
     with Sink(TLS, certificate=certificate) as sink:
         result = relayed(sink, FOUND, policy("c.example", mode="testing"))

@@ -271,6 +271,19 @@ def test_requiretls_has_its_own_destination_and_binds_reports(queue):
     queue.wait_for_counts(0)
 
 
+@pytest.mark.parametrize("large", [False, True])
+def test_with_requiretls_nothing_comes_back_but_the_header(queue, large):
+    """RFC 8689 5: "the RET=FULL MUST be disregarded"."""
+    flags = RET_FULL | REQUIRETLS
+    if large:
+        send_large(queue, ["x@far.example"], flags=flags)
+    else:
+        queue.submission.accept_foreign(["x@far.example"], flags=flags)
+    queue.relay().one(RELAY_PERMANENT, REFUSAL)
+    assert report_to_alice(queue)[3].get_content_type() == "text/rfc822-headers"
+    queue.wait_for_counts(0)
+
+
 def test_without_a_relay_it_waits(queue):
     queue.submission.accept_foreign(["x@far.example"])
     time.sleep(0.2)

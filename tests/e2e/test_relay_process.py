@@ -1293,7 +1293,11 @@ UNFIT, PLAINTEXT, DEAD = [*TLS, "DSN"], ["PIPELINING", "REQUIRETLS"], None
     (UNFIT, [*TLS, "REQUIRETLS"], DONE, "2.0.0"),
     (PLAINTEXT, [*TLS, "REQUIRETLS"], DONE, "2.0.0"),
     (UNFIT, UNFIT, PERMANENT, "5.7.30"),
+    (PLAINTEXT, UNFIT, PERMANENT, "5.7.30"),
+    (UNFIT, PLAINTEXT, PERMANENT, "5.7.10"),
+    (PLAINTEXT, PLAINTEXT, PERMANENT, "5.7.10"),
     (UNFIT, DEAD, TEMPORARY, "4.4.1"),  # it may do, when it is there
+    (PLAINTEXT, DEAD, TEMPORARY, "4.4.1"),
     (DEAD, UNFIT, TEMPORARY, "4.7.30"),
 ])
 def test_requiretls_at_each_host(start, certificate, first, second, status, code):
@@ -1315,6 +1319,40 @@ def test_requiretls_at_each_host(start, certificate, first, second, status, code
         assert b"!mx.example" not in b"".join(relay.role.events())
         for sink in sinks:
             sink.close()
+
+
+@pytest.mark.parametrize("answer, key, status, code", [
+    (b"502 5.5.1 what?", "right", PERMANENT, "5.7.10"),
+    (b"454 4.7.0 not now", "right", TEMPORARY, "4."),  # RFC 3207 4: another time
+    (Raw(b"220 go\r\n"), "right", PERMANENT, "5.7.10"),  # what follows is no TLS
+    (CLOSE, "right", TEMPORARY, "4.4.2"),  # the connection breaks: that passes
+    (None, "wrong", PERMANENT, "5.7.10"),
+])
+def test_requiretls_without_acceptable_tls(resolved, certificate, answer, key, status, code):
+    """RFC 8689 4.2.1: "unable to establish TLS-protected SMTP session". Five days would change nothing."""
+    with Sink([*TLS, "REQUIRETLS"], certificate=certificate, answers={"STARTTLS": answer} if answer else {}) as sink:
+        records = {("mx.example", MX): [(1, "mx.sink.example")], ("mx.sink.example", A): ["127.0.0.1"],
+                   tlsa_name(sink): [b"\3\1\1" + (digest(certificate) if key == "right" else b"x" * 32)]}
+        result = resolved(sink, records, 4, secure=True, flags=REQUIRETLS)
+        assert result.statuses == [status] and result.outcomes[0][2].startswith(code)
+        assert (status != PERMANENT) or "the message demands REQUIRETLS" in result.outcomes[0][2]
+        assert not sink.messages
+
+
+def test_a_report_is_not_lost_for_requiretls(start, certificate):
+    """RFC 8689 5: "SHOULD NOT cause a bounce message to be discarded even if the next-hop relay does not advertise REQUIRETLS"."""
+    with Sink(UNFIT, certificate=certificate) as sink:
+        relay = start(config=FAST.replace("relay {", "relay { private-targets = yes") + f"\nroute mx.example {{ port = {sink.port} }}\n")
+        records = {("mx.example", MX): [(1, "mx.sink.example")], ("mx.sink.example", A): ["127.0.0.1"],
+                   tlsa_name(sink): [b"\3\1\1" + digest(certificate)]}
+        resolver = Resolver(relay, records, secure=True)
+        for reverse_path in ("", "a@b.example"):
+            relay.send(destination="!mx.example", recipients=["x@mx.example"], reverse_path=reverse_path, flags=REQUIRETLS)
+        resolver.serve(8)
+        outcomes = {outcome[2].split()[0] for outcome in (*relay.result().outcomes, *relay.result().outcomes)}
+        assert outcomes == {"5.7.30", "2.0.0"}
+        message, = sink.wait(1)
+        assert message.tls and message.mail.startswith("MAIL FROM:<>") and "REQUIRETLS" not in message.mail
 
 
 # ---- TLS-Required: No, RFC 8689 5 ----

@@ -245,6 +245,12 @@ static struct slice read_beginning(struct queue *queue, uint64_t id,
     return slice_of(original->read, got);
 }
 
+/* RFC 8689 5: with REQUIRETLS RET=FULL does not count. */
+bool report_may_have_all(const struct stored_message *message)
+{
+    return (message->flags & (QUEUE_RET_FULL | QUEUE_REQUIRETLS)) == QUEUE_RET_FULL;
+}
+
 /* RET=FULL is obeyed for messages that fit into a report (RFC 3461 4.3 lets us send back the header
  * section alone); everything else, and what was delivered, comes as its header section. */
 static void collect_original(struct queue *queue, uint64_t id, const struct stored_message *message,
@@ -253,7 +259,7 @@ static void collect_original(struct queue *queue, uint64_t id, const struct stor
     bool in_spool = (message->flags & QUEUE_IN_SPOOL) != 0;
     struct slice body = in_spool ? read_beginning(queue, id, message, original) : message->body;
     size_t room = REPORT_OCTETS_MAX - FRAME_OCTETS - draft->octets;
-    original->whole = any_failed(draft) && !in_spool && (message->flags & QUEUE_RET_FULL) != 0
+    original->whole = any_failed(draft) && !in_spool && report_may_have_all(message)
                       && body.len + message->prefix.len <= room;
     add_piece(original, message->prefix);
     if (original->whole) {

@@ -35,6 +35,9 @@ void report_random_boundary(char text[BOUNCE_BOUNDARY_MAX]);
 /* Whom the recipient's outcome has to be told to. */
 enum report_to report_wanted(const struct queued_recipient *recipient);
 
+/* Whether its sender wants it back whole, and may have it. */
+bool report_may_have_all(const struct stored_message *message);
+
 /* Into the draft; one that is full is sent. False: as the store, or no memory. */
 bool report_add(struct queue *queue, enum report_to to, const struct queued_recipient *recipient,
                 const struct stored_recipient *row, struct error *error);

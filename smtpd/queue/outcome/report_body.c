@@ -182,7 +182,7 @@ static struct report_body *begin_copy(struct queue *queue, uint64_t id,
 
 static bool wants_whole(const struct stored_message *message)
 {
-    return (message->flags & QUEUE_RET_FULL) != 0 && message->reverse_path.len > 0
+    return report_may_have_all(message) && message->reverse_path.len > 0
            && message->body_octets <= ORIGINAL_OCTETS_MAX;
 }
 
