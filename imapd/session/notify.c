@@ -12,6 +12,8 @@
 #include "imapd/session/session.h"
 #include "imapd/shared/listeners.h"
 #include "imapd/shared/rights.h"
+#include "imapd/shared/seen_names.h"
+#include "imapd/shared/shared_names.h"
 #include "imapd/syntax/mailbox_name.h"
 #include "storage/acl.h"
 #include "storage/folder_name.h"
@@ -46,8 +48,10 @@ struct notify {
     struct arena arena; /* of the request */
     struct watched_mailbox *watched;
     size_t watched_count;
-    bool is_set_up; /* all were opened once */
-    bool is_stale;  /* names have changed: which are meant must be found again */
+    bool is_set_up;         /* all were opened once */
+    bool is_stale;          /* names have changed: which are meant must be found again */
+    bool knows_names;       /* `seen` is filled */
+    struct seen_names seen; /* a visitor's: of MailboxName, those that he knows he may look up */
     struct buffer pending;
     struct listeners listeners; /* in other accounts */
 };
@@ -64,6 +68,7 @@ struct notify *notify_new(struct session *session, const struct notify_request *
     notify->request = *request;
     notify->arena = *arena;
     buffer_init(&notify->pending, PENDING_OCTETS);
+    seen_names_init(&notify->seen);
     listeners_init(&notify->listeners, session, &notify->pending);
     return notify;
 }
@@ -94,6 +99,7 @@ void notify_free(struct notify *notify)
     listeners_clear(&notify->listeners);
     arena_clear(&notify->arena);
     buffer_clear(&notify->pending);
+    seen_names_clear(&notify->seen);
     free(notify);
 }
 
@@ -104,6 +110,7 @@ static void overflow(struct notify *notify, const char *why)
     listeners_clear(&notify->listeners);
     notify->listeners.lost = false;
     buffer_reset(&notify->pending);
+    seen_names_clear(&notify->seen);
     notify->request.group_count = 0;
     notify->is_stale = false;
     writer_untagged(&notify->session->writer, WRITER_OK, SLICE("NOTIFICATIONOVERFLOW"), why);
@@ -123,6 +130,17 @@ static bool may(const struct notify *notify, const char *directory, unsigned nee
 
 /* ---- who is meant ---- */
 
+/* Another account's mailbox is no personal one (6.2, 6.3). */
+static bool is_meant(const struct notify *notify, const struct mailbox_filter *filter,
+                     struct slice name, bool is_subscribed)
+{
+    if (notify->session->visitor || !shared_names_has(notify->session, name))
+        return mailbox_filter_matches(filter, name, is_subscribed);
+    const struct mailbox_filter theirs = {
+        .kind = filter->kind, .names = filter->shared, .name_count = filter->shared_count};
+    return filter->kind != FILTER_PERSONAL && mailbox_filter_matches(&theirs, name, is_subscribed);
+}
+
 /* Of the owner's mailbox of that name. */
 static unsigned events_for(const struct notify *notify, struct slice name, bool is_subscribed)
 {
@@ -131,8 +149,8 @@ static unsigned events_for(const struct notify *notify, struct slice name, bool 
     rights_append_name(notify->session, name, &called);
     is_subscribed = is_subscribed && !notify->session->visitor;
     for (size_t i = 0; i < notify->request.group_count; i++)
-        if (mailbox_filter_matches(&notify->request.groups[i].filter, buffer_slice(&called),
-                                   is_subscribed))
+        if (is_meant(notify, &notify->request.groups[i].filter, buffer_slice(&called),
+                     is_subscribed))
             events |= notify->request.groups[i].events;
     buffer_clear(&called);
     return notify->session->visitor ? events & ~(unsigned)NOTIFY_SUBSCRIPTION_CHANGE : events;
@@ -180,6 +198,9 @@ static bool mean_entry(struct notify *notify, const struct tree_entry *entry, st
 {
     unsigned events =
         events_for(notify, slice_of_string(entry->name), entry->traits & TREE_SUBSCRIBED);
+    if (notify->session->visitor && !notify->knows_names && entry->directory
+        && (events & NOTIFY_MAILBOX_NAME) && may(notify, entry->directory, ACL_LOOKUP))
+        seen_names_add(&notify->seen, slice_of_string(entry->name));
     if (!entry->directory || !(events & NOTIFY_MESSAGE_EVENTS)
         || !may(notify, entry->directory, ACL_LOOKUP | ACL_READ))
         return true;
@@ -209,6 +230,9 @@ bool notify_find_mailboxes(struct notify *notify, struct error *error)
     for (size_t i = 0; found && i < tree.count; i++)
         found = mean_entry(notify, &tree.entries[i], error);
     mailbox_tree_clear(&tree);
+    notify->knows_names = true;
+    if (found && seen_names_failed(&notify->seen))
+        found = error_set(error, ERROR_PERMANENT, "too many names of mailboxes");
     DL_FOREACH_SAFE (notify->watched, watched, next) {
         bool deleted = watched->status.folder && watched->status.folder->deleted;
         bool renamed = watched->status.folder
@@ -410,7 +434,7 @@ void notify_tell(struct notify *notify)
     struct error error;
     if (!notify->is_set_up)
         return;
-    if (notify->pending.failed) {
+    if (notify->pending.failed || seen_names_failed(&notify->seen)) {
         overflow(notify, "Too much has happened: say NOTIFY again");
         return;
     }
@@ -453,37 +477,10 @@ static void append_wire_name(struct notify *notify, struct slice name)
     buffer_clear(&wire);
 }
 
-static bool is_watched(const struct notify *notify, struct slice name)
-{
-    const struct watched_mailbox *watched;
-    struct buffer called = BUFFER_WITH_LIMIT(2 * MAILBOX_NAME_MAX);
-    bool found = false;
-    rights_append_name(notify->session, name, &called);
-    DL_FOREACH (notify->watched, watched)
-        found = found || slice_equal(slice_of_string(watched->name), buffer_slice(&called));
-    buffer_clear(&called);
-    return found;
-}
-
-/* '* LIST (\HasNoChildren \Subscribed) "/" new ("OLDNAME" (old))' (5.4, 5.5). To a visitor it is
- * there if he may look it up, and is gone if he has watched it. */
-static void append_list(struct notify *notify, const struct mailbox_tree *tree, struct slice name,
-                        struct slice old_name)
+/* '"/" new ("OLDNAME" (old))', to the end of the line. */
+static void append_names(struct notify *notify, struct slice name, struct slice old_name)
 {
     struct buffer *text = &notify->pending;
-    const struct tree_entry *entry = find_entry(tree, name);
-    bool is_visitor = notify->session->visitor;
-    bool exists = entry && entry->directory && may(notify, entry->directory, ACL_LOOKUP);
-    if (is_visitor && !exists && !is_watched(notify, name))
-        return;
-    buffer_append_string(text, exists ? "* LIST (" : "* LIST (\\NonExistent");
-    if (!is_visitor) {
-        bool has_children = entry && (entry->below & TREE_FOLDER);
-        buffer_append_string(text, exists ? "" : " ");
-        buffer_append_string(text, has_children ? "\\HasChildren" : "\\HasNoChildren");
-        if (entry && (entry->traits & TREE_SUBSCRIBED))
-            buffer_append_string(text, " \\Subscribed");
-    }
     buffer_append_string(text, ") \"/\" ");
     append_wire_name(notify, name);
     if (old_name.len > 0) {
@@ -497,6 +494,24 @@ static void append_list(struct notify *notify, const struct mailbox_tree *tree, 
 static bool is_subscribed(const struct notify *notify, struct slice name)
 {
     return subscriptions_has(&notify->session->mailbox->subscriptions, name);
+}
+
+/* '* LIST (\HasNoChildren \Subscribed) "/" new ("OLDNAME" (old))' (5.4, 5.5). Whether there is
+ * another account's mailbox only that knows: nothing is said of it. */
+static void append_list(struct notify *notify, const struct mailbox_tree *tree, struct slice name,
+                        struct slice old_name)
+{
+    struct buffer *text = &notify->pending;
+    const struct tree_entry *entry = find_entry(tree, name);
+    bool exists = entry && entry->directory;
+    bool has_children = entry && (entry->below & TREE_FOLDER);
+    bool is_shared = shared_names_has(notify->session, name);
+    buffer_append_string(text, exists || is_shared ? "* LIST (" : "* LIST (\\NonExistent ");
+    if (!is_shared)
+        buffer_append_string(text, has_children ? "\\HasChildren" : "\\HasNoChildren");
+    if (is_subscribed(notify, name))
+        buffer_append_string(text, is_shared ? "\\Subscribed" : " \\Subscribed");
+    append_names(notify, name, old_name);
 }
 
 static bool wants(const struct notify *notify, struct slice name, enum notify_event event)
@@ -541,15 +556,6 @@ static struct slice parent_of(struct slice name)
     return slice_range(name, 0, length > 0 ? length - 1 : 0);
 }
 
-/* A visitor who watches it may still look it up, or who does not still may not. */
-static bool sees_as_before(const struct notify *notify, const struct mailbox_tree *tree,
-                           struct slice name)
-{
-    const struct tree_entry *entry = find_entry(tree, name);
-    bool sees = entry && entry->directory && may(notify, entry->directory, ACL_LOOKUP);
-    return sees == is_watched(notify, name);
-}
-
 struct name_event {
     enum notify_event event;
     struct slice name;
@@ -557,6 +563,75 @@ struct name_event {
     struct slice parent;   /* affected too; empty: none */
     bool is_rights;        /* nothing but who may see it */
 };
+
+/* ---- to visitors: what they may look up, and could before (RFC 4314 4: "l") ---- */
+
+static bool is_below(struct slice name, struct slice above)
+{
+    return above.len > 0 && slice_starts_with(name, above) && name.len > above.len
+           && name.ptr[above.len] == '/';
+}
+
+/* What lies below a mailbox is renamed with it, though who sees that may not see what is above. */
+static bool is_affected(const struct name_event *what, struct slice name)
+{
+    return slice_equal(name, what->name) || slice_equal(name, what->old_name)
+           || (what->old_name.len > 0
+               && (is_below(name, what->name) || is_below(name, what->old_name)));
+}
+
+/* What was called so before, appended; nothing: it was not renamed. */
+static void append_old_name(const struct name_event *what, struct slice name, struct buffer *old)
+{
+    if (what->old_name.len == 0 || !(slice_equal(name, what->name) || is_below(name, what->name)))
+        return;
+    buffer_append(old, what->old_name);
+    buffer_append(old, slice_from(name, what->name.len));
+}
+
+static void tell_seen(struct notify *notify, const struct name_event *what,
+                      const struct tree_entry *entry)
+{
+    struct slice name = slice_of_string(entry->name);
+    struct buffer old = BUFFER_WITH_LIMIT(2 * MAILBOX_NAME_MAX);
+    append_old_name(what, name, &old);
+    bool is_renamed = old.len > 0 && seen_names_has(&notify->seen, buffer_slice(&old));
+    bool is_wanted = wants(notify, name, NOTIFY_MAILBOX_NAME);
+    if ((is_wanted || is_renamed) && entry->directory && may(notify, entry->directory, ACL_LOOKUP)
+        && (is_renamed || !seen_names_has(&notify->seen, name))) {
+        buffer_append_string(&notify->pending, "* LIST (");
+        append_names(notify, name, is_renamed ? buffer_slice(&old) : SLICE(""));
+        if (is_renamed)
+            seen_names_remove(&notify->seen, buffer_slice(&old));
+        if (is_wanted)
+            seen_names_add(&notify->seen, name);
+    }
+    buffer_clear(&old);
+}
+
+/* True: it was taken out of those that are seen. */
+static bool tell_gone(struct notify *notify, const struct mailbox_tree *tree, struct slice name)
+{
+    const struct tree_entry *entry = find_entry(tree, name);
+    if (entry && entry->directory && may(notify, entry->directory, ACL_LOOKUP))
+        return false;
+    buffer_append_string(&notify->pending, "* LIST (\\NonExistent");
+    append_names(notify, name, SLICE(""));
+    seen_names_remove(&notify->seen, name);
+    return true;
+}
+
+static void tell_visitor(struct notify *notify, const struct mailbox_tree *tree,
+                         const struct name_event *what)
+{
+    struct slice rest, name;
+    for (size_t i = 0; i < tree->count; i++)
+        if (is_affected(what, slice_of_string(tree->entries[i].name)))
+            tell_seen(notify, what, &tree->entries[i]);
+    for (rest = seen_names_all(&notify->seen); seen_names_next(&rest, &name);)
+        if (is_affected(what, name) && tell_gone(notify, tree, name))
+            rest = seen_names_all(&notify->seen);
+}
 
 static void announce(struct session *by, const struct name_event *what)
 {
@@ -574,12 +649,13 @@ static void announce(struct session *by, const struct name_event *what)
         return;
     }
     while ((notify = next_listener(by, &session))) {
-        if (what->is_rights && (!session->visitor || sees_as_before(notify, &tree, what->name)))
+        if (session->visitor && what->event == NOTIFY_MAILBOX_NAME)
+            tell_visitor(notify, &tree, what);
+        if (session->visitor || what->is_rights)
             continue;
         if (wants(notify, what->name, what->event) || wants(notify, what->old_name, what->event))
             append_list(notify, &tree, what->name, what->old_name);
-        /* Whether anything is below it no visitor is told. */
-        if (!session->visitor && wants(notify, what->parent, what->event))
+        if (wants(notify, what->parent, what->event))
             append_list(notify, &tree, what->parent, SLICE(""));
     }
     mailbox_tree_clear(&tree);

@@ -425,6 +425,85 @@ def test_news_of_all_that_is_below(pair, filters):
     assert not any(b"INBOX" in line or b"Own" in line for line in lines), lines
 
 
+@pytest.mark.parametrize("filters", ["subtree Shared", "mailboxes ({name} {name}/A {name}/B {top}/Apart/Own {top}/Both {top}/Both/Own)"])
+@pytest.mark.parametrize("events", ["(MailboxName)", ALL])
+def test_news_of_names_alone(pair, filters, events):
+    """RFC 5465 5.4, RFC 4314 4 ("l"): given and taken, made, renamed with what is above it, deleted; of what cannot be looked up nothing."""
+    owner, other, name, top = pair.owner, pair.other, pair.name, f"Shared/{pair.alice}"
+    pair.share("lk")
+    for folder in ("Apart", "Apart/Own", "Apart/Hidden", "Both", "Both/Own"):
+        owner.ok(f"CREATE {folder}")
+    for folder in ("Apart/Own", "Both", "Both/Own"):
+        pair.share("l", folder=folder)
+    eventually(lambda: len(other.ok('LIST "" Shared/%/*')) == 5)
+    other.ok(f"NOTIFY SET ({filters.format(name=name, top=top)} {events})")
+
+    def next_name():
+        while (line := other.read_line()).startswith(b"* STATUS"):
+            pass
+        return line.decode()
+
+    def told(*lines):
+        assert [next_name() for line in lines] == [f"* LIST {line}" for line in lines]
+        assert not [line for line in other.ok("NOOP") if not line.startswith(b"* STATUS")]
+
+    def gone(*names):
+        return told(*(rf'(\NonExistent) "/" {gone}' for gone in names))
+
+    owner.ok(f"SETACL Work {pair.bob} +lr")
+    owner.ok(f"SETACL Apart/Hidden {pair.bob} r")
+    owner.ok(f"SETACL Work {pair.bob} -r")
+    owner.ok("CREATE Work/Own")
+    told()
+    owner.ok(f"SETACL Work {pair.bob} -l")
+    gone(name)
+    owner.ok("SETACL Work anyone l")
+    told(f'() "/" {name}')
+    owner.ok("DELETEACL Work anyone")
+    gone(name)
+    pair.share("lkx")
+    told(f'() "/" {name}')
+    with Client(pair.house, pair.bob) as second:
+        second.ok(f"CREATE {name}/A")
+        told(f'() "/" {name}/A')
+        second.ok(f"RENAME {name}/A {name}/B")
+        told(f'() "/" {name}/B ("OLDNAME" ({name}/A))')
+    owner.ok("RENAME Apart Else")  # none of the client's business but what is below it
+    told(f'() "/" {top}/Else/Own ("OLDNAME" ({top}/Apart/Own))')
+    owner.ok("RENAME Both Two")
+    told(f'() "/" {top}/Two ("OLDNAME" ({top}/Both))', f'() "/" {top}/Two/Own ("OLDNAME" ({top}/Both/Own))')
+    owner.ok("DELETE Work/B")
+    gone(f"{name}/B")
+    owner.ok("DELETE Work")
+    gone(name)
+    owner.ok("CREATE Work")
+    told()
+    pair.share("lr")
+    told(f'() "/" {name}')
+    other.ok("NOTIFY NONE")
+    owner.ok("DELETE Work")
+    assert other.ok("NOOP") == []
+
+
+def test_news_of_subscriptions(pair):
+    """RFC 5465 5.5: to another account's mailbox, too, which is none of "personal"; whether it is there its owner's process alone knows."""
+    other, name = pair.other, pair.name
+    pair.share("lr")
+    eventually(lambda: other.ok('LIST "" Shared/*'))
+    with Client(pair.house, pair.bob) as second:
+        for filters in (f"mailboxes ({name} Drafts)", "subtree Shared", f"subtree Shared/{pair.alice}"):
+            other.ok(f"NOTIFY SET ({filters} (SubscriptionChange))")
+            second.ok(f"SUBSCRIBE {name}")
+            assert other.read_line() == f'* LIST (\\Subscribed) "/" {name}'.encode()
+            second.ok(f"UNSUBSCRIBE {name}")
+            assert other.read_line() == f'* LIST () "/" {name}'.encode()
+        other.ok("NOTIFY SET (personal (SubscriptionChange))")
+        second.ok(f"SUBSCRIBE {name}")
+        assert other.ok("NOOP") == []
+        second.ok("UNSUBSCRIBE Drafts")
+        assert other.read_line() == rb'* LIST (\HasNoChildren) "/" Drafts'
+
+
 def test_news_of_the_selected_mailbox(pair):
     """RFC 5465 6.1: of another account's, too, at once, whether it is selected before NOTIFY or behind it; with the data that is wanted (5.2)."""
     pair.share("lrswite")
