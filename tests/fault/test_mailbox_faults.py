@@ -299,10 +299,11 @@ def test_a_full_disk_ends_what_comes_from_another_account(tmp_path, target):
         owner = fetch(client)
         made.eventually(lambda: any(file.stat().st_size for name in ("Drafts", "INBOX") for file in (made.folder(name) / "tmp").iterdir()))
         armed.touch()
-        owner.sendall(b"x" * 50_000)
+        with contextlib.suppress(OSError):  # what came before may have failed already
+            owner.sendall(b"x" * 50_000)
         lines, tagged = client.answer()
         assert lines == [] and tagged.startswith(b"NO [") and any(b"command_failed" in event for event in made.role.events())
-        with contextlib.suppress(ConnectionResetError):
+        with contextlib.suppress(OSError):
             assert owner.recv(100) == b""
         owner.close()
         assert not any(any((made.folder(name) / place).iterdir()) for name in ("Drafts", "INBOX") for place in ("tmp", "cur"))
