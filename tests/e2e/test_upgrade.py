@@ -159,8 +159,14 @@ def test_what_waits_in_the_queue_is_there(make_house, new_version):
     assert "x@far.example" in house.command("queue").stdout
 
 
-def test_a_configuration_with_mistakes_stops_it_before_anything(make_house, new_version):
-    house = make_house(services=("smtp",))
+@pytest.fixture(scope="module")
+def kept_house(make_module_house):
+    """Its upgrades come to nothing."""
+    return make_module_house(services=("smtp",))
+
+
+def test_a_configuration_with_mistakes_stops_it_before_anything(kept_house, new_version):
+    house = kept_house
     roles = house.processes()
     good = house.config.read_text()
     house.config.write_text(good + "nonsense { }\n")
@@ -170,8 +176,8 @@ def test_a_configuration_with_mistakes_stops_it_before_anything(make_house, new_
     assert house.processes() == roles and not house.events("upgrading")
 
 
-def test_a_version_that_lacks_a_role_stops_it_before_anything(make_house, new_version):
-    house = make_house(services=("smtp",))
+def test_a_version_that_lacks_a_role_stops_it_before_anything(kept_house, new_version):
+    house = kept_house
     roles = house.processes()
     (new_version / "libexec" / "pop3d-maildrop").unlink()
     answer = upgrade(house, new_version)
@@ -189,8 +195,8 @@ def goes_on(house, streams, pid):
     assert house.command("status").returncode == 0
 
 
-def test_a_master_that_cannot_be_executed_leaves_the_old_one(make_house, new_version):
-    house = make_house(services=("smtp",))
+def test_a_master_that_cannot_be_executed_leaves_the_old_one(kept_house, new_version):
+    house = kept_house
     pid = house.process.pid
     master = new_version / "libexec" / "master"
     master.write_text(f"#!/bin/sh\nrm {master}\n")  # good for the trial, and only for that
