@@ -349,7 +349,8 @@ static bool start(struct role *role, struct error *error)
     return true;
 }
 
-/* Where the mailboxes of others have another name now, or none, names mean something else. */
+/* Where the mailboxes of others have another name now, or none, names mean something else. What a
+ * command of a client asks there ends, and with it the command. */
 static void end_visits(struct role *role)
 {
     struct mailbox_process *process = role->state;
@@ -361,6 +362,7 @@ static void end_visits(struct role *role)
         if (session->visitor || session->visit || session->forwarded
             || (session->notify && notify_listens_elsewhere(session->notify)))
             session_bye(session, "Shared mailboxes are called otherwise now; log in again");
+    visits_break_off(&process->mailbox, "shared mailboxes are called otherwise now");
 }
 
 /* For the sessions that begin from now on; those that are there keep the limits of their lines. */

@@ -306,6 +306,7 @@ static void set(struct session *session, const struct acl_arguments *arguments)
         return;
     }
     shares_changed(session->mailbox);
+    rights_on_change(session, arguments->folder.directory);
     metadata_on_rights(session, arguments->folder.directory);
     notify_on_rights(session, rights_name_at_home(session, arguments->folder.name));
     LOG(session->mailbox->log, LOG_INFO, "rights_changed", log_hex("session", session->number),

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <utlist.h>
+
 #include "common/config/config.h"
 #include "common/disk/fd.h"
 #include "imapd/mailbox.h"
@@ -109,6 +111,25 @@ bool rights_let_run(struct session *session, const struct command_spec *spec)
     else
         return true;
     return false;
+}
+
+/* A message that is large lies as a whole in the stream's output while its reader takes his time.
+ */
+static bool is_read_from(const struct session *session, const char *directory)
+{
+    return (session->step || !stream_output_empty(&session->stream)) && session->view.folder
+           && strcmp(session->view.folder->directory, directory) == 0;
+}
+
+void rights_on_change(struct session *by, const char *directory)
+{
+    struct session *session;
+    struct error why;
+    error_set(&why, ERROR_PEER, "the right to read was taken away");
+    DL_FOREACH (by->mailbox->sessions, session)
+        if (session != by && session->visitor && is_read_from(session, directory)
+            && !(rights_to_selected(session) & ACL_READ))
+            stream_fail(&session->stream, &why);
 }
 
 unsigned rights_fix(unsigned rights)

@@ -46,6 +46,11 @@ bool rights_suffice_some(struct session *session, const char *directory, unsigne
 /* The visitor may use that command now. False: it was answered. */
 bool rights_let_run(struct session *session, const struct command_spec *spec);
 
+/* Rights to that folder have changed: of who has it selected and may not read it any more nothing
+ * that was read for him, and waits, is sent; his session here is cut. Commands that begin later are
+ * judged anew. */
+void rights_on_change(struct session *by, const char *directory);
+
 /* Which flags such rights leave as they are: enum view_fixed, and what that is as flags of storage.
  */
 unsigned rights_fix(unsigned rights);

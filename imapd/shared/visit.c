@@ -155,6 +155,13 @@ void visits_on_drained(struct session *session)
             visit_go_on(visit);
 }
 
+void visits_break_off(struct mailbox *mailbox, const char *reason)
+{
+    for (struct visit *visit = mailbox->visits; visit; visit = visit->next)
+        if (visit->session && visit->session->state != SESSION_LOGOUT)
+            lose_for(visit, reason);
+}
+
 /* ---- beginning ---- */
 
 struct visit *visit_begin(struct session *session, struct slice owner)

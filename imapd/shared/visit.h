@@ -57,9 +57,9 @@ struct visit {
 struct visit *visit_begin(struct session *session, struct slice owner);
 void visit_end(struct visit *visit); /* at once; NULL is fine */
 
-/* The visit is lost once it is open for so long; 0: never. Else, with patience: once nothing has been
- * heard for timeouts.write of an answer that is waited for, by a client who takes it. Log lines say
- * so. */
+/* The visit is lost once it is open for so long; 0: never. Else, with patience: once nothing has
+ * been heard for timeouts.write of an answer that is waited for, by a client who takes it. Log
+ * lines say so. */
 void visit_set_deadline(struct visit *visit, unsigned milliseconds);
 void visit_set_patience(struct visit *visit);
 
@@ -77,6 +77,8 @@ void visit_listen(struct visit *visit);
 bool visit_is_full(const struct visit *visit);
 /* Hears what has come, if it may. */
 void visit_go_on(struct visit *visit);
+/* All are lost, but those of sessions that have ended. */
+void visits_break_off(struct mailbox *mailbox, const char *reason);
 /* The client takes output again: all visits of the session go on. */
 void visits_on_drained(struct session *session);
 

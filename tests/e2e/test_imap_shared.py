@@ -565,23 +565,26 @@ def test_a_reload_that_calls_them_otherwise(make_module_house):
 
 
 def test_a_reload_while_their_owner_is_asked(make_module_house):
-    """LIST RETURN (STATUS) (RFC 5819): what waits for another account's process ends, or is left out."""
+    """LIST RETURN (STATUS) (RFC 5819), CATENATE (RFC 4469): what waits for another account's process ends, or is left out."""
     house = make_module_house(settings={"imap": {"shared-mailboxes": "Shared"}}, services=("imap",))
     before = set(house.pids("imapd-mailbox"))
     alice, bob = house.new_account(), house.new_account()
     owner = Client(house, alice)
     pid = (set(house.pids("imapd-mailbox")) - before).pop()
-    other = Client(house, bob)
+    other, second = Client(house, bob), Client(house, bob)
     owner.ok(f"SETACL Sent {bob} lr")
     other.ok("NOOP")
     os.kill(pid, signal.SIGSTOP)
     other.send(b'x LIST "" Shared/%/Sent RETURN (STATUS (MESSAGES))\r\n')
     assert other.read_line().startswith(b"* LIST ")
+    second.send(f'x APPEND Drafts CATENATE (URL "/Shared/{alice}/Sent/;UID=1")\r\n'.encode())
     house.settings = {"imap": {"progress": "1s"}}
     house.write_config()
     house.command("reload")
-    os.kill(pid, signal.SIGKILL)
+    assert second.answer()[1].startswith(b"NO [UNAVAILABLE]")
     assert other.answer() == ([], b"OK Listed")
+    os.kill(pid, signal.SIGKILL)
+    second.close()
     owner.close()
     other.close()
 

@@ -176,6 +176,29 @@ def test_the_owners_quota(sharing):
     pair.close()
 
 
+# ---- ACL (RFC 4314)
+
+def test_a_command_that_has_lost_its_right(pair):
+    """RFC 4314 4: "r". A FETCH that the client draws out shows nothing of the mailbox any more."""
+    pair.share("lr")
+    pair.owner.append(MESSAGE + b"x" * 900_000, "Work")
+    pair.owner.ok("SELECT Work")
+    for _ in range(5):
+        pair.owner.ok("COPY 3:* Work")
+        pair.owner.ok("NOOP")
+    pair.other.ok(f"SELECT {pair.name}")
+    pair.other.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    pair.other.send(b"x FETCH 3:* BODY.PEEK[]\r\n")
+    pair.other.read_octets(100_000)
+    with Client(pair.house, pair.bob) as second:  # between its responses others of his go on
+        second.ok(f"STATUS {pair.name} (MESSAGES)")
+    pair.share("lx")
+    octets, tail = 0, b""
+    while part := pair.other.read_some():
+        octets, tail = octets + len(part), (tail + part)[-200:]
+    assert octets < 25_000_000 and re.search(rb"\* BYE [^\r]*\r\n$", tail), (octets, tail)
+
+
 # ---- LIST (RFC 5258)
 
 def test_list_returns_what_others_have(pair):
