@@ -506,6 +506,7 @@ void peer_open(struct peer *peer, const struct peer_settings *settings,
         .opened_ms = turn_now_ms(),
         .turn = turn,
         .work = {.run = on_work},
+        .planning = {.run = peer_plan_on},
         .stream = {.fd = -1},
         .text = BUFFER_WITH_LIMIT(TEXT_MAX),
     };
@@ -550,6 +551,7 @@ void peer_clear(struct peer *peer)
         return;
     enter(peer, PEER_OVER);
     turn_cancel(&peer->work);
+    turn_cancel(&peer->planning);
     peer_stop_connecting(peer);
     stream_clear(&peer->stream);
     peer_end_login(peer);

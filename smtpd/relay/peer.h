@@ -66,11 +66,11 @@ enum peer_failure_kind {
 
 struct peer_failure {
     enum peer_failure_kind kind;
-    bool is_busy;        /* REFUSED: 421 or 4yz, it asks for less */
-    bool is_unfit;       /* it does not do for REQUIRETLS, which is demanded (RFC 8689 4.2.1): UNFIT,
-                            or BAD_TLS that is no passing trouble */
-    char code[12];       /* enhanced status code, 4.y.z */
-    char words[200];     /* for people */
+    bool is_busy;    /* REFUSED: 421 or 4yz, it asks for less */
+    bool is_unfit;   /* it does not do for REQUIRETLS, which is demanded (RFC 8689 4.2.1): UNFIT,
+                        or BAD_TLS that is no passing trouble */
+    char code[12];   /* enhanced status code, 4.y.z */
+    char words[200]; /* for people */
     struct buffer reply; /* the server's own, line by line; may be empty */
 };
 
@@ -127,7 +127,8 @@ struct exchange {
     unsigned sent;
     unsigned answered;
     unsigned accepted;
-    unsigned needs; /* enum envelope_needs */
+    unsigned needs;  /* enum envelope_needs */
+    bool is_planned; /* `downgrade` is being planned, and nothing has been said yet */
     bool reset_first;
     bool mail_refused;
     bool sending; /* DATA was answered with 354 */
@@ -163,9 +164,10 @@ struct peer {
     struct turn *turn;
     struct peer_way ways[2]; /* to settings->address and to ->other */
     ev_timer connect_timer;
-    ev_timer stagger_timer;  /* until the other one is tried */
-    struct deferred work;    /* what peer_open, peer_poke and peer_abort asked for */
-    const char *abort_words; /* NULL: not asked for */
+    ev_timer stagger_timer;   /* until the other one is tried */
+    struct deferred work;     /* what peer_open, peer_poke and peer_abort asked for */
+    struct deferred planning; /* the next step of the exchange that is_planned */
+    const char *abort_words;  /* NULL: not asked for */
     bool is_given_up;
     struct stream stream;
     struct peer_reply_reader reader;
@@ -176,7 +178,7 @@ struct peer {
     bool is_logged_in;
     bool lacks_tls; /* the server has shown that it has none, or none that would do; it would show
                        that again */
-    bool dirty; /* RSET before the next MAIL */
+    bool dirty;     /* RSET before the next MAIL */
     unsigned login_step;
     struct scram_client *scram; /* while logging in by it */
     struct buffer text;         /* of an outcome, of commands: reused */

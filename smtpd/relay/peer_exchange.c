@@ -277,28 +277,93 @@ static void begin(struct peer *peer, struct exchange *exchange, struct outgoing 
     send_commands(peer, exchange);
 }
 
-/* RFC 6152 3: who did not offer to take octets above 127 gets none. Where that cannot be, RFC 3463
- * 3.7: false, and all are settled. */
-static bool plan_downgrade(struct peer *peer, struct outgoing *message, unsigned needs,
-                           struct downgrade **downgrade)
+/* ---- what the server does not take as it is ---- */
+
+static bool must_be_planned(const struct peer *peer, unsigned needs)
 {
-    struct error error;
+    return (needs & NEEDS_8BITMIME) != 0 && !capabilities_offer(&peer->offers, OFFERS_8BITMIME);
+}
+
+/* RFC 3463 3.7 */
+static void refuse_content(struct peer *peer, struct outgoing *message, const struct error *why)
+{
     char words[RELAY_TEXT_MAX];
     struct outcome outcome;
-    *downgrade = NULL;
-    if ((needs & NEEDS_8BITMIME) == 0 || capabilities_offer(&peer->offers, OFFERS_8BITMIME)
-        || downgrade_new(message, &peer->settings->mime_limits, peer->chunk, downgrade, &error))
-        return true;
     snprintf(words, sizeof(words),
              "this server takes no octets above 127 (8BITMIME), and the message has some that "
              "cannot be encoded: they are %s",
-             error.text);
-    if (error.kind == ERROR_PERMANENT)
+             why->text);
+    if (why->kind == ERROR_PERMANENT)
         outcome = outcome_of_ours(peer, RELAY_PERMANENT, "5.6.3", words);
     else
-        outcome = outcome_of_ours(peer, RELAY_TEMPORARY, "4.3.0", error.text);
+        outcome = outcome_of_ours(peer, RELAY_TEMPORARY, "4.3.0", why->text);
     outgoing_settle_rest(message, &outcome);
-    return false;
+}
+
+/* All recipients are settled without a word to the server. */
+static void tell_settled(struct peer *peer, struct exchange *exchange)
+{
+    struct exchange done = *exchange;
+    *exchange = (struct exchange){.transcript = done.transcript};
+    downgrade_free(done.downgrade);
+    peer_tell_message(peer, &done);
+    peer->handler->settled(peer, done.message);
+}
+
+/* RFC 6152 3: who did not offer to take octets above 127 gets none. A step of the plan, and what
+ * follows from its end. False: nothing could be done, and the place is empty again. */
+static bool plan_on(struct peer *peer, struct exchange *exchange)
+{
+    struct error error = {0};
+    enum downgrade_progress progress = downgrade_plan(exchange->downgrade, peer->chunk, &error);
+    if (progress == DOWNGRADE_MORE) {
+        turn_again(peer->turn, &peer->planning);
+        return true;
+    }
+    if (progress == DOWNGRADE_FAILED) {
+        refuse_content(peer, exchange->message, &error);
+        tell_settled(peer, exchange);
+        return false;
+    }
+    if (progress == DOWNGRADE_NOT_NEEDED) {
+        downgrade_free(exchange->downgrade);
+        exchange->downgrade = NULL;
+    }
+    begin(peer, exchange, exchange->message, exchange->needs);
+    return true;
+}
+
+static bool begin_to_plan(struct peer *peer, struct exchange *exchange, struct outgoing *message,
+                          unsigned needs)
+{
+    struct error error;
+    *exchange = (struct exchange){
+        .message = message, .needs = needs, .transcript = exchange->transcript, .is_planned = true};
+    if (!downgrade_new(message, &peer->settings->mime_limits, &exchange->downgrade, &error)) {
+        refuse_content(peer, message, &error);
+        tell_settled(peer, exchange);
+        return false;
+    }
+    if (exchange == &peer->current)
+        peer_await_reply(peer); /* none; but it is idle no more */
+    return plan_on(peer, exchange);
+}
+
+/* ---- the next message ---- */
+
+/* True: it is under way, or will be. */
+static bool try_message(struct peer *peer, struct exchange *exchange, struct outgoing *message)
+{
+    unsigned needs = envelope_needs(message, peer->chunk);
+    if (is_refused_beforehand(peer, message, &needs)) {
+        exchange->message = message;
+        tell_settled(peer, exchange);
+        return false;
+    }
+    if (must_be_planned(peer, needs))
+        return begin_to_plan(peer, exchange, message, needs);
+    begin(peer, exchange, message, needs);
+    return true;
 }
 
 /* A message into the empty place; false: there is none. */
@@ -309,17 +374,9 @@ static bool take_message(struct peer *peer, struct exchange *exchange)
         exchange == &peer->ahead && peer->current.transcript == &peer->transcripts[0];
     exchange->transcript = &peer->transcripts[first_is_taken];
     transcript_reset(exchange->transcript);
-    while ((message = peer->handler->next(peer, exchange == &peer->ahead)) != NULL) {
-        unsigned needs = envelope_needs(message, peer->chunk);
-        if (!is_refused_beforehand(peer, message, &needs)
-            && plan_downgrade(peer, message, needs, &exchange->downgrade)) {
-            begin(peer, exchange, message, needs);
+    while ((message = peer->handler->next(peer, exchange == &peer->ahead)) != NULL)
+        if (try_message(peer, exchange, message))
             return true;
-        }
-        peer_tell_message(
-            peer, &(struct exchange){.message = message, .transcript = exchange->transcript});
-        peer->handler->settled(peer, message);
-    }
     return false;
 }
 
@@ -355,6 +412,16 @@ void peer_pump(struct peer *peer)
         peer_end_politely(peer);
     else
         stream_set_deadline_ms(&peer->stream, peer->settings->idle_ms);
+}
+
+/* The message that is planned may have come from `ahead` to `current` meanwhile. */
+void peer_plan_on(struct deferred *deferred)
+{
+    struct peer *peer =
+        (struct peer *)(void *)((uint8_t *)deferred - offsetof(struct peer, planning));
+    struct exchange *exchange = peer->current.is_planned ? &peer->current : &peer->ahead;
+    if (exchange->is_planned && !plan_on(peer, exchange))
+        peer_pump(peer);
 }
 
 /* ---- the message ---- */
@@ -430,6 +497,8 @@ static void begin_next(struct peer *peer)
     peer->ahead = (struct exchange){.message = NULL};
     if (!peer->current.message)
         peer_pump(peer);
+    else if (peer->current.is_planned)
+        peer_await_reply(peer);
 }
 
 /* All of the transaction is answered. */

@@ -55,6 +55,8 @@ void peer_end_login(struct peer *peer);
 
 /* ---- peer_exchange.c ---- */
 
+/* The next step of a plan (downgrade.h): peer->planning. */
+void peer_plan_on(struct deferred *deferred);
 /* Takes messages, if there are some and the connection can have one. */
 void peer_pump(struct peer *peer);
 /* More of the message, if there is room for it. */

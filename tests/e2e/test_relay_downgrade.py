@@ -10,8 +10,8 @@ import re
 import pytest
 
 from house import CORPUS
-from sink import Sink
-from test_relay_process import DONE, EIGHT_BIT, FAST, PERMANENT, UTF8, Relay, pytestmark  # noqa: F401
+from sink import Raw, Sink
+from test_relay_process import DONE, EIGHT_BIT, FAST, PERMANENT, TEMPORARY, UTF8, Relay, pytestmark  # noqa: F401
 
 MIXED = (b"Subject: =?utf-8?q?x?=\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b1\r\n"
          b"Content-Transfer-Encoding: 8bit\r\n\r\npreamble\r\n--b1\r\n"
@@ -82,9 +82,11 @@ def read(octets):
 
 
 # A line of a header that is no field, which begins the body for Python, is stepped over here (common/mime/README.md). A
-# multipart without parts is all text around them, and a body for Python. What stands in a message/external-body cannot be
+# multipart without parts is all text around them, and a body for Python; one without a boundary is text/plain (RFC 2045 5.2).
+# What stands in a message/external-body cannot be
 # encoded (RFC 2046 5.2.3).
-OTHER_READINGS = (email.errors.MissingHeaderBodySeparatorDefect, email.errors.StartBoundaryNotFoundDefect)
+OTHER_READINGS = (email.errors.MissingHeaderBodySeparatorDefect, email.errors.StartBoundaryNotFoundDefect,
+                  email.errors.NoBoundaryInMultipartDefect)
 
 
 def can_be_compared(octets):
@@ -178,6 +180,36 @@ def test_no_size_is_told_that_is_not_so(line):
 def test_a_prefix_that_is_not_ascii(line):
     data = line.send(b"Subject: s\r\n\r\na\r\n", prefix="Received: from ü\r\n".encode())
     assert data == b"Received: from =C3=BC\r\nSubject: s\r\n\r\na\r\n"
+
+
+# ---- long ones, which are looked through in steps ----
+
+LONG = b"a line of some length, that is not to be encoded as it is\r\n" * 60000
+
+
+def test_long_ones_one_after_another(tmp_path):
+    """On one connection, ahead of the answers to those before; one that cannot be encoded does not stop the others."""
+    head, end = b"Subject: s\r\n\r\n", "ü\r\n".encode()
+    bodies = [head + LONG + end, head + LONG, b"Content-Type: message/partial; id=a; number=1\r\n\r\n" + LONG + end,
+              head + b"short\r\n", head + LONG + end, head + end]
+    with Sink(["PIPELINING"]) as sink:
+        relay = Relay(tmp_path, FAST + f'\nroute sink.example {{ host = "127.0.0.1" port = {sink.port} connections = 1 }}\n')
+        for body in bodies:
+            relay.send(body=body, in_file=len(body) > 65536)
+        results = [relay.result() for _ in bodies]
+        assert sorted(status for result in results for status in result.statuses) == [DONE] * 5 + [PERMANENT]
+        arrived = [email.message_from_bytes(message.data).get_payload(decode=True) for message in sink.wait(5)]
+        relay.role.kill()
+    assert len(sink.connections) == 1 and all(message.data.isascii() for message in sink.messages)
+    assert sorted(arrived) == sorted(body.split(b"\r\n\r\n", 1)[1] for body in bodies if b"partial" not in body)
+
+
+def test_a_server_that_goes_meanwhile(tmp_path):
+    with Sink(answers={"EHLO": Raw(b"250 PIPELINING\r\n421 4.3.2 changed my mind\r\n")}) as sink:
+        relay = Relay(tmp_path, FAST + f'\nroute sink.example {{ host = "127.0.0.1" port = {sink.port} }}\n')
+        assert relay.one(body=LONG + "ü\r\n".encode(), in_file=True).statuses == [TEMPORARY]
+        relay.role.kill()
+    assert not sink.messages
 
 
 # ---- what cannot be ----

@@ -31,15 +31,19 @@ static bool downgrade(struct slice text, struct buffer *sent)
     const struct outgoing message = {.body = text, .body_octets = text.len, .body_fd = -1};
     struct downgrade *downgrade;
     struct slice octets;
-    if (!downgrade_new(&message, &limits, chunk, &downgrade, NULL))
+    enum downgrade_progress progress = DOWNGRADE_MORE;
+    if (!downgrade_new(&message, &limits, &downgrade, NULL))
         return false;
-    assert(slice_is_ascii(text) == !downgrade);
-    if (!downgrade)
+    while (progress == DOWNGRADE_MORE)
+        progress = downgrade_plan(downgrade, chunk, NULL);
+    assert(slice_is_ascii(text) == (progress == DOWNGRADE_NOT_NEEDED));
+    if (progress == DOWNGRADE_NOT_NEEDED)
         buffer_append(sent, text);
-    while (downgrade && downgrade_read(downgrade, &octets, NULL) && octets.len > 0)
+    while (progress == DOWNGRADE_PLANNED && downgrade_read(downgrade, &octets, NULL)
+           && octets.len > 0)
         buffer_append(sent, octets);
     downgrade_free(downgrade);
-    return true;
+    return progress != DOWNGRADE_FAILED;
 }
 
 static const struct mime_part *scan_text(struct slice text, struct arena *arena)

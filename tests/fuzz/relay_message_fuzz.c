@@ -34,17 +34,21 @@ static void check_downgrade(const struct outgoing *message, bool is_ascii)
     struct downgrade *downgrade;
     struct slice octets;
     uint64_t total[2] = {0, 0};
-    if (!downgrade_new(message, &limits, chunk, &downgrade, NULL))
+    enum downgrade_progress progress = DOWNGRADE_MORE;
+    if (!downgrade_new(message, &limits, &downgrade, NULL))
         return;
-    assert(is_ascii == !downgrade);
-    for (int i = 0; downgrade && i < 2; i++) {
+    while (progress == DOWNGRADE_MORE)
+        progress = downgrade_plan(downgrade, chunk, NULL);
+    assert(is_ascii == (progress == DOWNGRADE_NOT_NEEDED));
+    bool is_planned = progress == DOWNGRADE_PLANNED;
+    for (int i = 0; is_planned && i < 2; i++) {
         downgrade_rewind(downgrade);
         while (downgrade_read(downgrade, &octets, NULL) && octets.len > 0) {
             assert(slice_is_ascii(octets));
             total[i] += octets.len;
         }
     }
-    assert(total[0] == total[1] && (!downgrade || total[0] > 0));
+    assert(total[0] == total[1] && (!is_planned || total[0] > 0));
     downgrade_free(downgrade);
 }
 

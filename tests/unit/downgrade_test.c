@@ -12,6 +12,13 @@
 #define X50 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 #define X250 X50 X50 X50 X50 X50
 #define X1000 X250 X250 X250 X250
+#define S50 "                                                  "
+#define S250 S50 S50 S50 S50 S50
+#define S1000 S250 S250 S250 S250
+#define Q50                                                                                        \
+    "\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"" \
+    "\\\"\\\""
+#define Q250 Q50 Q50 Q50 Q50 Q50
 
 /* ---- fields ---- */
 
@@ -132,6 +139,33 @@ static void fields_become_ascii(void **state)
     }
 }
 
+/* RFC 5322 2.1.1: of what may stand on no other line, too, and no line is blank. */
+static void long_words_are_cut(void **state)
+{
+    (void)state;
+    static const char *const cases[] = {
+        "Received: from " X1000 X1000 " by " UE,
+        "DKIM-Signature: v=1; b=" X1000 X1000,
+        "References: <" X1000 "@x>",
+        "List-Unsubscribe: <http://x.example/" X1000 UE ">",
+        "X-" X1000 ": " UE,
+        "Content-Type: text/plain; " X1000 "=" UE,
+        "Content-Type: x" X1000 "/plain; n=" UE,
+        "Content-Type: multipart/mixed; n=" UE "; boundary=\"" X1000 "\"",
+        "Content-Disposition: inline; a=\"" Q250 Q250 "\"; n=" UE,
+        "Content-Disposition: inline; filename=\"" S1000 S1000 "\"; n=" UE,
+        "To: \"" S1000 S1000 "\" <a@x.example>, " UE,
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        struct buffer out = BUFFER_WITH_LIMIT(20000);
+        struct slice field = first_field(slice_of_string(cases[i]), &out);
+        assert_false(downgrade_is_needed(field));
+        assert_int_equal(slice_find(field, SLICE("\r\n\r\n")), field.len);
+        assert_int_equal(slice_find(field, SLICE("\n \r\n")), field.len);
+        buffer_clear(&out);
+    }
+}
+
 /* RFC 5322 2.1.1: of addresses too, where nothing says where they may be folded. */
 static void long_words_of_addresses_are_folded(void **state)
 {
@@ -214,13 +248,20 @@ static void downgrade_text(struct slice text, struct buffer *out)
     struct outgoing message = message_of(text);
     struct downgrade *downgrade;
     struct error error;
-    if (!downgrade_new(&message, &limits, chunk, &downgrade, &error)) {
+    assert_true(downgrade_new(&message, &limits, &downgrade, &error));
+    switch (downgrade_plan(downgrade, chunk, &error)) {
+    case DOWNGRADE_FAILED:
         buffer_append_string(out, error.text);
+        downgrade_free(downgrade);
         return;
-    }
-    if (!downgrade) {
+    case DOWNGRADE_NOT_NEEDED:
         buffer_append(out, SLICE("fine"));
+        downgrade_free(downgrade);
         return;
+    case DOWNGRADE_MORE:
+        fail();
+    case DOWNGRADE_PLANNED:
+        break;
     }
     struct buffer again = BUFFER_WITH_LIMIT(1 << 20);
     read_all(downgrade, out);
@@ -292,6 +333,12 @@ static const struct message_case {
        "7bit\r\n\r\nSubject: =?utf-8?B?w7w=?=\r\n" QP M UNKNOWN "\r\n=C3=BC"},
     {M "Content-Type: message/rfc822\r\n\r\nSubject: " UE "\r\n\r\na",
      M "Content-Type: message/rfc822\r\n\r\nSubject: =?utf-8?B?w7w=?=\r\n\r\na"},
+    /* no boundary, so text/plain (RFC 2045 5.2): what it claimed may not be encoded (6.4) */
+    {M "Content-Type: multipart/mixed\r\n" CTE "8bit\r\n\r\n--b\r\n\r\n" UE "\r\n--b--\r\n",
+     M UNKNOWN QP "\r\n--b\r\n\r\n=C3=BC\r\n--b--\r\n"},
+    {M "Content-Type: multipart/mixed; boundary=\"\"\r\n\r\n" UE, M UNKNOWN QP "\r\n=C3=BC"},
+    {MIXED "\r\n--b\r\nContent-Type: multipart/x; y=z\r\n\r\n" UE "\r\n--b--",
+     MIXED "\r\n--b\r\n" UNKNOWN QP "\r\n=C3=BC\r\n--b--"},
     /* reports, RFC 3464 2.1: 7bit, so that they can be read */
     {M "Content-Type: message/delivery-status\r\n" CTE "8bit\r\n\r\nReporting-MTA: dns; a\r\n\r\n"
        "Diagnostic-Code: smtp; 550 " UE "\r\n\r\n",
@@ -451,6 +498,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fields_become_ascii),
         cmocka_unit_test(long_words_of_addresses_are_folded),
+        cmocka_unit_test(long_words_are_cut),
         cmocka_unit_test(claims_are_mended_however_they_are_split),
         cmocka_unit_test(messages_become_ascii),
         cmocka_unit_test(what_was_not_looked_into_is_refused),

@@ -16,7 +16,8 @@
 #include "smtpd/relay/downgrade/transfer_mender.h"
 
 enum {
-    AT_ONCE = 16384, /* octets of a body that are encoded in one run */
+    AT_ONCE = 16384,   /* octets of a body that are encoded in one run */
+    STEP = 1024 << 10, /* octets that are looked at in one step of the plan */
     HEADER_MAX = 1 << 20,
     OUT_MAX = 24 << 20, /* of such a header: "ü a ü a" is the worst */
     KEPT_OCTETS = 65536,
@@ -41,16 +42,31 @@ struct region {
     struct downgrade_change change;  /* REWRITE_HEADER */
 };
 
+/* Passes over the message. */
+enum stage { LOOK_FOR_8BIT, SCAN, LOOK_AT_REGIONS, PLANNED };
+
+/* Where the look at the regions is. */
+struct look {
+    struct region *region;
+    uint64_t done;   /* octets of it */
+    uint64_t column; /* of the line at hand */
+};
+
 struct downgrade {
     const struct outgoing *message;
+    struct mime_limits limits;
+    enum stage stage;
+    struct mime_scan scan; /* in SCAN */
+    struct look look;
     uint8_t *chunk; /* OUTGOING_CHUNK octets where `held` lies, of a body in a file */
     struct arena arena;
     struct region *first, *last;
     uint64_t planned; /* octets of the message that regions cover so far */
     bool sealed;      /* limits.mime-parts: the last region may hold parts */
 
+    struct outgoing_cursor at; /* what is looked at, then what is written */
+
     /* While it is written. */
-    struct outgoing_cursor at;
     struct slice held; /* read from the message, not used yet */
     struct region *region;
     uint64_t done; /* octets of it */
@@ -122,52 +138,7 @@ static bool list_regions(struct downgrade *downgrade, const struct mime_part *ro
     return add_around(downgrade, outgoing_octets(downgrade->message));
 }
 
-/* ---- passes over the message ---- */
-
-typedef void look_at(void *owner, struct slice octets);
-
-static bool pass(const struct outgoing *message, uint8_t *chunk, look_at *look, void *owner,
-                 struct error *error)
-{
-    struct outgoing_cursor at = {.offset = 0};
-    struct slice octets;
-    do {
-        if (!outgoing_read(message, &at, chunk, &octets, error))
-            return false;
-        look(owner, octets);
-    } while (octets.len > 0);
-    return true;
-}
-
-static void look_for_8bit(void *owner, struct slice octets)
-{
-    bool *found = owner;
-    *found = *found || !slice_is_ascii(octets);
-}
-
-static void feed_scan(void *owner, struct slice octets)
-{
-    mime_scan_feed(owner, octets);
-}
-
-static bool scan(struct downgrade *downgrade, const struct mime_limits *limits,
-                 const struct mime_part **root, struct error *error)
-{
-    struct mime_scan scan;
-    mime_scan_init(&scan, &downgrade->arena, limits);
-    bool readable = pass(downgrade->message, downgrade->chunk, feed_scan, &scan, error);
-    *root = readable ? mime_scan_finish(&scan) : NULL;
-    downgrade->sealed = scan.sealed;
-    mime_scan_clear(&scan);
-    return *root || (readable && error_memory(error));
-}
-
-/* Where the look at the regions is. */
-struct look {
-    struct region *region;
-    uint64_t done;   /* octets of it */
-    uint64_t column; /* of the line at hand */
-};
+/* ---- a look at them ---- */
 
 static void look_at_run(struct look *look, struct slice run)
 {
@@ -184,9 +155,8 @@ static void look_at_run(struct look *look, struct slice run)
     }
 }
 
-static void look_at_regions(void *owner, struct slice octets)
+static void look_at_regions(struct look *look, struct slice octets)
 {
-    struct look *look = owner;
     while (octets.len > 0 && look->region) {
         uint64_t left = look->region->octets - look->done;
         struct slice run = slice_range(octets, 0, left < octets.len ? (size_t)left : octets.len);
@@ -246,6 +216,15 @@ static void mark_outer(struct region *header, bool is_encoded)
     }
 }
 
+/* A multipart, which may not be encoded (RFC 2045 6.4), but where nobody can tell its parts. */
+static bool claims_to_hold_parts(const struct mime_part *part)
+{
+    const struct mime_field *field = mime_part_field(part, MIME_CONTENT_TYPE);
+    struct content_type type;
+    return field && content_type_parse(field->body, &type)
+           && slice_equal_nocase(type.type, SLICE("multipart"));
+}
+
 static void plan_body(struct region *body)
 {
     struct region *header = body->outer;
@@ -266,6 +245,7 @@ static void plan_body(struct region *body)
         body->encoding = is_text ? TRANSFER_QUOTED_PRINTABLE : TRANSFER_BASE64;
         header->change.encoding = is_text ? "quoted-printable" : "base64";
         header->change.has_body = true;
+        header->change.is_plain = claims_to_hold_parts(body->part);
     }
     mark_outer(header, body->how == ENCODE);
 }
@@ -331,17 +311,72 @@ static bool plan_headers(struct downgrade *downgrade, struct error *error)
     return true;
 }
 
-static bool plan(struct downgrade *downgrade, const struct mime_limits *limits, struct error *error)
+/* ---- passes over the message ---- */
+
+/* The scan is over: the parts are known, and with them the regions. */
+static bool end_scan(struct downgrade *downgrade, struct error *error)
 {
-    const struct mime_part *root;
-    if (!scan(downgrade, limits, &root, error))
-        return false;
-    if (!list_regions(downgrade, root))
-        return error_memory(error);
-    struct look look = {.region = downgrade->first};
-    return pass(downgrade->message, downgrade->chunk, look_at_regions, &look, error)
-           && plan_bodies(downgrade, error) && plan_headers(downgrade, error);
+    const struct mime_part *root = mime_scan_finish(&downgrade->scan);
+    downgrade->sealed = downgrade->scan.sealed;
+    mime_scan_clear(&downgrade->scan);
+    return (root && list_regions(downgrade, root)) || error_memory(error);
 }
+
+/* `has_8bit`: of LOOK_FOR_8BIT, which ends where it has found some. */
+static enum downgrade_progress end_pass(struct downgrade *downgrade, bool has_8bit,
+                                        struct error *error)
+{
+    bool done = true;
+    switch (downgrade->stage) {
+    case LOOK_FOR_8BIT:
+        if (!has_8bit)
+            return DOWNGRADE_NOT_NEEDED;
+        downgrade->stage = SCAN;
+        mime_scan_init(&downgrade->scan, &downgrade->arena, &downgrade->limits);
+        break;
+    case SCAN:
+        downgrade->stage = LOOK_AT_REGIONS;
+        done = end_scan(downgrade, error);
+        downgrade->look = (struct look){.region = downgrade->first};
+        break;
+    default:
+        downgrade->stage = PLANNED;
+        done = plan_bodies(downgrade, error) && plan_headers(downgrade, error);
+    }
+    downgrade_rewind(downgrade);
+    if (!done)
+        return DOWNGRADE_FAILED;
+    return downgrade->stage == PLANNED ? DOWNGRADE_PLANNED : DOWNGRADE_MORE;
+}
+
+static enum downgrade_progress look_on(struct downgrade *downgrade, struct slice run,
+                                       struct error *error)
+{
+    bool has_8bit = downgrade->stage == LOOK_FOR_8BIT && !slice_is_ascii(run);
+    if (run.len == 0 || has_8bit)
+        return end_pass(downgrade, has_8bit, error);
+    if (downgrade->stage == SCAN)
+        mime_scan_feed(&downgrade->scan, run);
+    if (downgrade->stage == LOOK_AT_REGIONS)
+        look_at_regions(&downgrade->look, run);
+    return DOWNGRADE_MORE;
+}
+
+enum downgrade_progress downgrade_plan(struct downgrade *downgrade, uint8_t chunk[OUTGOING_CHUNK],
+                                       struct error *error)
+{
+    enum downgrade_progress progress = DOWNGRADE_MORE;
+    for (size_t octets = 0; progress == DOWNGRADE_MORE && octets < STEP;) {
+        struct slice run;
+        if (!outgoing_read(downgrade->message, &downgrade->at, chunk, &run, error))
+            return DOWNGRADE_FAILED;
+        progress = look_on(downgrade, run, error);
+        octets += run.len;
+    }
+    return progress;
+}
+
+/* ---- its life ---- */
 
 /* A part has a header and a body, and perhaps something before it. */
 static size_t arena_limit(const struct mime_limits *limits)
@@ -350,30 +385,16 @@ static size_t arena_limit(const struct mime_limits *limits)
 }
 
 bool downgrade_new(const struct outgoing *message, const struct mime_limits *limits,
-                   uint8_t chunk[OUTGOING_CHUNK], struct downgrade **made, struct error *error)
+                   struct downgrade **made, struct error *error)
 {
-    bool has_8bit = false;
-    *made = NULL;
-    if (!pass(message, chunk, look_for_8bit, &has_8bit, error))
-        return false;
-    if (!has_8bit)
-        return true;
-    struct downgrade *downgrade = calloc(1, sizeof(*downgrade));
+    struct downgrade *downgrade = *made = calloc(1, sizeof(*downgrade));
     if (!downgrade)
         return error_memory(error);
     downgrade->message = message;
-    downgrade->chunk = chunk; /* while the plan is made */
+    downgrade->limits = *limits;
     arena_init(&downgrade->arena, arena_limit(limits));
     buffer_init(&downgrade->gathered, HEADER_MAX);
     buffer_init(&downgrade->out, OUT_MAX);
-    bool planned = plan(downgrade, limits, error);
-    downgrade->chunk = NULL;
-    if (!planned) {
-        downgrade_free(downgrade);
-        return false;
-    }
-    downgrade_rewind(downgrade);
-    *made = downgrade;
     return true;
 }
 
@@ -381,6 +402,8 @@ void downgrade_free(struct downgrade *downgrade)
 {
     if (!downgrade)
         return;
+    if (downgrade->stage == SCAN)
+        mime_scan_clear(&downgrade->scan);
     arena_clear(&downgrade->arena);
     buffer_clear(&downgrade->gathered);
     buffer_clear(&downgrade->out);

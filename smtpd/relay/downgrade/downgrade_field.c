@@ -7,7 +7,11 @@
 #include "smtpd/relay/downgrade/downgrade_parameters.h"
 #include "smtpd/relay/downgrade/transfer_mender.h"
 
-enum { BODY_LIMIT = 4 << 20 };
+enum {
+    BODY_LIMIT = 4 << 20,
+    CUT_OCTETS =
+        960, /* of a word that has no place to be folded: what is left of it is a word yet */
+};
 
 bool downgrade_is_needed(struct slice lines)
 {
@@ -220,11 +224,49 @@ static void write_field(const struct header_field *field, struct slice body, str
     buffer_append(out, SLICE("\r\n"));
 }
 
+static bool is_all_blank(struct slice text)
+{
+    struct cursor in = cursor_of(text);
+    return take_run(&in, true).len == text.len;
+}
+
+static void put_cut(struct slice line, struct buffer *out)
+{
+    while (line.len > DOWNGRADE_LINE_OCTETS + SLICE("\r\n").len) {
+        struct slice piece = slice_range(line, 0, CUT_OCTETS);
+        line = slice_from(line, CUT_OCTETS);
+        if (is_all_blank(piece)) /* no line may be that, RFC 5322 3.2.2 */
+            continue;
+        buffer_append(out, piece);
+        buffer_append(out, SLICE("\r\n "));
+    }
+    buffer_append(out, line);
+}
+
+/* RFC 5322 2.1.1 has no exception for a word, a name or a parameter that is longer than a line: the
+ * folds give it spaces, which DKIM and URIs (RFC 2369 2) step over. */
+static void cut_lines(struct buffer *out, size_t before)
+{
+    struct buffer text = BUFFER_WITH_LIMIT(out->limit);
+    buffer_append(&text, slice_from(buffer_slice(out), before));
+    buffer_truncate(out, before);
+    for (struct slice rest = buffer_slice(&text); rest.len > 0;) {
+        size_t end = slice_find_octet(rest, '\n');
+        put_cut(slice_range(rest, 0, end + 1), out);
+        rest = slice_from(rest, end + 1);
+    }
+    out->failed |= text.failed;
+    buffer_clear(&text);
+}
+
 void downgrade_field_anew(const struct header_field *field, struct buffer *out)
 {
+    size_t before = out->len;
     struct buffer body = BUFFER_WITH_LIMIT(BODY_LIMIT);
     unfold(field->body, &body);
     write_field(field, buffer_slice(&body), out);
+    if (downgrade_is_needed(slice_from(buffer_slice(out), before)))
+        cut_lines(out, before);
     out->failed |= body.failed;
     buffer_clear(&body);
 }

@@ -12,7 +12,8 @@
  *  - What has a grammar and no place for encoded words, Received above all (RFC 2047 5): "=XX" for
  *    an octet; in URIs of lists (RFC 2369) "%XX" (RFC 3986 2.1).
  *
- * A line that is no field gets "=XX". Pure; relay.
+ * A line that is no field gets "=XX". A word that is longer than a line and has no other form is
+ * cut by folds. Pure; relay.
  */
 #ifndef SMTPD_RELAY_DOWNGRADE_FIELD_H
 #define SMTPD_RELAY_DOWNGRADE_FIELD_H

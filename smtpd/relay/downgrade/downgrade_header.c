@@ -10,6 +10,12 @@ static void put_encoding(const char *encoding, struct buffer *out)
     buffer_append(out, SLICE("\r\n"));
 }
 
+/* RFC 1428 3: which letters they are, nobody said. */
+static void put_plain_type(struct buffer *out)
+{
+    buffer_append(out, SLICE("Content-Type: text/plain; charset=unknown-8bit\r\n"));
+}
+
 /* What was seen of those that may be missing. */
 struct seen {
     bool version, type, encoding;
@@ -24,6 +30,9 @@ static void put_field(const struct header_field *field, const struct downgrade_c
     if (is_encoding && change->encoding) {
         if (!seen->encoding)
             put_encoding(change->encoding, out);
+    } else if (is_type && change->is_plain) {
+        if (!seen->type)
+            put_plain_type(out);
     } else if (is_type && !seen->type && change->new_type) {
         downgrade_field_anew(field, out);
     } else {
@@ -33,8 +42,7 @@ static void put_field(const struct header_field *field, const struct downgrade_c
     seen->encoding = seen->encoding || is_encoding;
 }
 
-/* RFC 2045 4 and 6: without these a text is not MIME, and its encoding would mean nothing. RFC 1428
- * 3: which letters they are, nobody said. */
+/* RFC 2045 4 and 6: without these a text is not MIME, and its encoding would mean nothing. */
 static void put_missing(const struct downgrade_change *change, const struct seen *seen,
                         struct buffer *out)
 {
@@ -43,7 +51,7 @@ static void put_missing(const struct downgrade_change *change, const struct seen
     if (change->is_mime && !seen->version)
         buffer_append(out, SLICE("MIME-Version: 1.0\r\n"));
     if (change->is_mime && change->has_body && !seen->type)
-        buffer_append(out, SLICE("Content-Type: text/plain; charset=unknown-8bit\r\n"));
+        put_plain_type(out);
 }
 
 void downgrade_header(struct slice header, const struct downgrade_change *change,

@@ -11,6 +11,7 @@ struct downgrade_change {
     const char *encoding; /* Content-Transfer-Encoding from now on; NULL: as it is */
     bool is_mime;         /* give MIME-Version where it is missing */
     bool has_body;        /* and Content-Type too: the body is encoded */
+    bool is_plain;        /* write Content-Type anew: it names what the body is not */
     bool new_type;        /* write Content-Type anew: its boundary has octets above 127 */
 };
 
