@@ -138,16 +138,15 @@ def free_ports(count):
     return list(itertools.islice(found, count))
 
 
-def make_certificate(directory, name="mail.test.example"):
-    """A self-signed certificate; (chain, key)."""
-    chain, key = directory / f"{name}.pem", directory / f"{name}.key"
+def make_certificate(directory, name="mail.test.example", key=("ec", "-pkeyopt", "ec_paramgen_curve:P-256")):
+    """A self-signed certificate; (chain, key). `key`: as `openssl req -newkey` wants it."""
+    chain, secret = directory / f"{name}.pem", directory / f"{name}.key"
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-         "-nodes", "-days", "30", "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}",
-         "-keyout", key, "-out", chain],
+        ["openssl", "req", "-x509", "-newkey", *key, "-nodes", "-days", "30", "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}",
+         "-keyout", secret, "-out", chain],
         check=True, capture_output=True,
     )
-    return chain, key
+    return chain, secret
 
 
 @functools.cache

@@ -195,14 +195,17 @@ class Connection(threading.Thread):
 
 class Sink:
     def __init__(self, extensions=PLAIN, answers=None, certificate=None, lmtp=False,
-                 implicit_tls=False, address="127.0.0.1", port=0, stall_seconds=60, scram=None):
-        """certificate: (chain file, key file); scram: who answers AUTH SCRAM-..."""
+                 implicit_tls=False, address="127.0.0.1", port=0, stall_seconds=60, scram=None,
+                 level=None):
+        """certificate: (chain file, key file); level: OpenSSL's, for short keys; scram: who answers AUTH SCRAM-..."""
         self.scram = scram
         self.extensions, self.answers, self.lmtp = list(extensions), dict(answers or {}), lmtp
         self.implicit_tls, self.stall_seconds = implicit_tls, stall_seconds
         self.context = None
         if certificate:
             self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            if level is not None:
+                self.context.set_ciphers(f"DEFAULT:@SECLEVEL={level}")
             self.context.load_cert_chain(*certificate)
             self.chain = certificate[0]
         self.messages, self.connections = [], []

@@ -1144,6 +1144,17 @@ def test_dane(resolved, certificate, secure, right, offered, status):
             assert words.startswith("4.7.") and words.endswith(" (the host's TLSA records demand TLS)")
 
 
+@pytest.mark.parametrize("bits, status", [(1024, DONE), (768, TEMPORARY)])
+def test_dane_with_a_short_key(resolved, tmp_path, bits, status):
+    """RFC 7672 3.1.1: with DANE-EE a key that the record names is the right one; TLS itself draws the line below 80 bits."""
+    certificate = make_certificate(tmp_path, "mx.sink.example", (f"rsa:{bits}",))
+    with Sink(TLS, certificate=certificate, level=0) as sink:
+        records = {("mx.example", MX): [(1, "mx.sink.example")], ("mx.sink.example", A): ["127.0.0.1"],
+                   tlsa_name(sink): [b"\3\1\1" + digest(certificate)]}
+        result = resolved(sink, records, 4, secure=True)
+        assert result.statuses == [status] and len(sink.messages) == (status == DONE)
+
+
 ALIAS = {("mx.example", MX): [(1, "alias.example")], ("alias.example", "is"): "mx.sink.example",
          ("mx.sink.example", A): ["127.0.0.1"]}
 
