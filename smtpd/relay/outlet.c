@@ -19,6 +19,8 @@ enum {
     WAIT_MOST_MS = 1800 * 1000, /* after failures */
     WAIT_DOUBLINGS = 5,
     REMEMBERED_MS = 600 * 1000, /* without mail */
+    PLACES_LEAST = 2,           /* RFC 5321 5.1: that are tried in one attempt, however long */
+    PATIENCE = 20,              /* times relay.connect: then no other is */
     AHEAD = 2,                  /* messages for each connection with PIPELINING */
 };
 
@@ -37,6 +39,8 @@ struct line {
     bool is_leaving;
     bool after_unfit;     /* there were places before it that do not do for REQUIRETLS, */
     bool after_other;     /* and some that failed in another way, or were not looked at */
+    unsigned places;      /* that were tried in this attempt, this one too */
+    uint64_t since_ms;    /* when the first of them was; turn_now_ms() */
     char broken_tls[200]; /* why the handshake failed before: without TLS this time; empty: it did
                              not */
     struct tls_client_tlsa tlsa[TLS_CHOICE_TLSA_MAX];
@@ -195,6 +199,8 @@ static struct line *open_line(struct outlet *outlet, size_t place, const char *b
     line->target = target_share(outlet->target);
     line->place = place;
     line->after_other = place > 0;
+    line->places = 1;
+    line->since_ms = turn_now_ms();
     snprintf(line->broken_tls, sizeof(line->broken_tls), "%s", broken_tls);
     DL_APPEND(outlet->lines, line);
     outlet->line_count++;
@@ -213,6 +219,8 @@ static bool open_line_after(const struct line *before, size_t place, const char 
         return false;
     line->after_unfit = before->after_unfit;
     line->after_other = before->after_other;
+    line->places = before->places + 1;
+    line->since_ms = before->since_ms;
     transcript_join(&line->peer.opening, &before->peer.opening);
     return true;
 }
@@ -368,17 +376,30 @@ static void release_reports(struct outlet *outlet)
     }
 }
 
-/* The next attempt asks the DNS, and begins with other ones of equal hosts and many addresses. */
-static void forget_target(struct outlet *outlet)
+/* Where no way led to a host with addresses of both families, both are behind us. */
+static size_t place_behind(const struct line *line, const struct peer_failure *why)
 {
+    return line->place + 1 + (why->kind == PEER_UNREACHABLE && line->peer.tried_other);
+}
+
+/* The next attempt begins with the place behind this line's, which there was no time for; else it
+ * asks the DNS, and begins with other ones of equal hosts and many addresses. */
+static void leave_target(const struct line *line, size_t next)
+{
+    struct outlet *outlet = line->outlet;
+    outlet->best_place = next;
+    if (line->target == outlet->target && next < line->target->place_count)
+        return;
     target_release(outlet->target);
     outlet->target = NULL;
     outlet->best_place = 0;
 }
 
-/* Every place was tried by this line. What waits is settled, unless others carry it. */
+/* Every place that there was time for was tried by this line. What waits is settled, unless others
+ * carry it. */
 static void fail_outlet(struct line *line, const struct peer_failure *why)
 {
+    size_t next = place_behind(line, why);
     struct outlet *outlet = line->outlet;
     if (outlet->line_count > outlet->opening) {
         /* The server lets us have those that stand, and no more. */
@@ -388,6 +409,7 @@ static void fail_outlet(struct line *line, const struct peer_failure *why)
     if (outlet->opening > 1)
         return; /* others are still being tried */
     struct buffer text = BUFFER_WITH_LIMIT(RELAY_TEXT_MAX);
+    line->after_other |= next < line->target->place_count;
     struct outcome outcome = {.status = status_of(line)};
     tell_why(line, why, &outcome, &text);
     if (!line->after_unfit) /* that is the message's affair */
@@ -399,7 +421,14 @@ static void fail_outlet(struct line *line, const struct peer_failure *why)
         release_reports(outlet);
     settle_waiting(outlet, &outcome);
     buffer_clear(&text);
-    forget_target(outlet);
+    leave_target(line, next);
+}
+
+/* A domain may have dozens of addresses where each is silent for as long as it can. */
+static bool has_time(const struct line *line)
+{
+    uint64_t patience_ms = PATIENCE * line->outlet->relay->role->config.relay.connect_ms;
+    return line->places < PLACES_LEAST || turn_now_ms() - line->since_ms < patience_ms;
 }
 
 /* Where anything is allowed and TLS was what failed, the same place in the clear (RFC 7435 3: some
@@ -413,9 +442,8 @@ static bool try_next(const struct line *line, const struct peer_failure *why)
         return false;
     if (why->kind == PEER_BAD_TLS && line->settings.tls == PEER_TLS_MAY)
         return open_line_after(line, line->place, why->words);
-    /* Where no way led there, both are behind us. */
-    size_t next = line->place + 1 + (why->kind == PEER_UNREACHABLE && line->peer.tried_other);
-    return next < line->target->place_count && open_line_after(line, next, "");
+    size_t next = place_behind(line, why);
+    return next < line->target->place_count && has_time(line) && open_line_after(line, next, "");
 }
 
 /* A server that greets and then takes nothing is no better than one that does not answer: whoever

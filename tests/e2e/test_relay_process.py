@@ -923,6 +923,26 @@ def test_next_host_where_the_first_takes_nothing(resolved, step, fault):
         assert (len(first.connections), len(sink.messages)) == (1, 1)
 
 
+def test_an_attempt_has_an_end(start):
+    """RFC 5321 5.1: two addresses at least; the others, where these are silent for long, are the next attempt's."""
+    names = ["a.example", "b.example", "c.example"]
+    records = {("mx.example", MX): list(enumerate(names)),
+               **{(name, A): [f"127.0.0.{place}"] for place, name in enumerate(names, 2)}}
+    with Sink(address="127.0.0.4") as sink:
+        silent = [Sink(address=f"127.0.0.{place}", port=sink.port, answers={"BANNER": STALL}) for place in (2, 3)]
+        config = FAST.replace("relay {", "relay { private-targets = yes").replace("connect = 2s reply = 2s", "connect = 100ms reply = 1100ms")
+        relay = start(config=config + f"\nroute mx.example {{ port = {sink.port} }}\n")
+        resolver = Resolver(relay, records)
+        relay.send(destination="mx.example", recipients=["x@mx.example"])
+        resolver.serve(7)
+        first = relay.result()
+        assert first.statuses == [TEMPORARY] and first.outcomes[0][4] == "b.example [127.0.0.3]" and first.wait_ms > 0
+        assert relay.one(destination="mx.example", recipients=["x@mx.example"]).outcomes[0][4] == "c.example [127.0.0.4]"
+        assert [len(one.connections) for one in (*silent, sink)] == [1, 1, 1]
+        for one in silent:
+            one.close()
+
+
 def test_equal_preference_is_shared(start):
     """RFC 5321 5.1: by turns, not always the first."""
     records = {("mx.example", MX): [(10, "a.example"), (10, "b.example")],
