@@ -253,9 +253,12 @@ static bool begin_visits(struct session *session, struct carry *carry, struct sl
     carry->to.visit = carry->from.visit ? visit_begin(session, owner) : NULL;
     if (carry->from.visit)
         carry->heard_before = carry->from.visit->hears;
-    if (carry->to.visit)
-        carry->to.visit->hears = carry_hear_target; /* it may never be open */
-    return carry->to.visit != NULL;
+    if (!carry->to.visit)
+        return false;
+    carry->to.visit->hears = carry_hear_target; /* it may never be open */
+    visit_be_patient(carry->from.visit, true);
+    visit_be_patient(carry->to.visit, true);
+    return true;
 }
 
 static struct carry *new_carry(struct session *session)

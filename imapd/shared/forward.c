@@ -135,6 +135,7 @@ static void hear_unasked(struct visit *visit, enum answer_part part, struct slic
 
 static void listen_between_commands(struct visit *visit)
 {
+    visit_be_patient(visit, false);
     visit_begin_command(visit, EXCHANGE_TAG, hear_unasked);
     visit_listen(visit);
 }
@@ -177,6 +178,7 @@ static void set_up(struct session *session, struct visit *visit, const struct no
     notify_append_selected(notify, &command);
     visit->is_held = false;
     visit->is_setting_up = true;
+    visit_be_patient(visit, true);
     visit_begin_command(visit, EXCHANGE_TAG, hear_set_up);
     visit_say_text(visit, buffer_slice(&command), false);
     visit_say(visit, SLICE("\r\n"));
@@ -251,6 +253,8 @@ static bool begin(struct session *session, struct slice owner)
         session->visit->is_held = false;
     struct visit *visit = is_there ? session->visit : visit_begin(session, owner);
     session->forwarded = visit;
+    if (visit)
+        visit_be_patient(visit, session->command->handler != command_idle);
     if (visit && visit_begin_command(visit, session->tag, hear))
         return true;
     if (!is_there)
@@ -274,6 +278,7 @@ static void hear_answer(struct session *session)
 
 static void on_done(struct session *session, struct slice line)
 {
+    visit_be_patient(session->forwarded, true);
     visit_say(session->forwarded, line);
     visit_say(session->forwarded, SLICE("\r\n"));
     session_wait(session, wait_step);

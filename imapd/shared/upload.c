@@ -43,7 +43,7 @@ bool upload_begin(struct upload *upload, struct session *session, const struct i
         return false;
     }
     upload->exchange.visit->hearer = upload;
-    visit_set_patience(upload->exchange.visit);
+    visit_be_patient(upload->exchange.visit, true);
     buffer_append(&wire, SLICE("APPEND "));
     exchange_append_name(session, name, &wire);
     exchange_begin(&upload->exchange, hear);

@@ -132,7 +132,7 @@ bool url_fetch_begin(struct url_fetch *fetch, struct session *session,
     if (!fetch->exchange.visit)
         return error_unavailable(error);
     fetch->exchange.visit->hearer = fetch;
-    visit_set_patience(fetch->exchange.visit);
+    visit_be_patient(fetch->exchange.visit, true);
     buffer_append(&command, SLICE("EXAMINE "));
     if (url->mailbox.len > 0)
         exchange_append_name(session, url->mailbox, &command);

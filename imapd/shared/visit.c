@@ -71,9 +71,9 @@ static bool may_hear(const struct visit *visit)
 }
 
 /* Time runs from the last octet on. */
-static void be_patient(struct visit *visit)
+static void begin_silence(struct visit *visit)
 {
-    if (visit->has_patience && visit->is_open && visit->session)
+    if (visit->is_bounded && visit->is_open && visit->session)
         stream_set_deadline_ms(
             &visit->stream,
             visit->is_listening ? (unsigned)visit->session->mailbox->config->timeouts.write_ms : 0);
@@ -112,7 +112,7 @@ static void on_input(struct stream *stream)
     struct visit *visit = visit_of(stream);
     if (visit->session)
         visit_go_on(visit);
-    be_patient(visit);
+    begin_silence(visit);
     if (visit->session && !visit->is_listening && stream_at_end(stream))
         lose_for(visit, "it has ended the connection");
 }
@@ -120,7 +120,7 @@ static void on_input(struct stream *stream)
 static void on_drained(struct stream *stream)
 {
     struct visit *visit = visit_of(stream);
-    be_patient(visit);
+    begin_silence(visit);
     if (visit->session)
         session_resume(visit->session);
 }
@@ -134,8 +134,8 @@ static void on_closed(struct stream *stream, const struct error *why)
 static void on_deadline(struct stream *stream)
 {
     struct visit *visit = visit_of(stream);
-    if (visit->has_patience && (!may_hear(visit) || !stream_output_empty(stream)))
-        be_patient(visit);
+    if (visit->is_bounded && (!may_hear(visit) || !stream_output_empty(stream)))
+        begin_silence(visit);
     else
         lose_for(visit, "it did not answer in time");
 }
@@ -208,7 +208,7 @@ static void open_stream(struct visit *visit, int fd)
     visit->stream.owner = visit;
     visit->is_open = true;
     visit_set_deadline(visit, visit->deadline_ms);
-    be_patient(visit);
+    begin_silence(visit);
     stream_write(&visit->stream, buffer_slice(&visit->unsaid));
     buffer_clear(&visit->unsaid);
     session_resume(visit->session);
@@ -246,10 +246,12 @@ void visit_set_deadline(struct visit *visit, unsigned milliseconds)
         stream_set_deadline_ms(&visit->stream, milliseconds);
 }
 
-void visit_set_patience(struct visit *visit)
+void visit_be_patient(struct visit *visit, bool is_bounded)
 {
-    visit->has_patience = true;
-    be_patient(visit);
+    visit->is_bounded = is_bounded;
+    if (!is_bounded)
+        visit_set_deadline(visit, 0);
+    begin_silence(visit);
 }
 
 /* ---- commands ---- */
@@ -270,6 +272,7 @@ void visit_say(struct visit *visit, struct slice octets)
         stream_write(&visit->stream, octets);
     else
         buffer_append(&visit->unsaid, octets);
+    begin_silence(visit);
 }
 
 /* Literals need not be waited for (RFC 7888): "{5}" becomes "{5+}", but for one at the end that is
@@ -302,7 +305,7 @@ void visit_say_text(struct visit *visit, struct slice text, bool waits_at_end)
 void visit_listen(struct visit *visit)
 {
     visit->is_listening = true;
-    be_patient(visit);
+    begin_silence(visit);
 }
 
 bool visit_is_full(const struct visit *visit)

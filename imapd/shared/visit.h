@@ -48,7 +48,7 @@ struct visit {
     /* The rest is visit.c's. */
     struct buffer unsaid; /* until it is open */
     unsigned deadline_ms;
-    bool has_patience;
+    bool is_bounded; /* in its silence */
     struct stream stream;
     struct deferred at_turn_end;
 };
@@ -57,11 +57,11 @@ struct visit {
 struct visit *visit_begin(struct session *session, struct slice owner);
 void visit_end(struct visit *visit); /* at once; NULL is fine */
 
-/* The visit is lost once it is open for so long; 0: never. Else, with patience: once nothing has
- * been heard for timeouts.write of an answer that is waited for, by a client who takes it. Log
- * lines say so. */
+/* The visit is lost, and a log line says so: once it is open for so long; 0: never. */
 void visit_set_deadline(struct visit *visit, unsigned milliseconds);
-void visit_set_patience(struct visit *visit);
+/* Or once nothing has been heard or said for timeouts.write while an answer is waited for, by a
+ * client who takes it. */
+void visit_be_patient(struct visit *visit, bool is_bounded);
 
 /* Of one command, whose answer is heard once visit_listen() is called behind the last of it. What
  * was listened to so far is heard to the end of the response that has begun. False: the tag is too

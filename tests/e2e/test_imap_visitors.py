@@ -12,7 +12,7 @@ import pytest
 
 import mailbox_role
 from house import BUILD, House
-from test_imap_shared import MESSAGE, ROLE_NO_VISIT, UNKNOWN, Client, Pair, eventually, heard, record_of, refused, way
+from test_imap_shared import MASTER_VISITS, MESSAGE, ROLE_NO_VISIT, UNKNOWN, Client, Pair, eventually, heard, record_of, refused, way
 
 pytestmark = pytest.mark.skipif(not (BUILD / "libexec" / "imapd-mailbox").exists(),
                                 reason="imapd-mailbox is not built")
@@ -855,6 +855,75 @@ def test_who_never_answers_is_not_waited_for(impatient, command, exchange):
         assert client.ok("NOOP") == []
         assert any(b"visit_lost" in event and b"did not answer in time" in event for event in impatient.role.events())
     assert not any(any((impatient.folder(name) / place).iterdir()) for name in ("Drafts", "INBOX") for place in ("tmp", "cur"))
+
+
+def select(mailbox, client):
+    """Alice's Work; her end."""
+    client.send(b"x SELECT Shared/alice@test.example/Work\r\n")
+    owner = way(mailbox)
+    heard(owner, b"x SELECT Shared/alice@test.example/Work\r\n")
+    owner.sendall(b"* 1 EXISTS\r\nx OK [READ-WRITE] done\r\n")
+    assert client.answer()[1].startswith(b"OK")
+    return owner
+
+
+@pytest.mark.parametrize("selected, command, answer", [
+    (False, b"SELECT Shared/alice@test.example/Work", b"x NO [UNAVAILABLE]"), (False, b"STATUS Shared/alice@test.example/Work (MESSAGES)", b"x NO [UNAVAILABLE]"),
+    (False, b"APPEND Shared/alice@test.example/Work {1}", b"x NO [UNAVAILABLE]"), (False, b"APPEND Shared/alice@test.example/Work {1+}\r\nx", b"x NO [UNAVAILABLE]"),
+    (True, b"FETCH 1 BODY[]", b"* BYE "), (True, b"NOOP", b"* BYE "), (True, b"COPY 1 Drafts", b"* BYE "), (True, b"NOTIFY SET (selected (MessageNew MessageExpunge))", b"* BYE "),
+], ids=lambda value: value.split()[0].decode() if isinstance(value, bytes) else "")
+def test_no_command_waits_for_who_never_answers(impatient, selected, command, answer):
+    """timeouts.write, for the mailbox that is selected and for others (RFC 5530 3)."""
+    with impatient.connect() as client, impatient.connect() as second:
+        if selected:
+            owner = select(impatient, client)
+        client.send(b"x " + command + b"\r\n")
+        if not selected:
+            owner = way(impatient)
+        if command.startswith(b"COPY"):  # to the client's own account, by a way to itself
+            heard(owner, b"\r\n")
+            record_of(impatient, MASTER_VISITS)
+        assert client.read_line().startswith(answer)
+        owner.close()
+        assert selected or client.ok("NOOP") == []
+        assert second.ok("NOOP") == []
+
+
+def test_silence_that_is_no_answer_is_waited_out(impatient):
+    """Between commands, in IDLE (RFC 2177) and while the client listens (RFC 5465) nobody has to say anything."""
+    with impatient.connect() as client:
+        owner = select(impatient, client)
+
+        def be_silent():
+            with pytest.raises(TimeoutError):
+                client.read_some(0.35)
+
+        be_silent()
+        client.send(b"i IDLE\r\n")
+        heard(owner, b"i IDLE\r\n")
+        owner.sendall(b"+ idling\r\n")
+        assert client.read_line() == b"+ idling"
+        be_silent()
+        owner.sendall(b"* 2 EXISTS\r\n")
+        assert client.read_line() == b"* 2 EXISTS"
+        client.send(b"DONE\r\n")
+        heard(owner, b"DONE\r\n")
+        owner.sendall(b"i OK done\r\n")
+        assert client.answer(b"i")[1] == b"OK done"
+        client.send(b"x NOTIFY SET (selected (MessageNew MessageExpunge))\r\n")
+        heard(owner, b"\r\n")
+        owner.sendall(b"c OK done\r\n")
+        assert client.answer()[1].startswith(b"OK")
+        be_silent()
+        owner.sendall(b"* 3 EXISTS\r\n")
+        assert client.read_line() == b"* 3 EXISTS"
+        client.send(b"x IDLE\r\n")
+        heard(owner, b"IDLE\r\n")
+        owner.sendall(b"+ idling\r\n")
+        assert client.read_line() == b"+ idling"
+        client.send(b"DONE\r\n")
+        assert client.read_line().startswith(b"* BYE ")
+        owner.close()
 
 
 def test_who_answers_slowly_is_waited_for(impatient):
