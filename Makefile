@@ -260,8 +260,9 @@ install: all man ## install to PREFIX (/usr/local) below DESTDIR; configuration 
 	test -e $(DESTDIR)$(SYSCONFDIR)/staffetta/staffetta.conf \
 		|| install -m 644 conf/staffetta.conf $(DESTDIR)$(SYSCONFDIR)/staffetta/staffetta.conf
 	test -n "$(DESTDIR)" || $(MAKE) --no-print-directory install-alternatives
-	test -n "$(DESTDIR)" || systemd-sysusers 2>/dev/null \
-		|| echo "Make the users in lib/sysusers.d/staffetta.conf: systemd-sysusers is not here."
+	@test -n "$(DESTDIR)" || if command -v systemd-sysusers >/dev/null; \
+		then systemd-sysusers $(PREFIX)/lib/sysusers.d/staffetta.conf; \
+		else echo "Make the users in $(PREFIX)/lib/sysusers.d/staffetta.conf: systemd-sysusers is not here."; fi
 
 .PHONY: clean
 clean: ## remove what was built, the demo's state too

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -137,3 +138,19 @@ def test_what_is_installed_runs(tmp_path):
                  "share/man/man5/staffetta.conf.5"):
         assert (tmp_path / "usr/local" / name).is_file()
     assert (tmp_path / "etc/pam.d/staffetta").is_file()
+
+
+def test_users_of_the_roles_can_be_made(tmp_path):
+    """As systemd-sysusers(8) of Debian does it: one line that it refuses, and its user is not there."""
+    wanted = re.findall(r"^u (\S+) +- \"([^\":]+)\"", (ROOT / "conf/staffetta.sysusers").read_text(), re.M)
+    assert len(wanted) == 15
+    if not shutil.which("systemd-sysusers"):
+        pytest.skip("no systemd-sysusers")
+    for name in ("etc/passwd", "etc/shadow", "etc/group", "etc/gshadow"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    done = subprocess.run(["systemd-sysusers", f"--root={tmp_path}", ROOT / "conf/staffetta.sysusers"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    made = [line.split(":") for line in (tmp_path / "etc/passwd").read_text().splitlines()]
+    assert sorted((fields[0], fields[4]) for fields in made) == sorted(wanted)
+    assert re.search(r"^shadow:.*:staffetta-check$", (tmp_path / "etc/group").read_text(), re.M)
