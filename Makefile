@@ -257,8 +257,9 @@ install: all man ## install to PREFIX (/usr/local) below DESTDIR; configuration 
 	install -d $(DESTDIR)$(SYSCONFDIR)/pam.d $(DESTDIR)$(SYSCONFDIR)/staffetta
 	test -e $(DESTDIR)$(SYSCONFDIR)/pam.d/staffetta \
 		|| install -m 644 conf/staffetta.pam $(DESTDIR)$(SYSCONFDIR)/pam.d/staffetta
-	test -e $(DESTDIR)$(SYSCONFDIR)/staffetta/staffetta.conf \
-		|| install -m 644 conf/staffetta.conf $(DESTDIR)$(SYSCONFDIR)/staffetta/staffetta.conf
+	for name in staffetta.conf aliases; do \
+		test -e $(DESTDIR)$(SYSCONFDIR)/staffetta/$$name \
+			|| install -m 644 conf/$$name $(DESTDIR)$(SYSCONFDIR)/staffetta/$$name; done
 	test -n "$(DESTDIR)" || $(MAKE) --no-print-directory install-alternatives
 	@test -n "$(DESTDIR)" || if command -v systemd-sysusers >/dev/null; \
 		then systemd-sysusers $(PREFIX)/lib/sysusers.d/staffetta.conf; \

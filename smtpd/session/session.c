@@ -565,7 +565,7 @@ static void release(struct session *session)
 static void on_closed(struct stream *stream, const struct error *why)
 {
     struct session *session = stream->owner;
-    if (why)
+    if (why && session->state != SESSION_CLOSING) /* after QUIT many clients just go */
         LOG(session_log(session), LOG_INFO, "lost", log_id("session", session->name),
             log_text("client", session->client_text), log_failure(why));
     release(session);

@@ -137,7 +137,8 @@ def test_what_is_installed_runs(tmp_path):
                  "lib/staffetta/libexec/master", "share/man/man8/staffetta.8",
                  "share/man/man5/staffetta.conf.5"):
         assert (tmp_path / "usr/local" / name).is_file()
-    assert (tmp_path / "etc/pam.d/staffetta").is_file()
+    for name in ("pam.d/staffetta", "staffetta/staffetta.conf", "staffetta/aliases"):
+        assert (tmp_path / "etc" / name).is_file()
 
 
 def test_users_of_the_roles_can_be_made(tmp_path):
