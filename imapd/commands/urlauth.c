@@ -1,7 +1,10 @@
 /* GENURLAUTH and RESETKEY (URLAUTH, RFC 4467 7); URLFETCH is urlfetch.c. */
+#include <errno.h>
+
 #include "imapd/commands/commands.h"
 #include "imapd/fetch/url_message.h"
 #include "imapd/mailbox.h"
+#include "imapd/shared/shared_names.h"
 #include "imapd/syntax/folder_argument.h"
 
 enum { URLS_MAX = 1000 };
@@ -28,7 +31,8 @@ static bool parse_rumps(struct imap_parser *arguments, struct rumps *rumps)
     return true;
 }
 
-/* "* GENURLAUTH" and all of them, or NO. */
+/* "* GENURLAUTH" and all of them, or NO. ENOTSUP: of another account's mailbox (docs/clients.md).
+ */
 static bool generate(struct session *session, struct slice rump, struct buffer *text,
                      struct error *error)
 {
@@ -38,6 +42,11 @@ static bool generate(struct session *session, struct slice rump, struct buffer *
     if (!url_message_parse(session->mailbox, rump, &session->arena, &message)
         || message.url.mechanism.len > 0)
         return error_set(error, ERROR_PERMANENT, "no rump of a URL of this account");
+    if (shared_names_has(session, message.message.mailbox)) {
+        error_set(error, ERROR_PERMANENT, "a mailbox of another account");
+        error->code = ENOTSUP;
+        return false;
+    }
     if (!url_key_sign(session->mailbox, message.directory, message.url.rump, token, error))
         return false;
     buffer_append(&url, rump);
@@ -67,6 +76,8 @@ void command_genurlauth(struct session *session, struct imap_parser *arguments)
         buffer_append(&session->writer.text, buffer_slice(&text));
         buffer_append(&session->writer.text, SLICE("\r\n"));
         session_ok(session, SLICE(""), "Those let in");
+    } else if (error.code == ENOTSUP) {
+        session_no(session, SLICE("CANNOT"), "Copy it into a mailbox of your own first");
     } else {
         session_failed(session, &error, "There is no such message or mailbox");
     }

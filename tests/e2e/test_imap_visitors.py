@@ -377,6 +377,21 @@ def test_pieces_for_who_does_not_want_them(pair):
     assert pair.owner.ok("STATUS Work (MESSAGES)") == [b"* STATUS Work (MESSAGES 3)"]
 
 
+# ---- URLAUTH (RFC 4467)
+
+def test_urls_that_let_in_stop_at_the_account(pair):
+    """RFC 4467 2, 7: NO, never a URL that would not work; a copy put together by CATENATE has one, without an octet for the client to carry."""
+    pair.share("lr")
+    other, bob = pair.other, pair.bob.replace("@", "%40")
+    theirs = f"imap://{bob}@mail.test.example/{pair.name.replace('@', '%40')}/;uid=1;urlauth=authuser"
+    for command in (f'GENURLAUTH "{theirs}" INTERNAL', f"RESETKEY {pair.name}"):
+        refused(other, command, b"CANNOT")
+    assert other.ok(f'URLFETCH "{theirs}:internal:{"0" * 32}"')[0].endswith(b" NIL")
+    uid = re.search(rb"APPENDUID \d+ (\d+)", other.command(f'APPEND Drafts CATENATE (URL "/{pair.name}/;UID=1")')[1])[1].decode()
+    url = other.ok(f'GENURLAUTH "imap://{bob}@mail.test.example/Drafts/;uid={uid};urlauth=authuser" INTERNAL')[0].split()[-1].decode()
+    assert MESSAGE in other.ok(f"URLFETCH {url}")[0]
+
+
 # ---- NOTIFY (RFC 5465)
 
 ALL = "(MessageNew MessageExpunge FlagChange MailboxName MailboxMetadataChange)"
