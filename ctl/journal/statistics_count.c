@@ -217,17 +217,43 @@ static bool emit_delay(const struct counting *counting, const char *name)
                 statistics_span(end > begin ? (end - begin) / 1000 : 0));
 }
 
-static bool on_recipient(const struct counting *counting)
+enum { RUN_MAX = 1000 }; /* recipients in one number */
+
+/* "example.org:2 example.net:1"; what is no such thing does not count. */
+static bool emit_run(const struct counting *counting, struct slice run)
 {
-    return emit_name(counting, STATISTICS_DOMAIN, domain_name(bytes_of(counting->entry, "to")),
-                     STATISTICS_ACCEPTED);
+    size_t colon = run.len;
+    uint64_t count = 0;
+    while (colon > 0 && run.ptr[colon - 1] != ':')
+        colon--;
+    if (colon == 0 || !slice_parse_number(slice_from(run, colon), &count) || count > RUN_MAX)
+        return true;
+    struct slice domain = slice_range(run, 0, colon - 1);
+    struct name name = clean_name(domain.len > 0 ? domain : SLICE("(no domain)"));
+    for (; count > 0; count--)
+        if (!emit_name(counting, STATISTICS_DOMAIN, name, STATISTICS_ACCEPTED))
+            return false;
+    return true;
+}
+
+static bool emit_domains(const struct counting *counting)
+{
+    struct slice rest = bytes_of(counting->entry, "domains");
+    while (rest.len > 0) {
+        size_t end = slice_find_octet(rest, ' ');
+        if (!emit_run(counting, slice_range(rest, 0, end)))
+            return false;
+        rest = slice_from(rest, end + 1);
+    }
+    return true;
 }
 
 static bool on_queued(const struct counting *counting)
 {
     struct name sender = sender_name(bytes_of(counting->entry, "from"));
     return emit(counting, STATISTICS_TOTAL, SLICE(""), STATISTICS_ACCEPTED)
-           && emit_name(counting, STATISTICS_SENDER, sender, STATISTICS_ACCEPTED);
+           && emit_name(counting, STATISTICS_SENDER, sender, STATISTICS_ACCEPTED)
+           && emit_domains(counting);
 }
 
 /* Whom a stranger names in vain is not counted by name: he could fill the tables with inventions.
@@ -358,11 +384,11 @@ static const struct counted {
     bool wants_origin;
     bool (*count)(const struct counting *counting);
 } counted[] = {
-    {ROLE_SMTP, ROLE_SUBMISSION, "recipient", false, on_recipient},
     {ROLE_SMTP, ROLE_SUBMISSION, "recipient_refused", false, on_refused},
     {ROLE_SMTP, ROLE_SUBMISSION, "message_refused", false, on_refused},
     {ROLE_SMTP, ROLE_SUBMISSION, "sender_refused", false, on_sender_refused},
     {ROLE_QUEUE, ROLE_QUEUE, "queued", false, on_queued},
+    {ROLE_QUEUE, ROLE_QUEUE, "queued_domains", false, emit_domains},
     {ROLE_QUEUE, ROLE_QUEUE, "deferred", true, on_deferred},
     {ROLE_QUEUE, ROLE_QUEUE, "failed", true, on_failed},
     {ROLE_DELIVER, ROLE_DELIVER, "delivered", true, on_delivered},

@@ -21,7 +21,7 @@ enum statistics_table {
 };
 
 enum statistics_counter {
-    STATISTICS_ACCEPTED,  /* messages on disk; of a domain: recipients accepted at RCPT */
+    STATISTICS_ACCEPTED,  /* messages on disk; of a domain: their recipients */
     STATISTICS_DELIVERED, /* recipients whose mail is in a Maildir here */
     STATISTICS_RELAYED,   /* recipients whose mail another server took */
     STATISTICS_DEFERRED,  /* attempts for a recipient that are to be repeated */

@@ -70,6 +70,44 @@ def test_refusals_by_class(alone):
     assert "nobody" not in json.dumps(found) and "elsewhere" not in json.dumps(found)
 
 
+def test_what_was_not_taken_does_not_count_as_accepted(alone):
+    """A domain's recipients count with the message's 250: not those of RSET, of a message that was refused, of who left."""
+    alone.add_account("bob@test.example")
+    many = [f"user{number}@test.example" for number in range(3)]
+    for address in many:
+        alone.add_account(address)
+    with smtplib.SMTP("127.0.0.1", alone.ports["smtp"], timeout=20) as client:
+        client.ehlo()
+        for last in ("RSET", "DATA", ""):
+            assert client.mail("x@out.example")[0] == 250 and client.rcpt("bob@test.example")[0] == 250
+            if last == "RSET":
+                client.rset()
+            if last == "DATA":
+                assert client.docmd("DATA")[0] == 354
+                client.send(b"bare\nline end\r\n.\r\n")
+                assert client.getreply()[0] == 550
+        client.close()
+    with smtplib.SMTP("127.0.0.1", alone.ports["smtp"], timeout=20) as client:
+        client.sendmail("x@out.example", [*many, "user0+again@test.example"], "Subject: s\n\nx\n")
+    found = counted(alone, delivered(len(many)))
+    sums = dict(accepted=len(many), delivered=len(many), relayed=0, deferred=0, bounced=0)
+    assert by_name(found["domains"]) == {"test.example": sums}
+    assert by_name(found["senders"])["x@out.example"]["accepted"] == 1 and found["days"][0]["refused"] == 1
+
+
+def test_a_message_to_many_domains(make_house):
+    """More than a line of the log takes."""
+    domains = [f"{'d' * 50}{number}.example" for number in range(300)]
+    house = make_house(services=("smtp",), settings={"relay": {"networks": "{ 127.0.0.0/8 }"}},
+                       extra='route "*" { host = 127.0.0.1 port = 9 }')
+    house.send([f"x@{domain}" for domain in domains] + ["y@last.example", "z@last.example"], "Subject: s\n\nx\n",
+               sender=house.new_account())
+    found = counted(house, lambda found: len(found["domains"]) > len(domains))
+    accepted = {name: line["accepted"] for name, line in by_name(found["domains"]).items()}
+    assert accepted == {**{domain: 1 for domain in domains}, "last.example": 2}
+    assert not house.events("queued_domains")
+
+
 def by_local_part(connection, line):
     """unknown@ is refused, later@ is welcome the second time."""
     if b"<unknown@" in line:

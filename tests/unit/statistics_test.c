@@ -71,8 +71,14 @@ static void counts_each_event_where_it_belongs(void **state)
         {{ROLE_QUEUE, "queued", {"queue_id", "from"}, {"00000001", "A@B.test"}},
          "1::0 3:a@b.test:0 "},
         {{ROLE_QUEUE, "queued", {"queue_id", "from"}, {"00000001", ""}}, "1::0 3:<>:0 "},
-        {{ROLE_SMTP, "recipient", {"to"}, {"x@Y.test"}}, "2:y.test:0 "},
-        {{ROLE_SUBMISSION, "recipient", {"to"}, {"\"a@b\"@y.test"}}, "2:y.test:0 "},
+        {{ROLE_QUEUE, "queued", {"queue_id", "from", "domains"}, {"00000001", "", "Y.test:1"}},
+         "1::0 3:<>:0 2:y.test:0 "},
+        {{ROLE_QUEUE, "queued_domains", {"domains"}, {"y.test:2 [IPv6:::1]:1 :1"}},
+         "2:y.test:0 2:y.test:0 2:[ipv6:::1]:0 2:(no domain):0 "},
+        {{ROLE_QUEUE, "queued_domains", {"domains"}, {"y.test a:x b:1001 c: :"}}, ""},
+        {{ROLE_SMTP, "queued_domains", {"domains"}, {"y.test:1"}}, ""},
+        /* Of RCPT alone nothing has come yet. */
+        {{ROLE_SMTP, "recipient", {"to"}, {"x@Y.test"}}, ""},
         {{ROLE_DELIVER, "delivered", {"to"}, {"x@y.test"}},
          "1::1 2:y.test:1 3:bob@here.test:1 6:delivered:37 "},
         {{ROLE_DELIVER, "delivered", {"to"}, {"postmaster"}},
@@ -133,12 +139,12 @@ static void counts_each_event_where_it_belongs(void **state)
         {{ROLE_QUEUE, "relayed", {"destination"}, {"y.test"}}, ""},
         {{ROLE_RELAY, "queued", {"from"}, {"x@y.test"}}, ""},
         /* No name breaks a line or the terminal of who reads it. */
-        {{ROLE_SMTP, "recipient", {"to"}, {"x@y\n\x1b[31m\xff"}}, "2:y??[31m?:0 "},
-        {{ROLE_SMTP,
-          "recipient",
-          {"to"},
-          {"x@b\xc3\xbc"
-           "cher.test"}},
+        {{ROLE_QUEUE, "queued_domains", {"domains"}, {"y\n\x1b[31m\xff:1"}}, "2:y??[31m?:0 "},
+        {{ROLE_QUEUE,
+          "queued_domains",
+          {"domains"},
+          {"b\xc3\xbc"
+           "cher.test:1"}},
          "2:b\xc3\xbc"
          "cher.test:0 "},
     };
@@ -368,9 +374,10 @@ static void names_of_a_day_are_bounded(void **state)
 {
     struct fixture *fixture = *state;
     for (int i = 0; i < STATISTICS_ROWS_MAX + 100; i++) {
-        char to[64];
-        snprintf(to, sizeof(to), "x@%06d.test", i);
-        note(fixture, (struct said){ROLE_SMTP, "recipient", {"to"}, {to}}, noon, noon);
+        char domains[64];
+        snprintf(domains, sizeof(domains), "%06d.test:1", i);
+        note(fixture, (struct said){ROLE_QUEUE, "queued_domains", {"domains"}, {domains}}, noon,
+             noon);
         if (statistics_is_full(fixture->statistics))
             commit(fixture);
     }
@@ -386,9 +393,11 @@ static void names_of_a_day_are_bounded(void **state)
 static void a_clock_far_off_is_not_believed(void **state)
 {
     struct fixture *fixture = *state;
-    note(fixture, (struct said){ROLE_SMTP, "recipient", {"to"}, {"x@y.test"}}, 17, noon);
-    note(fixture, (struct said){ROLE_SMTP, "recipient", {"to"}, {"x@y.test"}}, UINT64_MAX, noon);
-    note(fixture, (struct said){ROLE_SMTP, "recipient", {"to"}, {"x@y.test"}}, noon - day_us, noon);
+    note(fixture, (struct said){ROLE_QUEUE, "queued_domains", {"domains"}, {"y.test:1"}}, 17, noon);
+    note(fixture, (struct said){ROLE_QUEUE, "queued_domains", {"domains"}, {"y.test:1"}},
+         UINT64_MAX, noon);
+    note(fixture, (struct said){ROLE_QUEUE, "queued_domains", {"domains"}, {"y.test:1"}},
+         noon - day_us, noon);
     commit(fixture);
     expect_report(fixture, STATISTICS_CSV, 30,
                   "day,table,name,what,count\n"
@@ -400,7 +409,7 @@ static void old_days_go(void **state)
 {
     struct fixture *fixture = *state;
     for (unsigned back = 4; back-- > 0;)
-        note(fixture, (struct said){ROLE_SMTP, "recipient", {"to"}, {"x@y.test"}},
+        note(fixture, (struct said){ROLE_QUEUE, "queued_domains", {"domains"}, {"y.test:1"}},
              noon - back * day_us, noon - back * day_us);
     commit(fixture);
     assert_ok(db_begin(fixture->db, &test_error));

@@ -98,16 +98,63 @@ bool commit_put_long(struct queue *queue, struct submission *submission, struct 
     return true;
 }
 
+/* ---- what the log and statistics are told ---- */
+
+enum { RUN_MAX = 1000 }; /* recipients in one number */
+
+static struct slice domain_of(const struct wanted_recipient *wanted)
+{
+    struct slice address = wanted->texts.address;
+    size_t at = address.len;
+    while (at > 0 && address.ptr[at - 1] != '@')
+        at--;
+    return at > 0 ? slice_from(address, at) : SLICE("");
+}
+
+/* "example.org:2 example.net:1": how many of each domain in a row. As much as one field of the log
+ * takes; gives the recipient that has no room. */
+static const struct wanted_recipient *append_domains(const struct wanted_recipient *wanted,
+                                                     struct buffer *text)
+{
+    buffer_reset(text);
+    while (wanted) {
+        struct slice domain = domain_of(wanted);
+        const struct wanted_recipient *next = wanted;
+        uint64_t count = 0;
+        for (; next && count < RUN_MAX && slice_equal_nocase(domain_of(next), domain); count++)
+            next = next->hh.next;
+        if (text->len + domain.len + SLICE(" :1000").len > LOG_VALUE_MAX)
+            break;
+        buffer_append(text, text->len > 0 ? SLICE(" ") : SLICE(""));
+        buffer_append(text, domain);
+        buffer_append(text, SLICE(":"));
+        buffer_append_number(text, count);
+        wanted = next;
+    }
+    return wanted;
+}
+
 static void log_queued(struct queue *queue, const struct submission *submission)
 {
     char id[QUEUE_ID_SIZE];
     const struct stored_message *message = &submission->message;
+    struct buffer domains = BUFFER_WITH_LIMIT(LOG_VALUE_MAX);
+    const struct wanted_recipient *more = append_domains(submission->wanted, &domains);
     LOG(&queue->role->log, LOG_INFO, "queued",
         log_id("queue_id", queue_id_format(submission->id, id)),
         log_hex("session", message->session), log_bytes("from", message->reverse_path),
         log_number("octets", (int64_t)message->body_octets),
-        log_number("recipients", submission->queued->recipient_count - submission->has_copy));
+        log_number("recipients", submission->queued->recipient_count - submission->has_copy),
+        log_bytes("domains", buffer_slice(&domains)));
+    while (more && !domains.failed) {
+        more = append_domains(more, &domains);
+        const struct log_field field = log_bytes("domains", buffer_slice(&domains));
+        log_detail(&queue->role->log, "queued_domains", &field, 1);
+    }
+    buffer_clear(&domains);
 }
+
+/* ---- acknowledged ---- */
 
 static void schedule_all(struct queue *queue, struct queued_message *message, uint64_t due_ms)
 {
