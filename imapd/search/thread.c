@@ -147,17 +147,25 @@ static bool may_link(const struct thread_node *parent, const struct thread_node 
     return !parent;
 }
 
+static void make_root(struct forest *forest, struct thread_node *node)
+{
+    unlink_node(forest, node);
+    DL_APPEND(forest->roots, node);
+}
+
 /* (A) the references with each other, where nothing is known yet; (B) the last with the message,
- * whose word counts more than others'. */
+ * whose word counts more than others': "if this message has no references, it will now have no
+ * parent". */
 static void link_all(struct forest *forest, const struct mention *mentions, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         const struct mention *mention = &mentions[i];
         bool has_next = i + 1 < count && mentions[i + 1].message == mention->message;
         struct thread_node *own = &forest->nodes[mention->message];
-        if (mention->place == 0)
-            continue;
-        if (!has_next) {
+        if (mention->place == 0) {
+            if (!has_next)
+                make_root(forest, own);
+        } else if (!has_next) {
             if (own->parent != mention->node && may_link(mention->node, own))
                 link_node(forest, mention->node, own);
         } else if (!mentions[i + 1].node->parent && may_link(mention->node, mentions[i + 1].node)) {

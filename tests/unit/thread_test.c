@@ -103,6 +103,8 @@ static void references_link(void **state)
           {.ids = "d@x a@x c@x"});
     CHECK(THREAD_REFS, "(1)(2 4 3)", {.ids = "a@x"}, {.ids = "b@x"}, {.ids = "c@x a@x d@x"},
           {.ids = "d@x b@x"});
+    CHECK(THREAD_REFS, "(1)(3 2)", {.ids = "b@x lost@x"}, {.ids = "c@x b@x a@x"},
+          {.ids = "a@x"}); /* what refers to nothing has no parent */
     /* No loops. */
     CHECK(THREAD_REFS, "(2 1)", {.ids = "a@x b@x"}, {.ids = "b@x a@x"});
     CHECK(THREAD_REFS, "(1)", {.ids = "a@x a@x a@x"});
