@@ -19,7 +19,7 @@
 #include "storage/maildir_name.h"
 
 /* Another format of keys or values is another file. */
-#define TREE_FILE "index-3.db"
+#define TREE_FILE "index-4.db"
 
 enum {
     /* What falls out of the cache unwritten wants a flush of the log first: with 64 KiB a put took
@@ -92,7 +92,8 @@ static bool open_tree(struct index *index, const struct db_options *options, str
 /* What another version has left. */
 static bool has_other_format(const struct index *index)
 {
-    return faccessat(index->lock_fd, "index-2.db", F_OK, 0) == 0;
+    return faccessat(index->lock_fd, "index-2.db", F_OK, 0) == 0
+           || faccessat(index->lock_fd, "index-3.db", F_OK, 0) == 0;
 }
 
 /* Derived, so nothing is lost. */

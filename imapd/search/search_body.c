@@ -15,10 +15,12 @@ static const struct mime_part *part_behind(const struct mime_part *part)
     return part ? part->next : NULL;
 }
 
+/* Reports (message/delivery-status, RFC 3464) are text too, if in fields. */
 static bool is_text(const struct mime_part *part)
 {
     return part->kind == MIME_LEAF && !part->opaque
-           && slice_equal_nocase(part->type, SLICE("text"));
+           && (slice_equal_nocase(part->type, SLICE("text"))
+               || slice_equal_nocase(part->type, SLICE("message")));
 }
 
 /* The body of this part if it is text, else what comes behind it. */

@@ -1,6 +1,7 @@
 /*
- * The body of a message as SEARCH looks through it: the text of all text parts, and the headers of
- * the messages inside, transfer encodings undone, as UTF-8 (RFC 3501 6.4.4). Pure; imapd-mailbox.
+ * The body of a message as SEARCH looks through it: the text of all text parts and reports, and the
+ * headers of the messages inside, transfer encodings undone, as UTF-8 (RFC 3501 6.4.4). Pure;
+ * imapd-mailbox.
  */
 #ifndef IMAPD_SEARCH_SEARCH_BODY_H
 #define IMAPD_SEARCH_SEARCH_BODY_H

@@ -162,6 +162,17 @@ static bool parse_operands(struct imap_parser *parser, unsigned depth, unsigned 
     return true;
 }
 
+/* astring. UTF-8 in quotes is taken from any client, as RFC 9051 9 has it: many send words so,
+ * though RFC 3501 9 wants a literal. */
+static bool parse_text(struct imap_parser *parser, struct slice *text)
+{
+    bool enabled = parser->utf8;
+    parser->utf8 = true;
+    bool parsed = imap_parse_astring(parser, text);
+    parser->utf8 = enabled;
+    return parsed;
+}
+
 static bool parse_argument(struct imap_parser *parser, enum argument argument, unsigned depth,
                            struct search_key *key)
 {
@@ -181,10 +192,10 @@ static bool parse_argument(struct imap_parser *parser, enum argument argument, u
     case OBJECT_ARGUMENT:
         return parse_object_id(parser, &key->text);
     case STRING_ARGUMENT:
-        return imap_parse_astring(parser, &key->text);
+        return parse_text(parser, &key->text);
     case FIELD_ARGUMENT:
         return imap_parse_astring(parser, &key->field) && imap_parse_space(parser)
-               && imap_parse_astring(parser, &key->text);
+               && parse_text(parser, &key->text);
     case MODSEQ_ARGUMENT:
         return parse_modseq(parser, key);
     case KEYWORD_ARGUMENT:

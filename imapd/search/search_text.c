@@ -10,6 +10,7 @@
 #include "common/mime/encoded_word.h"
 #include "common/mime/header.h"
 #include "common/mime/header_address.h"
+#include "common/mime/token.h"
 #include "common/size.h"
 #include "imapd/search/search_grams.h"
 
@@ -178,7 +179,8 @@ bool search_holds_addresses(struct slice name)
 /* "Name <local-part@domain>", or what there is of it, without quotes, comments and folding. */
 static void append_address(const struct header_address *address, struct buffer *text)
 {
-    bool angles = address->kind == HEADER_ADDRESS_MAILBOX && address->name.len > 0;
+    bool angles = address->kind == HEADER_ADDRESS_MAILBOX && address->name.len > 0
+                  && (address->local_part.len > 0 || address->domain.len > 0);
     buffer_append(text, text->len > 0 ? SLICE(", ") : SLICE(""));
     buffer_append(text, address->name);
     buffer_append(text, angles ? SLICE(" <") : SLICE(""));
@@ -202,11 +204,38 @@ void search_decode_addresses(const struct header_field *field, struct buffer *de
     buffer_clear(&plain);
 }
 
+/* Behind it, on a line of its own, the text with a single space where it has runs of white space,
+ * if that is another one: who reads "a b" in a list looks for that, though a fold has left "a\tb"
+ * there. */
+static void append_spaced_once(struct buffer *decoded)
+{
+    struct cursor in = cursor_of(buffer_slice(decoded));
+    struct buffer words = BUFFER_WITH_LIMIT(SEARCH_FIELD_SPACED_OCTETS);
+    if (decoded->len > SEARCH_FIELD_SPACED_OCTETS)
+        return;
+    while (token_skip_space(&in), !cursor_at_end(&in)) {
+        struct slice rest = cursor_rest(&in);
+        size_t length = 0;
+        while (length < rest.len && !token_is(rest.ptr[length], TOKEN_SPACE))
+            length++;
+        buffer_append(&words, words.len > 0 ? SLICE(" ") : SLICE(""));
+        buffer_append(&words, slice_range(rest, 0, length));
+        in.at += length;
+    }
+    if (!slice_equal(buffer_slice(&words), buffer_slice(decoded))) {
+        buffer_append_octet(decoded, '\n');
+        buffer_append(decoded, buffer_slice(&words));
+    }
+    decoded->failed = decoded->failed || words.failed;
+    buffer_clear(&words);
+}
+
 void search_decode_field(const struct header_field *field, struct buffer *decoded)
 {
     struct buffer unfolded = BUFFER_WITH_LIMIT(SEARCH_FIELD_OCTETS);
     header_unfold(slice_range(field->body, 0, SEARCH_FIELD_OCTETS), &unfolded);
     encoded_word_decode(buffer_slice(&unfolded), decoded);
+    append_spaced_once(decoded);
     decoded->failed = decoded->failed || unfolded.failed;
     buffer_clear(&unfolded);
 }

@@ -16,12 +16,14 @@ struct search_grams;
  * Failure is the buffer's; up to 18 characters may come of one. */
 void search_fold(struct slice text, struct buffer *folded);
 
-/* A field as it is compared, UTF-8: its body decoded; or the addresses in it, as FROM and its kin
+/* A field as it is compared, UTF-8: its body decoded, and behind a line end the same with single
+ * spaces, as ENVELOPE shows it, if that differs; or the addresses in it, as FROM and its kin
  * look into the envelope (RFC 3501 6.4.4): what stands there may be spelt otherwise in the field.
  * Failure is the buffer's. */
 enum {
-    SEARCH_FIELD_OCTETS = 1 << 20, /* that are looked at */
-    SEARCH_FIELD_DECODED_OCTETS = 12 * SEARCH_FIELD_OCTETS,
+    SEARCH_FIELD_OCTETS = 1 << 20,        /* that are looked at */
+    SEARCH_FIELD_SPACED_OCTETS = 1 << 16, /* of one that is looked at with single spaces, too */
+    SEARCH_FIELD_DECODED_OCTETS = 12 * SEARCH_FIELD_OCTETS + SEARCH_FIELD_SPACED_OCTETS + 1,
     SEARCH_FIELD_FOLDED_OCTETS = 32 << 20,
 };
 typedef void search_decode(const struct header_field *field, struct buffer *decoded);

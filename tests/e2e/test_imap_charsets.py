@@ -54,6 +54,17 @@ def test_what_is_in_mail(client, key):
         assert search(client, "UTF-8", key, text.upper().encode()) == [b"* SEARCH %d" % number], charset
 
 
+def test_utf8_between_quotes(client):
+    """RFC 9051 9: quoted strings may hold it; many clients send it so before they have enabled anything. What is no
+    UTF-8 wants a literal, as RFC 3501 9 has it."""
+    for number, (_, charset, text) in enumerate(TEXTS, 1):
+        assert client.ok(b'SEARCH CHARSET UTF-8 SUBJECT "%s"' % text.encode()) == [b"* SEARCH %d" % number], charset
+        assert client.ok(b'SEARCH HEADER Subject "%s"' % text.encode()) == [b"* SEARCH %d" % number], charset
+    assert client.command(b'SEARCH CHARSET ISO-8859-1 SUBJECT "\xfc"')[1].startswith(b"BAD")
+    assert client.command('SEARCH SUBJECT ü')[1].startswith(b"BAD")
+    assert client.command('SELECT "ü"')[1].startswith(b"BAD")
+
+
 def test_what_is_asked_for(client):
     """RFC 3501 6.4.4: the string of the command is in the charset that it names."""
     for number, (codec, charset, text) in enumerate(TEXTS, 1):

@@ -92,6 +92,7 @@ static const char message[] =
     "Sender: \"O\\\"Hara, K.\"\r\n\t<\"k h\" (comment) @ a.example>, plain@b, group: c@d;\r\n"
     "X-Sender: \"O\\\"Hara, K.\" <\"k h\"@a.example>\r\n"
     "Subject: a folded\r\n subject\r\nX-Empty:\r\n"
+    "X-Tab: two\r\n\twords and  more\r\n"
     "Content-Type: multipart/mixed; boundary=b\r\n\r\n"
     "preamble needle\r\n--b\r\n"
     "Content-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: "
@@ -100,6 +101,8 @@ static const char message[] =
     "Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n"
     "PGI+Qm9sZDwvYj4g4oKs\r\n--b\r\n" /* <b>Bold</b> € */
     "Content-Type: application/pdf\r\n\r\nbinary needle\r\n--b\r\n"
+    "Content-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx\r\n\r\nStatus: "
+    "5.1.1\r\n--b\r\n"
     "Content-Type: message/rfc822\r\n\r\nSubject: =?utf-8?q?inn=C3=A9r?=\r\n\r\ninner body\r\n"
     "--b--\r\nepilogue needle\r\n";
 
@@ -124,6 +127,11 @@ static const struct {
     {SEARCH_HEADER, "Subject", "folded subject", SEARCH_YES},
     {SEARCH_HEADER, "Subject", "Subject:", SEARCH_NO},
     {SEARCH_HEADER, "Subject", "inn\xc3\xa9r", SEARCH_NO}, /* of the message inside */
+    {SEARCH_HEADER, "X-Tab", "two words", SEARCH_YES},     /* as ENVELOPE shows a subject */
+    {SEARCH_HEADER, "X-Tab", "two\twords", SEARCH_YES},
+    {SEARCH_HEADER, "X-Tab", "and  more", SEARCH_YES},
+    {SEARCH_HEADER, "X-Tab", "words and more", SEARCH_YES},
+    {SEARCH_HEADER, "X-Tab", "more two", SEARCH_NO},
     {SEARCH_HEADER, "X-Empty", "", SEARCH_YES},
     {SEARCH_HEADER, "X-Missing", "", SEARCH_NO},
     {SEARCH_BODY, NULL,
@@ -134,7 +142,8 @@ static const struct {
     {SEARCH_BODY, NULL, "</b> \xe2\x82\xac", SEARCH_YES},
     {SEARCH_BODY, NULL, "inner body", SEARCH_YES},
     {SEARCH_BODY, NULL, "Subject: INN\xc3\x89R", SEARCH_YES},
-    {SEARCH_BODY, NULL, "needle", SEARCH_NO}, /* neither text parts nor shown */
+    {SEARCH_BODY, NULL, "status: 5.1.1", SEARCH_YES}, /* of a report */
+    {SEARCH_BODY, NULL, "needle", SEARCH_NO},         /* neither text parts nor shown */
     {SEARCH_BODY, NULL, "breakGr", SEARCH_NO},
     {SEARCH_BODY, NULL, "J\xc3\xbcrgen", SEARCH_NO},
     {SEARCH_BODY, NULL, "", SEARCH_YES},
