@@ -242,6 +242,16 @@ static void take_bare_mailbox(struct header_address_reader *reader, struct draft
     take_raw(reader, draft);
 }
 
+/* "Terry Gray", "\"Terry\"": a name without an address. One atom is rather a local part. */
+static bool is_mere_name(const struct header_address_reader *reader, const struct draft *draft)
+{
+    struct slice name = piece_text(reader, draft->name);
+    size_t i = 0;
+    while (i < name.len && (token_is(name.ptr[i], TOKEN_ATEXT) || name.ptr[i] == '.'))
+        i++;
+    return i < name.len;
+}
+
 /* mailbox = name-addr / addr-spec; group = display-name ":" ...    RFC 5322 3.4 */
 static enum header_address_kind take_address(struct header_address_reader *reader,
                                              struct draft *draft)
@@ -257,6 +267,8 @@ static enum header_address_kind take_address(struct header_address_reader *reade
                && cursor_skip(&reader->in, ':')) {
         reader->in_group = true;
         return HEADER_ADDRESS_GROUP;
+    } else if (at_separator(reader) && is_mere_name(reader, draft)) {
+        draft->malformed = true;
     } else {
         reader->in = start;
         buffer_truncate(&reader->text, 0);

@@ -2,8 +2,8 @@
  * The addresses of From, To and their kin (RFC 5322 3.4 with the obsolete forms of 4.4, RFC 6532),
  * one at a time and in the shape of IMAP's ENVELOPE (RFC 3501 7.4.2): a group is a mark before its
  * members and one behind them. Whatever stands in the field, something true is handed out for it:
- * what is no address is a mailbox without a domain, marked malformed. Linear; memory at most twice
- * the field; any process.
+ * what is no address is a mailbox without a domain, or a name alone, marked malformed. Linear;
+ * memory at most twice the field; any process.
  *
  *     struct header_address_reader reader;
  *     struct header_address address;

@@ -47,7 +47,10 @@ static const struct slice field_names[MIME_FIELD_IDS] = {
 };
 
 enum {
-    JOINED_FIELDS = 1 << MIME_TO | 1 << MIME_CC | 1 << MIME_BCC, /* RFC 5322 4.5.3 */
+    /* RFC 5322 4.5.3; two of an originator, which 4.5 leaves open, are both shown, as SEARCH FROM
+     * looks into both. */
+    JOINED_FIELDS = 1 << MIME_TO | 1 << MIME_CC | 1 << MIME_BCC | 1 << MIME_FROM | 1 << MIME_SENDER
+                    | 1 << MIME_REPLY_TO,
     NO_FIELD = -1,
 };
 

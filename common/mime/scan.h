@@ -55,8 +55,8 @@ enum mime_field_id {
     MIME_FIELD_IDS,
 };
 
-/* A field that was kept. Of one name the first only, save for To, Cc and Bcc, whose lists RFC 5322
- * 4.5.3 joins. */
+/* A field that was kept. Of one name the first only, save for those with addresses, whose lists are
+ * joined (RFC 5322 4.5.3). */
 struct mime_field {
     struct mime_field *next; /* in the order of the header */
     enum mime_field_id id;

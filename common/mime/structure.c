@@ -16,8 +16,9 @@ enum {
 struct writer {
     struct buffer *text;
     struct arena scratch; /* parameters of one field */
+    struct buffer words;  /* of one text */
     bool extended;        /* BODYSTRUCTURE */
-    bool failed;          /* no memory for scratch */
+    bool failed;          /* no memory for scratch or words */
 };
 
 static const struct slice absent = {NULL, 0};
@@ -72,6 +73,23 @@ void structure_append_string(struct buffer *text, struct slice string)
         append_literal(text, string);
 }
 
+/* A run of white space is one space for who reads it in a list: what a fold leaves, tabs mostly. */
+static void append_words(struct writer *writer, struct slice string)
+{
+    struct buffer *words = &writer->words;
+    buffer_reset(words);
+    for (struct slice rest = token_trim(string); rest.len > 0;) {
+        size_t length = 0;
+        while (length < rest.len && !token_is(rest.ptr[length], TOKEN_SPACE))
+            length++;
+        buffer_append(words, words->len > 0 ? SLICE(" ") : SLICE(""));
+        buffer_append(words, slice_range(rest, 0, length));
+        rest = token_trim(slice_from(rest, length));
+    }
+    writer->failed = writer->failed || words->failed;
+    structure_append_string(writer->text, buffer_slice(words));
+}
+
 /* nstring = string / nil: NIL where string.ptr is NULL */
 static void append_nstring(struct buffer *text, struct slice string)
 {
@@ -96,15 +114,19 @@ static struct slice nil_if_empty(struct slice string)
 
 /* address = "(" addr-name SP addr-adl SP addr-mailbox SP addr-host ")". A group begins with its
  * name as mailbox, and host NIL, and ends with both NIL. */
-static void append_address(struct buffer *text, const struct header_address *address)
+static void append_address(struct writer *writer, const struct header_address *address)
 {
+    struct buffer *text = writer->text;
     bool mailbox = address->kind == HEADER_ADDRESS_MAILBOX;
     bool group = address->kind == HEADER_ADDRESS_GROUP;
     static const struct slice empty = SLICE("");
     struct slice local_part = address->local_part.len > 0 ? address->local_part : empty;
     struct slice domain = address->domain.len > 0 ? address->domain : empty;
     buffer_append_octet(text, '(');
-    append_nstring(text, mailbox ? nil_if_empty(address->name) : absent);
+    if (mailbox && address->name.len > 0)
+        append_words(writer, address->name);
+    else
+        append_nstring(text, absent);
     buffer_append_octet(text, ' ');
     append_nstring(text, nil_if_empty(address->route));
     buffer_append_octet(text, ' ');
@@ -114,13 +136,13 @@ static void append_address(struct buffer *text, const struct header_address *add
     buffer_append_octet(text, ')');
 }
 
-static bool append_addresses(struct buffer *text, struct slice body)
+static bool append_addresses(struct writer *writer, struct slice body)
 {
     struct header_address_reader reader;
     struct header_address address;
     header_address_reader_init(&reader, body);
     while (header_address_next(&reader, &address))
-        append_address(text, &address);
+        append_address(writer, &address);
     bool read = !header_address_reader_failed(&reader);
     header_address_reader_clear(&reader);
     return read;
@@ -135,7 +157,7 @@ static bool append_address_list(struct writer *writer, const struct mime_part *m
     buffer_append_octet(text, '(');
     size_t empty = text->len;
     for (const struct mime_field *field = message->fields; field; field = field->next)
-        if (field->id == id && !append_addresses(text, field->body))
+        if (field->id == id && !append_addresses(writer, field->body))
             writer->failed = true;
     if (text->len > empty) {
         buffer_append_octet(text, ')');
@@ -156,6 +178,15 @@ static void append_address_field(struct writer *writer, const struct mime_part *
         buffer_append(writer->text, SLICE("NIL"));
 }
 
+static void append_subject(struct writer *writer, const struct mime_part *message)
+{
+    struct slice subject = field_text(message, MIME_SUBJECT);
+    if (subject.ptr)
+        append_words(writer, subject);
+    else
+        append_nstring(writer->text, absent);
+}
+
 /* envelope = "(" env-date SP env-subject SP env-from SP env-sender SP env-reply-to SP env-to SP
  *            env-cc SP env-bcc SP env-in-reply-to SP env-message-id ")" */
 static void append_envelope(struct writer *writer, const struct mime_part *message)
@@ -164,7 +195,7 @@ static void append_envelope(struct writer *writer, const struct mime_part *messa
     buffer_append_octet(text, '(');
     append_nstring(text, field_text(message, MIME_DATE));
     buffer_append_octet(text, ' ');
-    append_nstring(text, field_text(message, MIME_SUBJECT));
+    append_subject(writer, message);
     append_address_field(writer, message, MIME_FROM, MIME_FROM);
     append_address_field(writer, message, MIME_SENDER, MIME_FROM);
     append_address_field(writer, message, MIME_REPLY_TO, MIME_FROM);
@@ -200,14 +231,15 @@ static void append_parameters(struct writer *writer, struct slice body, bool is_
         return;
     }
     buffer_append_octet(text, '(');
-    if (add_charset)
-        buffer_append(text, SLICE("\"CHARSET\" \"US-ASCII\""));
     for (size_t i = 0; i < parameters.count; i++) {
-        if (i > 0 || add_charset)
-            buffer_append_octet(text, ' ');
+        buffer_append(text, i > 0 ? SLICE(" ") : SLICE(""));
         structure_append_string(text, parameters.list[i].name);
         buffer_append_octet(text, ' ');
         structure_append_string(text, parameters.list[i].value);
+    }
+    if (add_charset) {
+        buffer_append(text, parameters.count > 0 ? SLICE(" ") : SLICE(""));
+        buffer_append(text, SLICE("\"charset\" \"us-ascii\""));
     }
     buffer_append_octet(text, ')');
 }
@@ -218,7 +250,7 @@ static void append_encoding(struct writer *writer, const struct mime_part *part)
     if (content_word_parse(field_text(part, MIME_CONTENT_TRANSFER_ENCODING), &word, &rest))
         structure_append_string(writer->text, word);
     else
-        buffer_append(writer->text, SLICE("\"7BIT\""));
+        buffer_append(writer->text, SLICE("\"7bit\""));
 }
 
 /* body-fields = body-fld-param SP body-fld-id SP body-fld-desc SP body-fld-enc SP body-fld-octets
@@ -305,7 +337,7 @@ static void append_single_part(struct writer *writer, const struct mime_part *pa
     struct buffer *text = writer->text;
     bool is_text = slice_equal_nocase(part->type, SLICE("text"));
     if (part->opaque) {
-        buffer_append(text, SLICE("\"APPLICATION\" \"OCTET-STREAM\""));
+        buffer_append(text, SLICE("\"application\" \"octet-stream\""));
     } else {
         structure_append_string(text, part->type);
         buffer_append_octet(text, ' ');
@@ -359,10 +391,12 @@ static void append_part(struct writer *writer, const struct mime_part *part)
 static bool format(void (*append)(struct writer *, const struct mime_part *), bool extended,
                    const struct mime_part *part, struct buffer *text)
 {
-    struct writer writer = {.text = text, .extended = extended, .failed = false};
+    struct writer writer = {
+        .text = text, .words = BUFFER_WITH_LIMIT(MIME_FIELD_LIMIT), .extended = extended};
     arena_init(&writer.scratch, PARAMETERS_ARENA);
     append(&writer, part);
     arena_clear(&writer.scratch);
+    buffer_clear(&writer.words);
     return !writer.failed && !text->failed;
 }
 

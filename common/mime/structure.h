@@ -4,8 +4,10 @@
  * which IMAP cannot carry, is left out. What is written is valid grammar whatever the message:
  *
  *  - A multipart without parts is given one empty text/plain part, since body-type-mpart needs one.
- *  - A part that was not looked into (mime_part.opaque) is APPLICATION/OCTET-STREAM.
+ *  - A part that was not looked into (mime_part.opaque) is application/octet-stream.
  *  - An address without a domain has the empty string for one: NIL would make it a group.
+ *  - In the subject and in names a run of white space is one space, as RFC 5256 2.1 has it where
+ *    subjects are compared: clients show them in a line.
  *
  * Pure; any process.
  */

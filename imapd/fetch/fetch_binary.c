@@ -80,8 +80,8 @@ struct slice fetch_binary_domain(const struct fetch_binary *binary)
 {
     const struct data_domain *domain = &binary->domain;
     if (domain->is_binary || domain->last == '\r')
-        return SLICE("BINARY");
-    return domain->has_high ? SLICE("8BIT") : SLICE("7BIT");
+        return SLICE("binary");
+    return domain->has_high ? SLICE("8bit") : SLICE("7bit");
 }
 
 /* Decodes the next piece; *wanted, borrowed from the buffer, is what of it is wanted. */

@@ -55,7 +55,7 @@ enum source_result fetch_binary_write(struct fetch_binary *binary, struct messag
                                       uint64_t *position, struct writer *writer,
                                       struct error *error);
 
-/* Once it is measured: "7BIT", "8BIT" or "BINARY", what decoded octets need of a transport. */
+/* Once it is measured: "7bit", "8bit" or "binary", what decoded octets need of a transport. */
 struct slice fetch_binary_domain(const struct fetch_binary *binary);
 
 void fetch_binary_clear(struct fetch_binary *binary); /* may run twice, and on a zeroed struct */

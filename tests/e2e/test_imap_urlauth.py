@@ -168,17 +168,17 @@ def extended(client, url, elements):
     ("/;section=HEADER.FIELDS%20(SUBJECT)", "BINARY", b"(BINARY {20}\r\nSubject: encoded\r\n\r\n)"),
     ("", "binary", b"(BINARY {%d}\r\n%b)" % (len(ENCODED), ENCODED)),
     ("/;section=1", "BODYPARTSTRUCTURE BINARY",  # 4: of what BINARY gives, and before it
-     b'(BODYPARTSTRUCTURE ("image" "png" NIL NIL NIL "BINARY" 6 NIL NIL NIL NIL)) (BINARY ~{6}\r\n' + PNG + b")"),
+     b'(BODYPARTSTRUCTURE ("image" "png" NIL NIL NIL "binary" 6 NIL NIL NIL NIL)) (BINARY ~{6}\r\n' + PNG + b")"),
     ("/;section=2", "BINARY BODYPARTSTRUCTURE",
-     b'(BODYPARTSTRUCTURE ("text" "html" ("charset" "utf-8") NIL NIL "8BIT" 2 0 NIL NIL NIL NIL)) (BINARY {2}\r\n' + HTML + b")"),
+     b'(BODYPARTSTRUCTURE ("text" "html" ("charset" "utf-8") NIL NIL "8bit" 2 0 NIL NIL NIL NIL)) (BINARY {2}\r\n' + HTML + b")"),
     ("/;section=4", "BINARY BODYPARTSTRUCTURE",
-     b'(BODYPARTSTRUCTURE ("text" "plain" ("CHARSET" "US-ASCII") NIL NIL "7BIT" 8 2 NIL NIL NIL NIL)) (BINARY {8}\r\n1\r\n--b\r\n)'),
+     b'(BODYPARTSTRUCTURE ("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 8 2 NIL NIL NIL NIL)) (BINARY {8}\r\n1\r\n--b\r\n)'),
     ("/;section=5", "BINARY BODYPARTSTRUCTURE",  # RFC 2045 2.9: a LF without its CR
-     b'(BODYPARTSTRUCTURE ("text" "plain" ("CHARSET" "US-ASCII") NIL NIL "BINARY" 4 0 NIL NIL NIL NIL)) (BINARY {4}\r\n1\n2\n)'),
+     b'(BODYPARTSTRUCTURE ("text" "plain" ("charset" "us-ascii") NIL NIL "binary" 4 0 NIL NIL NIL NIL)) (BINARY {4}\r\n1\n2\n)'),
     ("/;section=3", "BINARY BODYPARTSTRUCTURE",
-     b'(BODYPARTSTRUCTURE ("text" "plain" ("CHARSET" "US-ASCII") NIL NIL "x-unknown" 3 0 NIL NIL NIL NIL)) (BINARY NIL)'),
+     b'(BODYPARTSTRUCTURE ("text" "plain" ("charset" "us-ascii") NIL NIL "x-unknown" 3 0 NIL NIL NIL NIL)) (BINARY NIL)'),
     ("/;section=3", "BODY BODYPARTSTRUCTURE",
-     b'(BODYPARTSTRUCTURE ("text" "plain" ("CHARSET" "US-ASCII") NIL NIL "x-unknown" 3 0 NIL NIL NIL NIL)) (BODY {3}\r\nxyz)'),
+     b'(BODYPARTSTRUCTURE ("text" "plain" ("charset" "us-ascii") NIL NIL "x-unknown" 3 0 NIL NIL NIL NIL)) (BODY {3}\r\nxyz)'),
     ("/;section=7", "BINARY", b"NIL"), ("/;section=7", "BODYPARTSTRUCTURE", b"NIL")])
 def test_elements(client, encoded, section, elements, value):
     """RFC 5524 3, 5."""

@@ -118,7 +118,7 @@ static void scan_and_describe(struct slice message, size_t piece, struct buffer 
 
 /* --- own messages --- */
 
-static const char *const own_messages[] = {"nested",      "boundaries", "addresses",
+static const char *const own_messages[] = {"nested",      "boundaries", "addresses", "originators",
                                            "header_only", "body_only",  "empty"};
 
 static void own_messages_are_as_expected(void **state)
