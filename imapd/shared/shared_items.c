@@ -1,6 +1,7 @@
 /* The questions of shared_items.h. */
 #include "imapd/shared/shared_items.h"
 
+#include "common/config/config.h"
 #include "imapd/mailbox.h"
 #include "imapd/shared/shared_names.h"
 #include "imapd/shared/told.h"
@@ -72,6 +73,13 @@ static void give_up_owner(struct shared_items *items, struct slice owner)
     items->exchange.visit = NULL;
 }
 
+static unsigned time_for_one(const struct shared_items *items, uint64_t left_ms)
+{
+    uint64_t write_ms = items->session->mailbox->config->timeouts.write_ms;
+    uint64_t most = write_ms < OWNER_MS ? write_ms : OWNER_MS;
+    return (unsigned)(left_ms < most ? left_ms : most);
+}
+
 /* There is a visit to that owner, and time left. */
 static bool go_to(struct shared_items *items, struct slice owner)
 {
@@ -92,8 +100,7 @@ static bool go_to(struct shared_items *items, struct slice owner)
     }
     items->exchange.visit->hearer = items;
     items->exchange.visit->hears = hear; /* it may never be open */
-    uint64_t left_ms = items->until_ms - now;
-    visit_set_deadline(items->exchange.visit, (unsigned)(left_ms < OWNER_MS ? left_ms : OWNER_MS));
+    visit_set_deadline(items->exchange.visit, time_for_one(items, items->until_ms - now));
     return true;
 }
 
