@@ -557,7 +557,7 @@ static void on_returned(struct peer *peer, struct outgoing *message, const struc
     struct line *line = peer->owner;
     struct outlet *outlet = line->outlet;
     bool lost = !relay_queue_of(outlet->relay, message);
-    message->tries += why != NULL;
+    message->tries += why != NULL && !why->was_enough;
     if (why && peer->transactions == 0 && line->place + 1 >= line->target->place_count)
         message->tries = TRIES_MAX; /* a new connection, and no other server to turn to */
     if (!lost && message->tries < TRIES_MAX && !(why && why->kind == PEER_LOCAL)) {

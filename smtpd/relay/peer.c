@@ -91,6 +91,7 @@ static void fill_failure(const struct peer *peer, const struct peer_end *end,
     if (!end->reply)
         return;
     why->is_busy = peer_reply_is(end->reply, 4);
+    why->was_enough = peer_exchange_was_enough(peer, end->reply);
     /* A connection that is refused says nothing about a recipient: always temporary. */
     if (end->reply->enhanced.len > 0 && peer_reply_is(end->reply, 4))
         snprintf(why->code, sizeof(why->code), "%.*s", SLICE_PRINTF(end->reply->enhanced));

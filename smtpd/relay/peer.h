@@ -67,6 +67,7 @@ enum peer_failure_kind {
 struct peer_failure {
     enum peer_failure_kind kind;
     bool is_busy;    /* REFUSED: 421 or 4yz, it asks for less */
+    bool was_enough; /* 421 behind messages that were answered, and not to one */
     bool is_unfit;   /* it does not do for REQUIRETLS, which is demanded (RFC 8689 4.2.1): UNFIT,
                         or BAD_TLS that is no passing trouble */
     char code[12];   /* enhanced status code, 4.y.z */

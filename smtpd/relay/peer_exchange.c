@@ -532,11 +532,16 @@ static void finish(struct peer *peer, bool dirty)
         begin_next(peer);
 }
 
+bool peer_exchange_was_enough(const struct peer *peer, const struct peer_reply *reply)
+{
+    return reply->code == 421 && peer->transactions > 0 && !peer->current.sending;
+}
+
 /* The server closes the connection (421), or we can no longer tell what its answers are to. */
 static void break_off(struct peer *peer, enum peer_failure_kind kind, const char *words,
                       const struct peer_reply *reply)
 {
-    if (asks_for_less(reply))
+    if (asks_for_less(reply) && !peer_exchange_was_enough(peer, reply))
         peer->handler->slowed(peer);
     peer_fail(peer, &(struct peer_end){kind, "4.3.2", words, reply});
 }

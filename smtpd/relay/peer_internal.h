@@ -65,6 +65,9 @@ void peer_write_content(struct peer *peer);
 void peer_exchange_reply(struct peer *peer, const struct peer_reply *reply);
 /* The message is on its way: not all of it has been taken yet. */
 bool peer_exchange_writes(const struct peer *peer);
+/* Many servers take so many messages on a connection and then say 421: that is no word about the
+ * next connection. */
+bool peer_exchange_was_enough(const struct peer *peer, const struct peer_reply *reply);
 /* What an exchange waits for, to stand before "was awaited". */
 const char *peer_exchange_awaits(const struct peer *peer);
 /* The connection ends: settles or returns what the exchanges hold. */

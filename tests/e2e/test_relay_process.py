@@ -384,6 +384,21 @@ def test_connection_is_reused_then_ended(start):
         assert not sink.connections[0].is_alive() and sink.connections[0].lines[-1] == b"QUIT"
 
 
+def test_so_many_messages_a_connection(start):
+    """421 behind messages that were taken ends the connection, and is no plea for a pause: none is taken, nothing deferred."""
+    def three(connection, line):
+        connection.mails = getattr(connection, "mails", 0) + 1
+        return b"421 4.7.0 enough for this connection" if connection.mails > 3 else None
+
+    with Sink(answers={"MAIL": three}) as sink:
+        relay = start(sink, route="connections = 1")
+        for _ in range(60):
+            relay.send()
+        results = [relay.result() for _ in range(60)]
+        assert {result.statuses[0] for result in results} == {DONE} and {result.wait_ms for result in results} == {0}
+        assert len(sink.messages) == 60 and len(sink.connections) == 20
+
+
 def test_envelope_goes_behind_the_message(start):
     """With one connection allowed, the next envelope does not wait for the answer to the message."""
     seen = []
