@@ -92,6 +92,8 @@ enum command_status verb_export(const struct command *command);
 /* verb_queue.c: what the queue answers; `show` has besides what the journal knows of the attempts.
  */
 enum command_status verb_queue(const struct command *command);
+/* What the journal knows of messages, and behind it what of them is in the queue. */
+enum command_status verb_why(const struct command *command);
 
 /* verb_sendmail.c: for programs that look for sendmail; its exit status is of sysexits.h. The word
  * before the first argument is there too. */

@@ -27,7 +27,7 @@ static const struct verb {
     {"upgrade", verb_upgrade, "", "let this version take the place of the one that runs"},
     {"queue", verb_queue, "[ACTION] ...",
      "list or show what waits; retry, hold, release, remove, bounce it"},
-    {"why", verb_ask_role, "ID|ADDRESS", "what became of a message, oldest first"},
+    {"why", verb_why, "ID|ADDRESS", "what became of a message, oldest first"},
     {"statistics", verb_ask_role, "[OPTIONS]", "mail of the last days: [--days N] [--json|--csv]"},
     {"backup", verb_backup, "DIRECTORY", "copy queue, history, configuration and accounts"},
     {"restore", verb_restore, "DIRECTORY", "put that back, while nothing runs"},

@@ -1,6 +1,7 @@
 /*
  * `staffetta queue`: the queue answers it. What was said in each attempt to send a message is the
- * journal's to know, so `show` asks both; where the journal cannot say, the rest is shown.
+ * journal's to know, so `show` asks both; where the journal cannot say, the rest is shown. And
+ * `staffetta why`, which the journal answers, and behind it the queue what of it waits.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -109,6 +110,85 @@ enum command_status verb_queue(const struct command *command)
     enum command_status status = COMMAND_FAILED;
     if (command_read_config_as_it_is(command, &config))
         status = show(command, config.control_socket.text);
+    config_clear(&config);
+    return status;
+}
+
+/* ---- why ---- */
+
+enum { ID_OCTETS = 13, STORIES_MAX = 100 }; /* smtpd/queue/queue_id.h; ctl/journal/stories.c */
+
+static bool is_id(const char *line, size_t octets)
+{
+    for (size_t i = 0; i < octets; i++)
+        if (!ascii_is_digit((uint8_t)line[i]) && !ascii_is_alpha((uint8_t)line[i]))
+            return false;
+    return octets == ID_OCTETS;
+}
+
+/* The lines that are ids, cut out of the answer. */
+static int find_ids(char *answer, char *ids[STORIES_MAX])
+{
+    int count = 0;
+    while (*answer && count < STORIES_MAX) {
+        size_t end = strcspn(answer, "\n");
+        char *next = answer + end + (answer[end] != '\0');
+        answer[end] = '\0';
+        if (is_id(answer, end))
+            ids[count++] = answer;
+        answer = next;
+    }
+    return count;
+}
+
+/* The history says what has happened; that nothing has, since the destination rests for example,
+ * the queue knows. It need not answer: what is gone from it is no mistake. */
+static void print_waiting(const struct command *command, const char *path, char *story)
+{
+    char *ids[STORIES_MAX], *answer = NULL;
+    size_t octets = 0;
+    struct command question = *command;
+    question.verb = "queue";
+    question.arguments = ids;
+    question.count = find_ids(story, ids);
+    if (question.count == 0 && is_id(command->arguments[0], strlen(command->arguments[0])))
+        ids[question.count++] = command->arguments[0];
+    FILE *memory = question.count > 0 ? open_memstream(&answer, &octets) : NULL;
+    if (!memory)
+        return;
+    bool answered = command_ask_into(&question, path, memory, NULL);
+    fclose(memory);
+    if (answered && octets > 0)
+        printf("\nin the queue now:\n%s", answer);
+    free(answer);
+}
+
+static enum command_status tell_why(const struct command *command, const char *path)
+{
+    struct error error = {0};
+    char *story = NULL;
+    size_t octets = 0;
+    FILE *memory = open_memstream(&story, &octets);
+    if (!memory) {
+        error_memory(&error);
+        return command_fail(command, &error);
+    }
+    bool answered = command_ask_into(command, path, memory, &error);
+    fclose(memory);
+    if (answered) {
+        fputs(story, stdout);
+        print_waiting(command, path, story);
+    }
+    free(story);
+    return answered ? COMMAND_DONE : command_fail(command, &error);
+}
+
+enum command_status verb_why(const struct command *command)
+{
+    struct config config;
+    enum command_status status = COMMAND_FAILED;
+    if (command_read_config_as_it_is(command, &config))
+        status = tell_why(command, config.control_socket.text);
     config_clear(&config);
     return status;
 }

@@ -122,7 +122,7 @@ static const struct refusal_class {
     const char *name;
 } classes[] = {
     {0, 1, 0, ANY, "unknown user"},
-    {'4', 2, 1, 1, "rate"},
+    {'4', 2, 0, 1, "rate"}, /* of grey lists, and such */
     {'5', 2, 1, 1, "unknown user"},
     {0, 2, 2, 2, "full"},
     {0, 3, 1, 1, "full"},

@@ -20,11 +20,11 @@ static const struct sentence {
     const char *event, *words;
 } sentences[] = {
     {"recipient", "recipient <{to}> accepted, from <{from}>"},
-    {"message", "taken from {client}: from <{from}>, {octets} octets, {recipients} recipients; "
+    {"message", "taken from {client}: from <{from}>, {octets} octets, recipients: {recipients}; "
                 "250 was said"},
     {"message_refused", "refused to {client}: {code} {enhanced} {text}"},
     {"content", "its Message-ID is {message_id}"},
-    {"queued", "on disk: {octets} octets, {recipients} recipients"},
+    {"queued", "on disk: {octets} octets, recipients: {recipients}"},
     {"refused", "not stored: {error}"},
     {"delivered", "delivered to {account} for <{to}>, {delay_s} s after it came"},
     {"not_delivered", "not delivered to {account} for <{to}>: {result}"},
@@ -37,15 +37,15 @@ static const struct sentence {
                     "[; it said: {reply}]"},
     {"attempt", "attempt at {destination}[ by {host}], {ms} ms[, {tls}, {cipher}, certificate "
                 "verified: {verified}][, TLS demanded by {demanded_by}]: {result}"},
-    {"deferred", "next attempt" FOR_WHOM " in {next_s} s, {attempts} came to nothing: {reply}"},
-    {"delayed", "not there yet, which its sender is told," FOR_WHOM ": {reply}"},
-    {"failed", "given up" FOR_WHOM ": {reply}"},
-    {"held", "held until an administrator releases it," FOR_WHOM "[: {reply}]"},
-    {"quarantined", "held, since its delivery kills processes," FOR_WHOM ": {reply}"},
+    {"deferred", "next attempt" FOR_WHOM " in {next_s} s, {attempts} came to nothing: {=reply}"},
+    {"delayed", "not there yet, which its sender is told," FOR_WHOM ": {=reply}"},
+    {"failed", "given up" FOR_WHOM ": {=reply}"},
+    {"held", "held until an administrator releases it," FOR_WHOM "[: {=reply}]"},
+    {"quarantined", "held, since its delivery kills processes," FOR_WHOM ": {=reply}"},
     {"released", "released by an administrator" FOR_WHOM},
     {"removed", "removed by an administrator" FOR_WHOM},
     {"tls_report", "report of TLS connections to the servers of {domain}, to <{to}>"},
-    {"report", "its sender <{to}> is told, by message {report}"},
+    {"report", "<{to}> is told, by message {report}"},
     {"commit_unknown", "the queue died while it came; no reply was given"},
     {"body_unreadable", "its content could not be read: {error}"},
     {"unreadable", "its record cannot be read: {error}"},
@@ -77,10 +77,37 @@ static void put_text(struct buffer *out, struct slice text)
     }
 }
 
+static struct slice take_line(struct slice *text)
+{
+    size_t end = slice_find_octet(*text, '\n');
+    struct slice line = slice_range(*text, 0, end);
+    *text = slice_from(*text, end + 1);
+    return line;
+}
+
+/* Words, the server's reply, the server: smtpd/queue/outcome/outcome_text.h. */
+static void put_outcome(struct buffer *out, struct slice text)
+{
+    struct slice words = take_line(&text), reply = take_line(&text), server = take_line(&text);
+    put_text(out, words);
+    if (server.len > 0) {
+        buffer_append(out, reply.len > 0 ? SLICE("; ") : SLICE(", at "));
+        put_text(out, server);
+    }
+    if (reply.len > 0) {
+        buffer_append(out, server.len > 0 ? SLICE(" said: ") : SLICE("; it said: "));
+        put_text(out, reply);
+    }
+}
+
+/* A key behind '=': an outcome. */
 static void put_field(struct buffer *out, const struct log_entry *entry, struct slice key)
 {
-    const struct log_field *field = find_field(entry, key);
-    if (!field)
+    bool is_outcome = slice_starts_with(key, SLICE("="));
+    const struct log_field *field = find_field(entry, slice_from(key, is_outcome));
+    if (field && is_outcome)
+        put_outcome(out, field->bytes);
+    else if (!field)
         buffer_append_octet(out, '-');
     else if (field->type == LOG_FIELD_NUMBER)
         buffer_append_format(out, "%lld", (long long)field->number);
@@ -114,7 +141,8 @@ static bool lacks_a_field(const struct log_entry *entry, struct slice words)
     size_t open;
     while ((open = slice_find_octet(words, '{')) < words.len) {
         size_t close = slice_find_octet(words, '}');
-        if (is_empty(entry, slice_range(words, open + 1, close)))
+        size_t key = open + 1 + (words.ptr[open + 1] == '=');
+        if (is_empty(entry, slice_range(words, key, close)))
             return true;
         words = slice_from(words, close + 1);
     }

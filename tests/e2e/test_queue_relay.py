@@ -570,7 +570,7 @@ def test_expired_behind_a_destination_that_does_not_answer(tmp_path):
                                                                            fields[0]["Arrival-Date"]))
     assert arrived <= tried < report["Date"].datetime  # when its destination was, not when we gave up
     assert fields[1]["Status"] == "5.4.7" and fields[1]["Final-Recipient"] == "rfc822;y@dead.example"
-    assert "given up after many attempts; the last answer was: 4.4.1 no answer" in words
+    assert "given up after trying for too long; the last answer was: 4.4.1 no answer" in words
     assert fields[1]["Remote-MTA"] == "dns; mx.dead.example"
     queue.end()
 

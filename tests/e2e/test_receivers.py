@@ -201,7 +201,7 @@ def told(world, queue_id, address, status, *words):
     assert (recipient["Final-Recipient"], recipient["Action"]) == (f"rfc822;{address}", "failed")
     assert recipient["Status"] == status, recipient["Status"]
     assert "Subject: hello" in original.as_string()
-    world.story(queue_id, f"its sender <{ALICE}> is told")
+    world.story(queue_id, f"<{ALICE}> is told, by message ")
 
 
 # ---- every day ----
@@ -227,7 +227,7 @@ def test_each_recipient_is_answered_for(world, name):
     assert recipient["Final-Recipient"] == f"rfc822;nobody@{name}.example" and recipient["Action"] == "failed"
     assert recipient["Status"] == status and said in recipient["Diagnostic-Code"]
     assert recipient["Remote-MTA"] == f"dns; mx.{name}.example"
-    story = world.story(queue_id, f"its sender <{ALICE}> is told")
+    story = world.story(queue_id, f"<{ALICE}> is told, by message ")
     for who in ("here", "there"):
         assert f"Z  sent to {host} for <{who}@{name}.example>" in story
     assert f"Z  not sent to {host} for <nobody@{name}.example>: {status} the server refused the recipient; it said: {said}" in story
@@ -328,7 +328,7 @@ def test_null_mx(world):
     """RFC 7505: the domain takes no mail, and its sender hears of it at once."""
     queue_id = world.send("u@null.example")
     told(world, queue_id, "u@null.example", "5.1.10", "the domain null.example takes no mail (null MX)")
-    assert "for <u@null.example>: 5.1.10" in world.story(queue_id, f"its sender <{ALICE}> is told")
+    assert "for <u@null.example>: 5.1.10" in world.story(queue_id, f"<{ALICE}> is told, by message ")
 
 
 @pytest.mark.parametrize("domain, words, status", [
@@ -338,7 +338,7 @@ def test_names_that_lead_to_no_public_host(world, domain, words, status):
     """Loopback and private addresses, and our own, without a setting that allows them."""
     queue_id = world.send(f"u@{domain}")
     told(world, queue_id, f"u@{domain}", status, words)
-    assert f"for <u@{domain}>: {status}" in world.story(queue_id, f"its sender <{ALICE}> is told")
+    assert f"for <u@{domain}>: {status}" in world.story(queue_id, f"<{ALICE}> is told, by message ")
 
 
 # ---- bad servers ----

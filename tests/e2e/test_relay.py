@@ -166,8 +166,9 @@ def test_each_recipient_has_its_own_outcome(world):
                   "not sent to 127.0.0.1 [127.0.0.1] for <unknown@mixed.example>: 5.1.1",
                   "550-5.1.1 Nobody here has that name. / 550 5.1.1 See",
                   "not sent to 127.0.0.1 [127.0.0.1] for <later@mixed.example>: 4.2.0",
-                  f"its sender <{ALICE}> is told"):
+                  f"<{ALICE}> is told, by message "):
         assert words in story
+    assert story.index("given up for <unknown@mixed.example>") < story.index("is told, by message")
 
 
 def test_lmtp_answers_for_each(world):

@@ -40,7 +40,7 @@ def send(house, account, message_id):
 def test_a_story_from_connection_to_maildir(shared):
     account = shared.new_account()
     identity = send(shared, account, "<One.2@Example.Org>")
-    lines = told(shared, identity, "delivered to").splitlines()
+    lines = told(shared, identity, "delivered to").split("\n\nin the queue now")[0].splitlines()
     times = [line[:24] for line in lines]
     assert times == sorted(times)
     assert {line.split("  ")[-1] for line in lines} == {
@@ -93,6 +93,20 @@ def test_a_reply_steers_no_terminal(make_house, certificate):
         told(house, "far@x", "given up for")
         text = house.command("why", "far@x").stdout
         assert "it said: 550 5.1.1 gr\u00fc\u00df a?b ?[31m ??31m ??" in text and "\x1b" not in text and "\x9b" not in text
+
+
+def test_what_waits_behind_others(make_house):
+    """While a destination rests only one message is tried: of the others the history has nothing, and the queue the reason."""
+    house = make_house(services=("smtp",), settings={"relay": {"networks": "{ 127.0.0.0/8 }"}, "queue": {"retry": "1h"}},
+                       extra="route far.example { host = 127.0.0.1 port = 9 }")
+    house.send("first@far.example", "Subject: s\n\nx\n", sender="a@test.example")
+    house.wait_for_event("destination_rests")
+    house.send("second@far.example", "Subject: s\n\nx\n", sender="a@test.example")
+    text = told(house, "second@far.example", "in the queue now:")
+    story, queue = text.split("\nin the queue now:\n")
+    assert "Connection refused" not in story and story.splitlines()[0] == queue.split()[0]
+    assert "<second@far.example>  ready, next in" in queue and "Connection refused" in queue
+    assert "in the queue now" in told(house, queue.split()[0].lower(), "second@far.example")
 
 
 def test_what_nobody_knows(shared):

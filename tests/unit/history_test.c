@@ -289,18 +289,18 @@ static void begins_anew_where_it_is_corrupt(void **state)
 static void speaks_plainly(void **state)
 {
     (void)state;
-    struct log_entry entry = {
-        .time_us = 1700000000123456,
-        .event = SLICE("failed"),
-        .fields = {{.type = LOG_FIELD_BYTES, .bytes = SLICE("a@b")},
-                   {.type = LOG_FIELD_BYTES, .bytes = SLICE("5.1.1 no\x01\n\nsuch\rthing\r\n")}},
-        .keys = {SLICE("to"), SLICE("reply")},
-        .field_count = 2};
+    struct log_entry entry = {.time_us = 1700000000123456,
+                              .event = SLICE("failed"),
+                              .fields = {{.type = LOG_FIELD_BYTES, .bytes = SLICE("a@b")},
+                                         {.type = LOG_FIELD_BYTES,
+                                          .bytes = SLICE("5.1.1 no\x01\n550-so\r550 it is\nmx")}},
+                              .keys = {SLICE("to"), SLICE("reply")},
+                              .field_count = 2};
     struct buffer out = BUFFER_WITH_LIMIT(1000);
     story_format(ROLE_QUEUE, &entry, &out);
     assert_slice_is(buffer_slice(&out),
-                    "2023-11-14 22:13:20.123Z  given up for <a@b>: 5.1.1 no? | "
-                    "such / thing  [smtpd-queue]\n");
+                    "2023-11-14 22:13:20.123Z  given up for <a@b>: 5.1.1 no?; mx said: 550-so / "
+                    "550 it is  [smtpd-queue]\n");
     buffer_reset(&out);
     entry.event = SLICE("unheard-of");
     entry.field_count = 1;

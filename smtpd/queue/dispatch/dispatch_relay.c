@@ -386,7 +386,9 @@ static void look_at_destination(struct queue *queue, struct queue_target *target
     bool failed = wait_ms > 0 && !took;
     target->relay.failures = failed ? target->relay.failures + 1 : 0;
     target->relay.tried = failed ? queue_wall_now() : 0;
-    queued_set_text(&target->relay.text, failed ? text : slice_of(NULL, 0));
+    if (took && wait_ms > 0 && text.len == 0)
+        text = SLICE("4.7.0 its server takes messages, but asks for fewer at a time");
+    queued_set_text(&target->relay.text, wait_ms > 0 ? text : slice_of(NULL, 0));
     if (failed) {
         uint64_t back_off_ms =
             schedule_wait_ms(waits->items_ms, waits->count, target->relay.failures, arc4random());

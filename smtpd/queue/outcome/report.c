@@ -380,11 +380,30 @@ static bool enter_report(struct queue *queue, const struct report *made, struct 
     return true;
 }
 
-static void log_report(struct queue *queue, uint64_t report_id, uint64_t id, struct slice to)
+/* A report of the open transaction, for the log. */
+struct report_told {
+    struct report_told *next;
+    uint64_t report_id, id;
+    struct slice to;
+};
+
+/* Said once it is true. Without memory for that it is not said. */
+static void remember_report(struct queue *queue, const struct report *report, uint64_t id)
 {
-    char id_text[QUEUE_ID_SIZE], report_text[QUEUE_ID_SIZE];
-    LOG(&queue->role->log, LOG_INFO, "report", log_id("queue_id", queue_id_format(id, id_text)),
-        log_id("report", queue_id_format(report_id, report_text)), log_bytes("to", to));
+    struct arena *arena = &queue->settle.texts;
+    struct report_told *told = arena_alloc(arena, sizeof(*told));
+    if (!told)
+        return;
+    *told = (struct report_told){
+        .report_id = report->id, .id = id, .to = arena_copy(arena, report->to)};
+    LL_APPEND(queue->reports.told, told);
+}
+
+static void log_report(struct queue *queue, const struct report_told *told)
+{
+    char id[QUEUE_ID_SIZE], report_id[QUEUE_ID_SIZE];
+    LOG(&queue->role->log, LOG_INFO, "report", log_id("queue_id", queue_id_format(told->id, id)),
+        log_id("report", queue_id_format(told->report_id, report_id)), log_bytes("to", told->to));
 }
 
 /* A copy of the message has the report's id already; the first report of the message gets it. */
@@ -412,7 +431,7 @@ static bool make_report(struct queue *queue, struct report *report, uint64_t id,
         return false;
     if (report->body)
         report->body->state = REPORT_BODY_USED;
-    log_report(queue, report->id, id, report->to);
+    remember_report(queue, report, id);
     return true;
 }
 
@@ -480,6 +499,10 @@ void reports_schedule(struct queue *queue)
         DL_DELETE(reports->made, report);
         queued_schedule(&queue->queued, report->recipients, queue_now_ms());
     }
+    const struct report_told *told;
+    LL_FOREACH (reports->told, told)
+        log_report(queue, told);
+    reports->told = NULL;
     reports->count = 0;
 }
 
@@ -491,5 +514,6 @@ void reports_undo(struct queue *queue)
         DL_DELETE(reports->made, report);
         queued_drop_message(&queue->queued, report);
     }
+    reports->told = NULL;
     reports->count = 0;
 }

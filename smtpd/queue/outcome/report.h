@@ -22,6 +22,7 @@ enum report_to { REPORT_TO_NOBODY, REPORT_TO_SENDER, REPORT_TO_POSTMASTER, REPOR
 struct reports {
     struct queued_message *made; /* in the open transaction */
     size_t count;
+    struct report_told *told;                   /* the same for the log, in settle's arena */
     struct report_draft *drafts[REPORT_DRAFTS]; /* of the message that is looked at */
     struct buffer original;                     /* record of that message */
     struct report_body *bodies;                 /* long ones, by id of the message they are about */

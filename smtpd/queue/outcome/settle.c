@@ -22,14 +22,14 @@
 enum {
     MESSAGES_PER_COMMIT = 512,
     REPORTS_PER_COMMIT = 64,
-    ADDRESSES_PER_COMMIT = 1 << 20, /* octets; with the last message's beyond that */
+    TEXTS_PER_COMMIT = 1 << 20, /* octets; with the last message's beyond that */
 };
 
 void settle_init(struct queue *queue)
 {
     queue->settle = (struct settle){0};
     buffer_init(&queue->settle.record, STORED_RECIPIENT_MAX);
-    arena_init(&queue->settle.addresses, SIZE_MAX);
+    arena_init(&queue->settle.texts, SIZE_MAX);
 }
 
 void settle_add(struct queue *queue, struct queued_recipient *recipient,
@@ -182,7 +182,8 @@ static bool has_expired(const struct queued_recipient *recipient)
 static void expire(struct queued_recipient *recipient)
 {
     struct buffer text = BUFFER_WITH_LIMIT(OUTCOME_TEXT_MAX);
-    outcome_text_give_up(SLICE("5.4.7 given up after many attempts"), text_of(recipient), &text);
+    outcome_text_give_up(SLICE("5.4.7 given up after trying for too long"), text_of(recipient),
+                         &text);
     recipient->outcome = OUTCOME_FAILED;
     queued_set_text(&recipient->text, buffer_slice(&text));
     buffer_clear(&text);
@@ -334,7 +335,7 @@ static bool put_outcome(struct queue *queue, struct queued_recipient *recipient,
     if (needs_row && !read_row(queue, recipient, &row, &readable, error))
         return false;
     if (readable && event_of(recipient))
-        recipient->address = arena_copy_string(&queue->settle.addresses, row.address);
+        recipient->address = arena_copy_string(&queue->settle.texts, row.address);
     if (!readable && !is_over(recipient))
         recipient->outcome = OUTCOME_HELD; /* in memory; on disk it is as it is */
     if (!readable)
@@ -496,10 +497,9 @@ static bool write_batch(struct queue *queue, struct error *error)
     size_t messages = 0;
     if (!queue_store_begin(queue->store, error))
         return false;
-    arena_reset(&settle->addresses);
+    arena_reset(&settle->texts);
     while (settle->messages && messages < MESSAGES_PER_COMMIT
-           && queue->reports.count < REPORTS_PER_COMMIT
-           && settle->addresses.used < ADDRESSES_PER_COMMIT) {
+           && queue->reports.count < REPORTS_PER_COMMIT && settle->texts.used < TEXTS_PER_COMMIT) {
         struct queued_message *message = settle->messages;
         DL_DELETE(settle->messages, message);
         if (!conclude(queue, message))

@@ -20,7 +20,7 @@ struct settle {
     struct queued_message *messages; /* with outcomes to write, oldest first */
     struct queued_message *batch;    /* those of the open transaction */
     struct buffer record;            /* of a recipient */
-    struct arena addresses;          /* of those in the batch that the log is to name */
+    struct arena texts;              /* what the log is to name of the batch */
     bool waiting;                    /* the last try failed; the next is the next second's */
 };
 
