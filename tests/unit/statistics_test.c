@@ -170,6 +170,7 @@ static void classes_follow_the_status_code(void **state)
         {"5.1.10", "unknown user"},
         {"5.2.1 disabled", "unknown user"},
         {"4.2.1 too often", "rate"},
+        {"4.2.0 greylisted", "rate"},
         {"4.2.2", "full"},
         {"5.3.1", "full"},
         {"4.4.2", "network"},
