@@ -43,19 +43,12 @@ bool past_take_number(struct cursor *in, uint64_t most, uint64_t *number)
     return false;
 }
 
-static void append_range(struct buffer *set, uint32_t *last, struct sequence_range range)
-{
-    past_append_number(set, range.first - *last - 1);
-    past_append_number(set, range.last - range.first);
-    *last = range.last;
-}
-
 bool view_past_next(struct cursor *ranges, uint32_t *last, struct sequence_range *range)
 {
     uint64_t gap, more;
     uint64_t most = UINT32_MAX - *last;
     if (most == 0 || !past_take_number(ranges, most - 1, &gap)
-        || !past_take_number(ranges, most - gap - 1, &more))
+        || !past_take_number(ranges, most - gap - 1, &more) || (gap == 0 && *last > 0))
         return false;
     range->first = *last + (uint32_t)gap + 1;
     range->last = range->first + (uint32_t)more;
@@ -63,20 +56,12 @@ bool view_past_next(struct cursor *ranges, uint32_t *last, struct sequence_range
     return true;
 }
 
-static void append_set(struct buffer *text, struct buffer *set)
-{
-    past_append_number(text, set->len);
-    buffer_append(text, buffer_slice(set));
-    text->failed |= set->failed;
-    buffer_clear(set);
-}
-
 static bool take_set(struct cursor *in, struct past_set *set)
 {
     struct sequence_range range;
     uint32_t last = 0;
     uint64_t octets;
-    if (!past_take_number(in, cursor_left(in), &octets))
+    if (!past_take_number(in, UINT32_MAX, &octets) || octets > cursor_left(in))
         return false;
     *set = (struct past_set){.ranges = slice_range(cursor_rest(in), 0, octets)};
     struct cursor ranges = cursor_of(set->ranges);
@@ -91,37 +76,58 @@ static bool take_set(struct cursor *in, struct past_set *set)
 
 /* ---- out ---- */
 
+/* A set while it grows: ranges that touch are one. */
+struct growing_set {
+    struct buffer ranges;
+    struct sequence_range open; /* not among them yet; of none `first` is 0 */
+    uint32_t last;              /* of them */
+};
+
+static void end_range(struct growing_set *set)
+{
+    if (set->open.first == 0)
+        return;
+    past_append_number(&set->ranges, set->open.first - set->last - 1);
+    past_append_number(&set->ranges, set->open.last - set->open.first);
+    set->last = set->open.last;
+}
+
+static void add_range(struct growing_set *set, struct sequence_range range)
+{
+    if (set->open.first && range.first == set->open.last + 1) {
+        set->open.last = range.last;
+        return;
+    }
+    end_range(set);
+    set->open = range;
+}
+
+static void append_set(struct buffer *text, struct growing_set *set)
+{
+    end_range(set);
+    past_append_number(text, set->ranges.len);
+    buffer_append(text, buffer_slice(&set->ranges));
+    text->failed |= set->ranges.failed;
+    buffer_clear(&set->ranges);
+}
+
 /* The UIDs of the slots with one of these marks; 0: of all. */
 static void append_slots(const struct view *view, uint32_t marks, struct buffer *text)
 {
-    struct buffer set;
-    struct sequence_range range = {0, 0};
-    uint32_t last = 0;
-    buffer_init(&set, text->limit);
+    struct growing_set set = {.ranges = BUFFER_WITH_LIMIT(text->limit)};
     for (size_t i = 0; i < view->count; i++) {
         const struct view_slot *slot = &view->slots[i];
-        if (marks && !(slot->marks & marks))
-            continue;
-        if (range.first && slot->uid == range.last + 1) {
-            range.last = slot->uid;
-            continue;
-        }
-        if (range.first)
-            append_range(&set, &last, range);
-        range = (struct sequence_range){slot->uid, slot->uid};
+        if (!marks || (slot->marks & marks))
+            add_range(&set, (struct sequence_range){slot->uid, slot->uid});
     }
-    if (range.first)
-        append_range(&set, &last, range);
     append_set(text, &set);
 }
 
 static void append_saved(const struct view *view, struct buffer *text)
 {
-    struct buffer set;
-    uint32_t last = 0;
-    buffer_init(&set, text->limit);
+    struct growing_set set = {.ranges = BUFFER_WITH_LIMIT(text->limit)};
     for (size_t i = 0; i < view->saved_count; i++)
-        append_range(&set, &last, view->saved[i]);
+        add_range(&set, view->saved[i]);
     append_set(text, &set);
 }
 

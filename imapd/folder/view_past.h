@@ -22,8 +22,7 @@ struct past_set {
 
 struct view_past {
     uint32_t uidvalidity;
-    uint64_t
-        told_modseq; /* of no message in `uids` has the client to hear what it changed before */
+    uint64_t told_modseq; /* what changed before is no news of a message in `uids` */
     uint32_t last_uid;
     uint32_t letters; /* keywords that FLAGS has named */
     uint32_t told_recent;
@@ -43,8 +42,8 @@ bool view_past_format(const struct view *view, struct buffer *text);
  * anything else. */
 bool view_past_parse(struct cursor *in, struct view_past *past);
 
-/* The next range of the set; *last is 0 at first, and the last number of each range then. False:
- * there is none. */
+/* The next range of the set, which touches none before it; *last is 0 at first, and the last number
+ * of each range then. False: there is none. */
 bool view_past_next(struct cursor *ranges, uint32_t *last, struct sequence_range *range);
 
 /* Opens the view as it was then, with what has changed as its news. Takes over one use of the

@@ -32,7 +32,7 @@ def main():
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("names", nargs="*", help="only these targets")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     targets = [path for path in sorted(options.folder.resolve().glob("*_fuzz"))
                if not options.names or path.name.removesuffix("_fuzz") in options.names]
     failed = [path.name for path in targets if not fuzz(path, options.seconds)]

@@ -88,6 +88,19 @@ static const struct record_case {
           "\x05\x00\xff\xff\xff\x03"
           "\x00\x00\x00"),
      false},
+    /* 1:24, then 25: one range */
+    {TEXT("\x01\x02\x00\x00\x00"
+          "\x01."
+          "\x00\x07\x09\x05\x00\x00"
+          "\x04\x00\x17\x00\x00"
+          "\x00\x00\x00"),
+     false},
+    /* a set of one octet more than there are */
+    {TEXT("\x01\x02\x00\x00\x00"
+          "\x01."
+          "\x00\x07\x09\x05\x00\x00"
+          "\x00\x00\x00\x01"),
+     false},
     /* half a range */
     {TEXT("\x01\x02\x00\x00\x00"
           "\x01."
