@@ -64,7 +64,7 @@ static enum transport_result tls_handshake(struct stream *stream, struct error *
     enum transport_result result = failure(stream->state, code, "TLS handshake", error);
     if (result != TRANSPORT_END)
         return result;
-    error_set(error, ERROR_PEER, "TLS handshake: the peer closed the connection");
+    error_set(error, ERROR_TEMPORARY, "TLS handshake: the peer closed the connection");
     return TRANSPORT_FAILED;
 }
 

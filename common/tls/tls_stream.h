@@ -14,8 +14,8 @@
 
 /* Begins the handshake once what waits has been written. Until on_secured the owner's deadline is
  * that of the handshake. A handshake that fails ends the stream: on_closed, ERROR_PEER where it was
- * the client's doing, with a text for the log. The context outlives the stream. False: the stream
- * is as it was. */
+ * the peer's doing, which it would do again, with a text for the log; one that just goes is
+ * ERROR_TEMPORARY. The context outlives the stream. False: the stream is as it was. */
 bool tls_stream_start(struct stream *stream, struct tls_context *context, struct error *error);
 
 /* The same as a client, with a connection of tls_client_connection, which it takes. Nothing waits

@@ -1367,11 +1367,25 @@ def test_requiretls_at_each_host(start, certificate, first, second, status, code
             sink.close()
 
 
+def go_on_in_plain(connection, _line, answer=b"500 5.5.1 what?\r\n"):
+    """It says that TLS may begin, and takes what comes for a command."""
+    connection.sock.sendall(b"220 2.0.0 go ahead\r\n")
+    connection.sock.recv(65536)
+    connection.sock.sendall(answer)
+    return CLOSE
+
+
+def hang_up(connection, line):
+    """It ends the connection where the handshake is awaited."""
+    return go_on_in_plain(connection, line, answer=b"")
+
+
 @pytest.mark.parametrize("answer, key, status, code", [
     (b"502 5.5.1 what?", "right", PERMANENT, "5.7.10"),
     (b"454 4.7.0 not now", "right", TEMPORARY, "4."),  # RFC 3207 4: another time
-    (Raw(b"220 go\r\n"), "right", PERMANENT, "5.7.10"),  # what follows is no TLS
+    (go_on_in_plain, "right", PERMANENT, "5.7.10"),
     (CLOSE, "right", TEMPORARY, "4.4.2"),  # the connection breaks: that passes
+    (hang_up, "right", TEMPORARY, "4.7.5"),  # under the handshake too
     (None, "wrong", PERMANENT, "5.7.10"),
 ])
 def test_requiretls_without_acceptable_tls(resolved, certificate, answer, key, status, code):
