@@ -229,15 +229,6 @@ static void append_old_name(struct session *session, struct slice given, struct 
     buffer_clear(&wire);
 }
 
-static struct tree_entry *find_entry(const struct mailbox_tree *tree, struct slice name)
-{
-    for (size_t i = 0; i < tree->count; i++) {
-        if (slice_equal(slice_of_string(tree->entries[i].name), name))
-            return &tree->entries[i];
-    }
-    return NULL;
-}
-
 void list_write_mailbox(struct session *session, struct slice name, struct slice given)
 {
     static const struct list_request plain = {.returns = LIST_SUBSCRIBED};
@@ -248,7 +239,7 @@ void list_write_mailbox(struct session *session, struct slice name, struct slice
     struct mailbox_tree tree;
     bool read = mailbox_tree_read(&tree, mailbox->account_fd, &mailbox->subscriptions,
                                   mailbox->undo.name, NULL);
-    struct tree_entry *entry = read ? find_entry(&tree, name) : NULL;
+    struct tree_entry *entry = read ? mailbox_tree_find(&tree, name) : NULL;
     if (entry && entry->directory) {
         find_special_use(mailbox, &tree, entry);
         append_attributes(&plain, entry, &attributes);

@@ -220,6 +220,23 @@ bool mailbox_tree_read(struct mailbox_tree *tree, int account_fd,
     return mailbox_tree_read_with(tree, account_fd, &additions, error);
 }
 
+struct tree_entry *mailbox_tree_find(const struct mailbox_tree *tree, struct slice name)
+{
+    size_t low = 0, high = tree->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        struct tree_entry *entry = &tree->entries[middle];
+        int order = mailbox_tree_compare(slice_of_string(entry->name), name);
+        if (order == 0)
+            return entry;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
+}
+
 void mailbox_tree_clear(struct mailbox_tree *tree)
 {
     free(tree->entries);

@@ -51,6 +51,9 @@ bool mailbox_tree_read(struct mailbox_tree *tree, int account_fd,
                        struct error *error);
 void mailbox_tree_clear(struct mailbox_tree *tree); /* may run twice */
 
+/* NULL: there is none. */
+struct tree_entry *mailbox_tree_find(const struct mailbox_tree *tree, struct slice name);
+
 /* Notes traits of that entry, there and in all above it. */
 void mailbox_tree_note(struct mailbox_tree *tree, struct tree_entry *entry, unsigned traits);
 

@@ -457,14 +457,6 @@ void notify_tell(struct notify *notify)
 
 /* ---- names ---- */
 
-static const struct tree_entry *find_entry(const struct mailbox_tree *tree, struct slice name)
-{
-    for (size_t i = 0; i < tree->count; i++)
-        if (slice_equal(slice_of_string(tree->entries[i].name), name))
-            return &tree->entries[i];
-    return NULL;
-}
-
 static void append_wire_name(struct notify *notify, struct slice name)
 {
     struct buffer called = BUFFER_WITH_LIMIT(2 * MAILBOX_NAME_MAX);
@@ -502,7 +494,7 @@ static void append_list(struct notify *notify, const struct mailbox_tree *tree, 
                         struct slice old_name)
 {
     struct buffer *text = &notify->pending;
-    const struct tree_entry *entry = find_entry(tree, name);
+    const struct tree_entry *entry = mailbox_tree_find(tree, name);
     bool exists = entry && entry->directory;
     bool has_children = entry && (entry->below & TREE_FOLDER);
     bool is_shared = shared_names_has(notify->session, name);
@@ -609,28 +601,29 @@ static void tell_seen(struct notify *notify, const struct name_event *what,
     buffer_clear(&old);
 }
 
-/* True: it was taken out of those that are seen. */
-static bool tell_gone(struct notify *notify, const struct mailbox_tree *tree, struct slice name)
+static void tell_gone(struct notify *notify, const struct mailbox_tree *tree, struct slice name)
 {
-    const struct tree_entry *entry = find_entry(tree, name);
+    const struct tree_entry *entry = mailbox_tree_find(tree, name);
     if (entry && entry->directory && may(notify, entry->directory, ACL_LOOKUP))
-        return false;
+        return;
     buffer_append_string(&notify->pending, "* LIST (\\NonExistent");
     append_names(notify, name, SLICE(""));
     seen_names_remove(&notify->seen, name);
-    return true;
 }
 
+/* Up to what is too much for him: then he is told that alone. */
 static void tell_visitor(struct notify *notify, const struct mailbox_tree *tree,
                          const struct name_event *what)
 {
-    struct slice rest, name;
-    for (size_t i = 0; i < tree->count; i++)
+    const struct seen_name *one = NULL, *next = NULL;
+    for (size_t i = 0; i < tree->count && !notify->pending.failed; i++)
         if (is_affected(what, slice_of_string(tree->entries[i].name)))
             tell_seen(notify, what, &tree->entries[i]);
-    for (rest = seen_names_all(&notify->seen); seen_names_next(&rest, &name);)
-        if (is_affected(what, name) && tell_gone(notify, tree, name))
-            rest = seen_names_all(&notify->seen);
+    for (one = seen_names_next(&notify->seen, NULL); one && !notify->pending.failed; one = next) {
+        next = seen_names_next(&notify->seen, one);
+        if (is_affected(what, seen_name_text(one)))
+            tell_gone(notify, tree, seen_name_text(one));
+    }
 }
 
 static void announce(struct session *by, const struct name_event *what)
