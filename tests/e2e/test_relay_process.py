@@ -4,6 +4,7 @@ what each test wants of it (sink.py)."""
 import hashlib
 import os
 import pathlib
+import select
 import shutil
 import socket
 import ssl
@@ -404,8 +405,9 @@ def test_envelope_goes_behind_the_message(start):
     seen = []
 
     def slow(connection, line):
+        if not connection.input and select.select([connection.sock], [], [], 1)[0]:
+            connection.input = connection.sock.recv(65536)
         seen.append(connection.input)
-        return None
 
     with Sink(answers={"DOT": slow}) as sink:
         relay = start(sink, route="connections = 1")
