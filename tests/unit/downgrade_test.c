@@ -166,6 +166,32 @@ static void long_words_are_cut(void **state)
     }
 }
 
+/* Wherever the cut falls in a long run of spaces, what follows is still of this field (RFC 5322
+ * 2.2.3), and no line is blank. */
+static void what_is_cut_stays_one_field(void **state)
+{
+    (void)state;
+    static const char *const before[] = {"X-Any: a", "X-Any:", "Received: a", "To: a",
+                                         "Content-Type: text/plain; a=b;", "List-Help: <a>", "To: \"",
+                                         "Content-Disposition: inline; filename=\"", "Subject: " UE};
+    static const char *const behind[] = {"Bcc: b@x.example" X250 "\r\n", "\r\n", "b " UE "\r\n",
+                                         "Bcc: b@x\" <a@x>\r\n"};
+    for (size_t i = 0; i < ARRAY_LENGTH(before) * ARRAY_LENGTH(behind) * 1200; i++) {
+        struct buffer in = BUFFER_WITH_LIMIT(20000), out = BUFFER_WITH_LIMIT(20000);
+        buffer_append_string(&in, before[i % ARRAY_LENGTH(before)]);
+        for (size_t spaces = i / (ARRAY_LENGTH(before) * ARRAY_LENGTH(behind)); spaces > 0; spaces--)
+            buffer_append(&in, SLICE(" "));
+        buffer_append_string(&in, behind[i / ARRAY_LENGTH(before) % ARRAY_LENGTH(behind)]);
+        struct slice field = first_field(buffer_slice(&in), &out);
+        struct cursor rest = cursor_of(field);
+        struct header_field read;
+        assert_true(header_next(&rest, &read) && cursor_at_end(&rest));
+        assert_int_equal(slice_find(field, SLICE("\n \r\n")), field.len);
+        buffer_clear(&in);
+        buffer_clear(&out);
+    }
+}
+
 /* RFC 5322 2.1.1: of addresses too, where nothing says where they may be folded. */
 static void long_words_of_addresses_are_folded(void **state)
 {
@@ -499,6 +525,7 @@ int main(void)
         cmocka_unit_test(fields_become_ascii),
         cmocka_unit_test(long_words_of_addresses_are_folded),
         cmocka_unit_test(long_words_are_cut),
+        cmocka_unit_test(what_is_cut_stays_one_field),
         cmocka_unit_test(claims_are_mended_however_they_are_split),
         cmocka_unit_test(messages_become_ascii),
         cmocka_unit_test(what_was_not_looked_into_is_refused),
