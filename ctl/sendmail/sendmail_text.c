@@ -29,9 +29,10 @@ static bool complete(struct sendmail *mail, const struct header_address *written
                  && address_parse_mailbox(buffer_slice(&text), &parsed, NULL);
     *address = valid ? arena_copy(&mail->arena, buffer_slice(&text)) : slice_of(NULL, 0);
     buffer_clear(&text);
+    struct slice said = written->local_part.len > 0 ? written->local_part : written->name;
     if (!valid)
         return error_set(error, ERROR_PERMANENT, "\"%.*s%s%.*s\" is no address",
-                         SLICE_PRINTF(written->local_part), written->domain.len > 0 ? "@" : "",
+                         SLICE_PRINTF(said), written->domain.len > 0 ? "@" : "",
                          SLICE_PRINTF(written->domain));
     return address->ptr ? true : error_memory(error);
 }

@@ -108,6 +108,7 @@ def test_options_of_other_sendmails_do_no_harm(mail_house, alice):
     (USAGE, ["-f", "a b", "alice"], "x\n", b"no address"),
     (USAGE, ["-t"], "Subject: x\n\nx\n", b"nobody is to get this"),
     (DATA, ["-t"], "To: <>, x@y z\n\nx\n", b"no address"),
+    (DATA, ["-t"], "To: Terry Gray\n\nx\n", b'"Terry Gray" is no address'),
     (REFUSED, ["alice"], "a\rb\n", b"5.6.11"),
 ])
 def test_exit_status(mail_house, alice, status, arguments, text, words):
