@@ -60,6 +60,10 @@ bool command_check(const struct command *command, enum check_when when)
 
 enum command_status command_fail(const struct command *command, const struct error *error)
 {
+    if (slice_starts_with(slice_of_string(error->text), SLICE("usage: "))) {
+        fprintf(stderr, "%s\n", error->text);
+        return COMMAND_USAGE;
+    }
     fprintf(stderr, "staffetta %s: %s\n", command->verb, error->text);
     return COMMAND_FAILED;
 }

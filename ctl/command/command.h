@@ -38,7 +38,8 @@ bool command_read_config_as_it_is(const struct command *command, struct config *
  * of their lines, are on standard error; false if there was a mistake. */
 bool command_check(const struct command *command, enum check_when when);
 
-/* "staffetta VERB: TEXT" on standard error; COMMAND_FAILED. */
+/* "staffetta VERB: TEXT" on standard error; COMMAND_FAILED. A role that was asked in a way that
+ * means nothing answers "usage: ...", which goes out as it is; COMMAND_USAGE. */
 enum command_status command_fail(const struct command *command, const struct error *error);
 
 /* "usage: staffetta VERB ARGUMENTS" on standard error; COMMAND_USAGE. */

@@ -74,6 +74,14 @@ static enum command_status refuse(const char *what)
     return COMMAND_USAGE;
 }
 
+/* What is typed before anything is known of the verbs. */
+static const char *as_verb(const char *word)
+{
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
+        return "help";
+    return strcmp(word, "--version") == 0 ? "version" : word;
+}
+
 static enum command_status run_verb(struct command *command)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(verbs); i++)
@@ -97,7 +105,7 @@ static enum command_status run_arguments(int argc, char **argv)
     /* Absolute, so that the master and its checks find it wherever they stand. */
     char *absolute = realpath(given, NULL);
     struct command command = {.config_path = absolute ? absolute : given,
-                              .verb = argv[next],
+                              .verb = as_verb(argv[next]),
                               .count = argc - next - 1,
                               .arguments = argv + next + 1};
     enum command_status status = run_verb(&command);

@@ -21,7 +21,7 @@
 #include "ctl/command/password_prompt.h"
 
 #define ARGUMENTS                                                                                  \
-    "add [--quota SIZE] ADDRESS | password ADDRESS | set ADDRESS NAME=VALUE... | remove ADDRESS "  \
+    "add ADDRESS [--quota SIZE] | password ADDRESS | set ADDRESS NAME=VALUE... | remove ADDRESS "  \
     "| "                                                                                           \
     "show ADDRESS | list; the names: quota, delete-after-retrieval, keep-days; NAME= takes one "   \
     "out"
@@ -310,22 +310,36 @@ static bool prepare(struct account_task *task, const char *address, struct error
     return !address || take_address(task, address, error);
 }
 
+/* The address, and the quota of `add` wherever it stands. */
+static bool take_words(struct account_task *task, const struct action *action, const char **address)
+{
+    const struct command *command = task->command;
+    int plain = 0;
+    for (int i = 1; i < command->count; i++) {
+        const char *word = command->arguments[i];
+        if (action->run == run_add && strcmp(word, "--quota") == 0) {
+            if (++i == command->count)
+                return false;
+            task->quota = slice_of_string(command->arguments[i]);
+        } else if (strncmp(word, "--", 2) == 0) {
+            return false;
+        } else if (plain++ == 0) {
+            *address = word;
+        }
+    }
+    return plain >= action->fewest && plain <= action->most;
+}
+
 enum command_status verb_account(const struct command *command)
 {
     struct account_task task = {.command = command, .scram = BUFFER_WITH_LIMIT(1024)};
     struct error error = {0};
-    int next = 1;
+    const char *address = NULL;
     const struct action *action = command->count > 0 ? find_action(command->arguments[0]) : NULL;
-    if (action && action->run == run_add && command->count > 2
-        && strcmp(command->arguments[1], "--quota") == 0) {
-        task.quota = slice_of_string(command->arguments[2]);
-        next = 3;
-    }
-    if (!action || command->count - next < action->fewest || command->count - next > action->most)
+    if (!action || !take_words(&task, action, &address))
         return command_usage(command, ARGUMENTS);
     bool done = command_read_config(command, &task.config);
     if (done) {
-        const char *address = action->fewest ? command->arguments[next] : NULL;
         done = prepare(&task, address, &error) && action->run(&task, &error);
         if (!done)
             command_fail(command, &error);

@@ -28,6 +28,9 @@ static int connect_to(const char *path, struct error *error)
         return fd;
     if (errno == ENOENT || errno == ECONNREFUSED)
         error_set(error, ERROR_NOT_FOUND, "staffetta does not run (nobody answers on %s)", path);
+    else if (errno == EACCES)
+        error_set(error, ERROR_PERMANENT,
+                  "only root, or who started it, may ask the running server (%s)", path);
     else
         error_errno(error, "%s", path);
     fd_discard(&fd);

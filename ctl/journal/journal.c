@@ -254,7 +254,7 @@ static void on_statistics(struct journal *journal, const struct control_words *w
     uint32_t today = (uint32_t)(time(NULL) / 86400);
     buffer_append(&answer, SLICE("ok\n"));
     if (!statistics_question_parse(words->words + 1, words->count - 1, &question))
-        control_refuse(journal->role, fd, "write: staffetta statistics [--days N] [--json|--csv]");
+        control_refuse(journal->role, fd, "usage: staffetta statistics [--days N] [--json|--csv]");
     else if (history_commit(journal->history, &error)
              && statistics_report(history_statistics(journal->history), &question, today, &answer,
                                   &error))

@@ -142,5 +142,5 @@ void journal_backup_on_control(struct journal *journal, const struct control_wor
     else if (words->count == 2 && slice_equal(words->words[1], SLICE("end")))
         on_end(journal, fd);
     else
-        control_refuse(journal->role, fd, "write: staffetta backup DIRECTORY");
+        control_refuse(journal->role, fd, "usage: staffetta backup DIRECTORY");
 }

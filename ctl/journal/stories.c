@@ -161,10 +161,9 @@ void stories_on_why(struct journal *journal, const struct control_words *words, 
 {
     struct error error;
     struct stories_job *job = make_job(KIND_STORY);
-    bool found = job ? words->count == 2
-                           ? find_stories(journal, job, words->words[1], &error)
-                           : error_set(&error, ERROR_PERMANENT,
-                                       "write: staffetta why ID, or an address, or a Message-ID")
+    bool found = job ? words->count == 2 ? find_stories(journal, job, words->words[1], &error)
+                                         : error_set(&error, ERROR_PERMANENT,
+                                                     "usage: staffetta why ID|ADDRESS|MESSAGE-ID")
                      : error_memory(&error);
     if (found) {
         begin(journal, job, fd);
@@ -183,7 +182,7 @@ void stories_on_attempts(struct journal *journal, const struct control_words *wo
         begin(journal, job, fd);
         return;
     }
-    control_refuse(journal->role, fd, job ? "write: staffetta queue show ID" : "out of memory");
+    control_refuse(journal->role, fd, job ? "usage: staffetta queue show ID" : "out of memory");
     if (job)
         free_job(job);
 }

@@ -40,6 +40,9 @@ def test_accounts_are_added_shown_and_removed(files):
     files.command("account", "add", "Alice@TEST.example", input="secret\n")
     files.command("account", "add", "--quota", "5M", "bob", input="secret")
     assert addresses(files) == [f"alice@{DOMAIN}", f"bob@{DOMAIN}"]
+    files.command("account", "add", "carol", "--quota", "6M", input="secret")
+    assert "quota    6M\n" in files.command("account", "show", "carol").stdout
+    files.command("account", "remove", "carol")
     shown = files.command("account", "show", "bob").stdout
     assert "quota    5M\n" in shown and f"{files.mail}/{DOMAIN}/bob\n" in shown
     files.command("account", "remove", f"alice@{DOMAIN}")
@@ -103,6 +106,19 @@ def test_a_new_file_is_for_auth_alone(files):
 )
 def test_mistakes_are_said_and_change_nothing(files, arguments, password, words):
     assert words in refused(files, "account", *arguments, input=password)
+    assert files.accounts_file.read_text() == ""
+
+
+@pytest.mark.parametrize("arguments", [
+    ["add", "alice", "--quota"],
+    ["add", "alice", "bob"],
+    ["add", "alice", "--size", "5M"],
+    ["show", "alice", "--quota", "5M"],
+    ["list", "--json"],
+])
+def test_an_option_that_there_is_not_is_no_address(files, arguments):
+    result = files.command("account", *arguments, input="x\n", check=False)
+    assert result.returncode == 2 and result.stderr.startswith("usage: staffetta account ")
     assert files.accounts_file.read_text() == ""
 
 

@@ -155,3 +155,22 @@ def test_users_of_the_roles_can_be_made(tmp_path):
     made = [line.split(":") for line in (tmp_path / "etc/passwd").read_text().splitlines()]
     assert sorted((fields[0], fields[4]) for fields in made) == sorted(wanted)
     assert re.search(r"^shadow:.*:staffetta-check$", (tmp_path / "etc/group").read_text(), re.M)
+
+
+def test_help_and_version_are_found_by_their_options():
+    def said(*arguments):
+        return subprocess.run([BUILD / "staffetta", *arguments], check=True, capture_output=True, text=True,
+                              env=ENVIRONMENT).stdout
+
+    assert said("--help") == said("-h") == said("help") != ""
+    assert said("--version") == said("version") != ""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="not root")
+def test_who_may_not_ask_is_told_who_may(house):
+    """A checkout may lie where root alone may go, so the program is executed by its descriptor."""
+    program = os.open(BUILD / "staffetta", os.O_RDONLY)
+    done = subprocess.run([f"/proc/self/fd/{program}", "-c", house.config, "status"], check=False, capture_output=True,
+                          text=True, env=ENVIRONMENT, user=65534, group=65534, extra_groups=[], pass_fds=[program])
+    os.close(program)
+    assert done.returncode == 1 and "only root, or who started it, may ask" in done.stderr

@@ -15,7 +15,7 @@
 enum { MESSAGES_PER_TURN = 128, WORDS_OCTETS = 64 << 10 };
 
 static const char usage[] =
-    "usage: queue [--json] [show] [ID...] [--all] [--held] [--destination D]"
+    "usage: staffetta queue [--json] [show] [ID...] [--all] [--held] [--destination D]"
     " [--sender S] [--error TEXT] [--older TIME]; or with retry, hold, release, remove or"
     " bounce and a selection";
 

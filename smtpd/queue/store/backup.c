@@ -111,7 +111,7 @@ void backup_on_control(struct queue *queue, const struct control_words *words, i
     else if (words->count == 2 && slice_equal(words->words[1], SLICE("end")))
         on_end(queue, fd);
     else
-        control_refuse(queue->role, fd, "write: staffetta backup DIRECTORY");
+        control_refuse(queue->role, fd, "usage: staffetta backup DIRECTORY");
 }
 
 static bool link_bodies(struct queue *queue, struct error *error)
