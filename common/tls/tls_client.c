@@ -118,9 +118,11 @@ static bool check_name(SSL *ssl, const struct tls_client_server *server)
 /* RSA of 1024 bits: 80 bits of security. OpenSSL's own measure is 112. */
 enum { OLD_KEYS = 1 };
 
+enum { DANE_EE = 3 };
+
 /* RFC 7672 3.1.1: with DANE-EE neither names nor dates of the certificate count, nor that its key
- * is an old one: it is the one that the domain's owner wants. 3.2.2: with DANE-TA it bears the name
- * of the server or of the domain it serves. */
+ * is an old one: it is the one that the domain's owner wants. 3.1.2, 3.2.2: with DANE-TA somebody
+ * else has signed it, and it bears the name of the server or of the domain it serves. */
 static bool check_dane(SSL *ssl, const struct tls_client_server *server)
 {
     SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
@@ -128,16 +130,18 @@ static bool check_dane(SSL *ssl, const struct tls_client_server *server)
         || (server->other && SSL_add1_host(ssl, server->other) != 1))
         return false;
     SSL_dane_set_flags(ssl, DANE_FLAG_NO_DANE_EE_NAMECHECKS);
-    SSL_set_security_level(ssl, OLD_KEYS);
     SSL_set_verify(ssl, SSL_VERIFY_PEER, NULL);
     int usable = 0;
     for (size_t i = 0; i < server->tlsa_count; i++) {
         const struct tls_client_tlsa *record = &server->tlsa[i];
-        if (tls_client_tlsa_is_usable(record)
-            && SSL_dane_tlsa_add(ssl, record->usage, record->selector, record->matching,
+        if (!tls_client_tlsa_is_usable(record)
+            || SSL_dane_tlsa_add(ssl, record->usage, record->selector, record->matching,
                                  record->data.ptr, record->data.len)
-                   > 0)
-            usable++;
+                   <= 0)
+            continue;
+        if (record->usage == DANE_EE)
+            SSL_set_security_level(ssl, OLD_KEYS);
+        usable++;
     }
     return usable > 0;
 }

@@ -168,12 +168,12 @@ class Authority:
         openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
                 "-subj", f"/CN={name}", "-keyout", self.key, "-out", self.file)
 
-    def issue(self, *names, common_name="host", days=30):
-        """A certificate for those DNS names or IPv4 addresses; (chain, key). days < 0: it is over."""
+    def issue(self, *names, common_name="host", days=30, new_key=("ec", "-pkeyopt", "ec_paramgen_curve:P-256")):
+        """A certificate for those DNS names or IPv4 addresses; (chain, key). days < 0: it is over. `new_key`: as `openssl req -newkey` wants it."""
         self.serial += 1
         chain, key, request, extensions = (self.directory / f"{self.file.stem}-{self.serial}.{suffix}"
                                            for suffix in ("pem", "key", "request", "extensions"))
-        openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={common_name}",
+        openssl("req", "-newkey", *new_key, "-nodes", "-subj", f"/CN={common_name}",
                 "-keyout", key, "-out", request)
         extensions.write_text("subjectAltName=" + ",".join(
             f"{'IP' if name.replace('.', '').isdigit() else 'DNS'}:{name}" for name in names) if names else

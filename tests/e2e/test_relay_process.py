@@ -1192,6 +1192,19 @@ def test_dane_with_a_short_key(resolved, tmp_path, bits, status):
         assert result.statuses == [status] and len(sink.messages) == (status == DONE)
 
 
+@pytest.mark.parametrize("bits, status", [(2048, DONE), (1024, TEMPORARY)])
+def test_dane_with_a_short_key_that_another_has_signed(resolved, tmp_path, bits, status):
+    """RFC 7672 3.1.2: DANE-TA names the authority, and no key of a server."""
+    authority = Authority(tmp_path)
+    chain, key = authority.issue("mx.sink.example", new_key=(f"rsa:{bits}",))
+    chain.write_text(chain.read_text() + authority.file.read_text())
+    with Sink(TLS, certificate=(chain, key), level=0) as sink:
+        records = {("mx.example", MX): [(1, "mx.sink.example")], ("mx.sink.example", A): ["127.0.0.1"],
+                   tlsa_name(sink): [b"\2\1\1" + digest((authority.file, None))]}
+        result = resolved(sink, records, 4, secure=True)
+        assert result.statuses == [status] and len(sink.messages) == (status == DONE)
+
+
 ALIAS = {("mx.example", MX): [(1, "alias.example")], ("alias.example", "is"): "mx.sink.example",
          ("mx.sink.example", A): ["127.0.0.1"]}
 
