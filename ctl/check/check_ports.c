@@ -55,10 +55,50 @@ static void explain(const struct config_listen *listen, const struct ip_address 
                             service, text, listen->port, strerrordesc_np(code));
 }
 
+static bool is_any(const struct ip_address *address)
+{
+    const struct ip_address any = {.family = address->family};
+    return ip_address_equal(address, &any);
+}
+
+static bool meet(const struct ip_address *a, const struct ip_address *b)
+{
+    return a->family == b->family && (ip_address_equal(a, b) || is_any(a) || is_any(b));
+}
+
+/* The line before that wants the same; NULL: none. Each can be bound alone, but not both. */
+static const struct config_listen *find_rival(const struct config *config, size_t mine,
+                                              const struct ip_address *address)
+{
+    for (size_t i = 0; i < mine; i++)
+        for (size_t j = 0; j < config->listens[i].addresses.count; j++)
+            if (config->listens[i].port == config->listens[mine].port
+                && meet(&config->listens[i].addresses.items[j], address))
+                return &config->listens[i];
+    return NULL;
+}
+
+static void check_rivals(const struct config *config, size_t mine, struct config_mistakes *mistakes)
+{
+    const struct config_listen *listen = &config->listens[mine];
+    for (size_t j = 0; j < listen->addresses.count && listen->port != 0; j++) {
+        char text[IP_ADDRESS_TEXT_SIZE];
+        const struct ip_address *address = &listen->addresses.items[j];
+        const struct config_listen *rival = find_rival(config, mine, address);
+        if (rival)
+            config_mistakes_add(mistakes, CONFIG_MISTAKE, listen->line,
+                                "listen %s: port %u of %s is that of line %u too: write another "
+                                "port, or other addresses",
+                                config_service_name(listen->service), listen->port,
+                                ip_address_format(address, text), rival->line);
+    }
+}
+
 void check_ports(const struct config *config, struct config_mistakes *mistakes)
 {
     for (size_t i = 0; i < config->listen_count; i++) {
         const struct config_listen *listen = &config->listens[i];
+        check_rivals(config, i, mistakes);
         for (size_t j = 0; j < listen->addresses.count && listen->port != 0; j++) {
             int code = try_to_bind(&listen->addresses.items[j], listen->port);
             if (code != 0)

@@ -194,6 +194,17 @@ def test_a_port_in_use(unstarted):
         assert check(unstarted, "--running")[0] == 0
 
 
+def test_two_lines_want_one_port(unstarted):
+    """Each of them could be bound alone: only the start would find it."""
+    port = unstarted.ports["smtp"]
+    unstarted.extra = f"listen submission {{ port = {port} addresses = 0.0.0.0 }}\n"
+    unstarted.write_config()
+    status, lines = check(unstarted)
+    assert status == 1
+    assert find(lines, line_of(unstarted, f"port = {port} addresses = 0"), f"port {port} of 0.0.0.0",
+                f"line {line_of(unstarted, 'listen smtp')}", "write another port")
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may use any port")
 def test_a_port_for_root(unstarted):
     unstarted.ports["smtp"] = 25
