@@ -171,15 +171,22 @@ static void long_words_are_cut(void **state)
 static void what_is_cut_stays_one_field(void **state)
 {
     (void)state;
-    static const char *const before[] = {"X-Any: a", "X-Any:", "Received: a", "To: a",
-                                         "Content-Type: text/plain; a=b;", "List-Help: <a>", "To: \"",
-                                         "Content-Disposition: inline; filename=\"", "Subject: " UE};
+    static const char *const before[] = {"X-Any: a",
+                                         "X-Any:",
+                                         "Received: a",
+                                         "To: a",
+                                         "Content-Type: text/plain; a=b;",
+                                         "List-Help: <a>",
+                                         "To: \"",
+                                         "Content-Disposition: inline; filename=\"",
+                                         "Subject: " UE};
     static const char *const behind[] = {"Bcc: b@x.example" X250 "\r\n", "\r\n", "b " UE "\r\n",
                                          "Bcc: b@x\" <a@x>\r\n"};
     for (size_t i = 0; i < ARRAY_LENGTH(before) * ARRAY_LENGTH(behind) * 1200; i++) {
         struct buffer in = BUFFER_WITH_LIMIT(20000), out = BUFFER_WITH_LIMIT(20000);
         buffer_append_string(&in, before[i % ARRAY_LENGTH(before)]);
-        for (size_t spaces = i / (ARRAY_LENGTH(before) * ARRAY_LENGTH(behind)); spaces > 0; spaces--)
+        for (size_t spaces = i / (ARRAY_LENGTH(before) * ARRAY_LENGTH(behind)); spaces > 0;
+             spaces--)
             buffer_append(&in, SLICE(" "));
         buffer_append_string(&in, behind[i / ARRAY_LENGTH(before) % ARRAY_LENGTH(behind)]);
         struct slice field = first_field(buffer_slice(&in), &out);
