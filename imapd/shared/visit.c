@@ -70,7 +70,7 @@ static bool may_hear(const struct visit *visit)
            && !stream_output_full(&visit->session->stream);
 }
 
-/* Time runs from the last octet on. */
+/* Time runs from the last octet on, and anew once the client takes what there is. */
 static void begin_silence(struct visit *visit)
 {
     if (visit->is_bounded && visit->is_open && visit->session)
@@ -151,8 +151,10 @@ static const struct stream_handler handler = {
 void visits_on_drained(struct session *session)
 {
     for (struct visit *visit = session->mailbox->visits; visit; visit = visit->next)
-        if (visit->session == session)
+        if (visit->session == session) {
             visit_go_on(visit);
+            begin_silence(visit);
+        }
 }
 
 void visits_break_off(struct mailbox *mailbox, const char *reason)

@@ -2,11 +2,14 @@
 extension by its RFC. A whole house, as in test_imap_shared.py: the owner's process alone decides."""
 
 import contextlib
+import fcntl
 import os
 import re
 import signal
 import socket
 import struct
+import termios
+import time
 
 import pytest
 
@@ -969,6 +972,49 @@ def test_who_answers_slowly_is_waited_for(impatient):
             owner.sendall(octets)
         assert client.answer()[1].startswith(b"OK [APPENDUID")
         owner.close()
+
+
+BODY_BEGINS, PIECE_OF_BODY = b"* 1 FETCH (BODY[] {9000000}\r\n", b"z" * 16384
+
+
+def begin_body(mailbox, most):
+    """A body that Alice's process begins to say to a client who reads nothing: of so many pieces at most those that are taken at once."""
+    client = mailbox.connect()
+    owner = select(mailbox, client)
+    client.send(b"x FETCH 1 BODY[]\r\n")
+    heard(owner, b"x FETCH 1 BODY[]\r\n")
+    owner.sendall(BODY_BEGINS)
+    taken = 0
+    while taken < most:
+        owner.sendall(PIECE_OF_BODY)
+        deadline = time.monotonic() + 0.1
+        while fcntl.ioctl(owner, termios.TIOCOUTQ, b"1234") != bytes(4):
+            if time.monotonic() > deadline:
+                return client, owner, taken
+            time.sleep(0.001)
+        taken += 1
+    return client, owner, taken
+
+
+def test_the_time_of_a_slow_client_is_not_the_owners(tmp_path):
+    """timeouts.write: while he takes nothing she is not heard, and has all of it from then on."""
+    mailbox = mailbox_role.Mailbox(tmp_path, "imap { shared-mailboxes = Shared }\ntimeouts { write = 1s }")
+    client, owner, fits = begin_body(mailbox, 100)
+    client.close()
+    owner.close()
+    client, owner, taken = begin_body(mailbox, fits - 2)  # all is with the process, which holds back some
+    said_at = time.monotonic()
+    assert taken == fits - 2
+    time.sleep(0.7)
+    left = len(BODY_BEGINS) + taken * len(PIECE_OF_BODY)
+    while left > 0:
+        left -= len(client.read_some())
+    time.sleep(said_at + 1.3 - time.monotonic())
+    owner.sendall(b"more")
+    assert client.read_some() == b"more"
+    owner.close()
+    client.close()
+    mailbox.stop()
 
 
 def listening(visitor, client):
