@@ -31,9 +31,8 @@ static bool complete(struct sendmail *mail, const struct header_address *written
     buffer_clear(&text);
     struct slice said = written->local_part.len > 0 ? written->local_part : written->name;
     if (!valid)
-        return error_set(error, ERROR_PERMANENT, "\"%.*s%s%.*s\" is no address",
-                         SLICE_PRINTF(said), written->domain.len > 0 ? "@" : "",
-                         SLICE_PRINTF(written->domain));
+        return error_set(error, ERROR_PERMANENT, "\"%.*s%s%.*s\" is no address", SLICE_PRINTF(said),
+                         written->domain.len > 0 ? "@" : "", SLICE_PRINTF(written->domain));
     return address->ptr ? true : error_memory(error);
 }
 
