@@ -204,28 +204,44 @@ void search_decode_addresses(const struct header_field *field, struct buffer *de
     buffer_clear(&plain);
 }
 
-/* Behind it, on a line of its own, the text with a single space where it has runs of white space,
- * if that is another one: who reads "a b" in a list looks for that, though a fold has left "a\tb"
- * there. */
-static void append_spaced_once(struct buffer *decoded)
+static bool is_spaced_once(struct slice text)
 {
-    struct cursor in = cursor_of(buffer_slice(decoded));
-    struct buffer words = BUFFER_WITH_LIMIT(SEARCH_FIELD_SPACED_OCTETS);
-    if (decoded->len > SEARCH_FIELD_SPACED_OCTETS)
-        return;
+    bool after_space = true; /* none at the beginning */
+    for (size_t i = 0; i < text.len; i++) {
+        bool is_space = token_is(text.ptr[i], TOKEN_SPACE);
+        if (is_space && (after_space || text.ptr[i] != ' '))
+            return false;
+        after_space = is_space;
+    }
+    return text.len == 0 || !after_space;
+}
+
+static void append_words(struct slice text, struct buffer *words)
+{
+    struct cursor in = cursor_of(text);
     while (token_skip_space(&in), !cursor_at_end(&in)) {
         struct slice rest = cursor_rest(&in);
         size_t length = 0;
         while (length < rest.len && !token_is(rest.ptr[length], TOKEN_SPACE))
             length++;
-        buffer_append(&words, words.len > 0 ? SLICE(" ") : SLICE(""));
-        buffer_append(&words, slice_range(rest, 0, length));
+        buffer_append(words, words->len > 0 ? SLICE(" ") : SLICE(""));
+        buffer_append(words, slice_range(rest, 0, length));
         in.at += length;
     }
-    if (!slice_equal(buffer_slice(&words), buffer_slice(decoded))) {
-        buffer_append_octet(decoded, '\n');
-        buffer_append(decoded, buffer_slice(&words));
-    }
+}
+
+/* Behind it, on a line of its own, the text with a single space where it has runs of white space,
+ * if that is another one: who reads "a b" in a list looks for that, though a fold has left "a\tb"
+ * there. */
+static void append_spaced_once(struct buffer *decoded)
+{
+    struct slice text = buffer_slice(decoded);
+    if (text.len > SEARCH_FIELD_SPACED_OCTETS || is_spaced_once(text))
+        return;
+    struct buffer words = BUFFER_WITH_LIMIT(SEARCH_FIELD_SPACED_OCTETS);
+    append_words(text, &words);
+    buffer_append_octet(decoded, '\n');
+    buffer_append(decoded, buffer_slice(&words));
     decoded->failed = decoded->failed || words.failed;
     buffer_clear(&words);
 }
