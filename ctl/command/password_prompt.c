@@ -59,26 +59,29 @@ static bool is_same(const struct typed_password *a, const struct typed_password 
     return slice_equal(slice_of(a->octets, a->len), slice_of(b->octets, b->len));
 }
 
-static bool ask_twice(struct typed_password *password, struct error *error)
+static bool ask_again(const struct typed_password *password, struct error *error)
 {
-    struct termios before;
     struct typed_password again = {.len = 0};
-    if (!mute(&before, error))
-        return false;
-    bool asked = ask("Password: ", password, error) && ask("Once more: ", &again, error);
-    bool restored = tcsetattr(STDIN_FILENO, TCSAFLUSH, &before) == 0;
+    bool asked = ask("Once more: ", &again, error);
     bool same = asked && is_same(password, &again);
     sodium_memzero(&again, sizeof(again));
-    if (!asked)
-        return false;
-    if (!restored)
-        return error_errno(error, "terminal");
-    return same || error_set(error, ERROR_PERMANENT, "the two are not the same");
+    return same || (asked && error_set(error, ERROR_PERMANENT, "the two are not the same"));
 }
 
-bool password_prompt(struct typed_password *password, struct error *error)
+static bool ask_terminal(struct typed_password *password, bool is_new, struct error *error)
 {
-    bool read = isatty(STDIN_FILENO) ? ask_twice(password, error) : read_line(password, error);
+    struct termios before;
+    if (!mute(&before, error))
+        return false;
+    bool asked = ask("Password: ", password, error) && (!is_new || ask_again(password, error));
+    bool restored = tcsetattr(STDIN_FILENO, TCSAFLUSH, &before) == 0;
+    return asked && (restored || error_errno(error, "terminal"));
+}
+
+bool password_prompt(struct typed_password *password, bool is_new, struct error *error)
+{
+    bool read =
+        isatty(STDIN_FILENO) ? ask_terminal(password, is_new, error) : read_line(password, error);
     if (read && password->len == 0)
         read = error_set(error, ERROR_PERMANENT, "the password is empty");
     if (!read)

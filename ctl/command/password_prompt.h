@@ -1,7 +1,6 @@
 /*
- * A password for the command line: from the terminal, without echo and twice, or the first line of
- * standard input where that is none. Never from an argument, which everybody on the machine can
- * read.
+ * A password for the command line: from the terminal, without echo, or the first line of standard
+ * input where that is none. Never from an argument, which everybody on the machine can read.
  */
 #ifndef CTL_COMMAND_PASSWORD_PROMPT_H
 #define CTL_COMMAND_PASSWORD_PROMPT_H
@@ -14,7 +13,8 @@ struct typed_password {
     size_t len;
 };
 
-/* ERROR_PERMANENT: empty, too long, given up, or not the same twice. Blocks. */
-bool password_prompt(struct typed_password *password, struct error *error);
+/* `is_new`: a terminal is asked twice. ERROR_PERMANENT: empty, too long, given up, or not the same
+ * twice. Blocks. */
+bool password_prompt(struct typed_password *password, bool is_new, struct error *error);
 
 #endif

@@ -69,7 +69,7 @@ static bool hash_typed_password(struct account_task *task, struct error *error)
     struct typed_password password;
     if (sodium_init() < 0)
         return error_set(error, ERROR_TEMPORARY, "libsodium does not start");
-    if (!password_prompt(&password, error))
+    if (!password_prompt(&password, true, error))
         return false;
     struct slice typed = slice_of(password.octets, password.len);
     bool hashed = password_hash(typed, task->verifier, error);

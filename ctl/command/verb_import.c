@@ -153,7 +153,7 @@ static bool prepare_imap(struct import_source *source, const struct import_words
                          const struct config *config, struct typed_password *password,
                          struct error *error)
 {
-    if (!password_prompt(password, error))
+    if (!password_prompt(password, false, error))
         return false;
     source->password = slice_of(password->octets, password->len);
     source->server.authorities =

@@ -7,12 +7,13 @@ import poplib
 import signal
 import smtplib
 import stat
+import subprocess
 import time
 
 import pytest
 
 from conftest import end
-from house import DOMAIN, PASSWORD, House
+from house import BUILD, DOMAIN, ENVIRONMENT, PASSWORD, House
 
 SERVICES = ("smtp", "submission")
 
@@ -120,6 +121,34 @@ def test_an_option_that_there_is_not_is_no_address(files, arguments):
     result = files.command("account", *arguments, input="x\n", check=False)
     assert result.returncode == 2 and result.stderr.startswith("usage: staffetta account ")
     assert files.accounts_file.read_text() == ""
+
+
+def at_terminal(house, *arguments, typed):
+    """(exit status, what was shown), the lines typed where a prompt asks for them."""
+    terminal, end_of_command = os.openpty()
+    with subprocess.Popen([BUILD / "staffetta", "-c", house.config, *arguments], stdin=end_of_command, stderr=subprocess.PIPE,
+                          stdout=subprocess.DEVNULL, env=ENVIRONMENT) as process:
+        os.close(end_of_command)
+        shown = b""
+        for line in typed:
+            while not shown.endswith(b": "):
+                octet = process.stderr.read(1)
+                assert octet, shown
+                shown += octet
+            os.write(terminal, line.encode() + b"\n")
+            shown += b"\n"
+        shown += process.stderr.read()
+    os.close(terminal)
+    return process.returncode, shown.decode()
+
+
+@pytest.mark.parametrize("arguments, typed, status, shown", [
+    (["account", "add", "a@test.example"], ["secret", "secret"], 0, "Password: \nOnce more: \n"),
+    (["account", "add", "b@test.example"], ["secret", "secrets"], 1, "Password: \nOnce more: \nstaffetta account: the two are not the same"),
+    (["import", "{account}", "imap://a@127.0.0.1:1"], ["secret"], 1, "Password: \nstaffetta import: ")])
+def test_a_new_password_is_asked_for_twice(house, account, arguments, typed, status, shown):
+    done, text = at_terminal(house, *(word.format(account=account) for word in arguments), typed=typed)
+    assert done == status and text.startswith(shown) and "Once more" not in text.removeprefix(shown), text
 
 
 def test_an_account_is_added_once(files):

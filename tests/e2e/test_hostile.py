@@ -23,14 +23,15 @@ IMPLICIT_TLS = ("submissions", "imaps", "pop3s")
 NETWORK_ROLES = ("smtpd-session", "imapd-login", "pop3d-login")
 LASTING_ROLES = (*NETWORK_ROLES, "smtpd-filter", "smtpd-queue", "auth", "keys", "journal")
 STRANGER = "127.0.200.1"  # of a network that no attacker is in
-P99_SECONDS = 0.05
+P99_SECONDS = 0.05  # of the visits in all that is done here
+P95_SECONDS = 0.05  # of those in each: the burst with which one begins hinders a few
 BUSY = 0.2  # processors that others have: then nothing is known of how fast we are
 GROWTH = 8 * MEGABYTE  # of a role, at most, whatever it is sent
 HASH = 20 * MEGABYTE  # that one Argon2id hash takes, in `check` alone
 NEWCOMER = 24 * MEGABYTE  # resident octets of a user's process that is started meanwhile
 VISITS = 150  # of the honest client, while he is hindered
-MORE_VISITS = 400  # where he is hindered by bursts, a tenth of a second each: one is not his p99
 SANITIZED_VISITS = 30
+ALL_VISITS = 1000  # whose p99 is not an accident
 
 # Words at which a server has nothing more to say before it is spoken to.
 GREETINGS = {"smtp": b"220 ", "submission": b"220 ", "imap": b"* OK ", "pop3": b"+OK "}
@@ -108,6 +109,10 @@ def visit_until(house, account, leave, made, took):
         leave.wait(0.005)
 
 
+def percentile(took, percent):
+    return sorted(took)[int(len(took) * percent / 100)]
+
+
 class Honest:
     """Visits the house in all three protocols, over and over; `took` says how long each took."""
 
@@ -146,8 +151,8 @@ class Honest:
         stat = pathlib.Path("/proc", str(self.process.pid), "stat").read_text().rsplit(")", 1)[1]
         return sum(map(int, stat.split()[11:15])) / os.sysconf("SC_CLK_TCK")
 
-    def p99(self):
-        return sorted(self.took)[int(len(self.took) * 0.99)]
+    def percentile(self, percent):
+        return percentile(self.took, percent)
 
 
 def lasting(house):
@@ -213,8 +218,20 @@ class Watch:
                    default=(0, ""))
 
 
+hindered_visits = []  # of all tests, seconds each
+
+
+@pytest.fixture(scope="module", autouse=True)
+def the_honest_are_served():
+    """At the end: whatever was done, hardly a visit took long."""
+    yield
+    if len(hindered_visits) >= ALL_VISITS:
+        print(f"\np99 of all {len(hindered_visits)} visits {percentile(hindered_visits, 99) * 1000:.0f} ms")
+        assert percentile(hindered_visits, 99) < P99_SECONDS, sorted(hindered_visits)[-len(hindered_visits) // 50:]
+
+
 @contextlib.contextmanager
-def unharmed(house, growth=GROWTH, newcomer=NEWCOMER, visits=VISITS):
+def unharmed(house, growth=GROWTH, newcomer=NEWCOMER):
     """What is done inside kills nobody, makes no process grow much, and hinders nobody else; it
     goes on until the honest client has seen enough."""
     account, sanitized = house.new_account(), is_sanitized()
@@ -223,7 +240,7 @@ def unharmed(house, growth=GROWTH, newcomer=NEWCOMER, visits=VISITS):
     forget_peaks(house)
     undisturbed = time_visits(house, account)
     start, worked = time.monotonic(), seconds_worked(house)
-    with Honest(house, account, SANITIZED_VISITS if sanitized else visits) as honest:
+    with Honest(house, account, SANITIZED_VISITS if sanitized else VISITS) as honest:
         watch = Watch(house, honest)
         yield watch
         watch.wait()
@@ -234,14 +251,16 @@ def unharmed(house, growth=GROWTH, newcomer=NEWCOMER, visits=VISITS):
     assert not house.events("role_ended"), house.events("role_ended")
     assert not house.sanitizer_reports()
     grown, new = watch.most_grown(), watch.largest_newcomer()
-    print(f"\np99 of {len(honest.took)} visits {honest.p99() * 1000:.0f} ms, undisturbed at most "
+    print(f"\np99 of {len(honest.took)} visits {honest.percentile(99) * 1000:.0f} ms, undisturbed at most "
           f"{undisturbed * 1000:.0f} ms, {others:.1f} processors for others; {grown[1]} grew by {grown[0] >> 10} KiB, {new[1]} has "
           f"{new[0] >> 10} KiB")
     if not sanitized:
         assert grown[0] < growth, grown
         assert new[0] < newcomer, new
-    bound = P99_SECONDS * (1 if others < BUSY else 10) * (10 if sanitized else 1)
-    assert honest.p99() < bound, sorted(honest.took)[-10:]
+    bound = P95_SECONDS * (1 if others < BUSY else 10) * (10 if sanitized else 1)
+    assert honest.percentile(95) < bound, sorted(honest.took)[-20:]
+    if not sanitized and others < BUSY:
+        hindered_visits.extend(honest.took)
 
 
 @pytest.fixture(scope="module")
@@ -313,7 +332,7 @@ def test_who_is_silent_makes_room(narrow, service):
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_thousand_idle_connections(stage, service):
     """First all from one network, which has a tenth of the places; then nearly all of those."""
-    with unharmed(stage, growth=1000 * 24576, visits=MORE_VISITS) as watch:
+    with unharmed(stage, growth=1000 * 24576) as watch:
         held = [connect(stage, service) for _ in range(1000)]
         time.sleep(1.1)  # only who was silent for a second makes room
         for _ in range(10):
