@@ -139,10 +139,10 @@ $(BUILD)/replay/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay.o 
 .PHONY: check check-build check-programs torture
 check: check-build ## install what tests need, build, run all tests under sanitizers
 	$(PYTHON) tests/run.py build/check --plain $(BUILD)
-# Not optimised, line numbers alone, and a linker that takes a third of the time: this is built to be run
-# once. Nothing to relocate, and no libstdc++ for libubsan: thousands of its processes are started.
+# Line numbers alone, and a linker that takes a third of the time: this is built to be run once. Nothing
+# to relocate, and no libstdc++ for libubsan: thousands of its processes are started.
 check-build: deps-test
-	+$(MAKE) -j$(JOBS) BUILD=build/check OPTIMISE='-O0 -g1' HARDENING=-fno-pie \
+	+$(MAKE) -j$(JOBS) BUILD=build/check OPTIMISE='-O1 -g1' HARDENING=-fno-pie \
 		LINKER='-fuse-ld=gold -no-pie -static-libubsan' \
 		SANITISE='-fsanitize=address,undefined -fno-sanitize-recover=undefined' check-programs
 check-programs: all unit $(replay_programs) $(BUILD)/e2e/hijacker $(BUILD)/e2e/mailbox_hijacker $(BUILD)/fault/fail_call.so $(BUILD)/fault/step_clock.so

@@ -8,6 +8,7 @@ import signal
 import time
 
 import pytest
+from house import is_sanitized
 from stream import Reader, Stream
 
 TORTURE = bool(os.environ.get("STAFFETTA_TORTURE"))
@@ -16,7 +17,7 @@ ROLES = ["smtpd-queue", "smtpd-deliver", "smtpd-session", "smtpd-filter", "auth"
          "keys", "imapd-mailbox", "imapd-login"]
 SAMPLE = ["smtpd-queue", "smtpd-deliver", "imapd-mailbox"]
 RESTART_SECONDS = 0.1
-PATIENCE = 10 if "check" in os.environ.get("STAFFETTA_BUILD", "") else 1  # sanitizers start slowly
+PATIENCE = 10 if is_sanitized() else 1  # sanitizers start slowly
 
 
 def kill_one(house, role, chance):
