@@ -78,14 +78,7 @@ static void append_words(struct writer *writer, struct slice string)
 {
     struct buffer *words = &writer->words;
     buffer_reset(words);
-    for (struct slice rest = token_trim(string); rest.len > 0;) {
-        size_t length = 0;
-        while (length < rest.len && !token_is(rest.ptr[length], TOKEN_SPACE))
-            length++;
-        buffer_append(words, words->len > 0 ? SLICE(" ") : SLICE(""));
-        buffer_append(words, slice_range(rest, 0, length));
-        rest = token_trim(slice_from(rest, length));
-    }
+    token_append_words(string, words);
     writer->failed = writer->failed || words->failed;
     structure_append_string(writer->text, buffer_slice(words));
 }

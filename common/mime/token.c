@@ -140,3 +140,17 @@ struct slice token_trim(struct slice text)
         text = slice_from(text, 1);
     return token_trim_end(text);
 }
+
+void token_append_words(struct slice text, struct buffer *words)
+{
+    struct slice space = SLICE("");
+    for (struct slice rest = token_trim(text); rest.len > 0;) {
+        size_t length = 0;
+        while (length < rest.len && !token_is(rest.ptr[length], TOKEN_SPACE))
+            length++;
+        buffer_append(words, space);
+        buffer_append(words, slice_range(rest, 0, length));
+        rest = token_trim(slice_from(rest, length));
+        space = SLICE(" ");
+    }
+}

@@ -51,4 +51,8 @@ int token_hex_value(uint8_t octet);
 struct slice token_trim(struct slice text);
 struct slice token_trim_end(struct slice text); /* at the end alone */
 
+/* Appends the trimmed text, each run of white space in it a single space. Failure is the buffer's.
+ */
+void token_append_words(struct slice text, struct buffer *words);
+
 #endif

@@ -216,20 +216,6 @@ static bool is_spaced_once(struct slice text)
     return text.len == 0 || !after_space;
 }
 
-static void append_words(struct slice text, struct buffer *words)
-{
-    struct cursor in = cursor_of(text);
-    while (token_skip_space(&in), !cursor_at_end(&in)) {
-        struct slice rest = cursor_rest(&in);
-        size_t length = 0;
-        while (length < rest.len && !token_is(rest.ptr[length], TOKEN_SPACE))
-            length++;
-        buffer_append(words, words->len > 0 ? SLICE(" ") : SLICE(""));
-        buffer_append(words, slice_range(rest, 0, length));
-        in.at += length;
-    }
-}
-
 /* Behind it, on a line of its own, the text with a single space where it has runs of white space,
  * if that is another one: who reads "a b" in a list looks for that, though a fold has left "a\tb"
  * there. */
@@ -239,7 +225,7 @@ static void append_spaced_once(struct buffer *decoded)
     if (text.len > SEARCH_FIELD_SPACED_OCTETS || is_spaced_once(text))
         return;
     struct buffer words = BUFFER_WITH_LIMIT(SEARCH_FIELD_SPACED_OCTETS);
-    append_words(text, &words);
+    token_append_words(text, &words);
     buffer_append_octet(decoded, '\n');
     buffer_append(decoded, buffer_slice(&words));
     decoded->failed = decoded->failed || words.failed;
