@@ -82,36 +82,52 @@ static void print_text(const struct command *command, const char *path, const ch
             print_attempts(command, path, command->arguments[i], false);
 }
 
-static enum command_status show(const struct command *command, const char *path)
+static void print_shown(const struct command *command, const char *path, char *answer)
 {
-    struct error error = {0};
+    if (wants_json(command))
+        print_messages(command, path, answer);
+    else
+        print_text(command, path, answer);
+}
+
+/* ---- asking ---- */
+
+/* The answer, which the caller frees; NULL: there is none. */
+static char *ask(const struct command *command, const char *path, struct error *error)
+{
     char *answer = NULL;
     size_t octets = 0;
     FILE *memory = open_memstream(&answer, &octets);
-    if (!memory) {
-        error_memory(&error);
-        return command_fail(command, &error);
-    }
-    bool answered = command_ask_into(command, path, memory, &error);
-    fclose(memory);
-    if (answered && answer && wants_json(command))
-        print_messages(command, path, answer);
-    else if (answered && answer)
-        print_text(command, path, answer);
+    bool answered = memory ? command_ask_into(command, path, memory, error) : error_memory(error);
+    if (memory && fclose(memory) != 0 && answered)
+        answered = error_memory(error);
+    if (answered)
+        return answer;
     free(answer);
-    return answered ? COMMAND_DONE : command_fail(command, &error);
+    return NULL;
+}
+
+typedef void print_answer(const struct command *command, const char *path, char *answer);
+
+static enum command_status ask_and_print(const struct command *command, print_answer *print)
+{
+    struct config config;
+    struct error error = {0};
+    enum command_status status = COMMAND_FAILED;
+    if (command_read_config_as_it_is(command, &config)) {
+        char *answer = ask(command, config.control_socket.text, &error);
+        status = answer ? COMMAND_DONE : command_fail(command, &error);
+        if (answer)
+            print(command, config.control_socket.text, answer);
+        free(answer);
+    }
+    config_clear(&config);
+    return status;
 }
 
 enum command_status verb_queue(const struct command *command)
 {
-    struct config config;
-    if (!is_show(command))
-        return verb_ask_role(command);
-    enum command_status status = COMMAND_FAILED;
-    if (command_read_config_as_it_is(command, &config))
-        status = show(command, config.control_socket.text);
-    config_clear(&config);
-    return status;
+    return is_show(command) ? ask_and_print(command, print_shown) : verb_ask_role(command);
 }
 
 /* ---- why ---- */
@@ -143,52 +159,24 @@ static int find_ids(char *answer, char *ids[STORIES_MAX])
 
 /* The history says what has happened; that nothing has, since the destination rests for example,
  * the queue knows. It need not answer: what is gone from it is no mistake. */
-static void print_waiting(const struct command *command, const char *path, char *story)
+static void print_story(const struct command *command, const char *path, char *story)
 {
-    char *ids[STORIES_MAX], *answer = NULL;
-    size_t octets = 0;
+    char *ids[STORIES_MAX];
+    struct error error = {0};
     struct command question = *command;
+    fputs(story, stdout);
     question.verb = "queue";
     question.arguments = ids;
     question.count = find_ids(story, ids);
     if (question.count == 0 && is_id(command->arguments[0], strlen(command->arguments[0])))
         ids[question.count++] = command->arguments[0];
-    FILE *memory = question.count > 0 ? open_memstream(&answer, &octets) : NULL;
-    if (!memory)
-        return;
-    bool answered = command_ask_into(&question, path, memory, NULL);
-    fclose(memory);
-    if (answered && octets > 0)
-        printf("\nin the queue now:\n%s", answer);
-    free(answer);
-}
-
-static enum command_status tell_why(const struct command *command, const char *path)
-{
-    struct error error = {0};
-    char *story = NULL;
-    size_t octets = 0;
-    FILE *memory = open_memstream(&story, &octets);
-    if (!memory) {
-        error_memory(&error);
-        return command_fail(command, &error);
-    }
-    bool answered = command_ask_into(command, path, memory, &error);
-    fclose(memory);
-    if (answered) {
-        fputs(story, stdout);
-        print_waiting(command, path, story);
-    }
-    free(story);
-    return answered ? COMMAND_DONE : command_fail(command, &error);
+    char *waiting = question.count > 0 ? ask(&question, path, &error) : NULL;
+    if (waiting && *waiting)
+        printf("\nin the queue now:\n%s", waiting);
+    free(waiting);
 }
 
 enum command_status verb_why(const struct command *command)
 {
-    struct config config;
-    enum command_status status = COMMAND_FAILED;
-    if (command_read_config_as_it_is(command, &config))
-        status = tell_why(command, config.control_socket.text);
-    config_clear(&config);
-    return status;
+    return ask_and_print(command, print_story);
 }
