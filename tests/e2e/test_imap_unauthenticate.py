@@ -240,7 +240,8 @@ def wait_until_nobody_is_served(house, account):
 
 def test_who_is_served_is_counted(client, house, account, other):
     """The session ends in the one process before the next begins under a number of its own."""
-    before, = served(house, account)
+    before = house.wait_for_event("opened", account=account)["session"]
+    assert served(house, account) == {before}
     client.talk("C: a UNAUTHENTICATE\nS: a OK *")
     wait_until_nobody_is_served(house, account)
     assert house.events("closed", session=before, reason="UNAUTHENTICATE")
