@@ -65,7 +65,11 @@ static bool canonicalise(const struct address *address, struct canonical *result
 bool canonical_parse(struct slice text, struct canonical *result, struct error *error)
 {
     struct address address;
-    return address_parse_mailbox(text, &address, error) && canonicalise(&address, result, error);
+    if (!address_parse_mailbox(text, &address, error) || !canonicalise(&address, result, error))
+        return false;
+    /* Folded letters and A-labels may be longer than what they stand for. */
+    return result->len <= text.len
+           || address_parse_mailbox(canonical_text(result), &address, error);
 }
 
 bool canonical_parse_local_part(struct slice text, struct canonical *result, struct error *error)

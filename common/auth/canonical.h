@@ -20,8 +20,9 @@ struct canonical {
     uint16_t len; /* of the whole */
 };
 
-/* The whole text is local-part "@" domain. ERROR_PEER if it is not, ERROR_TEMPORARY where there is
- * no memory to tell; *result is unspecified then. */
+/* The whole text is local-part "@" domain. ERROR_PEER if it is not, or if its canonical form is
+ * longer than an address may be; ERROR_TEMPORARY where there is no memory to tell; *result is
+ * unspecified then. What has been parsed once parses again, as itself. */
 bool canonical_parse(struct slice text, struct canonical *result, struct error *error);
 
 /* The same of a local part alone: the result ends with its '@'. */

@@ -40,6 +40,38 @@ static void one_spelling_for_one_mailbox(void **state)
     }
 }
 
+/* The canonical form has to be an address too: it is what is listed, and what an account is named
+ * by. */
+static void not_longer_than_an_address(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t letters; /* U+0149, two octets each, which fold to three */
+        size_t filler;  /* octets of "a." before a domain of 12 octets, of which A-labels make 19 */
+        bool parsed;
+    } cases[] = {{21, 100, true}, {22, 100, false}, {1, 232, true}, {1, 234, false}};
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        struct buffer text = BUFFER_WITH_LIMIT(1 << 10);
+        for (size_t n = 0; n < cases[i].letters; n++)
+            buffer_append_string(&text, "\305\211");
+        buffer_append_string(&text, "@");
+        for (size_t n = 0; n < cases[i].filler / 2; n++)
+            buffer_append_string(&text, "a.");
+        buffer_append_string(&text, "b\303\274cher.test");
+        struct canonical once;
+        struct canonical twice;
+        struct error error = {0};
+        bool parsed = canonical_parse(buffer_slice(&text), &once, &error);
+        assert_int_equal(parsed, cases[i].parsed);
+        assert_int_equal(error.kind, parsed ? ERROR_NONE : ERROR_PEER);
+        if (parsed) {
+            assert_true(canonical_parse(canonical_text(&once), &twice, &error));
+            assert_true(slice_equal(canonical_text(&once), canonical_text(&twice)));
+        }
+        buffer_clear(&text);
+    }
+}
+
 static void parts_alone(void **state)
 {
     (void)state;
@@ -62,6 +94,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_spelling_for_one_mailbox),
+        cmocka_unit_test(not_longer_than_an_address),
         cmocka_unit_test(parts_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
