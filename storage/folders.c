@@ -259,11 +259,12 @@ static bool check_rename(int account_fd, const struct folder_list *list, const c
     return found > 0 || error_set(error, ERROR_NOT_FOUND, "there is no such folder");
 }
 
+/* *tried: so many entries of the list were gone through, all but the one that failed, if any. */
 static bool rename_entries(int account_fd, const struct folder_list *list, const char *from,
-                           const char *to, struct error *error)
+                           const char *to, size_t *tried, struct error *error)
 {
-    for (size_t i = 0; i < list->count; i++) {
-        const char *directory = list->entries[i].directory;
+    for (*tried = 0; *tried < list->count; ++*tried) {
+        const char *directory = list->entries[*tried].directory;
         char name[MAILDIR_NAME_SIZE];
         bool fits;
         if (new_name(directory, from, to, name, sizeof(name), &fits)
@@ -273,21 +274,32 @@ static bool rename_entries(int account_fd, const struct folder_list *list, const
     return true;
 }
 
+/* Those that were renamed get their old names again, as far as that goes: half a tree under each
+ * name helps nobody. Not whatever is called `to` now: a folder below it may have been there before.
+ */
+static void rename_back(int account_fd, const struct folder_list *list, const char *from,
+                        const char *to, size_t tried)
+{
+    for (size_t i = 0; i < tried; i++) {
+        const char *directory = list->entries[i].directory;
+        char name[MAILDIR_NAME_SIZE];
+        bool fits;
+        if (new_name(directory, from, to, name, sizeof(name), &fits))
+            renameat(account_fd, name, account_fd, directory);
+    }
+}
+
 bool folders_rename_listed(int account_fd, const struct folder_list *list, const char *from,
                            const char *to, struct error *error)
 {
-    struct folder_list renamed;
-    folder_list_init(&renamed);
-    bool done = check_rename(account_fd, list, from, to, error);
-    if (done && !rename_entries(account_fd, list, from, to, error)) {
-        done = false; /* back, as far as it goes: half a tree under each name helps nobody */
-        if (folders_list(account_fd, &renamed, NULL))
-            rename_entries(account_fd, &renamed, to, from, NULL);
+    size_t tried;
+    if (!check_rename(account_fd, list, from, to, error))
+        return false;
+    if (!rename_entries(account_fd, list, from, to, &tried, error)) {
+        rename_back(account_fd, list, from, to, tried);
+        return false;
     }
-    if (done && fsync(account_fd) != 0)
-        done = error_errno(error, "flush directory of folders");
-    folder_list_clear(&renamed);
-    return done;
+    return fsync(account_fd) == 0 || error_errno(error, "flush directory of folders");
 }
 
 bool folders_rename(int account_fd, const char *from, const char *to, struct error *error)

@@ -162,6 +162,22 @@ static void renaming_takes_all_below(void **state)
                  folders_rename(account->fd, ".W", longest, &account->error));
 }
 
+static void what_cannot_be_renamed_leaves_others_alone(void **state)
+{
+    struct account *account = *state;
+    struct folder_list list;
+    create(account, ".A");
+    create(account, ".B.other"); /* there is no ".B" above it */
+    folder_list_init(&list);
+    assert_ok(account, folders_list(account->fd, &list, &account->error));
+    assert_ok(account,
+              folder_list_add(&list, ".A.gone", SLICE("A/gone"), &account->error)); /* since */
+    assert_fails(account, ERROR_NOT_FOUND,
+                 folders_rename_listed(account->fd, &list, ".A", ".B", &account->error));
+    folder_list_clear(&list);
+    assert_folders(account, "INBOX A B/other");
+}
+
 /* ---- subscriptions ---- */
 
 static void assert_subscribed(struct account *account, const char *expected)
@@ -241,6 +257,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(folders_come_and_go, account_open, account_close),
         cmocka_unit_test_setup_teardown(deleting_buries_young_mail, account_open, account_close),
         cmocka_unit_test_setup_teardown(renaming_takes_all_below, account_open, account_close),
+        cmocka_unit_test_setup_teardown(what_cannot_be_renamed_leaves_others_alone, account_open,
+                                        account_close),
         cmocka_unit_test_setup_teardown(subscriptions_are_kept_in_order, account_open,
                                         account_close),
         cmocka_unit_test_setup_teardown(uidvalidity_never_comes_twice, account_open, account_close),
