@@ -18,6 +18,10 @@
 
 enum { LINE_MAX_OCTETS = 64, LOAD_MAX = 1 << 20 };
 
+/* A name can say anything. One that says more is not believed, so that the sum of eight million
+ * such names is still an int64_t. */
+#define BELIEVED_OCTETS_MAX (UINT64_C(1) << 40)
+
 /* ---- the text ---- */
 
 /* limit = number ("S" / "C"); other letters are other programs' and mean nothing to us */
@@ -114,7 +118,8 @@ uint64_t quota_octets_of(const struct maildir *box, enum maildir_place place, co
 {
     struct maildir_name parsed;
     struct stat status;
-    if (maildir_name_parse(slice_of_string(name), &parsed) && parsed.octets > 0)
+    if (maildir_name_parse(slice_of_string(name), &parsed) && parsed.octets > 0
+        && parsed.octets <= BELIEVED_OCTETS_MAX)
         return parsed.octets;
     if (fstatat(maildir_place_fd(box, place), name, &status, AT_SYMLINK_NOFOLLOW) != 0)
         return 0;

@@ -68,7 +68,8 @@ bool quota_recount(const struct maildir *inbox, const struct quota_limits *limit
 bool quota_count_folder(int account_fd, const char *directory, struct quota_usage *usage,
                         struct error *error);
 
-/* The octets of a message for quota_add: from its name, or else from the file. 0 if it is gone. */
+/* The octets of a message for quota_add: from its name if that has a size that can be, or else from
+ * the file. 0 if it is gone. */
 uint64_t quota_octets_of(const struct maildir *box, enum maildir_place place, const char *name);
 
 #endif

@@ -128,6 +128,14 @@ static void a_full_account_is_counted_once_more(void **state)
     assert_int_equal(usage.octets, 0);
 }
 
+static void a_size_that_cannot_be_is_measured(void **state)
+{
+    struct account *account = *state;
+    const char *name = "1.a.h,S=9223372036854775808,W=9223372036854775808:2,";
+    put_file(account->inbox.cur_fd, name, "four");
+    assert_int_equal(quota_octets_of(&account->inbox, MAILDIR_CUR, name), 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,6 +144,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(changes_add_up_and_files_are_counted, account_open,
                                         account_close),
         cmocka_unit_test_setup_teardown(a_full_account_is_counted_once_more, account_open,
+                                        account_close),
+        cmocka_unit_test_setup_teardown(a_size_that_cannot_be_is_measured, account_open,
                                         account_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
