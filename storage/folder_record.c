@@ -11,6 +11,9 @@
 
 #define UID_WATERMARK_MAX (UINT64_C(1) << 32)
 #define MODSEQ_WATERMARK_MAX (UINT64_MAX >> 1) /* RFC 7162 9: a mod-sequence has 63 bits */
+/* No folder has counted so far. A record that says so is damaged, and would soon have no number
+ * left to give. */
+#define MODSEQ_WATERMARK_READ_MAX (MODSEQ_WATERMARK_MAX >> 1)
 
 static const struct {
     unsigned bit;
@@ -109,7 +112,7 @@ static bool on_uid_watermark(struct folder_record *record, struct slice value)
 static bool on_modseq_watermark(struct folder_record *record, struct slice value)
 {
     return record->modseq_watermark == 0
-           && take_number(value, 1, MODSEQ_WATERMARK_MAX, &record->modseq_watermark);
+           && take_number(value, 1, MODSEQ_WATERMARK_READ_MAX, &record->modseq_watermark);
 }
 
 static bool on_mailbox_id(struct folder_record *record, struct slice value)

@@ -31,6 +31,8 @@ static const char *const malformed[] = {
     HEAD "uidvalidity 1\nuid-watermark 4294967297\nmodseq-watermark 1\nmailbox-id F\nend\n",
     HEAD
     "uidvalidity 1\nuid-watermark 1\nmodseq-watermark 9223372036854775808\nmailbox-id F\nend\n",
+    HEAD /* no number is left above it */
+    "uidvalidity 1\nuid-watermark 1\nmodseq-watermark 9223372036854775807\nmailbox-id F\nend\n",
     HEAD "uidvalidity 1 \nuid-watermark 1\nmodseq-watermark 1\nmailbox-id F\nend\n",
     HEAD "uidvalidity 1\r\nuid-watermark 1\nmodseq-watermark 1\nmailbox-id F\nend\n",
     HEAD "uidvalidity 1\nuid-watermark 1\nmodseq-watermark 1\nmailbox-id a b\nend\n",
