@@ -262,6 +262,8 @@ bool maildir_copy(const struct maildir_transfer *transfer, struct maildir_flush 
             goto close;
         done = flush_later(flush, source.fd, error); /* takes the descriptor */
         source.fd = -1;
+        if (!done)
+            unlinkat(transfer->to->cur_fd, copied, 0);
     } else if (has_no_links(errno)) {
         done = copy_octets(transfer, &source, copied, error);
     } else {

@@ -95,8 +95,9 @@ struct maildir_transfer {
 };
 
 /* A copy with a name of its own, in to's cur/: a hard link, or a copy of the octets where the file
- * system has none. INTERNALDATE stays. To be flushed with `flush`. ERROR_TEMPORARY, as of a move,
- * of a message that a power cut has cut short: under another name nobody would mend it. */
+ * system has none. INTERNALDATE stays. To be flushed with `flush`; on failure there is no copy.
+ * ERROR_TEMPORARY, as of a move, of a message that a power cut has cut short: under another name
+ * nobody would mend it. */
 bool maildir_copy(const struct maildir_transfer *transfer, struct maildir_flush *flush,
                   char copied[MAILDIR_NAME_SIZE], struct error *error);
 

@@ -1,11 +1,21 @@
 /* Promises of storage/maildir_store.h and storage/file_system.h. */
 #include "tests/unit/maildir_fixture.h"
 
+#include <errno.h>
+
 #include "common/size.h"
 #include "storage/folders.h"
 #include "storage/maildir_store.h"
 
 #define DELIVERED "5.Q1R1.h,S=3,W=3"
+
+/* Instead of the library's. */
+static bool fsync_fails;
+int fsync(int fd)
+{
+    errno = EIO;
+    return fsync_fails ? -1 : fdatasync(fd);
+}
 
 static struct maildir_name parse(const char *text)
 {
@@ -178,6 +188,30 @@ static void copies_and_moves_have_names_of_their_own(void **state)
     maildir_close(&drafts);
 }
 
+/* "restore the destination mailbox to its state before the COPY attempt" (RFC 9051 6.4.7) */
+static void a_copy_that_cannot_be_flushed_is_none(void **state)
+{
+    struct account *account = *state;
+    const struct maildir *inbox = &account->inbox;
+    const struct file_system system = {.name = "unknown"};
+    struct maildir drafts;
+    struct maildir_name wanted = {.uidvalidity = 2, .uid = 20};
+    struct maildir_flush flush = MAILDIR_FLUSH_START(&system);
+    struct maildir_transfer transfer = {inbox,   inbox,   MAILDIR_CUR, DELIVERED ":2,",
+                                        &drafts, &wanted, SLICE("m"),  time(NULL)};
+    char copied[MAILDIR_NAME_SIZE];
+    open_drafts(account, &drafts);
+    put_file(inbox->cur_fd, transfer.name, "a\r\n");
+    fsync_fails = true;
+    assert_fails(account, ERROR_TEMPORARY,
+                 maildir_copy(&transfer, &flush, copied, &account->error));
+    fsync_fails = false;
+    assert_int_equal(count_messages(&drafts), 0);
+    assert_true(has_file(inbox->cur_fd, transfer.name));
+    maildir_flush_discard(&flush);
+    maildir_close(&drafts);
+}
+
 /* Under another name nobody would mend it: queue looks for the one it was delivered under. */
 static void what_a_crash_cut_short_stays_where_it_is(void **state)
 {
@@ -211,6 +245,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(long_keys_are_replaced, account_open, account_close),
         cmocka_unit_test_setup_teardown(appended_messages_are_whole, account_open, account_close),
         cmocka_unit_test_setup_teardown(copies_and_moves_have_names_of_their_own, account_open,
+                                        account_close),
+        cmocka_unit_test_setup_teardown(a_copy_that_cannot_be_flushed_is_none, account_open,
                                         account_close),
         cmocka_unit_test_setup_teardown(what_a_crash_cut_short_stays_where_it_is, account_open,
                                         account_close),
