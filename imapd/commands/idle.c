@@ -13,7 +13,10 @@ void command_idle_again(struct session *session, struct slice tag)
 {
     session->command = command_find(SLICE("IDLE"));
     session->tag = arena_copy(&session->arena, tag);
-    session_await_line(session, on_done);
+    if (session->tag.ptr)
+        session_await_line(session, on_done);
+    else
+        session_bye(session, "Out of memory; log in again");
 }
 
 void command_idle(struct session *session, struct imap_parser *arguments)

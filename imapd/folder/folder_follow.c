@@ -164,20 +164,18 @@ static bool is_ours(const struct folder *folder, const struct maildir_entry *ent
 static bool part_twins(struct folder *folder, struct error *error)
 {
     size_t kept = 0;
+    bool parted = true;
     for (size_t i = 0; i < folder->count; i++) {
         struct message *message = &folder->messages[i];
         if (kept == 0 || folder->messages[kept - 1].uid != message->uid) {
             folder->messages[kept++] = *message;
             continue;
         }
-        bool added = folder_add_arrival(folder, MAILDIR_CUR, message->name, error);
+        parted = parted && folder_add_arrival(folder, MAILDIR_CUR, message->name, error);
         free(message->name);
-        message->name = NULL;
-        if (!added)
-            return false;
     }
-    folder->count = kept;
-    return true;
+    folder->count = kept; /* on failure, too: what is behind it is no message's any more */
+    return parted;
 }
 
 static bool load_entries(struct folder *folder, const struct maildir_list *list,

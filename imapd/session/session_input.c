@@ -56,7 +56,7 @@ static bool find_command(struct session *session, struct imap_parser *parser)
     return true;
 }
 
-/* command = tag SP (...) CRLF. False: answered with BAD. */
+/* command = tag SP (...) CRLF. False: answered with BAD or NO. */
 static bool begin_command(struct session *session, struct imap_parser *parser)
 {
     struct slice tag;
@@ -65,6 +65,11 @@ static bool begin_command(struct session *session, struct imap_parser *parser)
         return false;
     }
     session->tag = arena_copy(&session->arena, tag);
+    if (!session->tag.ptr) {
+        session->tag = tag; /* the reader has it still */
+        session_no(session, SLICE("UNAVAILABLE"), "Out of memory, try again later");
+        return false;
+    }
     if (session->tells_progress)
         session->progress_ms = turn_now_ms() + session->mailbox->config->imap.progress_ms;
     return find_command(session, parser);
@@ -87,14 +92,14 @@ static void on_ready(struct session *session)
     }
 }
 
-/* The tag of a command that never became whole. */
+/* The tag of a command that never became whole: it is answered before the reader goes on. */
 static void take_tag(struct session *session)
 {
     struct imap_parser parser;
     struct slice tag;
     session_init_parser(session, &parser, command_text(&session->reader));
     if (!session->command && imap_parse_tag(&parser, &tag) && imap_parse_space(&parser))
-        session->tag = arena_copy(&session->arena, tag);
+        session->tag = tag;
 }
 
 static void on_problem(struct session *session)

@@ -92,6 +92,8 @@ void session_end_unasked(struct session *session)
     session->command = session->interrupted;
     session->on_line = session->interrupted_line;
     session->tag = arena_copy(&session->arena, buffer_slice(&session->interrupted_tag));
+    if (!session->tag.ptr)
+        session_bye(session, "Out of memory; log in again");
 }
 
 bool session_has_searches_to_look_at(const struct session *session)

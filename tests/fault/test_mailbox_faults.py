@@ -257,6 +257,48 @@ def test_a_flush_fails_among_several(tmp_path, furnished, at):
     life.stop()
 
 
+def test_memory_fails_as_a_command_begins(tmp_path):
+    """It is answered, with its tag: without one the client would wait for ever. Under sanitizers no malloc fails here."""
+    armed = tmp_path / "armed"
+    life = Life(tmp_path, environment={**failing("malloc", errno.ENOMEM, 1), "FAIL_WHEN": str(armed)})
+    life.connect()
+    armed.touch()
+    _, tagged = life.client.command(b"NOOP")
+    assert tagged.startswith((b"NO [UNAVAILABLE]", b"OK"))
+    assert life.command("NOOP")[1]
+    life.stop()
+
+
+def test_memory_fails_while_uids_are_parted(tmp_path, furnished):
+    """Of two files with one UID the second gets one of its own. Without memory for that the folder is not opened, and
+    the next time it is. Under sanitizers no malloc fails here."""
+    place = tmp_path / "place"
+    shutil.copytree(furnished, place)
+    life = Life(place)
+    life.connect()
+    for number in (1, 2):
+        assert life.command("APPEND Sent", text(number))[1]
+    life.stop()
+    sent = life.mailbox.folder("Sent") / "cur"
+    for file in list(sent.iterdir()):
+        shutil.copy(file, sent / file.name.replace(".A", ".B"))
+    for at in range(1, 25):
+        tried = tmp_path / f"{at}"
+        shutil.copytree(place, tried)
+        armed = tried / "armed"
+        life = Life(tried, environment={**failing("malloc", errno.ENOMEM, at), "FAIL_WHEN": str(armed)})
+        life.connect()
+        armed.touch()
+        found = []
+        for _ in range(3):  # without memory a connection may end, too
+            with contextlib.suppress(AttributeError, AssertionError, OSError):
+                found = sorted(subject for subject, _ in life.look("Sent").values())
+                break
+            life.connect()
+        assert set(found) == {1, 2}, f"malloc number {at}"  # a second one may have to wait for its UID
+        life.stop()
+
+
 @pytest.mark.parametrize("octets", [0, 20])
 def test_what_a_power_cut_left_of_an_append_is_set_aside(tmp_path, furnished, octets):
     """The name is there, the octets are not, and nobody was told OK: the file was never flushed."""
