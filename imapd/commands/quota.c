@@ -156,7 +156,7 @@ static bool parse_limits(struct imap_parser *arguments)
         return true;
     do {
         if (!imap_parse_atom(arguments, &name) || !imap_parse_space(arguments)
-            || !imap_parse_modseq(arguments, &limit)) /* number64, too */
+            || !imap_parse_number64(arguments, &limit))
             return imap_parser_fail(arguments, "the name of a resource and its limit");
     } while (imap_skip_octet(arguments, ' '));
     return imap_parse_octet(arguments, ')', "a resource or \")\"");

@@ -43,7 +43,7 @@ bool fetch_binary_begin(struct fetch_binary *binary, struct message_source *sour
         .encoding = part ? decode_encoding_find(encoding_of(part)) : DECODE_IDENTITY,
         .run = run,
         .first = item->partial ? item->offset : 0,
-        .end = item->partial ? (uint64_t)item->offset + item->octets : UINT64_MAX,
+        .end = item->partial ? item->offset + item->octets : UINT64_MAX,
         .piece = BUFFER_WITH_LIMIT(2 * PIECE_OCTETS),
     };
     begin_pass(binary);

@@ -51,14 +51,14 @@ static bool parse_section(struct imap_parser *parser, struct fetch_item *item)
     return imap_parse_octet(parser, ']', "\"]\"");
 }
 
-/* ["<" number "." nz-number ">"] */
+/* ["<" number64 "." nz-number64 ">"]    RFC 9051 9 */
 static bool parse_partial(struct imap_parser *parser, struct fetch_item *item)
 {
     item->partial = imap_skip_octet(parser, '<');
     return !item->partial
-           || (imap_parse_number(parser, &item->offset)
+           || (imap_parse_number64(parser, &item->offset)
                && imap_parse_octet(parser, '.', "\".\" and a number of octets")
-               && imap_parse_nz_number(parser, &item->octets)
+               && imap_parse_nz_number64(parser, &item->octets)
                && imap_parse_octet(parser, '>', "\">\""));
 }
 

@@ -41,8 +41,8 @@ struct fetch_item {
     size_t field_count;
     bool sets_seen; /* not a .PEEK, not RFC822.HEADER, not BINARY.SIZE */
     bool partial;
-    uint32_t offset; /* of the part of it that is wanted */
-    uint32_t octets; /* not 0 */
+    uint64_t offset; /* of the part of it that is wanted; that and `octets` have 63 bits */
+    uint64_t octets; /* not 0 */
 };
 
 /* "ALL" / "FULL" / "FAST" / fetch-att / "(" fetch-att *(SP fetch-att) ")". The items lie in the

@@ -186,7 +186,7 @@ static bool parse_argument(struct imap_parser *parser, enum argument argument, u
     case DATE_ARGUMENT:
         return imap_parse_date(parser, &key->day);
     case NUMBER_ARGUMENT:
-        return imap_parse_number(parser, &key->octets);
+        return imap_parse_number64(parser, &key->octets);
     case SECONDS_ARGUMENT:
         return imap_parse_nz_number(parser, &key->seconds);
     case OBJECT_ARGUMENT:

@@ -48,7 +48,7 @@ struct search_key {
     struct sequence_set set; /* as written: to be resolved */
     uint32_t flag;           /* one of enum maildir_flag */
     int32_t day;             /* since 1970-01-01 */
-    uint32_t octets;
+    uint64_t octets;
     uint32_t seconds;
     uint64_t modseq;
     struct slice field;

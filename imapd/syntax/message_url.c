@@ -80,7 +80,7 @@ static bool make_item(struct slice section, struct slice partial, struct arena *
         bool has_end = slice_find_octet(partial, '.') < partial.len;
         buffer_append_octet(&text, '<');
         buffer_append(&text, partial);
-        buffer_append_string(&text, has_end ? ">" : ".4294967295>");
+        buffer_append_string(&text, has_end ? ">" : ".9223372036854775807>");
     }
     struct slice copy = arena_copy(arena, buffer_slice(&text));
     bool made = !text.failed && copy.ptr;

@@ -261,22 +261,44 @@ bool imap_parse_number(struct imap_parser *parser, uint32_t *number)
     return imap_parser_fail(parser, "a number below 4294967296");
 }
 
-/* nz-number = digit-nz *DIGIT */
-bool imap_parse_nz_number(struct imap_parser *parser, uint32_t *number)
+/* digit-nz, which is looked at only */
+static bool begins_above_zero(struct imap_parser *parser)
 {
     uint8_t first;
     if (!cursor_peek(&parser->in, &first) || first == '0')
         return imap_parser_fail(parser, "a number above 0");
-    return imap_parse_number(parser, number);
+    return true;
+}
+
+/* nz-number = digit-nz *DIGIT */
+bool imap_parse_nz_number(struct imap_parser *parser, uint32_t *number)
+{
+    return begins_above_zero(parser) && imap_parse_number(parser, number);
+}
+
+static bool parse_63_bits(struct imap_parser *parser, uint64_t *number, const char *expected)
+{
+    struct cursor start = parser->in;
+    if (cursor_take_number(&parser->in, number) && *number <= INT64_MAX)
+        return true;
+    parser->in = start;
+    return imap_parser_fail(parser, expected);
+}
+
+bool imap_parse_number64(struct imap_parser *parser, uint64_t *number)
+{
+    return parse_63_bits(parser, number, "a number below 9223372036854775808");
+}
+
+/* nz-number64 = digit-nz *DIGIT */
+bool imap_parse_nz_number64(struct imap_parser *parser, uint64_t *number)
+{
+    return begins_above_zero(parser) && imap_parse_number64(parser, number);
 }
 
 bool imap_parse_modseq(struct imap_parser *parser, uint64_t *modseq)
 {
-    struct cursor start = parser->in;
-    if (cursor_take_number(&parser->in, modseq) && *modseq <= INT64_MAX)
-        return true;
-    parser->in = start;
-    return imap_parser_fail(parser, "a mod-sequence");
+    return parse_63_bits(parser, modseq, "a mod-sequence");
 }
 
 bool imap_parse_sequence_set(struct imap_parser *parser, struct sequence_set *set)

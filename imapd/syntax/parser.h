@@ -73,6 +73,10 @@ bool imap_parse_announcement(struct imap_parser *parser, uint64_t *octets);
 bool imap_parse_number(struct imap_parser *parser, uint32_t *number);
 bool imap_parse_nz_number(struct imap_parser *parser, uint32_t *number);
 
+/* number64, nz-number64: 63 bits (RFC 9051 9) */
+bool imap_parse_number64(struct imap_parser *parser, uint64_t *number);
+bool imap_parse_nz_number64(struct imap_parser *parser, uint64_t *number);
+
 /* mod-sequence-valzer: 63 bits (RFC 7162 7) */
 bool imap_parse_modseq(struct imap_parser *parser, uint64_t *modseq);
 

@@ -48,7 +48,8 @@ static const struct fetch_case {
     {"BODY[]<0>", NULL},
     {"BODY[]<0.1", NULL},
     {"BODY[]<-1.1>", NULL},
-    {"BODY[]<0.4294967296>", NULL},
+    {"BODY[]<4294967296.9223372036854775807>", "BODY[]<4294967296>!"}, /* number64, RFC 9051 9 */
+    {"BODY[]<0.9223372036854775808>", NULL},
     {"(BINARY[1.2] BINARY.PEEK[] binary.size[3])", "BINARY[1.2]! BINARY[] BINARY.SIZE[3]"},
     {"BINARY.PEEK[1]<5.10>", "BINARY[1]<5>"}, /* RFC 3516 7 */
     {"(PREVIEW UID)", "PREVIEW UID"},

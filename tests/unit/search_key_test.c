@@ -56,7 +56,7 @@ static void dump(const struct search_key *key, struct buffer *text)
         return;
     case SEARCH_LARGER:
     case SEARCH_SMALLER:
-        buffer_append_format(text, "%s:%" PRIu32, name, key->octets);
+        buffer_append_format(text, "%s:%" PRIu64, name, key->octets);
         return;
     case SEARCH_OLDER:
     case SEARCH_YOUNGER:
@@ -103,6 +103,8 @@ static const struct search_case {
     {"*", "seq:0"},
     {"$ UID $", "and(seq: uid:)"}, /* RFC 5182 3 */
     {"LARGER 100 SMALLER 200", "and(larger:100 smaller:200)"},
+    {"LARGER 4294967296 SMALLER 9223372036854775807", /* number64, RFC 9051 9 */
+     "and(larger:4294967296 smaller:9223372036854775807)"},
     {"KEYWORD a UNKEYWORD b", "and(kw:a not(kw:b))"},
     {"KEYWORD $forwarded", "flag:P"},
     {"SUBJECT {4}\r\na b ", "Subject:a b "},
@@ -144,7 +146,7 @@ static const struct search_case {
     {"KEYWORD \\Seen", NULL},
     {"KEYWORD \"a\"", NULL},
     {"LARGER -1", NULL},
-    {"LARGER 4294967296", NULL},
+    {"SMALLER 9223372036854775808", NULL},
     {"SINCE 1994-02-01", NULL},
     {"SINCE 30-Feb-1994", NULL},
     {"UID ALL", NULL},
