@@ -26,7 +26,9 @@ enum state {
 };
 
 /* Where a line stands. A literal is announced by "{" 1*DIGIT ["+"] "}" before its CRLF, outside of
- * quotes. */
+ * quotes. In quotes that are not closed it may be one all the same, if it was a quote too many that
+ * opened them: with LITERAL+ its octets follow, and those, of a message for example, must not be
+ * taken for commands. */
 enum line {
     LINE_TEXT,
     LINE_BRACE,   /* "{" */
@@ -45,6 +47,7 @@ enum verdict {
     ENDS,
     ENDS_IN_LITERAL,
     ENDS_IN_QUOTES,
+    ENDS_IN_QUOTED_LITERAL,
     BREAKS, /* a bare CR or LF */
 };
 
@@ -132,7 +135,7 @@ static enum line after(enum line line, struct command_literal *literal, uint8_t 
     }
 }
 
-static enum verdict end_of_line(enum line line)
+static enum verdict end_of_line(enum line line, enum line unquoted)
 {
     switch (line) {
     case LINE_CR:
@@ -140,7 +143,7 @@ static enum verdict end_of_line(enum line line)
     case LINE_LITERAL_CR:
         return ENDS_IN_LITERAL;
     case LINE_QUOTED_CR:
-        return ENDS_IN_QUOTES;
+        return unquoted == LINE_LITERAL_CR ? ENDS_IN_QUOTED_LITERAL : ENDS_IN_QUOTES;
     default:
         return BREAKS;
     }
@@ -152,13 +155,17 @@ static enum verdict step(struct command_reader *reader, uint8_t octet)
     bool behind_cr = line == LINE_CR || line == LINE_LITERAL_CR || line == LINE_QUOTED_CR;
     if (octet == '\n' && behind_cr) {
         reader->line = LINE_TEXT;
-        return end_of_line(line);
+        return end_of_line(line, reader->unquoted);
     }
     if (octet == '\n')
         return BREAKS;
     if (line == LINE_QUOTED_CR)
         line = LINE_QUOTED;
     reader->line = (uint8_t)after(line, &reader->literal, octet);
+    if (line == LINE_QUOTED || line == LINE_ESCAPED)
+        reader->unquoted = (uint8_t)after_announcement(reader->unquoted, &reader->literal, octet);
+    else
+        reader->unquoted = LINE_TEXT;
     return behind_cr ? BREAKS : GOES_ON;
 }
 
@@ -214,7 +221,8 @@ static bool skip_behind(struct command_reader *reader, enum verdict verdict)
     reader->state = STATE_LINE;
     if (verdict == GOES_ON || verdict == BREAKS)
         reader->state = STATE_SKIP_LINE;
-    if (verdict != ENDS_IN_LITERAL || reader->literal.synchronising)
+    if ((verdict != ENDS_IN_LITERAL && verdict != ENDS_IN_QUOTED_LITERAL)
+        || reader->literal.synchronising)
         return true;
     reader->literal.left = reader->literal.octets;
     reader->state = reader->literal.left ? STATE_SKIP_LITERAL : STATE_SKIP_LINE;
@@ -254,6 +262,7 @@ static enum command_event read_line(struct command_reader *reader, struct cursor
         reader->literal.left = reader->literal.octets;
         return COMMAND_LITERAL;
     case ENDS_IN_QUOTES:
+    case ENDS_IN_QUOTED_LITERAL:
         reader->problem = COMMAND_OPEN_QUOTE;
         return refuse(reader, verdict);
     case BREAKS:

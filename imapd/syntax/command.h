@@ -65,6 +65,7 @@ struct command_reader {
     /* The rest is the reader's own. */
     uint8_t state;
     uint8_t line;     /* where the current line stands: quotes, "{n+}", CR */
+    uint8_t unquoted; /* the same since quotes were opened, as if they were not there */
     size_t lines;     /* octets of the text that are in no literal */
     bool stale;       /* text belongs to a command that has been handed out */
     uint64_t skipped; /* octets thrown away of the command that was refused */

@@ -119,7 +119,7 @@ static const struct command_case {
     {"a NO {4+}\r\nb NO\r\nc\r\nd\r\n", "&a NO {4+}\r\n;!fine/a NO {4+}\r\n;=c;=d;"},
     {"a NO {4+}\r\nb NO {3}\r\nc\r\n", "&a NO {4+}\r\n;!fine/a NO {4+}\r\n;=c;"},
     {"a NO {4+}\r\nb NO {3+}\r\nc\r\nd\r\ne\r\n", "&a NO {4+}\r\n;!fine/a NO {4+}\r\n;=e;"},
-    {"a NO {4+}\r\nb NO\"{3+}\r\nc\r\n", "&a NO {4+}\r\n;!fine/a NO {4+}\r\n;=c;"},
+    {"a NO {4+}\r\nb NO\"{3+}\r\nc\r\n\r\nd\r\n", "&a NO {4+}\r\n;!fine/a NO {4+}\r\n;=d;"},
     {"a X {9223372036854775807}\r\nb\r\n",
      "?a X {9223372036854775807}\r\n;!literal/a X {9223372036854775807}\r\n;=b;"},
     {"a X {9223372036854775807+}\r\nb\r\n",
@@ -138,6 +138,14 @@ static const struct command_case {
     {"a\nb {3+}\r\nc\r\n\r\nd\r\n", "!break/a\n;=d;"},
     {"a \"x\r\nb\r\n", "!quote/a \"x\r\n;=b;"},
     {"a \"x\\\r\nb\r\n", "!quote/a \"x\\\r\n;=b;"},
+    /* a quote too many: what may be a literal is no command */
+    {"a \"x {3+}\r\nb\r\n\r\nc\r\n", "!quote/a \"x {3+}\r\n;=c;"},
+    {"a \"x\"y\" {3+}\r\nb\r\n {3+}\r\nc\r\n\r\nd\r\n", "!quote/a \"x\"y\" {3+}\r\n;=d;"},
+    {"a \"\\{3+}\r\nb\r\n\r\nc\r\n", "!quote/a \"\\{3+}\r\n;=c;"},
+    {"a \"x {3}\r\nb\r\n", "!quote/a \"x {3}\r\n;=b;"},
+    {"a \"x {3+} \r\nb\r\n", "!quote/a \"x {3+} \r\n;=b;"},
+    {"a \"x {99+}\r\nb\r\n", "#quote/a \"x {99+}\r\n;"},
+    {"a \"x {3}\" \"y\r\nb\r\n", "!quote/a \"x {3}\" \"y\r\n;=b;"},
     {"a \"x\ny\" {3+}\r\nc\r\n\r\nd\r\n", "!break/a \"x\n;=d;"},
     {"a \"x\ry {3}\r\nd\r\n", "!break/a \"x\ry;=d;"},
     /* limits: the tag is kept, the rest is not */
