@@ -43,34 +43,13 @@ static bool give_record(struct mailbox *mailbox, const char *directory, unsigned
     return given;
 }
 
-static bool create(struct mailbox *mailbox, struct slice name, unsigned special_use,
-                   struct error *error)
+bool mailbox_create_folder(struct mailbox *mailbox, struct slice name, unsigned special_use,
+                           struct error *error)
 {
     char directory[MAILDIR_NAME_SIZE];
     return folder_name_to_directory(name, directory, error)
            && folders_create(mailbox->account_fd, directory, error)
            && give_record(mailbox, directory, special_use, error);
-}
-
-/* "the server SHOULD create any superior hierarchical names that are needed" */
-bool mailbox_create_superiors(struct mailbox *mailbox, struct slice name, struct error *error)
-{
-    size_t end = slice_find_octet(name, FOLDER_SEPARATOR);
-    while (end < name.len) {
-        struct slice superior = slice_range(name, 0, end);
-        bool is_inbox = folder_name_is_inbox(superior);
-        if (!is_inbox && !create(mailbox, superior, 0, error) && error->kind != ERROR_EXISTS)
-            return false;
-        end += 1 + slice_find_octet(slice_from(name, end + 1), FOLDER_SEPARATOR);
-    }
-    return true;
-}
-
-bool mailbox_create_folder(struct mailbox *mailbox, struct slice name, unsigned special_use,
-                           struct error *error)
-{
-    return mailbox_create_superiors(mailbox, name, error)
-           && create(mailbox, name, special_use, error);
 }
 
 /* ---- a new account ---- */

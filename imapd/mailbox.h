@@ -95,13 +95,9 @@ void mailbox_close(struct mailbox *mailbox);
 /* Seconds since 1970. */
 int64_t mailbox_now(void);
 
-/* Puts that folder into the account, with that special use (0: none), with its superiors (RFC 3501
- * 6.3.3). ERROR_EXISTS: it is there. */
+/* Puts that folder into the account, with that special use (0: none). ERROR_EXISTS: it is there. */
 bool mailbox_create_folder(struct mailbox *mailbox, struct slice name, unsigned special_use,
                            struct error *error);
-
-/* Only what is above it; what is there already is fine. */
-bool mailbox_create_superiors(struct mailbox *mailbox, struct slice name, struct error *error);
 
 /* So many messages more, of so many octets together: ERROR_PERMANENT with code EDQUOT, in words for
  * the user, if the quota has no room for them. */

@@ -75,17 +75,41 @@ static void inherit_rights(struct session *session, struct slice name, const cha
 {
     char directory[MAILDIR_NAME_SIZE];
     struct error error = {.kind = ERROR_NONE};
-    for (size_t end = 0; end < name.len;) {
-        end += slice_find_octet(slice_from(name, end), FOLDER_SEPARATOR);
-        bool named = folder_name_to_directory(slice_range(name, 0, end), directory, NULL);
-        end++;
-        if (named && strlen(directory) > strlen(above)
-            && !acl_copy(session->mailbox->account_fd, above, directory,
-                         slice_of_string(session->mailbox->account), &error))
-            LOG(session->mailbox->log, LOG_ERROR, "rights_not_inherited",
-                log_bytes("folder", slice_of_string(directory)), log_failure(&error));
-    }
+    if (!folder_name_to_directory(name, directory, &error)
+        || !acl_copy(session->mailbox->account_fd, above, directory,
+                     slice_of_string(session->mailbox->account), &error))
+        LOG(session->mailbox->log, LOG_ERROR, "rights_not_inherited", log_bytes("folder", name),
+            log_failure(&error));
     shares_changed(session->mailbox);
+}
+
+/* ---- what is made, with rights from `above`; "": its owner's alone ---- */
+
+static bool make(struct session *session, struct slice name, unsigned special_use,
+                 const char *above, struct error *error)
+{
+    if (!mailbox_create_folder(session->mailbox, name, special_use, error))
+        return false;
+    if (above[0] != '\0')
+        inherit_rights(session, name, above);
+    notify_on_created(session, name);
+    return true;
+}
+
+/* "the server SHOULD create any superior hierarchical names that are needed" (RFC
+ * 9051 6.3.4, 6.3.6). Those who listen hear of each (RFC 5465 5.4). */
+static bool make_superiors(struct session *session, struct slice name, const char *above,
+                           struct error *error)
+{
+    size_t end = slice_find_octet(name, FOLDER_SEPARATOR);
+    while (end < name.len) {
+        struct slice superior = slice_range(name, 0, end);
+        if (!mailbox_name_is_inbox(superior) && !make(session, superior, 0, above, error)
+            && error->kind != ERROR_EXISTS)
+            return false;
+        end += 1 + slice_find_octet(slice_from(name, end + 1), FOLDER_SEPARATOR);
+    }
+    return true;
 }
 
 /* ---- CREATE ---- */
@@ -124,12 +148,10 @@ static void create(struct session *session, const struct folder_argument *folder
         return;
     if (!has_room_for_folder(session->mailbox, &error))
         session_failed(session, &error, "There are as many mailboxes as one account may have");
-    else if (mailbox_create_folder(session->mailbox, name, special_use, &error)) {
-        if (above[0] != '\0')
-            inherit_rights(session, name, above);
-        notify_on_created(session, name);
+    else if (make_superiors(session, name, above, &error)
+             && make(session, name, special_use, above, &error))
         tell_created(session, folder);
-    } else if (error.kind == ERROR_EXISTS)
+    else if (error.kind == ERROR_EXISTS)
         session_failed(session, &error, "There is such a mailbox already");
     else
         session_failed(session, &error, "The mailbox could not be made");
@@ -298,14 +320,14 @@ static bool rename_on_disk(struct mailbox *mailbox, const struct folder_argument
 }
 
 static void rename_folder(struct session *session, const struct folder_argument *from,
-                          const struct folder_argument *to)
+                          const struct folder_argument *to, const char *above)
 {
     struct mailbox *mailbox = session->mailbox;
     struct error error;
     if (rename_on_disk(mailbox, from, to, &error)) {
         folder_on_renamed(mailbox, from->directory, to->directory);
         /* What is above the new name only ought to be there: without, it is a name of the tree. */
-        if (!mailbox_create_superiors(mailbox, name_of(session, to), &error))
+        if (!make_superiors(session, name_of(session, to), above, &error))
             LOG(mailbox->log, LOG_WARNING, "superiors_not_made", log_failure(&error));
         notify_on_renamed(session, name_of(session, from), name_of(session, to));
         shares_on_folders(mailbox);
@@ -381,7 +403,7 @@ static void rename_inbox(struct session *session, const struct folder_argument *
         return;
     session->work = work;
     session->on_end = give_back;
-    if (!mailbox_create_folder(mailbox, to->name, 0, &error)) {
+    if (!make_superiors(session, to->name, "", &error) || !make(session, to->name, 0, "", &error)) {
         session_failed(session, &error,
                        error.kind == ERROR_EXISTS ? "There is such a mailbox already"
                                                   : "The mailbox could not be made");
@@ -392,18 +414,16 @@ static void rename_inbox(struct session *session, const struct folder_argument *
         session_failed(session, &error, "The mailbox cannot be opened now");
         return;
     }
-    notify_on_created(session, to->name);
     metadata_copy(session, MAILDIR_INBOX, to->directory);
     transfer_begin(&work->transfer, work->inbox, target, true, &session->arena);
     session_continue(session, inbox_step);
 }
 
 /* "Moving a mailbox from one parent to another requires the "x" right on the mailbox itself and the
- * "k" right for the new parent." False: the command was ended. */
+ * "k" right for the new parent." False: the command was ended. *above as of may_create(). */
 static bool may_rename(struct session *session, const struct folder_argument *from,
-                       const struct folder_argument *to)
+                       const struct folder_argument *to, char above[MAILDIR_NAME_SIZE])
 {
-    char above[MAILDIR_NAME_SIZE];
     if (session->visitor && mailbox_name_is_inbox(name_of(session, from))) {
         session_no(session, SLICE("NOPERM"), "Only its owner can rename INBOX");
         return false;
@@ -415,6 +435,7 @@ static bool may_rename(struct session *session, const struct folder_argument *fr
 void command_rename(struct session *session, struct imap_parser *arguments)
 {
     struct folder_argument from, to;
+    char above[MAILDIR_NAME_SIZE];
     if (!imap_parse_space(arguments) || !folder_argument_parse(arguments, &from)
         || !imap_parse_space(arguments) || !folder_argument_parse_new(arguments, &to)
         || !imap_parse_end(arguments))
@@ -425,12 +446,12 @@ void command_rename(struct session *session, struct imap_parser *arguments)
         session_no(session, SLICE("CANNOT"), to.problem);
     else if (to.is_expunged || strcmp(from.directory, EXPUNGED_DIRECTORY) == 0)
         session_no(session, SLICE("CANNOT"), FOLDER_ARGUMENT_EXPUNGED);
-    else if (!may_rename(session, &from, &to))
+    else if (!may_rename(session, &from, &to, above))
         return;
     else if (mailbox_name_is_inbox(name_of(session, &to)))
         session_no(session, SLICE("ALREADYEXISTS"), "INBOX is always there");
     else if (mailbox_name_is_inbox(from.name))
         rename_inbox(session, &to);
     else
-        rename_folder(session, &from, &to);
+        rename_folder(session, &from, &to, above);
 }

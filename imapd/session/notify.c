@@ -552,8 +552,9 @@ struct name_event {
     enum notify_event event;
     struct slice name;
     struct slice old_name; /* empty: it was not renamed */
-    struct slice parent;   /* affected too; empty: none */
-    bool is_rights;        /* nothing but who may see it */
+    struct slice parent;   /* affected too, in what lies below it; empty: none */
+    struct slice old_parent;
+    bool is_rights; /* nothing but who may see it */
 };
 
 /* ---- to visitors: what they may look up, and could before (RFC 4314 4: "l") ---- */
@@ -650,14 +651,16 @@ static void announce(struct session *by, const struct name_event *what)
             append_list(notify, &tree, what->name, what->old_name);
         if (wants(notify, what->parent, what->event))
             append_list(notify, &tree, what->parent, SLICE(""));
+        if (wants(notify, what->old_parent, what->event))
+            append_list(notify, &tree, what->old_parent, SLICE(""));
     }
     mailbox_tree_clear(&tree);
 }
 
 void notify_on_created(struct session *by, struct slice name)
 {
-    announce(by,
-             &(struct name_event){NOTIFY_MAILBOX_NAME, name, SLICE(""), parent_of(name), false});
+    announce(by, &(struct name_event){
+                     .event = NOTIFY_MAILBOX_NAME, .name = name, .parent = parent_of(name)});
 }
 
 void notify_on_deleted(struct session *by, struct slice name)
@@ -667,18 +670,23 @@ void notify_on_deleted(struct session *by, struct slice name)
 
 void notify_on_renamed(struct session *by, struct slice from, struct slice to)
 {
-    announce(by, &(struct name_event){NOTIFY_MAILBOX_NAME, to, from, SLICE(""), false});
+    struct name_event what = {.event = NOTIFY_MAILBOX_NAME, .name = to, .old_name = from};
+    if (!slice_equal(parent_of(to), parent_of(from))) {
+        what.parent = parent_of(to);
+        what.old_parent = parent_of(from);
+    }
+    announce(by, &what);
 }
 
 void notify_on_subscription(struct session *by, struct slice name)
 {
-    announce(by,
-             &(struct name_event){NOTIFY_SUBSCRIPTION_CHANGE, name, SLICE(""), SLICE(""), false});
+    announce(by, &(struct name_event){.event = NOTIFY_SUBSCRIPTION_CHANGE, .name = name});
 }
 
 void notify_on_rights(struct session *by, struct slice name)
 {
-    announce(by, &(struct name_event){NOTIFY_MAILBOX_NAME, name, SLICE(""), SLICE(""), true});
+    announce(by,
+             &(struct name_event){.event = NOTIFY_MAILBOX_NAME, .name = name, .is_rights = true});
 }
 
 static bool wants_server_metadata(const struct notify *notify)

@@ -209,6 +209,36 @@ def test_names(client, other, box):
         S: b OK *""")
 
 
+def test_superiors(client, other, box):
+    """5.4: what CREATE and RENAME make above the mailbox is told, too, and what has it below now, or no more."""
+    client.ok(f"NOTIFY SET (subtree {box} (MailboxName))")
+    other.ok(f"CREATE {box}/a/b")
+    client.talk(r"""
+        S: * LIST (\\HasNoChildren) "/" {box}/a
+        S: * LIST (\\HasChildren) "/" {box}
+        S: * LIST (\\HasNoChildren) "/" {box}/a/b
+        S: * LIST (\\HasChildren) "/" {box}/a""", box=box)
+    other.ok(f"RENAME {box}/a/b {box}/c/d")
+    client.talk(r"""
+        S: * LIST (\\HasChildren) "/" {box}/c
+        S: * LIST (\\HasChildren) "/" {box}
+        S: * LIST (\\HasNoChildren) "/" {box}/c/d ("OLDNAME" ({box}/a/b))
+        S: * LIST (\\HasChildren) "/" {box}/c
+        S: * LIST (\\HasNoChildren) "/" {box}/a""")
+    other.ok(f"DELETE {box}/c")
+    client.talk(r"""
+        S: * LIST (\\NonExistent \\HasChildren) "/" {box}/c
+        S: * LIST (\\HasChildren) "/" {box}""")
+    other.ok(f"CREATE {box}/c/e")  # and {box}/c again
+    client.talk(r"""
+        S: * LIST (\\HasChildren) "/" {box}/c
+        S: * LIST (\\HasChildren) "/" {box}
+        S: * LIST (\\HasNoChildren) "/" {box}/c/e
+        S: * LIST (\\HasChildren) "/" {box}/c
+        C: a NOOP
+        S: a OK *""")
+
+
 def test_new_mailboxes_are_watched(client, other, box):
     """6.4, 6.5: which mailboxes are meant is found again when names or subscriptions change."""
     client.ok(f"NOTIFY SET (subtree {box} (MessageNew MessageExpunge)) "

@@ -526,6 +526,26 @@ def test_news_of_names_alone(pair, filters, events):
     assert other.ok("NOOP") == []
 
 
+def test_news_of_superiors(pair):
+    """RFC 5465 5.4, RFC 4314 4: what a visitor's CREATE or RENAME makes above a mailbox has the rights of what is above that, and is told."""
+    other, name = pair.other, pair.name
+    pair.share("lkx")
+    other.ok(f"NOTIFY SET (subtree {name} (MailboxName))")
+
+    def told(*lines):
+        assert [other.read_line().decode() for _ in lines] == [f'* LIST {line}' for line in lines]
+
+    with Client(pair.house, pair.bob) as second:
+        second.ok(f"CREATE {name}/C/D")
+        told(f'() "/" {name}/C', f'() "/" {name}/C/D')
+        second.ok(f"RENAME {name}/C/D {name}/E/D")
+        told(f'() "/" {name}/E', f'() "/" {name}/E/D ("OLDNAME" ({name}/C/D))')
+        for folder in ("E/D", "E", "C"):
+            second.ok(f"DELETE {name}/{folder}")
+            told(rf'(\NonExistent) "/" {name}/{folder}')
+    assert other.ok("NOOP") == []
+
+
 def test_news_of_subscriptions(pair):
     """RFC 5465 5.5: to another account's mailbox, too, which is none of "personal"; whether it is there its owner's process alone knows."""
     other, name = pair.other, pair.name
