@@ -40,11 +40,6 @@ void system_users_free(struct system_users *users)
     free(users);
 }
 
-void system_users_forget(struct system_users *users)
-{
-    memset(users->sets, 0, sizeof(users->sets));
-}
-
 static uint64_t hash(const struct system_users *users, struct slice name)
 {
     uint8_t digest[crypto_shorthash_BYTES];

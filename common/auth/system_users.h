@@ -37,9 +37,6 @@ struct system_users;
 struct system_users *system_users_new(system_user_lookup *look_up, struct error *error);
 void system_users_free(struct system_users *users); /* NULL is fine */
 
-/* Knows nothing any more. */
-void system_users_forget(struct system_users *users);
-
 /* The user of that name, which is in lower case as canonical.h makes it; the empty name is the
  * first user of all, whoever that is (for `postmaster`). ERROR_NOT_FOUND: there is none.
  * ERROR_TEMPORARY: not known. */

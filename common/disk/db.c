@@ -545,23 +545,6 @@ bool db_delete(struct db_tree *tree, struct slice key, struct error *error)
     return code == 0 || fail(tree->db, error, code, "delete record");
 }
 
-bool db_is_empty(struct db_tree *tree, bool *empty, struct error *error)
-{
-    DBC *cursor;
-    int code = tree->handle->cursor(tree->handle, tree->db->transaction, &cursor, 0);
-    if (code != 0)
-        return fail(tree->db, error, code, "open cursor");
-    /* Room for nothing and a wish for nothing: only whether there is a key counts. */
-    DBT key = {.flags = DB_DBT_USERMEM | DB_DBT_PARTIAL};
-    DBT value = {.flags = DB_DBT_USERMEM | DB_DBT_PARTIAL};
-    code = cursor->get(cursor, &key, &value, DB_FIRST);
-    cursor->close(cursor);
-    if (code != 0 && code != DB_NOTFOUND)
-        return fail(tree->db, error, code, "read first record");
-    *empty = code == DB_NOTFOUND;
-    return true;
-}
-
 bool db_tree_compact(struct db_tree *tree, struct error *error)
 {
     int code = tree->handle->compact(tree->handle, NULL, NULL, NULL, NULL, DB_FREE_SPACE, NULL);

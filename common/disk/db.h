@@ -100,9 +100,6 @@ bool db_delete(struct db_tree *tree, struct slice key, struct error *error);
 bool db_get_before(struct db_tree *tree, struct slice key, struct buffer *found,
                    struct error *error);
 
-/* Whether there is any key. */
-bool db_is_empty(struct db_tree *tree, bool *empty, struct error *error);
-
 /* Numbers as keys are ordered: the highest octet first, `octets` of them, at most 8. */
 static inline void db_append_number(struct buffer *key, uint64_t number, unsigned octets)
 {

@@ -128,10 +128,3 @@ bool fd_set_nonblocking(int fd, struct error *error)
         return error_errno(error, "set descriptor non-blocking");
     return true;
 }
-
-bool fd_set_cloexec(int fd, bool on, struct error *error)
-{
-    if (fcntl(fd, F_SETFD, on ? FD_CLOEXEC : 0) != 0)
-        return error_errno(error, "set descriptor close-on-exec");
-    return true;
-}

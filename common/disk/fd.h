@@ -35,6 +35,5 @@ bool fd_close(int *fd, struct error *error);
 void fd_discard(int *fd);
 
 bool fd_set_nonblocking(int fd, struct error *error);
-bool fd_set_cloexec(int fd, bool on, struct error *error);
 
 #endif

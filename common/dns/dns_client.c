@@ -41,11 +41,6 @@ void dns_client_init(struct dns_client *client, struct role *role)
     questions_init(&client->questions, role->loop, give_up);
 }
 
-void dns_client_clear(struct dns_client *client)
-{
-    questions_clear(&client->questions);
-}
-
 static bool send_question(struct dns_client *client, struct open_question *question,
                           enum dns_type type, struct slice name)
 {

@@ -33,7 +33,6 @@ struct dns_inquiry;
 typedef void dns_answered(void *owner, const struct dns_result *answer);
 
 void dns_client_init(struct dns_client *client, struct role *role);
-void dns_client_clear(struct dns_client *client); /* forgets all questions */
 
 /* Asks; `answered` is called once, never before this returns, also without a resolver, after
  * DNS_WAIT_MS at most. NULL: no memory, and it is not called. */
@@ -44,8 +43,8 @@ struct dns_inquiry *dns_ask(struct dns_client *client, enum dns_type type, struc
 /* The answer will not be heard. Not after it was. */
 void dns_cancel(struct dns_client *client, struct dns_inquiry *question);
 
-/* For role_spec: the rule of the link to ROLE_RESOLVER, and its channel's coming and going.
- * `role_client` finds the client in a role, set once by the role. */
+/* For role_spec: the rule of the link to ROLE_RESOLVER, and its channel's coming and going. The
+ * rule finds the client in peer->data, where dns_client_up() put it. */
 enum { DNS_CLIENT_RULES = 1 };
 extern const struct ipc_rule dns_client_rules[DNS_CLIENT_RULES];
 void dns_client_up(struct dns_client *client, struct role_peer *peer);
@@ -58,10 +57,6 @@ struct mx_record {
     char exchange[DNS_NAME_MAX + 1]; /* lower case */
 };
 bool mx_record_parse(struct slice rdata, struct mx_record *record);
-
-/* The RDATA of a TXT record is one or more strings, each behind its length (RFC 1035 3.3.14);
- * appends them as one text. False: malformed, or the buffer failed. */
-bool dns_append_txt(struct slice rdata, struct buffer *text);
 
 /* Of TXT records, as in dns_result, the one that begins with that version and the end of a field,
  * *WSP ";" (RFC 8460 3, RFC 8461 3.1): what stands behind the version is appended. False: there is

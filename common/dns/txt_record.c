@@ -1,10 +1,12 @@
-/* RDATA of TXT records (RFC 1035 3.3.14); see dns_client.h. */
+/* RDATA of TXT records; see dns_client.h. */
 #include "common/dns/dns_client.h"
 #include "common/text/cursor.h"
 
 enum { TXT_MAX = 4096 };
 
-bool dns_append_txt(struct slice rdata, struct buffer *text)
+/* One or more strings, each behind its length (RFC 1035 3.3.14), as one text. False: malformed, or
+ * the buffer failed. */
+static bool append_text(struct slice rdata, struct buffer *text)
 {
     while (rdata.len > 0) {
         size_t octets = rdata.ptr[0];
@@ -37,7 +39,7 @@ bool dns_find_versioned_txt(struct slice rdata, struct slice version, struct buf
     struct buffer text = BUFFER_WITH_LIMIT(TXT_MAX);
     while (dns_result_next(&rdata, &record)) {
         buffer_reset(&text);
-        if (!dns_append_txt(record, &text) || !has_version(buffer_slice(&text), version))
+        if (!append_text(record, &text) || !has_version(buffer_slice(&text), version))
             continue;
         if (found++ == 0)
             buffer_append(fields, slice_from(buffer_slice(&text), version.len));

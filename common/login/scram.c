@@ -29,7 +29,7 @@ struct hmac {
     struct digest_state inner, outer;
 };
 
-size_t scram_octets(enum scram_hash hash)
+static size_t octets_of(enum scram_hash hash)
 {
     return hash == SCRAM_SHA_1 ? SHA1_OCTETS : crypto_hash_sha256_BYTES;
 }
@@ -98,7 +98,7 @@ static void hmac_of(const struct hmac *hmac, struct slice first, struct slice se
     digest_update(&state, second);
     digest_final(&state, result);
     state = hmac->outer;
-    digest_update(&state, slice_of(result, scram_octets(hmac->inner.hash)));
+    digest_update(&state, slice_of(result, octets_of(hmac->inner.hash)));
     digest_final(&state, result);
 }
 
@@ -132,7 +132,7 @@ static void salt_password(enum scram_hash hash, struct slice password, struct sl
 {
     struct hmac hmac;
     uint8_t round[SCRAM_OCTETS_MAX];
-    const size_t octets = scram_octets(hash);
+    const size_t octets = octets_of(hash);
     hmac_init(&hmac, hash, password);
     hmac_of(&hmac, salt, slice_of("\0\0\0\1", 4), round);
     memcpy(salted, round, octets);
@@ -149,7 +149,7 @@ void scram_derive(enum scram_hash hash, struct slice password, struct slice salt
                   uint32_t iterations, struct scram_keys *keys)
 {
     uint8_t salted[SCRAM_OCTETS_MAX];
-    const struct slice key = slice_of(salted, scram_octets(hash));
+    const struct slice key = slice_of(salted, octets_of(hash));
     salt_password(hash, password, salt, iterations, salted);
     hmac_once(hash, key, SLICE("Client Key"), keys->client);
     hash_octets(hash, slice_of(keys->client, key.len), keys->stored);
@@ -160,7 +160,7 @@ void scram_derive(enum scram_hash hash, struct slice password, struct slice salt
 void scram_prove(enum scram_hash hash, const struct scram_keys *keys, struct slice auth_message,
                  uint8_t proof[SCRAM_OCTETS_MAX], uint8_t signature[SCRAM_OCTETS_MAX])
 {
-    const size_t octets = scram_octets(hash);
+    const size_t octets = octets_of(hash);
     hmac_once(hash, slice_of(keys->stored, octets), auth_message, proof);
     for (size_t i = 0; i < octets; i++)
         proof[i] ^= keys->client[i];
@@ -352,7 +352,7 @@ static void prove(struct scram_client *client, const struct scram_server_first *
     scram_prove(client->hash, &keys, auth_message, proof, client->signature);
     client->proved = true;
     buffer_append(out, SLICE(",p="));
-    base64_encode(slice_of(proof, scram_octets(client->hash)), out);
+    base64_encode(slice_of(proof, octets_of(client->hash)), out);
     sodium_memzero(&keys, sizeof(keys));
 }
 
@@ -389,7 +389,7 @@ bool scram_client_verify(const struct scram_client *client, struct slice server_
                          struct error *error)
 {
     struct scram_server_final final;
-    const size_t octets = scram_octets(client->hash);
+    const size_t octets = octets_of(client->hash);
     if (!client->proved || !scram_server_final_parse(server_final, &final))
         return error_set(error, ERROR_PEER, "the server's last SCRAM message is malformed");
     if (final.refusal.len > 0)

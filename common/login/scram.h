@@ -29,8 +29,6 @@ enum {
     SCRAM_ITERATIONS_MOST = 100000,
 };
 
-size_t scram_octets(enum scram_hash hash);
-
 /* ---- keys, RFC 5802 3 ---- */
 
 struct scram_keys {

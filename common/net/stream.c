@@ -524,18 +524,6 @@ void stream_await_empty(struct stream *stream)
     stream_settle_later(stream);
 }
 
-void stream_pause(struct stream *stream)
-{
-    stream->paused = true;
-    stream_settle_later(stream);
-}
-
-void stream_resume(struct stream *stream)
-{
-    stream->paused = false;
-    stream_settle_later(stream);
-}
-
 void stream_set_deadline_ms(struct stream *stream, unsigned milliseconds)
 {
     stream->deadline = milliseconds > 0 ? turn_now_ms() + milliseconds : 0;

@@ -15,7 +15,7 @@
  * with on_closed. So replies need no check.
  *
  * Reading stops by itself while the input is full, while the output stands above its high-water
- * mark (a peer that does not read is not listened to), after stream_pause, and at the end of input.
+ * mark (a peer that does not read is not listened to), and at the end of input.
  * What the owner wrote in a turn leaves at the end of that turn, in as few calls as possible.
  *
  * The process ignores SIGPIPE.
@@ -145,7 +145,7 @@ struct stream {
 
     bool handshaking;
     bool input_ended;
-    bool paused;
+    bool paused; /* by stream_await_empty() */
     bool above_high_water;
     bool drained_due; /* on_drained is to be called */
     bool ending;      /* nothing will be written behind what waits */
@@ -191,10 +191,6 @@ void stream_wipe_consumed(struct stream *stream);
  * STARTTLS and stream_start_transport: what came in the clear behind that command must not be taken
  * for what comes protected (RFC 3207 6, CVE-2011-0411). */
 size_t stream_discard_input(struct stream *stream);
-
-/* No on_input until resumed. What lies in the input after that, the owner steps through itself. */
-void stream_pause(struct stream *stream);
-void stream_resume(struct stream *stream);
 
 /* ---- output ---- */
 

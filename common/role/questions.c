@@ -37,18 +37,6 @@ void questions_init(struct questions *questions, struct ev_loop *loop,
     questions->timer.data = questions;
 }
 
-void questions_clear(struct questions *questions)
-{
-    struct open_question *question = questions->first, *next;
-    HASH_CLEAR(hh, questions->first);
-    for (; question; question = next) {
-        next = question->hh.next;
-        free(question);
-    }
-    if (questions->loop)
-        ev_timer_stop(questions->loop, &questions->timer);
-}
-
 bool questions_add(struct questions *questions, struct open_question *question)
 {
     question->request = ++questions->last_request;

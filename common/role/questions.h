@@ -33,8 +33,6 @@ struct questions {
 
 void questions_init(struct questions *questions, struct ev_loop *loop,
                     open_question_given_up *give_up);
-/* Frees what is under way; may run twice, and on a zeroed struct. */
-void questions_clear(struct questions *questions);
 
 /* Takes it in under a number of its own. False: no memory, it stays the caller's. */
 bool questions_add(struct questions *questions, struct open_question *question);

@@ -358,7 +358,8 @@ void address_format_path(const struct address *address, struct buffer *out)
     buffer_append_octet(out, '>');
 }
 
-void address_unquote_local_part(const struct address *address, struct buffer *out)
+/* Appends what the local part means, without quotes and escapes: "john" for "\"jo\\hn\"". */
+static void append_unquoted(const struct address *address, struct buffer *out)
 {
     struct slice text = address->local_part;
     if (text.len == 0 || text.ptr[0] != '"') {
@@ -389,7 +390,7 @@ static void append_quoted(struct slice text, struct buffer *out)
 static void append_canonical_local_part(const struct address *address, struct buffer *out)
 {
     struct buffer meaning = BUFFER_WITH_LIMIT(ADDRESS_LOCAL_PART_LIMIT);
-    address_unquote_local_part(address, &meaning);
+    append_unquoted(address, &meaning);
     struct cursor in = cursor_of(buffer_slice(&meaning));
     struct slice atoms;
     if (parse_dot_string(&in, &atoms) && cursor_at_end(&in))

@@ -78,7 +78,4 @@ bool address_canonicalise(const struct address *address, struct buffer *out, str
 bool address_canonicalise_domain(const struct address *address, struct buffer *out,
                                  struct error *error);
 
-/* Appends what the local part means, without quotes and escapes: "john" for "\"jo\\hn\"". */
-void address_unquote_local_part(const struct address *address, struct buffer *out);
-
 #endif

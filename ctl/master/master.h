@@ -213,8 +213,7 @@ bool process_send(struct process *process, struct ipc_header *head, size_t head_
 bool process_send_with(struct process *process, struct ipc_header *head, size_t head_octets,
                        struct slice tail, int fd);
 struct process *process_find(struct master *master, enum role_kind kind, uint32_t number);
-void process_fill(struct master *master, enum role_kind kind); /* starts what is missing */
-void process_fill_all(struct master *master);
+void process_fill_all(struct master *master);   /* starts the standing roles that are missing */
 void process_ask_counts(struct master *master); /* all that are ready; see `asked` */
 void process_ask_to_stop(struct process *process);
 int process_open_libexec(struct error *error);      /* the directory of executables, or -1 */

@@ -212,12 +212,14 @@ static bool spawn(struct process *process, int channel, int feed, struct error *
 
 /* --- Death ----------------------------------------------------------------------------------- */
 
+static void start_missing(struct master *master, enum role_kind kind);
+
 static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void)loop;
     (void)events;
     struct standing *standing = timer->data;
-    process_fill(standing->master, standing->kind);
+    start_missing(standing->master, standing->kind);
 }
 
 static void retry_after(struct standing *standing, double wait_s)
@@ -229,8 +231,9 @@ static void retry_after(struct standing *standing, double wait_s)
     ev_timer_start(standing->master->loop, &standing->retry);
 }
 
-/* A standing role died, or could not be started. */
-static void mourn(struct master *master, enum role_kind kind)
+/* A standing role died or could not be started: after its first death it is started at once, then
+ * after longer and longer waits. */
+static void restart_later(struct master *master, enum role_kind kind)
 {
     struct standing *standing = &master->standing[kind];
     ev_tstamp now = ev_now(master->loop);
@@ -308,9 +311,9 @@ static void on_death(struct ev_loop *loop, ev_child *watcher, int events)
     admission_forget(process);
     free_process(process);
     if (standing && leaves)
-        process_fill(master, kind); /* fetch, wanted again before it was gone */
+        start_missing(master, kind); /* fetch, wanted again before it was gone */
     else if (standing && !master->stopping)
-        mourn(master, kind);
+        restart_later(master, kind);
     control_on_counts(master); /* one that is dead will not answer */
     if (master->stopping)
         process_stop_next(master);
@@ -424,7 +427,7 @@ static bool on_checks(void *owner, struct ipc_packet *packet, struct error *erro
     if (record->count < 1 || record->count > process->master->house.config.processes.check)
         return error_set(error, ERROR_PEER, "%u check workers", record->count);
     process->master->standing[ROLE_CHECK].wanted = record->count;
-    process_fill(process->master, ROLE_CHECK);
+    start_missing(process->master, ROLE_CHECK);
     return true;
 }
 
@@ -443,7 +446,7 @@ static bool on_wanted(void *owner, struct ipc_packet *packet, struct error *erro
     DL_FOREACH (master->processes, fetch)
         if (fetch->kind == ROLE_FETCH)
             return true;
-    process_fill(master, ROLE_FETCH);
+    start_missing(master, ROLE_FETCH);
     return true;
 }
 
@@ -666,14 +669,14 @@ static uint32_t count_living(const struct master *master, enum role_kind kind)
     return living;
 }
 
-void process_fill(struct master *master, enum role_kind kind)
+static void start_missing(struct master *master, enum role_kind kind)
 {
     while (!master->stopping && count_living(master, kind) < master->standing[kind].wanted) {
         struct error error = {0};
         struct process *process = process_start(master, kind, NULL, &error);
         if (!process) {
             LOG(&master->log, LOG_ERROR, "role_not_started", log_failure(&error));
-            mourn(master, kind);
+            restart_later(master, kind);
             return;
         }
         if (kind == ROLE_JOURNAL)
@@ -685,5 +688,5 @@ void process_fill(struct master *master, enum role_kind kind)
 void process_fill_all(struct master *master)
 {
     for (unsigned kind = 0; kind < ROLE_KINDS; kind++)
-        process_fill(master, kind);
+        start_missing(master, kind);
 }

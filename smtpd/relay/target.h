@@ -83,7 +83,6 @@ struct target_own {
     size_t count;
 };
 bool target_own_gather(struct target_own *own, struct error *error);
-void target_own_clear(struct target_own *own);
 
 /* RFC 1918, 4193, 6598 and their like, loopback, link-local, multicast, unspecified: no public host
  * has it. Pure. */

@@ -87,9 +87,3 @@ bool target_own_gather(struct target_own *own, struct error *error)
     freeifaddrs(first);
     return own->addresses || error_memory(error);
 }
-
-void target_own_clear(struct target_own *own)
-{
-    free(own->addresses);
-    *own = (struct target_own){.addresses = NULL};
-}

@@ -472,14 +472,6 @@ static const struct {
     {SLICE("OPTIONS"), SMTP_HTTP, parse_any},
 };
 
-const char *smtp_verb_name(enum smtp_verb verb)
-{
-    for (size_t i = 0; i < ARRAY_LENGTH(verbs); i++)
-        if (verbs[i].verb == verb)
-            return (const char *)verbs[i].word.ptr;
-    return "?";
-}
-
 static bool has_octet_of_no_line(struct slice line)
 {
     return slice_find_octet(line, '\r') < line.len || slice_find_octet(line, '\n') < line.len

@@ -120,9 +120,6 @@ struct smtp_command {
 bool smtp_command_parse(struct slice line, struct smtp_command *command,
                         struct smtp_reply *refusal);
 
-/* The verb as a word, "MAIL"; "?" of SMTP_UNKNOWN. */
-const char *smtp_verb_name(enum smtp_verb verb);
-
 /* Appends an ORCPT as reports print it, "rfc822;a@b": xtext decoded, "utf-8" (RFC 6533) as it is.
  */
 void smtp_command_append_orcpt(struct slice orcpt, struct buffer *out);

@@ -457,18 +457,6 @@ static void clearing_inside_a_handler_is_allowed(void **state)
     assert_int_equal(fixture->closed, 0);
 }
 
-static void paused_streams_are_quiet(void **state)
-{
-    struct fixture *fixture = *state;
-    stream_pause(&fixture->stream);
-    say(fixture, "x");
-    turns(fixture, 4);
-    assert_int_equal(fixture->inputs, 0);
-    stream_resume(&fixture->stream);
-    turns(fixture, 4);
-    assert_int_equal(fixture->inputs, 1);
-}
-
 static void detach_gives_descriptor_and_rest(void **state)
 {
     struct fixture *fixture = *state;
@@ -608,7 +596,6 @@ int main(void)
         with_stream(half_close_still_takes_output),
         with_stream(a_lost_peer_is_reported_once),
         with_stream(clearing_inside_a_handler_is_allowed),
-        with_stream(paused_streams_are_quiet),
         with_stream(detach_gives_descriptor_and_rest),
         with_stream(what_somebody_else_read_comes_first),
         with_stream(an_empty_output_can_be_waited_for),

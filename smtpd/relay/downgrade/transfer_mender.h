@@ -33,10 +33,8 @@ struct transfer_mender {
     bool held_equal;  /* "=" waits for what follows */
 };
 
-/* At most so many octets for each, and as many at the end. */
-enum { MEND_GROWTH = 6 };
-
-/* Failure is the buffer's. */
+/* Appends at most six octets for each that comes in, and as many at the end. Failure is the
+ * buffer's. */
 void transfer_mend(struct transfer_mender *mender, struct slice octets, struct buffer *text);
 void transfer_mend_end(struct transfer_mender *mender, struct buffer *text);
 
