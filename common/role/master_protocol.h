@@ -83,7 +83,7 @@ struct role_start {
     uint32_t number;  /* of this process among its kind, never used again while the master lives */
     uint32_t is_root; /* 1: started by root, chroot is to be done; 0: single-user mode */
     uint32_t configuration;                  /* 1, and one more with each reload */
-    uint8_t token_key[MASTER_SECRET_OCTETS]; /* auth, queue, keys; zero for all others */
+    uint8_t token_key[MASTER_SECRET_OCTETS]; /* auth, queue; zero for all others */
     uint8_t srs_key[MASTER_SECRET_OCTETS];   /* auth, queue; the same in all lives of the house */
 };
 

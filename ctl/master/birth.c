@@ -211,10 +211,10 @@ void birth_send_start(struct process *process)
                                .number = process->number,
                                .is_root = master->is_root,
                                .configuration = master->house.number};
-    if (process->kind == ROLE_AUTH || process->kind == ROLE_QUEUE || process->kind == ROLE_KEYS)
+    if (process->kind == ROLE_AUTH || process->kind == ROLE_QUEUE) {
         memcpy(start.token_key, master->token_key, sizeof(start.token_key));
-    if (process->kind == ROLE_AUTH || process->kind == ROLE_QUEUE)
         memcpy(start.srs_key, master->srs_key, sizeof(start.srs_key));
+    }
     process_send_with(process, &start.header, sizeof(start), slice_of(NULL, 0),
                       master->house.config_fd);
     birth_send_files(process);
