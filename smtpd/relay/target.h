@@ -1,14 +1,14 @@
 /*
- * Which hosts and addresses a destination's mail goes to, in the order in which they are to be
- * tried, and what the DNS says of their certificates. relay.
+ * The hosts and addresses that take a destination's mail, in the order in which to try them, and
+ * what DNSSEC (DANE) and MTA-STS say about their certificates. relay.
  *
  *   route's host ──────────────┐
  *   domain ── MX, RFC 5321 5.1 ┴─> hosts ── A, AAAA ──> addresses ── TLSA, RFC 7672 ─┬─> target
  *                                                   a domain's MTA-STS, RFC 8461 ──┘
  *
- * Never among them: this host itself and what is behind it in preference; addresses that belong to
- * no public host, unless the configuration says so; hosts of whose TLSA records nothing can be
- * known; hosts without such records of use that the domain's policy does not name.
+ * Left out: this host itself and every host that is not preferred to it; addresses that no public
+ * host has, unless the configuration allows them; hosts whose TLSA records cannot be looked up; and
+ * hosts without usable TLSA records that the domain's MTA-STS policy does not list.
  */
 #ifndef SMTPD_RELAY_TARGET_H
 #define SMTPD_RELAY_TARGET_H
@@ -22,52 +22,52 @@
 enum {
     TARGET_HOSTS_MAX = 20,  /* the most preferred */
     TARGET_PLACES_MAX = 64, /* addresses of all hosts */
-    TARGET_OF_A_HOST =
-        8, /* addresses of each family; of more the resolver gives others each time */
+    TARGET_OF_A_HOST = 8,   /* addresses of each family: the resolver varies their order */
 };
 
-/* TLSA records that DNSSEC vouches for. */
+/* A host's TLSA records that DNSSEC vouches for. */
 enum target_tlsa {
     TARGET_TLSA_NONE,
-    TARGET_TLSA_UNUSABLE, /* but none that we could check: TLS all the same (RFC 7672 2.2) */
+    TARGET_TLSA_UNUSABLE, /* there are some, none that we can check: TLS is a must (RFC 7672 2.2) */
     TARGET_TLSA_USABLE,
 };
 
-/* What the domain's MTA-STS policy says about a host. DANE goes before it (RFC 8461 2): of a host
- * with TLSA records that can be checked nothing is asked. */
+/* What the domain's MTA-STS policy says about a host. DANE takes precedence (RFC 8461 2): for a
+ * host with usable TLSA records the policy is not consulted. */
 enum target_policy {
     TARGET_POLICY_NONE,
     TARGET_POLICY_TESTING,
-    TARGET_POLICY_TESTING_UNLISTED, /* enforced, it would get no mail */
-    TARGET_POLICY_ENFORCE,          /* TLS, with a certificate for its name */
+    TARGET_POLICY_TESTING_UNLISTED, /* if the policy were enforced, the host would get no mail */
+    TARGET_POLICY_ENFORCE,          /* TLS with a certificate for the host's name */
 };
 const char *target_policy_name(enum target_policy policy); /* for the log; static */
 
 struct target_host {
-    char name[DNS_NAME_MAX + 1]; /* of an address alone: that as text */
-    bool has_name;               /* false: an address alone */
-    bool is_proved; /* by DNSSEC, the policy or the configuration: it is to have the mail */
+    char name[DNS_NAME_MAX + 1]; /* without a name, the address as text */
+    bool has_name;               /* false: the configuration or the recipient gave an address */
+    bool is_proved; /* DNSSEC, the policy or the configuration says that it takes the mail */
     enum target_tlsa tlsa_use;
-    struct buffer tlsa;               /* their RDATA, as in dns_result */
-    char tlsa_base[DNS_NAME_MAX + 1]; /* whose they are: `name`, or what it is an alias of */
+    struct buffer tlsa;               /* RDATA of the TLSA records, as in dns_result */
+    char tlsa_base[DNS_NAME_MAX + 1]; /* where they were found: `name`, or what it is an alias of */
     enum target_policy policy;
 };
 
+/* One address to connect to. */
 struct target_place {
     struct ip_address address;
-    unsigned host; /* in hosts */
+    unsigned host; /* index in hosts */
 };
 
 /* Constant once found; shared by the destination and its connections. */
 struct target {
     unsigned shares;
-    uint64_t good_until_ms;        /* turn_now_ms() */
-    char domain[DNS_NAME_MAX + 1]; /* whose MX was asked for; empty: none's */
+    uint64_t good_until_ms;        /* turn_now_ms(), by the TTL of the answers */
+    char domain[DNS_NAME_MAX + 1]; /* the domain whose MX was looked up; empty: none was */
     struct target_host *hosts;
     size_t host_count;
-    struct buffer policy; /* the domain's MTA-STS policy, as it came; empty: none counts */
-    /* The domain's record names a policy that could not be had: of the three for that in RFC 8460
-     * 4.3.2.2, and why. 0: it is not so. */
+    struct buffer policy; /* the domain's MTA-STS policy as it came; empty: none applies */
+    /* Not 0: the domain's record announces a policy that could not be fetched. Which of the three
+     * results of RFC 8460 4.3.2.2 that is, and why. */
     enum tls_result policy_failure;
     char policy_reason[160];
     size_t place_count; /* at least one */
@@ -76,30 +76,28 @@ struct target {
 struct target *target_share(struct target *target);
 void target_release(struct target *target); /* NULL is fine */
 
-/* Addresses that are this host's own, and the ports it takes mail on: gathered outside the walls.
- */
+/* The addresses of this host's own interfaces, gathered before the sandbox is entered. */
 struct target_own {
     struct ip_address *addresses;
     size_t count;
 };
 bool target_own_gather(struct target_own *own, struct error *error);
 
-/* RFC 1918, 4193, 6598 and their like, loopback, link-local, multicast, unspecified: no public host
- * has it. Pure. */
+/* Whether no public host can have the address: private (RFC 1918, 4193, 6598 and their like),
+ * loopback, link-local, multicast or unspecified. Pure. */
 bool target_address_is_private(const struct ip_address *address);
 
 struct target_failure {
     enum relay_status status; /* TEMPORARY or PERMANENT */
     const char *code;
     char words[240];
-    enum tls_result tls; /* it was DNSSEC, or the domain's policy; 0: neither */
-    struct slice policy; /* the MTA-STS policy, if it was that; good during the call */
+    enum tls_result tls; /* DNSSEC or the domain's policy was the cause; 0: neither */
+    struct slice policy; /* the MTA-STS policy, if that was the cause; borrowed for the call */
 };
 
-/* Which family of a host's addresses answered first, where that was not the one that is tried
- * first; by the hash of its name, so that there is a bound. For ten minutes; then IPv6 has another
- * chance.
- */
+/* The address family of a host that answered first, remembered where that was not the family tried
+ * first. A table indexed by the hash of the host's name, hence bounded. An entry counts for ten
+ * minutes, after which IPv6 has another chance. */
 enum { TARGET_FASTER_MAX = 1024 };
 struct target_faster {
     uint64_t name_hash;
@@ -119,22 +117,23 @@ struct target_context {
 
 void target_note_faster(struct target_context *context, const char *host, uint8_t family);
 
-/* The found target is the owner's share; NULL: why. */
+/* The target is a share of the owner's. NULL: none was found, and `why` is the reason. */
 typedef void target_found(void *owner, struct target *target, const struct target_failure *why);
 
 struct target_search;
 
 struct target_wish {
     const struct config_route *route; /* NULL: none */
-    struct slice domain;              /* behind the '@'; whatever where the route has a host */
-    bool ignores_policies;            /* DANE and MTA-STS are not asked for (RFC 8689 5) */
+    struct slice domain;              /* of the recipients; not looked at if the route has a host */
+    bool ignores_policies;            /* leaves DANE and MTA-STS aside (RFC 8689 5) */
 };
 
-/* `found` is called once, never before this returns, unless the search is dropped before. NULL: no
+/* Calls `found` once, never before this returns, unless the search is dropped first. NULL: no
  * memory. */
 struct target_search *target_search(const struct target_context *context,
                                     const struct target_wish *wish, target_found *found,
                                     void *owner);
-void target_search_drop(struct target_search *search); /* NULL is fine; not after found */
+void target_search_drop(
+    struct target_search *search); /* NULL is fine; not after `found` was called */
 
 #endif
