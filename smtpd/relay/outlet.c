@@ -6,7 +6,7 @@
 
 #include <utlist.h>
 
-#include "smtpd/relay/line.h"
+#include "smtpd/relay/connection.h"
 #include "smtpd/relay/relay.h"
 #include "smtpd/relay/routes.h"
 #include "smtpd/relay/tls_count.h"
@@ -22,7 +22,7 @@ void outlet_work_later(struct outlet *outlet)
 
 static bool can_open_more(const struct outlet *outlet)
 {
-    return outlet->opening > 0 || outlet->line_count < outlet->allowed;
+    return outlet->opening > 0 || outlet->connection_count < outlet->allowed;
 }
 
 /* messages-per-minute: a bucket of one second's worth, one at least. */
@@ -122,12 +122,12 @@ static void find_target(struct outlet *outlet)
 static size_t poke_idle(struct outlet *outlet)
 {
     size_t poked = 0;
-    struct line *line;
-    DL_FOREACH (outlet->lines, line) {
+    struct connection *connection;
+    DL_FOREACH (outlet->connections, connection) {
         if (poked == outlet->waiting_count)
             break;
-        if (peer_is_idle(&line->peer)) {
-            peer_poke(&line->peer);
+        if (peer_is_idle(&connection->peer)) {
+            peer_poke(&connection->peer);
             poked++;
         }
     }
@@ -136,10 +136,10 @@ static size_t poke_idle(struct outlet *outlet)
 
 static void poke_busy(struct outlet *outlet)
 {
-    struct line *line;
-    DL_FOREACH (outlet->lines, line)
-        if (line->is_ready)
-            peer_poke(&line->peer);
+    struct connection *connection;
+    DL_FOREACH (outlet->connections, connection)
+        if (connection->is_ready)
+            peer_poke(&connection->peer);
 }
 
 static void starve(struct outlet *outlet)
@@ -159,9 +159,9 @@ static void stop_starving(struct outlet *outlet)
 }
 
 /* As many connections as there are messages without one. */
-static void open_lines(struct outlet *outlet, size_t served)
+static void open_connections(struct outlet *outlet, size_t served)
 {
-    while (outlet->waiting_count > served && outlet->line_count < outlet->allowed) {
+    while (outlet->waiting_count > served && outlet->connection_count < outlet->allowed) {
         if (!has_target(outlet)) {
             find_target(outlet);
             return;
@@ -170,8 +170,8 @@ static void open_lines(struct outlet *outlet, size_t served)
             starve(outlet);
             return;
         }
-        if (!line_open(outlet, outlet->best_place, "")) {
-            if (outlet->line_count == 0)
+        if (!connection_open(outlet, outlet->best_place, "")) {
+            if (outlet->connection_count == 0)
                 outlet_fail_waiting(outlet, RELAY_TEMPORARY, "4.3.0", "no memory for a connection");
             return;
         }
@@ -184,7 +184,7 @@ static void carry_on(struct outlet *outlet)
     if (outlet->waiting_count == 0)
         return;
     size_t served = poke_idle(outlet) + outlet->opening;
-    open_lines(outlet, served);
+    open_connections(outlet, served);
     if (!can_open_more(outlet))
         poke_busy(outlet);
 }
@@ -303,7 +303,7 @@ static bool is_of_queue(const struct outgoing *message, uint32_t queue_number)
 void outlet_forget_messages(struct outlet *outlet, uint32_t queue_number)
 {
     struct outgoing *message, *next;
-    struct line *line;
+    struct connection *connection;
     DL_FOREACH_SAFE (outlet->waiting, message, next) {
         if (!is_of_queue(message, queue_number))
             continue;
@@ -311,18 +311,18 @@ void outlet_forget_messages(struct outlet *outlet, uint32_t queue_number)
         outlet->waiting_count--;
         outlet_settle_and_finish(outlet, message, &(struct outcome){.status = RELAY_TEMPORARY});
     }
-    DL_FOREACH (outlet->lines, line)
-        if (is_of_queue(line->peer.current.message, queue_number)
-            || is_of_queue(line->peer.ahead.message, queue_number))
-            peer_abort(&line->peer, "the queue is gone");
+    DL_FOREACH (outlet->connections, connection)
+        if (is_of_queue(connection->peer.current.message, queue_number)
+            || is_of_queue(connection->peer.ahead.message, queue_number))
+            peer_abort(&connection->peer, "the queue is gone");
 }
 
 void outlet_quit(struct outlet *outlet)
 {
-    struct line *line;
-    DL_FOREACH (outlet->lines, line)
-        if (!line->is_leaving)
-            peer_quit(&line->peer);
+    struct connection *connection;
+    DL_FOREACH (outlet->connections, connection)
+        if (!connection->is_leaving)
+            peer_quit(&connection->peer);
 }
 
 void outlet_feed(struct outlet *outlet)
@@ -333,10 +333,10 @@ void outlet_feed(struct outlet *outlet)
 
 void outlet_end_an_idle_connection(struct relay *relay)
 {
-    struct line *line;
-    DL_FOREACH2 (relay->idle, line, next_idle)
-        if (peer_is_idle(&line->peer) && line->outlet->waiting_count == 0) {
-            peer_quit(&line->peer);
+    struct connection *connection;
+    DL_FOREACH2 (relay->idle, connection, next_idle)
+        if (peer_is_idle(&connection->peer) && connection->outlet->waiting_count == 0) {
+            peer_quit(&connection->peer);
             return;
         }
 }
@@ -344,17 +344,17 @@ void outlet_end_an_idle_connection(struct relay *relay)
 void outlet_give_up_silent(struct relay *relay, unsigned most)
 {
     uint64_t now = turn_now_ms(), patience_ms = relay->role->config.relay.connect_ms / 3;
-    struct line *line;
-    DL_FOREACH2 (relay->opening, line, next_opening) {
-        if (most-- == 0 || now - line->peer.opened_ms < patience_ms)
+    struct connection *connection;
+    DL_FOREACH2 (relay->opening, connection, next_opening) {
+        if (most-- == 0 || now - connection->peer.opened_ms < patience_ms)
             return;
-        peer_give_up(&line->peer);
+        peer_give_up(&connection->peer);
     }
 }
 
 bool outlet_is_forgettable(const struct outlet *outlet, uint64_t now_ms)
 {
-    return outlet->under_way == 0 && outlet->line_count == 0 && !outlet->search
+    return outlet->under_way == 0 && outlet->connection_count == 0 && !outlet->search
            && outlet->unused_since_ms + REMEMBERED_MS < now_ms
            && outlet->wait_until_ms + REMEMBERED_MS < now_ms;
 }

@@ -1,15 +1,15 @@
 /*
- * The way out to one destination: its messages under way, its connections, and how much it takes.
- * relay.
+ * An outlet is the way out to one destination: its messages under way, its connections, and how
+ * much the destination takes. relay.
  *
  *   outlet_take ─> waiting ──next()──> a peer ──settled()──> RELAY_RESULT
- *                         ^  └─ the place cannot be reached: settled by what was the matter
+ *                         ^  └─ no place can be reached: settled with the reason
  *                         └──returned()── the connection ended before the message was sent
  *
- * Slow start: one connection at first, one more for each message that was taken, up to the
- * configuration's number; half of them when the server asks for less. A destination that fails as a
- * whole (no address, no connection, no TLS where it must be) says so with wait_ms, and what waits
- * is settled at once: queue has the schedule.
+ * Slow start: one connection at first and one more for each message that was taken, up to the
+ * configured number; half as many when the server asks for less. Where a destination fails as a
+ * whole (no address, no connection, no TLS although it is required), the messages that wait are
+ * settled at once, and wait_ms tells queue, which owns the schedule, to leave it alone for a while.
  */
 #ifndef SMTPD_RELAY_OUTLET_H
 #define SMTPD_RELAY_OUTLET_H
@@ -20,74 +20,75 @@
 #include "smtpd/relay/target.h"
 
 struct relay;
-struct line;
+struct connection;
 
 struct outlet {
     UT_hash_handle hh;
     struct relay *relay;
     const struct config_route *route; /* NULL: the DNS decides */
-    bool tls_is_optional; /* its connections carry nothing else: what the receiver's policies ask
-                             for was not looked at */
-    bool requires_tls; /* nor those of this one: servers that do not do for REQUIRETLS are passed by
-                        */
-    char *key;         /* '~' if it is, '!' if it does, the route's number, ' ', the name */
+    /* Messages with TLS-Required: No and those with REQUIRETLS have outlets, and so connections, of
+     * their own: for the former the receiver's policies are not looked at, for the latter servers
+     * that cannot do REQUIRETLS are skipped. */
+    bool tls_is_optional;
+    bool requires_tls;
+    char *key; /* '~' if tls_is_optional, '!' if requires_tls, the route's number, ' ', the name */
     size_t key_octets;
     struct slice name; /* in key: as queue names it, without the '~' or '!' */
 
     struct outgoing *waiting; /* a list, oldest first */
     size_t waiting_count;
-    size_t under_way; /* messages that queue waits for, `waiting` among them */
+    size_t under_way; /* messages that queue waits for, including `waiting` */
 
-    struct line *lines; /* connections, those that are being made among them */
-    unsigned line_count;
+    struct connection *connections; /* connections, including those that are being made */
+    unsigned connection_count;
     unsigned opening;
-    unsigned allowed; /* connections at once, as of now */
-    unsigned most;    /* the configuration's */
+    unsigned allowed; /* connections at once, at present */
+    unsigned most;    /* the same, as configured */
     unsigned next_source;
-    bool pipelines;                             /* the last server that was reached */
+    bool pipelines;                             /* the last server that was reached does */
     struct outlet *prev_starved, *next_starved; /* relay->starved */
     bool is_starved;
 
     struct target *target;
     struct target_search *search;
-    size_t best_place; /* of the target: where connections were possible */
+    size_t best_place; /* of the target: where the next connection begins */
 
-    unsigned failures;      /* of the whole outlet, in succession */
+    unsigned failures;      /* of the outlet as a whole, in succession */
     uint64_t wait_until_ms; /* turn_now_ms() */
     uint64_t unused_since_ms;
-    double tokens; /* messages-per-minute: messages that may begin now */
+    double tokens; /* for messages-per-minute: how many may begin now */
     uint64_t tokens_at_ms;
     ev_timer rate_timer;
     struct deferred work;
 };
 
-/* Takes the message. No memory for its destination: it is settled, temporarily. */
+/* Takes the message. Where there is no memory for its outlet it fails temporarily. */
 void outlet_take(struct relay *relay, struct outgoing *message);
 
-/* Messages that may be under way from now on; NULL is fine. */
+/* How many messages may be under way from now on, for RELAY_RESULT; NULL is fine. */
 unsigned outlet_window(const struct outlet *outlet);
 
-/* That queue is gone: its messages are dropped, connections that carry some are cut. */
+/* That queue process is gone: drops its messages, cuts the connections that carry some. */
 void outlet_forget_messages(struct outlet *outlet, uint32_t queue_number);
 
 /* All connections end; no message is under way. */
 void outlet_quit(struct outlet *outlet);
 
-/* A connection may be opened that could not before. */
+/* One more connection may be opened now: an outlet that was starved tries again. */
 void outlet_feed(struct outlet *outlet);
 
-/* Of the whole process: the one that has been idle longest, if there is one. */
+/* Ends the connection of this process that has been idle longest, if there is one. */
 void outlet_end_an_idle_connection(struct relay *relay);
 
-/* Of the whole process: so many at most of the connections that have been in the making longest,
- * which is a third of `relay.connect` at least. */
+/* Gives up at most `most` connections of this process that are still being made, the oldest first,
+ * none younger than a third of `relay.connect`. */
 void outlet_give_up_silent(struct relay *relay, unsigned most);
 
 /* Nothing is under way, and nothing worth remembering. */
 bool outlet_is_forgettable(const struct outlet *outlet, uint64_t now_ms);
 void outlet_free(struct outlet *outlet);
 
-/* Those of relay->ended. */
-void outlet_free_lines(struct line *lines);
+/* Frees a list of connections: relay->ended. */
+void outlet_free_connections(struct connection *connections);
 
 #endif

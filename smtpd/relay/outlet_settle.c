@@ -1,5 +1,5 @@
-/* What becomes of an outlet's messages, and how long it waits then: of outlet.h and line.h. relay.
- */
+/* What becomes of an outlet's messages, and how long the outlet waits then; see outlet.h and
+ * connection.h. relay. */
 #include <stdio.h>
 
 #include <sodium.h>
@@ -7,7 +7,7 @@
 
 #include "smtpd/queue/outcome/outcome_text.h"
 #include "smtpd/queue/queue_protocol.h"
-#include "smtpd/relay/line.h"
+#include "smtpd/relay/connection.h"
 #include "smtpd/relay/relay.h"
 
 enum {

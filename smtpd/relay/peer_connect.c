@@ -1,10 +1,9 @@
 /*
- * Connecting, where a host has addresses of both families by whichever answers first (RFC 8305 5);
- * see peer.h. relay.
+ * Connecting. Where a host has addresses of both families, the one that answers first is used (RFC
+ * 8305 5); see peer.h. relay.
  *
- *   begin ── socket to `address` ──────────────────────────┬─ the first that stands is kept, the
- *       └─ after PEER_STAGGER_MS ── socket to `other` ─────┘  other one closed before a word is
- * said
+ *   begin ─┬─ socket to `address` ────────────────────────┬─ the first that connects is kept, the
+ *          └─ after PEER_STAGGER_MS: socket to `other` ───┘  other one closed before a word is said
  */
 #include <errno.h>
 #include <netinet/in.h>

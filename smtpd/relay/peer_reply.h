@@ -19,10 +19,9 @@ enum {
 
 /* Borrows from the input. */
 struct peer_reply {
-    unsigned code;      /* 200..599 */
-    struct slice lines; /* as they came */
-    struct slice
-        enhanced; /* "5.1.1" of the first line (RFC 2034); empty: none of the code's class */
+    unsigned code;         /* 200..599 */
+    struct slice lines;    /* as they came */
+    struct slice enhanced; /* "5.1.1" of the first line, RFC 2034; empty: none of code's class */
 };
 
 /* How far a reply is known whose end has not come yet. Zeroed before the first. */

@@ -146,9 +146,9 @@ static void on_free_ended(struct deferred *deferred)
 {
     struct relay *relay =
         (struct relay *)(void *)((uint8_t *)deferred - offsetof(struct relay, free_ended));
-    struct line *lines = relay->ended;
+    struct connection *ended = relay->ended;
     relay->ended = NULL;
-    outlet_free_lines(lines);
+    outlet_free_connections(ended);
 }
 
 void relay_connection_ended(struct relay *relay)

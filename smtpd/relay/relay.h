@@ -23,10 +23,10 @@ struct relay {
     char **passwords; /* of each route; NULL: none, or unreadable */
     uint8_t *chunk;   /* OUTGOING_CHUNK octets */
     struct outlet *outlets;
-    struct outlet *starved; /* want a connection, but there are too many; oldest first */
-    struct line *opening;   /* connections that are being made; oldest first */
-    struct line *idle;      /* connections without a message; the longest idle first */
-    struct line *ended;     /* connections to be freed at the end of the turn */
+    struct outlet *starved;     /* want a connection, but there are too many; oldest first */
+    struct connection *opening; /* connections that are being made; oldest first */
+    struct connection *idle;    /* connections without a message; the longest idle first */
+    struct connection *ended;   /* connections to be freed at the end of the turn */
     struct deferred free_ended;
     unsigned connections;
     unsigned connections_max;

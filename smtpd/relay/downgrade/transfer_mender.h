@@ -28,9 +28,8 @@ enum mend {
 struct transfer_mender {
     enum mend kind;
     unsigned column;
-    bool
-        behind_break; /* the line began with a soft line break: a dash would look like a boundary */
-    bool held_equal;  /* "=" waits for what follows */
+    bool behind_break; /* a soft line break began this line: a dash would look like a boundary */
+    bool held_equal;   /* "=" waits for what follows */
 };
 
 /* Appends at most six octets for each that comes in, and as many at the end. Failure is the
