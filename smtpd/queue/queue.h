@@ -1,18 +1,20 @@
 /*
  * The role smtpd-queue: it owns the queue on disk, takes messages from the sessions and has them
- * delivered. This file holds it together; the work is in
+ * delivered. struct queue holds its parts together:
  *
- *   intake     sessions: ids, recipients, bodies, and one commit for all messages of a turn
- *   targets    auth and the master: where an account's mail goes, who is behind an address
- *   dispatch   whose turn it is: dispatch_deliver into Maildirs, dispatch_relay to other hosts
- *   settle     outcomes into the store: dropped, tried again, held; report: who is told of them
- *   deadlines  messages that wait for long
- *   admin      what `staffetta queue` asks for; backup: a copy of store and spool meanwhile
- *   queued     the messages in memory; schedule: what is due when, and in which order
- *   store, spool, record, removal, bounce, heap: what these rest on
+ *   intake/    what sessions submit: ids, recipients, bodies, one commit for all messages of a turn
+ *   waiting/   queued: the messages in memory; schedule: what is due when, and in which order;
+ *              deadlines: messages that have waited for long
+ *   dispatch/  targets: where an account's mail goes, who is behind an address; dispatch: whose
+ *              turn it is; dispatch_deliver: into Maildirs; dispatch_relay: to other hosts
+ *   outcome/   settle: outcomes into the store (done, to be tried again, held); report: delivery
+ *              status notifications about them
+ *   store/     store, record: the database; spool: the files of long bodies; removal, backup
+ *   admin/     what `staffetta queue` asks for
+ *   tls/       TLS reports
  *
  * Every turn of the loop that had something to do ends with end_turn() in queue.c, in this order:
- * commit what came in, write outcomes, lend ids, start what is due, remove what is of no use.
+ * commit what came in, write outcomes, lend ids, start what is due, remove files that nobody needs.
  */
 #ifndef SMTPD_QUEUE_QUEUE_H
 #define SMTPD_QUEUE_QUEUE_H
@@ -38,7 +40,7 @@
 #include "smtpd/queue/waiting/queued.h"
 
 struct queue_deferred {
-    struct deferred deferred; /* first: its handler gets it */
+    struct deferred deferred; /* first, so that its handler can cast */
     struct queue *queue;
 };
 
@@ -48,8 +50,8 @@ struct queue {
     struct queue_deferred end_of_turn;
     struct queue_deferred again; /* the end of a turn found more to do */
     bool is_ending_turn;
-    ev_timer due;    /* the next attempt */
-    ev_timer second; /* checkpoints, free space, what waits for better times */
+    ev_timer due;    /* the next attempt or deadline */
+    ev_timer second; /* checkpoints, free space, retries of what failed locally */
 
     struct queue_store *store;
     struct spool spool;
@@ -57,7 +59,7 @@ struct queue {
     struct flusher_job checkpoint;
     struct flusher_job next_log;
     struct flusher_job compaction;
-    uint64_t empty_since_ms; /* nearly; 0: compacted since */
+    uint64_t empty_since_ms; /* since when the queue is nearly empty; 0: compacted since then */
 
     struct queued queued;
     struct intake intake;
@@ -72,7 +74,7 @@ struct queue {
     struct removal removal;
     struct tls_reports tls_reports;
 
-    uint64_t own_id, own_ids; /* lent to ourselves, for reports: the next, how many are left */
+    uint64_t own_id, own_ids; /* ids for our own reports: the next, and how many are left */
     uint64_t last_request;
     uint64_t stop_by_ms; /* 0: not asked to stop */
     bool enough_space;
@@ -86,23 +88,24 @@ static inline struct queue *queue_of(const struct role_peer *peer)
     return peer->role->state;
 }
 
-/* The end of this turn has work to do. */
+/* There is work for the end of this turn. */
 void queue_wake(struct queue *queue);
 
-/* After a failure of the store: returns where it may go on (nothing was done; the disk is full),
- * and ends the process where it may not. A failed flush is never tried again: what is on disk is
- * found out by the next start. */
+/* After a failure of the store: returns if the store may go on (nothing was done, as on a full
+ * disk) and else ends the process. A failed flush is never repeated: the next start finds out what
+ * is on disk. */
 void queue_check_store(struct queue *queue, const struct error *error);
 
-/* An id for a message of our own. False: none left. Refilled, there are enough for a transaction,
- * even one that returns the largest message to its sender; not within a transaction. */
+/* An id for a message of our own. False: none is left. After queue_refill_own_ids(), which must not
+ * be called within a transaction, there are enough for any transaction, even one that returns the
+ * largest message to its sender. */
 bool queue_take_own_id(struct queue *queue, uint64_t *id);
 bool queue_refill_own_ids(struct queue *queue, struct error *error);
 
 /* A number for the next question to auth, the master, deliver or relay. */
 uint64_t queue_next_request(struct queue *queue);
 
-/* Steady time, of the schedule, in milliseconds; the wall clock, of records, in seconds. */
+/* Steady time for the schedule, in milliseconds; wall-clock time for records, in seconds. */
 uint64_t queue_now_ms(void);
 int64_t queue_wall_now(void);
 

@@ -1,6 +1,6 @@
 /*
- * Where an address is sent, as queue and relay call it (relay_protocol.h). Pure but for libidn2's
- * own memory; the queue only.
+ * The destination of an address, as queue and relay name it (relay_protocol.h). Pure but for
+ * libidn2's own memory; the queue only.
  */
 #ifndef SMTPD_QUEUE_DISPATCH_DESTINATION_H
 #define SMTPD_QUEUE_DISPATCH_DESTINATION_H
@@ -10,29 +10,29 @@
 
 enum { DESTINATION_MAX = 2 + 255 + 1 + 512 };
 
-/* Appends the domain in lower case as A-labels, an address literal with its brackets; or, where the
- * first route that fits address and reverse-path (empty: null) was made for senders and leads to a
- * host, '=', the route's name, '/' and its sender: so all that takes it shares its connections.
- * flags: of the message, enum queue_submit_flags; with QUEUE_TLS_OPTIONAL a '~' stands before it,
- * since what fails for others must not hold it up, with QUEUE_REQUIRETLS a '!', since its failure
- * must not hold up others. Failure is the buffer's. */
+/* Appends the destination: the domain in lower case as A-labels, or an address literal in brackets.
+ * If the first route that fits the address and the reverse-path (empty: null) has a sender and
+ * leads to a host, it is '=', the route's name, '/' and its sender instead, so that all mail that
+ * takes that route shares its connections. flags: enum queue_submit_flags of the message. With
+ * QUEUE_TLS_OPTIONAL a '~' goes before it, since failures of other mail must not hold it up; with
+ * QUEUE_REQUIRETLS a '!', since its own failures must not hold up other mail. Failure is the
+ * buffer's. */
 void destination_append(const struct config *config, uint32_t flags, struct slice address,
                         struct slice reverse_path, struct buffer *out);
 
-/* What stands before a destination as flags, and what stands behind that. */
+/* The mark of a destination as enum queue_submit_flags, and the rest of it. */
 uint32_t destination_flags(struct slice destination);
 struct slice destination_name(struct slice destination);
 
-/* Of a destination that destination_append() made, under this configuration or another: does it
- * lead anywhere now? A route that it names may have been taken out. */
+/* Whether a destination that destination_append() once made still leads somewhere: the route that
+ * it names may be gone from the configuration. */
 bool destination_exists(const struct config *config, struct slice destination);
 
-/* The domain of ours in whose name an alias sends mail on: its number in the configuration plus 1.
- * ORCPT tells the alias; where that is none of our domains, the first. 0: `forwarded` is not set.
- */
+/* Which of our domains an alias forwards mail for: its number in the configuration plus 1. It is
+ * that of the alias in ORCPT, else the first. 0: `forwarded` is not set. */
 uint16_t destination_forwarder(const struct config *config, bool forwarded, struct slice orcpt);
 
-/* The number of the domain of that name, of the first where it is none of ours any more. */
+/* The number plus 1 of the domain of that name; of the first if it is no longer ours. */
 uint16_t destination_forwarder_now(const struct config *config, const char *domain);
 
 #endif

@@ -1,9 +1,9 @@
 /*
- * Out of the queue: whose turn it is (schedule.h), by one of two ways (dispatch_deliver.h,
- * dispatch_relay.h), and what both have in common.
+ * Out of the queue, in the order of schedule.h, by one of two ways (dispatch_deliver.h,
+ * dispatch_relay.h); and what both ways share.
  *
- * A recipient leaves here in one of three ways: an outcome for settle.h; back into the schedule,
- * where nothing came of the attempt (a dead process); or with the syncfs that covers it.
+ * An attempt ends in one of three ways: with an outcome for settle.h; back in the schedule, if
+ * nothing is known of it (the process died); or, into a Maildir, with the syncfs that covers it.
  */
 #ifndef SMTPD_QUEUE_DISPATCH_DISPATCH_H
 #define SMTPD_QUEUE_DISPATCH_DISPATCH_H
@@ -19,7 +19,7 @@ struct dispatch {
     struct buffer message; /* the record that is being sent */
     struct buffer recipient;
     struct buffer texts;        /* of its recipients */
-    struct buffer reverse_path; /* where it is rewritten */
+    struct buffer reverse_path; /* if it is rewritten (SRS) */
 };
 
 void dispatch_init(struct queue *queue);
@@ -30,7 +30,7 @@ bool dispatch_run(struct queue *queue);
 /* Once a second: attempts that were never answered. */
 void dispatch_tick(struct queue *queue);
 
-/* Whether another process or the second thread has something. */
+/* Whether another process or the second thread has something of ours. */
 bool dispatch_is_busy(const struct queue *queue);
 
 /* ---- for the two ways ---- */
@@ -50,14 +50,15 @@ static inline struct slice dispatch_cuts(const struct dispatch_content *content)
     return slice_of(content->cuts, content->message.cut_count * sizeof(content->cuts[0]));
 }
 
-/* Nothing came of an attempt that never left this process: a little later again. */
+/* The attempt never left this process: it is tried again a little later. */
 void dispatch_undone(struct queue *queue, struct queued_recipient *recipient);
 
-/* The process that had it died: soon again; less soon if that is not the first time. */
+/* The process that had it died: it is tried again soon, and less soon if this is not the first
+ * time. */
 void dispatch_lost(struct queue *queue, struct queued_recipient *recipient, bool first);
 
-/* It could not be read or sent: later again, or held where a record or a body is not there. Ends
- * the process where the store cannot go on. */
+/* The message could not be read or sent: it is tried again later, or held if a record or body is
+ * missing. Ends the process if the store cannot go on. */
 void dispatch_not_sent(struct queue *queue, struct queued_recipient *recipient,
                        const struct error *error);
 

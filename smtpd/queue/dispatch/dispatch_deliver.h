@@ -1,6 +1,7 @@
 /*
- * Out of the queue into Maildirs (deliver_protocol.h): where the account's mail goes (targets.h),
- * the record to `deliver`, its answer, and one syncfs for many deliveries.
+ * Out of the queue into Maildirs (deliver_protocol.h): asks where the account's mail goes
+ * (targets.h), sends the record to `deliver`, takes its answer, and flushes many deliveries with
+ * one syncfs.
  */
 #ifndef SMTPD_QUEUE_DISPATCH_DISPATCH_DELIVER_H
 #define SMTPD_QUEUE_DISPATCH_DISPATCH_DELIVER_H
@@ -11,7 +12,7 @@ struct queue;
 
 struct dispatch_deliver {
     struct attempt *attempts;   /* with a deliver process, by request */
-    struct deliver_peer *peers; /* those that died with work unflushed too */
+    struct deliver_peer *peers; /* including dead ones whose work is not flushed yet */
 };
 
 enum { DISPATCH_DELIVER_RULES = 2 };
@@ -20,7 +21,7 @@ extern const struct ipc_rule dispatch_deliver_rules[DISPATCH_DELIVER_RULES];
 bool dispatch_deliver_up(struct queue *queue, struct role_peer *peer);
 void dispatch_deliver_down(struct queue *queue, struct role_peer *peer);
 
-/* Starts what is due, so many records at most; true if there is more. */
+/* Starts what is due, `records` at most; true if there is more. */
 bool dispatch_deliver_run(struct queue *queue, unsigned records);
 
 /* Once a second: attempts that were never answered. */

@@ -1,13 +1,13 @@
 /*
  * Out of the queue to other hosts (relay_protocol.h).
  *
- * Of each destination so many messages are under way as its last result allowed, one at first; of
- * all together so many as the relay processes may have connections, of which those that are not
- * known to take mail leave a part to the others. Where a destination itself failed, it rests, and
- * whoever waits for it waits in memory.
+ * A destination has as many messages under way as its last result allowed, one at first. All
+ * together have as many as the relay processes may have connections; destinations that are not
+ * known to take mail leave a part of that to the others. A destination that itself failed rests,
+ * and what goes there waits in memory.
  *
- * A relay process that dies may have been killed by a message. Those it had are tried again, one
- * message at a time, until it is clear which; that one is held.
+ * A relay process that died may have been killed by a message. Those it had are tried again, one at
+ * a time, until it is clear which one it was; that one is held.
  */
 #ifndef SMTPD_QUEUE_DISPATCH_DISPATCH_RELAY_H
 #define SMTPD_QUEUE_DISPATCH_DISPATCH_RELAY_H
@@ -20,7 +20,7 @@ struct queue_target;
 struct dispatch_relay {
     struct relay_attempt *attempts; /* with a relay process, by request */
     struct relay_peer *peers;
-    struct queue_target *without_relay; /* wait for a process */
+    struct queue_target *without_relay; /* wait for a relay process */
     uint32_t peer_count;
     uint32_t under_way[2]; /* records, by lane of the destination when they were sent */
     size_t octets;         /* of those records */
@@ -32,7 +32,7 @@ extern const struct ipc_rule dispatch_relay_rules[DISPATCH_RELAY_RULES];
 bool dispatch_relay_up(struct queue *queue, struct role_peer *peer);
 void dispatch_relay_down(struct queue *queue, struct role_peer *peer);
 
-/* Starts what is due, so many records at most; true if there is more. */
+/* Starts what is due, `records` at most; true if there is more. */
 bool dispatch_relay_run(struct queue *queue, unsigned records);
 
 /* Once a second: attempts that were never answered, processes that were congested. */

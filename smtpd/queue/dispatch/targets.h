@@ -1,5 +1,5 @@
 /*
- * Where mail goes: what the queue asks of auth, and what the master answers in its stead.
+ * Where mail goes: what the queue asks auth, which the master answers on success.
  *
  *   queue ── AUTH_TARGET (account) ────> auth ── MASTER_TARGET ──> master
  *   queue <─ ROLE_TARGET / ROLE_NO_TARGET ───────────────────────── master
@@ -8,8 +8,8 @@
  *   queue ── AUTH_RECIPIENT (address) ─> auth     of a report's recipient, who has no account yet
  *   queue <─ AUTH_RECIPIENT_ANSWER ───── auth
  *
- * While something is awaited for a destination it is blocked: by a question, or in a list of those
- * that wait for the same thing. So whoever waits for something slow costs the others nothing.
+ * A destination that waits for something (an answer, or in a list with others for the same thing)
+ * is blocked in the schedule. So whoever waits for something slow costs the others nothing.
  */
 #ifndef SMTPD_QUEUE_DISPATCH_TARGETS_H
 #define SMTPD_QUEUE_DISPATCH_TARGETS_H
@@ -22,8 +22,8 @@ struct queue_target;
 
 struct targets {
     struct question *questions;        /* under way, by request */
-    struct queue_target *paused;       /* wait for the next second */
-    struct queue_target *without_auth; /* wait for auth to be there */
+    struct queue_target *paused;       /* asked again at the next second */
+    struct queue_target *without_auth; /* wait until auth is there */
     struct buffer recipient;
 };
 
@@ -37,19 +37,19 @@ void targets_init(struct queue *queue);
 void targets_auth_up(struct queue *queue);
 void targets_auth_down(struct queue *queue);
 
-/* Blocks the destination until targets_let_go() of that list. */
+/* Puts the destination in the list and blocks it until targets_let_go() of that list. */
 void targets_wait(struct queue_target **list, struct queue_target *target);
 void targets_let_go(struct queue *queue, struct queue_target **list);
 
-/* Asks where the account's mail goes. The destination is blocked until there is an answer; where it
- * cannot be asked now, it waits for better times. */
+/* Asks where the account's mail goes. The destination is blocked until there is an answer, or until
+ * auth can be asked. */
 void targets_ask(struct queue *queue, struct queue_target *target);
 
-/* After a reload: accounts may be at other places, and deliver is another one. */
+/* After a reload: accounts may have moved, and there are new deliver processes. */
 void targets_forget_known(struct queue *queue);
 
-/* Takes the next recipient of the target that stands for no account (whose turn it is), and asks
- * who is behind its address. */
+/* Takes the next recipient of a TARGET_ADDRESS target whose turn it is, and asks who is behind its
+ * address. */
 void targets_ask_address(struct queue *queue, struct queue_target *target);
 
 /* Once a second: questions that were never answered, and those that paused. */

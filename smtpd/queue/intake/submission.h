@@ -1,10 +1,8 @@
 /*
- * A message on its way in: from the first record about it until it is answered. The intake's only.
+ * A message on its way in, from the first record about it until it is answered. The intake's only.
  *
- * It belongs to one place at a time: to its session's table until QUEUE_SUBMIT, then to one of the
- * three lists of struct intake. Its session may die meanwhile: then nobody is answered, but the
- * message takes its way all the same, since the client may have been told nothing or, through a
- * slower path, everything.
+ * It is in its session's table until QUEUE_SUBMIT, then in one of the three lists of struct intake.
+ * If its session dies after that, nobody is answered, but the message goes its way all the same.
  */
 #ifndef SMTPD_QUEUE_INTAKE_SUBMISSION_H
 #define SMTPD_QUEUE_INTAKE_SUBMISSION_H
@@ -26,13 +24,13 @@ struct intake_peer {
     struct submission *requests; /* by request, before QUEUE_SUBMIT */
     struct lent_ids lent;
     bool wants_ids;
-    bool lost_records; /* for lack of memory: counts may not add up, and nobody is to blame */
+    bool lost_records; /* for lack of memory: counts that do not add up are not its fault */
 };
 
 struct wanted_recipient {
-    UT_hash_handle hh; /* by account, or by foreign address: the same twice is one */
+    UT_hash_handle hh; /* by account, or by foreign address: duplicates count once */
     struct recipient_texts texts;
-    struct slice destination; /* of a foreign address, from QUEUE_SUBMIT on */
+    struct slice destination; /* for a foreign address, from QUEUE_SUBMIT on */
 };
 
 struct submission {
@@ -41,8 +39,8 @@ struct submission {
     struct intake_peer *peer; /* NULL: it is gone */
     uint64_t request;
     struct wanted_recipient *wanted;
-    uint32_t records;   /* QUEUE_RECIPIENT so far */
-    bool no_room;       /* for all of them */
+    uint32_t records;   /* QUEUE_RECIPIENT records so far */
+    bool no_room;       /* there was no memory for all of them */
     struct arena arena; /* what the recipients, and for a long body the rest, point into */
     struct spool_file file;
 
@@ -51,19 +49,19 @@ struct submission {
     struct stored_message message; /* prefix and body, and the cuts: until they are put */
     const struct filter_cut *cuts;
     int64_t hold_until;            /* RFC 4865; 0: not at all */
-    struct queued_message *queued; /* there, but not scheduled */
-    bool has_copy;                 /* for who submitted it: the last of its recipients */
+    struct queued_message *queued; /* in memory, but not scheduled */
+    bool has_copy;                 /* its last recipient is a copy for who submitted it */
     bool flushed;                  /* by the second thread */
     struct error error;
 };
 
 /* ---- by the number of a request ---- */
 
-/* NULL: nothing was said of it. */
+/* NULL: there was no record about it. */
 struct submission *submission_find(const struct intake_peer *peer, uint64_t request);
 
-/* The one that the packet is about; a new one if it is the first. NULL: ERROR_TEMPORARY for lack of
- * memory, ERROR_PEER where the session asks for more than any does. */
+/* The submission that the packet is about; a new one if the packet is the first. NULL:
+ * ERROR_TEMPORARY for lack of memory, ERROR_PEER if the session has too many. */
 struct submission *submission_of(struct intake_peer *peer, const struct ipc_packet *packet,
                                  struct error *error);
 
@@ -72,29 +70,29 @@ void submission_forget_request(struct intake_peer *peer, struct submission *subm
 
 /* ---- what it holds ---- */
 
-/* Copies the texts. Without memory for them the whole submission is refused later (no_room). */
+/* Copies the texts. Without memory for them the whole submission is refused later: no_room. */
 void submission_take_recipient(struct submission *submission, const struct recipient_texts *texts);
 
-/* What QUEUE_SUBMIT says. Prefix, body and cuts still borrow from its record: until the rows are
- * written, or submission_keep_content has copied them for a body that has to be flushed first.
- * False: ERROR_TEMPORARY. */
+/* Takes what QUEUE_SUBMIT says. Prefix, body and cuts keep borrowing from the record until the rows
+ * are written, or until submission_keep_content() has copied them because the body has to be
+ * flushed first. False: ERROR_TEMPORARY. */
 bool submission_take_over(struct submission *submission, const struct submitted *submitted,
                           struct error *error);
 bool submission_keep_content(struct submission *submission, struct error *error);
 
-/* What was borrowed from a record that is gone soon, or is of no use any more. */
+/* Forgets what it borrows, before the record goes. */
 void submission_forget_content(struct submission *submission);
 
 /* ---- its end ---- */
 
-/* In no list or table any more. */
+/* It is in no list or table any more. */
 void submission_free(struct queue *queue, struct submission *submission);
 
-/* The same, said to the log and, if it lives, to the session. */
+/* The same, and tells the log and, if it lives, the session. */
 void submission_refuse(struct queue *queue, struct submission *submission,
                        const struct error *error);
 
-/* QUEUE_REFUSED for a request of which there may be no submission. */
+/* Answers QUEUE_REFUSED to a request that may have no submission. */
 void refuse_request(struct role_peer *peer, uint64_t request, const struct error *error);
 
 #endif

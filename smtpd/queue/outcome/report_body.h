@@ -1,8 +1,8 @@
 /*
- * A long message that goes back whole with the report of its failure (RET=FULL, RFC 3461 4.3). The
- * report's body is a file of its own in the spool: the message as it was to be sent, and the end of
- * the multipart; what stands before it is the report's prefix. The second thread copies, so that
- * nothing else waits; meanwhile the recipients that failed are kept back from being settled.
+ * A long message that is returned whole with the report of its failure (RET=FULL, RFC 3461 4.3).
+ * The report's body is a file of its own in the spool: the message as it would have been sent, and
+ * the end of the multipart; the text before it is the report's prefix. The second thread makes the
+ * copy, so that nothing else waits; the recipients that failed are not settled until it is there.
  */
 #ifndef SMTPD_QUEUE_OUTCOME_REPORT_BODY_H
 #define SMTPD_QUEUE_OUTCOME_REPORT_BODY_H
@@ -35,14 +35,14 @@ struct report_body {
     uint64_t octets;      /* of the file */
 };
 
-/* Takes those recipients out of message->settling that have to wait for a copy, which is begun.
- * What cannot be begun is left: the report will have the header alone. */
+/* Takes the recipients that have to wait for a copy out of message->settling, and begins the copy.
+ * If it cannot be begun they stay: the report will have the header alone. */
 void report_body_keep_back(struct queue *queue, struct queued_message *message);
 
-/* The copy that is there for a report of that message, not used yet; NULL: none. */
+/* The finished copy for a report about that message, not used yet. NULL: none. */
 struct report_body *report_body_ready(const struct queue *queue, uint64_t id);
 
-/* The transaction that used it, or did without it, is on disk; or it is not. */
+/* The transaction that used the copy, or did without it, was committed; or it failed. */
 void report_body_settled(struct queue *queue, uint64_t id);
 void report_body_undone(struct queue *queue, uint64_t id);
 

@@ -1,6 +1,6 @@
 /*
- * Files of the spool that nobody needs any more are removed by the second thread, since that waits
- * for the disk; a few at a time, so that the bodies that clients wait for are flushed in between.
+ * Removes files of the spool that nobody needs any more, in the second thread, since removing waits
+ * for the disk; a few at a time, so that bodies that clients wait for are flushed in between.
  */
 #ifndef SMTPD_QUEUE_STORE_REMOVAL_H
 #define SMTPD_QUEUE_STORE_REMOVAL_H

@@ -1,15 +1,16 @@
 /*
  * The queue on disk: one Berkeley DB environment with four trees.
  *
- *   messages.db    id                  -> struct stored_message: envelope, recipe, body or spool
- * flag recipients.db  id, number          -> struct stored_recipient: who, state, next attempt
- *   tls.db         day, how a connection to a domain was secured -> how often
- *   state.db       "watermark"         -> below which numbers of ids may have been given
+ *   messages.db    id                      -> struct stored_message: envelope, recipe, body (unless
+ *                                             that is a file of the spool)
+ *   recipients.db  id, number              -> struct stored_recipient: who, state, next attempt
+ *   tls.db         day, how it was secured -> number of connections (tls_counts.h)
+ *   state.db       "watermark"             -> ids below this number may have been given out
  *
- * A message is there as long as one recipient of it is; both go in one transaction. What is due
- * when is not on disk a second time: queue_store_scan() reads the recipients, small and in order,
- * once at start. The queue's loop thread owns a store; the functions that say so may run in the
- * second thread. Failures are those of common/disk/db.h.
+ * A message exists as long as one of its recipients does; the last one and the message are removed
+ * in one transaction. There is no second table by due time: queue_store_scan() reads the
+ * recipients, which are small and in order, once at start. The queue's loop thread owns a store;
+ * functions that say so may run in the second thread. Failures are those of common/disk/db.h.
  */
 #ifndef SMTPD_QUEUE_STORE_STORE_H
 #define SMTPD_QUEUE_STORE_STORE_H

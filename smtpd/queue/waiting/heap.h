@@ -1,7 +1,7 @@
 /*
- * What is first of many, by a number: a pairing heap whose nodes live in the objects themselves, so
- * that adding never fails. Adding is constant, removing costs a logarithm on average. Zeroed it is
- * empty. The queue only.
+ * A pairing heap: finds the smallest of many keys. Its nodes live in the objects themselves, so
+ * adding never fails. Adding takes constant time, removing logarithmic time on average. Empty when
+ * zeroed. The queue only.
  */
 #ifndef SMTPD_QUEUE_WAITING_HEAP_H
 #define SMTPD_QUEUE_WAITING_HEAP_H
@@ -11,7 +11,7 @@
 
 struct heap_node {
     uint64_t key;   /* smallest first; not to be changed in a heap */
-    uint64_t order; /* the same among equal keys */
+    uint64_t order; /* among equal keys; smallest first */
     struct heap_node *child;
     struct heap_node *next;
     struct heap_node *prev; /* or the parent, of its first child */

@@ -1,7 +1,6 @@
 /*
- * What the queue knows of its messages without looking on disk: who is to get which, and how far
- * each is. Some hundred octets a recipient; everything else is in the store. Memory only, the
- * queue's loop only.
+ * The messages of the queue in memory: who is to get which, and how far each recipient is. Some
+ * hundred octets a recipient; everything else is in the store. The queue's loop only.
  *
  *                      accepted, loaded                     ┌──── deferred ────┐
  *                             │                             v                  │
@@ -12,9 +11,9 @@
  *                             │        │            no syncfs yet)
  *                             └────────┴── an attempt that came to nothing
  *
- * queued_enter() is the only one that writes `stage`.
+ * Only queued_enter() writes `stage`.
  *
- *   sender ──< message ──< group ──< recipient        a group: the recipients of one message
+ *   sender ──< message ──< group ──< recipient        group: the recipients of one message
  *                            >── target               that go to one target
  */
 #ifndef SMTPD_QUEUE_WAITING_QUEUED_H
@@ -28,36 +27,36 @@
 
 enum queued_stage {
     QUEUED_NEW,
-    QUEUED_SCHEDULED, /* in the schedule, or its destination is being asked for */
-    QUEUED_UNDER_WAY, /* deliver or relay has it, or `auth` the question who it is */
-    QUEUED_UNFLUSHED, /* in the Maildir, the disk has yet to be told */
+    QUEUED_SCHEDULED, /* in the schedule, or its target is being looked up */
+    QUEUED_UNDER_WAY, /* deliver or relay has it, or `auth` is asked who is behind its address */
+    QUEUED_UNFLUSHED, /* in the Maildir, not yet flushed to disk */
     QUEUED_SETTLING,  /* the outcome is known and on its way to the store */
     QUEUED_HELD,      /* waits for an administrator */
 };
 
-/* What became of an attempt: what QUEUED_SETTLING has to write. */
+/* What became of an attempt, to be written in QUEUED_SETTLING. */
 enum queued_outcome {
     OUTCOME_NONE,
     OUTCOME_DELIVERED,
     OUTCOME_RELAYED,       /* another host has it */
-    OUTCOME_RELAYED_TOLD,  /* and will report success itself */
-    OUTCOME_RELAYED_NOTED, /* and the sender is told so, whatever success means to him */
-    OUTCOME_DEFERRED,      /* later again, or returned where its time is over */
-    OUTCOME_FAILED,        /* returned */
+    OUTCOME_RELAYED_TOLD,  /* and will itself report success (DSN) */
+    OUTCOME_RELAYED_NOTED, /* and the sender is told so, whatever his NOTIFY says of success */
+    OUTCOME_DEFERRED,      /* tried again later, or returned if its time is over */
+    OUTCOME_FAILED,        /* for good: returned to the sender */
     OUTCOME_EXPIRED,       /* returned: its time is over, and its destination did not answer */
-    OUTCOME_WARNED,        /* waits on; its sender is told so */
+    OUTCOME_WARNED,        /* goes on waiting; its sender is told so */
     OUTCOME_HELD,
     OUTCOME_QUARANTINED, /* held, and postmaster is told */
-    OUTCOME_RELEASED,    /* from being held: tried at once */
+    OUTCOME_RELEASED,    /* was held: tried at once */
     OUTCOME_REMOVED,     /* nobody is told */
-    OUTCOME_RESOLVED,    /* who is behind its address is known: they take its place */
+    OUTCOME_RESOLVED,    /* auth said who is behind its address: they take its place */
 };
 
 /* Where a recipient's mail goes. */
 enum target_kind {
     TARGET_ACCOUNT, /* deliver; the name is the account's */
     TARGET_RELAY,   /* relay; the name is the destination's (relay_protocol.h) */
-    TARGET_ADDRESS, /* nobody knows yet: auth is asked who is behind the address; without a name */
+    TARGET_ADDRESS, /* not known: auth is asked who is behind each address; has no name */
     TARGET_KINDS,
 };
 
@@ -69,19 +68,19 @@ enum target_state {
 
 struct target_deliver {
     enum target_state state;
-    bool is_full; /* auth was told so */
+    bool is_full; /* over quota, and auth was told so */
     uint32_t deliver_number;
     uint64_t handle;
     uint64_t known_until_ms;
-    uint64_t asked_ms; /* when it was asked for last */
+    uint64_t asked_ms; /* when auth was last asked */
 };
 
 struct target_relay {
-    uint64_t hash;      /* of the name: which relay process */
-    uint32_t window;    /* messages that may be under way; 0: as one, nothing is known yet */
+    uint64_t hash;      /* of the name: chooses the relay process */
+    uint32_t window;    /* messages that may be under way; 0: not known yet, one may be */
     uint32_t under_way; /* messages */
-    int64_t tried;      /* it, when it failed last, seconds since 1970 */
-    uint32_t failures;  /* in a row, of the destination itself */
+    int64_t tried;      /* when it last failed as a destination, seconds since 1970 */
+    uint32_t failures;  /* of the destination itself, in a row */
     char *text;         /* of the last such failure, an outcome_text; NULL: none */
 };
 
@@ -89,8 +88,8 @@ struct queue_target {
     struct schedule_destination destination; /* first: the schedule hands it out */
     UT_hash_handle hh;
     struct queue_target *prev, *next; /* in `list` */
-    struct queue_target **list;       /* of those that wait for the same thing, blocked; or NULL */
-    struct queued_group *newest;      /* of its groups */
+    struct queue_target **list;       /* of blocked targets that wait for the same; or NULL */
+    struct queued_group *newest;      /* the newest of its groups */
     uint32_t groups;
     enum target_kind kind;
     union {
@@ -114,11 +113,11 @@ struct queued_recipient {
     struct queued_group *group;
     struct queued_recipient *prev_of_message, *next_of_message;
     struct queued_recipient *prev, *next; /* in the list of its stage */
-    char *text;                           /* of the outcome; NULL: none, or no memory for it */
-    struct slice resolved; /* OUTCOME_RESOLVED: a list of recipient_targets.h; empty: the address
-                              is elsewhere */
-    const char *address;   /* as its row has it, for the log: good only while its outcome is written
-                              (settle.c); NULL: not known */
+    char *text;                           /* the outcome's; NULL: none, or no memory for it */
+    struct slice resolved; /* OUTCOME_RESOLVED: a list of recipient_targets.h; empty: the address is
+                              of another domain */
+    const char *address;   /* for the log, valid while its outcome is written (settle.c); NULL: not
+                              known */
     uint32_t number;
     uint32_t attempts; /* made and failed */
     enum queued_stage stage;
@@ -126,17 +125,17 @@ struct queued_recipient {
     int64_t tried;      /* the last attempt, seconds since 1970; 0: none in this life */
     uint8_t notify;     /* enum queue_notify */
     uint8_t deaths;     /* of processes that had it, see dispatch.h */
-    bool again;         /* an attempt may have been written */
+    bool again;         /* an earlier attempt may have delivered it */
     bool warned;        /* the sender knows that it waits */
-    uint16_t forwarder; /* leaves with a reverse-path of ours: destination_forwarder(); else 0 */
+    uint16_t forwarder; /* destination_forwarder(): leaves with a reverse-path of ours; 0: not */
     uint8_t purpose;    /* enum stored_purpose */
-    uint8_t wish; /* enum queued_outcome: what it is to come to if its attempt fails for now, as
-                     the administrator wants; OUTCOME_NONE. Memory only */
+    uint8_t wish; /* enum queued_outcome that the administrator wants if the attempt under way is
+                     deferred, or OUTCOME_NONE. Memory only */
 };
 
 enum { QUEUED_LOCAL, QUEUED_OUTWARD, QUEUED_SCHEDULES };
 
-/* Whom turns are shared among. */
+/* Turns are shared among senders. */
 struct queued_sender {
     UT_hash_handle hh;
     uint64_t key;
@@ -150,24 +149,24 @@ struct queued_message {
     struct queued_sender *sender;
     struct schedule_turn turns[QUEUED_SCHEDULES];
     struct queued_recipient *recipients;
-    struct queued_recipient *settling;  /* outcomes to be written */
-    struct queued_message *prev, *next; /* messages with some */
+    struct queued_recipient *settling;  /* recipients whose outcomes are to be written */
+    struct queued_message *prev, *next; /* in the list of messages with some */
     uint64_t id;
-    uint64_t expires_ms; /* steady time: what is deferred after that is returned */
-    uint64_t warn_ms;    /* steady time: then the sender is told that it waits; or QUEUED_NEVER */
+    uint64_t expires_ms; /* steady time: what is deferred after this is returned */
+    uint64_t warn_ms;    /* steady time of the delay warning; or QUEUED_NEVER */
     uint32_t recipient_count;
     uint32_t held;
     uint32_t next_number; /* for a recipient to be added */
     bool in_spool;
     bool is_armed;
-    bool by_return; /* DELIVERBY: expires_ms is what the sender wants */
-    bool by_notice; /* DELIVERBY: at warn_ms its sender is told, whatever NOTIFY says of delays */
+    bool by_return; /* DELIVERBY in mode R: the sender set expires_ms */
+    bool by_notice; /* DELIVERBY in mode N: the sender is warned whatever NOTIFY says of delays */
 };
 
 #define QUEUED_NEVER UINT64_MAX
 
-/* All of them, and their schedules: of what is delivered here, and of what leaves. Zeroed it is
- * empty. */
+/* All messages, and the two schedules: of what is delivered here, and of what goes elsewhere. Empty
+ * when zeroed. */
 struct queued {
     struct queued_message *messages;            /* by id */
     struct queued_sender *senders;              /* by key */
@@ -194,45 +193,45 @@ static inline struct slice queue_target_name(const struct queue_target *target)
     return slice_of(target->name, target->name_octets);
 }
 
-/* The same number for the same name in every life of the queue. */
+/* The same name has the same number in every life of the queue. */
 uint64_t queued_hash(struct slice name);
 
 /* Frees everything. May run twice. */
 void queued_clear(struct queued *queued);
 
-/* NULL: no memory. Not on disk, so in nobody's count until a recipient leaves QUEUED_NEW. `sender`
- * is any number that messages of one sender share. */
+/* NULL: no memory. Not counted until a recipient leaves QUEUED_NEW, since it is not on disk before.
+ * `sender`: any number that the messages of one sender share. */
 struct queued_message *queued_add_message(struct queued *queued, uint64_t id, uint64_t sender);
 struct queued_message *queued_find_message(const struct queued *queued, uint64_t id);
 
-/* Sets both times; the message is in `deadlines` under the sooner. */
+/* Sets both times; the message stands in `deadlines` under the sooner one. */
 void queued_set_times(struct queued *queued, struct queued_message *message, uint64_t expires_ms,
                       uint64_t warn_ms);
-/* Out of the deadlines and back under another time. */
+/* Moves the message to another time in `deadlines`. */
 void queued_set_deadline(struct queued *queued, struct queued_message *message, uint64_t at_ms);
 
-/* A new recipient; the name is copied, and one target is shared by all with the same. `number` is
- * new in the message. NULL: no memory. */
+/* A new recipient, with a `number` that is new in the message. The name is copied; recipients with
+ * the same name share one target. NULL: no memory. */
 struct queued_recipient *queued_add_recipient(struct queued *queued, struct queued_message *message,
                                               uint32_t number, enum target_kind kind,
                                               struct slice name);
 
-/* Out of every list and of the schedule; frees a message with its last recipient's. */
+/* Takes it out of every list and of the schedule; frees the message with its last recipient. */
 void queued_drop_recipient(struct queued *queued, struct queued_recipient *recipient);
 void queued_drop_message(struct queued *queued, struct queued_message *message);
 
-/* The step is checked. Into QUEUED_SCHEDULED only by queued_schedule(). */
+/* Checks the step. Only queued_schedule() enters QUEUED_SCHEDULED. */
 void queued_enter(struct queued *queued, struct queued_recipient *recipient,
                   enum queued_stage stage);
 void queued_schedule(struct queued *queued, struct queued_recipient *recipient, uint64_t due_ms);
 
-/* Keeps a copy of an outcome_text, OUTCOME_TEXT_MAX octets of it; out of memory it keeps none. */
+/* Keeps a copy of an outcome_text, at most OUTCOME_TEXT_MAX octets; none if there is no memory. */
 void queued_set_text(char **kept, struct slice text);
 
 struct queue_target *queued_find_target(const struct queued *queued, enum target_kind kind,
                                         struct slice name);
 
-/* Frees the targets that nobody points to and of which nothing has to be remembered. */
+/* Frees the targets that nobody points to and about which nothing has to be remembered. */
 void queued_sweep_targets(struct queued *queued);
 
 #endif
