@@ -57,8 +57,8 @@ enum {
 struct auth_recipient {
     struct ipc_header header;
     uint64_t session; /* that the permits in the answer are for; 0: queue asks */
-    struct ip_address
-        client; /* relay.networks may let it send to foreign domains; IP_NONE: may not */
+    /* Whether it may send to foreign domains is for relay.networks to say. IP_NONE: it may not. */
+    struct ip_address client;
     uint8_t reserved[3];
     uint32_t address_octets;
 };

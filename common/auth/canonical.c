@@ -6,17 +6,9 @@
 #include <unicase.h>
 #include <uninorm.h>
 
-static bool is_ascii(struct slice text)
-{
-    for (size_t i = 0; i < text.len; i++)
-        if (text.ptr[i] > 127)
-            return false;
-    return true;
-}
-
 static void append_folded(struct slice local_part, struct buffer *out)
 {
-    if (is_ascii(local_part)) {
+    if (slice_is_ascii(local_part)) {
         for (size_t i = 0; i < local_part.len; i++)
             buffer_append_octet(out, ascii_lower(local_part.ptr[i]));
         return;

@@ -43,8 +43,8 @@ enum shared_file_news shared_file_look(struct shared_file *file, struct buffer *
 
 /* Where a path leads, through symbolic links; the last component need not exist. */
 bool shared_file_locate(const char *path, int *dir_fd, char **name, struct error *error);
-void shared_file_release(int *dir_fd,
-                         char **name); /* what shared_file_locate gave; twice is fine */
+/* Frees what shared_file_locate gave; may run twice. */
+void shared_file_release(int *dir_fd, char **name);
 
 /* Makes the new text out of the old (empty if there is no file). False refuses the edit. */
 typedef bool shared_file_editor(struct slice old, struct buffer *text, void *context,

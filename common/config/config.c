@@ -21,7 +21,6 @@
 #include "common/size.h"
 
 enum {
-
     ARENA_OCTETS_MAX = 16 << 20,
     OPTION_READER = 0, /* positions of the nameless options */
     OPTION_OPENING = 1,
@@ -350,8 +349,8 @@ static int on_closing(cfg_t *cfg, cfg_opt_t *option)
     return 0;
 }
 
-/* How many letters must be left out, put in or exchanged to make one word of the other; words of
- * 32 letters or more are far from each other. */
+/* The edit distance of two words: letters to leave out, put in or replace. Words of more than 32
+ * letters are far from any other. */
 static size_t distance(const char *a, const char *b)
 {
     size_t row[33];

@@ -306,8 +306,7 @@ struct config {
     struct config_text control_socket;         /* path */
     enum config_plaintext plaintext_passwords; /* where a password may come without TLS */
     struct config_text role_users;             /* the account of role R is <role_users>R */
-    uint32_t
-        uid_base; /* role i runs as uid and gid uid_base + i, without accounts; 0: role_users */
+    uint32_t uid_base; /* role i has uid and gid uid_base + i, no account; 0: role_users */
 
     struct config_domain *domains; /* at least one; the first completes names without one */
     size_t domain_count;

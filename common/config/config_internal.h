@@ -115,11 +115,11 @@ void config_key_reset(const struct config_key *key, void *base);
  * mistake added, where libconfuse would read it differently than a person. */
 bool config_scan(struct slice text, char *copy, struct config_mistakes *mistakes);
 
-/* What no single value tells: impossible combinations, what is missing. */
-/* Its part in config_relay.c: `relay` and `route`. */
-void config_check_relay(const struct config *config, unsigned networks_line,
-                        struct config_mistakes *mistakes);
+/* What no single value shows: impossible combinations, and what is missing. */
 void config_check_combinations(const struct config *config, const struct config_lines *lines,
                                struct config_mistakes *mistakes);
+/* Its part for `relay` and `route`, in config_relay.c. */
+void config_check_relay(const struct config *config, unsigned networks_line,
+                        struct config_mistakes *mistakes);
 
 #endif

@@ -7,12 +7,15 @@
  * which all its writes take place. A second thread may call db_checkpoint(), db_prepare_log() and
  * db_tree_compact(), and nothing else, if the options said `threads`.
  *
- * Failures are of these kinds:
- *   ERROR_TEMPORARY  the call did nothing; abort the transaction, go on, the same may succeed
- * later: ENOSPC, EDQUOT, EIO, ENOMEM (in error.code) ERROR_NOT_FOUND  no such key, or no more of
- * them ERROR_PERMANENT  what lies on disk contradicts itself: db_open() and db_tree_open() only;
- * the caller may db_set_aside() the files and begin anew After any failure ask db_usable(): where
- * it says no, the process has to end and open again.
+ * Kinds of failure:
+ *
+ *   ERROR_TEMPORARY  the call did nothing: abort the transaction and go on. The same call may
+ *                    succeed later (ENOSPC, EDQUOT, EIO, ENOMEM, in error.code)
+ *   ERROR_NOT_FOUND  there is no such key, or no further one
+ *   ERROR_PERMANENT  the files on disk contradict themselves. From db_open() and db_tree_open()
+ *                    alone; the caller may db_set_aside() the files and begin anew
+ *
+ * After any failure ask db_usable(): if it says no, the process has to end and open again.
  */
 #ifndef COMMON_DISK_DB_H
 #define COMMON_DISK_DB_H

@@ -1,8 +1,9 @@
 /*
  * SCRAM (RFC 5802) with SHA-256 (RFC 7677) and SHA-1: a name and a password are proved to a server
- * that does not learn the password, and the server proves that it knew it. First what both sides
- * need, keys and grammar; then the client. Texts are as they are before base64. Pure but for
- * libidn's memory; sodium_init() was called. Any process; now relay's.
+ * that does not learn the password, and the server proves that it knew it. Here are the keys and
+ * the grammar, which both sides need, and the client (relay's); the server is in scram_server.h.
+ * Texts are as they are before base64. Pure but for libidn's memory; sodium_init() was called. Any
+ * process.
  *
  *   client                                             server
  *     n,,n=user,r=NONCE              ──first──>
@@ -71,8 +72,7 @@ bool scram_server_final_parse(struct slice text, struct scram_server_final *fina
 
 /* RFC 5802 6: what ties the exchange to the TLS connection below it. */
 struct scram_binding {
-    const char
-        *type; /* "tls-exporter" and such; NULL: none, since the server does not offer -PLUS */
+    const char *type;    /* "tls-exporter" and such; NULL: the server does not offer -PLUS */
     struct slice octets; /* empty: there is nothing that could bind */
 };
 

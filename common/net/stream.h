@@ -3,9 +3,8 @@
  * grows without bound, and every wait can have a deadline. Any process; carries TLS through
  * common/tls/tls_stream, which only who calls it links.
  *
- *                peer ──read──> input (bounded) ──stream_input/stream_consume──> owner
- *                peer <──write── output (bounded; octets and pieces of files) <──stream_write──
- * owner
+ *     peer ──read──> input (bounded) ──stream_input, stream_consume──> owner
+ *     peer <──write── output (bounded: octets, pieces of files) <──stream_write── owner
  *
  * The owner is called by the loop through its stream_handler, never from inside a stream_* call, so
  * a handler may call what it likes, stream_clear among it. It must not free the struct stream (or

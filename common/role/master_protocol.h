@@ -129,8 +129,8 @@ struct role_peer_record {
  * had nothing to do for a while says MASTER_IDLE, with the number of ROLE_SESSION records (deliver:
  * ROLE_HOME records) that it got so far as header.request; where the master sent no more than that,
  * it answers ROLE_STOP and gives it nothing more. To fetch, which is started at the first
- * MASTER_WANTED, MASTER_IDLE is always answered so; a question that crosses it is asked
- * again, of the next one. */
+ * MASTER_WANTED, MASTER_IDLE is always answered so; a question that crosses it is asked again, of
+ * the next one. */
 
 /* One descriptor: the new configuration. ROLE_DESCRIPTOR records follow for all that replaces what
  * came at birth, then ROLE_GO; it is answered with MASTER_COUNTS. Only to roles that live through a
@@ -155,7 +155,7 @@ struct master_home {
     uint32_t gid;
     uint32_t account_octets; /* 1..MASTER_ACCOUNT_MAX: canonical name, as in the log */
     uint32_t path_octets;    /* 1..MASTER_PATH_MAX: the Maildir */
-    uint32_t retrieved;      /* to maildrop: what becomes of mail that POP3 retrieved, see below */
+    uint32_t retrieved;      /* to maildrop: what becomes of mail that POP3 retrieved, see above */
     uint64_t quota_octets;   /* 0: none */
     uint64_t quota_messages; /* 0: none */
 };

@@ -18,11 +18,10 @@ enum sandbox_calls {
     SANDBOX_FILES = 1 << 1,   /* open, stat, rename, link, unlink, mkdir, flush, directories */
     SANDBOX_THREAD = 1 << 2,  /* start a thread */
     SANDBOX_INOTIFY = 1 << 3, /* watch directories */
-    SANDBOX_CONNECT = 1 << 5, /* sockets of the network, made by the role itself */
-    SANDBOX_LEASE = 1 << 4,   /* nothing beyond fcntl today; kept apart for readers */
-    SANDBOX_FLUSH = 1 << 6,   /* common/disk/flush_batch.h */
-    SANDBOX_SENDFILE =
-        1 << 7, /* sendfile; not where bodies are lent (smtpd/queue/store/spare_files.h) */
+    SANDBOX_CONNECT = 1 << 4, /* sockets of the network, made by the role itself */
+    SANDBOX_FLUSH = 1 << 5,   /* common/disk/flush_batch.h */
+    /* For no role that a body is lent to: smtpd/queue/store/spare_files.h. */
+    SANDBOX_SENDFILE = 1 << 6,
 };
 
 /* What a role may do below its directory (Landlock). */

@@ -33,7 +33,7 @@ void tls_context_ask_client(struct tls_context *context);
 bool tls_context_add(struct tls_context *context, const char *name, struct slice chain_pem,
                      const struct keys_signer *signer, uint32_t certificate, struct error *error);
 
-/* The same with the private key at hand: for `staffetta check` (does the key fit?) and tests. */
+/* The same with the private key at hand, for tests. */
 bool tls_context_add_with_key(struct tls_context *context, const char *name, struct slice chain_pem,
                               struct evp_pkey_st *key, struct error *error);
 

@@ -44,9 +44,9 @@ struct tls_client_server {
 /* RDATA as it comes. False: too short to be a record. */
 bool tls_client_tlsa_parse(struct slice rdata, struct tls_client_tlsa *record);
 
-/* RFC 7672 3.1: only DANE-TA(2) and DANE-EE(3), with parameters we know and data that can be such,
- * can be used. If there are
- * records but none can be, the server is to be spoken to with TLS all the same (2.2). */
+/* RFC 7672 3.1: only DANE-TA(2) and DANE-EE(3) can be used, and only with parameters that we know
+ * and data of a length that fits them. Where there are records but none of them can be used, the
+ * server must be spoken to with TLS all the same (2.2). */
 bool tls_client_tlsa_is_usable(const struct tls_client_tlsa *record);
 
 /* A connection for tls_stream_connect, or NULL. */

@@ -1,10 +1,11 @@
 /*
- * `staffetta export`: an account's mail in a directory that is there and empty, read in a session
- * of the account while it is in use:
+ * `staffetta export`: an account's mail, written into an existing empty directory and read in a
+ * session of the account while it is in use:
  *
- *   maildir   a Maildir++ with Dovecot's files (dovecot-uidlist, dovecot-keywords, subscriptions):
- * it has the same UIDVALIDITY, UIDs, flags and keywords; no client downloads again there mbox a
- * file for each folder (mboxrd, with Status, X-Status and X-Keywords)
+ *   maildir   a Maildir++ with Dovecot's files (dovecot-uidlist, dovecot-keywords,
+ *             subscriptions), with the same UIDVALIDITY, UIDs, flags and keywords: clients that
+ *             move there download nothing again
+ *   mbox      a file for each folder (mboxrd, with Status, X-Status and X-Keywords)
  *
  * INTERNALDATE is the files' time; in an mbox it stands in the "From " line.
  */

@@ -4,12 +4,12 @@
  *
  *   command ──opens sessions of the account over the control socket──> drops its rights
  *      ├─ lists the source's folders
- *      └─ forks a worker for each session: takes one folder after the other, reads there what the
- * account does not have yet, APPENDs it here
+ *      └─ forks a worker for each session: it takes one folder after the other, reads from the
+ *         source what the account does not have yet, and APPENDs it to the account
  *
- * What a message is known by is its INTERNALDATE and its Message-ID (its size, where it has none):
- * so an import that broke off is simply begun again, and goes on where it was. Flags, keywords and
- * dates are kept; UIDs are new. Who reads the source has no rights but to that.
+ * A message is recognised by its INTERNALDATE and its Message-ID (or its size, where it has none),
+ * so an import that broke off is simply started again and continues where it was. Flags, keywords
+ * and dates are kept; UIDs are new. The process that reads the source may do nothing else.
  */
 #ifndef CTL_IMPORT_IMPORT_H
 #define CTL_IMPORT_IMPORT_H

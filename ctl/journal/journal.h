@@ -29,8 +29,9 @@ struct journal {
     ev_timer second;
     uint64_t next_prune_s, next_open_s; /* on the loop's clock */
     bool noted;                         /* since the last second */
-    struct {             /* of the history, said once a minute; on the loop's clock */
-        uint64_t losses; /* that were not told yet */
+    /* About the history, each kind logged at most once a minute; on the loop's clock. */
+    struct {
+        uint64_t losses; /* not logged yet */
         uint64_t next_loss_s, next_message_s;
     } complaints;
     struct metrics metrics;

@@ -4,8 +4,9 @@
  * a child that runs `staffetta sendmail` again, as the user who owns the file, so that it is read
  * by nobody who can do more than he could. One child at a time; the master looks at no octet.
  *
- *   t.NAME   being written        m.NAME   whole, to be sent        r.NAME   refused for good:
- * kept, where its sender could not be told
+ *   t.NAME   being written
+ *   m.NAME   complete, to be sent
+ *   r.NAME   refused for good, and kept because its sender could not be told
  */
 #include <dirent.h>
 #include <errno.h>

@@ -99,9 +99,9 @@ enum { LISTENERS_MAX = INHERITED_MAX };
 struct house {
     struct config config;
     uint32_t number; /* 1, and one more with each reload */
-    uint32_t
-        places_since; /* the first that had the same `accounts` sections: a place counts them */
-    int config_fd;    /* the sealed text of config */
+    /* The first number that had the same `accounts` sections, which a place is an index of. */
+    uint32_t places_since;
+    int config_fd; /* the sealed text of config */
     int state_fd;
     int empty_fd; /* an empty directory: the root of those who need no file */
     int queue_fd;

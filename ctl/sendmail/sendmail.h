@@ -61,9 +61,10 @@ bool sendmail_drop(const struct sendmail *mail, const char *state, struct error 
 /* The same back from the octets of such a file. ERROR_PERMANENT: it is none. */
 bool sendmail_read_drop(struct sendmail *mail, struct slice file, struct error *error);
 
-/* --- sendmail_return.c: makes *report of a mail that was refused with the answer `why`; its arena
- * is the caller's, its text too. ERROR_PERMANENT: there is nobody to tell. ------------------------
- */
+/* --- sendmail_return.c ------------------------------------------------------------------------ */
+
+/* Makes *report about a mail that was refused with the answer `why`. The caller has initialised the
+ * report's arena and text, and clears them. ERROR_PERMANENT: there is nobody to tell. */
 bool sendmail_make_return(const struct sendmail *mail, const char *why, int64_t now,
                           uint64_t unique, struct sendmail *report, struct error *error);
 

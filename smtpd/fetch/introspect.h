@@ -8,9 +8,8 @@
 
 #include "smtpd/fetch/fetch.h"
 
-enum {
-    INTROSPECTS_MAX = 64
-}; /* under way: beside the policies, so that neither shuts out the other */
+/* Under way, counted apart from the policies so that neither shuts out the other. */
+enum { INTROSPECTS_MAX = 64 };
 
 /* Takes the credentials of the configuration in force; without any, questions are answered so. */
 void introspect_take_credentials(struct fetch *fetch);

@@ -1,5 +1,5 @@
 /*
- * What an SMTP session asks `filter`, and the answer: the recipe, by which `deliver` and later
+ * What an SMTP session asks `filter`, and the answer: the recipe, by which `deliver` and
  * `relay` put a message together. The filter never rewrites a message.
  *
  *   session ── FILTER_MESSAGE ──> filter ── FILTER_RECIPE or FILTER_REFUSED ──> session

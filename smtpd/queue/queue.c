@@ -634,8 +634,7 @@ static const struct ipc_rule orders[] = {
 };
 
 const struct role_spec queue_role = {
-    .sandbox = {.calls = SANDBOX_FILES | SANDBOX_THREAD | SANDBOX_LEASE | SANDBOX_FLUSH
-                         | SANDBOX_SENDFILE,
+    .sandbox = {.calls = SANDBOX_FILES | SANDBOX_THREAD | SANDBOX_FLUSH | SANDBOX_SENDFILE,
                 .files = SANDBOX_WRITE_FILES},
     .links = links,
     .link_count = ARRAY_LENGTH(links),

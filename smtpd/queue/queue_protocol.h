@@ -99,10 +99,9 @@ struct queue_submit {
     struct ipc_header header;
     uint64_t id; /* one of those lent */
     uint64_t session;
-    int64_t arrival;    /* seconds since 1970, as in Received */
-    struct token token; /* with QUEUE_SUBMITTED */
-    uint32_t
-        recipients; /* QUEUE_RECIPIENT records before this one, and the one in it: at least 1 */
+    int64_t arrival;     /* seconds since 1970, as in Received */
+    struct token token;  /* with QUEUE_SUBMITTED */
+    uint32_t recipients; /* QUEUE_RECIPIENT records before this one plus the one in it: 1.. */
     uint32_t flags;
     uint16_t reverse_path_octets;
     uint16_t envid_octets;

@@ -12,19 +12,20 @@
 /* They stand in records and on disk: never another meaning. */
 enum tls_policy_type { TLS_POLICY_NONE = 1, TLS_POLICY_STS, TLS_POLICY_TLSA, TLS_POLICY_TYPES };
 
-enum tls_result { /* RFC 8460 4.3 */
-                  TLS_RESULT_SUCCESS = 1,
-                  TLS_RESULT_STARTTLS_NOT_SUPPORTED,
-                  TLS_RESULT_CERTIFICATE_HOST_MISMATCH,
-                  TLS_RESULT_CERTIFICATE_EXPIRED,
-                  TLS_RESULT_CERTIFICATE_NOT_TRUSTED,
-                  TLS_RESULT_VALIDATION_FAILURE,
-                  TLS_RESULT_DNSSEC_INVALID,
-                  TLS_RESULT_STS_POLICY_FETCH_ERROR,
-                  TLS_RESULT_STS_POLICY_INVALID,
-                  TLS_RESULT_STS_WEBPKI_INVALID,
-                  TLS_RESULT_TLSA_INVALID,
-                  TLS_RESULTS,
+/* RFC 8460 4.3 */
+enum tls_result {
+    TLS_RESULT_SUCCESS = 1,
+    TLS_RESULT_STARTTLS_NOT_SUPPORTED,
+    TLS_RESULT_CERTIFICATE_HOST_MISMATCH,
+    TLS_RESULT_CERTIFICATE_EXPIRED,
+    TLS_RESULT_CERTIFICATE_NOT_TRUSTED,
+    TLS_RESULT_VALIDATION_FAILURE,
+    TLS_RESULT_DNSSEC_INVALID,
+    TLS_RESULT_STS_POLICY_FETCH_ERROR,
+    TLS_RESULT_STS_POLICY_INVALID,
+    TLS_RESULT_STS_WEBPKI_INVALID,
+    TLS_RESULT_TLSA_INVALID,
+    TLS_RESULTS,
 };
 
 const char *tls_policy_type_name(enum tls_policy_type type); /* "no-policy-found", "sts", "tlsa" */

@@ -446,8 +446,7 @@ static void the_spool_goes_aside_whole(void **state)
 /* What the real process is: chrooted where we may, Landlock, not dumpable, seccomp. */
 static int deliver_from_the_sandbox(struct fixture *fixture)
 {
-    static const struct sandbox walls = {.calls = SANDBOX_FILES | SANDBOX_LEASE | SANDBOX_FLUSH
-                                                  | SANDBOX_SENDFILE,
+    static const struct sandbox walls = {.calls = SANDBOX_FILES | SANDBOX_FLUSH | SANDBOX_SENDFILE,
                                          .files = SANDBOX_WRITE_FILES};
     bool landlocked, unnamed = fixture->spool.unnamed;
     int directory = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
