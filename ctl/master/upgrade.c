@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -27,13 +28,21 @@ static bool take_descriptor(struct slice digits, int *fd)
     return true;
 }
 
+static bool take_listener(struct inheritance *inheritance, struct slice digits)
+{
+    size_t count = inheritance->listener_count;
+    if (count == INHERITED_MAX || !take_descriptor(digits, &inheritance->listeners[count]))
+        return false;
+    inheritance->listener_count++;
+    return true;
+}
+
 static bool take_word(struct inheritance *inheritance, struct slice word)
 {
     struct slice name = slice_range(word, 0, slice_find_octet(word, '='));
     struct slice value = slice_from(word, name.len + 1);
     if (slice_equal(name, SLICE("listen")))
-        return inheritance->listener_count < INHERITED_MAX
-               && take_descriptor(value, &inheritance->listeners[inheritance->listener_count++]);
+        return take_listener(inheritance, value);
     if (slice_equal(name, SLICE("control")))
         return take_descriptor(value, &inheritance->control_fd);
     if (slice_equal(name, SLICE("client")))
@@ -66,33 +75,43 @@ void inheritance_clear(struct inheritance *inheritance)
     fd_discard(&inheritance->previous_fd);
 }
 
-/* The words behind the executable's name. */
+/* The argument list of a master. */
 struct words {
-    char *all[WORDS_MAX + 1];
+    char *all[WORDS_MAX + 1]; /* ends with NULL */
     char texts[WORDS_MAX][WORD_OCTETS];
     size_t count;
 };
 
-static void put_word(struct words *words, const char *name, int fd)
+__attribute__((format(printf, 2, 3))) static void put_word(struct words *words, const char *format,
+                                                           ...)
 {
-    if (fd < 0 || words->count == WORDS_MAX || fcntl(fd, F_SETFD, 0) != 0)
-        return;
     char *text = words->texts[words->count];
-    snprintf(text, WORD_OCTETS, "%s=%d", name, fd);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, WORD_OCTETS, format, arguments);
+    va_end(arguments);
     words->all[words->count++] = text;
+}
+
+/* The next executable finds the descriptor open. */
+static void put_descriptor(struct words *words, const char *name, int fd)
+{
+    if (fd >= 0 && words->count < WORDS_MAX && fcntl(fd, F_SETFD, 0) == 0)
+        put_word(words, "%s=%d", name, fd);
 }
 
 static void put_inheritance(struct words *words, const char *config_path,
                             const struct inheritance *inheritance)
 {
-    *words = (struct words){
-        .all = {(char[]){"master"}, (char *)(uintptr_t)config_path, (char[]){"inherit"}},
-        .count = 3};
+    *words = (struct words){0};
+    put_word(words, "master");
+    words->all[words->count++] = (char *)(uintptr_t)config_path;
+    put_word(words, "inherit");
     for (size_t i = 0; i < inheritance->listener_count; i++)
-        put_word(words, "listen", inheritance->listeners[i]);
-    put_word(words, "control", inheritance->control_fd);
-    put_word(words, "client", inheritance->client_fd);
-    put_word(words, "previous", inheritance->previous_fd);
+        put_descriptor(words, "listen", inheritance->listeners[i]);
+    put_descriptor(words, "control", inheritance->control_fd);
+    put_descriptor(words, "client", inheritance->client_fd);
+    put_descriptor(words, "previous", inheritance->previous_fd);
 }
 
 static void answer(int fd, const char *error_text)

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/size.h"
@@ -70,12 +71,49 @@ static void test_nonsense(void **state)
     assert_int_equal(upgrade_try("/nowhere/at/all"), EXIT_FAILURE);
 }
 
+/* As its argument list, from a child that becomes echo(1) in the place of the master before. */
+static void read_words_of_executed(const struct inheritance *inheritance, char *text, size_t size)
+{
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        dup2(ends[1], STDOUT_FILENO);
+        upgrade_go_back("/etc/staffetta.conf", inheritance, "why");
+        _exit(EXIT_FAILURE);
+    }
+    assert_true(pid > 0);
+    close(ends[1]);
+    ssize_t got = read(ends[0], text, size - 1);
+    assert_true(got >= 0);
+    text[got] = '\0';
+    close(ends[0]);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+static void test_words_reach_the_executable(void **state)
+{
+    (void)state;
+    char text[200], expected[200];
+    int listener = open_something();
+    struct inheritance inheritance = {.listeners = {listener},
+                                      .listener_count = 1,
+                                      .control_fd = -1,
+                                      .client_fd = -1,
+                                      .previous_fd = open("/bin/echo", O_RDONLY | O_CLOEXEC)};
+    snprintf(expected, sizeof(expected), "/etc/staffetta.conf inherit listen=%d\n", listener);
+    read_words_of_executed(&inheritance, text, sizeof(text));
+    assert_string_equal(text, expected);
+    inheritance_clear(&inheritance);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_nothing_is_inherited),
         cmocka_unit_test(test_nonsense),
+        cmocka_unit_test(test_words_reach_the_executable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
