@@ -346,17 +346,23 @@ static struct imap_token take_literal(struct cursor *in)
     return (struct imap_token){IMAP_STRING, text};
 }
 
+static bool is_control(uint8_t octet)
+{
+    return octet < ' ' || octet == 0x7f;
+}
+
 /* What stands in brackets belongs to the atom, spaces and all. */
 static struct imap_token take_atom(struct cursor *in)
 {
     struct cursor start = *in;
     unsigned depth = 0;
-    while (!cursor_at_end(in) && (depth > 0 || !strchr(" ()", *in->at))) {
+    while (!cursor_at_end(in) && !is_control(*in->at) && (depth > 0 || !strchr(" ()", *in->at))) {
         depth += *in->at == '[';
         depth -= *in->at == ']' && depth > 0;
         in->at++;
     }
-    return (struct imap_token){IMAP_ATOM, cursor_since(in, &start)};
+    struct slice text = cursor_since(in, &start);
+    return (struct imap_token){text.len > 0 ? IMAP_ATOM : IMAP_BAD, text};
 }
 
 struct imap_token imap_take_token(struct cursor *in)
@@ -394,11 +400,30 @@ void imap_append_string(struct imap_token token, struct buffer *text)
     }
 }
 
+/* flag = ["\\"] atom    RFC 3501 9 */
+static bool is_flag(struct slice text)
+{
+    struct slice atom = slice_from(text, slice_starts_with(text, SLICE("\\")));
+    for (size_t i = 0; i < atom.len; i++)
+        if (is_control(atom.ptr[i]) || atom.ptr[i] > 0x7f || strchr(" (){%*\"\\]", atom.ptr[i]))
+            return false;
+    return atom.len > 0;
+}
+
+void imap_append_flag(struct slice flag, struct buffer *flags)
+{
+    if (!is_flag(flag))
+        return;
+    if (flags->len > 0)
+        buffer_append_octet(flags, ' ');
+    buffer_append(flags, flag);
+}
+
 /* QUOTED-CHAR has no CR, LF or octets above 127 (RFC 3501 9). */
 static bool can_be_quoted(struct slice text)
 {
     for (size_t i = 0; i < text.len; i++)
-        if (text.ptr[i] < ' ' || text.ptr[i] >= 0x7f)
+        if (is_control(text.ptr[i]) || text.ptr[i] > 0x7f)
             return false;
     return true;
 }

@@ -81,6 +81,10 @@ bool imap_enter_fetch(struct cursor *in);
 /* A quoted string's text without its escapes, a literal's as it is. */
 void imap_append_string(struct imap_token token, struct buffer *text);
 
+/* Appends one to a list of flags. What is none by RFC 3501 9 is left out: another server's words
+ * stand in a command to ours, and shall not end it. */
+void imap_append_flag(struct slice flag, struct buffer *flags);
+
 /* Appends the text as a quoted string, or a literal of LITERAL+ where it must be one. */
 void imap_append_quoted(struct slice text, struct buffer *command);
 

@@ -104,9 +104,7 @@ struct maildir_reading {
 
 static void append_flag(struct buffer *flags, const char *flag)
 {
-    if (flags->len > 0)
-        buffer_append_octet(flags, ' ');
-    buffer_append_string(flags, flag);
+    imap_append_flag(slice_of_string(flag), flags);
 }
 
 static void append_flags(const struct maildir_reading *reading, const struct maildir_name *name,
@@ -343,9 +341,7 @@ static bool take_status(struct mbox_message *message, struct slice line)
     while (body.len > 0 && slice_find_octet(body, '"') == body.len
            && slice_find_octet(body, '(') == body.len && message->flags.len < 900) {
         size_t end = slice_find_octet(body, ' ');
-        if (end > 0 && message->flags.len > 0)
-            buffer_append_octet(&message->flags, ' ');
-        buffer_append(&message->flags, slice_trim(slice_range(body, 0, end)));
+        imap_append_flag(slice_trim(slice_range(body, 0, end)), &message->flags);
         body = slice_from(body, end + 1);
     }
     return true;

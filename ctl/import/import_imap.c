@@ -202,13 +202,9 @@ static void take_flags(struct cursor *in, struct buffer *flags)
     struct imap_token token = imap_take_token(in);
     if (token.kind != IMAP_OPEN)
         return;
-    while (token = imap_take_token(in), token.kind == IMAP_ATOM) {
-        if (slice_equal_nocase(token.text, SLICE("\\Recent")))
-            continue;
-        if (flags->len > 0)
-            buffer_append_octet(flags, ' ');
-        buffer_append(flags, token.text);
-    }
+    while (token = imap_take_token(in), token.kind == IMAP_ATOM)
+        if (!slice_equal_nocase(token.text, SLICE("\\Recent")))
+            imap_append_flag(token.text, flags);
 }
 
 static bool take_fetch(struct slice response, struct fetched *fetched)
