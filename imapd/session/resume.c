@@ -4,6 +4,7 @@
 #include "common/net/deflate_stream.h"
 #include "imapd/commands/commands.h"
 #include "imapd/mailbox.h"
+#include "storage/expunged.h"
 
 enum {
     RESUME_VERSION = 1,
@@ -37,11 +38,14 @@ static bool is_tag(struct slice text)
     return text.len > 0;
 }
 
-/* A folder of this account: "." or ".A.B". */
+/* A folder of this account: "." or ".A.B"; or what was expunged, or a folder in it (expunged.h). */
 static bool is_directory(struct slice text)
 {
-    if (slice_equal(text, SLICE(".")))
+    static const struct slice expunged = SLICE(EXPUNGED_DIRECTORY "/");
+    if (slice_equal(text, SLICE(MAILDIR_INBOX)) || slice_equal(text, SLICE(EXPUNGED_DIRECTORY)))
         return true;
+    if (slice_starts_with(text, expunged))
+        text = slice_from(text, expunged.len);
     return text.len > 1 && text.ptr[0] == '.' && !slice_ends_with(text, SLICE("."))
            && slice_find(text, SLICE("..")) == text.len && slice_find_octet(text, '/') == text.len
            && slice_find_octet(text, '\0') == text.len;

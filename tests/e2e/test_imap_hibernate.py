@@ -102,6 +102,22 @@ def test_a_delivery_wakes_who_idles(sleepy, account, client):
     wait_for_resumed(sleepy, account, 2)
 
 
+def test_who_looks_at_what_was_expunged_sleeps_too(sleepy, account, client):
+    """The mailbox of what was expunged, and a deleted folder in it, are directories of another kind."""
+    for name in ("INBOX", "work"):
+        if name == "work":
+            client.ok("CREATE work")
+        client.append(MESSAGE, name)
+    client.ok("SELECT INBOX")
+    client.ok("STORE 1 +FLAGS.SILENT (\\Deleted)")
+    client.ok("CLOSE")
+    client.ok("DELETE work")
+    for times, name in enumerate(("Expunged", "Expunged/work"), 1):
+        client.ok(f"SELECT {name}")
+        sleep(sleepy, account, times)
+        assert len(client.ok("FETCH 1 BODY[]")) == 1
+
+
 def wait_for_no_mailbox(house):
     deadline = time.monotonic() + PATIENCE
     while house.pids("imapd-mailbox"):
