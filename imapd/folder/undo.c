@@ -159,9 +159,13 @@ static bool find_letter(struct undo *undo, struct slice keyword, unsigned *lette
         return false;
     if (folder_record_find_keyword(&undo->record, keyword, letter))
         return true;
-    if (!folder_record_add_keyword(&undo->record, keyword, letter))
+    struct folder_record record = undo->record;
+    if (!folder_record_add_keyword(&record, keyword, letter))
         return error_set(error, ERROR_PERMANENT, "no room for another keyword");
-    return folder_record_store(undo->expunged.box.fd, &undo->record, error);
+    if (!folder_record_store(undo->expunged.box.fd, &record, error))
+        return false;
+    undo->record = record;
+    return true;
 }
 
 static bool translate_letter(struct undo *undo, unsigned letter, uint32_t *there,

@@ -1,11 +1,12 @@
 """Which of a loop's turns are taken: each in torture, else a few, drawn by the name of the loop, so that they are the same
-in each run; and how strace is told what happens to a system call."""
+in each run; and how strace, or fail_call.c in a role, is told what happens to a call."""
 
 import os
 import random
 import shutil
 
 import pytest
+from house import BUILD
 
 TORTURE = bool(os.environ.get("STAFFETTA_TORTURE"))
 
@@ -25,3 +26,13 @@ def strace(inject):
     calls = inject.partition(":")[0]
     return [shutil.which("strace"), "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", "-e", f"trace={calls}", "-e",
             f"inject={inject}"]
+
+
+def failing(call, what, at, armed=None):
+    """The environment of a role of which one call fails (`what`: an errno), or ends it ("before", "after"): the one
+    with that number, counted from when the file `armed` is there."""
+    library = BUILD / "fault" / "fail_call.so"
+    if not library.exists():
+        pytest.skip("fail_call.so is not built")
+    return {"LD_PRELOAD": str(library), "FAIL_CALL": f"{call}:{what}:{at}",
+            "ASAN_OPTIONS": "detect_leaks=0:symbolize=0:verify_asan_link_order=0", **({"FAIL_WHEN": str(armed)} if armed else {})}

@@ -8,14 +8,12 @@ import os
 import time
 
 import pytest
-from house import BUILD
+from loops import failing
 from mailbox_role import Mailbox
 from one_queue import BODY, CONFIG, DONE, GONE, QUEUE_COMMITTED, Queue
 from test_deliver import DELIVER_MESSAGE, Deliverer, message
 from test_maildrop import Maildrop
 
-LIBRARY = BUILD / "fault" / "fail_call.so"
-pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason="fail_call.so is not built")
 BOB = "bob@test.example"
 BODIES = {"small": BODY, "large": b"Subject: large\r\n\r\n" + b"0123456789abcdef\r\n" * 5000}
 PATH = "test.example/u1/Maildir"
@@ -24,9 +22,7 @@ CHECKPOINT_SECONDS = 1.5  # after which a queue that has nothing to do writes no
 
 def ending(directory, call, order, at=1):
     """The environment of a role that ends at that call, counted from arm() on."""
-    return {"LD_PRELOAD": str(LIBRARY), "FAIL_CALL": f"{call}:{order}:{at}",
-            "FAIL_WHEN": str(directory / "armed"),
-            "ASAN_OPTIONS": "detect_leaks=0:symbolize=0:verify_asan_link_order=0"}
+    return failing(call, order, at, directory / "armed")
 
 
 def arm(directory):

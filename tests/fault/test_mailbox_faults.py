@@ -12,21 +12,12 @@ import re
 import shutil
 
 import pytest
-from house import BUILD
-from loops import strace, turns
+from loops import failing, strace, turns
 from mailbox_role import Mailbox, needs_mailbox
 from test_imap_shared import heard, way
 
 pytestmark = needs_mailbox
 DELIVERED = 6
-
-
-def failing(call, code, at):
-    library = BUILD / "fault" / "fail_call.so"
-    if not library.exists():
-        pytest.skip("fail_call.so is not built")
-    return {"LD_PRELOAD": str(library), "FAIL_CALL": f"{call}:{code}:{at}",
-            "ASAN_OPTIONS": "detect_leaks=0:symbolize=0:verify_asan_link_order=0"}
 
 
 def text(number):
@@ -257,10 +248,30 @@ def test_a_flush_fails_among_several(tmp_path, furnished, at):
     life.stop()
 
 
+def test_a_keyword_that_cannot_be_written_down_is_nobodys(tmp_path):
+    """What is expunged keeps its keywords. Where the record of what is kept could not be written, the next message with
+    that keyword has it written: no letter in a name is without a keyword in the record."""
+    armed = tmp_path / "armed"
+    life = Life(tmp_path, environment=failing("fsync", errno.EIO, 1, armed))
+    life.deliver()
+    life.connect()
+    assert life.look("INBOX")
+    for uids, keyword in (("1", "first"), ("2:3", "second")):
+        assert life.command(rf"UID STORE {uids} +FLAGS.SILENT (\Deleted {keyword})")[1]
+        if keyword == "second":
+            armed.touch()
+        life.command(f"UID EXPUNGE {uids}")
+    kept = life.mailbox.maildir / "staffetta-expunged"
+    record = (kept / "staffetta-folder").read_text()
+    letters = {letter for file in (kept / "cur").iterdir() for letter in file.name.partition(":2,")[2] if letter.islower()}
+    assert letters == {"a", "b"} and "keyword a first" in record and "keyword b second" in record
+    life.stop()
+
+
 def test_memory_fails_as_a_command_begins(tmp_path):
     """It is answered, with its tag: without one the client would wait for ever. Under sanitizers no malloc fails here."""
     armed = tmp_path / "armed"
-    life = Life(tmp_path, environment={**failing("malloc", errno.ENOMEM, 1), "FAIL_WHEN": str(armed)})
+    life = Life(tmp_path, environment=failing("malloc", errno.ENOMEM, 1, armed))
     life.connect()
     armed.touch()
     _, tagged = life.client.command(b"NOOP")
@@ -286,7 +297,7 @@ def test_memory_fails_while_uids_are_parted(tmp_path, furnished):
         tried = tmp_path / f"{at}"
         shutil.copytree(place, tried)
         armed = tried / "armed"
-        life = Life(tried, environment={**failing("malloc", errno.ENOMEM, at), "FAIL_WHEN": str(armed)})
+        life = Life(tried, environment=failing("malloc", errno.ENOMEM, at, armed))
         life.connect()
         armed.touch()
         found = []
@@ -326,7 +337,7 @@ def test_what_a_power_cut_left_of_an_append_is_set_aside(tmp_path, furnished, oc
 def test_a_full_disk_ends_what_comes_from_another_account(tmp_path, target):
     """RFC 4469 with a URL of another account's mailbox: NO at once, though the rest has not come; nothing is kept."""
     armed = tmp_path / "armed"
-    made = Mailbox(tmp_path, "imap { shared-mailboxes = Shared }", environment={**failing("write", errno.ENOSPC, 1), "FAIL_WHEN": str(armed)})
+    made = Mailbox(tmp_path, "imap { shared-mailboxes = Shared }", environment=failing("write", errno.ENOSPC, 1, armed))
 
     def fetch(client):
         client.send(f'x APPEND {target} CATENATE (URL "/Shared/alice@test.example/Other/;UID=7")\r\n'.encode())

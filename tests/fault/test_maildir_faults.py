@@ -13,7 +13,7 @@ import subprocess
 
 import pytest
 from house import BUILD
-from loops import strace, turns
+from loops import failing, strace, turns
 from test_deliver import BODY, DELIVER_MESSAGE, DONE, GONE, TEMPORARY, Deliverer, message
 from test_maildrop import Maildrop
 
@@ -24,14 +24,6 @@ pytestmark = [
     pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed"),
 ]
 MESSAGES = 5
-
-
-def failing(call, code, at):
-    library = BUILD / "fault" / "fail_call.so"
-    if not library.exists():
-        pytest.skip("fail_call.so is not built")
-    return {"LD_PRELOAD": str(library), "FAIL_CALL": f"{call}:{code}:{at}",
-            "ASAN_OPTIONS": "detect_leaks=0:symbolize=0:verify_asan_link_order=0"}
 
 
 def content(number):

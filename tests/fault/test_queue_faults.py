@@ -14,7 +14,7 @@ import time
 
 import pytest
 from house import BUILD
-from loops import TORTURE, strace, turns
+from loops import TORTURE, failing, strace, turns
 from one_queue import (
     BODY, CONFIG, DONE, QUEUE_COMMITTED, QUEUE_REFUSED, RELAY_DONE, RELAY_TEMPORARY, TEMPORARY,
     Queue, Refused)
@@ -265,15 +265,10 @@ FAILURES = [("fdatasync", errno.EIO, False), ("fsync", errno.EIO, True),
 def test_a_call_fails_once(tmp_path, call, code, goes_on):
     """What hit it is refused for a time, or tried again unseen; the next message is taken. Only a
     failed flush of the database ends the process: what is on disk, the next one finds out."""
-    library = BUILD / "fault" / "fail_call.so"
-    if not library.exists():
-        pytest.skip("fail_call.so is not built")
     for at in turns(f"{call} {code}", 1, 100, 2, often=6):
         directory = tmp_path / f"{call}{at}"
         directory.mkdir()
-        queue = Queue(directory, CONFIG, environment={
-            "LD_PRELOAD": str(library), "FAIL_CALL": f"{call}:{code}:{at}",
-            "ASAN_OPTIONS": "detect_leaks=0:symbolize=0:verify_asan_link_order=0"})
+        queue = Queue(directory, CONFIG, environment=failing(call, code, at))
         client = Client(queue)
         alive = client.run(12)
         if goes_on:
@@ -388,15 +383,10 @@ def test_relaying_is_killed_at_a_system_call(tmp_path, call, at):
     ("fdatasync", errno.EIO, False), ("pwrite", errno.ENOSPC, True), ("pwrite", errno.EIO, True),
     ("sendmsg", errno.ENOBUFS, True), ("malloc", errno.ENOMEM, True)])
 def test_a_call_fails_once_while_relaying(tmp_path, call, code, goes_on):
-    library = BUILD / "fault" / "fail_call.so"
-    if not library.exists():
-        pytest.skip("fail_call.so is not built")
     for at in turns(f"relay {call} {code}", 1, 100, 1, often=31):
         directory = tmp_path / f"{call}{at}"
         directory.mkdir()
-        queue = Queue(directory, CONFIG, environment={
-            "LD_PRELOAD": str(library), "FAIL_CALL": f"{call}:{code}:{at}",
-            "ASAN_OPTIONS": "detect_leaks=0:symbolize=0:verify_asan_link_order=0"})
+        queue = Queue(directory, CONFIG, environment=failing(call, code, at))
         courier = Courier(queue)
         alive = courier.run(12)
         # Without memory for a new peer a role ends; here they come before the first message.
