@@ -6,7 +6,7 @@ enum { NOTHING, BRACE, DIGITS, CLOSED, RETURN };
 
 bool answer_init(struct answer *answer, struct slice tag)
 {
-    *answer = (struct answer){.verdict = 0};
+    *answer = (struct answer){.verdict = VERDICT_NONE};
     if (tag.len == 0 || tag.len >= ANSWER_TAG_MAX)
         return false;
     memcpy(answer->tag, tag.ptr, tag.len);
@@ -50,11 +50,11 @@ static void look_for_literal(struct answer *answer, uint8_t octet)
     }
 }
 
-/* One octet of a line. False: the part ends behind it. */
+/* One octet of a line. False: the part ends after it. */
 static bool read_octet(struct answer *answer, uint8_t octet)
 {
     if (answer->in_tagged && answer->at == answer->tag_octets)
-        answer->verdict = octet;
+        answer->verdict = octet == 'O' ? VERDICT_OK : VERDICT_REFUSED;
     if (answer->at <= answer->tag_octets)
         answer->at++;
     look_for_literal(answer, octet);

@@ -13,7 +13,7 @@
 enum answer_part {
     ANSWER_MORE,    /* the input is used up, but for the beginning of a line that may be the tag */
     ANSWER_TEXT,    /* of a response; line ends and announcements of literals among it. One that
-                       ends behind an announcement ends there */
+                       ends after an announcement ends there */
     ANSWER_LITERAL, /* octets of that literal; answer->literal_left are still to come */
     ANSWER_TAGGED,  /* of the tagged line, the tag among it */
     ANSWER_END,     /* no octets: that line was the end */
@@ -23,11 +23,19 @@ enum answer_part {
 
 enum { ANSWER_TAG_MAX = 1024 };
 
+/* By the first letter after the tag. The server may be captured: whatever is not OK is a refusal.
+ */
+enum answer_verdict {
+    VERDICT_NONE, /* the answer has not ended yet */
+    VERDICT_OK,
+    VERDICT_REFUSED, /* NO, BAD */
+};
+
 struct answer {
-    uint8_t verdict; /* at ANSWER_END: 'O', 'N' or 'B', the first letter of OK, NO, BAD */
+    enum answer_verdict verdict; /* at ANSWER_END */
     uint64_t literal_left;
     /* The rest is answer.c's. */
-    uint8_t tag[ANSWER_TAG_MAX + 1]; /* with the space behind it */
+    uint8_t tag[ANSWER_TAG_MAX + 1]; /* with the space after it */
     size_t tag_octets;
     size_t at; /* octets of the line so far, up to a few more than the tag's */
     bool in_tagged;

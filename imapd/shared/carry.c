@@ -43,9 +43,9 @@ void carry_fail(struct session *session, const struct carry *carry)
 {
     if (carry->to.lost && carry->to.visit->is_unknown)
         session_no(session, SLICE("NONEXISTENT"), "There is no such mailbox");
-    else if (carry->to.verdict != 0 && carry->to.verdict != 'O')
+    else if (exchange_is_refused(&carry->to))
         exchange_relay(&carry->to, session);
-    else if (carry->from.verdict != 0 && carry->from.verdict != 'O')
+    else if (exchange_is_refused(&carry->from))
         exchange_relay(&carry->from, session);
     else
         session_no(session, SLICE("UNAVAILABLE"), "The other account cannot be asked now");
@@ -118,9 +118,9 @@ static void rights_phase(struct session *session, struct carry *carry)
 {
     if (exchange_has_failed(&carry->from))
         carry_fail(session, carry);
-    else if (carry->from.verdict != 0 && !carry->may_remove)
+    else if (exchange_is_answered(&carry->from) && !carry->may_remove)
         session_no(session, SLICE("NOPERM"), "You have no right to remove messages there");
-    else if (carry->from.verdict != 0)
+    else if (exchange_is_answered(&carry->from))
         carry_begin_listing(session, carry);
 }
 
@@ -129,7 +129,7 @@ static void open_phase(struct session *session, struct carry *carry)
 {
     if (exchange_has_failed(&carry->from))
         carry_fail(session, carry);
-    else if (carry->from.verdict != 0)
+    else if (exchange_is_answered(&carry->from))
         carry_begin_fetching(session, carry);
 }
 
@@ -256,8 +256,8 @@ static bool begin_visits(struct session *session, struct carry *carry, struct sl
     if (!carry->to.visit)
         return false;
     carry->to.visit->hears = carry_hear_target; /* it may never be open */
-    visit_be_patient(carry->from.visit, true);
-    visit_be_patient(carry->to.visit, true);
+    visit_bound_silence(carry->from.visit, true);
+    visit_bound_silence(carry->to.visit, true);
     return true;
 }
 

@@ -4,8 +4,8 @@
  * what may be done with its mailboxes (RFC 4314 4). To the client's own account it is a visit, too,
  * of a process to itself.
  *
- *     source: [MYRIGHTS] FETCH (UID)   UID FETCH ... BODY.PEEK[] for each   [UID STORE, UID
- * EXPUNGE] target:                          APPEND, one for all (RFC 3502)
+ *     source: [MYRIGHTS], FETCH (UID)   UID FETCH of each   [UID STORE, UID EXPUNGE]
+ *     target:                           one APPEND of all (RFC 3502)
  *
  * So a COPY is all or nothing, as APPEND is, and a MOVE removes nothing before all is there and on
  * disk. Nothing is gathered on the way: a message goes through this process as it comes.

@@ -14,8 +14,7 @@
 
 struct carry {
     bool move;
-    bool is_own; /* the source is a mailbox of the client's own account, and its visit ends with us
-                  */
+    bool is_own; /* the source is the client's own mailbox: its visit ends with the command */
     visit_hears *heard_before; /* else: what else is heard on it */
     struct buffer source;      /* names, as they are said */
     struct buffer target;
@@ -29,7 +28,7 @@ struct carry {
     uint32_t uid;
     bool may_remove; /* MYRIGHTS said so */
     bool is_asked;   /* for the message `uid` */
-    bool in_rest;    /* its octets come, and what stands behind them */
+    bool in_rest;    /* its octets come, and what stands after them */
     bool is_taken;   /* it was there */
     bool awaits_plus;
     bool is_malformed; /* the source answers what is no message */

@@ -34,7 +34,7 @@ static void store_phase(struct session *session, struct carry *carry)
         carry_fail(session, carry);
         return;
     }
-    if (carry->to.verdict == 0)
+    if (!exchange_is_answered(&carry->to))
         return;
     make_code(carry);
     if (carry->move)
@@ -121,7 +121,7 @@ static bool announce(struct carry *carry, struct slice line)
 
 static bool is_refused(const struct carry *carry)
 {
-    return carry->to.lost || carry->to.verdict != 0;
+    return carry->to.lost || exchange_is_answered(&carry->to);
 }
 
 /* A line is whole, or ends in a literal: the message that was asked for, or news. */
@@ -212,12 +212,12 @@ static void fetch_phase(struct session *session, struct carry *carry)
     visit_go_on(from);
     if (session->work != carry)
         return; /* it was lost */
-    if (carry->from.lost || (carry->is_asked && carry->from.verdict != 0 && is_refused(carry))
-        || (carry->from.verdict != 0 && carry->from.verdict != 'O')) {
+    if (exchange_has_failed(&carry->from)
+        || (carry->is_asked && exchange_is_answered(&carry->from) && is_refused(carry))) {
         carry_fail(session, carry);
         return;
     }
-    if (carry->is_asked && (carry->from.verdict == 0 || !settle_message(session, carry)))
+    if (carry->is_asked && (!exchange_is_answered(&carry->from) || !settle_message(session, carry)))
         return;
     if (is_refused(carry))
         carry_fail(session, carry);
@@ -279,11 +279,12 @@ static void list_phase(struct session *session, struct carry *carry)
     struct slice tagged = buffer_slice(&carry->from.tagged);
     if (exchange_has_failed(&carry->from))
         carry_fail(session, carry);
-    else if (carry->from.verdict != 0 && slice_find(tagged, SLICE("MESSAGELIMIT")) < tagged.len)
+    else if (exchange_is_answered(&carry->from)
+             && slice_find(tagged, SLICE("MESSAGELIMIT")) < tagged.len)
         session_over_limit(session, "Too many messages to copy, try a smaller subset");
-    else if (carry->from.verdict != 0 && carry->listed.full)
+    else if (exchange_is_answered(&carry->from) && carry->listed.full)
         session_no(session, SLICE("LIMIT"), "The messages need too much memory");
-    else if (carry->from.verdict != 0)
+    else if (exchange_is_answered(&carry->from))
         carry_begin_fetching(session, carry);
 }
 

@@ -32,7 +32,7 @@ static void remove_phase(struct session *session, struct carry *carry)
                    "The messages are there, but could not be removed here");
         return;
     }
-    if (carry->from.verdict == 0)
+    if (!exchange_is_answered(&carry->from))
         return;
     carry->is_marked = !carry->is_marked;
     if (carry->is_marked || next_removal(session, carry))

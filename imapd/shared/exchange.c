@@ -25,7 +25,7 @@ static bool begin(struct exchange *exchange, struct slice tag, visit_hears *hear
     visit_say(exchange->visit, SLICE(" "));
     buffer_reset(&exchange->line);
     buffer_reset(&exchange->tagged);
-    exchange->verdict = 0;
+    exchange->verdict = VERDICT_NONE;
     visit_listen(exchange->visit);
     return true;
 }

@@ -22,7 +22,7 @@ struct exchange {
     struct visit *visit;  /* the caller's */
     struct buffer line;   /* of a response that has not ended yet */
     struct buffer tagged; /* the last line */
-    uint8_t verdict;      /* as in struct answer; 0: not yet */
+    enum answer_verdict verdict;
     bool lost;
 };
 
@@ -41,10 +41,21 @@ bool exchange_ask_as(struct exchange *exchange, struct slice tag, const struct b
 /* The name, ours, as it is said. */
 void exchange_append_name(const struct session *session, struct slice name, struct buffer *text);
 
-/* It was answered otherwise than with OK, or never will be. */
+static inline bool exchange_is_answered(const struct exchange *exchange)
+{
+    return exchange->verdict != VERDICT_NONE;
+}
+
+/* It was answered, but not with OK. */
+static inline bool exchange_is_refused(const struct exchange *exchange)
+{
+    return exchange->verdict == VERDICT_REFUSED;
+}
+
+/* It was refused, or will never be answered. */
 static inline bool exchange_has_failed(const struct exchange *exchange)
 {
-    return exchange->lost || (exchange->verdict != 0 && exchange->verdict != 'O');
+    return exchange->lost || exchange_is_refused(exchange);
 }
 
 /* Ends the client's command in the words of the process that has answered: what it said under our

@@ -135,7 +135,7 @@ static void hear_unasked(struct visit *visit, enum answer_part part, struct slic
 
 static void listen_between_commands(struct visit *visit)
 {
-    visit_be_patient(visit, false);
+    visit_bound_silence(visit, false);
     visit_begin_command(visit, EXCHANGE_TAG, hear_unasked);
     visit_listen(visit);
 }
@@ -160,7 +160,7 @@ static void hear_set_up(struct visit *visit, enum answer_part part, struct slice
     if (part == ANSWER_LOST) {
         on_lost(session, visit);
     } else if (part == ANSWER_END) {
-        visit->listens = visit->answer.verdict == 'O';
+        visit->listens = visit->answer.verdict == VERDICT_OK;
         visit->is_setting_up = false;
         exchange_wake(session);
     } else if (part != ANSWER_TAGGED) {
@@ -178,7 +178,7 @@ static void set_up(struct session *session, struct visit *visit, const struct no
     notify_append_selected(notify, &command);
     visit->is_held = false;
     visit->is_setting_up = true;
-    visit_be_patient(visit, true);
+    visit_bound_silence(visit, true);
     visit_begin_command(visit, EXCHANGE_TAG, hear_set_up);
     visit_say_text(visit, buffer_slice(&command), false);
     visit_say(visit, SLICE("\r\n"));
@@ -205,7 +205,7 @@ static void hear_plus(struct session *session, struct visit *visit, enum answer_
 {
     if (part == ANSWER_END) {
         visit->at_literal = visit->awaits_plus = false;
-        settle(session, visit, visit->answer.verdict == 'O');
+        settle(session, visit, visit->answer.verdict == VERDICT_OK);
         session_answered(session);
         if (!command_refuse_literal(&session->reader))
             session_bye(session, "What follows is too long to be skipped");
@@ -234,7 +234,7 @@ static void hear(struct visit *visit, enum answer_part part, struct slice octets
     } else if (session->on_line) { /* it does not idle there */
         session_bye(session, "The other account's mailbox cannot be idled in; log in again");
     } else {
-        settle(session, visit, visit->answer.verdict == 'O');
+        settle(session, visit, visit->answer.verdict == VERDICT_OK);
         session_answered(session);
     }
 }
@@ -254,7 +254,7 @@ static bool begin(struct session *session, struct slice owner)
     struct visit *visit = is_there ? session->visit : visit_begin(session, owner);
     session->forwarded = visit;
     if (visit)
-        visit_be_patient(visit, session->command->handler != command_idle);
+        visit_bound_silence(visit, session->command->handler != command_idle);
     if (visit && visit_begin_command(visit, session->tag, hear))
         return true;
     if (!is_there)
@@ -278,7 +278,7 @@ static void hear_answer(struct session *session)
 
 static void on_done(struct session *session, struct slice line)
 {
-    visit_be_patient(session->forwarded, true);
+    visit_bound_silence(session->forwarded, true);
     visit_say(session->forwarded, line);
     visit_say(session->forwarded, SLICE("\r\n"));
     session_wait(session, wait_step);
@@ -301,7 +301,7 @@ static void forward(struct session *session, struct slice owner)
 
 /* ---- which ---- */
 
-/* getmetadata-options, which have no strings. Where they are malformed no mailbox is found behind.
+/* getmetadata-options, which have no strings. Where they are malformed no mailbox is found after.
  */
 static void skip_options(struct imap_parser *arguments)
 {
@@ -311,7 +311,7 @@ static void skip_options(struct imap_parser *arguments)
         arguments->in.at += end + 1;
 }
 
-/* Whose the mailbox is that the arguments name, behind a set of messages or options perhaps. False:
+/* Whose the mailbox is that the arguments name, after a set of messages or options perhaps. False:
  * it is none of another account. */
 static bool find_owner(const struct session *session, struct imap_parser arguments,
                        struct slice *owner)

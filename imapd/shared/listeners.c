@@ -339,7 +339,7 @@ static bool settle(struct listeners *listeners, struct listener *listener, struc
     }
     if (exchange->lost || exchange->line.failed)
         return error_set(error, ERROR_TEMPORARY, "another account cannot be asked");
-    if (exchange->verdict != 'O')
+    if (exchange->verdict != VERDICT_OK)
         return error_set(error, ERROR_PERMANENT, "another account's process has refused");
     begin_listening(listener);
     return true;
@@ -351,7 +351,8 @@ enum listeners_result listeners_step(struct listeners *listeners, struct error *
     bool waits = false;
     DL_FOREACH_SAFE (listeners->all, listener, next) {
         const struct exchange *exchange = &listener->exchange;
-        bool is_answered = exchange->lost || exchange->line.failed || exchange->verdict != 0;
+        bool is_answered =
+            exchange->lost || exchange->line.failed || exchange_is_answered(exchange);
         if (!listener->is_set && is_answered && !settle(listeners, listener, error))
             return LISTENERS_FAILED;
         waits = waits || (!is_answered && !listener->is_set);

@@ -142,10 +142,10 @@ bool shared_items_step(struct shared_items *items, session_step *then)
 {
     struct exchange *exchange = &items->exchange;
     bool is_over = exchange->lost || exchange->line.failed;
-    bool goes_on = !is_over && (exchange->verdict == 0 || items->wants_status);
+    bool goes_on = !is_over && (!exchange_is_answered(exchange) || items->wants_status);
     if (is_over)
         give_up_owner(items, shared_names_owner(items->session, items->name));
-    if (goes_on && exchange->verdict != 0) {
+    if (goes_on && exchange_is_answered(exchange)) {
         items->wants_status = false;
         ask(items, TOLD_STATUS);
     }

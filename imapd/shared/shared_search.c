@@ -198,7 +198,7 @@ enum shared_search_result shared_search_step(struct shared_search *search)
     if (search->is_asking && !is_unknown) {
         if (exchange_has_failed(exchange) || exchange->line.failed)
             return SHARED_SEARCH_FAILED;
-        if (exchange->verdict == 0) {
+        if (!exchange_is_answered(exchange)) {
             session_wait(search->session, search->session->step);
             visit_go_on(exchange->visit);
             return SHARED_SEARCH_WAITS;

@@ -13,7 +13,7 @@
 struct shared_search {
     struct session *session;
     struct slice program; /* "RETURN (ALL) SUBJECT x", as the client said it; the caller's */
-    struct buffer names;  /* that are searched: ours, UTF-8, each with a LF behind it */
+    struct buffer names;  /* that are searched: ours, UTF-8, each with a LF after it */
     struct buffer owners; /* who were asked, the same */
     struct exchange exchange;
     bool is_asking;

@@ -118,7 +118,7 @@ static enum told_kind parse_response(struct imap_parser *parser, enum mailbox_na
     return TOLD_OTHER;
 }
 
-/* The parser behind "* "; false: there is none. */
+/* The parser after "* "; false: there is none. */
 static bool begin(struct imap_parser *parser, struct slice text, enum mailbox_name_form form,
                   struct arena *arena)
 {

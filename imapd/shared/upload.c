@@ -43,7 +43,7 @@ bool upload_begin(struct upload *upload, struct session *session, const struct i
         return false;
     }
     upload->exchange.visit->hearer = upload;
-    visit_be_patient(upload->exchange.visit, true);
+    visit_bound_silence(upload->exchange.visit, true);
     buffer_append(&wire, SLICE("APPEND "));
     exchange_append_name(session, name, &wire);
     exchange_begin(&upload->exchange, hear);
@@ -113,9 +113,9 @@ void upload_step(struct upload *upload, session_step *then)
     if (exchange->lost && exchange->visit->is_unknown)
         session_no(session, SLICE("NONEXISTENT"), "There is no such mailbox");
     else if (exchange->lost || exchange->line.failed
-             || (exchange->verdict == 'O' && upload->message))
+             || (exchange->verdict == VERDICT_OK && upload->message))
         session_no(session, SLICE("UNAVAILABLE"), "The other account cannot be asked now");
-    else if (exchange->verdict != 0)
+    else if (exchange_is_answered(exchange))
         exchange_relay(exchange, session);
     else if (!say_more(upload, &error))
         session_failed(session, &error, "The message cannot be read now");

@@ -132,7 +132,7 @@ bool url_fetch_begin(struct url_fetch *fetch, struct session *session,
     if (!fetch->exchange.visit)
         return error_unavailable(error);
     fetch->exchange.visit->hearer = fetch;
-    visit_be_patient(fetch->exchange.visit, true);
+    visit_bound_silence(fetch->exchange.visit, true);
     buffer_append(&command, SLICE("EXAMINE "));
     if (url->mailbox.len > 0)
         exchange_append_name(session, url->mailbox, &command);
@@ -181,7 +181,7 @@ enum source_result url_fetch_step(struct url_fetch *fetch, struct intake *intake
     if (exchange_has_failed(exchange) || exchange->line.failed || fetch->error.kind != ERROR_NONE
         || fetch->is_other)
         return fail(fetch, error);
-    if (exchange->verdict == 0)
+    if (!exchange_is_answered(exchange))
         return wait_for_more(fetch);
     if (fetch->is_fetching)
         return fetch->is_taken ? SOURCE_DONE : fail(fetch, error);

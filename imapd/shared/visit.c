@@ -248,7 +248,7 @@ void visit_set_deadline(struct visit *visit, unsigned milliseconds)
         stream_set_deadline_ms(&visit->stream, milliseconds);
 }
 
-void visit_be_patient(struct visit *visit, bool is_bounded)
+void visit_bound_silence(struct visit *visit, bool is_bounded)
 {
     visit->is_bounded = is_bounded;
     if (!is_bounded)

@@ -1,8 +1,9 @@
 /*
- * A client's second session, in the mailbox process of another account that shares something with
- * his own: a visit. The client's connection stays where it is; on a socket that the master made
- * (MASTER_VISITS) this process speaks IMAP for him there, one command at a time. What he may do the
- * process there decides, which has his account's name from the master. imapd-mailbox.
+ * A visit: a second session of a client, in the mailbox process of another account that shares
+ * something with his own. The client's connection stays where it is; over a socket that the master
+ * made (MASTER_VISITS) this process speaks IMAP there on his behalf, one command at a time. What he
+ * may do is decided by the process over there, which the master has told his account's name.
+ * imapd-mailbox.
  */
 #ifndef IMAPD_SHARED_VISIT_H
 #define IMAPD_SHARED_VISIT_H
@@ -15,9 +16,9 @@ struct mailbox;
 struct session;
 struct visit;
 
-/* Parts of the answer to what was said last, then ANSWER_END, and none until the next command. Or
- * ANSWER_LOST, also between commands (the caller may be NULL then): there was no such account, the
- * connection broke, or what came is no answer; the visit is to be ended. */
+/* Called with each part of the answer to the last command, then with ANSWER_END, and not again
+ * until the next command. Or, also between commands, with ANSWER_LOST: there is no such account,
+ * the connection broke, or what came is no answer; then the visit is to be ended. */
 typedef void visit_hears(struct visit *visit, enum answer_part part, struct slice octets);
 
 struct visit {
@@ -30,7 +31,7 @@ struct visit {
     bool is_listening; /* an answer is expected, and all of the command was said */
     struct answer answer;
     visit_hears *hears;
-    visit_hears *hears_next; /* once the response that came unasked has ended; NULL: nobody else */
+    visit_hears *hears_next; /* takes over when the response that came unasked ends; or NULL */
     void *hearer;            /* the caller's */
     /* forward.c's: the client's literal is announced, and waits; for "+" from there, the line of
      * which has begun. */
@@ -57,32 +58,34 @@ struct visit {
 struct visit *visit_begin(struct session *session, struct slice owner);
 void visit_end(struct visit *visit); /* at once; NULL is fine */
 
-/* The visit is lost, and a log line says so: once it is open for so long; 0: never. */
+/* The visit is lost, with a log line, when this time has passed since it was opened; 0: never. */
 void visit_set_deadline(struct visit *visit, unsigned milliseconds);
-/* Or once nothing has been heard or said for timeouts.write while an answer is waited for, by a
- * client who takes it. */
-void visit_be_patient(struct visit *visit, bool is_bounded);
+/* True: it is also lost when, while an answer is awaited and the client takes output, nothing has
+ * been heard or said for timeouts.write. False: it may be silent for ever, as under IDLE. */
+void visit_bound_silence(struct visit *visit, bool is_bounded);
 
-/* Of one command, whose answer is heard once visit_listen() is called behind the last of it. What
- * was listened to so far is heard to the end of the response that has begun. False: the tag is too
- * long. */
+/* Begins a command, to be said with the next two; its answer is heard after visit_listen(), which
+ * is called when all of it was said. A response that has come in part is first heard to its end, by
+ * whoever listened so far. False: the tag is too long. */
 bool visit_begin_command(struct visit *visit, struct slice tag, visit_hears *hears);
 void visit_say(struct visit *visit, struct slice octets);
-/* The same of a command's text, in which no literal is waited with but, perhaps, one at the end.
- * Any CRLF in it is one before a literal's octets: the end of the command is not in it. */
+/* The same for the text of a command, without the CRLF that ends it: each CRLF in it is followed by
+ * the octets of a literal. These are made non-synchronising (RFC 7888), save, if `waits_at_end`,
+ * one that is announced at the very end. */
 void visit_say_text(struct visit *visit, struct slice text, bool waits_at_end);
 void visit_listen(struct visit *visit);
 
-/* No more is to be said until visits_on_drained(). */
+/* Nothing more should be said until session_resume(). */
 bool visit_is_full(const struct visit *visit);
-/* Hears what has come, if it may. */
+/* Hears what has come, if the client takes output and is_held does not forbid it. */
 void visit_go_on(struct visit *visit);
-/* All are lost, but those of sessions that have ended. */
+/* All visits are lost, save those of sessions that have logged out. */
 void visits_break_off(struct mailbox *mailbox, const char *reason);
 /* The client takes output again: all visits of the session go on. */
 void visits_on_drained(struct session *session);
 
-/* ROLE_VISIT (the socket is taken) or ROLE_NO_VISIT (-1, and why). */
+/* The master's answer: ROLE_VISIT, with a socket that is taken over, or ROLE_NO_VISIT, with -1 and
+ * the reason. */
 void visit_on_answer(struct mailbox *mailbox, uint64_t request, int fd,
                      enum account_outcome outcome);
 

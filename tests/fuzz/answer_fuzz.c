@@ -24,7 +24,7 @@ struct heard {
     struct buffer parts[HEARD_PARTS]; /* octets of each kind */
     size_t taken;
     enum answer_part last; /* ANSWER_MORE: the answer goes on */
-    uint8_t verdict;
+    enum answer_verdict verdict;
 };
 
 static void hear(struct slice all, size_t cut, struct heard *heard)

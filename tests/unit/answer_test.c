@@ -11,7 +11,7 @@ struct heard {
     struct buffer text, literal, tagged;
     size_t taken;
     bool ended, lost;
-    uint8_t verdict;
+    enum answer_verdict verdict;
 };
 
 /* All octets at once up to `cut`, then the rest. */
@@ -46,23 +46,24 @@ static void hear(const char *octets, size_t cut, struct heard *heard)
 static const struct {
     const char *octets;
     const char *text, *literal, *tagged;
-    uint8_t verdict; /* 0: no end */
+    enum answer_verdict verdict; /* VERDICT_NONE: no end */
 } cases[] = {
-    {"a1 OK done\r\n", "", "", "a1 OK done\r\n", 'O'},
-    {"* 1 EXISTS\r\na1 NO [NOPERM] no\r\n* 2", "* 1 EXISTS\r\n", "", "a1 NO [NOPERM] no\r\n", 'N'},
+    {"a1 OK done\r\n", "", "", "a1 OK done\r\n", VERDICT_OK},
+    {"* 1 EXISTS\r\na1 NO [NOPERM] no\r\n* 2", "* 1 EXISTS\r\n", "", "a1 NO [NOPERM] no\r\n",
+     VERDICT_REFUSED},
     {"+ idling\r\n* BAD a1 OK\r\na1 BAD x\r\n", "+ idling\r\n* BAD a1 OK\r\n", "", "a1 BAD x\r\n",
-     'B'},
+     VERDICT_REFUSED},
     /* a message says what it likes */
     {"* 1 FETCH (BODY[] {9}\r\na1 OK x\r\n)\r\na1 OK\r\n", "* 1 FETCH (BODY[] {9}\r\n)\r\n",
-     "a1 OK x\r\n", "a1 OK\r\n", 'O'},
+     "a1 OK x\r\n", "a1 OK\r\n", VERDICT_OK},
     {"* 1 FETCH (BODY[] {0}\r\na1 OK x)\r\na1 OK\r\n", "* 1 FETCH (BODY[] {0}\r\na1 OK x)\r\n", "",
-     "a1 OK\r\n", 'O'}, /* no line begins behind an empty one either */
+     "a1 OK\r\n", VERDICT_OK}, /* no line begins behind an empty one either */
     {"* 1 FETCH (X ~{2}\r\n\r\n A {1}\r\nb)\r\na1 OK\r\n", "* 1 FETCH (X ~{2}\r\n A {1}\r\n)\r\n",
-     "\r\nb", "a1 OK\r\n", 'O'},
-    {"* X \"{3}\"\r\na1 OK {5}\r\n", "* X \"{3}\"\r\n", "", "a1 OK {5}\r\n", 'O'},
-    {"* X {3}\r\nab", "* X {3}\r\n", "ab", "", 0},
-    {"a1 O", "", "", "a1 O", 0},
-    {"a1", "", "", "", 0},
+     "\r\nb", "a1 OK\r\n", VERDICT_OK},
+    {"* X \"{3}\"\r\na1 OK {5}\r\n", "* X \"{3}\"\r\n", "", "a1 OK {5}\r\n", VERDICT_OK},
+    {"* X {3}\r\nab", "* X {3}\r\n", "ab", "", VERDICT_NONE},
+    {"a1 O", "", "", "a1 O", VERDICT_NONE},
+    {"a1", "", "", "", VERDICT_NONE},
 };
 
 static void the_end_is_found_however_it_is_cut(void **state)
@@ -76,13 +77,27 @@ static void the_end_is_found_however_it_is_cut(void **state)
             assert_true(
                 slice_equal(buffer_slice(&heard.literal), slice_of_string(cases[i].literal)));
             assert_true(slice_equal(buffer_slice(&heard.tagged), slice_of_string(cases[i].tagged)));
-            assert_int_equal(heard.ended, cases[i].verdict != 0);
-            if (cases[i].verdict)
+            assert_int_equal(heard.ended, cases[i].verdict != VERDICT_NONE);
+            if (heard.ended)
                 assert_int_equal(heard.verdict, cases[i].verdict);
             buffer_clear(&heard.text);
             buffer_clear(&heard.literal);
             buffer_clear(&heard.tagged);
         }
+}
+
+/* A NUL, too: nobody waits any longer. */
+static void whatever_is_not_ok_is_a_refusal(void **state)
+{
+    (void)state;
+    for (unsigned octet = 0; octet <= UINT8_MAX; octet++) {
+        const uint8_t line[] = {'a', '1', ' ', (uint8_t)octet, 'K', '\r', '\n'};
+        struct answer answer;
+        size_t taken;
+        assert_true(answer_init(&answer, SLICE("a1")));
+        assert_int_equal(answer_next(&answer, slice_of(line, sizeof(line)), &taken), ANSWER_TAGGED);
+        assert_int_equal(answer.verdict, octet == 'O' ? VERDICT_OK : VERDICT_REFUSED);
+    }
 }
 
 /* RFC 3501 2.2.2: it is a response, or has the command's tag. */
@@ -128,7 +143,7 @@ static void a_response_goes_on_under_another_tag(void **state)
         assert_true(answer_is_between_lines(&answer));
         assert_int_equal(answer_next(&answer, SLICE("b OK y\r\n"), &taken), ANSWER_TAGGED);
         assert_int_equal(answer_next(&answer, SLICE(""), &taken), ANSWER_END);
-        assert_int_equal(answer.verdict, 'O');
+        assert_int_equal(answer.verdict, VERDICT_OK);
     }
 }
 
@@ -150,6 +165,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_end_is_found_however_it_is_cut),
+        cmocka_unit_test(whatever_is_not_ok_is_a_refusal),
         cmocka_unit_test(what_is_no_answer_is_found),
         cmocka_unit_test(a_response_goes_on_under_another_tag),
         cmocka_unit_test(names_are_those_that_may_be_looked_up),
