@@ -71,6 +71,16 @@ bool slice_is_ascii(struct slice text)
     return seen <= 127;
 }
 
+bool slice_take_line(struct slice *rest, struct slice *line)
+{
+    size_t end = slice_find_octet(*rest, '\n');
+    if (end == rest->len)
+        return false;
+    *line = slice_range(*rest, 0, end);
+    *rest = slice_from(*rest, end + 1);
+    return true;
+}
+
 int slice_compare(struct slice a, struct slice b)
 {
     size_t shared = a.len < b.len ? a.len : b.len;

@@ -75,6 +75,10 @@ static inline size_t slice_find_octet(struct slice text, uint8_t octet)
 /* The position of the first occurrence of needle, or text.len. */
 size_t slice_find(struct slice text, struct slice needle);
 
+/* The first line of *rest, without its LF; *rest is what follows. False, with both untouched, where
+ * *rest has no LF: it is empty, or a line that was cut off. */
+bool slice_take_line(struct slice *rest, struct slice *line);
+
 /* Without the spaces and tabs at both ends. */
 struct slice slice_trim(struct slice text);
 

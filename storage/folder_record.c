@@ -6,7 +6,6 @@
 #include <sys/random.h>
 
 #include "common/size.h"
-#include "common/text/cursor.h"
 #include "storage/text_file.h"
 
 #define UID_WATERMARK_MAX (UINT64_C(1) << 32)
@@ -148,18 +147,6 @@ static const struct {
 
 /* ---- the text ---- */
 
-/* A line without its LF. False where there is none: the text ends, or its last line does not. */
-static bool take_line(struct cursor *in, struct slice *line)
-{
-    struct slice rest = cursor_rest(in);
-    size_t length = slice_find_octet(rest, '\n');
-    if (length == rest.len)
-        return false;
-    *line = slice_range(rest, 0, length);
-    in->at += length + 1;
-    return true;
-}
-
 static bool take_field(struct folder_record *record, struct slice line)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(fields); i++)
@@ -177,20 +164,19 @@ static bool is_complete(const struct folder_record *record)
 bool folder_record_parse(struct slice text, struct folder_record *record, struct error *error)
 {
     struct folder_record parsed = {.uidvalidity = 0};
-    struct cursor in = cursor_of(text);
-    struct slice line;
-    if (!take_line(&in, &line) || !slice_equal(line, SLICE(FOLDER_RECORD_FILE " 1")))
+    struct slice rest = text, line;
+    if (!slice_take_line(&rest, &line) || !slice_equal(line, SLICE(FOLDER_RECORD_FILE " 1")))
         return error_set(error, ERROR_PERMANENT,
                          "line 1: does not say \"" FOLDER_RECORD_FILE " 1\"");
     for (unsigned number = 2;; number++) {
-        if (!take_line(&in, &line))
+        if (!slice_take_line(&rest, &line))
             return error_set(error, ERROR_PERMANENT, "line %u: cut off", number);
         if (slice_equal(line, SLICE("end")))
             break;
         if (!take_field(&parsed, line))
             return error_set(error, ERROR_PERMANENT, "line %u: malformed or repeated", number);
     }
-    if (!cursor_at_end(&in) || !is_complete(&parsed))
+    if (rest.len > 0 || !is_complete(&parsed))
         return error_set(error, ERROR_PERMANENT, "a line is missing, or one follows the end");
     *record = parsed;
     return true;

@@ -23,18 +23,7 @@ struct numbers {
     struct buffer taken; /* lines "taken <number> <directory>" */
 };
 
-static bool take_line(struct cursor *in, struct slice *line)
-{
-    struct slice rest = cursor_rest(in);
-    size_t end = slice_find_octet(rest, '\n');
-    if (end == rest.len)
-        return false;
-    *line = slice_range(rest, 0, end);
-    in->at += end + 1;
-    return true;
-}
-
-/* "taken " number SP directory; *directory is what stands behind the number. */
+/* "taken " number SP directory; *directory is what stands after the number. */
 static bool parse_taken(struct slice line, uint32_t *number, struct slice *directory)
 {
     static const struct slice word = SLICE("taken ");
@@ -60,12 +49,12 @@ static bool parse_numbers(struct slice text, struct numbers *numbers)
     in.at += SLICE(FIRST_LINE).len;
     if (!cursor_take_number(&in, &last) || last > UINT32_MAX || !cursor_skip(&in, '\n'))
         return false;
-    struct slice rest = cursor_rest(&in);
-    while (!cursor_at_end(&in))
-        if (!take_line(&in, &line) || !parse_taken(line, &taken, &directory))
+    struct slice lines = cursor_rest(&in), rest = lines;
+    while (rest.len > 0)
+        if (!slice_take_line(&rest, &line) || !parse_taken(line, &taken, &directory))
             return false;
     numbers->last = (uint32_t)last;
-    buffer_append(&numbers->taken, rest);
+    buffer_append(&numbers->taken, lines);
     return true;
 }
 
@@ -148,7 +137,8 @@ bool uidvalidity_next(int account_fd, int64_t now, uint32_t *uidvalidity, struct
     }
     numbers.last = now > numbers.last && now <= UINT32_MAX ? (uint32_t)now : numbers.last + 1;
     given = store(account_fd, &numbers, error);
-    *uidvalidity = given ? numbers.last : *uidvalidity;
+    if (given)
+        *uidvalidity = numbers.last;
 done:
     buffer_clear(&numbers.taken);
     return given;
@@ -159,10 +149,9 @@ done:
 /* Who has taken it, if anybody. */
 static bool find_taken(const struct numbers *numbers, uint32_t wanted, struct slice *directory)
 {
-    struct cursor in = cursor_of(buffer_slice(&numbers->taken));
-    struct slice line;
+    struct slice rest = buffer_slice(&numbers->taken), line;
     uint32_t number;
-    while (take_line(&in, &line))
+    while (slice_take_line(&rest, &line))
         if (parse_taken(line, &number, directory) && number == wanted)
             return true;
     return false;

@@ -31,16 +31,6 @@ void adopted_uidls_clear(struct adopted_uidls *uidls)
     adopted_uidls_init(uidls);
 }
 
-static bool take_line(struct slice *rest, struct slice *line)
-{
-    size_t end = slice_find_octet(*rest, '\n');
-    if (end == rest->len)
-        return false;
-    *line = slice_range(*rest, 0, end);
-    *rest = slice_from(*rest, end + 1);
-    return true;
-}
-
 static int compare_keys(const void *left, const void *right)
 {
     const struct adopted_uidl *a = left, *b = right;
@@ -61,7 +51,7 @@ static size_t count_lines(struct slice text)
 {
     size_t count = 0;
     struct slice line;
-    while (take_line(&text, &line))
+    while (slice_take_line(&text, &line))
         count++;
     return count;
 }
@@ -77,7 +67,7 @@ static bool take_items(struct adopted_uidls *uidls, struct error *error)
     uidls->items = calloc(lines, sizeof(*uidls->items));
     if (!uidls->items)
         return error_memory(error);
-    while (take_line(&rest, &line)) {
+    while (slice_take_line(&rest, &line)) {
         size_t space = slice_find_octet(line, ' ');
         struct adopted_uidl item = {slice_range(line, 0, space), slice_from(line, space + 1),
                                     uidls->count + 1};
@@ -200,9 +190,9 @@ static bool append_of_courier(int account_fd, struct buffer *text)
     struct slice line;
     bool loaded = text_file_load(account_fd, COURIER_FILE, &file, NULL);
     struct slice rest = buffer_slice(&file);
-    loaded = loaded && take_line(&rest, &line)
+    loaded = loaded && slice_take_line(&rest, &line)
              && (slice_starts_with(line, SLICE("/2 ")) || slice_starts_with(line, SLICE("/3 ")));
-    while (loaded && take_line(&rest, &line))
+    while (loaded && slice_take_line(&rest, &line))
         take_courier_line(line, text);
     buffer_clear(&file);
     return loaded;
