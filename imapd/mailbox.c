@@ -63,7 +63,8 @@ static bool is_new(const struct mailbox *mailbox, bool *new, struct error *error
         return true; /* a record that is damaged is for the folder to mend */
     folder_list_init(&list);
     bool listed = folders_list(mailbox->account_fd, &list, error);
-    *new = listed &&list.count <= 1 && !adopt_is_waiting(mailbox->inbox.fd);
+    bool is_alone = list.count <= 1; /* INBOX */
+    *new = listed &&is_alone && !adopt_is_waiting(mailbox->inbox.fd);
     folder_list_clear(&list);
     return listed;
 }

@@ -203,6 +203,18 @@ static void leave_selected(struct session *session)
     session_unselect(session);
 }
 
+/* False: the command was ended. */
+static bool may_use_parameters(struct session *session, const struct select_work *work)
+{
+    if (work->resync && !(session->view.manner & VIEW_TELLS_VANISHED))
+        session_bad(session, "QRESYNC was not enabled");
+    else if (work->knows_numbers && (session->view.manner & VIEW_UID_ONLY))
+        session_bad_numbers(session);
+    else
+        return true;
+    return false;
+}
+
 static void select_or_examine(struct session *session, struct imap_parser *arguments,
                               bool read_only)
 {
@@ -216,14 +228,8 @@ static void select_or_examine(struct session *session, struct imap_parser *argum
         session_bad_arguments(session, arguments);
         return;
     }
-    if (work->resync && !(session->view.manner & VIEW_TELLS_VANISHED)) {
-        session_bad(session, "QRESYNC was not enabled");
+    if (!may_use_parameters(session, work))
         return;
-    }
-    if (work->knows_numbers && (session->view.manner & VIEW_UID_ONLY)) {
-        session_bad_numbers(session);
-        return;
-    }
     /* RFC 4314 4: what can be neither flagged nor expunged nor added to is as if examined. */
     enum { FOR_READ_WRITE = ACL_SEEN | ACL_WRITE | ACL_INSERT | ACL_DELETE_MESSAGE | ACL_EXPUNGE };
     work->rights = ACL_ALL;

@@ -43,7 +43,9 @@ bool past_take_number(struct cursor *in, uint64_t most, uint64_t *number)
     return false;
 }
 
-bool view_past_next(struct cursor *ranges, uint32_t *last, struct sequence_range *range)
+/* The next range of the set, which touches none before it; *last is 0 at first, and the last number
+ * of each range then. False: there is none. */
+static bool next_range(struct cursor *ranges, uint32_t *last, struct sequence_range *range)
 {
     uint64_t gap, more;
     uint64_t most = UINT32_MAX - *last;
@@ -67,7 +69,7 @@ static bool take_set(struct cursor *in, struct past_set *set)
     struct cursor ranges = cursor_of(set->ranges);
     in->at += octets;
     while (!cursor_at_end(&ranges)) {
-        if (!view_past_next(&ranges, &last, &range))
+        if (!next_range(&ranges, &last, &range))
             return false;
         set->size += (uint64_t)range.last - range.first + 1;
     }
@@ -193,7 +195,7 @@ static bool restore_slots(const struct view_past *past, struct view *view, struc
     if (!view->slots)
         return error_memory(error);
     view->capacity = past->uids.size + 1;
-    while (view_past_next(&ranges, &last, &range)) {
+    while (next_range(&ranges, &last, &range)) {
         for (uint64_t uid = range.first; uid <= range.last; uid++)
             view->slots[view->count++].uid = (uint32_t)uid;
     }
@@ -205,7 +207,7 @@ static void mark(struct view *view, const struct past_set *set, enum view_mark m
     struct cursor ranges = cursor_of(set->ranges);
     struct sequence_range range;
     uint32_t last = 0;
-    while (view_past_next(&ranges, &last, &range)) {
+    while (next_range(&ranges, &last, &range)) {
         for (size_t i = view_position(view, range.first);
              i < view->count && view->slots[i].uid <= range.last; i++)
             view->slots[i].marks |= mark;
@@ -243,7 +245,7 @@ static bool restore_saved(const struct view_past *past, struct view *view, struc
     if (!saved)
         return error_memory(error);
     size_t count = 0;
-    while (view_past_next(&ranges, &last, &saved[count]))
+    while (next_range(&ranges, &last, &saved[count]))
         count++;
     view_take_saved(view, saved, count);
     return true;

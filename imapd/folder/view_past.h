@@ -14,7 +14,7 @@
 
 enum { VIEW_PAST_MESSAGES_MAX = 4 << 20 }; /* a view of more is not kept so: 32 MiB when restored */
 
-/* UIDs or other numbers from 1 on, in order, as it is in the record; see view_past_next(). */
+/* UIDs or other numbers from 1 on, in order, as it is in the record: view_past.c reads it. */
 struct past_set {
     struct slice ranges;
     uint64_t size; /* of the numbers in it */
@@ -41,10 +41,6 @@ bool view_past_format(const struct view *view, struct buffer *text);
 /* What view_past_format() has written, borrowed from there; false, the cursor anywhere, for
  * anything else. */
 bool view_past_parse(struct cursor *in, struct view_past *past);
-
-/* The next range of the set, which touches none before it; *last is 0 at first, and the last number
- * of each range then. False: there is none. */
-bool view_past_next(struct cursor *ranges, uint32_t *last, struct sequence_range *range);
 
 /* Opens the view as it was then, with what has changed as its news. Takes over one use of the
  * folder; on failure it stays the caller's. ERROR_NOT_FOUND: it is another folder now. */

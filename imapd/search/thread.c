@@ -27,18 +27,11 @@ struct mention {
     struct thread_node *node;
 };
 
-static int compare_slices(struct slice a, struct slice b)
-{
-    size_t common = a.len < b.len ? a.len : b.len;
-    int order = common > 0 ? memcmp(a.ptr, b.ptr, common) : 0;
-    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
-}
-
 static int compare_ids(const void *a, const void *b)
 {
     const struct mention *left = a;
     const struct mention *right = b;
-    int order = compare_slices(left->id, right->id);
+    int order = slice_compare(left->id, right->id);
     if (order == 0) /* of those that call themselves so, the first comes first */
         order = (left->place > 0) - (right->place > 0);
     if (order == 0)
@@ -104,7 +97,7 @@ static void find_nodes(struct forest *forest, struct mention *mentions, size_t c
         qsort(mentions, count, sizeof(*mentions), compare_ids);
     for (size_t i = 0; i < count; i++) {
         struct mention *mention = &mentions[i];
-        bool is_new = i == 0 || compare_slices(mentions[i - 1].id, mention->id) != 0;
+        bool is_new = i == 0 || slice_compare(mentions[i - 1].id, mention->id) != 0;
         if (mention->place == 0 && is_new)
             node = &forest->nodes[mention->message];
         else if (is_new)
@@ -186,7 +179,7 @@ static struct thread_node *next_node(const struct thread_node *node)
     return node ? node->next : NULL;
 }
 
-/* All nodes of the forest, parents first, behind each other. */
+/* All nodes of the forest, parents first, one after the other. */
 static struct thread_node **list_nodes(struct forest *forest, size_t *count)
 {
     struct thread_node **list =
@@ -313,7 +306,7 @@ static int compare_subjects(const void *a, const void *b)
 {
     const struct subject *left = a;
     const struct subject *right = b;
-    int order = compare_slices(left->text, right->text);
+    int order = slice_compare(left->text, right->text);
     return order != 0 ? order : (left->rank > right->rank) - (left->rank < right->rank);
 }
 
@@ -394,7 +387,7 @@ static bool merge_subjects(struct forest *forest)
         qsort(subjects, count, sizeof(*subjects), compare_subjects);
     for (size_t i = 0; i < count; i += same) {
         for (same = 1; i + same < count; same++)
-            if (compare_slices(subjects[i].text, subjects[i + same].text) != 0)
+            if (slice_compare(subjects[i].text, subjects[i + same].text) != 0)
                 break;
         if (!merge_same(forest, subjects + i, same))
             return false;
@@ -422,7 +415,7 @@ static bool order_subjects(struct forest *forest, size_t count)
     if (ranked > 1)
         qsort(subjects, ranked, sizeof(*subjects), compare_subjects);
     for (size_t i = 0; i < ranked; i++) {
-        if (i == 0 || compare_slices(subjects[i].text, subjects[i - 1].text) != 0)
+        if (i == 0 || slice_compare(subjects[i].text, subjects[i - 1].text) != 0)
             parent = subjects[i].root;
         else
             link_node(forest, parent, subjects[i].root);

@@ -77,11 +77,6 @@ bool mailbox_name_is_inbox(struct slice name)
     return slice_equal(name, SLICE("INBOX"));
 }
 
-bool mailbox_name_is_below_inbox(struct slice name)
-{
-    return slice_starts_with(name, SLICE("INBOX/"));
-}
-
 static void set_bit(uint64_t set[MAILBOX_PATTERN_WORDS], size_t position)
 {
     set[position / 64] |= (uint64_t)1 << position % 64;
@@ -129,7 +124,7 @@ bool mailbox_pattern_init(struct mailbox_pattern *pattern, struct slice referenc
 }
 
 /* Bit i of `at`: the first i octets of the pattern match what was read of the name. A wildcard may
- * match nothing, so whoever stands before one stands behind it too. */
+ * match nothing, so whoever stands before one stands after it too. */
 static void step_over_wildcards(const struct mailbox_pattern *pattern,
                                 uint64_t at[MAILBOX_PATTERN_WORDS])
 {

@@ -27,9 +27,8 @@ bool mailbox_name_parse(struct slice wire, enum mailbox_name_form form, struct b
  * said so, no client. */
 bool mailbox_name_format(struct slice name, enum mailbox_name_form form, struct buffer *wire);
 
-/* True for INBOX itself, and for what lies below it. */
+/* True for INBOX itself, not for what lies below it. */
 bool mailbox_name_is_inbox(struct slice name);
-bool mailbox_name_is_below_inbox(struct slice name);
 
 /* What a LIST asks for: reference and mailbox name put together, with wildcards "*" and "%" (RFC
  * 3501 6.3.8), compared in the form of the wire. Bit i of a set stands for octet i of the pattern;

@@ -128,7 +128,7 @@ static bool restore_folder(struct upkeep_job *job, struct restored *restored, co
                            struct error *error)
 {
     struct mailbox *mailbox = job->mailbox;
-    struct folder_record record;
+    struct folder_record record = {.uidvalidity = 0};
     struct maildir box;
     size_t messages;
     if (!maildir_open(mailbox->account_fd, directory, &box, error))
