@@ -19,7 +19,7 @@ enum maildrop_verb {
     MAILDROP_STAT,
     MAILDROP_TOP,   /* message, lines */
     MAILDROP_UIDL,  /* message, or none */
-    MAILDROP_EARLY, /* a command for before the login, whatever stands behind it */
+    MAILDROP_EARLY, /* a command for before the login, whatever stands after it */
     MAILDROP_UNKNOWN,
 };
 

@@ -8,9 +8,9 @@
 #include "common/text/cursor.h"
 
 enum pop3_line_result {
-    POP3_LINE_MORE,     /* the input holds no whole line: call again with more behind it */
+    POP3_LINE_MORE,     /* the input holds no whole line: call again with more after it */
     POP3_LINE_READY,    /* *line is one, without its CRLF; borrowed from the input */
-    POP3_LINE_BARE,     /* a line with a CR or LF alone, or a NUL; the cursor stands behind it */
+    POP3_LINE_BARE,     /* a line with a CR or LF alone, or a NUL; the cursor stands after it */
     POP3_LINE_TOO_LONG, /* longer than the limit; what is left of it is skipped silently */
 };
 

@@ -68,7 +68,7 @@ void maildrop_init(struct maildrop *maildrop);
 
 /* ---- between maildrop.c and maildrop_session.c ---- */
 
-/* Takes the client's socket, and what it had sent behind its credentials: locks, lists, answers
+/* Takes the client's socket, and what it had sent after its credentials: locks, lists, answers
  * the login, reads commands. */
 void maildrop_session_begin(struct maildrop *maildrop, int client_fd, struct slice input);
 

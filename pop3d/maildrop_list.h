@@ -38,7 +38,7 @@ void maildrop_list_init(struct maildrop_list *list, const struct maildir *box);
 void maildrop_list_clear(struct maildrop_list *list); /* may run twice */
 
 /* Reads the folder, and those files whose names do not tell their size. In the order of delivery,
- * behind those of another server in the order that they had there. `uidl_format` is that of
+ * after those of another server in the order that they had there. `uidl_format` is that of
  * the server whose mail it was (common/text/uidl_format.h). */
 bool maildrop_list_load(struct maildrop_list *list, struct slice uidl_format, struct error *error);
 

@@ -1,6 +1,6 @@
 /*
  * The commands of a POP3 session after its login (RFC 1939 5 and 6); see maildrop.h. Answers that
- * can be long (RETR, TOP, LIST, UIDL) are produced while the client takes them; commands behind
+ * can be long (RETR, TOP, LIST, UIDL) are produced while the client takes them; commands after
  * them wait, so pipelining costs no memory.
  *
  * Octets are sent as they are stored, whether or not the client said UTF8 before its login: RFC

@@ -8,7 +8,7 @@
  *     end
  *
  * and one of another name for the account. A value has exactly so many octets, whatever they are,
- * and a LF behind it. What is private to another account that sees the folder stands there as
+ * and a LF after it. What is private to another account that sees the folder stands there as
  * "/private:bob@example.org/comment", the account's odd octets as "%2f".
  *
  * One writer: the user's mailbox process. The first half of this header is pure.

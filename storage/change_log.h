@@ -5,7 +5,7 @@
  *
  * Derived: whatever is wrong with the file, it is begun anew, and every message counts as changed
  * just now. It is never flushed. After a kill all of it is there; after a power cut it is believed
- * only if it was sealed and the folder record, which is flushed, says that nothing came behind the
+ * only if it was sealed and the folder record, which is flushed, says that nothing came after the
  * seal (struct change_log_trust).
  *
  * One writer: the user's mailbox process. Blocking file I/O.
@@ -74,7 +74,7 @@ void change_log_put(struct change_log *log, const struct change *change);
 /* Writes what is pending. On failure the file is removed: half a history would be believed. */
 bool change_log_flush(struct change_log *log, int folder_fd, struct error *error);
 
-/* After a flush: nothing will come behind it before the folder record's modseq_watermark, which is
+/* After a flush: nothing will come after it before the folder record's modseq_watermark, which is
  * this number now, is raised. */
 bool change_log_seal(struct change_log *log, int folder_fd, uint64_t modseq_watermark,
                      struct error *error);

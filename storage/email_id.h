@@ -17,7 +17,7 @@ enum { EMAIL_ID_DIGITS = 24, EMAIL_ID_SIZE = 1 + EMAIL_ID_DIGITS + 1 };
 /* "M" and the digits, with a NUL. */
 void email_id_format(const struct maildir_name *name, char id[EMAIL_ID_SIZE]);
 
-/* "E" and the digits behind a unique part that is as above and leaves room for them. */
+/* "E" and the digits after a unique part that is as above and leaves room for them. */
 void email_id_append(const struct maildir_name *name, char unique[MAILDIR_UNIQUE_MAX + 1]);
 
 #endif

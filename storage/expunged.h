@@ -1,19 +1,19 @@
 /*
- * What was expunged and is kept for a while, for who expunged too much. It lies in a directory of
- * the account that, without a dot, is no folder to any Maildir++ program, and that is made like an
- * account itself, so that whoever can open folders can open what is in it:
+ * What was expunged is kept for a while, for users who expunged too much. It lies in a directory of
+ * the account whose name has no dot in front, so that no Maildir++ program takes it for a folder.
+ * Inside it looks like an account, so the calls that open folders open what is in it:
  *
  *     staffetta-expunged/cur/    messages, from whichever folder
  *     staffetta-expunged/.A.B/   a folder that was deleted, whole and with its record
  *
- * A message gets there with the rename that takes it out of its folder, under a name of its own
+ * A message gets there by the rename that takes it out of its folder, under a new name
  *
  *     <when>.<unique, with its EMAILID>.<host>,S=<octets>,W=<octets>:2,<flags but \Deleted>
  *
- * without a UID: who opens the directory gives it one. `when` is the time of the expunge, and so
- * SAVEDATE. A delivered message keeps its queue id, so that until it is surely on disk nobody takes
- * a half of it for the whole (delivered_check_whole). Its tombstone is made as for one that is
- * removed: what is kept here is not there for a repeated delivery.
+ * without a UID: whoever opens the directory gives it one. `when` is the time of the expunge, and
+ * so the SAVEDATE. A delivered message keeps its queue id, so that until it is certain to be on
+ * disk nobody takes a half of it for the whole (delivered_check_whole). It leaves a tombstone as if
+ * it were removed, since a repeated delivery does not look for it here.
  *
  * mailbox and maildrop. Blocking file I/O, save for the sweep, which goes in slices.
  */
@@ -29,14 +29,14 @@
 /* The directory, or a folder in it: what is removed there is removed for good. */
 bool expunged_holds(const char *directory);
 
-/* What the folder with that name on disk is called in there: "staffetta-expunged/.A". False if that
- * is too long. */
+/* The path that a deleted folder with that name on disk gets: "staffetta-expunged/.A". False if
+ * that is too long. */
 bool expunged_path(const char *directory, char path[MAILDIR_NAME_SIZE]);
 
 /* ---- keeping ---- */
 
 struct expunged {
-    struct maildir box; /* opened, and made, with the first message */
+    struct maildir box; /* opened, and created if need be, for the first message */
     struct maildir_uniques uniques;
 };
 
@@ -68,7 +68,7 @@ bool expunged_keep(struct expunged *expunged, const struct maildir *inbox,
 bool expunged_flush(const struct expunged *expunged, struct error *error);
 
 /* Instead of folders_delete, and failing as that does; a folder without messages is not kept. One
- * of the same name that is kept already stays; this one gets a number behind its name. */
+ * of the same name that is kept already stays; this one gets a number after its name. */
 bool expunged_keep_folder(struct expunged *expunged, const struct maildir *inbox,
                           const char *directory, int64_t now, struct error *error);
 
@@ -77,7 +77,7 @@ bool expunged_keep_folder(struct expunged *expunged, const struct maildir *inbox
 bool expunged_restore_folder(const struct maildir *inbox, const char *path, const char *to,
                              struct error *error);
 
-/* What they are to count for. */
+/* How much mail a restore of that folder puts back, for the quota. */
 bool expunged_count_folder(int account_fd, const char *path, struct quota_usage *usage,
                            struct error *error);
 
@@ -111,10 +111,10 @@ struct expunged_sweep {
     struct arena names;
 };
 
-/* So often it is swept. */
+/* How often a sweep is due. */
 int64_t expunged_sweep_seconds(const struct expunged_limits *limits);
 
-/* There is something, and nobody has swept for a day, or for as long as it is kept. */
+/* There is something, and the last sweep is longer ago than expunged_sweep_seconds(). */
 bool expunged_sweep_is_due(int account_fd, const struct expunged_limits *limits, int64_t now);
 
 /* Finds what has to go. On failure it is cleared. */

@@ -20,7 +20,7 @@ static bool has_controls(struct slice name)
     return false;
 }
 
-/* Each level behind a dot of its own; false if one is empty or no UTF-8. */
+/* Each level after a dot of its own; false if one is empty or no UTF-8. */
 static bool append_levels(struct slice name, struct buffer *directory)
 {
     for (bool first = true;; first = false) {

@@ -1,12 +1,13 @@
 /*
- * The index of one user: what reading his messages has told, so that they need not be read again.
- * Derived from the Maildir and nothing else: it may be deleted at any time, loses the last seconds
- * with a kill, and is thrown away where it contradicts itself. What it says belongs to a
- * UIDVALIDITY and a UID, which never mean another message, so it is never wrong; at worst left
- * over.
+ * The index of one user: what was learnt by reading his messages, so that they need not be read
+ * again. Derived from the Maildir and nothing else: it may be deleted at any time, loses the last
+ * seconds when the process is killed, and is thrown away if it contradicts itself. Each entry
+ * belongs to a UIDVALIDITY and a UID, which never mean another message, so an entry can be left
+ * over, but never wrong.
  *
  * Berkeley DB, private to the one process that opened it (the user's mailbox process; a lock sees
- * to that). Whatever fails here, the mailbox goes on without: close it and do not ask again.
+ * to that). Whatever fails here, the mailbox goes on without the index: close it, and do not ask
+ * again.
  */
 #ifndef STORAGE_INDEX_H
 #define STORAGE_INDEX_H
@@ -18,23 +19,23 @@
 struct index;
 
 enum index_kind {
-    INDEX_FACTS = 1, /* struct index_facts; there is one where there is anything of a message */
+    INDEX_FACTS = 1, /* struct index_facts; a message that has anything in the index has these */
     INDEX_ENVELOPE,  /* texts as they stand in a FETCH response, common/mime/structure.h */
     INDEX_BODY,
     INDEX_BODYSTRUCTURE,
     INDEX_REFERENCES, /* what THREAD compares, imapd/search/message_ids.h */
-    /* Who changes what one of the following is made of gives it another number. */
+    /* A change of how one of the following is made gives it a new number here. */
     INDEX_PREVIEW, /* a text like the others, imapd/fetch/preview.h */
     INDEX_SUBJECT, /* what SEARCH compares, imapd/search/search_fields.h */
     INDEX_SENDER,
     INDEX_RECIPIENTS,
-    INDEX_HEADER_GRAMS, /* what it cannot find there, imapd/search/search_grams.h */
+    INDEX_HEADER_GRAMS, /* what is certainly not there, imapd/search/search_grams.h */
     INDEX_BODY_GRAMS,
     INDEX_KINDS,
 };
 
-/* What is not in the file's name; and the name's key, by which a file that lost its UID in a crash
- * has it back. */
+/* What the file's name does not tell; and the name's key, by which a file that lost its UID in a
+ * crash is given it back. */
 struct index_facts {
     int64_t internal_date; /* seconds since 1970 */
     uint64_t crlf_octets;  /* RFC822.SIZE */
@@ -44,36 +45,37 @@ struct index_facts {
 };
 enum { INDEX_NO_DAY = INT32_MIN };
 
-/* Opens what is in `directory`, which is made where it is missing; a corrupt index is begun anew.
- * ERROR_EXISTS: another process has it open. `on_message` is that of db.h. */
+/* Opens the index in `directory`, which is created if missing; a corrupt index is replaced by an
+ * empty one. ERROR_EXISTS: another process has it open. `on_message`, called with `context`, is
+ * that of db.h. */
 bool index_open(const char *directory, void (*on_message)(void *context, const char *message),
                 void *context, struct index **index, struct error *error);
 
-/* Keeps what was put; but an index in which a page turned out to be spoilt, or a flush failed, is
- * removed. NULL is fine. */
+/* Flushes and closes. An index with a page that turned out to be corrupt, or with a flush that
+ * failed, is removed. NULL is fine. */
 void index_close(struct index *index);
 
-/* --- writing: what was put is read again at once, and on disk after the next flush --- */
+/* --- writing: what was put can be read at once, and is on disk after the next flush --- */
 
 bool index_put_facts(struct index *index, uint32_t uidvalidity, uint32_t uid,
                      const struct index_facts *facts, struct error *error);
 bool index_put_text(struct index *index, uint32_t uidvalidity, uint32_t uid, enum index_kind kind,
                     struct slice text, struct error *error);
 
-/* To be called in each turn that put something: with many puts, some are on their way to the disk.
- */
+/* To be called in each turn that put something: some of many puts are then in a transaction that is
+ * still open. */
 bool index_commit(struct index *index, struct error *error);
 
-/* All that was put. */
+/* Writes all that was put, and commits. */
 bool index_flush(struct index *index, struct error *error);
 
-/* Removes what is left of messages of the folder that are no more, at most `limit` of them, and
- * commits; *swept: that was all. */
+/* Removes the entries of messages that the folder no longer has (is_alive, called with `owner`,
+ * says false), those of at most `limit` messages, and commits. *swept: none are left. */
 typedef bool index_alive(const void *owner, uint32_t uid);
 bool index_sweep(struct index *index, uint32_t uidvalidity, index_alive *is_alive,
                  const void *owner, size_t limit, bool *swept, struct error *error);
 
-/* The folder is no more: a sweep of all of its messages. */
+/* The folder no longer exists: the same for all of its messages. */
 bool index_forget(struct index *index, uint32_t uidvalidity, size_t limit, bool *forgotten,
                   struct error *error);
 

@@ -20,7 +20,7 @@ struct maildir_delivery {
     const char *queue_id; /* letters and digits */
     uint32_t recipient;   /* its number in the message */
     struct slice host;
-    uint32_t flags; /* enum maildir_flag: behind ":2,", in new/ too; 0: the name ends before that */
+    uint32_t flags; /* enum maildir_flag: after ":2,", in new/ too; 0: the name ends before that */
     const struct piece *pieces; /* the whole message, header fields of this delivery in front */
     size_t piece_count;
     bool flush; /* file and directory are to be on disk before it returns: where syncfs cannot be

@@ -40,7 +40,7 @@ static bool take_nz_number(struct cursor *in, uint32_t *number)
     return false;
 }
 
-/* uid-field = "U=" nz-number "." nz-number, and nothing behind it */
+/* uid-field = "U=" nz-number "." nz-number, and nothing after it */
 static bool parse_uid_field(struct slice field, uint32_t *uidvalidity, uint32_t *uid)
 {
     struct cursor in = cursor_of(field);

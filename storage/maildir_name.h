@@ -44,14 +44,14 @@ struct maildir_name {
     uint32_t uid;
     uint32_t flags;     /* bit n: letter 'A' + n; those without a meaning are kept */
     uint32_t keywords;  /* bit n: letter 'a' + n; folder_record.h says which keyword that is */
-    struct slice extra; /* what another program wrote behind the flags; kept */
+    struct slice extra; /* what another program wrote after the flags; kept */
 };
 
 /* False, with *name untouched, if no message can have that name: empty, beginning with a dot,
  * longer than MAILDIR_NAME_MAX, or with a slash or NUL in it. */
 bool maildir_name_parse(struct slice text, struct maildir_name *name);
 
-/* Writes key, UID, flags, keywords and extra with a NUL behind them; `unique`, `seconds` and the
+/* Writes key, UID, flags, keywords and extra with a NUL after them; `unique`, `seconds` and the
  * sizes are in the key already. The name is for cur/, where ":2," stands even without flags.
  * False, with an unspecified text, if it would be longer than MAILDIR_NAME_MAX; never for a key and
  * extra of at most MAILDIR_KEY_MAX together. */

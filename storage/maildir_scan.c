@@ -187,10 +187,9 @@ static bool rename_duplicate(const struct maildir *box, struct maildir_list *lis
 struct run {
     const struct maildir *box;
     struct maildir_list *list;
-    size_t kept; /* entries of the list that are settled */
-    bool
-        vanished; /* a message has none of the names it was seen under: removed, or renamed since */
-    bool renamed; /* one of them got another key: they are not in order */
+    size_t kept;   /* entries of the list that are settled */
+    bool vanished; /* no name of some message is there any more: removed, or renamed since */
+    bool renamed;  /* one of them got another key: they are not in order */
 };
 
 static bool is_there(const struct maildir *box, const struct maildir_entry *entry,

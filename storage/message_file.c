@@ -100,7 +100,7 @@ bool message_file_take(int fd, bool crlf, struct message_file *file, struct erro
 
 /* ---- reading ---- */
 
-/* Moves `at` to the last known position that is not behind the offset. */
+/* Moves `at` to the last known position that is not after the offset. */
 static void go_near(struct message_file *file, uint64_t offset)
 {
     if (file->at.crlf_offset > offset)
@@ -156,7 +156,7 @@ bool message_file_read(struct message_file *file, uint64_t offset, void *octets,
     if (!skip_to(file, offset, error))
         return false;
     if (file->at.crlf_offset != offset)
-        return true; /* behind the end */
+        return true; /* after the end */
     while (*got < size) {
         size_t more;
         if (!convert(file, (uint8_t *)octets + *got, size - *got, &more, error))

@@ -43,7 +43,7 @@ struct names_origin {
 };
 
 struct names_entry {
-    uint64_t name_at; /* among the names; it has a NUL behind it */
+    uint64_t name_at; /* among the names; it has a NUL after it */
     uint64_t modseq;
     uint32_t uid; /* ascending */
     uint32_t flags;
@@ -71,7 +71,7 @@ bool names_file_store(const struct names_file *file, int folder_fd, struct error
 
 /* ---- reading ---- */
 
-/* One allocation: the entries, and behind them the names. */
+/* One allocation: the entries, and after them the names. */
 struct names_block {
     struct names_origin origin;
     uint8_t *octets;

@@ -36,7 +36,7 @@ struct append_work {
     size_t url_count;
     size_t urls_copied;
     struct catenate catenate;
-    struct imap_parser rest; /* behind them */
+    struct imap_parser rest; /* after them */
 };
 
 enum { URLS_MAX = 1000 }; /* between two literals */
@@ -462,7 +462,7 @@ void command_append_octets(struct session *session, struct slice octets)
         refuse_octets(session, &error);
 }
 
-/* ---- behind them ---- */
+/* ---- after them ---- */
 
 static void on_flushed(void *owner, const struct error *why)
 {

@@ -3,7 +3,7 @@
 #include "common/net/deflate_stream.h"
 #include "imapd/commands/commands.h"
 
-/* The OK goes out as it is, all behind it compressed. */
+/* The OK goes out as it is, all after it compressed. */
 static void compress_from_here(struct session *session)
 {
     struct deflate_state *state = deflate_state_new();

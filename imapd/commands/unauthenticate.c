@@ -4,7 +4,7 @@
 #include "imapd/commands/commands.h"
 
 /* 4.1: what follows the command is not compressed any more. That can be told from what is only
- * behind a flush, with nothing sent ahead. */
+ * after a flush, with nothing sent ahead. */
 static bool is_between_layers(const struct session *session)
 {
     return !deflate_stream_is_active(&session->stream)

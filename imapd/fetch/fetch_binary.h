@@ -30,7 +30,7 @@ struct fetch_binary {
     struct mime_span run; /* of the message, encoded */
     uint64_t octets;      /* decoded; all that there are once it is measured */
     uint64_t first;       /* that is wanted, of those */
-    uint64_t end;         /* the first behind them */
+    uint64_t end;         /* the first after them */
     /* Of the pass: */
     struct decode decode;
     uint64_t read; /* of the run */

@@ -157,7 +157,7 @@ static bool append_name(struct imap_parser *parser, struct fetch_item ***end, st
     return imap_parser_fail(parser, "a FETCH item that we know");
 }
 
-/* What has a section behind it. */
+/* What has a section after it. */
 static const struct section_name {
     struct slice name;
     struct slice answer;

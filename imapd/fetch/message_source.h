@@ -16,7 +16,7 @@ struct stream_file;
 enum source_depth {
     SOURCE_UNREAD,
     SOURCE_OPEN,   /* its file is open: size and date */
-    SOURCE_HEADER, /* root: its own header, and that all behind it is body */
+    SOURCE_HEADER, /* root: its own header, and that all after it is body */
     SOURCE_PARTS,  /* root: all parts */
 };
 

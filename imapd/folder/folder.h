@@ -1,13 +1,14 @@
 /*
  * A folder in memory, shared by all sessions of the user: its messages in the order of their UIDs,
- * with flags and keywords. The Maildir is the record; this follows it. Who changes a message asks
- * here: the file is renamed or removed, and every view (imapd/folder/view.h) of the folder is told.
+ * with flags and keywords. The Maildir is the record; this follows it. Every change of a message
+ * goes through here: the file is renamed or removed, and each view (imapd/folder/view.h) is told.
  *
  *      new/ --(gets a UID, renamed to cur/)--> messages <--(flags, removal)-- sessions
  *        \__ deliver                             ^ watch: what other programs did
  *
- * A folder that nobody uses is kept for a while: the last few as they are, others with their
- * directories closed, and read again only if the times of these have changed. imapd-mailbox.
+ * A folder that nobody uses any more is kept for a while: the last few as they are, others with
+ * their directories closed, to be read again only if the directories' times have changed.
+ * imapd-mailbox.
  */
 #ifndef IMAPD_FOLDER_FOLDER_H
 #define IMAPD_FOLDER_FOLDER_H
@@ -39,12 +40,12 @@ struct message {
     bool met;               /* for folder.c */
 };
 
-/* Somebody who hears that the folder's messages have changed, without a view of them. */
+/* Is told that the folder's messages have changed, but has no view of them. */
 struct folder_watcher {
     struct folder_watcher *prev;
     struct folder_watcher *next;
     bool is_watching;
-    /* Messages came, went or changed; perhaps several times in a turn. */
+    /* Messages came, went or changed. May be called several times in a turn. */
     void (*on_change)(struct folder_watcher *watcher);
 };
 
@@ -87,46 +88,47 @@ struct folder {
 
 /* ---- opening ---- */
 
-/* The folder with that name on disk, up to date but for messages that still want a UID: see
- * folder_step(). ERROR_NOT_FOUND: there is none. NULL on failure; each open wants its
- * folder_close(). A folder that nobody uses may end here, so `directory` is never one's own name.
+/* The folder with that name on disk, up to date but for messages that still need a UID: see
+ * folder_step(). ERROR_NOT_FOUND: there is none. *folder is NULL on failure. Each successful open
+ * needs a folder_close(). Unused folders may be freed here, so `directory` must not point into one.
  */
 bool folder_open(struct mailbox *mailbox, const char *directory, struct folder **folder,
                  struct error *error);
 void folder_close(struct folder *folder);
 
-/* One use more of a folder that is open. */
+/* One more use of an open folder; it needs a folder_close() of its own. */
 static inline struct folder *folder_use(struct folder *folder)
 {
     folder->users++;
     return folder;
 }
 
-/* The folder is open for as long. The second may run twice. */
+/* The folder must stay in use as long as it is watched. folder_unwatch() may run twice. */
 void folder_watch(struct folder *folder, struct folder_watcher *watcher);
 void folder_unwatch(struct folder *folder, struct folder_watcher *watcher);
 
-/* Gives a slice of what has arrived its UIDs. False: nothing is left to do, or nothing can be done
- * now (disk full; logged): without a UID no message is there for clients. Happens by itself turn
- * after turn, but whoever tells a client how many there are sees it through first. */
+/* Gives UIDs to some of the messages that have arrived. False: none are left, or none can be given
+ * now (disk full; logged). Clients see no message without a UID. Happens by itself turn after turn,
+ * but whoever is to tell a client how many messages there are first calls it until it says false.
+ */
 bool folder_step(struct folder *folder);
 
-/* Forgets what is kept of folders without users; all of it is also forgotten by and by. */
+/* Forgets the folders that nobody uses now, not only when they are too many. */
 void folder_forget_unused(struct mailbox *mailbox);
 
-/* The directory was removed: its messages are gone for everyone. Or it was renamed, and all below
- * it. */
+/* The directory was removed, and its messages are gone for everyone; or it was renamed, with all
+ * folders below it. */
 void folder_on_deleted(struct mailbox *mailbox, const char *directory);
 void folder_on_renamed(struct mailbox *mailbox, const char *from, const char *to);
 
-/* Somebody says that it changed. */
+/* Another process says that the folder has changed. */
 void folder_on_changed(struct mailbox *mailbox, const char *directory);
 
-/* With the mailbox: what is kept of folders without users also goes to disk (folder_names.c).
- * folder_names_clear() may run twice. */
+/* What is known of unused folders also goes to disk, for the next process (folder_names.c): to be
+ * called as the mailbox is opened and closed. folder_names_clear() may run twice. */
 void folder_names_init(struct mailbox *mailbox);
 void folder_names_clear(struct mailbox *mailbox);
-/* A folder was closed, or the last session has ended: when it is to happen. */
+/* A folder was closed, or the last session has ended: sets the time when that is to happen. */
 void folder_names_arrange(struct mailbox *mailbox);
 
 /* ---- looking ---- */
@@ -155,7 +157,7 @@ size_t folder_position(const struct folder *folder, uint32_t uid);
  * end of the turn. */
 struct message *folder_find(const struct folder *folder, uint32_t uid);
 
-/* Reads the directories again: a file was not found where it should be. */
+/* Reads the directories again, since a file was not where it should be. */
 bool folder_look(struct folder *folder, struct error *error);
 
 /* ---- what has gone (folder_changes.c) ---- */
@@ -203,7 +205,7 @@ void folder_moved_out(struct folder *folder, struct message *message);
  * with folder_add(), before anybody else has a turn; one that is not used is lost, no more. */
 bool folder_next_uid(struct folder *folder, uint32_t *uid, struct error *error);
 
-/* The message with that UID has been put into cur/ under that name. */
+/* The message with that UID, from folder_next_uid(), now is in cur/ under that name. */
 bool folder_add(struct folder *folder, uint32_t uid, const char *name, struct error *error);
 
 #endif

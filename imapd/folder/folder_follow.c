@@ -54,7 +54,7 @@ static bool read_times(const struct folder *folder, struct stat status[2], struc
     return true;
 }
 
-/* The times first: a change that comes behind them has another time, or is among the reports. */
+/* The times first: a change that comes after them has another time, or is among the reports. */
 void folder_remember_times(struct folder *folder)
 {
     struct stat status[2];
@@ -174,7 +174,7 @@ static bool part_twins(struct folder *folder, struct error *error)
         parted = parted && folder_add_arrival(folder, MAILDIR_CUR, message->name, error);
         free(message->name);
     }
-    folder->count = kept; /* on failure, too: what is behind it is no message's any more */
+    folder->count = kept; /* on failure, too: what is after it is no message's any more */
     return parted;
 }
 

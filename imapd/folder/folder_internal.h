@@ -20,25 +20,25 @@ void folder_log(const struct folder *folder, const char *event, const struct err
 
 /* ---- folder.c ---- */
 
-/* What is in memory of that folder, used or kept; NULL: nothing. */
+/* The folder if it is in memory, used or not; else NULL. */
 const struct folder *folder_find_open(const struct mailbox *mailbox, const char *directory);
 
-/* One that nobody uses: its directories are closed, and their times tell whether it must be read
- * again. May run twice. */
+/* Closes the directories of a folder that nobody uses; their times will tell whether it must be
+ * read again. May run twice. */
 void folder_shut(struct folder *folder);
 
 /* Room for so many messages in all. */
 bool folder_reserve(struct folder *folder, size_t count, struct error *error);
 
-/* Behind the last one: the caller sees to the order. */
+/* Adds a message after the last one; the caller sees to the order of UIDs. */
 bool folder_append(struct folder *folder, const char *text, const struct maildir_name *name,
                    struct error *error);
 
 /* Its file is gone: every view is told, and it leaves the array at the end of the turn. */
 void folder_let_go(struct folder *folder, struct message *message);
 
-/* Its file, which is damaged, goes into "staffetta-damaged" of the account, where nobody takes it
- * for mail; folder_let_go() is the caller's. False: it stays. */
+/* Moves the damaged file to the account's "staffetta-damaged", where nobody takes it for mail. The
+ * caller then calls folder_let_go(). On failure the file stays. */
 bool folder_set_aside(const struct folder *folder, const struct message *message,
                       struct error *error);
 
@@ -47,8 +47,8 @@ bool folder_take_name(struct folder *folder, struct message *message, const char
                       const struct maildir_name *name, const struct view *teller,
                       struct error *error);
 
-/* Opens the directory that the folder has been from the first; another that has its name by now is
- * another folder: ERROR_NOT_FOUND. */
+/* Opens the directory that this folder was opened from first. If its name by now belongs to another
+ * directory, that is another folder: ERROR_NOT_FOUND. */
 bool folder_open_same(struct folder *folder, struct maildir *box, struct error *error);
 
 bool folder_add_arrival(struct folder *folder, enum maildir_place place, const char *name,
@@ -56,7 +56,7 @@ bool folder_add_arrival(struct folder *folder, enum maildir_place place, const c
 void folder_remove_arrival(struct folder *folder, struct arrival *arrival);
 void folder_forget_arrivals(struct folder *folder);
 
-/* The numbers that are given next are below the watermarks on disk. */
+/* Raises the watermarks on disk, where needed, above the UID and MODSEQ that are given next. */
 bool folder_cover(struct folder *folder, struct error *error);
 
 /* ---- folder_changes.c: MODSEQ ---- */
@@ -65,18 +65,20 @@ bool folder_cover(struct folder *folder, struct error *error);
  * new one. */
 void folder_load_changes(struct folder *folder);
 
-/* The same where each has it already, as the log was with so many records. False: that is another
- * log, and nothing has happened. */
+/* The same where every message already has its MODSEQ, from a log with so many records. False: the
+ * log on disk is another one, and nothing was done. */
 bool folder_resume_changes(struct folder *folder, uint64_t complete_since, uint64_t count);
 
-/* Before something changes that may fail: that it can be given a MODSEQ. */
+/* Makes sure that the next change can be given a MODSEQ: to be called before a change that may
+ * still be refused. */
 bool folder_reserve_modseq(struct folder *folder, struct error *error);
 
 /* This message came, or its flags changed; that one went. */
 void folder_note_changed(struct folder *folder, struct message *message);
 void folder_note_gone(struct folder *folder, uint32_t uid);
 
-/* Writes what was noted, and makes the file short: nobody uses the folder. */
+/* Nobody uses the folder any more: writes what was noted, and shortens the file if it is too long.
+ */
 void folder_rest_changes(struct folder *folder);
 
 /* The same, and closes the file. The first before the folder's directory is closed;

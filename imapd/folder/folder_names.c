@@ -2,10 +2,9 @@
  * The names of a folder, kept for the next process (storage/names_file.h).
  *
  *     closed by its last user ── a while ──> looked at once more if it changed just now ──> written
- *     read for the first time: as the file says, if cur/ is what it was; new/ is read if that is
- * not
+ *     opened by a process for the first time: read, and believed if cur/ is as it was
  *
- * Mail that came meanwhile lies in new/, which is read fast: SELECT has emptied it.
+ * If new/ is not as it was, only that is read; SELECT had emptied it, so it is short.
  */
 #include "imapd/folder/folder_internal.h"
 

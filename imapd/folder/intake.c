@@ -14,7 +14,7 @@
 
 enum {
     ENCODED_OCTETS = 8 << 20, /* of one piece of the input; a header may have been held */
-    OPEN_FILES = 16, /* of one command, for one flush; what comes behind is flushed alone */
+    OPEN_FILES = 16,          /* of one command, for one flush; what comes after is flushed alone */
 };
 
 /* The text that they were parsed from ends where a literal begins to stream. */

@@ -2,7 +2,7 @@
  * IMAP before the login (RFC 3501 6.1, 6.2); see login.h. Runs in imapd-login. The connection's
  * states are those of common/login/login.h; within TALKING a client may be in the middle of a
  * command with literals
- * (`reader`) or of AUTHENTICATE (`sasl`). What is pipelined behind LOGIN is not read here: it goes
+ * (`reader`) or of AUTHENTICATE (`sasl`). What is pipelined after LOGIN is not read here: it goes
  * to the user's process, which also gives LOGIN its answer.
  */
 #include "imapd/login/login.h"

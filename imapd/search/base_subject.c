@@ -91,7 +91,7 @@ static struct slice cut_trailers(struct slice text, bool *is_reply)
 }
 
 /* subj-leader = (*subj-blob subj-refwd) / WSP, and then blobs, while something is left. A run of
- * blobs is walked once: where no subj-refwd stands behind it, none stands behind a part of it. */
+ * blobs is walked once: where no subj-refwd stands after it, none stands after a part of it. */
 static struct slice cut_leaders(struct slice text, bool *is_reply)
 {
     struct cursor in = cursor_of(text);

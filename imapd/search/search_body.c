@@ -5,7 +5,7 @@
 
 /* --- which octets --- */
 
-/* The part behind this one in the order of the message, whatever contains it. */
+/* The part after this one in the order of the message, whatever contains it. */
 static const struct mime_part *part_behind(const struct mime_part *part)
 {
     if (part->children)
@@ -23,7 +23,7 @@ static bool is_text(const struct mime_part *part)
                || slice_equal_nocase(part->type, SLICE("message")));
 }
 
-/* The body of this part if it is text, else what comes behind it. */
+/* The body of this part if it is text, else what comes after it. */
 static struct search_run run_from(const struct mime_part *part, bool with_header)
 {
     for (; part; part = part_behind(part)) {

@@ -18,7 +18,7 @@ struct search_run {
     struct mime_span span;
 };
 
-/* The first run of the message; then the one behind another. */
+/* The first run of the message; then the one after another. */
 struct search_run search_run_first(const struct mime_part *root);
 struct search_run search_run_next(const struct search_run *run);
 

@@ -1,6 +1,6 @@
 /*
  * The records of search_fields.h: for each text of a field its number, its octets (little-endian)
- * and the text, folded; behind the last a zero. A field of addresses has two texts.
+ * and the text, folded; after the last a zero. A field of addresses has two texts.
  */
 #include "imapd/search/search_fields.h"
 

@@ -22,7 +22,7 @@ struct search_grams {
 
 void search_grams_init(struct search_grams *grams);
 
-/* Folded octets, in pieces; the end of one text: no string goes on behind it. */
+/* Folded octets, in pieces; the end of one text: no string goes on after it. */
 void search_grams_feed(struct search_grams *grams, struct slice folded);
 void search_grams_end(struct search_grams *grams);
 

@@ -150,7 +150,7 @@ static bool parse_bound(struct imap_parser *parser, bool is_after, struct sequen
            || imap_parser_exhaust(parser);
 }
 
-/* `count` keys, each behind a space */
+/* `count` keys, each after a space */
 static bool parse_operands(struct imap_parser *parser, unsigned depth, unsigned count,
                            struct search_key **end)
 {

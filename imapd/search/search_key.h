@@ -65,11 +65,11 @@ struct search_program {
     struct search_key *key;
 };
 
-/* ["CHARSET" SP astring SP] search-key *(SP search-key): what stands behind "SEARCH ". All of it
+/* ["CHARSET" SP astring SP] search-key *(SP search-key): what stands after "SEARCH ". All of it
  * lies in the parser's arena. */
 bool search_program_parse(struct imap_parser *parser, struct search_program *program);
 
-/* search-criteria = charset 1*(SP search-key): what stands behind the criteria of SORT and THREAD
+/* search-criteria = charset 1*(SP search-key): what stands after the criteria of SORT and THREAD
  * (RFC 5256 5). */
 bool search_criteria_parse(struct imap_parser *parser, struct search_program *program);
 

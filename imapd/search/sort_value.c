@@ -9,7 +9,7 @@
 enum {
     SCRATCH_OCTETS = 16 << 20,
     TEXT_OCTETS = 1 << 20, /* of a field, decoded */
-    KEPT_OCTETS = 1024,    /* of a value: what differs only behind them is equal */
+    KEPT_OCTETS = 1024,    /* of a value: what differs only after them is equal */
 };
 
 /* --- what the items are read for --- */

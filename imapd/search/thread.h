@@ -17,8 +17,7 @@ struct thread_message {
     int64_t date;         /* sent date; of THREAD=REFS, of arrival */
     struct slice subject; /* base subject, for comparison */
     bool is_reply;
-    struct slice ids; /* of message_ids.h: its own, perhaps empty, then its references, oldest first
-                       */
+    struct slice ids; /* of message_ids.h: its own, if any, then its references, oldest first */
 };
 
 enum {

@@ -5,7 +5,7 @@
  *
  *     resume-record = version flags manner without tag [directory view]
  *
- * numbers as in view_past.h, texts behind the number of their octets. It comes back from a network
+ * numbers as in view_past.h, texts after the number of their octets. It comes back from a network
  * process, so nothing in it is believed: it is parsed to the last octet, and what it can say is no
  * more than that process could have its client do by commands. Whose account it is it does not say.
  *

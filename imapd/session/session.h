@@ -12,7 +12,7 @@
  *                +----------------------------+--> LEAVING --> LOGOUT
  *
  * AUTHENTICATED: view.folder is NULL. SELECTED: it is not. LOGOUT: nothing more is read. LEAVING:
- * the same; once all is written the connection goes back to imapd-login, and the session ends.
+ * the same, and once everything is written the connection goes back to imapd-login.
  * VISITING is SELECTED as far as the client knows, but the mailbox is another account's:
  * view.folder is NULL, and what concerns it is said to the owner's process
  * (imapd/shared/forward.h).
@@ -51,12 +51,12 @@ enum session_state {
     SESSION_OPEN = SESSION_AUTHENTICATED | SESSION_SELECTED | SESSION_VISITING,
 };
 
-/* Goes on with the session's command: a few milliseconds' work. Called until it ends the command,
- * once a turn and only while the client takes its output. */
+/* One step of the session's command: a few milliseconds' work. Called once a turn until it ends the
+ * command, and only while the client takes the output. */
 typedef void session_step(struct session *session);
 
 /* Reads the arguments (a space and what follows it, or nothing), and ends the command or leaves a
- * step. Where literals were streamed: what stands behind the last of them. */
+ * step. Where literals were streamed: what stands after the last of them. */
 typedef void command_handler(struct session *session, struct imap_parser *arguments);
 
 /* The arguments so far end in a literal. True: it was dealt with, by session_stream_literal() or by
@@ -77,7 +77,7 @@ enum command_trait {
     COMMAND_NAMES_MAILBOX = 1 << 4, /* its first argument is a mailbox, or its quota root */
     COMMAND_NAMES_TARGET = 1 << 5,  /* its second argument is a mailbox */
     COMMAND_FOR_VISITORS = 1 << 6,  /* a client of another account may use it */
-    COMMAND_GOES_ON = 1 << 7,       /* its handler does more behind its answer */
+    COMMAND_GOES_ON = 1 << 7,       /* its handler goes on after it has answered */
 };
 
 struct command_spec {
@@ -90,7 +90,7 @@ struct command_spec {
     const char *capability; /* whose command it is; NULL: everybody has it */
 };
 
-/* A client that comes in. All of it is borrowed but fd. */
+/* A client that arrives. Everything but fd is borrowed. */
 struct session_arrival {
     int fd;                          /* the client's own, or the one to its login process */
     const struct session_pass *pass; /* of the master; NULL: an administrator's, not from there */
@@ -159,8 +159,8 @@ struct session {
     bool ended;
 };
 
-/* Takes the connection in any case, answers the login's tag with OK (one that was asleep goes on as
- * if it had not been), and reads on from `input`. ERROR_PEER: the record is none. */
+/* Takes over the connection, also on failure. Answers the login command's tag with OK (a session
+ * that was asleep just goes on) and reads on from `input`. ERROR_PEER: the record is malformed. */
 bool session_new(struct mailbox *mailbox, const struct session_arrival *arrival,
                  struct error *error);
 
@@ -206,62 +206,65 @@ bool session_resolve(struct session *session, struct imap_parser *arguments,
 /* Memory that ends with the command, zeroed. NULL: the command was ended with NO. */
 void *session_alloc(struct session *session, size_t octets);
 
-/* The command goes on in `step`, first of all at once. */
+/* The command goes on in `step`, for the first time at once. */
 void session_continue(struct session *session, session_step *step);
 
-/* Has the step had its share of the turn? For those that cannot know how long a piece of their work
- * takes, after each: what one message costs hangs on who asks, and on who sent it. */
+/* True: the step has had its share of the turn. For steps that cannot tell how long a piece of
+ * their work will take, to be asked after each piece: what one message costs depends on the command
+ * and on who sent the message. */
 bool session_turn_is_over(const struct session *session);
 
-/* Of a resolved set only as many messages are left as a command deals with, those with the highest
+/* Cuts a resolved set down to as many messages as one command may deal with, those with the highest
  * UIDs; the answer says so (RFC 9738 3.1). */
 void session_keep_to_limit(struct session *session, struct sequence_set *set);
 
-/* The command is so far, of so much; a goal of 0: nobody knows. Told now and then, so not within a
- * response (RFC 9585 4). */
+/* The command has done so much of `goal` (0: unknown). Every now and then the client is told, so
+ * this is not to be called in the middle of a response (RFC 9585 4). */
 void session_tell_progress(struct session *session, uint64_t done, uint64_t goal);
 
-/* Another process has written the answer, to the end of the tagged line. */
+/* Ends a command whose answer, tagged line included, another process has written. */
 void session_answered(struct session *session);
 
-/* The mailbox that is selected is another account's, behind session->visit; or is so no more. */
+/* The mailbox that is selected is another account's, reached through session->visit; or no longer
+ * is. */
 void session_begin_visit(struct session *session);
 void session_end_visit(struct session *session);
 
-/* The command goes on in `step` once session_resume() is called, by whoever was told of it: not in
- * the session's own handlers, and never if the command ends before (on_end). */
+/* The command goes on in `step` after session_resume(), which whoever it waits for calls: never
+ * from the session's own handlers, and not once the command has ended (on_end tells). */
 void session_wait(struct session *session, session_step *step);
 void session_resume(struct session *session);
 
-/* Descriptors of what the command has changed, at most SESSION_FLUSH_MAX, are flushed side by side
- * while the loop goes on; then `flushed` ends the command, or goes on with it. `why`: it failed, or
- * could not be begun (then it is called at once); else NULL. */
+/* Flushes what the command has changed, at most SESSION_FLUSH_MAX descriptors side by side, while
+ * the loop goes on; then `flushed` ends or continues the command. `why` is NULL, or why the flush
+ * failed; if it could not even begin, `flushed` is called at once. */
 enum { SESSION_FLUSH_MAX = 4 };
 typedef void session_flushed(struct session *session, const struct error *why);
 void session_wait_for_flush(struct session *session, const int *fds, size_t count,
                             session_flushed *flushed);
 
-/* The announced literal is wanted as it comes: "+" if the client waits for that. */
+/* Takes the announced literal as it comes (on_octets); sends "+" if the client waits for that. */
 void session_stream_literal(struct session *session);
 
-/* The client has sent something behind the command that is run. */
+/* The client has sent something after the command that is being run. */
 bool session_has_input(const struct session *session);
 
-/* "+ text", then one line for the handler. */
+/* Sends the continuation request "+ text"; the next line goes to the handler. */
 void session_expect_line(struct session *session, const char *text, line_handler *on_line);
 
-/* The same without a word. */
+/* The same without a continuation request. */
 void session_await_line(struct session *session, line_handler *on_line);
 
 /* Selects the view that was opened, or leaves the folder that is selected, if any. */
 void session_select(struct session *session);
 void session_unselect(struct session *session);
 
-/* From now on the client is spoken to in that manner, too: enum view_manner. The folder that is
- * selected has its HIGHESTMODSEQ told if MODSEQ is new to the client. */
+/* The client has enabled this (enum view_manner). If it had not heard of MODSEQ before, it is told
+ * the HIGHESTMODSEQ of the selected folder. */
 void session_enable(struct session *session, unsigned manner);
 
-/* OK, and from its CRLF on the client is nobody, its connection imapd-login's (RFC 8437). */
+/* Answers OK; from its CRLF on the client is not logged in, and its connection is imapd-login's
+ * (RFC 8437). */
 void session_unauthenticate(struct session *session);
 
 /* What the client says that it is decides what it is told of. */
@@ -284,7 +287,7 @@ static inline bool session_is_rev2(const struct session *session)
 /* Takes over what the client wants to hear of (RFC 5465), in place of what it wanted before. */
 void session_set_notify(struct session *session, struct notify *notify);
 
-/* There is something to be told, if the client listens: at the end of the turn. */
+/* At the end of the turn there may be something to tell, if the client listens. */
 void session_has_news(struct session *session);
 
 /* Tells what is news in the selected folder, now (IDLE), if the client wants to hear of it. */

@@ -31,7 +31,7 @@ static bool find_command(struct session *session, struct imap_parser *parser)
     }
     session->by_uid = slice_equal_nocase(name, SLICE("UID"));
     if (session->by_uid && (!imap_parse_space(parser) || !imap_parse_word(parser, &name))) {
-        session_bad(session, "Expected a command behind UID");
+        session_bad(session, "Expected a command after UID");
         return false;
     }
     const struct command_spec *spec = command_find(name);

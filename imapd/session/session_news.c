@@ -65,7 +65,7 @@ void session_set_notify(struct session *session, struct notify *notify)
 
 /* ---- commands of ours ---- */
 
-/* A command that nobody asked for: its answer is what it tells, no more. IDLE goes on behind it.
+/* A command that nobody asked for: its answer is what it tells, no more. IDLE goes on after it.
  * False: there is no memory. */
 static bool begin_unasked(struct session *session, struct slice name)
 {
@@ -108,7 +108,7 @@ void session_look_at_searches(struct session *session, size_t answered_at)
     struct buffer *text = &session->writer.text;
     buffer_append(&session->answer_behind, slice_from(buffer_slice(text), answered_at));
     if (session->answer_behind.failed || !begin_unasked(session, SLICE("SEARCH"))) {
-        buffer_reset(&session->answer_behind); /* then what they find comes behind it */
+        buffer_reset(&session->answer_behind); /* then what they find comes after it */
         return;
     }
     buffer_truncate(text, answered_at);

@@ -82,7 +82,7 @@ static void log_closed(const struct session *session, const char *reason)
         log_number("octets_out", (int64_t)stream->octets_out));
 }
 
-/* The answer has left. Nothing that the client has said behind the command was looked at, nor shall
+/* The answer has left. Nothing that the client has said after the command was looked at, nor shall
  * it be: it may be somebody else's password. */
 static void leave(struct session *session)
 {

@@ -16,17 +16,17 @@ struct imap_client_id {
     struct slice vendor;
 };
 
-/* SP id_params_list, what stands behind "ID". Other fields than these two are passed over. False:
+/* SP id_params_list, what stands after "ID". Other fields than these two are passed over. False:
  * parser->expected says what was looked for. */
 bool imap_parse_client_id(struct imap_parser *parser, struct imap_client_id *id);
 
-/* What was said before the login, for the process that comes after it: three texts, each behind a
+/* What was said before the login, for the process that comes after it: three texts, each after a
  * NUL and cut to 100 octets. Returns the octets used. */
 enum { IMAP_CLIENT_ID_FIELD_MAX = 100, IMAP_CLIENT_ID_TEXT_MAX = 3 * IMAP_CLIENT_ID_FIELD_MAX + 3 };
 size_t imap_client_id_format(const struct imap_client_id *id,
                              uint8_t text[IMAP_CLIENT_ID_TEXT_MAX]);
 
-/* What a handoff brings: the tag, and the client's text behind it, if any. The fields borrow. */
+/* What a handoff brings: the tag, and the client's text after it, if any. The fields borrow. */
 struct slice imap_client_id_unpack(struct slice handed, struct imap_client_id *id);
 
 /* The capabilities that the configuration keeps from that client (common/login/imap_capability.h).

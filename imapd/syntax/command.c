@@ -36,7 +36,7 @@ enum line {
     LINE_PLUS,    /* "{" 1*DIGIT "+" */
     LINE_LITERAL, /* the whole announcement */
     LINE_QUOTED,
-    LINE_ESCAPED, /* behind "\" in quotes */
+    LINE_ESCAPED, /* after "\" in quotes */
     LINE_CR,
     LINE_LITERAL_CR,
     LINE_QUOTED_CR,
@@ -215,7 +215,7 @@ static bool skip(struct command_reader *reader, uint64_t octets)
            && reader->skipped <= reader->limits.skip;
 }
 
-/* The state behind a line, or a part of one, that is not wanted. False if too much follows it. */
+/* The state after a line, or a part of one, that is not wanted. False if too much follows it. */
 static bool skip_behind(struct command_reader *reader, enum verdict verdict)
 {
     reader->state = STATE_LINE;

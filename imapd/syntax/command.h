@@ -10,7 +10,7 @@
  *
  * so that imapd/syntax/parser.h reads it with one cursor. A literal that its handler wants
  * elsewhere, such as the message of an APPEND, is streamed instead: its octets come as events and
- * never enter the text, which begins anew behind it.
+ * never enter the text, which begins anew after it.
  */
 #ifndef IMAPD_SYNTAX_COMMAND_H
 #define IMAPD_SYNTAX_COMMAND_H
@@ -100,7 +100,7 @@ void command_stream_literal(struct command_reader *reader);
  */
 bool command_refuse_literal(struct command_reader *reader);
 
-/* The same between parts of a streamed literal, or before the rest behind it: what is left of the
+/* The same between parts of a streamed literal, or before the rest after it: what is left of the
  * command is skipped. False as above. */
 bool command_skip_rest(struct command_reader *reader);
 

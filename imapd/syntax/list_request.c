@@ -27,7 +27,7 @@ static bool parse_option(struct imap_parser *parser, const struct option *option
     return imap_parser_fail(parser, "an option of LIST that there is");
 }
 
-/* list-select-opts = "(" [list-select-opt *(SP list-select-opt)] ")", "(" being behind us */
+/* list-select-opts = "(" [list-select-opt *(SP list-select-opt)] ")", "(" having been read */
 static bool parse_selection(struct imap_parser *parser, struct list_request *request)
 {
     if (!imap_skip_octet(parser, ')')) {

@@ -33,7 +33,7 @@ struct list_request {
     size_t pattern_count;
 };
 
-/* list = "LIST" [SP list-select-opts] SP mailbox SP mbox-or-pat [SP list-return-opts], behind
+/* list = "LIST" [SP list-select-opts] SP mailbox SP mbox-or-pat [SP list-return-opts], after
  * "LIST". An option that is not known is bad syntax (RFC 5258 3), and so is RECURSIVEMATCH with no
  * option beside it that selects. */
 bool list_request_parse(struct imap_parser *parser, struct list_request *request);

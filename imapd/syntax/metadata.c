@@ -85,7 +85,7 @@ static bool parse_option(struct imap_parser *parser, struct metadata_request *re
     return true;
 }
 
-/* getmetadata-options = "(" getmetadata-option *(SP getmetadata-option) ")", and the space behind
+/* getmetadata-options = "(" getmetadata-option *(SP getmetadata-option) ")", and the space after
  * them, if they are next: a list of entries begins with "/", a quote or a literal. */
 static bool skip_options(struct imap_parser *parser, struct metadata_request *request)
 {

@@ -30,7 +30,7 @@ struct metadata_request {
 bool metadata_parse_entry(struct imap_parser *parser, struct slice *entry);
 
 /* [getmetadata-options SP] mailbox SP [getmetadata-options SP] entries, of which the mailbox is
- * `take_mailbox`'s to parse: the grammar has the options before it, the examples of 4.2 behind it.
+ * `take_mailbox`'s to parse: the grammar has the options before it, the examples of 4.2 after it.
  */
 typedef bool metadata_mailbox_parser(struct imap_parser *parser, void *mailbox);
 bool metadata_request_parse(struct imap_parser *parser, metadata_mailbox_parser *take_mailbox,

@@ -35,7 +35,7 @@ struct notify_request {
                                   selected mailbox; empty: nothing */
 };
 
-/* notify = "NOTIFY" SP (notify-set / notify-none), behind "NOTIFY" */
+/* notify = "NOTIFY" SP (notify-set / notify-none), after "NOTIFY" */
 bool notify_request_parse(struct imap_parser *parser, struct notify_request *request);
 
 /* The names of all events that there are, for BADEVENT. */

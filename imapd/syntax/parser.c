@@ -196,7 +196,7 @@ static bool parse_quoted(struct imap_parser *parser, struct slice *string)
         if (!cursor_skip(&parser->in, '\\'))
             break;
         if (!cursor_skip(&parser->in, '"') && !cursor_skip(&parser->in, '\\')) {
-            imap_parser_fail(parser, "a quote or a backslash behind the backslash");
+            imap_parser_fail(parser, "a quote or a backslash after the backslash");
             return give_up(parser, start);
         }
         escapes = true;

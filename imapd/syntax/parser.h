@@ -19,9 +19,7 @@ struct imap_parser {
     struct arena *arena;  /* borrowed */
     const char *expected; /* "a mailbox name": set where a function says false */
     bool exhausted;       /* ... because the arena is full: a matter of NO [LIMIT], not of BAD */
-    bool utf8; /* the client has enabled it: in quotes, and in mailbox names (RFC 6855 3, RFC
-                * 9051 4.3)
-                */
+    bool utf8; /* the client has enabled it, for quoted strings and mailbox names (RFC 6855 3) */
     const char *expunged; /* the mailbox of what was expunged; NULL: there is none */
     const char *shared;   /* the one below which those of other accounts are; NULL: there is none */
     const char *visited;  /* of a guest: what all mailboxes that he can name are below; else NULL */

@@ -51,7 +51,7 @@ void writer_clear(struct writer *writer); /* may run twice */
  * must not take half an answer for a whole one. */
 void writer_flush(struct writer *writer);
 
-/* Octets of a file behind what was written so far; the literal that announces them is the caller's.
+/* Octets of a file after what was written so far; the literal that announces them is the caller's.
  */
 void writer_lend(struct writer *writer, struct stream_file *file, uint64_t offset, uint64_t octets);
 

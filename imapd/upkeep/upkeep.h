@@ -42,8 +42,7 @@ struct upkeep {
     struct mailbox *mailbox; /* borrowed */
     struct upkeep_job *jobs; /* the first is under way */
     struct deferred in_next_turn;
-    bool leaving; /* the Maildir was replaced: this process, which stands in the old one, is to end
-                   */
+    bool leaving; /* the Maildir was replaced: this process, rooted in the old one, is to end */
 };
 
 void upkeep_init(struct upkeep *upkeep, struct role *role, struct mailbox *mailbox);

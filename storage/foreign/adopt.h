@@ -23,13 +23,12 @@
 
 /* What there is to say of it, once. */
 struct adoption {
-    const char *from;      /* the list's name */
-    size_t messages;       /* that have the UID which the list gave them */
-    size_t others;         /* that were not in it: they get new ones */
-    size_t bad_lines;      /* of all files read */
-    size_t first_bad_line; /* of the list of UIDs; 0: all were good */
-    bool
-        has_uidvalidity_of_other; /* another folder of the account had the same: it got a new one */
+    const char *from;              /* the list's name */
+    size_t messages;               /* that have the UID which the list gave them */
+    size_t others;                 /* that were not in it: they get new ones */
+    size_t bad_lines;              /* of all files read */
+    size_t first_bad_line;         /* of the list of UIDs; 0: all were good */
+    bool has_uidvalidity_of_other; /* which therefore stays with that folder: a new one was given */
 };
 
 /* The folder has a list of another server, and gave no UID itself. */

@@ -3,7 +3,7 @@
  *
  * Dovecot has letters in the names of files, as we have, and their meaning in "dovecot-keywords":
  * lines "0 $Forwarded", where 0 is the letter a. Courier has a directory "courierimapkeywords":
- * ":list" names the keywords, one a line, and behind an empty line which message has which of them
+ * ":list" names the keywords, one a line, and after an empty line which message has which of them
  * ("<name>:0 2"); a file "<name>" or ".<number>.<name>" says it anew for one message, in words, the
  * one without a number or else the one with the highest number counting.
  */
