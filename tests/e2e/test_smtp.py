@@ -113,6 +113,18 @@ def test_replies(smtp, command, reply):
     smtp.talk(f"C: {command}\\r\\n\nS: {reply}")
 
 
+@pytest.mark.parametrize("rest", ["", "NOOP\n", "MAIL FROM:<a@b>\n"])
+def test_an_lf_alone_is_refused_at_once(smtp, rest):
+    """RFC 5321 2.3.8: it ends no line, and what is behind it up to CRLF is no command; who ends lines so does not wait in vain."""
+    hello(smtp)
+    smtp.send(b"NOOP\n" + rest.encode())
+    smtp.talk("S: 500 5.5.2 *")
+    smtp.send(b"MAIL FROM:<a@b>\r\nNOOP\r\nRCPT TO:<a@b>\r\n")
+    smtp.talk("""
+        S: 250 2.0.0 *
+        S: 503 5.5.1 *""")
+
+
 def test_recipients_are_checked(mail_house, alice, smtp):
     mail_house.command("alias", "add", f"friends@test.example", alice)
     hello(smtp)
