@@ -1,13 +1,11 @@
 /* EXPUNGE (RFC 3501 6.4.3) and UID EXPUNGE (RFC 4315 2.1), which tell the highest MODSEQ too (RFC
- * 7162). The EXPUNGE responses are news like any
- * other: the answer tells them. */
+ * 7162). The EXPUNGE responses are news like any other: the answer tells them. */
 #include <stdio.h>
 
 #include "imapd/commands/commands.h"
 #include "imapd/commands/remove.h"
 #include "imapd/mailbox.h"
 #include "imapd/shared/rights.h"
-#include "storage/maildir_store.h"
 
 enum { REMOVED_A_SLICE = 100 };
 
@@ -50,13 +48,13 @@ enum remove_result remove_deleted(struct session *session, struct remove_work *w
 
 void remove_flush(struct session *session, const struct remove_work *work, session_flushed *flushed)
 {
-    int fds[MAILDIR_REMOVED_FDS];
+    int fds[FOLDER_REMOVED_FDS];
     if (!work->any) {
         flushed(session, NULL);
         return;
     }
-    maildir_list_removed(&session->mailbox->inbox, &session->view.folder->box, fds);
-    session_wait_for_flush(session, fds, MAILDIR_REMOVED_FDS, flushed);
+    size_t count = folder_list_removed(session->view.folder, fds);
+    session_wait_for_flush(session, fds, count, flushed);
 }
 
 void remove_fail(struct session *session, const struct error *why)

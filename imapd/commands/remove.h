@@ -21,7 +21,8 @@ struct remove_work *remove_begin(struct session *session, const struct sequence_
 enum remove_result remove_deleted(struct session *session, struct remove_work *work,
                                   struct error *error);
 
-/* Behind REMOVE_DONE: what was removed stays so when `flushed` is called with NULL. */
+/* After REMOVE_DONE. When `flushed` is called with NULL, a power cut neither brings back what was
+ * removed nor loses what is kept of it. */
 void remove_flush(struct session *session, const struct remove_work *work,
                   session_flushed *flushed);
 

@@ -704,6 +704,15 @@ bool folder_flush_removed(struct folder *folder, struct error *error)
            && maildir_flush_removed(&mailbox->inbox, &folder->box, error);
 }
 
+size_t folder_list_removed(const struct folder *folder, int fds[FOLDER_REMOVED_FDS])
+{
+    _Static_assert(FOLDER_REMOVED_FDS == MAILDIR_REMOVED_FDS + 1, "and where it is kept");
+    const struct mailbox *mailbox = folder->mailbox;
+    maildir_list_removed(&mailbox->inbox, &folder->box, fds);
+    fds[MAILDIR_REMOVED_FDS] = undo_unflushed_fd(&mailbox->undo);
+    return fds[MAILDIR_REMOVED_FDS] >= 0 ? FOLDER_REMOVED_FDS : MAILDIR_REMOVED_FDS;
+}
+
 void folder_moved_out(struct folder *folder, struct message *message)
 {
     folder_let_go(folder, message);

@@ -198,6 +198,10 @@ bool folder_expunge(struct folder *folder, struct message *message, struct error
 /* A power cut brings nothing back that was removed so far, and loses none that was kept. */
 bool folder_flush_removed(struct folder *folder, struct error *error);
 
+/* The same of a caller that flushes side by side: the directories, borrowed; so many of them. */
+enum { FOLDER_REMOVED_FDS = 4 };
+size_t folder_list_removed(const struct folder *folder, int fds[FOLDER_REMOVED_FDS]);
+
 /* The message is in another folder now: it is gone here. */
 void folder_moved_out(struct folder *folder, struct message *message);
 

@@ -61,6 +61,13 @@ static void sweep_slice(struct deferred *deferred)
         end_sweep(undo);
 }
 
+static void forget_keywords(struct deferred *deferred)
+{
+    struct undo *undo = (void *)((uint8_t *)deferred - offsetof(struct undo, at_turn_end));
+    undo->from = NULL;
+    undo->record_loaded = false;
+}
+
 static void on_daily(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void)loop;
@@ -90,6 +97,7 @@ void undo_start(struct undo *undo, struct mailbox *mailbox)
     *undo = (struct undo){
         .mailbox = mailbox, .limits = expunged_limits_of(config), .expunged = EXPUNGED_CLOSED};
     undo->in_next_turn.run = sweep_slice;
+    undo->at_turn_end.run = forget_keywords;
     if (undo->limits.seconds > 0)
         undo->name = find_name(mailbox);
     if (expunged_sweep_is_due(mailbox->account_fd, &undo->limits, mailbox_now()))
@@ -113,6 +121,7 @@ void undo_stop(struct undo *undo)
         ev_timer_stop(loop, &undo->daily);
     }
     turn_cancel(&undo->in_next_turn);
+    turn_cancel(&undo->at_turn_end);
     expunged_sweep_clear(&undo->sweep);
     expunged_close(&undo->expunged);
     undo->mailbox = NULL;
@@ -194,6 +203,7 @@ static uint32_t translate(struct undo *undo, const struct folder *folder, uint32
     uint32_t there = 0;
     if (letters == 0)
         return 0;
+    turn_defer(&undo->mailbox->turn, &undo->at_turn_end);
     if (undo->from != folder) {
         undo->from = folder;
         memset(undo->letters, UNKNOWN_LETTER, sizeof(undo->letters));
@@ -202,12 +212,6 @@ static uint32_t translate(struct undo *undo, const struct folder *folder, uint32
     for (uint32_t left = letters; translated && left != 0; left &= left - 1)
         translated = translate_letter(undo, (unsigned)__builtin_ctz(left), &there, &error);
     return translated ? there : 0;
-}
-
-static void forget_keywords(struct undo *undo)
-{
-    undo->from = NULL;
-    undo->record_loaded = false;
 }
 
 /* ---- keeping ---- */
@@ -245,8 +249,12 @@ bool undo_keep(struct undo *undo, struct folder *folder, const struct message *m
 
 bool undo_flush(struct undo *undo, struct error *error)
 {
-    forget_keywords(undo);
     return expunged_flush(&undo->expunged, error);
+}
+
+int undo_unflushed_fd(const struct undo *undo)
+{
+    return undo->expunged.box.cur_fd;
 }
 
 bool undo_keep_folder(struct undo *undo, const char *directory, struct error *error)

@@ -30,7 +30,9 @@ struct undo {
     struct deferred in_next_turn;
     ev_timer daily;
 
-    /* The keywords of the folder that is expunged from, for one command: */
+    /* The keywords of the folder that is expunged from, until the end of the turn: then others may
+     * change the record, and free the folder. */
+    struct deferred at_turn_end;
     const struct folder *from;
     uint8_t letters[FOLDER_KEYWORDS]; /* 1 + the letter there */
     struct folder_record record;      /* of the directory, while nobody has it open */
@@ -50,6 +52,8 @@ bool undo_keep(struct undo *undo, struct folder *folder, const struct message *m
 
 /* Before anybody is told, beside maildir_flush_removed. */
 bool undo_flush(struct undo *undo, struct error *error);
+/* For a caller that flushes side by side: the directory of that, borrowed; -1: nothing was kept. */
+int undo_unflushed_fd(const struct undo *undo);
 
 /* As folders_delete. */
 bool undo_keep_folder(struct undo *undo, const char *directory, struct error *error);

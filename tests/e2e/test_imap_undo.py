@@ -101,6 +101,31 @@ def test_a_move_and_a_copy_that_failed_leave_nothing(client, folder):
     assert folder.encode() not in subjects(client, "Expunged")
 
 
+def test_what_is_kept_has_one_record(tmp_path):
+    """A keyword that is written into it later takes no UID back that a client was shown meanwhile."""
+    made = Mailbox(tmp_path)
+    with made.connect() as client:
+        expunge(client, "INBOX", flags="first")
+        client.ok("SELECT Expunged")
+        assert b"UID 1" in client.ok("FETCH 1 UID")[0]
+        for number in range(70):
+            client.ok(f"CREATE other{number}")
+
+        def is_forgotten():  # it is not in memory any more, and its watermark was lowered
+            for number in range(70):
+                client.ok(f"SELECT other{number}")
+            return watermark(made) == 2
+
+        made.eventually(is_forgotten)  # not while it is read for the index, which waits for a quiet moment
+        expunge(client, "INBOX", flags="second")
+        assert watermark(made) == 2
+    made.stop()
+
+
+def watermark(mailbox):
+    return int(re.search(r"uid-watermark (\d+)", (mailbox.maildir / KEPT / "staffetta-folder").read_text())[1])
+
+
 def test_expunged_there_is_gone(client, folder, shared):
     expunge(client, folder, subject(folder))
     client.ok("SELECT Expunged")

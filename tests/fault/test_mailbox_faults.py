@@ -268,6 +268,21 @@ def test_a_keyword_that_cannot_be_written_down_is_nobodys(tmp_path):
     life.stop()
 
 
+def test_what_is_kept_is_flushed_before_an_expunge_is_answered(tmp_path):
+    """The folder's new/ and cur/, the tombstones' tmp/, and the cur/ where the message went."""
+    armed = tmp_path / "armed"
+    life = Life(tmp_path, environment=failing("fsync", errno.EIO, 4, armed))
+    life.deliver()
+    life.connect()
+    assert life.look("INBOX")
+    for uid, answer in ((1, True), (2, False)):  # with the first the directory is made
+        assert life.command(rf"UID STORE {uid} +FLAGS.SILENT (\Deleted)")[1]
+        if uid == 2:
+            armed.touch()
+        assert life.command(f"UID EXPUNGE {uid}")[1] == answer
+    life.stop()
+
+
 def test_memory_fails_as_a_command_begins(tmp_path):
     """It is answered, with its tag: without one the client would wait for ever. Under sanitizers no malloc fails here."""
     armed = tmp_path / "armed"
