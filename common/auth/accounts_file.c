@@ -98,12 +98,11 @@ static const struct setting {
     bool (*set)(struct account *account, struct slice value);
     const char *wanted;
 } settings[] = {
-    {{(const uint8_t *)"quota", 5}, set_quota, "a size such as 500M or 2G, or none"},
-    {{(const uint8_t *)"delete-after-retrieval", 22}, set_delete_after_retrieval, "yes or no"},
-    {{(const uint8_t *)"keep-days", 9},
-     set_keep_days,
+    {SLICE("quota"), set_quota, "a size such as 500M or 2G, or none"},
+    {SLICE("delete-after-retrieval"), set_delete_after_retrieval, "yes or no"},
+    {SLICE("keep-days"), set_keep_days,
      "a number of days from 1 to 36500, behind delete-after-retrieval=yes"},
-    {{(const uint8_t *)"scram-sha-256", 13}, set_scram, "what `staffetta account password` writes"},
+    {SLICE("scram-sha-256"), set_scram, "what `staffetta account password` writes"},
 };
 
 /* Octets up to the next ':', which is stepped over. */

@@ -510,9 +510,11 @@ static const struct charset charsets[] = {
     {"UTF-8", " utf8 csutf8 unicode-1-1-utf-8 ", feed_utf8, NULL, NULL, NULL},
     {"US-ASCII", " ascii ansi_x3.4-1968 iso646-us csascii us iso_646.irv:1991 646 ", feed_single,
      NULL, NULL, NULL},
-    CHARSETS_OF_ONE_OCTET(SINGLE_ROW){
-        "GB18030", " gb2312 gbk cp936 windows-936 ms936 euc-cn x-gbk csgb2312 gb_2312-80 x-euc-cn ",
-        feed_pairs, NULL, &gb18030, take_gb18030},
+    /* clang-format off */ /* it would take the next row for the macro's body */
+    CHARSETS_OF_ONE_OCTET(SINGLE_ROW)
+    /* clang-format on */
+    {"GB18030", " gb2312 gbk cp936 windows-936 ms936 euc-cn x-gbk csgb2312 gb_2312-80 x-euc-cn ",
+     feed_pairs, NULL, &gb18030, take_gb18030},
     {"BIG5", " big-5 csbig5 cp950 windows-950 x-x-big5 cn-big5 big5-hkscs ", feed_pairs, NULL,
      &big5, take_of_pairs},
     {"EUC-KR",

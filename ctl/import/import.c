@@ -227,9 +227,7 @@ static bool flush(struct import_target *target, struct error *error)
     size_t count = target->waiting_count;
     bool flushed = count == 0 || append(target, 0, count, error);
     for (size_t i = 0; !flushed && error->kind == ERROR_PERMANENT && i < count; i++) {
-        if (append(target, i, i + 1, error)) {
-            error->kind = ERROR_PERMANENT;
-        } else if (error->kind == ERROR_PERMANENT) {
+        if (!append(target, i, i + 1, error) && error->kind == ERROR_PERMANENT) {
             atomic_fetch_add(&target->progress->refused, 1);
             say_refused(target, &target->waiting[i], error);
         }

@@ -26,7 +26,7 @@ enum {
     RECENT_NAMES = 64,         /* of the last events: not put a second time */
 };
 
-static const struct slice octets_key = {(const uint8_t *)"octets", 6};
+static const struct slice octets_key = SLICE("octets");
 
 struct history {
     struct db *db;
@@ -234,10 +234,8 @@ static bool find_id(const struct log_entry *entry, struct slice *id)
 
 static bool names_somebody(struct slice key)
 {
-    static const struct slice keys[] = {{(const uint8_t *)"to", 2},
-                                        {(const uint8_t *)"from", 4},
-                                        {(const uint8_t *)"account", 7},
-                                        {(const uint8_t *)"message_id", 10}};
+    static const struct slice keys[] = {SLICE("to"), SLICE("from"), SLICE("account"),
+                                        SLICE("message_id")};
     for (size_t i = 0; i < ARRAY_LENGTH(keys); i++)
         if (slice_equal(key, keys[i]))
             return true;

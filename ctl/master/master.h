@@ -61,12 +61,12 @@ struct process {
     ev_tstamp started;      /* seconds since 1970 */
     bool ready;
     bool landlocked;
-    bool stopping;         /* was told to finish; nothing new is given to it */
-    bool told_of_end;      /* and that the house stops */
+    bool stopping;         /* was asked to finish; nothing new is given to it */
+    bool told_of_end;      /* and knows that all roles stop */
     bool reaped;           /* its pid may be another's by now */
     struct role_user user; /* per-account kinds: the owner of the mail */
-    uint32_t place;        /* per-account kinds */
-    dev_t tree_device;     /* and the directory that the place is */
+    uint32_t place;        /* likewise: the directory tree it lies in; see master_protocol.h */
+    dev_t tree_device;     /* of that tree's directory */
     ino_t tree_inode;
     struct account_home *homes;
     uint64_t given;                  /* ROLE_SESSION records to it; deliver: ROLE_HOME records */
@@ -75,7 +75,7 @@ struct process {
     bool asked;                      /* ROLE_COUNT is not answered yet */
 };
 
-/* A role that stands as long as the house. */
+/* A role that is always there: its processes are started again when they die. */
 struct standing {
     struct master *master;
     enum role_kind kind;
@@ -99,7 +99,7 @@ enum { LISTENERS_MAX = INHERITED_MAX };
 struct house {
     struct config config;
     uint32_t number; /* 1, and one more with each reload */
-    /* The first number that had the same `accounts` sections, which a place is an index of. */
+    /* The first number with the same `accounts` sections as now: a place is an index of these. */
     uint32_t places_since;
     int config_fd; /* the sealed text of config */
     int state_fd;
@@ -111,13 +111,13 @@ struct house {
     size_t listener_count;
 };
 
-/* drop.c: the round through the mail that programs left while the house did not run. */
+/* drop.c: submits what local programs left in `drop` while the house did not run. */
 struct drop {
     struct master *master;
     ev_timer timer;
     DIR *entries; /* of the round under way; NULL: there is none */
     ev_child child;
-    char name[64];                             /* of the file that it has */
+    char name[64];                             /* of the file that it submits */
     int64_t since;                             /* when that was written, seconds since 1970 */
     uint64_t waiting, refused;                 /* files, as of the last round */
     uint64_t counted_waiting, counted_refused; /* of the round under way */
@@ -164,7 +164,7 @@ struct master {
     struct drop drop;
     struct sleepers sleepers;
     struct shares shares;
-    struct visit *visits; /* auth is asked whom they lead to */
+    struct visit *visits; /* for which auth is being asked whose mailbox that is */
     bool hears_owner;     /* of visits.c */
     ev_timer census;
     struct upgrade upgrade;

@@ -111,9 +111,9 @@ static const struct {
     struct slice name;
     enum sts_mode mode;
 } modes[] = {
-    {{(const uint8_t *)"none", 4}, STS_MODE_NONE},
-    {{(const uint8_t *)"testing", 7}, STS_MODE_TESTING},
-    {{(const uint8_t *)"enforce", 7}, STS_MODE_ENFORCE},
+    {SLICE("none"), STS_MODE_NONE},
+    {SLICE("testing"), STS_MODE_TESTING},
+    {SLICE("enforce"), STS_MODE_ENFORCE},
 };
 
 const char *sts_mode_name(enum sts_mode mode)

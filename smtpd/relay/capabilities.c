@@ -78,18 +78,18 @@ static const struct keyword {
     unsigned offers;
     void (*read)(struct slice rest, struct capabilities *capabilities);
 } keywords[] = {
-    {{(const uint8_t *)"PIPELINING", 10}, OFFERS_PIPELINING, NULL},
-    {{(const uint8_t *)"SIZE", 4}, OFFERS_SIZE, read_size},
-    {{(const uint8_t *)"8BITMIME", 8}, OFFERS_8BITMIME, NULL},
-    {{(const uint8_t *)"SMTPUTF8", 8}, OFFERS_SMTPUTF8, NULL},
-    {{(const uint8_t *)"CHUNKING", 8}, OFFERS_CHUNKING, NULL},
-    {{(const uint8_t *)"STARTTLS", 8}, OFFERS_STARTTLS, NULL},
-    {{(const uint8_t *)"DSN", 3}, OFFERS_DSN, NULL},
-    {{(const uint8_t *)"ENHANCEDSTATUSCODES", 19}, OFFERS_ENHANCED, NULL},
-    {{(const uint8_t *)"REQUIRETLS", 10}, OFFERS_REQUIRETLS, NULL},
-    {{(const uint8_t *)"DELIVERBY", 9}, OFFERS_DELIVERBY, read_deliver_by},
-    {{(const uint8_t *)"AUTH", 4}, 0, read_mechanisms},
-    {{(const uint8_t *)"LIMITS", 6}, 0, read_limits},
+    {SLICE("PIPELINING"), OFFERS_PIPELINING, NULL},
+    {SLICE("SIZE"), OFFERS_SIZE, read_size},
+    {SLICE("8BITMIME"), OFFERS_8BITMIME, NULL},
+    {SLICE("SMTPUTF8"), OFFERS_SMTPUTF8, NULL},
+    {SLICE("CHUNKING"), OFFERS_CHUNKING, NULL},
+    {SLICE("STARTTLS"), OFFERS_STARTTLS, NULL},
+    {SLICE("DSN"), OFFERS_DSN, NULL},
+    {SLICE("ENHANCEDSTATUSCODES"), OFFERS_ENHANCED, NULL},
+    {SLICE("REQUIRETLS"), OFFERS_REQUIRETLS, NULL},
+    {SLICE("DELIVERBY"), OFFERS_DELIVERBY, read_deliver_by},
+    {SLICE("AUTH"), 0, read_mechanisms},
+    {SLICE("LIMITS"), 0, read_limits},
 };
 
 static void read_keyword(struct slice line, struct capabilities *capabilities)

@@ -18,11 +18,11 @@ static const char *name_demand(const char *by)
         struct slice by;
         const char *words;
     } demands[] = {
-        {{(const uint8_t *)"dane", 4}, " (the host's TLSA records demand TLS)"},
-        {{(const uint8_t *)"mta-sts", 7},
+        {SLICE("dane"), " (the host's TLSA records demand TLS)"},
+        {SLICE("mta-sts"),
          " (the domain's MTA-STS policy demands TLS with a certificate for that host)"},
-        {{(const uint8_t *)"requiretls", 10}, " (the message demands REQUIRETLS)"},
-        {{(const uint8_t *)"route", 5}, " (the route in the configuration demands it)"},
+        {SLICE("requiretls"), " (the message demands REQUIRETLS)"},
+        {SLICE("route"), " (the route in the configuration demands it)"},
     };
     for (size_t i = 0; i < sizeof(demands) / sizeof(demands[0]); i++)
         if (slice_equal(slice_of_string(by), demands[i].by))

@@ -220,8 +220,8 @@ static void on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
             outlet_free(outlet);
 }
 
-/* Where every destination may have a place for as long as its server cares to be silent (`reply`,
- * five minutes), a tenth of dead ones in a long queue have all places before long. */
+/* If a silent server could keep its connection for as long as `reply` allows (five minutes), a long
+ * queue with one dead destination in ten would soon have all connections wait for dead ones. */
 static void on_patience(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void)loop;

@@ -76,7 +76,7 @@ enum session_state {
     SESSION_DATA,      /* the octets of DATA come */
     SESSION_CHUNK,     /* the octets of a BDAT chunk come, or those of a BURL */
     SESSION_CHUNKS,    /* a chunk has come, the last has not */
-    SESSION_URL,       /* BURL: who has the octets has yet to say that they come */
+    SESSION_URL,       /* BURL: the mailbox has not answered yet */
     SESSION_SUBMIT,    /* the message is whole; filter and queue decide */
     SESSION_CLOSING,   /* the last reply is written */
     SESSION_STATES,
@@ -142,8 +142,8 @@ struct transaction {
 
     uint64_t id; /* from the first recipient on; 0: none yet, or the queue that lent it died */
     char id_text[QUEUE_ID_SIZE];
-    uint64_t request; /* which all records to queue bear; 0: queue knows nothing of this yet */
-    int64_t arrival;  /* seconds since 1970, of the whole message */
+    uint64_t request; /* number in all records to queue about it; 0: none was sent yet */
+    int64_t arrival;  /* when it was complete, seconds since 1970 */
 
     struct slice url;           /* of a BURL that is under way */
     struct binary_body *binary; /* BODY=BINARYMIME; else NULL */
@@ -156,7 +156,7 @@ struct transaction {
 
     struct slice prefix;    /* the recipe */
     struct slice cuts;      /* struct filter_cut, packed */
-    struct slice from;      /* what is left of the From addresses to be checked: lengths, octets */
+    struct slice from;      /* addresses not checked yet: length, octets of each */
     struct slice from_here; /* the one that auth is asked about */
 };
 
@@ -191,11 +191,11 @@ struct session {
 
     struct smtp_line_splitter splitter;
     struct smtp_data_stream data;
-    enum session_state after_chunk;  /* where a chunk that is not wanted leads back to */
-    struct smtp_reply chunk_refusal; /* its reply; code 0: the chunk is wanted */
+    enum session_state after_chunk;  /* state behind a chunk that is discarded */
+    struct smtp_reply chunk_refusal; /* its reply; code 0: it is not discarded */
     bool last_chunk;
     struct session_burl *burl; /* the chunk's octets come from there; NULL: from the client */
-    uint64_t message_until_ms; /* turn_now_ms() at which a message that comes has come too long */
+    uint64_t message_until_ms; /* deadline, by turn_now_ms(), of a message that comes */
 
     struct transaction *transaction; /* from MAIL to its end, else NULL */
     uint32_t messages;               /* taken */
@@ -334,8 +334,8 @@ void session_drop_transaction(struct session *session);
 void session_on_data(struct session *session, struct smtp_command *command);
 /* BODY=BINARYMIME. False: no memory. */
 bool session_begin_binary(struct session *session);
-void session_end_binary(
-    struct transaction *transaction); /* may run twice, and where there is none */
+/* May run twice, and where there is none. */
+void session_end_binary(struct transaction *transaction);
 void session_on_bdat(struct session *session, struct smtp_command *command);
 
 /* The next chunk is the first one, unless others came before; and its octets are about to come. */

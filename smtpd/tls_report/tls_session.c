@@ -93,14 +93,14 @@ enum tls_result tls_result_of_words(struct slice words)
         struct slice part;
         enum tls_result result;
     } parts[] = {
-        {{(const uint8_t *)"no matching DANE TLSA", 21}, TLS_RESULT_TLSA_INVALID},
-        {{(const uint8_t *)"has expired", 11}, TLS_RESULT_CERTIFICATE_EXPIRED},
-        {{(const uint8_t *)"not yet valid", 13}, TLS_RESULT_CERTIFICATE_EXPIRED},
-        {{(const uint8_t *)"ostname mismatch", 16}, TLS_RESULT_CERTIFICATE_HOST_MISMATCH},
-        {{(const uint8_t *)"self-signed", 11}, TLS_RESULT_CERTIFICATE_NOT_TRUSTED},
-        {{(const uint8_t *)"self signed", 11}, TLS_RESULT_CERTIFICATE_NOT_TRUSTED},
-        {{(const uint8_t *)"issuer certificate", 18}, TLS_RESULT_CERTIFICATE_NOT_TRUSTED},
-        {{(const uint8_t *)"first certificate", 17}, TLS_RESULT_CERTIFICATE_NOT_TRUSTED},
+        {SLICE("no matching DANE TLSA"), TLS_RESULT_TLSA_INVALID},
+        {SLICE("has expired"), TLS_RESULT_CERTIFICATE_EXPIRED},
+        {SLICE("not yet valid"), TLS_RESULT_CERTIFICATE_EXPIRED},
+        {SLICE("ostname mismatch"), TLS_RESULT_CERTIFICATE_HOST_MISMATCH},
+        {SLICE("self-signed"), TLS_RESULT_CERTIFICATE_NOT_TRUSTED},
+        {SLICE("self signed"), TLS_RESULT_CERTIFICATE_NOT_TRUSTED},
+        {SLICE("issuer certificate"), TLS_RESULT_CERTIFICATE_NOT_TRUSTED},
+        {SLICE("first certificate"), TLS_RESULT_CERTIFICATE_NOT_TRUSTED},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(parts); i++)
         if (slice_find(words, parts[i].part) < words.len)

@@ -119,7 +119,7 @@ static bool remove_unfinished(struct spool *spool, const char *name, void *conte
                               struct error *error)
 {
     (void)context;
-    if (!slice_starts_with(slice_of_string(name), SLICE("new-")))
+    if (!slice_starts_with(slice_of_string(name), slice_of_string(unfinished)))
         return true;
     return remove_entry(spool, name, error);
 }

@@ -32,7 +32,7 @@ enum {
  * since 2025. 44 bits last until 2161. */
 enum { FIRST_YEAR_SECONDS = 1735689600, COUNT_PER_SECOND_BITS = 12 };
 
-static const struct slice watermark_key = {(const uint8_t *)"watermark", 9};
+static const struct slice watermark_key = SLICE("watermark");
 
 struct queue_store {
     struct db *db;
