@@ -40,8 +40,7 @@ bool error_prefix(struct error *error, const char *format, ...)
 /* "out of memory", ERROR_TEMPORARY, ENOMEM. */
 bool error_memory(struct error *error);
 
-/* The same calls; who reads only this header, a compiler or an analyzer, sees that they are false.
- */
+/* The same calls, as macros: a compiler or an analyzer sees here that they return false. */
 static inline bool error_false(bool ignored)
 {
     (void)ignored;

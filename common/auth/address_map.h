@@ -45,8 +45,7 @@ struct address_map {
     struct arena arena;
 };
 
-/* The map starts empty (address_map_init) and stays so on failure. ERROR_PERMANENT names the line.
- */
+/* Reads into an empty map, which stays empty on failure. ERROR_PERMANENT names the line. */
 void address_map_init(struct address_map *map);
 bool address_map_parse(struct address_map *map, struct slice text, struct error *error);
 void address_map_clear(struct address_map *map); /* may run twice */

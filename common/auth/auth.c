@@ -278,8 +278,7 @@ static void replay_all(struct auth *auth, const char *name)
         replay(auth, parked);
 }
 
-/* Nobody could tell: what its handler finds now is a temporary error, since it may not ask again.
- */
+/* No answer: the handler finds a temporary error now, since it must not ask again. */
 static void give_up(struct auth *auth, const char *name)
 {
     struct auth_parked *parked;

@@ -95,8 +95,7 @@ struct auth_recipient_answer {
     uint32_t reserved;
 };
 
-/* May this account send as that address (envelope or From)? The account, then the address follow.
- */
+/* May this account send as that address (envelope or From)? Behind it: account, address. */
 struct auth_sender {
     struct ipc_header header;
     struct token token; /* of the session */

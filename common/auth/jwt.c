@@ -399,8 +399,7 @@ static int64_t end_of(const json_t *claims)
     return known ? (int64_t)seconds : 0;
 }
 
-/* A server that does not know the token, or whom we are, says no more than that it is not active.
- */
+/* A server that does not know the token, or us, says only that it is not active. */
 bool jwt_check_introspection(struct slice said, const struct jwt_policy *policy,
                              struct buffer *account, int64_t *until, struct error *error)
 {

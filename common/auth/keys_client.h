@@ -17,8 +17,7 @@ struct keys_client {
 bool keys_client_sign(void *owner, uint32_t certificate, uint16_t scheme, struct slice message,
                       uint8_t *signature, size_t *octets, struct error *error);
 
-/* What the channel may receive outside that call: an answer that came too late, which is dropped.
- */
+/* Outside that call the channel may receive an answer that is too late: it is dropped. */
 extern const struct ipc_rule keys_client_rules[2];
 
 #endif

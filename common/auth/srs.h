@@ -36,8 +36,7 @@ bool srs_forward(const struct srs_key *key, struct slice reverse_path, const cha
 /* Whether the local part claims to be such a one, right or not. */
 bool srs_is_claimed(struct slice local_part);
 
-/* Appends the address behind a recipient. ERROR_PERMANENT: forged, or expired; nothing is appended.
- */
+/* Appends the address that was rewritten. ERROR_PERMANENT: forged or expired, none appended. */
 bool srs_reverse(const struct srs_key *key, struct slice recipient, int64_t now, struct buffer *out,
                  struct error *error);
 

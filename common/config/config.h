@@ -202,8 +202,7 @@ struct config_undo {
     struct config_text mailbox; /* by which clients find it */
 };
 
-/* oauth { ... }: who issues the access tokens that let in. Neither keys nor introspection: nobody.
- */
+/* oauth { ... }: whose access tokens are accepted. Neither keys nor introspection: none. */
 struct config_oauth {
     struct config_text issuer;
     struct config_text audience;

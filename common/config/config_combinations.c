@@ -24,8 +24,7 @@ static void check_presence(const struct config *config, struct config_mistakes *
                             "nothing to listen on: write listen smtp { } and the like");
 }
 
-/* A name at the top that no folder of the account can be given: storage says what else it may be.
- */
+/* A top-level name that no folder of an account may have; storage knows the other rules. */
 static bool is_top_mailbox(const char *name)
 {
     size_t octets = strlen(name);

@@ -319,8 +319,7 @@ static const struct role_link links[] = {
     {ROLE_FETCH, questions, ARRAY_LENGTH(questions)},
 };
 
-/* A relay that was replaced by a reload still has questions; fetch goes on with the next resolver.
- */
+/* A relay that a reload replaced still has questions; fetch goes on with the next resolver. */
 static void stop(struct role *role)
 {
     if (!role_find_peer(role, ROLE_RELAY))

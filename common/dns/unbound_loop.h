@@ -13,9 +13,7 @@ struct ub_ctx;
 struct unbound_loop;
 struct unbound_loop *unbound_loop_new(struct ev_loop *loop);
 
-/* Not from inside one of its callbacks; those of questions under way are never called. NULL is
- * fine.
- */
+/* Not within a callback of it. Questions under way get no callback. NULL is fine. */
 void unbound_loop_free(struct unbound_loop *loop);
 
 struct ub_ctx *unbound_loop_context(struct unbound_loop *loop); /* borrowed */

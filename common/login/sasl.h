@@ -84,8 +84,7 @@ void sasl_append_mechanisms(unsigned offered, const char *before, const char *af
 enum sasl_result sasl_start(struct sasl *sasl, enum sasl_mechanism mechanism,
                             const struct slice *initial, struct slice *challenge);
 
-/* Takes the client's line, without its CRLF. Only after SASL_CONTINUE, or SASL_ASK and its answer.
- */
+/* Takes the client's line, without CRLF: after SASL_CONTINUE, or SASL_ASK and its answer. */
 enum sasl_result sasl_respond(struct sasl *sasl, struct slice line, struct slice *challenge);
 
 /* Zeroes everything, the password first of all. May run twice, and on a zeroed struct. */

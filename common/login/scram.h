@@ -38,8 +38,7 @@ struct scram_keys {
     uint8_t server[SCRAM_OCTETS_MAX];
 };
 
-/* SASLprep (RFC 4013), appended. False: not UTF-8, or it has characters that no password may have.
- */
+/* Appends it by SASLprep (RFC 4013). False: not UTF-8, or characters that are prohibited. */
 bool scram_prepare(struct slice text, struct buffer *prepared);
 
 /* password: prepared. */

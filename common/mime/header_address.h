@@ -44,8 +44,7 @@ struct header_address_reader {
 void header_address_reader_init(struct header_address_reader *reader, struct slice body);
 void header_address_reader_clear(struct header_address_reader *reader);
 
-/* The next address, its slices borrowed until the next call; false at the end, or without memory.
- */
+/* The next address, borrowed until the next call. False: the end, or no memory. */
 bool header_address_next(struct header_address_reader *reader, struct header_address *address);
 
 /* The reading ended for lack of memory. */

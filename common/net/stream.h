@@ -36,8 +36,7 @@ struct stream;
 
 /* Optional ones may be NULL. */
 struct stream_handler {
-    /* Octets have come that were not there before, or the end of input. Octets not consumed stay.
-     */
+    /* New octets have come, or the end of input. What is not consumed stays. */
     void (*on_input)(struct stream *stream);
     /* The output was above its high-water mark and is now below the half of it. Optional. Whoever
      * left octets in the input because the output was full takes them up again here. */

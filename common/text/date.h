@@ -36,9 +36,7 @@ bool date_parse_internal(struct slice text, struct date *date);
 /* "2003-07-01T08:52:37Z", RFC 3339 5.6, in UTC. The length, without the NUL. */
 size_t date_format_internet(int64_t seconds, char text[DATE_TEXT_OCTETS]);
 
-/* The inverse, with any zone; parts of a second are left out. False, *date untouched, if it is
- * none.
- */
+/* The inverse, of any zone, without parts of a second. False, *date untouched: it is none. */
 bool date_parse_internet(struct slice text, struct date *date);
 
 /* IMAP's date of a search key, "1-Feb-1994", without quotes, as days since 1970-01-01. False, *day

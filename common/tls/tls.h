@@ -46,8 +46,7 @@ struct tls_facts {
     const char *server_name; /* what the client asked for, checked by OpenSSL; NULL: nothing */
 };
 
-/* For common/tls/tls_stream.c: a server's connection, or NULL. A NULL context has no certificate.
- */
+/* For tls_stream.c: a server's connection, or NULL. A NULL context has no certificate. */
 struct ssl_st *tls_context_connection(struct tls_context *context, int fd, struct error *error);
 void tls_connection_facts(const struct ssl_st *ssl, struct tls_facts *facts);
 

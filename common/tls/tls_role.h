@@ -20,8 +20,7 @@ struct tls_role {
 bool tls_role_open(struct tls_role *tls, struct role *role, const char *alpn, struct error *error);
 void tls_role_close(struct tls_role *tls);
 
-/* From peer_up and peer_down, for a peer of ROLE_KEYS. The role's link to it has keys_client_rules.
- */
+/* From peer_up and peer_down, for ROLE_KEYS. The role's link to it has keys_client_rules. */
 void tls_role_keys_up(struct tls_role *tls, struct role_peer *peer);
 void tls_role_keys_down(struct tls_role *tls, struct role_peer *peer);
 

@@ -90,8 +90,7 @@ enum command_status verb_upkeep(const struct command *command);
 enum command_status verb_import(const struct command *command);
 enum command_status verb_export(const struct command *command);
 
-/* verb_queue.c: what the queue answers; `show` has besides what the journal knows of the attempts.
- */
+/* verb_queue.c: what the queue answers; `show` adds what the journal knows of the attempts. */
 enum command_status verb_queue(const struct command *command);
 /* What the journal knows of messages, and behind it what of them is in the queue. */
 enum command_status verb_why(const struct command *command);

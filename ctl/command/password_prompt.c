@@ -32,8 +32,7 @@ static bool read_line(struct typed_password *password, struct error *error)
     }
 }
 
-/* Without echo. Ctrl-C ends the line instead of the program, which would leave the terminal mute.
- */
+/* Without echo. Ctrl-C ends the line, not the program: the terminal would stay mute. */
 static bool mute(struct termios *before, struct error *error)
 {
     if (tcgetattr(STDIN_FILENO, before) != 0)

@@ -51,8 +51,7 @@ bool imap_client_connect(struct imap_client *client, const struct imap_server *s
 bool imap_client_login(struct imap_client *client, struct slice user, struct slice password,
                        struct error *error);
 
-/* Each untagged response, without its "* " and CRLF; literals stand in it as they came. Borrowed.
- */
+/* An untagged response, without "* " and CRLF, its literals as they came. Borrowed. */
 typedef bool imap_visit(void *owner, struct slice response, struct error *error);
 
 /* Sends it behind a tag; a response for which `visit` says false ends the command with its error.

@@ -256,8 +256,7 @@ static bool on_queued(const struct counting *counting)
            && emit_domains(counting);
 }
 
-/* Whom a stranger names in vain is not counted by name: he could fill the tables with inventions.
- */
+/* Unknown names are not counted by name: a stranger could fill the tables with inventions. */
 static bool refuse(const struct counting *counting, struct slice status)
 {
     return emit(counting, STATISTICS_TOTAL, SLICE(""), STATISTICS_REFUSED)

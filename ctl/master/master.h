@@ -165,7 +165,7 @@ struct master {
     struct sleepers sleepers;
     struct shares shares;
     struct visit *visits; /* for which auth is being asked whose mailbox that is */
-    bool hears_owner;     /* of visits.c */
+    bool hears_owner;     /* visits.c: within hear_owner() */
     ev_timer census;
     struct upgrade upgrade;
     ev_child check; /* of a reload under way; active while it runs */
@@ -190,9 +190,7 @@ bool house_open(struct house *house, const struct master *master, const struct o
                 const struct house *before, struct error *error);
 void house_close(struct house *house);
 
-/* --- drop.c: begins to look for such mail; the directory is made. drop_end: ends what is under
- * way.
- */
+/* --- drop.c: makes the directory, begins to look into it. drop_end: ends what is under way. */
 bool drop_open(struct drop *drop, struct master *master, struct error *error);
 void drop_end(struct drop *drop);
 

@@ -21,8 +21,7 @@ static bool flush(int fd, const char *name, struct error *error)
     return fsync(fd) == 0 || error_errno(error, "flush %s", name);
 }
 
-/* Whole or not at all, and on disk before it is used: what was signed with it must be known again.
- */
+/* All of it or nothing, and on disk before it is used: what it signed must verify later. */
 static bool write_file(int state_fd, const char *name, struct slice octets, struct error *error)
 {
     char fresh[64];

@@ -267,8 +267,7 @@ static void tell(struct process *mailbox, uint64_t request, const struct sharer 
     buffer_clear(&lines);
 }
 
-/* A process that asks and never reads is ended; one that is slow may have asked for many clients.
- */
+/* A process that never reads is ended; a slow one may have asked for many clients. */
 bool shares_on_shared(void *owner, struct ipc_packet *packet, struct error *error)
 {
     enum { UNREAD_MAX = 1 << 24 };

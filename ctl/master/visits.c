@@ -139,8 +139,9 @@ static bool may_be_visited(const struct process *visitor, struct slice owner)
            && (slice_equal(owner, account) || shares_has(master, owner, account));
 }
 
-/* What the owner's mailbox said before its client heard that the rights are given is in the socket.
- * Only once: it may say there that it wants to visit us, whose handler this is. */
+/* Reads what waits in the channel of the owner's mailbox: it says there what it shares before its
+ * client hears that the rights are given. Not from within itself: one of these records may be a
+ * visit, whose handler comes here. */
 static void hear_owner(const struct process *visitor, struct slice owner)
 {
     struct master *master = visitor->master;

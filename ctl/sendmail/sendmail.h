@@ -89,8 +89,7 @@ int sendmail_connect(const struct config *config, struct error *error);
 /* Hands the message over, to all recipients or to none. Takes the descriptor. */
 enum sendmail_status sendmail_send(const struct sendmail *mail, int fd, struct error *error);
 
-/* -bs: standard input and output become the client's end of the connection. Takes the descriptor.
- */
+/* -bs: standard input and output are the client's end of it. Takes the descriptor. */
 enum sendmail_status sendmail_talk(int fd, struct error *error);
 
 #endif

@@ -32,8 +32,7 @@ struct asker {
     struct fetch_asker who;
 };
 
-/* A domain whose policy is looked for. Freed when all have their answer and nothing is under way.
- */
+/* A domain whose policy is sought. Freed when all are answered and nothing is under way. */
 struct inquiry {
     UT_hash_handle hh;
     struct fetch *fetch;

@@ -64,9 +64,7 @@ static bool send_record(const struct fetch_inquiry *inquiry, struct role_peer *f
                : ipc_send_record(&fetch->channel, &post.header, sizeof(post), tail, NULL);
 }
 
-/* To that fetch; where there is none, or it does not take it, the next one has a short time to
- * come.
- */
+/* To that fetch. If there is none, or it does not take it: soon again, to the next one. */
 static void send_question(struct fetch_inquiry *inquiry, struct role_peer *fetch)
 {
     struct open_question *question = &inquiry->question;

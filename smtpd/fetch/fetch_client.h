@@ -18,8 +18,7 @@ struct fetch_client {
     bool called; /* the master was told that fetch is wanted; none has come since */
 };
 
-/* text: the policy, or why there is none; of a report what the server said. Good during the call.
- */
+/* text: the policy, or why there is none; for a report the server's words. Borrowed. */
 typedef void fetch_answered(void *owner, enum fetch_status status, struct slice text);
 
 void fetch_client_init(struct fetch_client *client, struct role *role);

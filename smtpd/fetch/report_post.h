@@ -7,8 +7,7 @@
 
 #include "smtpd/fetch/fetch.h"
 
-/* The asker gets one answer, perhaps before this returns. False: ERROR_PEER, it asked for nonsense.
- */
+/* One answer, perhaps before this returns. False, ERROR_PEER: the request is malformed. */
 bool report_post_begin(struct fetch *fetch, const struct fetch_asker *asker, struct slice uri,
                        struct slice report, struct error *error);
 

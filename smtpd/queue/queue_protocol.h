@@ -118,8 +118,7 @@ struct queue_submit {
  * descriptors of one empty file: the first writable, to be closed before QUEUE_SUBMIT, the second
  * read-only, for `filter`, to be closed by whenever. */
 
-/* Instead of QUEUE_SPOOLED or QUEUE_COMMITTED: the reply, as in filter_refused. Nothing was kept.
- */
+/* Instead of QUEUE_SPOOLED or QUEUE_COMMITTED. The reply as in filter_refused; nothing is kept. */
 struct queue_refused {
     struct ipc_header header;
     uint16_t code;

@@ -28,8 +28,7 @@ enum tls_result tls_count_result_of(const struct peer_failure *why);
 void tls_count_failed_target(struct relay *relay, struct slice domain,
                              const struct target_failure *why);
 
-/* Whether a domain of that name can have a record: not an address in brackets, nor a route's name.
- */
+/* Can that name have a record? Not an address in brackets, nor the name of a route. */
 bool tls_lookup_is_possible(struct slice domain);
 
 /* RELAY_TLS_LOOKUP of the queue with that number: answered by RELAY_TLS_RECORD, if it is there

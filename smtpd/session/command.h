@@ -120,8 +120,7 @@ struct smtp_command {
 bool smtp_command_parse(struct slice line, struct smtp_command *command,
                         struct smtp_reply *refusal);
 
-/* Appends an ORCPT as reports print it, "rfc822;a@b": xtext decoded, "utf-8" (RFC 6533) as it is.
- */
+/* Appends an ORCPT as reports print it, "rfc822;a@b": xtext decoded, "utf-8" as it is. */
 void smtp_command_append_orcpt(struct slice orcpt, struct buffer *out);
 
 #endif

@@ -82,8 +82,7 @@ static struct smtp_reply not_now(const struct session *session)
     return SMTP_REPLY(503, "5.5.1", "Say MAIL and RCPT first");
 }
 
-/* By its name, or by the domain of who submits: as the mailbox has it (imapd/fetch/url_message.c).
- */
+/* By its name, or the submitter's domain: as the mailbox does (imapd/fetch/url_message.c). */
 static bool is_here(const struct session *session, struct slice host)
 {
     struct slice account = buffer_slice(&session->account);

@@ -1,5 +1,4 @@
-/* xtext of RFC 3461 4, in which DSN parameters hide "+", "=" and spaces. Pure; sessions, relay.
- */
+/* xtext of RFC 3461 4: how DSN parameters encode "+", "=" and spaces. Pure; sessions, relay. */
 #ifndef SMTPD_SESSION_XTEXT_H
 #define SMTPD_SESSION_XTEXT_H
 

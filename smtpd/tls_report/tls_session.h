@@ -49,8 +49,7 @@ enum { TLS_SESSION_MAX = 4096 }; /* octets of the run */
  * (LF stays between lines). Failure is the buffer's. */
 void tls_session_append(const struct tls_session *session, struct buffer *run);
 
-/* False: malformed, longer than TLS_SESSION_MAX, without a domain, or of an unknown type or result.
- */
+/* False: malformed, over TLS_SESSION_MAX, without a domain, or of unknown type or result. */
 bool tls_session_parse(struct slice run, struct tls_session *session);
 
 /* Of a handshake that failed: which result its words mean ("certificate has expired"). */

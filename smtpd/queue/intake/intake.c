@@ -169,8 +169,7 @@ static bool fits_what_came_before(struct submission *submission, const struct su
     return true;
 }
 
-/* False with ERROR_PEER: the session is ended; else it is refused. Takes the submission on success.
- */
+/* False, ERROR_PEER: the session is ended; any other: refused. Success takes it over. */
 static bool accept_submission(struct queue *queue, const struct role_peer *peer,
                               const struct ipc_packet *packet, struct submission *submission,
                               struct error *error)

@@ -28,8 +28,7 @@ struct intake {
     bool in_transaction;
 };
 
-/* What a session process may send; the submission role's differ in that messages have an account.
- */
+/* What a session process may send. In the submission role's, messages have an account. */
 enum { INTAKE_RULES = 5 };
 extern const struct ipc_rule intake_rules[INTAKE_RULES];
 

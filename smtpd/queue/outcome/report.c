@@ -229,8 +229,7 @@ static void cut_down(struct original *original, size_t most)
     }
 }
 
-/* The beginning of a long body: its header section is there, or a part of it that is long enough.
- */
+/* The beginning of a long body: enough for its header section, or for a long part of that. */
 static struct slice read_beginning(struct queue *queue, uint64_t id,
                                    const struct stored_message *message, struct original *original)
 {

@@ -118,8 +118,7 @@ void spool_let_go(struct spool *spool);
 /* A second name for every body, in the directory `target_fd`. */
 bool spool_link_all(struct spool *spool, int target_fd, struct error *error);
 
-/* Removes every body of which `wanted` says no. It may fail with *error filled: then so does this.
- */
+/* Removes each body for which `wanted` says no. Fails, with its *error, where `wanted` fails. */
 typedef bool spool_wanted(void *context, uint64_t id, bool *wanted, struct error *error);
 bool spool_sweep(struct spool *spool, spool_wanted *wanted, void *context, struct error *error);
 

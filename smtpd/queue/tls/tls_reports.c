@@ -261,8 +261,7 @@ static struct slice take_line(struct slice *lines)
     return line;
 }
 
-/* An address of ours is for auth to resolve; any other goes out, past all policies (RFC 8460 5.3).
- */
+/* Auth resolves an address of ours; any other goes out, past all policies (RFC 8460 5.3). */
 static bool is_ours(const struct config *config, struct slice address)
 {
     size_t at = address.len;
