@@ -36,9 +36,8 @@ void token_skip_cfws(struct cursor *in);
  * backslashes of quoted pairs is appended to *text, which may be NULL. */
 bool token_take_comment(struct cursor *in, struct buffer *text);
 
-/* One quoted string, if the cursor stands at its opening quote: its text without quotes,
- * backslashes of quoted pairs, and the line ends of folds is appended to *text, which may be NULL.
- */
+/* One quoted string, if the cursor is at its opening quote. Appends its text without quotes,
+ * backslashes of quoted pairs and line ends of folds to *text, which may be NULL. */
 bool token_take_quoted(struct cursor *in, struct buffer *text);
 
 /* The longest run of at least one octet of the class. */

@@ -67,9 +67,8 @@ void connections_hear(struct connections *connections, struct connection_share *
 /* The client waits for us: its silence is no fault of its own until the next connections_hear(). */
 void connections_excuse(struct connections *connections, struct connection_share *share);
 
-/* Who would make room for that client, refused with that verdict: the stranger who has been silent
- * longest, since `before_ms` at least, of the same network if that is what is full. NULL: nobody.
- */
+/* Who is to make room for that client, which got that verdict: the stranger who has been silent
+ * longest, since `before_ms` at least; of the same network if that is full. NULL: nobody. */
 struct connection_share *connections_find_silent(const struct connections *connections,
                                                  const struct ip_address *client,
                                                  enum connection_verdict verdict,

@@ -99,8 +99,7 @@ struct role {
     bool house_stops;             /* and nothing goes on without us */
     bool landlocked;              /* the kernel knows Landlock */
     int root_fd;                  /* what becomes the root, -1: no files */
-    int readable[ROLE_FILES_MAX]; /* prepare() adds: directories to be read besides; they stay open
-                                   */
+    int readable[ROLE_FILES_MAX]; /* other directories to be read, from prepare(); they stay open */
     size_t readable_count;
     uint8_t token_key[MASTER_SECRET_OCTETS];
     uint8_t srs_key[MASTER_SECRET_OCTETS];

@@ -5,10 +5,10 @@
  *   GET /healthz   200 "ok", or 503 and which roles are missing
  *
  * It has no files and asks nobody: journal and master hand over their numbers, as often as they
- * like. libmicrohttpd reads requests and writes answers on sockets that we accept. Limits: CLIENTS
+ * like. libmicrohttpd reads requests and writes answers on sockets that we accept. Limits: 64
  * connections, of which the one that has been silent longest makes room for a newcomer; one request
- * each, done within DEADLINE_S; 8 KiB of request. Role ROLE_HTTP, reads what strangers of this
- * machine send.
+ * of 8 KiB at most on each, done within 10 s. Role ROLE_HTTP, reads what strangers of this machine
+ * send.
  */
 #ifndef CTL_HTTP_HTTP_H
 #define CTL_HTTP_HTTP_H

@@ -1,5 +1,5 @@
 /*
- * The handlers of imapd/command_table.c, by the file that each stands in; their type is explained
+ * The handlers of command_table.c, by the file that each stands in; their type is explained
  * in imapd/session/session.h. imapd-mailbox.
  */
 #ifndef IMAPD_COMMANDS_COMMANDS_H

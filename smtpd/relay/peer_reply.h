@@ -30,9 +30,8 @@ struct peer_reply_reader {
     unsigned code;
 };
 
-/* A reply off the front of *in, which stays where it is until PARSE_DONE. With PARSE_MORE the next
- * call has the same octets and others behind them. PARSE_BAD: no reply, or one beyond the limits.
- */
+/* Takes a reply off the front of *in, which moves with PARSE_DONE alone. After PARSE_MORE the next
+ * call has the same octets and more. PARSE_BAD: no reply, or beyond the limits. */
 enum parse_result peer_reply_read(struct peer_reply_reader *reader, struct cursor *in,
                                   struct peer_reply *reply);
 

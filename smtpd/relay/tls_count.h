@@ -31,9 +31,7 @@ void tls_count_failed_target(struct relay *relay, struct slice domain,
 /* Can that name have a record? Not an address in brackets, nor the name of a route. */
 bool tls_lookup_is_possible(struct slice domain);
 
-/* RELAY_TLS_LOOKUP of the queue with that number: answered by RELAY_TLS_RECORD, if it is there
- * then.
- */
+/* RELAY_TLS_LOOKUP of queue, that number: answered by RELAY_TLS_RECORD if it is still there. */
 void tls_lookup_begin(struct relay *relay, uint32_t queue, uint64_t request, struct slice domain);
 
 #endif

@@ -12,9 +12,8 @@
 
 enum { TLS_RECORD_URIS_MAX = 2048 };
 
-/* The URIs of its rua, LF between them, each printable ASCII, as they stand there. rdata: as in
- * dns_result. False: none of the records is one, or more than one (RFC 8460 3), or it is malformed.
- */
+/* The URIs of its rua, as they stand there: printable ASCII, LF between them. rdata: as in
+ * dns_result. False: none, or several, of the records are one (RFC 8460 3), or it is malformed. */
 bool tls_record_find_uris(struct slice rdata, struct buffer *uris);
 
 /* The address of "mailto:reports@example.org?subject=x" (RFC 6068 2), without its percent signs,

@@ -37,9 +37,8 @@ void outcome_text_format(const struct outcome_text *text, struct buffer *out);
 /* Never fails: what is missing is empty, a fourth line is ignored. Borrows from the text. */
 struct outcome_text outcome_text_parse(struct slice text);
 
-/* Appends the text of a recipient that is given up for that reason ("5.4.7 ..."): behind it the
- * words of the last attempt, whose text is `last` (empty: there was none), with its reply and peer.
- */
+/* Appends why a recipient is given up ("5.4.7 ..."), and behind it the words of the last attempt:
+ * its text is `last` (empty: there was none), with its reply and peer. */
 void outcome_text_give_up(struct slice reason, struct slice last, struct buffer *out);
 
 /* The status code at the beginning of the words (RFC 3463 2: "5.1.1", class 2, 4 or 5); empty if
