@@ -355,6 +355,8 @@ class House:
 
     def kill_everything(self):
         """SIGKILL to the master and all below it at once, as a crash of the machine would."""
+        self.process.send_signal(signal.SIGSTOP)  # a role that it had just begun would be missed
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
         children = children_of(self.process.pid)
         for pid in [self.process.pid, *children]:
             with contextlib.suppress(ProcessLookupError):

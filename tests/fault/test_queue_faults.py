@@ -127,12 +127,26 @@ class LongClient(Client):
             super().deliver_what_came()
 
 
+class Patience:
+    """Whether the queue has messages left; as long as they get fewer it may take its time."""
+
+    def __init__(self, queue, seconds=30):
+        self.queue, self.seconds = queue, seconds
+        self.least = None
+
+    def __call__(self):
+        left = self.queue.role.counts()[1]
+        if self.least is None or left < self.least:
+            self.least, self.deadline = left, time.monotonic() + self.seconds
+        assert time.monotonic() < self.deadline, f"{self.queue.role.counts()} left"
+        return left > 0
+
+
 def deliver_all(queue):
     """{id: body} of everything the queue has; afterwards it is empty."""
     found = {}
-    deadline = time.monotonic() + 30
-    while queue.role.counts()[1] > 0:
-        assert time.monotonic() < deadline, f"{queue.role.counts()} left"
+    messages_left = Patience(queue)
+    while messages_left():
         if not queue.deliver:
             queue.answer_target(BOB)
         try:
@@ -340,9 +354,8 @@ class Courier(Client):
     def finish(self, queue):
         """In the next life: all of it goes out."""
         self.queue, self.relay = queue, queue.relay()
-        deadline = time.monotonic() + 30
-        while queue.role.counts()[1] > 0:
-            assert time.monotonic() < deadline, f"{queue.role.counts()} left"
+        messages_left = Patience(queue)
+        while messages_left():
             self.deliver_what_came()
 
     def verify(self, directory):
@@ -373,10 +386,9 @@ def test_relaying_is_killed_at_a_system_call(tmp_path, call, at):
         Queue(tmp_path, CONFIG).end()  # before it was ready
         return
     courier = Courier(queue)
-    died = not courier.run(40)
+    courier.run(40)
     end(queue)
-    twice = courier.verify(tmp_path)
-    assert twice <= 10 if died else twice == 0  # what was under way at the one death
+    assert courier.verify(tmp_path) <= 10  # what was under way at its death, or when it was ended
 
 
 @pytest.mark.parametrize("call,code,goes_on", [
