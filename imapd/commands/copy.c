@@ -33,7 +33,9 @@ static void fail(struct session *session, struct copy_work *work, const struct e
         transfer_undo(&work->transfer);
     else if (transfer_commit(&work->transfer, &ignored) && work->transfer.to_uids.count > 0)
         text = "Only some of the messages could be moved";
-    if (error->kind == ERROR_NOT_FOUND)
+    if (work->transfer.to->deleted)
+        session_no(session, SLICE("TRYCREATE"), "The mailbox was deleted meanwhile");
+    else if (error->kind == ERROR_NOT_FOUND)
         session_no(session, SLICE("EXPUNGEISSUED"), "Some of the messages have been deleted");
     else
         session_failed(session, error, text);
@@ -89,6 +91,11 @@ static void copy_step(struct session *session)
     struct error error;
     size_t index;
     session_tell_progress(session, work->done, work->count);
+    if (work->transfer.to->deleted) {
+        error_set(&error, ERROR_PERMANENT, "the mailbox was deleted");
+        fail(session, work, &error);
+        return;
+    }
     for (int i = 0; i < CARRIED_A_SLICE; i++, work->done++) {
         if (!view_walk_next(view, &work->walk, &index)) {
             flush(session, work);

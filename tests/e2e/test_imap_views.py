@@ -2,9 +2,11 @@
 (RFC 3501 5.2, 7.4.1, RFC 2177, RFC 2180). imapd-mailbox alone."""
 
 import os
+import pathlib
 import random
 import re
 import select
+import signal
 import time
 
 import pytest
@@ -115,6 +117,26 @@ def test_idle_is_fast(mailbox, client):
         waits.append(time.monotonic() - started)
         client.talk(f"S: * {number + 1} RECENT")
     assert sorted(waits)[25] < 0.1
+
+
+@pytest.mark.parametrize("verb", ["COPY", "MOVE"])
+def test_the_target_is_deleted_under_a_command(mailbox, two, verb):
+    """What is copied in slices is not said to be in a mailbox that was deleted between two of them."""
+    first, second = two
+    for _ in range(297):
+        mailbox.store()
+    mailbox.eventually(lambda: first.ok("NOOP") and False or first.ok("SEARCH ALL")[-1].endswith(b" 300"))
+    first.ok("CREATE target")
+    os.kill(mailbox.role.pid, signal.SIGSTOP)  # so that both commands are there in one turn
+    mailbox.eventually(lambda: pathlib.Path(f"/proc/{mailbox.role.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
+    second.send(b"x DELETE target\r\n")
+    first.send(b"x UID %s 1:* target\r\n" % verb.encode())  # most often heard first: libev begins at the end
+    os.kill(mailbox.role.pid, signal.SIGCONT)
+    _, tagged = first.answer()
+    assert tagged.startswith(b"NO [TRYCREATE]"), tagged
+    assert second.answer()[1].startswith(b"OK")
+    left = next(line for line in first.ok("UID SEARCH ALL") if line.startswith(b"* SEARCH")).split()[2:]
+    assert len(left) == 300 or (verb == "MOVE" and left)
 
 
 # ---- other programs
