@@ -54,7 +54,7 @@ static bool measure(const struct maildir *box, const struct maildir_entry *entry
     bool ends;
     if (!maildir_name_parse(maildir_entry_name(entry), &name))
         return error_set(error, ERROR_PERMANENT, "name %.100s is malformed", entry->name);
-    message->arrived_at = (int64_t)(name.seconds <= INT64_MAX ? name.seconds : 0);
+    message->arrived_at = (int64_t)name.seconds;
     message->octets = name.crlf_octets;
     if (delivered_unique_is_one(&name) && name.crlf_octets > 0)
         return true;

@@ -389,9 +389,7 @@ static bool add_messages(struct expunged_sweep *sweep, const struct maildir *box
         struct maildir_name name;
         if (!maildir_name_parse(maildir_entry_name(entry), &name))
             continue;
-        /* A name can say anything; what it says of the future is far from old. */
-        uint64_t when = name.seconds <= INT64_MAX ? name.seconds : INT64_MAX;
-        struct expunged_item item = {.when = (int64_t)when,
+        struct expunged_item item = {.when = (int64_t)name.seconds,
                                      .octets = quota_octets_of(box, entry->place, entry->name),
                                      .place = entry->place};
         if (!add_item(sweep, item, entry->name, error))

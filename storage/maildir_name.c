@@ -7,6 +7,9 @@
 
 enum { LETTERS = 26 };
 
+/* In 30 000 years. What says more is no time, and could not be reckoned with. */
+#define SECONDS_MAX ((UINT64_C(1) << 40) - 1)
+
 /* ---- parsing ---- */
 
 static bool is_upper(uint8_t octet)
@@ -112,7 +115,7 @@ static void parse_seconds(struct slice unique, struct maildir_name *name)
 {
     struct cursor in = cursor_of(unique);
     uint64_t seconds;
-    if (cursor_take_number(&in, &seconds) && cursor_skip(&in, '.'))
+    if (cursor_take_number(&in, &seconds) && cursor_skip(&in, '.') && seconds <= SECONDS_MAX)
         name->seconds = seconds;
 }
 

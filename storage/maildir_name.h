@@ -37,7 +37,7 @@ enum maildir_flag {
 struct maildir_name {
     struct slice key;     /* borrowed from the parsed text; never empty */
     struct slice unique;  /* the key's beginning, up to its first comma; never empty */
-    uint64_t seconds;     /* leading number, SAVEDATE (RFC 8514); 0: the name has none */
+    uint64_t seconds;     /* leading number, SAVEDATE (RFC 8514), below 2^40; 0: none, or larger */
     uint64_t octets;      /* S=, size on disk; 0: not recorded */
     uint64_t crlf_octets; /* W=, size with CRLF line ends; 0: not recorded */
     uint32_t uidvalidity; /* U=<uidvalidity>.<uid>, RFC 9051 2.3.1.1; both 0: none given yet */

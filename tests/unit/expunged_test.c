@@ -136,7 +136,7 @@ static void the_old_goes_and_then_the_oldest(void **state)
         put_file(account->inbox.cur_fd, name, "text");
         keep(account, &expunged, name, (i + 1) * DAY);
     }
-    /* A time that does not fit is one to come. */
+    /* A time that cannot be is as none. */
     put_file(expunged.box.cur_fd, "9223372036854775808.X.h:2,", "text");
     assert_int_equal(sweep(account, week, DAY), 6);
     unlinkat(expunged.box.cur_fd, "9223372036854775808.X.h:2,", 0);
