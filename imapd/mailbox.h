@@ -46,7 +46,8 @@ struct mailbox {
     struct flush_rounds *flushes; /* borrowed */
     struct message_cache cache;
     struct learner learner;
-    ev_timer names_due;     /* of folder_names.c */
+    ev_timer names_due; /* the next two are folder_names.c's */
+    ev_timer names_settling;
     struct folder *folders; /* open, or kept for the next who asks */
     struct session *sessions;
     size_t session_count;

@@ -1,6 +1,7 @@
 /*
  * What a folder's directories said when they were read last: "staffetta-names" beside them, so that
- * the next process need not read and sort 20 000 names again. One read(2) of 100 octets a message.
+ * the next process need not read and sort 20 000 names again: it has them where they are to be in
+ * memory (common/placed_memory.h), 100 octets a message. Where that cannot be they are read.
  *
  * Derived: it is believed only of new/ and cur/ whose inode and times are what they were, to the
  * nanosecond, and only until the host starts anew, since it is never flushed; whoever deletes it
@@ -12,7 +13,6 @@
 #ifndef STORAGE_NAMES_FILE_H
 #define STORAGE_NAMES_FILE_H
 
-#include <string.h>
 #include <sys/stat.h>
 
 #include "common/buffer.h"
@@ -43,19 +43,20 @@ struct names_origin {
 };
 
 struct names_entry {
-    uint64_t name_at; /* among the names; it has a NUL after it */
-    uint64_t modseq;
+    const char *name;
     uint32_t uid; /* ascending */
     uint32_t flags;
     uint32_t letters;
     uint32_t internal_date; /* 0: not known */
-    uint64_t reserved;      /* what reads the entries in place has room for something of its own */
+    uint64_t modseq;
+    uint64_t reserved; /* 0; what takes the entries has room for something of its own */
 };
 
 /* ---- writing ---- */
 
 struct names_file {
     struct names_origin origin;
+    uint64_t address;      /* where it is to be in memory */
     struct buffer entries; /* struct names_entry */
     struct buffer names;
 };
@@ -63,20 +64,26 @@ struct names_file {
 void names_file_init(struct names_file *file);
 void names_file_clear(struct names_file *file); /* may run twice */
 
-/* Adds one, in the order of UIDs; `name_at` is filled in. Failure is the buffers'. */
-void names_file_add(struct names_file *file, const struct names_entry *entry, const char *name);
+/* Adds one, in the order of UIDs. Failure is the buffers'. */
+void names_file_add(struct names_file *file, const struct names_entry *entry);
 
 /* Replaces what is there, unless something failed before. */
 bool names_file_store(const struct names_file *file, int folder_fd, struct error *error);
 
 /* ---- reading ---- */
 
-/* One allocation: the entries, and after them the names. */
 struct names_block {
     struct names_origin origin;
-    uint8_t *octets;
+    struct names_entry *entries; /* NULL: nothing was loaded */
     size_t count;
+    const char *names; /* one after the other, each with a NUL at least */
     size_t name_octets;
+    uint64_t modseq_least, modseq_most; /* of the entries */
+    uint32_t unseen_from;               /* the first UID without \Seen, or past the last one */
+    void *memory;                       /* all of it */
+    size_t octets;
+    bool is_placed;
+    bool is_settled;
 };
 
 /* Fills *block. ERROR_NOT_FOUND: there is none, or it is of another boot, UIDVALIDITY or
@@ -86,25 +93,14 @@ bool names_block_load(struct names_block *block, int folder_fd, const struct nam
                       struct error *error);
 void names_block_clear(struct names_block *block); /* may run twice, and on a zeroed struct */
 
-/* A copy: the octets may become something else. */
-static inline struct names_entry names_block_entry(const struct names_block *block, size_t index)
-{
-    struct names_entry entry;
-    memcpy(&entry, block->octets + index * sizeof(entry), sizeof(entry));
-    return entry;
-}
-
-static inline uint8_t *names_block_names(const struct names_block *block)
-{
-    return block->octets + block->count * sizeof(struct names_entry);
-}
+/* Soon after, when nobody waits: from then on what becomes of the file is all the same. No pointer
+ * changes. May run twice. */
+void names_block_settle(struct names_block *block);
 
 /* Does that name lie in it? */
 static inline bool names_block_has(const struct names_block *block, const char *name)
 {
-    const uint8_t *octets = (const uint8_t *)name;
-    return block->octets && octets >= names_block_names(block)
-           && octets < names_block_names(block) + block->name_octets;
+    return block->names && name >= block->names && name < block->names + block->name_octets;
 }
 
 #endif

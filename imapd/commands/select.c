@@ -34,12 +34,8 @@ static void give_back(struct session *session)
 /* The number of the first message without \Seen; 0: there is none. */
 static size_t first_unseen(const struct view *view)
 {
-    for (size_t i = 0; i < view->count; i++) {
-        const struct message *message = view_message(view, i);
-        if (message && !(message->flags & MAILDIR_SEEN))
-            return i + 1;
-    }
-    return 0;
+    const struct message *message = folder_first_unseen(view->folder);
+    return message ? view_position(view, message->uid) + 1 : 0;
 }
 
 static void describe(struct session *session, struct slice name)

@@ -54,6 +54,25 @@ struct message *folder_find(const struct folder *folder, uint32_t uid)
     return &folder->messages[position];
 }
 
+const struct message *folder_first_unseen(struct folder *folder)
+{
+    size_t position = folder_position(folder, folder->unseen_from);
+    const struct message *message = NULL;
+    for (; position < folder->count; position++) {
+        message = &folder->messages[position];
+        if (message->name && !(message->flags & MAILDIR_SEEN))
+            break;
+    }
+    folder->unseen_from = position < folder->count ? message->uid : folder->uid_next;
+    return position < folder->count ? message : NULL;
+}
+
+static void note_unseen(struct folder *folder, const struct message *message)
+{
+    if (!(message->flags & MAILDIR_SEEN) && message->uid < folder->unseen_from)
+        folder->unseen_from = message->uid;
+}
+
 bool folder_reserve(struct folder *folder, size_t count, struct error *error)
 {
     enum { FIRST_CAPACITY = 16 };
@@ -62,7 +81,7 @@ bool folder_reserve(struct folder *folder, size_t count, struct error *error)
     size_t capacity = folder->capacity ? folder->capacity + folder->capacity / 2 : FIRST_CAPACITY;
     if (capacity < count)
         capacity = count;
-    bool in_block = folder->messages && (void *)folder->messages == folder->names.octets;
+    bool in_block = folder->messages && (void *)folder->messages == folder->names.entries;
     struct message *messages =
         reallocarray(in_block ? NULL : folder->messages, capacity, sizeof(*messages));
     if (!messages)
@@ -92,6 +111,7 @@ bool folder_append(struct folder *folder, const char *text, const struct maildir
     folder->messages[folder->count++] = (struct message){
         .name = copy, .uid = name->uid, .flags = name->flags, .letters = name->keywords};
     folder->names_due = true;
+    note_unseen(folder, &folder->messages[folder->count - 1]);
     return true;
 }
 
@@ -115,6 +135,7 @@ void folder_let_go(struct folder *folder, struct message *message)
     message->name = NULL;
     folder->names_due = true;
     folder->gone++;
+    view_rest_clear(&folder->rest);
     folder_note_gone(folder, message->uid);
     DL_FOREACH (folder->views, view)
         view_on_gone(view, message->uid);
@@ -156,6 +177,7 @@ bool folder_take_name(struct folder *folder, struct message *message, const char
         return true;
     message->flags = name->flags;
     message->letters = name->keywords;
+    note_unseen(folder, message);
     folder_note_changed(folder, message);
     DL_FOREACH (folder->views, view) {
         if (view != teller)
@@ -168,9 +190,10 @@ static void forget_messages(struct folder *folder)
 {
     for (size_t i = 0; i < folder->count; i++)
         free_name(folder, folder->messages[i].name);
-    if ((void *)folder->messages != folder->names.octets)
+    if ((void *)folder->messages != folder->names.entries)
         free(folder->messages);
     names_block_clear(&folder->names);
+    view_rest_clear(&folder->rest);
     folder->messages = NULL;
     folder->count = folder->capacity = folder->gone = 0;
 }
@@ -546,8 +569,10 @@ void folder_forget_unused(struct mailbox *mailbox)
 {
     struct folder *folder, *next;
     DL_FOREACH_SAFE (mailbox->folders, folder, next) {
-        if (folder->users == 0)
-            forget_folder(folder);
+        if (folder->users > 0)
+            continue;
+        folder_finish_names(folder);
+        forget_folder(folder);
     }
 }
 

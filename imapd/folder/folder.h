@@ -26,6 +26,7 @@
 struct arrival;
 struct mailbox;
 struct view;
+struct view_slot;
 
 struct message {
     /* In cur/; NULL: gone, it leaves the array at the end of the turn. Its memory is the folder's
@@ -49,6 +50,15 @@ struct folder_watcher {
     void (*on_change)(struct folder_watcher *watcher);
 };
 
+/* The slots of the view that was closed last, with nothing untold: the next one begins with them.
+ */
+struct view_rest {
+    struct view_slot *slots; /* NULL: none */
+    size_t count;
+    size_t capacity;
+    uint32_t last_uid;
+};
+
 enum { FOLDER_MISSING_MAX = 16 };
 
 struct folder {
@@ -66,6 +76,7 @@ struct folder {
     uint32_t uid_next;
     uint64_t modseq_next;
     struct view *views;
+    struct view_rest rest; /* view.c's */
     struct folder_watcher *watchers;
     unsigned users; /* views, and commands that work on it */
     bool deleted;   /* its directory is no more; another folder may have the name by now */
@@ -81,7 +92,9 @@ struct folder {
     unsigned missing_count;
     struct change_log changes;
     struct deferred flush_changes; /* at the end of the turn */
-    bool names_due;      /* the file of storage/names_file.h does not say what is known here */
+    uint32_t unseen_from;          /* none with a lower UID lacks \Seen */
+    bool names_due; /* the file of storage/names_file.h does not say what is known here */
+    unsigned names_tries;
     uint32_t learn_from; /* learn.c: the first UID that it has to look at; 0: none */
     bool index_swept;    /* message_cache.c: the index knows of no message that is gone */
 };
@@ -156,6 +169,10 @@ size_t folder_position(const struct folder *folder, uint32_t uid);
 /* The message, or NULL: it is gone. Borrowed until the folder's next message comes, and until the
  * end of the turn. */
 struct message *folder_find(const struct folder *folder, uint32_t uid);
+
+/* The first message without \Seen, or NULL. Those that one call has passed the next does not look
+ * at again. */
+const struct message *folder_first_unseen(struct folder *folder);
 
 /* Reads the directories again, since a file was not where it should be. */
 bool folder_look(struct folder *folder, struct error *error);

@@ -28,57 +28,71 @@ static struct message *find_by_name(const struct folder *folder, const struct ma
     return slice_equal(known.key, name->key) ? message : NULL;
 }
 
-/* When everything in the directories is known. A change may come within the same tick of the file
- * system's clock, and then not move the time of one before it: such a time proves nothing. */
-static bool is_past_tick(const struct folder *folder, struct timespec time)
+/* A change may come within the same tick of the file system's clock, and then not move the time of
+ * one before it. That clock is the coarse one of the kernel; where it counts in whole seconds (ext4
+ * with small inodes) so do we. */
+static bool is_past_tick(struct timespec time, const struct timespec *now)
 {
-    enum { TICK_MS = 20, FOREIGN_TICK_MS = 2000 }; /* another host's clock, perhaps in seconds */
+    if (time.tv_nsec == 0 || time.tv_sec != now->tv_sec)
+        return time.tv_sec < now->tv_sec;
+    return time.tv_nsec < now->tv_nsec;
+}
+
+/* What comes behind the clock's reading has that time at the earliest. */
+static struct timespec read_clock(const struct folder *folder)
+{
+    enum { FOREIGN_TICK_SECONDS = 2 }; /* another host's clock, perhaps in seconds */
     struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    int64_t age_ms = (now.tv_sec - time.tv_sec) * 1000 + (now.tv_nsec - time.tv_nsec) / 1000000;
-    return age_ms > (folder->mailbox->file_system.inotify ? TICK_MS : FOREIGN_TICK_MS);
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    if (!folder->mailbox->file_system.inotify)
+        now.tv_sec -= FOREIGN_TICK_SECONDS;
+    return now;
 }
 
-static void remember(struct folder *folder, const struct stat status[2])
+bool folder_read_times(const struct folder *folder, struct folder_times *times, struct error *error)
 {
+    const int fds[2] = {folder->box.new_fd, folder->box.cur_fd};
+    struct timespec now = read_clock(folder);
     for (int i = 0; i < 2; i++) {
-        bool sure = is_past_tick(folder, status[i].st_mtim);
-        folder->times[i] = sure ? status[i].st_mtim : (struct timespec){0, 0};
+        if (fstat(fds[i], &times->status[i]) != 0)
+            return error_errno(error, "fstat");
+        times->sure[i] = is_past_tick(times->status[i].st_mtim, &now);
     }
+    return true;
 }
 
-static bool read_times(const struct folder *folder, struct stat status[2], struct error *error)
+static void remember(struct folder *folder, const struct folder_times *times)
 {
-    if (fstat(folder->box.new_fd, &status[0]) != 0 || fstat(folder->box.cur_fd, &status[1]) != 0)
-        return error_errno(error, "fstat");
-    return true;
+    for (int i = 0; i < 2; i++)
+        folder->times[i] = times->sure[i] ? times->status[i].st_mtim : (struct timespec){0, 0};
 }
 
 /* The times first: a change that comes after them has another time, or is among the reports. */
 void folder_remember_times(struct folder *folder)
 {
-    struct stat status[2];
-    bool read = read_times(folder, status, NULL);
+    struct folder_times times;
+    bool read = folder_read_times(folder, &times, NULL);
     watch_poll(&folder->mailbox->watch);
     if (read && !folder->suspicious)
-        remember(folder, status);
+        remember(folder, &times);
     else
         folder->times[0].tv_sec = 0;
 }
 
-static bool same_times(const struct folder *folder, const struct stat status[2])
+static bool same_times(const struct folder *folder, const struct folder_times *times)
 {
     for (int i = 0; i < 2; i++) {
-        if (folder->times[i].tv_sec == 0 || folder->times[i].tv_sec != status[i].st_mtim.tv_sec
-            || folder->times[i].tv_nsec != status[i].st_mtim.tv_nsec)
+        struct timespec now = times->status[i].st_mtim;
+        if (folder->times[i].tv_sec == 0 || folder->times[i].tv_sec != now.tv_sec
+            || folder->times[i].tv_nsec != now.tv_nsec)
             return false;
     }
     return true;
 }
 
-bool folder_is_as_known(const struct folder *folder, struct stat status[2])
+bool folder_is_as_known(const struct folder *folder, struct folder_times *times)
 {
-    return read_times(folder, status, NULL) && same_times(folder, status);
+    return folder_read_times(folder, times, NULL) && same_times(folder, times);
 }
 
 static bool meet_entry(struct folder *folder, const struct maildir_entry *entry,
@@ -116,13 +130,13 @@ static bool meet_entries(struct folder *folder, const struct maildir_list *list,
 bool folder_look(struct folder *folder, struct error *error)
 {
     struct maildir_list list;
-    struct stat status[2];
+    struct folder_times times;
     maildir_list_init(&list);
-    bool looked = read_times(folder, status, error) && maildir_scan(&folder->box, &list, error)
-                  && meet_entries(folder, &list, error);
+    bool looked = folder_read_times(folder, &times, error)
+                  && maildir_scan(&folder->box, &list, error) && meet_entries(folder, &list, error);
     maildir_list_clear(&list);
     if (looked) {
-        remember(folder, status);
+        remember(folder, &times);
         folder->suspicious = false;
     }
     return looked;
@@ -130,9 +144,9 @@ bool folder_look(struct folder *folder, struct error *error)
 
 bool folder_look_if_changed(struct folder *folder, struct error *error)
 {
-    struct stat status[2];
-    return read_times(folder, status, error)
-           && (same_times(folder, status) || folder_look(folder, error));
+    struct folder_times times;
+    return folder_read_times(folder, &times, error)
+           && (same_times(folder, &times) || folder_look(folder, error));
 }
 
 static int compare_uids(const void *a, const void *b)
@@ -270,15 +284,15 @@ static bool load_record(struct folder *folder, struct error *error)
 bool folder_load(struct folder *folder, struct error *error)
 {
     struct maildir_list list;
-    struct stat status[2];
+    struct folder_times times;
     if (!load_record(folder, error))
         return false;
     folder->uid_next = (uint32_t)folder->record.uid_watermark;
     folder->modseq_next = folder->record.modseq_watermark;
-    if (!read_times(folder, status, error))
+    if (!folder_read_times(folder, &times, error))
         return false;
-    if (folder_load_names(folder, status)) {
-        remember(folder, status);
+    if (folder_load_names(folder, &times)) {
+        remember(folder, &times);
         return true;
     }
     maildir_list_init(&list);
@@ -286,7 +300,7 @@ bool folder_load(struct folder *folder, struct error *error)
     maildir_list_clear(&list);
     if (loaded) {
         folder_load_changes(folder);
-        remember(folder, status);
+        remember(folder, &times);
     }
     return loaded;
 }

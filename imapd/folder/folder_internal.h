@@ -6,6 +6,12 @@
 
 #include "imapd/folder/folder.h"
 
+/* new/ and cur/, as they are at a moment. */
+struct folder_times {
+    struct stat status[2];
+    bool sure[2]; /* whatever changes from then on gets another time */
+};
+
 /* A file that has no UID yet. */
 struct arrival {
     struct arrival *prev;
@@ -107,20 +113,26 @@ bool folder_look_if_changed(struct folder *folder, struct error *error);
  * and remembers their times, which will differ when they next change. */
 void folder_remember_times(struct folder *folder);
 
-/* The directories' status, new/ first. False: a change may have come that is not known here, or
- * could come without another time. */
-bool folder_is_as_known(const struct folder *folder, struct stat status[2]);
+/* False: a change may have come that is not known here, or could come without another time. */
+bool folder_is_as_known(const struct folder *folder, struct folder_times *times);
+
+/* The directories are open. False: they cannot be looked at. */
+bool folder_read_times(const struct folder *folder, struct folder_times *times,
+                       struct error *error);
 
 /* ---- folder_names.c: what a process knew of a folder, for the next one ---- */
 
 /* The messages as the last process knew them, if the directories are as it left them, and what has
- * been put into new/ since, as arrivals. `status` is of new/ and cur/, from now. False: they have
- * to be read; nothing has happened. */
-bool folder_load_names(struct folder *folder, const struct stat status[2]);
+ * been put into new/ since, as arrivals. `times` are from now. False: they have to be read; nothing
+ * has happened. */
+bool folder_load_names(struct folder *folder, const struct folder_times *times);
 
-/* Nobody uses the folder; its directories are closed. Keeps its names, if that is due and all in
- * the directories is known. */
+/* Nobody uses the folder. Keeps its names, if that is due and all in the directories is known; what
+ * is due still when it returns is to be tried again soon: something has changed just now. */
 void folder_keep_names(struct folder *folder);
+
+/* The same before the process ends, when it waits for that, a few ms at the most. */
+void folder_finish_names(struct folder *folder);
 
 extern const struct watched_handler folder_watched;
 

@@ -20,10 +20,10 @@ static bool reserve(struct view *view, size_t count, struct error *error)
 
 /* The session that is told first has the message as \Recent, once; EXAMINE takes it from nobody
  * (RFC 3501 2.3.2, 6.3.2). */
-static bool take_recent(struct view *view, struct message *message)
+static bool take_recent(const struct view *view, struct message *message)
 {
     bool recent = message->recent;
-    if (!view->read_only)
+    if (recent && !view->read_only)
         message->recent = false;
     return recent;
 }
@@ -47,6 +47,44 @@ static bool append_arrived(struct view *view, struct error *error)
     return true;
 }
 
+/* ---- what the next view begins with ---- */
+
+void view_rest_clear(struct view_rest *rest)
+{
+    free(rest->slots);
+    *rest = (struct view_rest){.slots = NULL};
+}
+
+/* A slot without a mark is what any new view has of that message. */
+static void leave_rest(struct view *view)
+{
+    struct view_rest *rest = &view->folder->rest;
+    if (view->recent > 0 || view->changed > 0 || view->gone > 0 || view->folder->deleted)
+        return;
+    view_rest_clear(rest);
+    *rest = (struct view_rest){view->slots, view->count, view->capacity, view->last_uid};
+    view->slots = NULL;
+}
+
+/* It may be of a view that another process resumed (view_past.c), and lack a message. */
+static bool append_to_rest(struct view *view, struct error *error)
+{
+    struct view_rest *rest = &view->folder->rest;
+    view->slots = rest->slots;
+    view->count = rest->count;
+    view->capacity = rest->capacity;
+    view->last_uid = rest->last_uid;
+    *rest = (struct view_rest){.slots = NULL};
+    if (!append_arrived(view, error))
+        return false;
+    if (view->count == folder_message_count(view->folder))
+        return true;
+    view->count = view->recent = view->last_uid = 0;
+    return append_arrived(view, error);
+}
+
+/* ---- opening ---- */
+
 static void empty(struct view *view)
 {
     free(view->slots);
@@ -60,7 +98,7 @@ bool view_open(struct view *view, struct folder *folder, bool read_only, struct 
     view->folder = folder;
     view->read_only = read_only;
     view->fixed = 0;
-    if (!append_arrived(view, error)) {
+    if (!append_to_rest(view, error)) {
         empty(view);
         return false;
     }
@@ -75,6 +113,7 @@ void view_close(struct view *view)
     if (!folder)
         return;
     DL_DELETE(folder->views, view);
+    leave_rest(view);
     empty(view);
     folder_close(folder);
 }

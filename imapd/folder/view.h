@@ -140,6 +140,8 @@ void view_append_flags(struct view *view, size_t index, const struct message *me
 
 /* ---- for folder.c ---- */
 
+void view_rest_clear(struct view_rest *rest); /* may run twice */
+
 void view_on_changed(struct view *view, uint32_t uid);
 void view_on_gone(struct view *view, uint32_t uid);
 void view_on_arrived(struct view *view);

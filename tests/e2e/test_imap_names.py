@@ -2,9 +2,11 @@
 storage/names_file.h): whatever other programs did meanwhile is seen all the same. imapd-mailbox alone."""
 
 import os
+import pathlib
 import shutil
 
 import pytest
+from house import looking_into_a_role
 from mailbox_role import MESSAGE, Mailbox, needs_mailbox
 
 pytestmark = needs_mailbox
@@ -79,6 +81,46 @@ def test_kept_while_the_process_lives(mailbox):
     mailbox.kill()
     mailbox.start()
     assert look(mailbox)[0] == before[0]
+
+
+def test_kept_where_something_changed_just_before_the_end(mailbox):
+    """The process waits for the clock's next tick: only behind it do the times prove something."""
+    mailbox.start()
+    for flags in ("\\Seen", "\\Flagged", "\\Answered"):
+        with mailbox.connect() as client:
+            client.ok("SELECT INBOX")
+            client.ok(f"STORE 1 FLAGS ({flags})")
+        mailbox.role.stop()
+        assert are_kept(mailbox)
+        mailbox.start()
+
+
+def is_mapped(mailbox):
+    with looking_into_a_role():
+        return names(mailbox).name in pathlib.Path(f"/proc/{mailbox.role.pid}/maps").read_text()
+
+
+def test_the_file_may_go_while_the_process_lives(mailbox):
+    """A large one is not read but mapped, and soon copied."""
+    for number in range(1500):
+        mailbox.store(b"Subject: many %d\r\n\r\n" % number + MESSAGE, place="cur", flags="S")
+    mailbox.start()
+    before = look(mailbox)
+    mailbox.eventually(lambda: are_kept(mailbox))
+    mailbox.restart()
+    assert names(mailbox).stat().st_size > 1 << 17
+    with mailbox.connect() as client:
+        client.ok("SELECT INBOX")
+        assert is_mapped(mailbox)
+        mailbox.eventually(lambda: not is_mapped(mailbox))
+        os.truncate(names(mailbox), 0)
+        assert look(mailbox) == before
+        client.ok("STORE 1:* +FLAGS.SILENT (\\Flagged)")
+    mailbox.restart()
+    with mailbox.connect() as client:
+        client.ok("SELECT INBOX")
+        client.ok("STORE 1:* +FLAGS.SILENT (\\Deleted)")
+        client.ok("EXPUNGE")
 
 
 def change_flags(mailbox):

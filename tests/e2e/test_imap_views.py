@@ -34,6 +34,25 @@ def test_recent_is_for_one_session(two):
     assert second.ok("SEARCH RECENT") == [b"* SEARCH"]
 
 
+def test_next_view_is_of_the_folder_as_it_is(two):
+    """It begins with the numbers that the last one had, if nothing has gone since."""
+    first, second = two
+    for change, uids in (("NOOP", b"1 2 3"), (r"STORE 2 +FLAGS.SILENT (\Deleted)", b"1 2 3"), ("EXPUNGE", b"1 3")):
+        second.ok("UNSELECT")
+        first.ok(change)
+        told = b"".join(second.ok("SELECT INBOX"))
+        assert b"* %d EXISTS" % len(uids.split()) in told
+        assert second.ok("UID SEARCH ALL") == [b"* SEARCH " + uids]
+    second.ok("UNSELECT")
+    first.ok("STORE 1:* +FLAGS.SILENT (\\Seen)")
+    assert not any(b"UNSEEN" in line for line in second.ok("SELECT INBOX"))
+    first.ok("STORE 2 -FLAGS.SILENT (\\Seen)")
+    assert any(b"[UNSEEN 2]" in line for line in second.ok("SELECT INBOX"))
+    first.ok("UNSELECT")
+    second.ok("STORE 1 -FLAGS.SILENT (\\Seen)")
+    assert any(b"[UNSEEN 1]" in line for line in first.ok("SELECT INBOX"))
+
+
 def test_flags_are_told(two):
     """RFC 3501 5.2, 7.4.2; silent is so for whom asked, 6.4.6."""
     first, second = two

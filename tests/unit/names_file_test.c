@@ -47,13 +47,12 @@ static void store(size_t count)
     for (uint32_t i = 0; i < count; i++) {
         char name[64];
         snprintf(name, sizeof(name), "%u.P1.host,U=7.%u:2,%s", i, 2 * i + 1, i % 3 ? "" : "FS");
-        names_file_add(&file,
-                       &(struct names_entry){.modseq = i + 5,
-                                             .uid = 2 * i + 1,
-                                             .flags = i % 7,
-                                             .letters = i % 5,
-                                             .internal_date = i},
-                       name);
+        names_file_add(&file, &(struct names_entry){.name = name,
+                                                    .modseq = i + 5,
+                                                    .uid = 2 * i + 1,
+                                                    .flags = i % 7,
+                                                    .letters = i % 5,
+                                                    .internal_date = i});
     }
     assert_true(names_file_store(&file, folder_fd, &error));
     names_file_clear(&file);
@@ -68,15 +67,33 @@ static enum error_kind load(const struct names_origin *wanted, size_t *count)
     bool loaded = names_block_load(&block, folder_fd, wanted, &error);
     *count = block.count;
     if (!loaded)
-        assert_null(block.octets);
+        assert_null(block.memory);
     names_block_clear(&block);
     return loaded ? ERROR_NONE : error.kind;
+}
+
+static void check_entries(const struct names_block *block)
+{
+    for (size_t at = 0; at < block->count; at += 1 + block->count / 100) {
+        const struct names_entry *entry = &block->entries[at];
+        char name[64];
+        snprintf(name, sizeof(name), "%zu.P1.host,U=7.%zu:2,%s", at, 2 * at + 1,
+                 at % 3 ? "" : "FS");
+        assert_string_equal(entry->name, name);
+        assert_true(names_block_has(block, entry->name));
+        assert_int_equal(entry->uid, 2 * at + 1);
+        assert_int_equal(entry->modseq, at + 5);
+        assert_int_equal(entry->flags, at % 7);
+        assert_int_equal(entry->letters, at % 5);
+        assert_int_equal(entry->internal_date, at);
+    }
+    assert_false(names_block_has(block, "elsewhere"));
 }
 
 static void what_was_stored_is_loaded(void **state)
 {
     (void)state;
-    static const size_t counts[] = {1, 2, 1000, 60000}; /* the last in huge pages */
+    static const size_t counts[] = {1, 2, 1000, 60000}; /* the last is placed */
     for (size_t i = 0; i < ARRAY_LENGTH(counts); i++) {
         struct names_origin wanted = make_origin();
         struct names_block block;
@@ -85,23 +102,51 @@ static void what_was_stored_is_loaded(void **state)
         assert_true(names_block_load(&block, folder_fd, &wanted, &error));
         assert_int_equal(block.count, counts[i]);
         assert_memory_equal(&block.origin, &wanted, sizeof(wanted));
-        for (size_t at = 0; at < block.count; at += 1 + block.count / 100) {
-            struct names_entry entry = names_block_entry(&block, at);
-            char name[64];
-            snprintf(name, sizeof(name), "%zu.P1.host,U=7.%zu:2,%s", at, 2 * at + 1,
-                     at % 3 ? "" : "FS");
-            const char *loaded = (const char *)names_block_names(&block) + entry.name_at;
-            assert_string_equal(loaded, name);
-            assert_true(names_block_has(&block, loaded));
-            assert_int_equal(entry.uid, 2 * at + 1);
-            assert_int_equal(entry.modseq, at + 5);
-            assert_int_equal(entry.flags, at % 7);
-            assert_int_equal(entry.letters, at % 5);
-            assert_int_equal(entry.internal_date, at);
-        }
-        assert_false(names_block_has(&block, "elsewhere"));
+        assert_int_equal(block.modseq_least, 5);
+        assert_int_equal(block.modseq_most, counts[i] + 4);
+        assert_int_equal(block.unseen_from, 1);
+        check_entries(&block);
         names_block_clear(&block);
     }
+}
+
+/* Two processes may have the same file; here, one has it twice. */
+static void what_cannot_be_placed_is_read(void **state)
+{
+    (void)state;
+    struct names_origin wanted = make_origin();
+    struct names_block first, second;
+    store(60000);
+    assert_true(names_block_load(&first, folder_fd, &wanted, NULL));
+    assert_true(names_block_load(&second, folder_fd, &wanted, NULL));
+    assert_true(first.is_placed);
+    assert_false(second.is_placed);
+    check_entries(&first);
+    check_entries(&second);
+    names_block_clear(&first);
+    check_entries(&second);
+    names_block_clear(&second);
+}
+
+static void what_is_settled_outlives_the_file(void **state)
+{
+    (void)state;
+    struct names_origin wanted = make_origin();
+    struct names_block block;
+    store(60000);
+    assert_true(names_block_load(&block, folder_fd, &wanted, NULL));
+    assert_true(block.is_placed);
+    block.entries[7].flags = 6; /* what was changed meanwhile stays */
+    names_block_settle(&block);
+    int fd = openat(folder_fd, NAMES_FILE, O_WRONLY | O_TRUNC | O_CLOEXEC);
+    assert_true(fd >= 0);
+    fd_discard(&fd);
+    assert_int_equal(block.entries[7].flags, 6);
+    block.entries[7].flags = 0;
+    check_entries(&block);
+    names_block_settle(&block);
+    names_block_clear(&block);
+    names_block_clear(&block);
 }
 
 static void what_belongs_elsewhere_is_not_believed(void **state)
@@ -180,6 +225,9 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_was_stored_is_loaded, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(what_cannot_be_placed_is_read, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(what_is_settled_outlives_the_file, make_folder,
+                                        remove_folder),
         cmocka_unit_test_setup_teardown(what_belongs_elsewhere_is_not_believed, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(damage_is_found, make_folder, remove_folder),

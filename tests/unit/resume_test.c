@@ -214,6 +214,7 @@ static void a_record_is_small(void **state)
     assert_true(view_past_format(&view, &text));
     view_close(&view);
     buffer_clear(&text);
+    view_rest_clear(&folder.rest);
     free(messages);
 }
 

@@ -1,0 +1,27 @@
+/*
+ * A file in memory at the address that whoever wrote it has chosen for it, so that pointers in it
+ * are right as they stand: nothing is copied and no page is written to. The pages are the file's,
+ * privately: what is written to them stays here. Any process; 64 bits.
+ */
+#ifndef COMMON_PLACED_MEMORY_H
+#define COMMON_PLACED_MEMORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* For a file to be written: another one each time, where nothing lies in a process of ours. 0: no
+ * randomness. */
+uint64_t placed_memory_choose(void);
+
+/* The file's first octets, at that address; NULL: they cannot be there, so have to be read. Until
+ * placed_memory_settle() whoever cuts the file short ends this process. */
+void *placed_memory_map(int fd, uint64_t address, size_t octets);
+
+/* At the same address, as they are now, but in memory of our own: the file may go. False: no
+ * memory, and all is as before. */
+bool placed_memory_settle(void *memory, size_t octets);
+
+void placed_memory_free(void *memory, size_t octets);
+
+#endif
