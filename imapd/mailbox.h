@@ -1,7 +1,7 @@
 /*
- * The process of one user: his account's directory, the folders that are open, the sessions of all
- * his clients. One loop, one thread; whoever has much to do does it in slices, one a turn, so that
- * the other sessions go on. imapd-mailbox.
+ * The state of one user's process: the account's directory, its open folders, the sessions of all
+ * its clients. One event loop, one thread; long work is done in slices, one per turn of the loop,
+ * so that the other sessions go on. imapd-mailbox.
  */
 #ifndef IMAPD_MAILBOX_H
 #define IMAPD_MAILBOX_H
@@ -33,83 +33,83 @@ struct mailbox {
     struct turn turn;
     struct log *log;             /* borrowed */
     const struct config *config; /* borrowed */
-    const char *account;         /* borrowed: its name, for the log */
-    int account_fd;              /* borrowed: the role's root */
+    const char *account;         /* borrowed: the account's name, for the log */
+    int account_fd;              /* borrowed: the account's directory, this role's root */
     struct maildir inbox;
     struct file_system file_system;
     struct quota_limits quota;
     uint8_t boot[CHANGE_LOG_BOOT_OCTETS];
-    struct tombstone_batch tombstones; /* of messages that were expunged */
+    struct tombstone_batch tombstones; /* of expunged messages */
     struct subscriptions subscriptions;
     struct undo undo;
     struct watch watch;
     struct flush_rounds *flushes; /* borrowed */
     struct message_cache cache;
     struct learner learner;
-    ev_timer names_due; /* the next two are folder_names.c's */
-    ev_timer names_settling;
-    struct folder *folders; /* open, or kept for the next who asks */
+    ev_timer names_due;      /* folder_names.c */
+    ev_timer names_settling; /* folder_names.c */
+    struct folder *folders;  /* in use, or unused and kept in memory */
     struct session *sessions;
     size_t session_count;
-    void (*on_idle)(struct mailbox *mailbox); /* the last session has ended */
-    uint32_t asleep; /* sessions of the account that are so (imapd/session/hibernation.h), as last
-                        heard */
-    bool watched;    /* some of them listen for changes */
-    /* The folder has changed, for those. Once a turn at most while it is the same one. */
+    void (*on_idle)(struct mailbox *mailbox); /* called when the last session has ended */
+    uint32_t asleep; /* hibernating sessions of the account (imapd/session/hibernation.h), as last
+                        reported */
+    bool watched;    /* some hibernating sessions wait for changes */
+    /* Tells them that a folder has changed; at most once a turn for the same folder. */
     void (*on_changed)(struct mailbox *mailbox, const char *directory);
-    /* A session's client is nobody again: its connection goes to imapd-login, with what was read of
-     * it and not run. `fd` stays the caller's. */
+    /* After UNAUTHENTICATE: passes the connection to imapd-login, with the input that was read but
+     * not run. `fd` stays the caller's. */
     bool (*give_back)(struct mailbox *mailbox, const struct session_pass *pass, struct slice input,
                       int fd, struct error *error);
-    char changed[MAILDIR_NAME_SIZE]; /* to be told at the end of the turn; "": none */
+    char changed[MAILDIR_NAME_SIZE]; /* folder for on_changed at the end of the turn; "": none */
     struct deferred telling;
 
-    /* imapd/shared/: what the master is asked, and the answers that are still to come. */
+    /* For imapd/shared/: questions to the master, and the answers that are still to come. */
     bool (*tell_master)(struct mailbox *mailbox, struct ipc_header *head, size_t head_octets,
                         struct slice tail);
     uint64_t last_request;
-    struct visit *visits; /* of the account's clients, elsewhere */
+    struct visit *visits; /* of this account's clients in other accounts */
     struct shared_question *questions;
     struct account_question *account_questions;
-    bool shares; /* others have rights to some folder */
+    bool shares; /* other users have rights to some folder */
 };
 
-/* What the process was given. All borrowed, for as long as the mailbox is open. */
+/* What the mailbox needs from its process. All borrowed for as long as the mailbox is open. */
 struct mailbox_means {
     struct ev_loop *loop;
     struct log *log;
     const struct config *config;
     const char *account;
-    int account_fd; /* also the directory that the process stands in */
+    int account_fd; /* also the working directory of the process */
     struct quota_limits quota;
     struct flush_rounds *flushes;         /* open, not started */
     uint8_t boot[CHANGE_LOG_BOOT_OCTETS]; /* of storage/change_log.h */
 };
 
-/* Opens the account. A new one gets its usual folders (Drafts, Sent, Junk, Trash, Archive) with
- * their special use, subscribed. On failure it is closed. */
+/* Opens the account. A new account gets the usual folders (Drafts, Sent, Junk, Trash, Archive) with
+ * their special use, subscribed. On failure the mailbox is closed. */
 bool mailbox_open(struct mailbox *mailbox, const struct mailbox_means *means, struct error *error);
 
-/* Ends what sessions there are, too; may run twice, and on a zeroed struct. */
+/* Ends all sessions too; may run twice, and on a zeroed struct. */
 void mailbox_close(struct mailbox *mailbox);
 
 /* Seconds since 1970. */
 int64_t mailbox_now(void);
 
-/* Puts that folder into the account, with that special use (0: none). ERROR_EXISTS: it is there. */
+/* Creates a folder with this special use (0: none). ERROR_EXISTS: the folder exists. */
 bool mailbox_create_folder(struct mailbox *mailbox, struct slice name, unsigned special_use,
                            struct error *error);
 
-/* So many messages more, of so many octets together: ERROR_PERMANENT with code EDQUOT, in words for
- * the user, if the quota has no room for them. */
+/* Whether the quota has room for this many more messages and octets (the total of all). If not:
+ * ERROR_PERMANENT with code EDQUOT and a text for the user. */
 bool mailbox_has_room(struct mailbox *mailbox, uint64_t octets, uint32_t messages,
                       struct error *error);
 
-/* A folder has changed, or is called otherwise now, or was removed. */
+/* To be called when a folder was changed, renamed or removed. */
 void mailbox_note_changed(struct mailbox *mailbox, const char *directory);
 
-/* So many messages came (or, below zero, went). A count that cannot be kept is logged: the next
- * recount makes it good. */
+/* Adds to the quota's usage; negative: messages were removed. A failure is logged only: the next
+ * recount corrects it. */
 void mailbox_count_quota(struct mailbox *mailbox, int64_t octets, int64_t messages);
 
 #endif

@@ -1,9 +1,9 @@
 /*
- * The role `mailbox`: one process for each user who has IMAP sessions, with his uid, in his
- * Maildir. The master tells it whose it is (ROLE_HOME), gives it clients (ROLE_SESSION) and says
- * when another process changed a folder (ROLE_CHANGED), and what an administrator asks
- * (ROLE_CONTROL), and submissions that read by a URL (ROLE_READ). It gives back clients that have
- * nothing to say (imapd/session/hibernation.h). Without a session for a while it says MASTER_IDLE
+ * The role `mailbox`: one process for each user with IMAP sessions, under the user's uid, rooted in
+ * the user's Maildir. The master tells it the account (ROLE_HOME), and sends it clients
+ * (ROLE_SESSION), changes by other processes (ROLE_CHANGED), requests of an administrator
+ * (ROLE_CONTROL) and submissions that read by a URL (ROLE_READ). It hands quiet clients over for
+ * hibernation (imapd/session/hibernation.h). After a while without sessions it sends MASTER_IDLE
  * and is ended. imapd-mailbox.
  */
 #ifndef IMAPD_MAILBOX_ROLE_H
@@ -26,7 +26,7 @@ struct mailbox_process {
     struct hibernation hibernation;
     struct master_home home;
     char account[MASTER_ACCOUNT_MAX + 1];
-    char path[MASTER_PATH_MAX + 1]; /* of the Maildir, below its place */
+    char path[MASTER_PATH_MAX + 1]; /* of the Maildir, relative to its place */
     uint8_t boot[CHANGE_LOG_BOOT_OCTETS];
     uint64_t given; /* clients that the master sent us */
     ev_timer idle;

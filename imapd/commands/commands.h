@@ -1,6 +1,6 @@
 /*
- * The handlers of command_table.c, by the file that each stands in; their type is explained
- * in imapd/session/session.h. imapd-mailbox.
+ * The handlers in command_table.c, grouped by source file; their type is explained in
+ * imapd/session/session.h. imapd-mailbox.
  */
 #ifndef IMAPD_COMMANDS_COMMANDS_H
 #define IMAPD_COMMANDS_COMMANDS_H
@@ -14,12 +14,12 @@ command_handler command_logout;
 command_handler command_check;
 
 command_handler command_enable; /* enable.c: RFC 5161 */
-/* The same of its arguments without an answer, which another process gives. */
+/* Enables the extensions in `arguments` without answering: another process answers. */
 void enable_quietly(struct session *session, struct imap_parser arguments);
 command_handler command_id;        /* id.c: RFC 2971 */
 command_handler command_namespace; /* namespace.c: RFC 2342 */
 command_handler command_idle;      /* idle.c: RFC 2177 */
-/* The session was asleep, and idles since before that. */
+/* Resumes the IDLE of a session that was hibernating. */
 void command_idle_again(struct session *session, struct slice tag);
 command_handler command_notify;         /* notify.c: RFC 5465 */
 command_handler command_compress;       /* compress.c: RFC 4978 */
@@ -81,7 +81,7 @@ command_handler command_sort;         /* search.c: RFC 5256 3 */
 command_handler command_thread;       /* search.c: RFC 5256 3 */
 command_handler command_uidbatches;   /* uidbatches.c */
 command_handler command_esearch;      /* multisearch.c: RFC 7377 */
-/* It means the selected mailbox alone. */
+/* Whether an ESEARCH with these arguments concerns the selected mailbox only. */
 bool esearch_is_of_selected(struct imap_parser arguments);
 command_handler command_expunge; /* expunge.c: RFC 3501 6.4.3, RFC 4315 2.1 */
 

@@ -1,4 +1,4 @@
-/* What LIST and LSUB have in common. */
+/* Functions shared by LIST, LSUB and others. */
 #ifndef IMAPD_COMMANDS_LIST_H
 #define IMAPD_COMMANDS_LIST_H
 
@@ -9,9 +9,9 @@
 void list_write_name(struct session *session, const char *response, struct slice attributes,
                      struct slice wire_name, struct slice extended);
 
-/* '* LIST (\HasNoChildren) "/" name' of one mailbox that there is (RFC 9051 6.3.2), with all that a
- * plain LIST says of it; where `given` is not NULL with the OLDNAME by which the client called it
- * (6.3.9.7). Both ours, UTF-8. */
+/* '* LIST (\HasNoChildren) "/" name' for an existing mailbox (RFC 9051 6.3.2), as a plain LIST
+ * would return it; unless given.ptr is NULL, with that as OLDNAME (6.3.9.7). Both names in
+ * UTF-8. */
 void list_write_mailbox(struct session *session, struct slice name, struct slice given);
 
 /* "An empty ("" string) mailbox name argument is a special request to return the hierarchy

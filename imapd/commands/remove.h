@@ -1,5 +1,5 @@
 /*
- * Removing what is flagged \Deleted, in slices: EXPUNGE, UID EXPUNGE and CLOSE. imapd-mailbox.
+ * Removes messages flagged \Deleted, in slices: EXPUNGE, UID EXPUNGE and CLOSE. imapd-mailbox.
  */
 #ifndef IMAPD_COMMANDS_REMOVE_H
 #define IMAPD_COMMANDS_REMOVE_H
@@ -9,7 +9,7 @@
 struct remove_work;
 
 enum remove_result {
-    REMOVE_MORE, /* a slice is done, call again in another turn */
+    REMOVE_MORE, /* one slice is done: call again in the next turn */
     REMOVE_DONE,
     REMOVE_FAILED,
 };
@@ -21,12 +21,12 @@ struct remove_work *remove_begin(struct session *session, const struct sequence_
 enum remove_result remove_deleted(struct session *session, struct remove_work *work,
                                   struct error *error);
 
-/* After REMOVE_DONE. When `flushed` is called with NULL, a power cut neither brings back what was
- * removed nor loses what is kept of it. */
+/* After REMOVE_DONE. Once `flushed` is called with NULL, a power cut neither brings a removed
+ * message back nor loses one that undo.h keeps. */
 void remove_flush(struct session *session, const struct remove_work *work,
                   session_flushed *flushed);
 
-/* Ends the command. */
+/* Ends the command with NO. */
 void remove_fail(struct session *session, const struct error *why);
 
 #endif

@@ -1,7 +1,6 @@
 /*
- * What a FETCH asks for (RFC 3501 6.4.5 and 9, fetch-att; RFC 3516, RFC 7162, RFC 8474, RFC 8514,
- * RFC 8970): the list as a struct, with the words that each answer begins with. Pure;
- * imapd-mailbox.
+ * The items of a FETCH (RFC 3501 6.4.5 and 9, fetch-att; RFC 3516, RFC 7162, RFC 8474, RFC 8514,
+ * RFC 8970), parsed into a list, with the label that each has in the response. Pure; imapd-mailbox.
  */
 #ifndef IMAPD_FETCH_FETCH_ITEM_H
 #define IMAPD_FETCH_FETCH_ITEM_H
@@ -21,9 +20,9 @@ enum fetch_kind {
     FETCH_ENVELOPE,
     FETCH_BODY, /* BODYSTRUCTURE without its extension data */
     FETCH_BODYSTRUCTURE,
-    FETCH_REFERENCES, /* of THREAD, in the form of message_ids.h: no client can ask for it */
+    FETCH_REFERENCES, /* for THREAD, as in message_ids.h; internal, not for clients */
     FETCH_PREVIEW,    /* RFC 8970 */
-    FETCH_SECTION,    /* BODY[...], and RFC822, RFC822.HEADER, RFC822.TEXT, which are the same */
+    FETCH_SECTION,    /* BODY[...], and its equivalents RFC822, RFC822.HEADER, RFC822.TEXT */
     FETCH_BINARY,     /* BINARY[...], RFC 3516 4.2 */
     FETCH_BINARY_SIZE,
 };
@@ -31,22 +30,22 @@ enum fetch_kind {
 struct fetch_item {
     struct fetch_item *next;
     enum fetch_kind kind;
-    struct slice label; /* "FLAGS", "BODY[1.TEXT]<0>": what the answer begins with */
+    struct slice label; /* "FLAGS", "BODY[1.TEXT]<0>": the item's name in the response */
 
-    bool lazy; /* FETCH_PREVIEW: only if it costs nothing */
+    bool lazy; /* FETCH_PREVIEW: only if it is in the index */
 
-    /* FETCH_SECTION; of the two others only parts, SECTION_ALL */
+    /* For FETCH_SECTION; for FETCH_BINARY and FETCH_BINARY_SIZE always SECTION_ALL. */
     struct section section;
     struct slice *fields; /* of HEADER.FIELDS and HEADER.FIELDS.NOT, by section_sort_names() */
     size_t field_count;
-    bool sets_seen; /* not a .PEEK, not RFC822.HEADER, not BINARY.SIZE */
+    bool sets_seen; /* false for .PEEK, RFC822.HEADER and BINARY.SIZE */
     bool partial;
-    uint64_t offset; /* of the part of it that is wanted; that and `octets` have 63 bits */
-    uint64_t octets; /* not 0 */
+    uint64_t offset; /* of the requested range; at most 63 bits, like `octets` */
+    uint64_t octets; /* length of the range; not 0 */
 };
 
-/* "ALL" / "FULL" / "FAST" / fetch-att / "(" fetch-att *(SP fetch-att) ")". The items lie in the
- * parser's arena, in the order asked for. */
+/* "ALL" / "FULL" / "FAST" / fetch-att / "(" fetch-att *(SP fetch-att) ")". The items are in the
+ * parser's arena, in the order requested. */
 bool fetch_items_parse(struct imap_parser *parser, struct fetch_item **items);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * The octets that a URL of CATENATE (RFC 4469) names, copied into a message that is being taken in:
- * the mailbox is opened, the message read and its part copied, all in slices. What is in another
- * account's mailbox its process is asked for. imapd-mailbox.
+ * Copies the octets that a CATENATE URL (RFC 4469) names into the message under construction: opens
+ * the mailbox, reads the message and copies its part, all in slices. For another account's mailbox
+ * it asks that account's process. imapd-mailbox.
  */
 #ifndef IMAPD_FOLDER_CATENATE_H
 #define IMAPD_FOLDER_CATENATE_H
@@ -14,8 +14,8 @@
 struct session;
 
 struct catenate {
-    bool begun;        /* the rest is of the URL that is being copied */
-    bool is_elsewhere; /* in another account's mailbox: then `fetch` copies */
+    bool begun;        /* the other fields are valid */
+    bool is_elsewhere; /* the URL is in another account's mailbox: `fetch` copies */
     struct url_fetch fetch;
     struct message_url url;
     struct folder *folder; /* NULL: not open */
@@ -25,8 +25,8 @@ struct catenate {
     uint64_t copied;
 };
 
-/* A slice of one URL, which lies in the command's arena. SOURCE_FAILED with ERROR_NOT_FOUND: it is
- * no URL of a message that there is, BADURL. */
+/* Copies a slice of one URL, which is in the command's arena. SOURCE_FAILED with ERROR_NOT_FOUND:
+ * the URL does not name an existing message, BADURL. */
 enum source_result catenate_copy(struct catenate *catenate, struct session *session,
                                  struct slice url, struct intake *intake, struct error *error);
 

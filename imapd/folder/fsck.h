@@ -1,18 +1,18 @@
 /*
- * `staffetta fsck ACCOUNT`: looks at every folder and every message of an account that is in use,
- * mends what it can and says what it did. A job of imapd/upkeep/upkeep.h. Found are
+ * `staffetta fsck ACCOUNT`: checks every folder and message of an account in use, repairs what it
+ * can and reports what it did. A job of imapd/upkeep/upkeep.h. It finds
  *
- * - records that are missing or damaged, folders without new/, cur/ or tmp/;
- * - names that can be no message's, and what is no file: said, left alone;
- * - UIDs that two files have, that are foreign, or that were never given: new ones are given;
- * - files that cannot be read: their mode is mended, where they are the account's;
- * - files that are empty, or that the disk cannot read: set aside in "staffetta-damaged" below the
- *   Maildir. A young delivery that was cut short is left to the queue, which has it still;
- * - sizes in names that are not the file's (S=, W=): the name is mended;
- * - an index that contradicts the folder: what it knows of that is forgotten;
- * - times that lie in the future, from a clock that went back: said.
+ * - missing or damaged records, folders without new/, cur/ or tmp/;
+ * - names that no message can have, and entries that are not files: reported, left alone;
+ * - UIDs that are used twice, foreign, or were never given: replaced by new ones;
+ * - unreadable files: their mode is repaired, if the account owns them;
+ * - files that are empty, or that the disk cannot read: moved to "staffetta-damaged" below the
+ *   Maildir. A recent delivery that was cut short is left to the queue, which still has it;
+ * - sizes in names that do not match the file (S=, W=): the name is corrected;
+ * - an index that contradicts the folder: the contradicting data is removed;
+ * - times in the future, from a clock that went back: reported.
  *
- * Every message is read whole, a few megabytes a turn.
+ * Every message is read completely, a few megabytes per turn.
  */
 #ifndef IMAPD_FOLDER_FSCK_H
 #define IMAPD_FOLDER_FSCK_H

@@ -1,6 +1,6 @@
 /*
- * The folders of the account as a client sees them: in the order of a tree, with the names that
- * exist only because something lies below them (RFC 3501 6.3.8, \Noselect). imapd-mailbox.
+ * The account's folders as a client sees them: as a tree, including names that exist only because
+ * there is a folder below them (RFC 3501 6.3.8, \Noselect). imapd-mailbox.
  */
 #ifndef IMAPD_FOLDER_MAILBOX_TREE_H
 #define IMAPD_FOLDER_MAILBOX_TREE_H
@@ -9,40 +9,40 @@
 #include "storage/folders.h"
 
 enum tree_trait {
-    TREE_FOLDER = 1 << 0, /* there is such a folder; else only one below it, or a subscription */
+    TREE_FOLDER = 1 << 0, /* the folder exists; else only one below it, or a subscription */
     TREE_SUBSCRIBED = 1 << 1,
-    TREE_SPECIAL_USE = 1 << 2, /* this and the next two are LIST's to note */
-    TREE_CHOSEN = 1 << 3,
-    TREE_UNNAMED = 1 << 4, /* chosen, but no pattern matches it */
+    TREE_SPECIAL_USE = 1 << 2, /* set by LIST, like the next two */
+    TREE_CHOSEN = 1 << 3,      /* chosen by LIST's selection options */
+    TREE_UNNAMED = 1 << 4,     /* chosen, but no pattern matches it */
 };
 
 #define TREE_TOP SIZE_MAX
 
 struct tree_entry {
     const char *name;      /* UTF-8 */
-    const char *directory; /* on disk; NULL: no TREE_FOLDER, or another account's */
-    unsigned rights;       /* to another account's: enum acl_right; 0: it is none */
-    size_t above;          /* the entry that this one is below, or TREE_TOP */
+    const char *directory; /* on disk; NULL: not TREE_FOLDER, or another account's mailbox */
+    unsigned rights;       /* enum acl_right, for another account's mailbox; 0: this account's */
+    size_t above;          /* index of the parent entry, or TREE_TOP */
     unsigned traits;       /* enum tree_trait */
-    unsigned below;        /* the traits of all that is below it */
-    unsigned special_use;  /* LIST's: enum special_use */
+    unsigned below;        /* union of the traits of all entries below */
+    unsigned special_use;  /* enum special_use, for LIST */
 };
 
 struct mailbox_tree {
-    struct tree_entry *entries; /* each before what lies below it */
+    struct tree_entry *entries; /* a parent comes before its children */
     size_t count;
-    struct folder_list list; /* owns the names of those that exist */
+    struct folder_list list; /* owns the names of existing folders */
     struct arena arena;
 };
 
-/* What is in it beside the folders. */
+/* Entries of the tree besides the account's folders. */
 struct tree_additions {
     const struct subscriptions *subscriptions; /* names that need not exist; NULL: none */
-    const char *expunged; /* below the mailbox of that name what was expunged; NULL: nothing */
-    struct slice shared;  /* other accounts' mailboxes, as imapd/shared/shared_names.h has them */
+    const char *expunged; /* name of the undo mailbox (undo.h), with deleted folders; NULL: none */
+    struct slice shared;  /* other accounts' mailboxes, as from shared_names_told() */
 };
 
-/* On failure it is cleared. */
+/* On failure the tree is cleared. */
 bool mailbox_tree_read_with(struct mailbox_tree *tree, int account_fd,
                             const struct tree_additions *additions, struct error *error);
 /* The same without other accounts' mailboxes. */
@@ -54,14 +54,14 @@ void mailbox_tree_clear(struct mailbox_tree *tree); /* may run twice */
 /* NULL: there is none. */
 struct tree_entry *mailbox_tree_find(const struct mailbox_tree *tree, struct slice name);
 
-/* Notes traits of that entry, there and in all above it. */
+/* Adds traits to the entry, and to `below` of all entries above it. */
 void mailbox_tree_note(struct mailbox_tree *tree, struct tree_entry *entry, unsigned traits);
 
 /* Orders names as a tree: "a" < "a/b" < "a b". */
 int mailbox_tree_compare(struct slice a, struct slice b);
 
-/* The names above `name` that do not lead to `last`, the name that came before it in that order:
- * *end is where the next of them ends in `name`; start with 0. False: there is none any more. */
+/* Visits the parents of `name` that are not parents of `last`, the previous name in that order:
+ * *end is where the next one ends in `name`; start with 0. False: there are no more. */
 bool mailbox_tree_next_superior(struct slice last, struct slice name, size_t *end);
 
 #endif

@@ -1,10 +1,10 @@
 /*
- * What was expunged and can be had back: the mailbox that undo.mailbox names, and below it the
- * folders that were deleted (storage/expunged.h). To clients they are mailboxes like others, but
- * that nothing can be put into them, and that what is expunged there is gone.
+ * Expunged messages that can be recovered: the mailbox named by undo.mailbox, and below it the
+ * deleted folders (storage/expunged.h). For clients they are ordinary mailboxes, except that
+ * nothing can be added to them, and a message expunged there is gone for good.
  *
- * It expires: when the account is opened, once a day while it is, and when it outgrows its quota.
- * imapd-mailbox.
+ * Messages expire when the account is opened, once a day while it is open, and when they outgrow
+ * their quota. imapd-mailbox.
  */
 #ifndef IMAPD_FOLDER_UNDO_H
 #define IMAPD_FOLDER_UNDO_H
@@ -19,46 +19,47 @@ struct message;
 
 struct undo {
     struct mailbox *mailbox; /* borrowed */
-    const char *name;        /* of the mailbox, or NULL: a folder of the account has that name, or
-                                nothing is kept */
+    const char *name;        /* of the undo mailbox; NULL: nothing is kept, or a folder of the
+                                account has that name */
     struct expunged_limits limits;
     struct expunged expunged;
-    uint64_t octets; /* kept, once they were */
+    uint64_t octets; /* kept; valid if `counted` */
     bool counted;
     struct expunged_sweep sweep;
     bool sweeping;
     struct deferred in_next_turn;
     ev_timer daily;
 
-    /* The keywords of the folder that is expunged from, until the end of the turn: then others may
-     * change the record, and free the folder. */
+    /* Keyword mapping of the folder that messages are expunged from; valid until the end of the
+     * turn, after which others may change the record or free the folder. */
     struct deferred at_turn_end;
     const struct folder *from;
-    uint8_t letters[FOLDER_KEYWORDS]; /* 1 + the letter there */
-    struct folder_record record;      /* of the directory, while nobody has it open */
+    uint8_t letters[FOLDER_KEYWORDS]; /* 1 + the letter in the undo mailbox */
+    struct folder_record record;      /* of the undo mailbox, while it is not open as a folder */
     bool record_loaded;
 };
 
-/* With the mailbox, and again, stopped in between, where the configuration is another one. */
+/* To be called when the mailbox is opened; after a reload, undo_stop() and then this again. */
 void undo_start(struct undo *undo, struct mailbox *mailbox);
 void undo_stop(struct undo *undo); /* may run twice, and on a zeroed struct */
 
-/* What is expunged from that folder is kept. */
+/* Whether messages expunged from this folder are kept. */
 bool undo_keeps(const struct undo *undo, const struct folder *folder);
 
-/* The message's file leaves the folder; the rest is the folder's. As maildir_remove_one_of. */
+/* Moves the message's file out of the folder; the caller updates the folder. Errors as from
+ * maildir_remove_one_of(). */
 bool undo_keep(struct undo *undo, struct folder *folder, const struct message *message,
                struct error *error);
 
-/* Before anybody is told, beside maildir_flush_removed. */
+/* To be called with maildir_flush_removed(), before a client is told. */
 bool undo_flush(struct undo *undo, struct error *error);
-/* For a caller that flushes side by side: the directory of that, borrowed; -1: nothing was kept. */
+/* The directory to flush, for a caller that flushes in parallel; borrowed; -1: nothing was kept. */
 int undo_unflushed_fd(const struct undo *undo);
 
-/* As folders_delete. */
+/* Keeps a deleted folder; otherwise like folders_delete(). */
 bool undo_keep_folder(struct undo *undo, const char *directory, struct error *error);
 
-/* That name or below it: made and filled by nobody but us. */
+/* Whether this is the undo mailbox or below it: no client may create or fill such a mailbox. */
 bool undo_is_name(const struct undo *undo, struct slice name);
 
 #endif

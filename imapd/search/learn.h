@@ -1,9 +1,9 @@
 /*
- * What clients will ask of a message is found out before they ask: ENVELOPE, BODYSTRUCTURE, what
- * SEARCH compares and what it can rule out go into the index in one reading, of messages that came
- * while the process lives, in whatever folder, of those that another server left in a folder that
- * was taken over, and of those that a search left half read. In slices, when no session has
- * anything to do. One a mailbox; where the index fails, it does nothing. imapd-mailbox.
+ * Fills the index before clients ask: reads a message once and stores its ENVELOPE, BODYSTRUCTURE
+ * and what SEARCH compares or rules out by. It does so for messages that arrive while the process
+ * runs, in any folder, for those of folders taken over from another server, and for those that a
+ * search read only in part. Works in slices, when all sessions are idle. One per mailbox; does
+ * nothing if the index fails. imapd-mailbox.
  */
 #ifndef IMAPD_SEARCH_LEARN_H
 #define IMAPD_SEARCH_LEARN_H
@@ -13,23 +13,23 @@
 
 struct learner {
     struct mailbox *mailbox; /* borrowed */
-    struct folder *folder;   /* whose messages are being read, in use; NULL: none */
+    struct folder *folder;   /* being read; one use of it; NULL: none */
     uint32_t next_uid;
     struct fetch_item items[2];
     struct fetch_values values;
-    struct index_reader known; /* what has been learnt: INDEX_BODY_GRAMS comes last */
+    struct index_reader known; /* messages already done have INDEX_BODY_GRAMS, stored last */
     struct search_grams grams;
     struct deferred in_next_turn;
-    ev_timer quiet; /* nothing has come for a while */
+    ev_timer quiet; /* fires when nothing has arrived for a while */
 };
 
 void learner_init(struct learner *learner, struct mailbox *mailbox);
 void learner_clear(struct learner *learner); /* may run twice */
 
-/* Leaves the folder that it reads, as sessions do that are ended. */
+/* Stops reading and closes its folder. */
 void learner_rest(struct learner *learner);
 
-/* There may be something to learn of messages of the folder from that UID on. */
+/* Notes that messages of the folder from this UID on may need to be read. */
 void learner_note(struct learner *learner, struct folder *folder, uint32_t uid);
 
 #endif

@@ -9,10 +9,11 @@
 #include "common/buffer.h"
 #include "common/text/cursor.h"
 
-/* Appends each valid one of a field's body (at most `most`) as "left@right" and a LF. How many. */
+/* Appends the valid identifiers of a field's body (at most `most`), each as "left@right" and a LF.
+ * Returns their number. */
 size_t message_ids_append(struct slice body, size_t most, struct buffer *ids);
 
-/* The next of what was appended; it may be empty. */
+/* Reads the next appended identifier, which may be empty. */
 bool message_ids_next(struct cursor *in, struct slice *id);
 
 #endif

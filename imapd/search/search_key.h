@@ -1,6 +1,7 @@
 /*
- * What a SEARCH asks for (RFC 3501 6.4.4 and 9, search-key; RFC 5032, 7162, 8474, 8514), as a tree
- * of few kinds: UNSEEN is NOT of SEEN, FROM is a header field. Pure; imapd-mailbox.
+ * The keys of a SEARCH (RFC 3501 6.4.4 and 9, search-key; RFC 5032, 7162, 8474, 8514), parsed into
+ * a tree with few kinds of nodes: UNSEEN becomes NOT SEEN, FROM becomes HEADER. Pure;
+ * imapd-mailbox.
  */
 #ifndef IMAPD_SEARCH_SEARCH_KEY_H
 #define IMAPD_SEARCH_SEARCH_KEY_H
@@ -42,22 +43,22 @@ enum search_kind {
 };
 
 struct search_key {
-    struct search_key *next; /* among the `keys` of one */
+    struct search_key *next; /* sibling in the parent's `keys` */
     enum search_kind kind;
     struct search_key *keys;
-    struct sequence_set set; /* as written: to be resolved */
+    struct sequence_set set; /* as parsed, not resolved */
     uint32_t flag;           /* one of enum maildir_flag */
     int32_t day;             /* since 1970-01-01 */
     uint64_t octets;
     uint32_t seconds;
     uint64_t modseq;
     struct slice field;
-    struct slice text; /* in the charset of the program; not empty is not promised */
+    struct slice text; /* in the charset of the program; may be empty */
 
-    /* For those who match: */
-    struct search_term *term; /* of SEARCH_HEADER, _BODY, _TEXT */
-    int64_t moment;           /* of SEARCH_OLDER, _YOUNGER: seconds since 1970 */
-    uint32_t letters;         /* of SEARCH_KEYWORD, as in maildir_name; 0: no message has it */
+    /* Set by search_init() and used for matching: */
+    struct search_term *term; /* for SEARCH_HEADER, _BODY, _TEXT */
+    int64_t moment;           /* for SEARCH_OLDER, _YOUNGER: seconds since 1970 */
+    uint32_t letters;         /* for SEARCH_KEYWORD, as in maildir_name; 0: no message has it */
 };
 
 struct search_program {
@@ -65,18 +66,18 @@ struct search_program {
     struct search_key *key;
 };
 
-/* ["CHARSET" SP astring SP] search-key *(SP search-key): what stands after "SEARCH ". All of it
- * lies in the parser's arena. */
+/* ["CHARSET" SP astring SP] search-key *(SP search-key): what follows "SEARCH ". Allocated in the
+ * parser's arena. */
 bool search_program_parse(struct imap_parser *parser, struct search_program *program);
 
-/* search-criteria = charset 1*(SP search-key): what stands after the criteria of SORT and THREAD
+/* search-criteria = charset 1*(SP search-key): what follows the criteria of SORT and THREAD
  * (RFC 5256 5). */
 bool search_criteria_parse(struct imap_parser *parser, struct search_program *program);
 
-/* Whether one of the keys is a set of message numbers, "$" not counted. */
+/* Whether one of the keys is a set of sequence numbers, not counting "$". */
 bool search_key_names_numbers(const struct search_key *key);
 
-/* Whether one of the keys is of that kind. */
+/* Whether one of the keys is of this kind. */
 bool search_key_has(const struct search_key *key, enum search_kind kind);
 
 #endif

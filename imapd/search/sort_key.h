@@ -1,5 +1,5 @@
 /*
- * How SORT orders messages (RFC 5256 3 and 5, RFC 5957): its criteria, and the comparison by them.
+ * The criteria of SORT (RFC 5256 3 and 5, RFC 5957) and the comparison of messages by them.
  * Pure; imapd-mailbox.
  */
 #ifndef IMAPD_SEARCH_SORT_KEY_H
@@ -34,14 +34,14 @@ struct sort_program {
 /* "(" sort-criterion *(SP sort-criterion) ")" */
 bool sort_program_parse(struct imap_parser *parser, struct sort_program *program);
 
-/* What a message has for one of the keys. */
+/* A message's value for one key. */
 struct sort_value {
     int64_t number;
-    struct slice text; /* as i;unicode-casemap compares it */
+    struct slice text; /* in the form that i;unicode-casemap compares */
 };
 
 struct sort_entry {
-    uint32_t position; /* in the view: decides between equals */
+    uint32_t position; /* in the view; breaks ties */
     const struct sort_value *values;
 };
 

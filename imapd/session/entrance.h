@@ -1,7 +1,6 @@
 /*
- * Where clients come in: the socket that the master gave (ROLE_SESSION), until the login process
- * has said on it what it hands over (common/role/handoff.h). Then there is a session.
- * imapd-mailbox.
+ * Accepts clients: reads the handoff (common/role/handoff.h) of the login process from a socket
+ * that the master passed (ROLE_SESSION), then starts the session. imapd-mailbox.
  */
 #ifndef IMAPD_SESSION_ENTRANCE_H
 #define IMAPD_SESSION_ENTRANCE_H
@@ -19,13 +18,14 @@ struct entrance {
 void entrance_init(struct entrance *entrance, struct mailbox *mailbox);
 void entrance_clear(struct entrance *entrance); /* may run twice */
 
-/* A client of another account: which one, the master says. */
+/* A client of another account, as named by the master. */
 struct entrance_visitor {
     struct slice account;
-    uint64_t session; /* in the log */
+    uint64_t session; /* its number in the log */
 };
 
-/* Takes the socket in any case. Of a visitor there is no pass; of others, visitor is NULL. */
+/* Takes ownership of the socket in any case. Either `pass` or `visitor` is NULL: a visitor has no
+ * pass. */
 bool entrance_take(struct entrance *entrance, int fd, const struct session_pass *pass,
                    const struct entrance_visitor *visitor, struct error *error);
 

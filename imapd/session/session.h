@@ -1,5 +1,5 @@
 /*
- * One client of the user, from the tagged OK of its login on (RFC 3501 3).
+ * One client's IMAP session, from the tagged OK of its login on (RFC 3501 3).
  *
  *                     SELECT, EXAMINE
  *      AUTHENTICATED ------------------> SELECTED
@@ -11,17 +11,16 @@
  *                |  UNAUTHENTICATE            |
  *                +----------------------------+--> LEAVING --> LOGOUT
  *
- * AUTHENTICATED: view.folder is NULL. SELECTED: it is not. LOGOUT: nothing more is read. LEAVING:
- * the same, and once everything is written the connection goes back to imapd-login.
- * VISITING is SELECTED as far as the client knows, but the mailbox is another account's:
- * view.folder is NULL, and what concerns it is said to the owner's process
- * (imapd/shared/forward.h).
+ * AUTHENTICATED: view.folder is NULL. SELECTED: view.folder is not NULL. LOGOUT: nothing more is
+ * read. LEAVING: nothing more is read, and once all output is written the connection goes back to
+ * imapd-login. VISITING: the client has selected another account's mailbox; view.folder is NULL,
+ * and commands for that mailbox are forwarded to the owner's process (imapd/shared/forward.h).
  *
- * Commands are run one after the other. A handler either ends its command at once (session_ok and
- * its like), or leaves a step that goes on in later turns, while the client takes what was written;
- * no further command is read meanwhile. Which command is allowed in which state, and whether its
- * answer may renumber messages, stands in the table of commands/command_table.c: an extension is a
- * row there and a file beside it.
+ * Commands run one after another. A handler either ends its command at once (session_ok() etc.) or
+ * leaves a step that runs in later turns, while the client takes the output; no further command is
+ * read meanwhile. The table in commands/command_table.c says which command is allowed in which
+ * state, and whether its answer may renumber messages: an extension is a row there and a file
+ * beside it.
  */
 #ifndef IMAPD_SESSION_SESSION_H
 #define IMAPD_SESSION_SESSION_H
@@ -51,56 +50,56 @@ enum session_state {
     SESSION_OPEN = SESSION_AUTHENTICATED | SESSION_SELECTED | SESSION_VISITING,
 };
 
-/* One step of the session's command: a few milliseconds' work. Called once a turn until it ends the
- * command, and only while the client takes the output. */
+/* One step of the session's command: a few milliseconds' work. Called once per turn until it ends
+ * the command, and only while the client takes the output. */
 typedef void session_step(struct session *session);
 
-/* Reads the arguments (a space and what follows it, or nothing), and ends the command or leaves a
- * step. Where literals were streamed: what stands after the last of them. */
+/* Parses the arguments (a space and what follows, or nothing), and ends the command or leaves a
+ * step. If literals were streamed, `arguments` is only the text after the last one. */
 typedef void command_handler(struct session *session, struct imap_parser *arguments);
 
-/* The arguments so far end in a literal. True: it was dealt with, by session_stream_literal() or by
- * ending the command; false: it is to be collected like any other. */
+/* Called when the arguments so far end in a literal. True: handled, by session_stream_literal() or
+ * by ending the command; false: the literal is to be collected like any other. */
 typedef bool literal_handler(struct session *session, struct imap_parser *arguments);
 
-/* The next octets of a streamed literal; session->reader.literal.left says how many are to come. */
+/* Takes the next octets of a streamed literal; session->reader.literal.left is what remains. */
 typedef void octets_handler(struct session *session, struct slice octets);
 
-/* The line that a handler asked for with session_expect_line(). */
+/* Takes the line that a handler asked for with session_expect_line(). */
 typedef void line_handler(struct session *session, struct slice line);
 
 enum command_trait {
-    COMMAND_KEEPS_NUMBERS = 1 << 0, /* no EXPUNGE in its answer, unless it goes by UID */
-    COMMAND_HAS_UID = 1 << 1,       /* there is a "UID x" of it */
-    COMMAND_REMOVES = 1 << 2,       /* its own EXPUNGE responses are wanted in any case */
-    COMMAND_HAS_NUMBERS = 1 << 3,   /* without UID it is given or tells numbers of messages */
-    COMMAND_NAMES_MAILBOX = 1 << 4, /* its first argument is a mailbox, or its quota root */
-    COMMAND_NAMES_TARGET = 1 << 5,  /* its second argument is a mailbox */
+    COMMAND_KEEPS_NUMBERS = 1 << 0, /* no EXPUNGE in its answer, except in its UID form */
+    COMMAND_HAS_UID = 1 << 1,       /* it has a UID form, "UID x" */
+    COMMAND_REMOVES = 1 << 2,       /* its own EXPUNGE responses are always sent */
+    COMMAND_HAS_NUMBERS = 1 << 3,   /* without UID, takes or returns sequence numbers */
+    COMMAND_NAMES_MAILBOX = 1 << 4, /* the first argument is a mailbox, or its quota root */
+    COMMAND_NAMES_TARGET = 1 << 5,  /* the second argument is a mailbox */
     COMMAND_FOR_VISITORS = 1 << 6,  /* a client of another account may use it */
-    COMMAND_GOES_ON = 1 << 7,       /* its handler goes on after it has answered */
+    COMMAND_GOES_ON = 1 << 7,       /* its handler continues after the answer */
 };
 
 struct command_spec {
     struct slice name;
-    unsigned states; /* enum session_state; 0: never, here */
+    unsigned states; /* enum session_state in which it is allowed; 0: none */
     unsigned traits; /* enum command_trait */
     command_handler *handler;
     literal_handler *on_literal; /* NULL: literals are collected */
     octets_handler *on_octets;
-    const char *capability; /* whose command it is; NULL: everybody has it */
+    const char *capability; /* the capability it needs; NULL: none */
 };
 
-/* A client that arrives. Everything but fd is borrowed. */
+/* A new client. Everything but fd is borrowed. */
 struct session_arrival {
-    int fd;                          /* the client's own, or the one to its login process */
-    const struct session_pass *pass; /* of the master; NULL: an administrator's, not from there */
-    bool carried;                    /* fd is the one to the login process */
-    bool resumed;                    /* it was asleep */
-    struct slice visitor;            /* the account of who is not the owner; empty: he is */
-    uint64_t number;                 /* visitor: in the log */
-    uint32_t left_ms;                /* resumed: it may be silent for so long */
-    struct slice handed;             /* what imap_client_id_unpack() reads; resumed: the record */
-    struct slice input;              /* it has said already */
+    int fd;                          /* the client's socket, or if `carried` the login process's */
+    const struct session_pass *pass; /* from the master; NULL: an administrator or a visitor */
+    bool carried;                    /* the login process relays the connection (TLS) over fd */
+    bool resumed;                    /* the session was hibernating */
+    struct slice visitor;            /* account of a client that is not the owner; else empty */
+    uint64_t number;                 /* visitor: the session's number in the log */
+    uint32_t left_ms;                /* resumed: how long the client may still be silent */
+    struct slice handed;             /* input of imap_client_id_unpack(); resumed: the record */
+    struct slice input;              /* octets already received from the client */
 };
 
 struct session {
@@ -112,141 +111,142 @@ struct session {
     struct command_reader reader;
     struct writer writer;
     struct view view;
-    uint64_t number;     /* in the log */
-    uint64_t without;    /* capabilities that the client is not to know (client_id.h) */
+    uint64_t number;     /* the session's number in the log */
+    uint64_t without;    /* capabilities hidden from the client (client_id.h) */
     bool tells_progress; /* RFC 9585 */
-    size_t limit;        /* of messages that a command deals with, RFC 9738; SIZE_MAX: none */
+    size_t limit;        /* most messages per command, RFC 9738; SIZE_MAX: no limit */
 
-    /* The command that is being run; all of it ends with it. */
+    /* The running command; all of these are reset when it ends. */
     const struct command_spec *command; /* NULL: between commands */
     bool by_uid;                        /* "UID x" */
     struct slice tag;                   /* in the arena */
     struct arena arena;
     session_step *step;
-    uint64_t turn_ends_ms;       /* turn_now_ms: other sessions have theirs then */
-    uint32_t stopped_at;         /* the limit left the messages below this UID out; 0: none */
-    uint64_t progress_ms;        /* when the client next hears how far it is */
+    uint64_t turn_ends_ms;       /* turn_now_ms: when the step must leave the turn to others */
+    uint32_t stopped_at;         /* the limit cut off messages below this UID; 0: none */
+    uint64_t progress_ms;        /* when the next progress report is due */
     bool waiting;                /* for session_resume() */
-    struct session_flush *flush; /* that is under way for it; session_flush.c */
+    struct session_flush *flush; /* the command's flush in progress; session_flush.c */
     line_handler *on_line;
-    void *work; /* the handler's, in the arena */
-    /* Gives back what `work` holds beside memory; called when the command ends, however it does. */
+    void *work; /* the handler's state, in the arena */
+    /* Releases what `work` holds besides memory; called whenever and however the command ends. */
     void (*on_end)(struct session *session);
 
     struct visitor *visitor; /* NULL: the client is the owner (imapd/shared/rights.h) */
-    struct visit *visit;     /* VISITING: where the selected mailbox is */
-    struct visit *forwarded; /* where the command that is run goes on; NULL: here */
+    struct visit *visit;     /* VISITING: the visit with the selected mailbox */
+    struct visit *forwarded; /* the visit that runs the command; NULL: it runs here */
 
-    struct notify *notify;           /* NULL: the client never said NOTIFY */
+    struct notify *notify;           /* NULL: the client has not used NOTIFY */
     struct search_context *contexts; /* a list; search_context.h */
 
     /* For hibernation.h. */
     struct session_pass pass;
     bool has_pass;
     bool carried;
-    uint64_t stirred_ms; /* turn_now_ms: when client or session last did something */
+    uint64_t stirred_ms; /* turn_now_ms: when client or session was last active */
 
     /* The rest is for session_internal.h. */
-    uint64_t silent_since_ms; /* turn_now_ms: the client said its last word */
-    uint32_t data_uid; /* NOTIFY: of messages above, the data that is wanted was not told yet */
-    bool is_unasked;   /* the command that is run is one of ours, for NOTIFY and search contexts */
-    const struct command_spec *interrupted; /* by it: IDLE, or NULL */
+    uint64_t silent_since_ms; /* turn_now_ms: when the client last sent something */
+    uint32_t data_uid; /* NOTIFY: the requested data of messages above this UID is still due */
+    bool is_unasked;   /* the running command is internal, for NOTIFY and search contexts */
+    const struct command_spec *interrupted; /* by the internal command: IDLE, or NULL */
     line_handler *interrupted_line;
     struct buffer interrupted_tag;
-    struct buffer answer_behind; /* of the command before: the answer that its end lets go out */
+    struct buffer answer_behind; /* the previous command's answer, sent after the internal one */
     struct deferred in_next_turn;
     struct deferred at_turn_end;
     bool ended;
 };
 
-/* Takes over the connection, also on failure. Answers the login command's tag with OK (a session
- * that was asleep just goes on) and reads on from `input`. ERROR_PEER: the record is malformed. */
+/* Takes over the connection, also on failure. Answers the login command with OK (unless resumed)
+ * and reads on from `input`. ERROR_PEER: the record is malformed. */
 bool session_new(struct mailbox *mailbox, const struct session_arrival *arrival,
                  struct error *error);
 
 /* How long the client may be silent before it is told BYE; at least 1. */
 uint32_t session_left_ms(const struct session *session);
 
-/* Reads nothing more; what was written still goes out. */
+/* Stops reading; pending output is still sent. */
 void session_end(struct session *session);
-/* Says BYE with that text, and ends it so. */
+/* Sends BYE with this text, then session_end(). */
 void session_bye(struct session *session, const char *text);
 
-/* Ends it without another word, at once. */
+/* Ends and frees the session at once, sending nothing. */
 void session_free(struct session *session);
 
 /* ---- for handlers ---- */
 
-/* The answers that end a command. What is news in the selected folder is told first. `code`
- * (without brackets) may be empty. */
+/* Tagged responses, which end the command. Changes in the selected folder are reported first.
+ * `code` (without brackets) may be empty. */
 void session_ok(struct session *session, struct slice code, const char *text);
 void session_no(struct session *session, struct slice code, const char *text);
 void session_bad(struct session *session, const char *text);
 
-/* BAD for numbers of messages after UIDONLY (RFC 9586 3). */
+/* BAD for sequence numbers after UIDONLY (RFC 9586 3). */
 void session_bad_numbers(struct session *session);
 
-/* NO for a charset that is none of ours (RFC 3501 6.4.4): it names those. */
+/* NO for an unsupported charset; lists the supported ones (RFC 3501 6.4.4). */
 void session_no_charset(struct session *session);
 
-/* NO for more messages than a command deals with, where it does all or nothing (RFC 9738 3.1). */
+/* NO for more messages than the limit, from a command that is all or nothing (RFC 9738 3.1). */
 void session_over_limit(struct session *session, const char *text);
 
-/* BAD for arguments that are not what the grammar says; NO [LIMIT] if the arena was full. */
+/* BAD for malformed arguments; NO [LIMIT] if the arena was full. */
 void session_bad_arguments(struct session *session, const struct imap_parser *arguments);
 
-/* NO for what failed, with the code of RFC 5530 that its kind asks for. `text` is for the client;
- * a failure of ours is logged with all its details. */
+/* NO for an error, with the RFC 5530 code of its kind. `text` is for the client; a server failure
+ * is logged in detail. */
 void session_failed(struct session *session, const struct error *error, const char *text);
 
-/* Resolves a set of the selected folder's messages; false for session_bad_arguments(). */
+/* Resolves a sequence set for the selected folder. False: the caller answers with
+ * session_bad_arguments(). */
 bool session_resolve(struct session *session, struct imap_parser *arguments,
                      struct sequence_set *set);
 
-/* Memory that ends with the command, zeroed. NULL: the command was ended with NO. */
+/* Zeroed memory that is freed when the command ends. NULL: the command was ended with NO. */
 void *session_alloc(struct session *session, size_t octets);
 
-/* The command goes on in `step`, for the first time at once. */
+/* Continues the command in `step`, which is called at once and then in later turns. */
 void session_continue(struct session *session, session_step *step);
 
-/* True: the step has had its share of the turn. For steps that cannot tell how long a piece of
- * their work will take, to be asked after each piece: what one message costs depends on the command
- * and on who sent the message. */
+/* True: the step has used its share of the turn. To be checked after each piece of work by steps
+ * that cannot predict how long a piece takes: the cost of one message depends on the command and on
+ * the message's sender. */
 bool session_turn_is_over(const struct session *session);
 
-/* Cuts a resolved set down to as many messages as one command may deal with, those with the highest
- * UIDs; the answer says so (RFC 9738 3.1). */
+/* Cuts a resolved set to the number of messages that one command may process, those with the
+ * highest UIDs; the answer says so (RFC 9738 3.1). */
 void session_keep_to_limit(struct session *session, struct sequence_set *set);
 
-/* The command has done so much of `goal` (0: unknown). Every now and then the client is told, so
- * this is not to be called in the middle of a response (RFC 9585 4). */
+/* Reports that `done` of `goal` (0: unknown) is done. May write a response from time to time, so it
+ * must not be called in the middle of one (RFC 9585 4). */
 void session_tell_progress(struct session *session, uint64_t done, uint64_t goal);
 
-/* Ends a command whose answer, tagged line included, another process has written. */
+/* Ends a command whose whole answer, with the tagged line, another process has written. */
 void session_answered(struct session *session);
 
-/* The mailbox that is selected is another account's, reached through session->visit; or no longer
- * is. */
+/* Enters VISITING, with the selected mailbox reached through session->visit; leaves it. */
 void session_begin_visit(struct session *session);
 void session_end_visit(struct session *session);
 
-/* The command goes on in `step` after session_resume(), which whoever it waits for calls: never
- * from the session's own handlers, and not once the command has ended (on_end tells). */
+/* The command waits, and continues in `step` after session_resume(). That is called by what the
+ * command waits for, never from the session's own handlers, and not after the command has ended
+ * (see on_end). */
 void session_wait(struct session *session, session_step *step);
 void session_resume(struct session *session);
 
-/* Flushes what the command has changed, at most SESSION_FLUSH_MAX descriptors side by side, while
- * the loop goes on; then `flushed` ends or continues the command. `why` is NULL, or why the flush
- * failed; if it could not even begin, `flushed` is called at once. */
+/* Flushes at most SESSION_FLUSH_MAX descriptors in parallel while the loop goes on; then `flushed`
+ * ends or continues the command. `why` is NULL, or why the flush failed; if it could not begin,
+ * `flushed` is called at once. */
 enum { SESSION_FLUSH_MAX = 4 };
 typedef void session_flushed(struct session *session, const struct error *why);
 void session_wait_for_flush(struct session *session, const int *fds, size_t count,
                             session_flushed *flushed);
 
-/* Takes the announced literal as it comes (on_octets); sends "+" if the client waits for that. */
+/* Streams the announced literal to on_octets; sends "+" if the client waits for that. */
 void session_stream_literal(struct session *session);
 
-/* The client has sent something after the command that is being run. */
+/* Whether the client has sent something after the running command. */
 bool session_has_input(const struct session *session);
 
 /* Sends the continuation request "+ text"; the next line goes to the handler. */
@@ -255,24 +255,24 @@ void session_expect_line(struct session *session, const char *text, line_handler
 /* The same without a continuation request. */
 void session_await_line(struct session *session, line_handler *on_line);
 
-/* Selects the view that was opened, or leaves the folder that is selected, if any. */
+/* Enters SELECTED with the view that was opened; leaves the selected folder, if any. */
 void session_select(struct session *session);
 void session_unselect(struct session *session);
 
-/* The client has enabled this (enum view_manner). If it had not heard of MODSEQ before, it is told
- * the HIGHESTMODSEQ of the selected folder. */
+/* Enables extensions (enum view_manner). If MODSEQ is new to the client, it is sent the selected
+ * folder's HIGHESTMODSEQ. */
 void session_enable(struct session *session, unsigned manner);
 
-/* Answers OK; from its CRLF on the client is not logged in, and its connection is imapd-login's
- * (RFC 8437). */
+/* Answers OK; after that response's CRLF the client is not logged in, and its connection goes back
+ * to imapd-login (RFC 8437). */
 void session_unauthenticate(struct session *session);
 
-/* What the client says that it is decides what it is told of. */
+/* Records the client's ID, which decides what is hidden from it (client_id.h). */
 void session_know_client(struct session *session, const struct imap_client_id *client);
-/* Such capabilities it is not told of, nor of what its connection does not allow. */
+/* Hides these capabilities from the client, and those that its connection does not allow. */
 void session_leave_out(struct session *session, uint64_t without);
 
-/* How names of mailboxes stand on the wire. */
+/* The encoding of mailbox names in commands and responses. */
 static inline enum mailbox_name_form session_name_form(const struct session *session)
 {
     return session->view.manner & VIEW_UTF8 ? MAILBOX_NAME_UTF8 : MAILBOX_NAME_UTF7;
@@ -284,18 +284,18 @@ static inline bool session_is_rev2(const struct session *session)
     return session->view.manner & VIEW_REV2;
 }
 
-/* Takes over what the client wants to hear of (RFC 5465), in place of what it wanted before. */
+/* Takes ownership of the NOTIFY request (RFC 5465), which replaces the previous one. */
 void session_set_notify(struct session *session, struct notify *notify);
 
-/* At the end of the turn there may be something to tell, if the client listens. */
+/* At the end of the turn, reports changes if the client listens for them. */
 void session_has_news(struct session *session);
 
-/* Tells what is news in the selected folder, now (IDLE), if the client wants to hear of it. */
+/* Reports changes in the selected folder now (IDLE), if the client wants them. */
 void session_tell_news(struct session *session, enum view_extent extent);
 
 /* ---- session_flush.c ---- */
 
-/* The command ends, and hears no more of its flush. */
+/* To be called when the command ends: its flush no longer calls back. */
 void session_forget_flush(struct session *session);
 
 /* ---- commands/command_table.c ---- */

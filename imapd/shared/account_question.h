@@ -1,7 +1,6 @@
 /*
- * Whether there is an account of that name, which the client wants to give rights to (RFC
- * 4314 3.1): the master asks auth. Any account may know of any other, as any sender of mail does.
- * imapd-mailbox.
+ * Asks whether an account exists that a client wants to give rights to (RFC 4314 3.1): the master
+ * asks auth. Any account may learn of any other, as any sender of mail can. imapd-mailbox.
  */
 #ifndef IMAPD_SHARED_ACCOUNT_QUESTION_H
 #define IMAPD_SHARED_ACCOUNT_QUESTION_H
@@ -12,11 +11,11 @@ struct account_question {
     struct account_question *prev, *next;
     struct session *session; /* NULL: nothing was asked */
     uint64_t request;
-    enum account_outcome outcome; /* once the command goes on */
+    enum account_outcome outcome; /* valid when `then` is called */
 };
 
-/* The command goes on in `then`. False, and nothing happens: the master is gone. The question is to
- * be ended before the command is. */
+/* Asks; the command goes on in `then`. False, with nothing done: the master is gone. The question
+ * must be ended before the command ends. */
 bool account_ask(struct account_question *question, struct session *session, struct slice account,
                  session_step *then);
 void account_question_end(

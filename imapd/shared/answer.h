@@ -1,9 +1,9 @@
 /*
- * What an IMAP server answers to one command (RFC 3501 2.2.2), cut into parts as it comes: the
- * lines of untagged responses and continuation requests, the octets of their literals, and the line
- * that begins with the command's tag. A line that begins otherwise is none: it could pass for the
- * answer to another command of the client. The same parts come out, but for where they are cut,
- * however the input is split. Nothing is kept. Pure; imapd-mailbox.
+ * Cuts an IMAP server's answer to one command (RFC 3501 2.2.2) into parts as it arrives: the lines
+ * of untagged responses and continuation requests, the octets of their literals, and the line with
+ * the command's tag. A line that begins with anything else is an error, since it could pass for the
+ * answer to another command of the client. The parts are the same however the input is split,
+ * except for where they are cut. Keeps no input. Pure; imapd-mailbox.
  */
 #ifndef IMAPD_SHARED_ANSWER_H
 #define IMAPD_SHARED_ANSWER_H
@@ -11,20 +11,19 @@
 #include "common/slice.h"
 
 enum answer_part {
-    ANSWER_MORE,    /* the input is used up, but for the beginning of a line that may be the tag */
-    ANSWER_TEXT,    /* of a response; line ends and announcements of literals among it. One that
-                       ends after an announcement ends there */
-    ANSWER_LITERAL, /* octets of that literal; answer->literal_left are still to come */
-    ANSWER_TAGGED,  /* of the tagged line, the tag among it */
-    ANSWER_END,     /* no octets: that line was the end */
-    ANSWER_LOST,    /* no octets: the next line is of no answer to this command. Nor is anything
-                       that follows (imapd/shared/visit.h) */
+    ANSWER_MORE,    /* needs more input; only the start of a line that may be the tag is left */
+    ANSWER_TEXT,    /* text of a response, with line ends and literal announcements; ends after an
+                       announcement */
+    ANSWER_LITERAL, /* octets of the literal; answer->literal_left are still to come */
+    ANSWER_TAGGED,  /* text of the tagged line, with the tag */
+    ANSWER_END,     /* no octets: the tagged line is complete */
+    ANSWER_LOST,    /* no octets: the next line does not belong to this answer; nothing after it is
+                       accepted (imapd/shared/visit.h) */
 };
 
 enum { ANSWER_TAG_MAX = 1024 };
 
-/* By the first letter after the tag. The server may be captured: whatever is not OK is a refusal.
- */
+/* The result in the tagged line. The server may be compromised: everything but OK is a refusal. */
 enum answer_verdict {
     VERDICT_NONE, /* the answer has not ended yet */
     VERDICT_OK,
@@ -47,14 +46,14 @@ struct answer {
 /* False: the tag is too long. */
 bool answer_init(struct answer *answer, struct slice tag);
 
-/* The answer to another command is awaited from now on; a response that has begun goes on. False,
- * and nothing happens: the tag is too long. */
+/* Switches to the answer of another command; a response that has begun goes on. False, with nothing
+ * done: the tag is too long. */
 bool answer_retag(struct answer *answer, struct slice tag);
 
-/* The next part at the beginning of `input`; *taken are its octets, which the caller consumes. */
+/* The next part at the beginning of `input`; *taken is its length, which the caller consumes. */
 enum answer_part answer_next(struct answer *answer, struct slice input, size_t *taken);
 
-/* What came so far ends with a line, or is nothing. */
+/* Whether the answer so far is empty or ends with a complete line. */
 static inline bool answer_is_between_lines(const struct answer *answer)
 {
     return answer->at == 0 && answer->literal_left == 0;

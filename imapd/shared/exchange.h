@@ -1,9 +1,8 @@
 /*
- * One command of ours, not the client's, to another account's process on a visit
- * (imapd/shared/visit.h), and its answer as lines. For those who ask on the client's behalf while
- * they run a command of his; what the client says himself forward.c hands on as it is. What is
- * heard comes from a process that may be captured: the caller takes from it what he asked for, and
- * nothing else. imapd-mailbox.
+ * One command of our own on a visit to another account's process (imapd/shared/visit.h), and its
+ * answer as lines. For commands that need something from that process; the client's own commands
+ * are forwarded unchanged by forward.c. The other process may be compromised: the caller must
+ * accept only what it asked for. imapd-mailbox.
  */
 #ifndef IMAPD_SHARED_EXCHANGE_H
 #define IMAPD_SHARED_EXCHANGE_H
@@ -12,16 +11,16 @@
 #include "imapd/session/session.h"
 #include "imapd/shared/visit.h"
 
-/* The tag of all commands of ours. */
+/* The tag of all our commands. */
 #define EXCHANGE_TAG SLICE("c")
 
-/* A command; a response, with its literals where they are gathered. */
+/* Longest command or response, including literals that are collected. */
 enum { EXCHANGE_LINE_OCTETS = 1 << 20 };
 
 struct exchange {
     struct visit *visit;  /* the caller's */
-    struct buffer line;   /* of a response that has not ended yet */
-    struct buffer tagged; /* the last line */
+    struct buffer line;   /* the response being received */
+    struct buffer tagged; /* the tagged line */
     enum answer_verdict verdict;
     bool lost;
 };
@@ -29,16 +28,17 @@ struct exchange {
 void exchange_init(struct exchange *exchange);
 void exchange_clear(struct exchange *exchange); /* not the visit; may run twice */
 
-/* The command begins: all but the end of its line may follow by visit_say(). */
+/* Begins a command; the caller sends its text with visit_say(). */
 void exchange_begin(struct exchange *exchange, visit_hears *hears);
-/* The whole of it, without its CRLF. */
+/* Sends a whole command, given without its CRLF. */
 void exchange_ask(struct exchange *exchange, const struct buffer *command, visit_hears *hears);
 
-/* The same under another tag: exchange_relay() is not for that. False: it is too long. */
+/* The same with another tag, which exchange_relay() does not support. False: the tag is too
+ * long. */
 bool exchange_ask_as(struct exchange *exchange, struct slice tag, const struct buffer *command,
                      visit_hears *hears);
 
-/* The name, ours, as it is said. */
+/* Appends a mailbox name (UTF-8) in the encoding of the exchange. */
 void exchange_append_name(const struct session *session, struct slice name, struct buffer *text);
 
 static inline bool exchange_is_answered(const struct exchange *exchange)
@@ -58,24 +58,24 @@ static inline bool exchange_has_failed(const struct exchange *exchange)
     return exchange->lost || exchange_is_refused(exchange);
 }
 
-/* Ends the client's command in the words of the process that has answered: what it said under our
- * tag he hears under his. */
+/* Ends the client's command with the other process's tagged response, under the client's tag. */
 void exchange_relay(const struct exchange *exchange, struct session *session);
 
-/* ---- for a visit_hears, which only changes what the session's step looks at ---- */
+/* ---- for a visit_hears, which only changes state that the session's step reads ---- */
 
-/* The end of the answer, if it is that; then the session's step runs. */
+/* Handles the end of the answer, if this is it; then the session's step runs. */
 bool exchange_take_end(struct exchange *exchange, struct visit *visit, enum answer_part part,
                        struct slice octets);
 
-/* Other octets. False: the line is too long, `line.failed`, and the session's step runs. */
+/* Collects other octets. False: the line is too long (`line.failed`), and the session's step runs.
+ */
 bool exchange_gather(struct exchange *exchange, struct session *session, struct slice octets);
 
-/* Both. True: `line` is a whole response. */
+/* Does both. True: `line` is a complete response. */
 bool exchange_has_response(struct exchange *exchange, struct visit *visit, enum answer_part part,
                            struct slice octets);
 
-/* The step that waits runs in the next turn. */
+/* Runs the waiting step in the next turn. */
 void exchange_wake(struct session *session);
 
 #endif

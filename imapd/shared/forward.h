@@ -1,7 +1,7 @@
 /*
- * Commands that concern a mailbox of another account are passed on, as they came, to that account's
- * process, and its answer to the client (imapd/shared/visit.h). While such a mailbox is selected
- * the session is VISITING and keeps the visit; otherwise a visit lasts for one command.
+ * Forwards commands for another account's mailbox unchanged to that account's process, and its
+ * answers to the client (imapd/shared/visit.h). While such a mailbox is selected, the session is
+ * VISITING and keeps the visit; otherwise a visit lasts for one command.
  *
  *   on_ready, on_literal ─> forward_takes(), forward_literal(): is it such a command?
  *     client ──command──> visit ──> the owner's process
@@ -14,32 +14,32 @@
 
 #include "imapd/session/session.h"
 
-/* For a command that is whole, with its arguments. True: it was answered, or is being forwarded. */
+/* For a complete command, with its arguments. True: it was answered, or is being forwarded. */
 bool forward_takes(struct session *session, const struct imap_parser *arguments);
 
-/* For a command whose literals are streamed (APPEND), as far as the first. True as above. */
+/* For a command whose literals are streamed (APPEND), up to the first literal. True as above. */
 bool forward_literal(struct session *session, const struct imap_parser *arguments);
-/* When such a command is forwarded: the octets of a literal, and the text after the last one. */
+/* Forwards the octets of such a command's literal, and the text after the last literal. */
 void forward_octets(struct session *session, struct slice octets);
 void forward_rest(struct session *session, struct slice text);
 
-/* What the client was told so far ends in the middle of a line. */
+/* Whether the output to the client ends in the middle of a line. */
 bool forward_is_within_line(const struct session *session);
 
-/* The owner's process takes no more of it at the moment. */
+/* Whether the owner's process takes no more input at the moment. */
 bool forward_is_full(const struct session *session);
 
-/* NOTIFY for the selected mailbox of another account (VISITING): its owner's process is told what
- * the client wants to hear of it. The command that is run waits, and goes on in `then`, which waits
- * again as long as forward_is_setting_up(). */
+/* NOTIFY for the selected mailbox of another account (VISITING): sends the client's request to the
+ * owner's process. The running command waits and goes on in `then`, which must wait again as long
+ * as forward_is_setting_up(). */
 bool forward_is_setting_up(const struct session *session);
 void forward_listen(struct session *session, const struct notify *notify, session_step *then);
-/* Between commands: tells the client what came because of that. */
+/* Between commands: passes the resulting notifications on to the client. */
 void forward_tell_unasked(struct session *session);
 
-/* The command ends; a visit for it alone ends with it. */
+/* To be called when the command ends: ends a visit made for this command only. */
 void forward_forget(struct session *session);
-/* The session ends. */
+/* To be called when the session ends. */
 void forward_end(struct session *session);
 
 #endif

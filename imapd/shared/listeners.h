@@ -1,13 +1,13 @@
 /*
- * What a client with NOTIFY (RFC 5465) hears of other accounts' mailboxes: a visit to each owner
- * who is meant, on which NOTIFY SET was said, and that listens from then on.
+ * NOTIFY (RFC 5465) for other accounts' mailboxes: one visit to each owner concerned, on which
+ * NOTIFY SET is sent and which then listens.
  *
  *     owner's process ──"* STATUS", "* LIST", "* METADATA"──> told.h ──> notify's pending text
  *
- * Told is what is of a mailbox of that owner, whole and of the grammar; nothing else that he says
- * reaches the client. What the client does not take in time the owner's process keeps. The client
- * hears which owner's mailboxes he may look up by that owner alone. imapd-mailbox; session/notify.c
- * and commands/notify.c alone call it.
+ * Only complete, well-formed responses about a mailbox of that owner reach the client. If the
+ * client does not read, the owner's process keeps the responses. Which of an owner's mailboxes the
+ * client may look up is reported by that owner's process only. imapd-mailbox; called only by
+ * session/notify.c and commands/notify.c.
  */
 #ifndef IMAPD_SHARED_LISTENERS_H
 #define IMAPD_SHARED_LISTENERS_H
@@ -21,31 +21,31 @@ struct listener;
 
 struct listeners {
     struct session *session;
-    struct buffer *told; /* the caller's */
+    struct buffer *told; /* responses for the client; the caller's */
     struct listener *all;
     size_t count;
-    bool lost; /* one of them, after it was set up: news may be missing */
+    bool lost; /* a visit was lost after its setup: notifications may be missing */
 };
 
-/* Nothing begins yet. */
+/* Starts no visit yet. */
 void listeners_init(struct listeners *listeners, struct session *session, struct buffer *told);
 void listeners_clear(struct listeners *listeners); /* may run twice, and on a zeroed struct */
 
-/* The request means mailboxes that only the list of what others share names. */
+/* Whether the request covers mailboxes that must be found in the list of shared mailboxes. */
 bool listeners_want_names(const struct session *session, const struct notify_request *request);
 
-/* Goes to all owners who are meant; `shared` as imapd/shared/shared_names.h has it.
- * ERROR_PERMANENT: too many. */
+/* Starts a visit to each owner concerned; `shared` as from shared_names_told(). ERROR_PERMANENT:
+ * too many owners. */
 bool listeners_begin(struct listeners *listeners, const struct notify_request *request,
                      struct slice shared, struct error *error);
 
-/* LISTENERS_READY: all listen, but those who share nothing with the client. LISTENERS_WAIT: the
- * session's step waits. ERROR_PERMANENT: one of them refused; ERROR_TEMPORARY: he cannot be asked.
- */
+/* LISTENERS_READY: all visits listen, except to owners who share nothing with the client.
+ * LISTENERS_WAIT: the session's step waits. ERROR_PERMANENT: an owner's process refused;
+ * ERROR_TEMPORARY: it cannot be reached. */
 enum listeners_result { LISTENERS_READY, LISTENERS_WAIT, LISTENERS_FAILED };
 enum listeners_result listeners_step(struct listeners *listeners, struct error *error);
 
-/* What was told is said, and there is room again. */
+/* To be called when `told` was sent and has room again. */
 void listeners_go_on(struct listeners *listeners);
 
 #endif

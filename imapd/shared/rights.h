@@ -19,44 +19,43 @@ struct visitor {
     char top[MASTER_ACCOUNT_MAX + 102]; /* what he calls this account: "Shared/alice@example.org" */
 };
 
-/* NULL: no memory, or nothing can be shared here. From malloc(). */
+/* From malloc(). NULL: no memory, or sharing is not configured. */
 struct visitor *visitor_new(const struct mailbox *mailbox, struct slice account);
 
-/* What the owner calls the mailbox that the client calls so. */
+/* The owner's name for a mailbox, given the client's name for it. */
 struct slice rights_name_at_home(const struct session *session, struct slice name);
 
-/* The inverse, appended; of no name, nothing. */
+/* Appends the client's name for a mailbox, given the owner's; nothing for an empty name. */
 void rights_append_name(const struct session *session, struct slice name, struct buffer *called);
 
-/* Whose client it is, if not the owner's; empty: his. */
+/* The account of a client that is not the owner; empty: the client is the owner. */
 struct slice rights_guest(const struct session *session);
 
-/* enum acl_right. ERROR_NOT_FOUND: there is no such folder. */
+/* The client's rights to a folder (enum acl_right). ERROR_NOT_FOUND: there is no such folder. */
 bool rights_find(const struct session *session, const char *directory, unsigned *rights,
                  struct error *error);
 
-/* The client has all of these rights there. False: the command was ended with NO; to who may not
- * even look it up there is no such mailbox. */
+/* Whether the client has all of these rights. False: the command was ended with NO; if the client
+ * may not even look the mailbox up, with the answer for a mailbox that does not exist. */
 bool rights_suffice(struct session *session, const char *directory, unsigned needed);
 
-/* The same of some of these, of which *rights has those that he has. */
+/* Whether the client has some of these rights; *rights receives those it has. */
 bool rights_suffice_some(struct session *session, const char *directory, unsigned some,
                          unsigned *rights);
 
-/* The visitor may use that command now. False: it was answered. */
+/* Whether the visitor may use this command now. False: it was answered. */
 bool rights_let_run(struct session *session, const struct command_spec *spec);
 
-/* Rights to that folder have changed: of who has it selected and may not read it any more nothing
- * that was read for him, and waits, is sent; his session here is cut. Commands that begin later are
- * judged anew. */
+/* To be called when rights to a folder have changed: cuts the session of every visitor that has it
+ * selected and may no longer read it, and discards its unsent output. Later commands are checked
+ * anew. */
 void rights_on_change(struct session *by, const char *directory);
 
-/* Which flags such rights leave as they are: enum view_fixed, and what that is as flags of storage.
- */
+/* The flags that a client with these rights may not change: enum view_fixed. */
 unsigned rights_fix(unsigned rights);
-uint32_t rights_changeable_flags(unsigned rights); /* enum maildir_flag */
+uint32_t rights_changeable_flags(unsigned rights); /* the others: enum maildir_flag */
 
-/* Of the selected folder, without a word; nothing where they cannot be found. */
+/* The client's rights to the selected folder, without any response; 0: they cannot be read. */
 unsigned rights_to_selected(const struct session *session);
 
 #endif

@@ -1,9 +1,8 @@
 /*
- * What LIST returns of another account's mailbox beside its name (RFC 5819, RFC 9590): its STATUS
- * and its annotations, which the owner's process is asked for, one mailbox after the other, by a
- * visit for all of one owner. Told is what is an answer to the question; what is not allowed,
- * cannot be asked, or does not come in time is left out, as RFC 5819 2 and RFC 9590 3 have it.
- * imapd-mailbox; commands/list.c alone calls it.
+ * STATUS and annotations that LIST returns for another account's mailbox (RFC 5819, RFC 9590). The
+ * owner's process is asked for one mailbox after another, in one visit for all of one owner. Only
+ * answers to the question are passed on; what is not allowed, cannot be asked, or is late is left
+ * out (RFC 5819 2, RFC 9590 3). imapd-mailbox; called only by commands/list.c.
  */
 #ifndef IMAPD_SHARED_SHARED_ITEMS_H
 #define IMAPD_SHARED_SHARED_ITEMS_H
@@ -12,26 +11,26 @@
 
 struct shared_items {
     struct session *session;
-    struct slice status;   /* "(MESSAGES UNSEEN)", as the client said it; empty: not wanted */
-    struct slice metadata; /* "(DEPTH 1) (/shared/comment)"; the same */
+    struct slice status;   /* "(MESSAGES UNSEEN)", as the client wrote it; empty: not wanted */
+    struct slice metadata; /* "(DEPTH 1) (/shared/comment)", likewise; empty: not wanted */
     struct exchange exchange;
-    struct slice name;        /* that is asked for, UTF-8; the caller's */
-    bool is_asking;           /* until shared_items_step() says false */
-    bool wants_status;        /* is asked next */
-    unsigned expected;        /* enum told_kind: of the question that was asked; 0: it is told */
-    struct buffer unanswered; /* the owner who did not answer, and is asked no more */
-    uint64_t until_ms;        /* turn_now_ms; 0: nothing was asked yet */
+    struct slice name;        /* the current mailbox, UTF-8; the caller's */
+    bool is_asking;           /* until shared_items_step() returns false */
+    bool wants_status;        /* STATUS is the next question */
+    unsigned expected;        /* enum told_kind of the answer expected; 0: it has come */
+    struct buffer unanswered; /* an owner whose process did not answer, and is not asked again */
+    uint64_t until_ms;        /* deadline, turn_now_ms; 0: nothing was asked yet */
 };
 
 void shared_items_init(struct shared_items *items, struct session *session, struct slice status,
                        struct slice metadata);
 void shared_items_clear(struct shared_items *items); /* may run twice, and on a zeroed struct */
 
-/* Of that mailbox, to which the client has these rights (enum acl_right). True: the session's step
- * waits; each time it runs it calls the next function. */
+/* Asks for a mailbox to which the client has these rights (enum acl_right). True: the session's
+ * step waits; each time it runs, it calls shared_items_step(). */
 bool shared_items_ask(struct shared_items *items, struct slice name, unsigned rights,
                       session_step *then);
-/* True: it waits again. False: that mailbox is done, and what there is to tell was written. */
+/* True: it waits again. False: the mailbox is done, and its responses were written. */
 bool shared_items_step(struct shared_items *items, session_step *then);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * The mailboxes that other accounts share with this one, by name: what the house's list says
- * (ctl/master/shares.c), for LIST. It may be wrong for a moment; who goes to such a mailbox is told
- * by its owner's process what he may do. imapd-mailbox.
+ * The names of mailboxes that other accounts share with this one, from the server-wide list
+ * (ctl/master/shares.c), for LIST. The list may be out of date for a moment; access is decided by
+ * the owner's process. imapd-mailbox.
  */
 #ifndef IMAPD_SHARED_SHARED_NAMES_H
 #define IMAPD_SHARED_SHARED_NAMES_H
@@ -11,28 +11,28 @@
 
 struct shared_question;
 
-/* Asks the master; the command goes on in `then`. NULL, and nothing happens: imap.shared-mailboxes
- * is not set, the client is a visitor, or there is no memory. */
+/* Asks the master; the command goes on in `then`. NULL, with nothing done: imap.shared-mailboxes is
+ * not set, the client is a visitor, or there is no memory. */
 struct shared_question *shared_names_ask(struct session *session, session_step *then);
 
-/* Once it goes on: lines "rights SP name LF", of the mailboxes that may be looked up; the name as
- * the client says it, in UTF-8. */
+/* The answer, once `then` is called: lines "rights SP name LF" of the mailboxes that may be looked
+ * up, with the name as the client writes it, in UTF-8. */
 struct slice shared_names_told(const struct shared_question *question);
 
-/* It is the name of another account's mailbox, or of what is above it. */
+/* Whether this names another account's mailbox, or a level above one. */
 bool shared_names_has(const struct session *session, struct slice name);
 
-/* Whose the mailbox "Shared/alice@example.org/Work" is; empty: nobody's. */
+/* The owner of a mailbox like "Shared/alice@example.org/Work"; empty: it has none. */
 struct slice shared_names_owner(const struct session *session, struct slice name);
 
-/* To be called before the command ends, however it does. NULL is fine. */
+/* To be called whenever the command ends. NULL is fine. */
 void shared_names_end(struct shared_question *question);
 
 /* ROLE_SHARED */
 void shared_on_answer(struct mailbox *mailbox, uint64_t request, struct slice account,
                       struct slice lines);
 
-/* From what one account shares the lines above. Pure. */
+/* Makes the lines of shared_names_told() from one account's list. Pure. */
 void shared_names_append(const char *top, struct slice account, struct slice lines,
                          struct buffer *text);
 

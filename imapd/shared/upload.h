@@ -1,9 +1,8 @@
 /*
- * Messages that a client has put together of pieces (CATENATE, RFC 4469) for another account's
- * mailbox: pieces of his own mail, and of third ones', are nothing that the owner's process could
- * read. So they are put together at home, in a file of our own tmp/, as for a mailbox of ours, and
- * then said to the owner's process as one APPEND, which judges what may be put there and answers.
- * imapd-mailbox; commands/append.c alone calls it.
+ * CATENATE (RFC 4469) into another account's mailbox. The owner's process cannot read pieces of the
+ * client's own mail, or of a third account's. So the messages are assembled here, in our own tmp/,
+ * as for a mailbox of ours, and then sent to the owner's process as one APPEND, which that process
+ * checks and answers. imapd-mailbox; called only by commands/append.c.
  */
 #ifndef IMAPD_SHARED_UPLOAD_H
 #define IMAPD_SHARED_UPLOAD_H
@@ -15,17 +14,17 @@
 struct upload {
     struct session *session;
     struct exchange exchange;
-    const struct intake_message *message; /* that is being said; NULL: all are */
-    struct message_file file;             /* its octets, once it is announced */
-    uint64_t said;
+    const struct intake_message *message; /* the one being sent; NULL: all are sent */
+    struct message_file file;             /* open once the message is announced */
+    uint64_t said;                        /* octets of it sent */
     bool awaits_plus;
 };
 
-/* To the mailbox of that name, ours. The command goes on in `then`, which calls upload_step().
- * False: it was ended. */
+/* Begins to send to the mailbox of this name. The command goes on in `then`, which calls
+ * upload_step(). False: the command was ended. */
 bool upload_begin(struct upload *upload, struct session *session, const struct intake *intake,
                   struct slice name, session_step *then);
-/* Says more, and waits again; or the command is ended, in the words of the owner's process. */
+/* Sends more and waits again, or ends the command with the owner process's response. */
 void upload_step(struct upload *upload, session_step *then);
 
 void upload_end(struct upload *upload); /* may run twice, and on a zeroed struct */

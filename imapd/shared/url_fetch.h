@@ -1,8 +1,8 @@
 /*
- * The octets that a URL of CATENATE (RFC 4469) names in another account's mailbox: EXAMINE and UID
- * FETCH on a visit of their own, so the owner's process says whether the client may read them (RFC
- * 4314 4). They go into the message that is being taken in as they come. imapd-mailbox;
- * folder/catenate.c alone calls it.
+ * Reads the octets that a CATENATE URL (RFC 4469) names in another account's mailbox, by EXAMINE
+ * and UID FETCH on a visit of their own, so the owner's process decides whether the client may read
+ * them (RFC 4314 4). They are streamed into the message under construction. imapd-mailbox; called
+ * only by folder/catenate.c.
  */
 #ifndef IMAPD_SHARED_URL_FETCH_H
 #define IMAPD_SHARED_URL_FETCH_H
@@ -17,22 +17,22 @@ struct url_fetch {
     struct exchange exchange;
     const struct message_url *url; /* the caller's */
     struct intake *intake;
-    bool is_fetching; /* else the mailbox is being opened */
-    bool is_other;    /* its UIDVALIDITY is not the URL's */
-    bool in_value;    /* the octets come */
-    bool is_taken;    /* all of them did, or there are none */
+    bool is_fetching; /* false: the mailbox is being opened */
+    bool is_other;    /* the mailbox's UIDVALIDITY is not the URL's */
+    bool in_value;    /* the octets are arriving */
+    bool is_taken;    /* all octets have arrived, or there are none */
     struct error error;
 };
 
-/* The URL's mailbox is another account's: by its name, or it is the selected one. */
+/* Whether the URL's mailbox is another account's, by its name or as the selected mailbox. */
 bool url_fetch_is_needed(const struct session *session, const struct message_url *url);
 
-/* False: it cannot be asked. */
+/* False: the owner's process cannot be asked. */
 bool url_fetch_begin(struct url_fetch *fetch, struct session *session,
                      const struct message_url *url, struct error *error);
 
-/* SOURCE_MORE: the session's step waits, and is to call this again. ERROR_NOT_FOUND: there is no
- * such message or part, or the client may not read it. */
+/* SOURCE_MORE: the session's step waits, then calls this again. ERROR_NOT_FOUND: there is no such
+ * message or part, or the client may not read it. */
 enum source_result url_fetch_step(struct url_fetch *fetch, struct intake *intake,
                                   struct error *error);
 

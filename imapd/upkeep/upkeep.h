@@ -1,8 +1,8 @@
 /*
- * What an administrator asks of an account while it is in use (`staffetta import`, `export`,
- * `fsck`, `restored`; ROLE_CONTROL): its mailbox process does it, since it alone may write the
- * folders' records. One job at a time, in slices, so that the user's sessions go on; others wait in
- * line.
+ * Requests of an administrator for an account in use (`staffetta import`, `export`, `fsck`,
+ * `restored`; ROLE_CONTROL), served by the account's mailbox process, since only that may write the
+ * folders' records. One job at a time, in slices, so that the user's sessions go on; others are
+ * queued.
  *
  *     imap ACCOUNT        "ok", then the socket is an IMAP session that has logged in
  *     fsck ACCOUNT        imapd/folder/fsck.h
@@ -28,10 +28,10 @@ struct upkeep_job {
     struct mailbox *mailbox; /* borrowed */
     /* A few milliseconds' work; false: the job is done. */
     bool (*step)(struct upkeep_job *job);
-    void (*end)(struct upkeep_job *job); /* frees what the job has in `state` */
+    void (*end)(struct upkeep_job *job); /* frees `state` */
     void *state;
     int fd;
-    struct buffer report; /* "ok", and a line for each thing to say */
+    struct buffer report; /* "ok", then one line for each finding */
     size_t lines_left_out;
     struct error error; /* of a job that failed */
     bool failed;
@@ -40,15 +40,15 @@ struct upkeep_job {
 struct upkeep {
     struct role *role;       /* borrowed */
     struct mailbox *mailbox; /* borrowed */
-    struct upkeep_job *jobs; /* the first is under way */
+    struct upkeep_job *jobs; /* the first is running */
     struct deferred in_next_turn;
-    bool leaving; /* the Maildir was replaced: this process, rooted in the old one, is to end */
+    bool leaving; /* the Maildir was replaced: this process, rooted in the old one, must end */
 };
 
 void upkeep_init(struct upkeep *upkeep, struct role *role, struct mailbox *mailbox);
-void upkeep_clear(struct upkeep *upkeep); /* refuses what waits; may run twice */
+void upkeep_clear(struct upkeep *upkeep); /* refuses waiting requests; may run twice */
 
-/* Takes the descriptor. */
+/* Takes ownership of the descriptor. */
 void upkeep_answer(struct upkeep *upkeep, const struct control_words *words, int fd);
 
 static inline bool upkeep_is_busy(const struct upkeep *upkeep)
@@ -56,12 +56,12 @@ static inline bool upkeep_is_busy(const struct upkeep *upkeep)
     return upkeep->jobs != NULL;
 }
 
-/* A line about that folder (its name on disk; NULL: the account). The text is ours, but for names
- * in it, which are made printable. */
+/* Adds a line about a folder (its directory name; NULL: the account) to the report. Names in the
+ * text are made printable. */
 void upkeep_say(struct upkeep_job *job, const char *directory, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* The job ends with this error; always false. */
+/* Ends the job with this error; always false. */
 bool upkeep_fail(struct upkeep_job *job, const struct error *error);
 
 #endif
