@@ -1,6 +1,6 @@
 /*
- * What CAPA answers (RFC 2449), before and after the login alike, but for what is only for logging
- * in. pop3d-login and pop3d-maildrop.
+ * The answer of CAPA (RFC 2449): the lines that are the same before and after the login.
+ * pop3d-login and pop3d-maildrop.
  */
 #ifndef POP3D_CAPABILITY_H
 #define POP3D_CAPABILITY_H
@@ -8,7 +8,7 @@
 #include "common/buffer.h"
 #include "common/config/config.h"
 
-/* The lines that hold in both states, each with its CRLF; no first and no last line. */
+/* Appends these lines, each with CRLF, without the first and last line of the answer. */
 void pop3_capabilities_append(const struct config *config, struct buffer *text);
 
 #endif

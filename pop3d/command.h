@@ -19,21 +19,21 @@ enum maildrop_verb {
     MAILDROP_STAT,
     MAILDROP_TOP,   /* message, lines */
     MAILDROP_UIDL,  /* message, or none */
-    MAILDROP_EARLY, /* a command for before the login, whatever stands after it */
+    MAILDROP_EARLY, /* a command allowed only before the login, with any arguments */
     MAILDROP_UNKNOWN,
 };
 
 struct maildrop_command {
     enum maildrop_verb verb;
     bool has_message;
-    uint64_t message;      /* as the client numbers them, from 1; 0 and too large are possible */
+    uint64_t message;      /* number from the client, from 1; may be 0 or too large */
     uint64_t lines;        /* TOP */
     struct slice argument; /* LANG; empty: none */
 };
 
-/* False, with *wrong for the reply, if the arguments are not what the command takes: they are
- * separated by one space each, and numbers are digits alone. A line always has a verb,
- * MAILDROP_UNKNOWN if no other. */
+/* False, with *wrong for the reply: the arguments are not what the command takes. Arguments are
+ * separated by one space, and numbers consist of digits only. Every line has a verb, if no other
+ * MAILDROP_UNKNOWN. */
 bool maildrop_command_parse(struct slice line, struct maildrop_command *command,
                             const char **wrong);
 

@@ -1,11 +1,11 @@
-/* LANG (RFC 6856 3): English is all there is, and what "*" and the default come to. Pure. */
+/* LANG (RFC 6856 3): the only language is English, also for "*" and as the default. Pure. */
 #ifndef POP3D_LANGUAGE_H
 #define POP3D_LANGUAGE_H
 
 #include "common/slice.h"
 
-/* The whole answer but its last CRLF, for a language range or, empty, for the list; NULL: that
- * language is not spoken here. */
+/* The whole answer, without its last CRLF, to a language range, or if empty, to the request for the
+ * list; NULL: the language is not supported. */
 const char *pop3_language_answer(struct slice range);
 
 #endif

@@ -16,18 +16,18 @@ enum pop3_login_verb {
     POP3_UTF8,
     POP3_LANG, /* argument: a language range, or none */
     POP3_QUIT,
-    POP3_LATER, /* a command for after the login */
+    POP3_LATER, /* a command allowed only after the login */
     POP3_UNKNOWN,
 };
 
 struct pop3_login_command {
     enum pop3_login_verb verb;
     struct slice argument; /* empty: none */
-    struct slice initial;  /* AUTH: the initial response; .ptr is NULL where there is none */
+    struct slice initial;  /* AUTH: the initial response; .ptr is NULL if there is none */
 };
 
-/* False, with *wrong for the reply, if the arguments are not what the command takes. A line always
- * has a verb, POP3_UNKNOWN if no other. */
+/* False, with *wrong for the reply: the arguments are not what the command takes. Every line has a
+ * verb, if no other POP3_UNKNOWN. */
 bool pop3_login_command_parse(struct slice line, struct pop3_login_command *command,
                               const char **wrong);
 

@@ -1,19 +1,19 @@
 /*
- * Who beside its owner may do what with a folder (RFC 4314): "staffetta-acl" in the folder's
- * directory, a line for each identifier, rights first:
+ * The access control list of a folder (RFC 4314): the file "staffetta-acl" in its directory, one
+ * line for each identifier, rights first:
  *
  *     lrs bob@example.org
  *     lrswipkxtea -carol@example.org
  *     l anyone
  *
- * An identifier is the name of an account of this house, or "anyone", which is every account of it;
- * with "-" before it the rights are those that it has not, whatever else gives them (RFC 4314 2).
- * The owner stands in no list: he has all rights, and nobody takes them away. A line that is none
- * of these gives nothing. A folder without that file that Dovecot had has the rights of its
- * "dovecot-acl" (storage/foreign/foreign_acl.h), until they are first changed.
+ * An identifier is the name of an account of this server, or "anyone" for all its accounts; with
+ * "-" before it, the rights are denied, whatever else grants them (RFC 4314 2). The owner is in no
+ * list: the owner always has all rights. A malformed line grants nothing. A folder without this
+ * file that came from Dovecot has the rights of its "dovecot-acl" (storage/foreign/foreign_acl.h)
+ * until they are first changed.
  *
- * One writer: the owner's mailbox process, which alone decides by it. Blocking file I/O, but for
- * what is pure.
+ * One writer: the owner's mailbox process, which alone checks rights by it. Blocking file I/O,
+ * except for what is marked pure.
  */
 #ifndef STORAGE_ACL_H
 #define STORAGE_ACL_H
@@ -55,31 +55,32 @@ struct acl_entry {
 void acl_init(struct acl *acl);
 void acl_clear(struct acl *acl); /* may run twice */
 
-/* Letters of RFC 4314 2.1, "c" and "d" of RFC 2086 among them (2.1.1). False: there is another
+/* Parses the letters of RFC 4314 2.1, including "c" and "d" of RFC 2086 (2.1.1). False: any other
  * letter. Pure. */
 bool acl_rights_parse(struct slice letters, unsigned *rights);
-/* Appends them, with "c" and "d" where some of what these mean are there, as 2.1.1 wants. */
+/* Appends the letters, with "c" and "d" if some of the rights they stand for are set (2.1.1). */
 void acl_rights_format(unsigned rights, struct buffer *text);
 
-/* The entries one after the other: *rest starts as buffer_slice(&acl->text). False at the end. */
+/* Reads the next entry: *rest starts as buffer_slice(&acl->text). False at the end. */
 bool acl_next(struct slice *rest, struct acl_entry *entry);
 
-/* What that account may do, who is not the owner. Pure. */
+/* The effective rights of an account that is not the owner. Pure. */
 unsigned acl_rights_of(const struct acl *acl, struct slice account);
-/* What the list says of exactly that identifier; 0: nothing. */
+/* The rights in the entry of exactly this identifier; 0: there is none. */
 unsigned acl_find(const struct acl *acl, struct slice identifier, bool negative);
 
-/* Replaces what the list says of that identifier; no rights: it goes. ERROR_PERMANENT: the
- * identifier cannot be kept (too long, a control character, a space), or the list is full. */
+/* Replaces the entry of this identifier; without rights, removes it. ERROR_PERMANENT: the
+ * identifier cannot be stored (too long, a control character, a space), or the list is full. */
 bool acl_set(struct acl *acl, const struct acl_entry *entry, struct error *error);
 
-/* Of the folder that the directory is; `owner` tells what Dovecot's file means by names without a
- * domain. No file is an empty list. A file that cannot be read is an error: nobody has rights. */
+/* Loads the list of a folder; `owner` supplies the domain for names without one in Dovecot's file.
+ * No file is an empty list. A file that cannot be read is an error: then no other account has
+ * rights. */
 bool acl_load(int folder_fd, struct slice owner, struct acl *acl, struct error *error);
 /* Durable when it returns true. */
 bool acl_store(int folder_fd, const struct acl *acl, struct error *error);
 
-/* Gives one folder of an account what the other has; the paths are relative to the account's. */
+/* Copies the list of one folder to another; paths are relative to the account's directory. */
 bool acl_copy(int account_fd, const char *from, const char *to, struct slice owner,
               struct error *error);
 

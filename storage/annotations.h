@@ -1,15 +1,16 @@
 /*
- * What a client notes about a folder or about the account (RFC 5464): one small text file in each
- * folder that has any,
+ * Annotations of a folder or of the account (RFC 5464): one small text file in each folder that has
+ * any,
  *
  *     staffetta-metadata 1
  *     /private/comment 11
  *     My own note
  *     end
  *
- * and one of another name for the account. A value has exactly so many octets, whatever they are,
- * and a LF after it. What is private to another account that sees the folder stands there as
- * "/private:bob@example.org/comment", the account's odd octets as "%2f".
+ * and one with another name for the account. The number is the length of the value in octets; the
+ * value may have any octets, and is followed by LF. Private entries of another account that sees
+ * the folder are stored as "/private:bob@example.org/comment", with unusual octets of the account's
+ * name as "%2f".
  *
  * One writer: the user's mailbox process. The first half of this header is pure.
  */
@@ -31,11 +32,11 @@ struct annotation {
     struct slice value;
 };
 
-/* Memory, and the file, never pass `limit` octets. */
+/* Memory and file never exceed `limit` octets. */
 void annotations_init(struct annotations *annotations, size_t limit);
 void annotations_clear(struct annotations *annotations); /* may run twice */
 
-/* One after the other: *rest starts as buffer_slice(&annotations->text). False at the end. */
+/* Reads the next one: *rest starts as buffer_slice(&annotations->text). False at the end. */
 bool annotations_next(struct slice *rest, struct annotation *annotation);
 
 /* False, with *value untouched: there is no such entry. */
@@ -44,23 +45,24 @@ bool annotations_find(const struct annotations *annotations, struct slice entry,
 
 size_t annotations_count(const struct annotations *annotations);
 
-/* Adds it, replaces it, or removes it where value.ptr is NULL. False, with nothing changed: no
- * memory, or past the limit. */
+/* Adds or replaces an entry, or removes it if value.ptr is NULL. False, with nothing changed: no
+ * memory, or over the limit. */
 bool annotations_set(struct annotations *annotations, struct slice entry, struct slice value);
 
-/* ---- of an account that is not the owner's ---- */
+/* ---- for an account that is not the owner ---- */
 
-/* Appends by what name its entry is kept: /shared is everybody's, /private its own. */
+/* Appends the name under which the account's entry is stored: /shared entries are common to all
+ * accounts, /private ones are its own. */
 void annotations_append_kept(struct slice account, struct slice entry, struct buffer *kept);
 
-/* What it sees, by the names that it knows. False: no memory. */
+/* The annotations that the account sees, under the names it uses. False: no memory. */
 bool annotations_see(const struct annotations *annotations, struct slice account,
                      struct annotations *seen);
 
-/* How many are its own, /private; of the owner (empty) those and all of /shared. */
+/* The number of the account's own /private entries; for the owner (empty), with all of /shared. */
 size_t annotations_count_of(const struct annotations *annotations, struct slice account);
 
-/* Drops what is private to those accounts of which it says false. True: there was something. */
+/* Removes private entries of accounts for which `keeps` returns false. True: some were removed. */
 typedef bool annotations_keeps(struct slice account, const void *context);
 bool annotations_drop(struct annotations *annotations, annotations_keeps *keeps,
                       const void *context);
@@ -73,8 +75,8 @@ void annotations_format(const struct annotations *annotations, struct buffer *te
 
 /* ---- the file ---- */
 
-/* No file is no annotation. ERROR_PERMANENT: it is malformed or too large; it then stands aside as
- * NAME.broken and there is none any more. */
+/* No file means no annotations. ERROR_PERMANENT: the file is malformed or too large; it was renamed
+ * to NAME.broken. */
 bool annotations_load(int dir_fd, const char *name, struct annotations *annotations,
                       struct error *error);
 
@@ -82,8 +84,9 @@ bool annotations_load(int dir_fd, const char *name, struct annotations *annotati
 bool annotations_store(int dir_fd, const char *name, const struct annotations *annotations,
                        struct error *error);
 
-/* Octets of all those files of an account, in what was deleted and is kept (storage/expunged.h)
- * too: else who makes, annotates and deletes folders would have as many as he likes. */
+/* Total octets of these files in an account, including deleted folders that are kept
+ * (storage/expunged.h): else a client could get any amount by creating, annotating and deleting
+ * folders. */
 bool annotations_measure(int account_fd, uint64_t *octets, struct error *error);
 
 #endif

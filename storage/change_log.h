@@ -1,12 +1,12 @@
 /*
- * When each message of a folder last changed, and which have gone (MODSEQ, RFC 7162): what file
- * names cannot hold, in "staffetta-changes" beside them: a header, and one record of 24 octets for
- * each change; the last one of a message counts.
+ * The MODSEQ of each message in a folder and the removed messages (RFC 7162), which file names
+ * cannot hold, in the file "staffetta-changes": a header, then one record of 24 octets per change;
+ * the last record of a message counts.
  *
- * Derived: whatever is wrong with the file, it is begun anew, and every message counts as changed
- * just now. It is never flushed. After a kill all of it is there; after a power cut it is believed
- * only if it was sealed and the folder record, which is flushed, says that nothing came after the
- * seal (struct change_log_trust).
+ * Derived data: if anything is wrong with the file, a new one is begun, and every message counts as
+ * changed just now. The file is never flushed. After a kill it is complete; after a power cut it is
+ * trusted only if it was sealed and the folder record, which is flushed, says that nothing came
+ * after the seal (struct change_log_trust).
  *
  * One writer: the user's mailbox process. Blocking file I/O.
  */
@@ -23,24 +23,24 @@ enum { CHANGE_LOG_BOOT_OCTETS = 40 };
 struct change {
     uint32_t uid;
     bool gone;
-    uint32_t flags; /* of one that is there, as in maildir_name */
-    uint32_t letters;
+    uint32_t flags;   /* as in maildir_name; 0 if gone */
+    uint32_t letters; /* keywords, as in maildir_name */
     uint64_t modseq;
 };
 
 struct change_log {
     uint32_t uidvalidity;
-    uint8_t boot[CHANGE_LOG_BOOT_OCTETS]; /* which start of the host this is; zeroes: not known */
-    uint64_t complete_since;              /* all that have gone with a higher modseq are in it */
+    uint8_t boot[CHANGE_LOG_BOOT_OCTETS]; /* identifies this boot of the host; zeroes: unknown */
+    uint64_t complete_since;              /* every removal with a higher MODSEQ is in the log */
     uint64_t count;                       /* records in the file */
     int fd;                               /* -1: closed */
-    bool renewing;         /* what is put goes into a file that is to replace the old one */
-    bool trusted;          /* the file is what we have read or written ourselves */
-    bool failed;           /* nothing more is put: sticky until it is renewed */
-    struct buffer pending; /* records that are not in the file yet */
+    bool renewing;         /* the next flush writes a file that replaces the old one */
+    bool trusted;          /* this process has read or written the file */
+    bool failed;           /* records are no longer accepted, until change_log_renew() */
+    struct buffer pending; /* records not in the file yet */
 };
 
-/* What the folder record knows. */
+/* Watermarks of the folder record, by which the file is checked. */
 struct change_log_trust {
     uint64_t modseq_watermark;
     uint64_t uid_watermark;
@@ -48,34 +48,34 @@ struct change_log_trust {
 
 void change_log_init(struct change_log *log, uint32_t uidvalidity,
                      const uint8_t boot[CHANGE_LOG_BOOT_OCTETS]);
-/* Closes the file, which is opened again when it is wanted; what is pending is lost. May run twice.
- */
+/* Closes the file, which is reopened when needed; pending records are lost. May run twice. */
 void change_log_close(struct change_log *log);
 
-/* Tells all records in the order in which they came. ERROR_NOT_FOUND: there is no such file;
- * ERROR_PERMANENT: it is damaged, of another UIDVALIDITY, or not to be believed; then nothing was
- * told. Either means change_log_renew(). */
+/* Visits all records in the order in which they were written. ERROR_NOT_FOUND: there is no file;
+ * ERROR_PERMANENT: it is damaged, of another UIDVALIDITY, or not to be trusted; then no record was
+ * visited. After either the caller calls change_log_renew(). */
 typedef void change_visit(void *owner, const struct change *change);
 bool change_log_load(struct change_log *log, int folder_fd, const struct change_log_trust *trust,
                      change_visit *visit, void *owner, struct error *error);
 
-/* Instead of loading: what the records say is known from elsewhere, of a file with that beginning
- * and so many of them. False: it is not that file, or not to be believed; nothing has happened. */
+/* Instead of change_log_load(), when the caller already knows the records of the file with this
+ * complete_since and count. False: it is another file or not to be trusted; nothing has changed. */
 bool change_log_resume(struct change_log *log, int folder_fd, const struct change_log_trust *trust,
                        uint64_t complete_since, uint64_t count);
 
-/* The next flush writes a file that replaces the one that is there, with what is put until then;
- * without anything put, none. */
+/* The next flush writes a new file, with the records put until then, in place of the old one; if no
+ * record was put, it writes none. */
 void change_log_renew(struct change_log *log, uint64_t complete_since);
 
-/* Goes into the file with the next flush. Failure is the flush's. */
+/* Adds a record; the next flush writes it, and reports a failure of this call too. */
 void change_log_put(struct change_log *log, const struct change *change);
 
-/* Writes what is pending. On failure the file is removed: half a history would be believed. */
+/* Writes the pending records. On failure the file is removed, since a partial history would be
+ * trusted. */
 bool change_log_flush(struct change_log *log, int folder_fd, struct error *error);
 
-/* After a flush: nothing will come after it before the folder record's modseq_watermark, which is
- * this number now, is raised. */
+/* To be called after a flush. Marks the file as complete: the caller writes no more records before
+ * it raises the folder record's modseq_watermark above this one. */
 bool change_log_seal(struct change_log *log, int folder_fd, uint64_t modseq_watermark,
                      struct error *error);
 

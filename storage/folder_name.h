@@ -1,5 +1,5 @@
 /*
- * A folder's name as the user knows it and as it is on disk (Maildir++):
+ * Maps a folder's name as the user knows it to its directory name (Maildir++), and back:
  *
  *     INBOX             .                       the account's own directory
  *     Archive/2026      .Archive.2026
@@ -17,13 +17,14 @@
 
 enum { FOLDER_SEPARATOR = '/' };
 
-/* ERROR_PERMANENT, with words for the user, if there can be no such folder: an empty name or level,
- * invalid UTF-8, control characters, or too long for a directory. */
+/* ERROR_PERMANENT, with a text for the user: the name or a level is empty, has invalid UTF-8 or
+ * control characters, or is too long for a directory. */
 bool folder_name_to_directory(struct slice name, char directory[MAILDIR_NAME_SIZE],
                               struct error *error);
 
-/* Appends the name. False if no name leads to that directory: another program made it; its mail
- * counts, but nobody can ask for it. Look at name->failed besides. */
+/* Appends the user's name. False: no name maps to this directory, which another program made; its
+ * mail counts for the quota, but clients cannot select it. The caller must check name->failed
+ * too. */
 bool folder_name_from_directory(const char *directory, struct buffer *name);
 
 /* "INBOX" in any case. */

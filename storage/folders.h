@@ -1,10 +1,10 @@
 /*
  * The folders of an account: directories ".A.B" beside INBOX's cur/, new/ and tmp/. `account_fd` is
- * the account's directory; names are those on disk (folder_name.h has the user's). What these
- * calls changed is on disk when they return true. Blocking file I/O.
+ * the account's directory; names are directory names (folder_name.h maps the user's names to them).
+ * Changes are on disk when a call returns true. Blocking file I/O.
  *
- * Writers: the user's mailbox process; deliver, which only creates. Two that create the same folder
- * at once are fine.
+ * Writers: the user's mailbox process; deliver, which only creates. Two processes may create the
+ * same folder at once.
  */
 #ifndef STORAGE_FOLDERS_H
 #define STORAGE_FOLDERS_H
@@ -14,12 +14,12 @@
 
 enum {
     FOLDERS_MEMORY = 1 << 25,  /* octets of all names */
-    FOLDERS_DELETED_DEPTH = 4, /* directories in a folder that is being removed */
+    FOLDERS_DELETED_DEPTH = 4, /* levels of directories in a folder being removed */
 };
 
 struct folder_entry {
     const char *directory; /* on disk: "." or ".A.B" */
-    const char *name;      /* the user's, UTF-8; NULL: made by another program, cannot be said */
+    const char *name;      /* the user's name, UTF-8; NULL: `directory` maps to no name */
 };
 
 struct folder_list {
@@ -32,39 +32,41 @@ struct folder_list {
 void folder_list_init(struct folder_list *list);
 void folder_list_clear(struct folder_list *list); /* may run twice */
 
-/* Copies both; a name without a pointer: there is none. */
+/* Copies both; name.ptr NULL: the folder has no user's name. */
 bool folder_list_add(struct folder_list *list, const char *directory, struct slice name,
                      struct error *error);
 
-/* Replaces what the list held. */
+/* Replaces the contents of the list. */
 bool folders_list(int account_fd, struct folder_list *list, struct error *error);
 
 bool folders_exists(int account_fd, const char *directory);
 
-/* ERROR_EXISTS: there is one already. Folders above it are not made: ".A.B" may stand alone. */
+/* ERROR_EXISTS: the folder exists. Parent folders are not created: ".A.B" may exist without
+ * ".A". */
 bool folders_create(int account_fd, const char *directory, struct error *error);
 
-/* Removes the folder with all mail in it, not those below it. Tombstones are made for what was
- * delivered today. The folder vanishes at once, whole; a crash leaves its rest in INBOX/tmp, where
- * maildir_sweep removes it. ERROR_NOT_FOUND: there is none. INBOX cannot be deleted. */
+/* Removes the folder with all its mail, but not the folders below it. Makes tombstones for young
+ * messages. The folder disappears at once, by a rename; after a crash its rest is in INBOX/tmp,
+ * where maildir_sweep() removes it. ERROR_NOT_FOUND: there is no such folder. INBOX cannot be
+ * deleted. */
 bool folders_delete(const struct maildir *inbox, const char *directory, int64_t now,
                     struct error *error);
 
-/* What it makes before and after: tombstones of the folder's young messages. */
+/* Makes tombstones for the folder's young messages, as folders_delete() does before and after. */
 bool folders_bury_young(const struct maildir *inbox, const struct maildir *box, int64_t now,
                         struct error *error);
 
 /* Renames the folder and all below it (".A" to ".B", ".A.x" to ".B.x"). ERROR_NOT_FOUND: neither it
- * nor one below it exists; ERROR_EXISTS: one of the new names is taken, nothing was renamed.
- * ERROR_PERMANENT: a new name would be too long, or below the old one. Renaming INBOX is moving its
- * messages, which is the caller's. */
+ * nor one below it exists; ERROR_EXISTS: a new name is taken, and nothing was renamed.
+ * ERROR_PERMANENT: a new name would be too long, or below the old one. To rename INBOX the caller
+ * moves its messages instead. */
 bool folders_rename(int account_fd, const char *from, const char *to, struct error *error);
 
-/* The same for folders of that list. */
+/* The same for the folders of this list. */
 bool folders_rename_listed(int account_fd, const struct folder_list *list, const char *from,
                            const char *to, struct error *error);
 
-/* A folder on its way out, in INBOX/tmp. */
+/* Whether this is the name of a folder being removed, in INBOX/tmp. */
 bool folders_is_deleted_name(const char *name);
 
 #endif

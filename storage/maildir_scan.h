@@ -1,6 +1,6 @@
 /*
- * The messages of a folder, read from new/ and cur/ into one array. What another program renames
- * while the directories are read is neither missed nor listed twice.
+ * Reads the messages of a folder from new/ and cur/ into one array. A file that another program
+ * renames meanwhile is neither missed nor listed twice.
  */
 #ifndef STORAGE_MAILDIR_SCAN_H
 #define STORAGE_MAILDIR_SCAN_H
@@ -20,7 +20,7 @@ struct maildir_entry {
 };
 
 struct maildir_list {
-    struct maildir_entry *entries; /* in the order of their keys: in the order of delivery */
+    struct maildir_entry *entries; /* sorted by key, which is the order of delivery */
     size_t count;
     size_t capacity;
     struct arena names;
@@ -39,15 +39,15 @@ static inline struct slice maildir_entry_key(const struct maildir_entry *entry)
 void maildir_list_init(struct maildir_list *list);
 void maildir_list_clear(struct maildir_list *list); /* may run twice */
 
-/* Replaces what the list held. No two entries have the same key:
- * - a file that was seen under two names, because it was renamed meanwhile, is listed under the one
- *   it has now; two hard links to one file are one message;
+/* Replaces the contents of the list. No two entries have the same key:
+ * - a file that was renamed meanwhile and so seen under two names is listed under its current one;
+ *   two hard links to one file are one message;
  * - of two different files with one key (a restored backup, a careless script) the later one is
  *   renamed on disk to a key of its own.
- * Files whose names begin with a dot, and what is no regular file, are no messages. */
+ * Names that begin with a dot, and anything but regular files, are not messages. */
 bool maildir_scan(const struct maildir *box, struct maildir_list *list, struct error *error);
 
-/* The same of new/ alone, as it is found: entries with the same key are not settled. */
+/* The same for new/ only, except that entries with the same key are all listed. */
 bool maildir_scan_new(const struct maildir *box, struct maildir_list *list, struct error *error);
 
 /* The entry with that key, or NULL. */

@@ -1,6 +1,6 @@
 /*
- * A message as it is put together: runs of octets in memory and ranges of files, one after the
- * other. Nothing is copied before it is written. Blocking file I/O.
+ * A message assembled from pieces: octets in memory and ranges of files, in order. Nothing is
+ * copied before it is written. Blocking file I/O.
  */
 #ifndef STORAGE_PIECES_H
 #define STORAGE_PIECES_H
@@ -9,8 +9,8 @@
 #include "common/slice.h"
 
 struct piece {
-    struct slice octets; /* in memory, where fd is -1 */
-    int fd;              /* else this range of that file; all borrowed */
+    struct slice octets; /* the octets, if fd is -1; borrowed */
+    int fd;              /* else a file with the range below; borrowed */
     uint64_t offset;
     uint64_t length;
 };
@@ -27,15 +27,14 @@ static inline struct piece piece_of_file(int fd, uint64_t offset, uint64_t lengt
 
 uint64_t pieces_octets(const struct piece *pieces, size_t count);
 
-/* Writes them at the file's position. A file piece that is shorter than it says is
- * ERROR_PERMANENT. */
+/* Writes the pieces at the file's position. ERROR_PERMANENT: a file is shorter than its piece. */
 bool pieces_write(int fd, const struct piece *pieces, size_t count, struct error *error);
 
 /* Whether the file consists of exactly these octets. */
 bool pieces_equal_file(int fd, const struct piece *pieces, size_t count, bool *equal,
                        struct error *error);
 
-/* Adds up the LF that no CR precedes, across the ends of pieces: what W= adds to S=. */
+/* Counts each LF without a preceding CR, also across pieces: the difference of W= and S=. */
 bool pieces_count_bare_lf(const struct piece *pieces, size_t count, uint64_t *bare,
                           struct error *error);
 

@@ -1,6 +1,6 @@
 /*
- * The folders that a user subscribed to: "staffetta-subscriptions" in the account's directory, one
- * name a line, UTF-8, sorted. Names of folders that do not exist stay (RFC 9051 6.3.9).
+ * The user's subscriptions: the file "staffetta-subscriptions" in the account's directory, one name
+ * per line, UTF-8, sorted. Names of folders that do not exist are kept (RFC 9051 6.3.9).
  *
  * One writer: the user's mailbox process. Blocking file I/O.
  */
@@ -22,7 +22,7 @@ struct subscriptions {
 void subscriptions_init(struct subscriptions *subscriptions);
 void subscriptions_clear(struct subscriptions *subscriptions); /* may run twice */
 
-/* Replaces what was there; ERROR_NOT_FOUND: there is no file, which is no subscription. */
+/* Replaces the contents. ERROR_NOT_FOUND: there is no file, and so no subscription. */
 bool subscriptions_load(int account_fd, struct subscriptions *subscriptions, struct error *error);
 
 /* Durable when it returns true. */
@@ -31,15 +31,15 @@ bool subscriptions_store(int account_fd, const struct subscriptions *subscriptio
 
 bool subscriptions_has(const struct subscriptions *subscriptions, struct slice name);
 
-/* One that is there already is fine. ERROR_PERMANENT: the name is empty, too long, has a control
+/* The name may be in the list already. ERROR_PERMANENT: the name is empty, too long, has a control
  * character, or the list is full. */
 bool subscriptions_add(struct subscriptions *subscriptions, struct slice name, struct error *error);
 
 /* False: it was not there. */
 bool subscriptions_remove(struct subscriptions *subscriptions, struct slice name);
 
-/* The names one after the other: *rest starts as buffer_slice(&subscriptions->text). False at the
- * end. Pure. */
+/* Reads the next name: *rest starts as buffer_slice(&subscriptions->text). False at the end.
+ * Pure. */
 bool subscriptions_next(struct slice *rest, struct slice *name);
 
 #endif

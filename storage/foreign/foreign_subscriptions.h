@@ -18,14 +18,14 @@
 
 struct foreign_subscriptions {
     const char *from; /* the file that was read; NULL: there is none */
-    size_t bad_lines; /* that name nothing which could be a folder */
+    size_t bad_lines; /* lines that cannot be a folder's name */
 };
 
-/* Adds what there is. False only where it must be tried again. */
+/* Adds the subscriptions found. False only if it must be tried again. */
 bool foreign_subscriptions_load(int account_fd, struct subscriptions *subscriptions,
                                 struct foreign_subscriptions *found, struct error *error);
 
-/* Pure: the text of either. `is_courier` says whose; *bad_lines counts on. */
+/* Pure: parses the text of either server's file; adds to *bad_lines. */
 void foreign_subscriptions_parse(struct slice text, bool is_courier,
                                  struct subscriptions *subscriptions, size_t *bad_lines);
 

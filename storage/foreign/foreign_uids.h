@@ -1,5 +1,5 @@
 /*
- * The UIDs that another server gave: Dovecot's "dovecot-uidlist", Courier's "courierimapuiddb".
+ * The UIDs given by another server: Dovecot's "dovecot-uidlist", Courier's "courierimapuiddb".
  *
  *     3 V1795821975 N6 G493b112b97110a6bc607000083ecc375     Dovecot since 1.1
  *     1 W21 P1a2b3c :1795821975.M941820P1990.vm,S=18         extensions: a letter and its value
@@ -7,8 +7,8 @@
  *     1 1795821975 6                                         Dovecot 1.0, Courier
  *     1 1795821975.M941820P1990.vm,S=18
  *
- * Servers append to these files and a crash may cut them off, so a line that makes no sense is left
- * out and counted. Pure but for the memory of its array.
+ * Servers append to these files, and a crash may cut them off, so malformed lines are skipped and
+ * counted. Pure, except that it allocates its array.
  */
 #ifndef STORAGE_FOREIGN_FOREIGN_UIDS_H
 #define STORAGE_FOREIGN_FOREIGN_UIDS_H
@@ -20,32 +20,33 @@ enum { FOREIGN_UIDS_OCTETS_MAX = 1 << 28 }; /* of a file: some three million mes
 
 /* Slices are borrowed from the text. */
 struct foreign_uid {
-    struct slice key;  /* as of maildir_name: without flags, and without a UID of ours */
-    struct slice base; /* the name without flags, as that server wrote it */
+    struct slice key;  /* as in maildir_name: without flags, and without a UID of ours */
+    struct slice base; /* the name without flags, as written by that server */
     uint32_t uid;
-    struct slice pop3; /* extension P: the POP3 UIDL; empty: it has none of its own */
+    struct slice pop3; /* extension P: the POP3 UIDL; empty: none */
     struct slice guid; /* extension G; empty: the base name is the GUID */
 };
 
 struct foreign_uids {
     uint32_t uidvalidity;
     uint64_t next_uid;         /* above all UIDs of the list; 1..2^32 */
-    struct foreign_uid *items; /* in the order of their keys, each once */
+    struct foreign_uid *items; /* sorted by key, without duplicates */
     size_t count;
     size_t capacity;
     size_t bad_lines;
     size_t first_bad_line; /* counted from 1; 0: none */
 };
 
-/* ERROR_PERMANENT: the first line is none of the two, or names no UIDVALIDITY. Of two lines with
- * one name the later counts, of two with one UID the first. foreign_uids_clear() in any case. */
+/* ERROR_PERMANENT: the first line is neither of the two, or has no UIDVALIDITY. Of two lines with
+ * the same name the later counts, of two with the same UID the first. foreign_uids_clear() must be
+ * called in any case. */
 bool foreign_uids_parse(struct slice text, struct foreign_uids *uids, struct error *error);
 void foreign_uids_clear(struct foreign_uids *uids); /* may run twice */
 
-/* In the order of UIDs instead: for who goes through all of it; nothing is found any more. */
+/* Sorts by UID instead, for a walk through all items; foreign_uids_find() no longer works. */
 void foreign_uids_order_by_uid(struct foreign_uids *uids);
 
-/* NULL: it is not in the list. */
+/* NULL: the key is not in the list. */
 const struct foreign_uid *foreign_uids_find(const struct foreign_uids *uids, struct slice key);
 
 #endif
