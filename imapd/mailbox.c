@@ -60,7 +60,7 @@ static bool is_new(const struct mailbox *mailbox, bool *new, struct error *error
     struct folder_record record;
     *new = false;
     if (folder_record_load(mailbox->inbox.fd, &record, error) || error->kind != ERROR_NOT_FOUND)
-        return true; /* a record that is damaged is for the folder to mend */
+        return true; /* folder_open() mends a damaged record */
     folder_list_init(&list);
     bool listed = folders_list(mailbox->account_fd, &list, error);
     bool is_alone = list.count <= 1; /* INBOX */
@@ -90,10 +90,10 @@ static bool furnish(struct mailbox *mailbox, struct error *error)
             return false;
     }
     return subscriptions_store(mailbox->account_fd, subscriptions, error)
-           && give_record(mailbox, MAILDIR_INBOX, 0, error); /* last: it is new no more */
+           && give_record(mailbox, MAILDIR_INBOX, 0, error); /* last: ends is_new() */
 }
 
-/* ---- of the server that had the account before ---- */
+/* ---- names and subscriptions of the server before this one ---- */
 
 static bool adopt_names(const struct mailbox *mailbox, struct error *error)
 {
@@ -122,7 +122,7 @@ static bool adopt_subscriptions(struct mailbox *mailbox, struct error *error)
     return true;
 }
 
-/* An account that has subscriptions of ours was here before. */
+/* Adopts those of another server only if we have stored none of our own yet. */
 static bool load_subscriptions(struct mailbox *mailbox, struct error *error)
 {
     if (subscriptions_load(mailbox->account_fd, &mailbox->subscriptions, error))
@@ -131,7 +131,7 @@ static bool load_subscriptions(struct mailbox *mailbox, struct error *error)
            && adopt_subscriptions(mailbox, error);
 }
 
-/* ---- those who are asleep ---- */
+/* ---- hibernating sessions ---- */
 
 static void tell_changed(struct mailbox *mailbox)
 {

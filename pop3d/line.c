@@ -1,7 +1,7 @@
 /* Cutting lines; see line.h. */
 #include "pop3d/line.h"
 
-/* Whether the line, which ends in LF, is as RFC 1939 wants it. */
+/* Whether the line, which ends in LF, conforms to RFC 1939. */
 static bool is_clean(struct slice line)
 {
     return line.len >= 2 && slice_find_octet(line, '\r') == line.len - 2

@@ -1,6 +1,6 @@
 /*
- * The role maildrop: birth, the handed over client, the end; see maildrop.h. Runs as the owner of
- * the mail, its root the Maildir, which it reads and from which it removes; talks with one client.
+ * The role maildrop: start, handoff of the client, end; see maildrop.h. Runs under the mail owner's
+ * uid, with the Maildir as its root, where it reads and removes messages; serves one client.
  */
 #include "pop3d/maildrop.h"
 
@@ -38,7 +38,7 @@ void maildrop_tell_idle(struct maildrop *maildrop)
     role_tell_master(maildrop->role, &idle, sizeof(idle), slice_of(NULL, 0));
 }
 
-/* Who never comes by IMAP has nobody else to see to it. */
+/* For users who never use IMAP, no other process does this. */
 static void sweep_expunged(struct maildrop *maildrop)
 {
     struct expunged_limits limits = expunged_limits_of(&maildrop->role->config.undo);
@@ -107,7 +107,8 @@ static void give_up(struct maildrop *maildrop, const struct error *error)
     role_exit(maildrop->role);
 }
 
-/* With a descriptor the client's own socket came, and the one to the login process is done with. */
+/* If a descriptor was passed, it is the client's own socket, and the one to the login process is no
+ * longer needed. */
 static void let_in(struct maildrop *maildrop)
 {
     struct maildrop_entrance *entrance = maildrop->entrance;

@@ -44,8 +44,8 @@ static bool ends_with_lf(const struct message_file *file, bool *ends, struct err
     return true;
 }
 
-/* Our own deliveries have their size in the name and end with CRLF. Of all others the end must be
- * seen: RETR completes the last line, and the count is to be exact. */
+/* Our own deliveries have their size in the name and end with CRLF. The end of all other files must
+ * be read, since RETR completes the last line, and the size must be exact. */
 static bool measure(const struct maildir *box, const struct maildir_entry *entry,
                     struct maildrop_message *message, struct error *error)
 {
@@ -157,7 +157,7 @@ static bool look_at_size(const struct maildir *box, const struct maildir_entry *
     return true;
 }
 
-/* A message that cannot be read keeps its place, and RETR says why; the others are to be had. */
+/* A message that cannot be read keeps its number, and RETR reports the error; the others work. */
 static void add_message(struct maildrop_list *list, const struct maildir_entry *entry)
 {
     struct maildrop_message message = {
@@ -171,7 +171,7 @@ static void add_message(struct maildrop_list *list, const struct maildir_entry *
     list->octets_left += message.octets;
 }
 
-/* The file shrinks with the mail that it is about. Who cannot write it now does so another time. */
+/* Removes entries of removed mail from the file. If that fails, a later session does it. */
 static bool forget_others(struct maildrop_list *list, struct error *error)
 {
     size_t kept = 0;

@@ -77,7 +77,7 @@ static void finish(struct maildrop *maildrop, const char *reason)
     stream_finish(&maildrop->stream, LINGER_MS);
 }
 
-/* RFC 2449 8.1: the last word, in a code and in words. */
+/* RFC 2449 8.1: the last reply, with a response code and text. */
 static void refuse(struct maildrop *maildrop, const char *code, const char *words)
 {
     reply(maildrop, "-ERR [%s] %s", code, words);
@@ -199,7 +199,7 @@ static void on_noop(struct maildrop *maildrop, const struct maildrop_command *co
     reply(maildrop, "+OK");
 }
 
-/* An IMAP session of the account sees at once what went. */
+/* Tells IMAP sessions of the account at once what was removed. */
 static void tell_changed(struct maildrop *maildrop)
 {
     struct master_changed record = {.header = {.type = MASTER_CHANGED}, .handle = 0};
@@ -390,7 +390,7 @@ static void watch_the_clock(struct maildrop *maildrop)
     stream_set_deadline_ms(&maildrop->stream, (unsigned)maildrop->role->config.timeouts.pop3_ms);
 }
 
-/* Does what can be done with the input and the room in the output that are there. */
+/* Handles as much as the input and the room in the output allow. */
 static void step(struct maildrop *maildrop)
 {
     struct stream *stream = &maildrop->stream;

@@ -10,7 +10,7 @@
 #include "storage/maildir_store.h"
 #include "storage/quota.h"
 
-/* While another program renames files, names are found again so many times. */
+/* How often names are looked up again while another program renames files. */
 enum { ROUNDS_MAX = 3 };
 
 static void mark_retrieved(struct maildrop_list *list, const struct config_pop3 *config,
@@ -107,7 +107,7 @@ static void remove_message(struct update *update, struct maildrop_message *messa
     }
 }
 
-/* What was read by POP3 is read: IMAP clients of the same account are to see that. */
+/* Sets \Seen on retrieved messages, so that IMAP clients of the account see them as read. */
 static void mark_seen(struct update *update, struct maildrop_message *message)
 {
     struct maildir_name name;

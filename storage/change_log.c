@@ -27,7 +27,7 @@ struct header {
 
 struct record {
     uint32_t uid;
-    uint32_t flags; /* GONE, or those of the name */
+    uint32_t flags; /* GONE, or the flags of the file name */
     uint32_t letters;
     uint32_t reserved;
     uint64_t modseq;
@@ -121,7 +121,7 @@ static void tell_records(struct slice records, change_visit *visit, void *owner)
     }
 }
 
-/* A kill may have cut the last record short; what was begun there was told to nobody. */
+/* A kill may have cut the last record short; no client was told of that change. */
 bool change_log_load(struct change_log *log, int folder_fd, const struct change_log_trust *trust,
                      change_visit *visit, void *owner, struct error *error)
 {
@@ -198,7 +198,7 @@ static bool write_header(const struct change_log *log, uint64_t sealed_watermark
     return fd_pwrite_all(log->fd, slice_of(&header, sizeof(header)), 0, error);
 }
 
-/* Breaks the seal. */
+/* Opens the file for writing and breaks the seal. */
 static bool open_file(struct change_log *log, int folder_fd, struct error *error)
 {
     enum { FLAGS = O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC };
@@ -213,7 +213,7 @@ static bool open_file(struct change_log *log, int folder_fd, struct error *error
     return write_header(log, 0, error);
 }
 
-/* By position: a record that a kill cut short is written over. */
+/* Writes at a computed offset: a record that a kill cut short is overwritten. */
 static bool write_pending(struct change_log *log, int folder_fd, struct error *error)
 {
     uint64_t at = sizeof(struct header) + log->count * sizeof(struct record);

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* On the stack, which keeps what it once needed: little, for a process a user. */
+/* On the stack, which never shrinks: so small, as there is a process for each user. */
 enum { READ_OCTETS = 16384 };
 
 static bool visit_all(const uint8_t *records, size_t octets, directory_visitor *visit, void *owner,

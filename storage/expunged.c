@@ -1,4 +1,4 @@
-/* Keeping what was expunged, and letting it go; see expunged.h. */
+/* Keeps expunged messages, and removes them in time; see expunged.h. */
 #include "storage/expunged.h"
 
 #include <errno.h>
@@ -60,7 +60,7 @@ static bool make_unique(struct maildir_uniques *uniques, const struct maildir_na
     return true;
 }
 
-/* Sizes go along where the old name had them. */
+/* Takes the sizes from the old name, if it has them. */
 static bool format_kept(struct expunged *expunged, const struct expunged_message *message,
                         const struct maildir_name *name, char text[MAILDIR_NAME_SIZE],
                         struct error *error)
@@ -262,7 +262,7 @@ static bool add(const struct looking *looking, const char *path, struct slice be
     return added;
 }
 
-/* What another program called so that it cannot be said is never deleted through us. */
+/* A folder with a name that maps to none, made by another program, is never deleted through us. */
 static bool on_folder(void *owner, const char *name, unsigned char type, struct error *error)
 {
     const struct looking *looking = owner;
@@ -465,7 +465,7 @@ static void choose(struct expunged_sweep *sweep)
     }
 }
 
-/* When it was swept last is the time of its new/, into which nobody ever puts anything. */
+/* The time of the last sweep is the mtime of its new/, which is otherwise unused. */
 #define SWEPT EXPUNGED_DIRECTORY "/new"
 
 enum { SWEEP_SECONDS = 24 * 3600 };

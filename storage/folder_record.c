@@ -10,7 +10,7 @@
 
 #define UID_WATERMARK_MAX (UINT64_C(1) << 32)
 #define MODSEQ_WATERMARK_MAX (UINT64_MAX >> 1) /* RFC 7162 9: a mod-sequence has 63 bits */
-/* No folder has counted so far. A record that says so is damaged, and would soon have no number
+/* No folder can have reached this number: such a record is damaged, and would soon have no number
  * left to give. */
 #define MODSEQ_WATERMARK_READ_MAX (MODSEQ_WATERMARK_MAX >> 1)
 

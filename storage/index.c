@@ -1,7 +1,7 @@
 /*
- * The index of index.h: one B-tree, whose keys order by UIDVALIDITY, kind, block of UIDs, so that a
- * FETCH of one item of many messages reads what lies side by side. Of each kind the block that was
- * put into last is kept in memory until another one is wanted, or a flush.
+ * The index of index.h: one B-tree with keys ordered by UIDVALIDITY, kind, block of UIDs, so that a
+ * FETCH of one item of many messages reads neighbouring records. The last block written of each
+ * kind is kept in memory until another one is needed, or a flush.
  */
 #include "storage/index.h"
 
@@ -191,7 +191,7 @@ static bool parse_key(struct slice key, uint32_t uidvalidity, enum index_kind ki
     return true;
 }
 
-/* Behind it the key. */
+/* Followed by the key. */
 struct stored_facts {
     int64_t internal_date;
     uint64_t crlf_octets;
@@ -380,7 +380,7 @@ static bool remove_all(struct index *index, uint32_t uidvalidity, const uint32_t
     return true;
 }
 
-/* Tells all facts of the folder, in the order of UIDs, until the visitor has had enough. */
+/* Visits all facts of the folder, in the order of UIDs, until the visitor stops. */
 typedef bool visit_entry(void *owner, uint32_t uid, struct slice value);
 static bool visit_entries(struct index *index, uint32_t uidvalidity, visit_entry *visit,
                           void *owner, struct error *error)
@@ -509,7 +509,7 @@ static bool read_block(struct index_reader *reader, uint32_t number, struct erro
     return false;
 }
 
-/* Out of the block that is being put into: copied, since it goes on changing. */
+/* From the block being written: copied, since it may change. */
 static bool copy_pending(struct index_reader *reader, uint32_t uid, struct slice *value)
 {
     const struct pending *pending = &reader->index->pending[reader->kind];

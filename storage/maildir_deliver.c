@@ -1,4 +1,4 @@
-/* Delivering into a folder, once whatever happens; see maildir_deliver.h. */
+/* Delivers into a folder, exactly once; see maildir_deliver.h. */
 #include "storage/maildir_deliver.h"
 
 #include <errno.h>
@@ -87,8 +87,8 @@ static bool write_and_rename(const struct maildir *box, const struct names *name
     return flush_directory(box->new_fd, delivery, error);
 }
 
-/* Only over a file that is still there: its mailbox may be renaming it just now, and then there
- * would be two. */
+/* Replaces only a file that still exists: the mailbox process may be renaming it just now, and then
+ * there would be two. */
 static bool replace(const struct maildir *box, const char *temporary, int place_fd,
                     const char *name, struct error *error)
 {
@@ -149,7 +149,7 @@ static bool is_intact(const struct maildir *box, const struct maildir_location *
     return looked;
 }
 
-/* What lies there is right, or is made right. ERROR_NOT_FOUND: nothing lies there any more. */
+/* Checks the file and rewrites it if it is wrong. ERROR_NOT_FOUND: it no longer exists. */
 static bool confirm(const struct maildir_target *target, const struct names *names,
                     const struct maildir_location *at, const struct maildir_delivery *delivery,
                     struct error *error)

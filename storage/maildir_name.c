@@ -7,7 +7,7 @@
 
 enum { LETTERS = 26 };
 
-/* In 30 000 years. What says more is no time, and could not be reckoned with. */
+/* In 30 000 years. A larger number is not a time, and could overflow. */
 #define SECONDS_MAX ((UINT64_C(1) << 40) - 1)
 
 /* ---- parsing ---- */

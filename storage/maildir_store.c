@@ -40,8 +40,8 @@ static void format_name(const struct maildir_key *key, const struct maildir_name
 
 /* ---- flags and UIDs ---- */
 
-/* A short key instead of one that leaves no room, with the message's EMAILID in it. Its sizes are
- * not known without the file, so it has none. */
+/* Replaces a key that leaves no room by a short one that contains the message's EMAILID. It has no
+ * sizes, which are not known without the file. */
 static bool shorten(const struct maildir_name *wanted, char renamed[MAILDIR_NAME_SIZE],
                     struct error *error)
 {
@@ -92,7 +92,7 @@ bool maildir_remove(const struct maildir *inbox, const struct maildir *box,
     return maildir_remove_one_of(inbox, box, place, name, now, &alone, error);
 }
 
-/* A message of cur/ can lie in new/ on disk: that rename was never flushed. */
+/* new/ too: on disk a message of cur/ may still be there, since that rename was never flushed. */
 void maildir_list_removed(const struct maildir *inbox, const struct maildir *box,
                           int fds[MAILDIR_REMOVED_FDS])
 {
@@ -174,7 +174,7 @@ bool maildir_flush_commit(struct maildir_flush *flush, const struct maildir *box
 
 /* ---- copying and moving ---- */
 
-/* What a transfer has to know of its message. */
+/* The message of a transfer. */
 struct source {
     int fd; /* open for reading */
     struct stat status;
@@ -197,7 +197,7 @@ static bool open_source(const struct maildir_transfer *transfer, struct source *
     return false;
 }
 
-/* Sizes go along where the old name had them right. */
+/* Takes the sizes from the old name if they are right, else counts them. */
 static bool format_transferred(const struct maildir_transfer *transfer, const struct source *source,
                                struct maildir_uniques *uniques, char text[MAILDIR_NAME_SIZE],
                                struct error *error)
@@ -220,7 +220,7 @@ static bool format_transferred(const struct maildir_transfer *transfer, const st
     return true;
 }
 
-/* Where there are no hard links: through tmp/, flushed at once. */
+/* For file systems without hard links: copies through tmp/, flushed at once. */
 static bool copy_octets(const struct maildir_transfer *transfer, const struct source *source,
                         const char *name, struct error *error)
 {

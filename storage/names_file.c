@@ -17,7 +17,7 @@
 
 enum {
     FILE_OCTETS_MAX = 1 << 28,
-    NAME_ALIGNMENT = sizeof(uint64_t), /* so the entries behind the names are aligned */
+    NAME_ALIGNMENT = sizeof(uint64_t), /* so the entries after the names are aligned */
     PLACED_OCTETS_MIN = 1 << 17,       /* less is read as fast */
 };
 
@@ -57,7 +57,7 @@ bool names_directory_equal(const struct names_directory *a, const struct names_d
 
 enum { LANES = 2, WORD_OCTETS = 8, BLOCK_OCTETS = LANES * WORD_OCTETS };
 
-/* Fletcher's, of 64-bit words: 20 GB/s, where a multiplication of each word made 7. */
+/* Fletcher's checksum over 64-bit words: 20 GB/s; multiplying each word gave 7. */
 struct sum {
     uint64_t words[LANES];
     uint64_t sums[LANES]; /* of what `words` was: that their order counts */
@@ -206,8 +206,8 @@ static bool read_header(int fd, const struct names_origin *wanted, struct header
     return true;
 }
 
-/* As it lies in the file, whose names are at that address. Each name ends where the next one
- * begins, and is one. */
+/* Checks the entries as in the file, whose names are at that address: each name is valid and ends
+ * where the next one begins. */
 static bool is_sound(const struct names_block *block, size_t index, uint64_t names_address)
 {
     const struct names_entry *entry = &block->entries[index];
@@ -239,7 +239,7 @@ static bool look_through(struct names_block *block, uint64_t names_address)
     return true;
 }
 
-/* The file as it is, where it is to be or elsewhere. */
+/* Loads the file, at its address or elsewhere. */
 static bool take_octets(struct names_block *block, int fd, const struct header *header,
                         struct error *error)
 {

@@ -18,8 +18,8 @@
 
 enum { LINE_MAX_OCTETS = 64, LOAD_MAX = 1 << 20 };
 
-/* A name can say anything. One that says more is not believed, so that the sum of eight million
- * such names is still an int64_t. */
+/* A name can contain any number. A larger size is ignored, so that the sum of eight million names
+ * fits an int64_t. */
 #define BELIEVED_OCTETS_MAX (UINT64_C(1) << 40)
 
 /* ---- the text ---- */

@@ -1,8 +1,8 @@
 /* APPEND (RFC 3501 6.3.11, with APPENDUID of RFC 4315 3) of one message or several (RFC 3502), as
- * literal8 (RFC 3516 4.4), in UTF-8 (RFC 6855 4), put together of pieces (RFC 4469), and
- * REPLACE (RFC 8508), which removes a message with the same answer. What can be refused is refused
- * before a message comes. One that is put together for another account's mailbox comes here, too;
- * any other for there goes by imapd/shared/forward.c. */
+ * literal8 (RFC 3516 4.4), in UTF-8 (RFC 6855 4), assembled from pieces (RFC 4469); and REPLACE
+ * (RFC 8508), which also removes a message. Errors are answered before a message is received, if
+ * possible. CATENATE into another account's mailbox is handled here too; any other APPEND there
+ * goes through imapd/shared/forward.c. */
 #include "common/config/config.h"
 #include "imapd/commands/commands.h"
 #include "imapd/folder/catenate.h"
@@ -172,7 +172,7 @@ static struct intake_message *new_message(struct session *session)
     return message;
 }
 
-/* Behind a message, one more. */
+/* Another message after the last one. */
 static void begin_next(struct session *session, struct imap_parser *arguments, bool at_literal)
 {
     struct append_work *work = session->work;
@@ -495,7 +495,7 @@ static bool remove_replaced(struct session *session, const struct append_work *w
     return !message || folder_expunge(folder, message, error) || error->kind == ERROR_NOT_FOUND;
 }
 
-/* The replacement goes again: RFC 8508 3.1 wants both or neither. */
+/* Removes the replacement again: RFC 8508 3.1 requires both or neither. */
 static void undo(struct session *session, const struct append_work *work)
 {
     struct error error;

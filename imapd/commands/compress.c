@@ -1,5 +1,5 @@
-/* COMPRESS (RFC 4978). What login carries for a client with TLS is compressed here, before it is
- * encrypted there: no network process meets zlib. */
+/* COMPRESS (RFC 4978). For a client with TLS, output is compressed here, before imapd-login
+ * encrypts it: so no network process uses zlib. */
 #include "common/net/deflate_stream.h"
 #include "imapd/commands/commands.h"
 

@@ -26,9 +26,9 @@ struct fetch_work {
     bool undecodable;          /* some have parts in an encoding that nobody knows */
     struct sequence_set known; /* of VANISHED: where "*" is the last UID that there ever was */
     struct partial_range partial;
-    size_t walked; /* of the set's messages */
-    size_t first;  /* of them that is wanted */
-    size_t end;    /* the first behind those */
+    size_t walked; /* messages of the set passed so far */
+    size_t first;  /* index in the set of the first one wanted */
+    size_t end;    /* index in the set after the last one wanted */
     struct fetch_values values;
 
     /* The message that is being answered. */

@@ -1,5 +1,5 @@
-/* UNAUTHENTICATE (RFC 8437): the client is nobody again, and imapd-login's. Only where that carries
- * the connection: imapd/syntax/capability.h. */
+/* UNAUTHENTICATE (RFC 8437): logs the client out and returns its connection to imapd-login. Only if
+ * that relays the connection: imapd/syntax/capability.h. */
 #include "common/net/deflate_stream.h"
 #include "imapd/commands/commands.h"
 

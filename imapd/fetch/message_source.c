@@ -82,7 +82,7 @@ static bool open_by_name(struct message_source *source, struct error *error)
                                 error);
 }
 
-/* Another program may have renamed the file just now: once more, by the name that it has. */
+/* Another program may have just renamed the file: then tries again by the new name. */
 static bool open_file(struct message_source *source, struct error *error)
 {
     struct error why = {0};
@@ -98,7 +98,7 @@ static bool open_file(struct message_source *source, struct error *error)
 
 /* --- the parts --- */
 
-/* Those of the message that somebody read last. */
+/* Takes the parts from the cache, if this message was the last one read. */
 static bool take_last(struct message_source *source)
 {
     const struct message_tree *last = &source->cache->last;
@@ -112,7 +112,7 @@ static bool take_last(struct message_source *source)
 
 static void begin_scan(struct message_source *source)
 {
-    source->depth = SOURCE_OPEN; /* the header's fields lie in the arena */
+    source->depth = SOURCE_OPEN; /* the header's fields are in the arena that is reset here */
     source->root = NULL;
     arena_reset(&source->tree.arena);
     mime_scan_init(&source->scan, &source->tree.arena, &source->limits);
@@ -120,7 +120,7 @@ static void begin_scan(struct message_source *source)
     source->scanned = 0;
 }
 
-/* The scan has been given all, or the header and a little more. */
+/* The scan has read the whole message, or the header and a little more. */
 static enum source_result finish_scan(struct message_source *source, bool whole,
                                       struct error *error)
 {
@@ -147,7 +147,7 @@ static enum source_result finish_scan(struct message_source *source, bool whole,
     return SOURCE_DONE;
 }
 
-/* A slice of the scan. */
+/* Scans one slice. */
 static enum source_result scan_on(struct message_source *source, enum source_depth depth,
                                   struct error *error)
 {
@@ -182,7 +182,7 @@ enum source_result message_source_read(struct message_source *source, enum sourc
     return scan_on(source, depth, error);
 }
 
-/* --- what is known of it --- */
+/* --- properties of the message --- */
 
 bool message_source_date(struct message_source *source, int64_t *seconds, struct error *error)
 {

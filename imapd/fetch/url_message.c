@@ -35,7 +35,7 @@ static bool is_reader(const struct mailbox *mailbox, const struct url_reader *re
                && is_called(reader->account, name));
 }
 
-/* RFC 4467 3: "submit+" is for who sends mail for that user, "user+" for his own IMAP sessions. */
+/* RFC 4467 3: "submit+" is for submissions of that user, "user+" for the user's IMAP sessions. */
 static bool is_meant(const struct mailbox *mailbox, const struct auth_url *url,
                      const struct url_reader *reader)
 {

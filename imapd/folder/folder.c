@@ -99,7 +99,7 @@ static void free_name(const struct folder *folder, char *name)
         free(name);
 }
 
-/* Behind the last one: the caller sees to the order. */
+/* Appends at the end: the caller keeps the order. */
 bool folder_append(struct folder *folder, const char *text, const struct maildir_name *name,
                    struct error *error)
 {
@@ -115,7 +115,7 @@ bool folder_append(struct folder *folder, const char *text, const struct maildir
     return true;
 }
 
-/* The array closes up at the end of the turn: many may go in one. */
+/* Removed messages leave the array together, at the end of the turn. */
 static void close_gaps(struct deferred *deferred)
 {
     struct folder *folder = (void *)((uint8_t *)deferred - offsetof(struct folder, at_turn_end));
@@ -264,8 +264,8 @@ bool folder_add(struct folder *folder, uint32_t uid, const char *name, struct er
     return true;
 }
 
-/* The submission's copy of a message that its client had stored before. Where it cannot be removed
- * it is there, too. */
+/* Drops the submission's copy of a message that the client has stored already. If that fails, the
+ * folder has both. */
 static bool is_turned_away(struct folder *folder, const struct arrival *arrival)
 {
     struct mailbox *mailbox = folder->mailbox;
@@ -280,7 +280,7 @@ static bool is_turned_away(struct folder *folder, const struct arrival *arrival)
     return true;
 }
 
-/* ERROR_NOT_FOUND: it went before it had a UID. */
+/* ERROR_NOT_FOUND: the file was removed before it had a UID. */
 static bool welcome(struct folder *folder, const struct arrival *arrival, struct error *error)
 {
     struct maildir_name name;
@@ -335,7 +335,8 @@ bool folder_open_same(struct folder *folder, struct maildir *box, struct error *
     return known ? error_set(error, ERROR_NOT_FOUND, "another folder has the name") : false;
 }
 
-/* Numbering goes on where it stopped, not at the watermarks, if we can say where that was. */
+/* Lowers the watermarks to the next numbers, if these are known, so that numbering goes on without
+ * a gap. */
 static void lower_watermarks(struct folder *folder)
 {
     struct error error;
@@ -426,7 +427,7 @@ static struct folder *new_folder(struct mailbox *mailbox, const char *directory)
     return folder;
 }
 
-/* The watch comes first: what happens while the directories are read is then not missed. */
+/* Starts the watch first, so that no change during the reading is missed. */
 static bool open_directories(struct folder *folder, struct error *error)
 {
     if (!folder_open_same(folder, &folder->box, error))
@@ -435,8 +436,8 @@ static bool open_directories(struct folder *folder, struct error *error)
     return true;
 }
 
-/* Another program may have renamed a folder that is open here. Two that give the UIDs of one
- * directory would give some of them twice. */
+/* Another program may have renamed a folder that is open here. Two folder structs for one directory
+ * would give some UIDs twice. */
 static struct folder *find_same(const struct folder *new)
 {
     struct folder *folder;
@@ -524,7 +525,7 @@ bool folder_open(struct mailbox *mailbox, const char *directory, struct folder *
     return true;
 }
 
-/* The list has the latest first. Without inotify each that is open is looked at every second. */
+/* The list has the most recent first. Without inotify every open folder is checked each second. */
 static void forget_oldest(struct mailbox *mailbox)
 {
     struct folder *folder, *next;
@@ -678,7 +679,7 @@ bool folder_change(struct folder *folder, uint32_t uid, const struct message_cha
                    : error_set(error, ERROR_NOT_FOUND, "message is gone");
 }
 
-/* What was expunged counts no more. */
+/* Kept expunged messages do not count for the quota. */
 static uint64_t counted_octets(const struct folder *folder, const struct message *message)
 {
     bool counts = quota_is_set(&folder->mailbox->quota) && !expunged_holds(folder->directory);

@@ -1,13 +1,13 @@
 /*
  * The MODSEQs of a folder (RFC 7162): given here, kept in storage/change_log.h.
  *
- *     load: the log's last word on each message
- *           the same flags  -> the MODSEQ that it had
- *           other flags, or nothing is known -> a new one, the same for all of them
- *           a message of the log that is not there -> it has gone just now
+ *     load: the log's last record of each message
+ *           the same flags  -> its former MODSEQ
+ *           other flags, or no record -> a new MODSEQ, the same for all of them
+ *           a message in the log that does not exist -> counts as removed just now
  *
- * A number that clients have seen is below the watermark on disk. Where that cannot be raised (the
- * disk is full) what others change goes by the last number that could be given.
+ * Every number that clients have seen is below the watermark on disk. If that cannot be raised (the
+ * disk is full), changes by other programs get the last number that could be given.
  */
 #include "imapd/folder/folder_internal.h"
 
@@ -225,7 +225,8 @@ static uint32_t *sort_gone(const struct history *history)
     return uids;
 }
 
-/* Those that another program removed while nobody looked. False: no memory. */
+/* Notes messages that another program removed while the folder was not watched. False: no
+ * memory. */
 static bool note_lost(struct folder *folder, struct history *history)
 {
     uint32_t *lost = (uint32_t *)(void *)history->lost.ptr;
@@ -263,8 +264,8 @@ static void note_changed(struct folder *folder)
     }
 }
 
-/* What APPEND wrote when the host went down, and did not get onto the disk. Set aside and not
- * removed: it may be that something else has shortened what was whole. */
+/* Handles files of an APPEND that did not reach the disk before the host went down. They are set
+ * aside, not removed, since something else may have shortened a complete file. */
 static void drop_cut(struct folder *folder)
 {
     int64_t now = mailbox_now();

@@ -16,7 +16,7 @@
 #include "storage/maildir_scan.h"
 #include "storage/uidvalidity.h"
 
-/* The message whose file was, or is, called so. */
+/* The message whose file has or had this name. */
 static struct message *find_by_name(const struct folder *folder, const struct maildir_name *name)
 {
     struct maildir_name known;
@@ -28,9 +28,8 @@ static struct message *find_by_name(const struct folder *folder, const struct ma
     return slice_equal(known.key, name->key) ? message : NULL;
 }
 
-/* A change may come within the same tick of the file system's clock, and then not move the time of
- * one before it. That clock is the coarse one of the kernel; where it counts in whole seconds (ext4
- * with small inodes) so do we. */
+/* Two changes within one tick of the file system's clock leave the same time. That clock is the
+ * kernel's coarse one; where it counts whole seconds (ext4 with small inodes), so does this. */
 static bool is_past_tick(struct timespec time, const struct timespec *now)
 {
     if (time.tv_nsec == 0 || time.tv_sec != now->tv_sec)
@@ -38,7 +37,7 @@ static bool is_past_tick(struct timespec time, const struct timespec *now)
     return time.tv_nsec < now->tv_nsec;
 }
 
-/* What comes behind the clock's reading has that time at the earliest. */
+/* A change after this reading of the clock gets that time at the earliest. */
 static struct timespec read_clock(const struct folder *folder)
 {
     enum { FOREIGN_TICK_SECONDS = 2 }; /* another host's clock, perhaps in seconds */
@@ -67,7 +66,7 @@ static void remember(struct folder *folder, const struct folder_times *times)
         folder->times[i] = times->sure[i] ? times->status[i].st_mtim : (struct timespec){0, 0};
 }
 
-/* The times first: a change that comes after them has another time, or is among the reports. */
+/* Reads the times first: a later change has another time, or is among the watch's reports. */
 void folder_remember_times(struct folder *folder)
 {
     struct folder_times times;
@@ -166,7 +165,7 @@ static void sort_messages(struct folder *folder)
     }
 }
 
-/* A UID in a name is believed if this folder gave it: with its UIDVALIDITY, below its watermark. */
+/* A UID in a name is accepted only if this folder gave it: its UIDVALIDITY, below its watermark. */
 static bool is_ours(const struct folder *folder, const struct maildir_entry *entry,
                     const struct maildir_name *name)
 {
@@ -218,8 +217,8 @@ static bool load_entries(struct folder *folder, const struct maildir_list *list,
     return true;
 }
 
-/* A folder that another server had: its UIDs stay. POP3's unique-ids are noted first, while the
- * names of INBOX are still those of its list. */
+/* Takes over a folder of another server, with its UIDs. POP3's unique-ids are stored first, while
+ * the names in INBOX are still those of that server's list. */
 static bool adopt(struct folder *folder, struct error *error)
 {
     struct mailbox *mailbox = folder->mailbox;
@@ -243,8 +242,8 @@ static bool adopt(struct folder *folder, struct error *error)
     return true;
 }
 
-/* Mail of another server may have been copied into a folder that was there already; its record has
- * given no UID then, and goes. */
+/* Mail of another server may have been copied into an existing folder: if its record has given no
+ * UID, it is replaced. */
 static bool adopt_into_empty(struct folder *folder, struct error *error)
 {
     if (folder->record.uid_watermark > 1 || !adopt_is_waiting(folder->box.fd)
@@ -312,7 +311,7 @@ static struct folder *folder_of(struct watched *watched)
     return (void *)((uint8_t *)watched - offsetof(struct folder, watched));
 }
 
-/* Names are reported late: what we ourselves have renamed again since must not come back. */
+/* Reports are late: a name that we have renamed again since must not come back. */
 static bool is_there(const struct folder *folder, enum maildir_place place, const char *name)
 {
     struct stat status;
@@ -339,8 +338,8 @@ static void on_name(struct watched *watched, enum maildir_place place, const cha
         folder_log(folder, "change_not_followed", &error);
 }
 
-/* A rename is two reports, and its second may say where the message is. Until all has been told
- * nobody needs to look; then who has no new name must be looked for. */
+/* A rename is reported twice, and the second report may have the new name. So messages without a
+ * new name are only looked for when all reports have been processed. */
 static void on_name_gone(struct watched *watched, enum maildir_place place, const char *text)
 {
     struct folder *folder = folder_of(watched);

@@ -1,12 +1,12 @@
 /*
  * The names of a folder, kept for the next process (storage/names_file.h).
  *
- *     closed by its last user ── a while ──> looked at once more if it changed just now ──> written
- *                                  ^─────── what changes now has the same time ──┘
+ *     closed by its last user ── a while ──> read once more if it has just changed ──> written
+ *                                  ^─────── if a change could still have the same time ──┘
  *     opened by a process for the first time: mapped, and believed if cur/ is as it was ── a while
  *         ──> settled: the file may go
  *
- * If new/ is not as it was, only that is read; SELECT had emptied it, so it is short.
+ * If new/ has changed, only that is read; SELECT had emptied it, so it is short.
  */
 #include "imapd/folder/folder_internal.h"
 
@@ -24,10 +24,10 @@ enum {
     TRIES_MAX = 10,     /* where something is always changing just now */
 };
 
-/* Somebody may come back to the folder; after the last session hardly. */
+/* Waits longer while there are sessions, which may use the folder again. */
 static const double WAIT_SECONDS = 2;
 static const double WAIT_ALONE_SECONDS = 0.02;
-static const double SETTLING_SECONDS = 0.5; /* behind the first commands of a client */
+static const double SETTLING_SECONDS = 0.5; /* after the first commands of a client */
 
 static void log_problem(const struct folder *folder, const char *event, const struct error *error)
 {
@@ -74,8 +74,8 @@ static bool can_be_kept(const struct folder *folder)
            && !folder->deleted && folder->uid_next != 0;
 }
 
-/* False: once more, soon. Another program that changes things all the time is not run after, nor a
- * clock that was set back. */
+/* False: try again soon. Gives up if another program changes the folder all the time, or if the
+ * clock was set back. */
 static bool look_and_store(struct folder *folder)
 {
     struct error error;
@@ -213,8 +213,8 @@ static bool add_arrivals(struct folder *folder, const struct maildir_list *list)
     return true;
 }
 
-/* What has come into new/ since; cur/ must not change while that is read, or a message that moved
- * there would be missed. */
+/* Reads files put into new/ since; cur/ must not change meanwhile, or a message moved there would
+ * be missed. */
 static bool read_new(struct folder *folder, const struct names_block *block)
 {
     struct maildir_list list;
@@ -237,7 +237,7 @@ static bool is_ours(const struct folder *folder, const struct names_block *block
            && block->entries[block->count - 1].uid < folder->uid_next;
 }
 
-/* In place: the entries are the messages. */
+/* Converts the entries to messages in place. */
 static void take_entries(struct folder *folder, const struct names_block *block)
 {
     ev_timer *timer = &folder->mailbox->names_settling;

@@ -1,9 +1,9 @@
 /*
- * The UIDs that a crash took from the names of files; see folder_recall() in folder_internal.h.
+ * Restores UIDs that a crash removed from file names; see folder_recall() in folder_internal.h.
  *
- * The rename that gives a UID is not flushed: after a power cut the file can lie in new/ again. A
- * client may have seen it, and would get it a second time under another UID. What the index knows
- * of a message says its key, and when it was written: another program may use a key again.
+ * The rename that gives a UID is not flushed: after a power cut the file can be in new/ again. A
+ * client may have seen the message, and would get it a second time under another UID. The index has
+ * the key of each message, and its date, since another program may reuse a key.
  */
 #include "imapd/folder/folder_internal.h"
 
@@ -34,7 +34,7 @@ static bool is_as_old(const struct folder *folder, const struct arrival *arrival
            && status.st_mtim.tv_sec == seconds;
 }
 
-/* Of two UIDs that one file had, the second counts: it comes later. */
+/* Of two UIDs of one file the second counts, as it is the later one. */
 static void on_facts(void *owner, uint32_t uid, const struct index_facts *facts)
 {
     const struct folder *folder = owner;
@@ -45,7 +45,7 @@ static void on_facts(void *owner, uint32_t uid, const struct index_facts *facts)
         arrival->uid = uid;
 }
 
-/* False: it gets a UID as any new message. */
+/* False: the file gets a UID like any new message. */
 static bool welcome_back(struct folder *folder, const struct arrival *arrival, struct error *error)
 {
     struct maildir_name name;

@@ -26,8 +26,8 @@ void folder_status_end(struct folder_status *status)
 
 /* ---- sizes ---- */
 
-/* A file of another program, whose name does not say it, is read. 0: it is gone, or was cut short
- * and is not shown. */
+/* Reads the file if its name, made by another program, does not have the size. 0: it was removed,
+ * or cut short and so is not shown. */
 static uint64_t measure(const struct folder *folder, const struct message *message)
 {
     struct message_file file = MESSAGE_FILE_CLOSED;
@@ -38,8 +38,8 @@ static uint64_t measure(const struct folder *folder, const struct message *messa
     return octets;
 }
 
-/* Messages that come meanwhile stand at the end and are counted; those that go meanwhile may be:
- * RFC 8438 3 allows more than there is, never less. */
+/* Messages that arrive meanwhile are at the end and are counted; removed ones may be counted too:
+ * RFC 8438 3 allows a larger sum than the true one, never a smaller. */
 static bool add_sizes(struct folder_status *status)
 {
     const struct folder *folder = status->folder;

@@ -13,11 +13,11 @@
 #include "imapd/mailbox.h"
 
 enum {
-    ENCODED_OCTETS = 8 << 20, /* of one piece of the input; a header may have been held */
-    OPEN_FILES = 16,          /* of one command, for one flush; what comes after is flushed alone */
+    ENCODED_OCTETS = 8 << 20, /* limit for one piece of input, with a header that was held back */
+    OPEN_FILES = 16,          /* files of one command flushed together; later ones one by one */
 };
 
-/* The text that they were parsed from ends where a literal begins to stream. */
+/* Copies the keywords: the text they were parsed from is gone once a literal begins to stream. */
 static bool keep_keywords(struct imap_parser *arguments, struct imap_flags *flags)
 {
     for (size_t i = 0; i < flags->keyword_count; i++) {
@@ -28,7 +28,7 @@ static bool keep_keywords(struct imap_parser *arguments, struct imap_flags *flag
     return true;
 }
 
-/* append-data, up to its octets. UTF8 is for those who have enabled it. */
+/* append-data, up to its octets. UTF8 only if the client has enabled it. */
 static bool parse_data(struct imap_parser *arguments, struct intake_message *message)
 {
     message->is_catenated = imap_skip_word(arguments, SLICE("CATENATE"));
@@ -119,7 +119,7 @@ static bool write_encoded(struct intake_message *message, const struct buffer *e
            || maildir_append_write(&message->append, buffer_slice(encoded), error);
 }
 
-/* base64 is a third larger than what was announced, and CATENATE announces nothing. */
+/* Base64 is a third larger than the announced size, and CATENATE announces none. */
 static bool is_too_large(const struct intake *intake)
 {
     return intake->last->append.octets
@@ -205,7 +205,7 @@ static bool place(struct folder *folder, struct intake_message *message, struct 
     return true;
 }
 
-/* What is in the folder goes again. */
+/* Removes messages from the folder again. */
 static void withdraw(struct folder *folder, uint32_t first_uid, uint32_t last_uid)
 {
     struct error error;
@@ -262,10 +262,10 @@ bool intake_use(struct intake *intake, uint32_t uid, struct error *error)
 
 /* ---- onto the disk ---- */
 
-/* On the heap: it outlives a client that does not wait for the answer. */
+/* On the heap: it may outlive the client's connection. */
 struct intake_flush {
     struct flush_job job;
-    struct intake *intake; /* NULL: its client is gone */
+    struct intake *intake; /* NULL: the client is gone */
     struct folder *folder; /* one use of it */
     uint32_t first_uid;
     uint32_t last_uid;
@@ -331,7 +331,7 @@ void intake_format_code(const struct intake *intake, char code[INTAKE_CODE_SIZE]
     uint32_t uidvalidity = intake->folder->record.uidvalidity;
     if (intake->count == 1)
         snprintf(code, INTAKE_CODE_SIZE, "APPENDUID %u %u", uidvalidity, intake->first->uid);
-    else /* one turn gave them all: nobody else's is between */
+    else /* all UIDs were given in one turn: consecutive */
         snprintf(code, INTAKE_CODE_SIZE, "APPENDUID %u %u:%u", uidvalidity, intake->first->uid,
                  intake->last->uid);
 }

@@ -56,7 +56,7 @@ struct names {
     size_t count;
 };
 
-/* Folders that other programs made under names that cannot be said stay out of sight. */
+/* Leaves out folders whose directory name, made by another program, maps to no name. */
 static void gather_folders(struct names *names, const struct folder_list *list)
 {
     for (size_t i = 0; i < list->count; i++) {
@@ -140,7 +140,7 @@ void mailbox_tree_note(struct mailbox_tree *tree, struct tree_entry *entry, unsi
     }
 }
 
-/* What the name is below, among those that are there: the last of them, or what that is below. */
+/* The parent of a name among the existing entries: the last entry, or one above that. */
 static size_t find_above(const struct mailbox_tree *tree, struct slice name)
 {
     if (!tree->entries || tree->count == 0)

@@ -41,7 +41,7 @@ static bool take_id(const struct header_field *field, struct sent_text *text)
     return true;
 }
 
-/* False: without a Message-ID, or the whole header, nobody's twin. */
+/* False: no Message-ID or incomplete header, so the message can have no twin. */
 static bool read_header(struct sent_text *text)
 {
     static const struct slice empty_line = SLICE("\r\n");
@@ -74,7 +74,7 @@ static bool are_alike(const struct sent_text *a, const struct sent_text *b)
     return strcmp(a->id, b->id) == 0 && (one > other ? one - other : other - one) <= TAIL_MAX;
 }
 
-/* Of the longer one nothing but line ends is left. */
+/* Whether the rest of the longer body consists of line ends only. */
 static bool is_end(struct sent_text *text, uint64_t at)
 {
     uint8_t tail[TAIL_MAX];

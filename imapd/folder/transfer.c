@@ -19,7 +19,7 @@ void transfer_begin(struct transfer *transfer, struct folder *from, struct folde
     sequence_set_init(&transfer->to_uids, arena);
 }
 
-/* The same keyword can have another letter there. One for which there is none left is lost. */
+/* A keyword can have a different letter in the target. If no letter is left, it is lost. */
 static bool translate_letter(struct transfer *transfer, unsigned letter, uint32_t *there,
                              struct error *error)
 {

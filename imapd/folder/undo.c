@@ -77,7 +77,7 @@ static void on_daily(struct ev_loop *loop, ev_timer *timer, int events)
 
 /* ---- life ---- */
 
-/* A folder of the account that had the name before is not to be hidden. */
+/* An existing folder of the account with that name must not be hidden. */
 static const char *find_name(const struct mailbox *mailbox)
 {
     const char *name = mailbox->config->undo.mailbox.text;
@@ -196,7 +196,7 @@ static bool translate_letter(struct undo *undo, unsigned letter, uint32_t *there
     return true;
 }
 
-/* A keyword that cannot be written down keeps nobody from expunging. */
+/* A keyword that cannot be recorded is no reason to refuse an EXPUNGE. */
 static uint32_t translate(struct undo *undo, const struct folder *folder, uint32_t letters)
 {
     struct error error;

@@ -18,8 +18,8 @@ static bool reserve(struct view *view, size_t count, struct error *error)
     return true;
 }
 
-/* The session that is told first has the message as \Recent, once; EXAMINE takes it from nobody
- * (RFC 3501 2.3.2, 6.3.2). */
+/* A message is \Recent only in the first session that is told of it; EXAMINE does not clear it for
+ * other sessions (RFC 3501 2.3.2, 6.3.2). */
 static bool take_recent(const struct view *view, struct message *message)
 {
     bool recent = message->recent;
@@ -28,7 +28,7 @@ static bool take_recent(const struct view *view, struct message *message)
     return recent;
 }
 
-/* The messages above last_uid become slots. */
+/* Makes slots of the messages above last_uid. */
 static bool append_arrived(struct view *view, struct error *error)
 {
     struct folder *folder = view->folder;
@@ -47,7 +47,7 @@ static bool append_arrived(struct view *view, struct error *error)
     return true;
 }
 
-/* ---- what the next view begins with ---- */
+/* ---- the slots kept for the next view ---- */
 
 void view_rest_clear(struct view_rest *rest)
 {
@@ -55,7 +55,7 @@ void view_rest_clear(struct view_rest *rest)
     *rest = (struct view_rest){.slots = NULL};
 }
 
-/* A slot without a mark is what any new view has of that message. */
+/* Only if no slot has a mark: then any new view would begin with the same slots. */
 static void leave_rest(struct view *view)
 {
     struct view_rest *rest = &view->folder->rest;
@@ -66,7 +66,7 @@ static void leave_rest(struct view *view)
     view->slots = NULL;
 }
 
-/* It may be of a view that another process resumed (view_past.c), and lack a message. */
+/* The kept slots may lack a message, where they come from a resumed view (view_past.c). */
 static bool append_to_rest(struct view *view, struct error *error)
 {
     struct view_rest *rest = &view->folder->rest;
@@ -118,7 +118,7 @@ void view_close(struct view *view)
     folder_close(folder);
 }
 
-/* ---- news ---- */
+/* ---- changes ---- */
 
 static bool has_arrived(const struct view *view)
 {
@@ -203,7 +203,7 @@ static void append_keywords(const struct folder_record *record, struct buffer *t
     }
 }
 
-/* RFC 4314 4 wants no flag among them that the client cannot change. */
+/* PERMANENTFLAGS must not list a flag that the client cannot change (RFC 4314 4). */
 static void append_permanent(const struct view *view, struct buffer *text)
 {
     const struct folder_record *record = &view->folder->record;
@@ -272,7 +272,7 @@ void view_begin_fetch(struct view *view, size_t index, struct writer *writer)
     buffer_append_string(text, by_uid ? " UIDFETCH (" : " FETCH (");
 }
 
-/* And the UID if it is to be said: not twice (RFC 9586 3.3). */
+/* Adds the UID where it is due; UIDFETCH has it already (RFC 9586 3.3). */
 static void begin_fetch(struct view *view, size_t index, const struct message *message,
                         bool with_uid, struct writer *writer)
 {
@@ -327,12 +327,12 @@ static void write_changed(struct view *view, bool with_uid, struct writer *write
         if (view->slots[i].marks & VIEW_CHANGED) {
             if (!(view->manner & VIEW_HIDES_CHANGES))
                 view_write_flags(view, i, with_uid, writer);
-            forget_change(view, &view->slots[i]); /* also where it went meanwhile */
+            forget_change(view, &view->slots[i]); /* also if the message was removed meanwhile */
         }
     }
 }
 
-/* "* VANISHED 405,407:410" (RFC 7162 3.2.10), as its UIDs come in order. */
+/* Builds "* VANISHED 405,407:410" (RFC 7162 3.2.10) from ascending UIDs. */
 struct gone_run {
     struct buffer *text;
     uint32_t first; /* 0: none yet */
@@ -370,8 +370,8 @@ static void end_vanished(struct gone_run *run)
         buffer_append(run->text, SLICE("\r\n"));
 }
 
-/* Each EXPUNGE renumbers those behind it at once: what is written is the number that the message
- * has when the client has read all before (RFC 3501 7.4.1). */
+/* Each EXPUNGE renumbers the messages after it at once, so each number written counts only the
+ * slots kept so far (RFC 3501 7.4.1). */
 static void write_gone(struct view *view, struct writer *writer)
 {
     struct gone_run run = {.text = &writer->text};
@@ -393,8 +393,8 @@ static void write_gone(struct view *view, struct writer *writer)
     view->gone = 0;
 }
 
-/* "an untagged EXISTS and RECENT when the size of the mailbox changes" (RFC 3501 5.2); EXPUNGE has
- * told the new size already. */
+/* "an untagged EXISTS and RECENT when the size of the mailbox changes" (RFC 3501 5.2); EXPUNGE
+ * implies the new size. */
 bool view_sync(struct view *view, enum view_extent extent, bool with_uid, struct writer *writer,
                struct error *error)
 {
@@ -420,7 +420,7 @@ struct message *view_message(const struct view *view, size_t index)
 {
     const struct folder *folder = view->folder;
     uint32_t uid = view->slots[index].uid;
-    /* Views and folder differ by little: most often the position is the same. */
+    /* View and folder differ little: most often the position is the same. */
     if (index < folder->count && folder->messages[index].uid == uid)
         return folder->messages[index].name ? &folder->messages[index] : NULL;
     return folder_find(folder, uid);

@@ -1,4 +1,4 @@
-/* inotify, and its replacement, behind watch.h. */
+/* inotify, and polling in its place; see watch.h. */
 #include "imapd/folder/watch.h"
 
 #include <errno.h>
@@ -91,7 +91,7 @@ static bool read_events(struct watch *watch)
     return octets > 0;
 }
 
-/* A flood is taken in parts; what went may come again in the next, so only its end settles. */
+/* Many events are read in parts; a rename may be split across two, so only the last one settles. */
 static void take_events(struct watch *watch)
 {
     enum { MOST_READS = 64 };

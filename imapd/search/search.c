@@ -1,12 +1,12 @@
 /*
- * The search of search.h. While the verdict on a message is open, the next thing that the keys need
- * is found out, the cheap before the costly:
+ * The search of search.h. While a message is undecided, the next fact that the keys need is found
+ * out, cheapest first:
  *
  *     begin ─> undecided ─> name, octets, date, sent day ─> what the index rules out ─> header
  *       ─> body, piece by piece
  *
- * Whatever is looked through to its end leaves in the index what it cannot be searched for in vain
- * again (search_grams.h).
+ * A text that was searched to its end leaves its trigrams in the index, which rule out strings in
+ * later searches (search_grams.h).
  */
 #include "imapd/search/search.h"
 

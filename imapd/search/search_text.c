@@ -216,9 +216,8 @@ static bool is_spaced_once(struct slice text)
     return text.len == 0 || !after_space;
 }
 
-/* Behind it, on a line of its own, the text with a single space where it has runs of white space,
- * if that is another one: who reads "a b" in a list looks for that, though a fold has left "a\tb"
- * there. */
+/* Adds, on a line of its own, the text with runs of white space as single spaces, if that differs:
+ * a user who sees "a b" in a list searches for that, even if folding has left "a\tb". */
 static void append_spaced_once(struct buffer *decoded)
 {
     struct slice text = buffer_slice(decoded);

@@ -48,8 +48,8 @@ static void turn_away(struct guest *guest, const struct error *error)
     free_guest(guest);
 }
 
-/* With a descriptor the client's own socket came (or, of one that never came to rest, what its
- * login process carries to), and the one to the login process is done with. */
+/* If a descriptor was passed, it is the client's own socket (or the login process's end of a
+ * relayed connection), and the socket to the login process is no longer needed. */
 static void let_in(struct guest *guest)
 {
     struct error error;
@@ -120,7 +120,8 @@ void entrance_clear(struct entrance *entrance)
         free_guest(guest);
 }
 
-/* No account keeps others out, whatever its process does; all together leave us descriptors. */
+/* Limits visitors per account, so that none keeps others out, and in all, so that descriptors are
+ * left for the owner. */
 static bool has_place_for(const struct entrance *entrance, struct slice account,
                           struct error *error)
 {

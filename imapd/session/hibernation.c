@@ -124,8 +124,8 @@ static void send_off(struct hibernation *hibernation, struct sleeper *sleeper)
             log_hex("session", sleeper->order.pass.client.session), log_failure(&error));
 }
 
-/* Before the master hears of it nothing is in use any more: it may start the next process for the
- * account at once. */
+/* Everything is closed before the master is told, since it may start the account's next process at
+ * once. */
 static void put_to_sleep(struct hibernation *hibernation, struct sleeper *sleepers, size_t count)
 {
     struct mailbox *mailbox = hibernation->mailbox;

@@ -1,4 +1,4 @@
-/* What the client says: from the events of imapd/syntax/command.h to the handlers of commands. */
+/* The client's input: passes events of imapd/syntax/command.h to the handlers of commands. */
 #include "imapd/session/session_internal.h"
 
 #include "common/config/config.h"

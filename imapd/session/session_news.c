@@ -1,5 +1,5 @@
-/* What a client is told without having asked: changes of the selected folder, and, for NOTIFY and
- * search contexts, commands of ours whose answer is what they tell. */
+/* Unsolicited responses: changes of the selected folder, and, for NOTIFY and search contexts,
+ * internal commands whose responses are sent without a tagged line. */
 #include "imapd/session/session_internal.h"
 
 #include <stddef.h>
@@ -65,8 +65,8 @@ void session_set_notify(struct session *session, struct notify *notify)
 
 /* ---- commands of ours ---- */
 
-/* A command that nobody asked for: its answer is what it tells, no more. IDLE goes on after it.
- * False: there is no memory. */
+/* Begins an internal command, of which only the untagged responses are sent. IDLE goes on after it.
+ * False: no memory. */
 static bool begin_unasked(struct session *session, struct slice name)
 {
     buffer_reset(&session->interrupted_tag);
@@ -82,7 +82,7 @@ static bool begin_unasked(struct session *session, struct slice name)
     return true;
 }
 
-/* The client hears nothing of a FETCH that it did not ask for but what it told. */
+/* Ends an internal FETCH without a tagged response. */
 void session_end_unasked(struct session *session)
 {
     session_end_command(session);
@@ -126,7 +126,7 @@ static void fetch_unasked(struct session *session, struct slice arguments)
     session->command->handler(session, &parser);
 }
 
-/* RFC 5465 5.2: the data of messages that EXISTS has told. */
+/* RFC 5465 5.2: fetches the requested data of messages reported by EXISTS. */
 static bool wants_message_data(struct session *session, struct buffer *text)
 {
     struct slice data = session->notify ? notify_message_data(session->notify) : SLICE("");
@@ -141,7 +141,7 @@ static bool wants_message_data(struct session *session, struct buffer *text)
     return !text->failed;
 }
 
-/* One of these at a time: a FETCH that is owed, or a look at what a change means to contexts. */
+/* Runs one at a time: a FETCH that is due, or an update of the search contexts. */
 static void work_unasked(struct session *session)
 {
     struct buffer text = BUFFER_WITH_LIMIT(SESSION_COMMAND_MEMORY);

@@ -82,8 +82,8 @@ static void log_closed(const struct session *session, const char *reason)
         log_number("octets_out", (int64_t)stream->octets_out));
 }
 
-/* The answer has left. Nothing that the client has said after the command was looked at, nor shall
- * it be: it may be somebody else's password. */
+/* Runs after UNAUTHENTICATE was answered. Input after that command was not and must not be read: it
+ * may be another user's password. */
 static void leave(struct session *session)
 {
     struct mailbox *mailbox = session->mailbox;
@@ -110,7 +110,7 @@ static struct session *session_of(struct stream *stream)
     return stream->owner;
 }
 
-/* How long a visitor may be silent his own process decides. */
+/* A visitor's timeout is decided by its own process. */
 void session_set_deadline(struct session *session)
 {
     if (session->visitor)

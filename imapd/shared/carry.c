@@ -3,8 +3,8 @@
  *
  *     OPENING ──> LISTING ──> FETCHING ─(each message)─> STORING ──> [REMOVING] ──> answer
  *
- * What comes on a visit only changes the struct, and lets the step run in the next turn. The source
- * is held while the target has not said "+" to a message, or takes no more octets.
+ * Input of a visit only changes the struct, and lets the step run in the next turn. The source is
+ * held while the target has not sent "+" for a message, or takes no more octets.
  */
 #include "imapd/shared/carry.h"
 
@@ -124,7 +124,7 @@ static void rights_phase(struct session *session, struct carry *carry)
         carry_begin_listing(session, carry);
 }
 
-/* SELECT in the visit of our own account; what it says is for nobody. */
+/* SELECT in the visit to our own account; its responses are discarded. */
 static void open_phase(struct session *session, struct carry *carry)
 {
     if (exchange_has_failed(&carry->from))

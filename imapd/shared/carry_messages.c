@@ -1,4 +1,4 @@
-/* COPY and MOVE between accounts: which messages, and each on its way; see carry_internal.h. */
+/* COPY and MOVE between accounts: lists and copies the messages; see carry_internal.h. */
 #include "imapd/shared/carry_internal.h"
 
 #include "imapd/mailbox.h"
@@ -96,9 +96,10 @@ static void append_flags(struct slice flags, struct buffer *text)
     }
 }
 
-/* append-message = SP flag-list SP date-time SP literal. What a captured process says goes to the
- * target in the client's name: so only from within this line, and never its end, which would begin
- * another command there. False: it has no such things, or they are too long. */
+/* append-message = SP flag-list SP date-time SP literal. The source may be compromised, and this
+ * text goes to the target as the client's: so it is taken from within one line only, never with a
+ * line end, which would begin another command there. False: these parts are missing, or too
+ * long. */
 static bool announce(struct carry *carry, struct slice line)
 {
     struct buffer text = BUFFER_WITH_LIMIT(EXCHANGE_LINE_OCTETS);
@@ -190,7 +191,7 @@ static void ask_message(struct carry *carry)
     buffer_clear(&command);
 }
 
-/* RFC 3501 6.4.8: by UID what is gone is passed over. */
+/* RFC 3501 6.4.8: with UIDs, removed messages are skipped. */
 static bool settle_message(struct session *session, struct carry *carry)
 {
     if (!carry->is_taken && !session->by_uid) {

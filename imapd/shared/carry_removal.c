@@ -1,4 +1,4 @@
-/* MOVE between accounts: what the target has goes from the source; see carry_internal.h. */
+/* MOVE between accounts: removes the copied messages from the source; see carry_internal.h. */
 #include "imapd/shared/carry_internal.h"
 
 enum { REMOVED_AT_ONCE = 500 /* messages, by one command: the line must not become too long */ };

@@ -57,7 +57,7 @@ void forward_end(struct session *session)
     leave(session);
 }
 
-/* What the answer means to the session; then nothing of the visit is left that is not wanted. */
+/* Applies the answer to the session, and ends a visit that is no longer needed. */
 static void settle(struct session *session, struct visit *visit, bool succeeded)
 {
     bool leaves = is_one_of(session, command_close, command_unselect);
@@ -153,7 +153,7 @@ void forward_tell_unasked(struct session *session)
     visit_go_on(visit);
 }
 
-/* What comes meanwhile is the client's. Then the command that waits goes on. */
+/* Passes responses on to the client meanwhile; then the waiting command goes on. */
 static void hear_set_up(struct visit *visit, enum answer_part part, struct slice octets)
 {
     struct session *session = visit->session;
@@ -199,7 +199,8 @@ bool forward_is_setting_up(const struct session *session)
 
 /* ---- the answer ---- */
 
-/* Before the client says its literal: it may, or the command is answered. News are the client's. */
+/* Before the client's literal: "+" allows it, or the command is answered. Unsolicited responses go
+ * to the client. */
 static void hear_plus(struct session *session, struct visit *visit, enum answer_part part,
                       struct slice octets)
 {
@@ -311,8 +312,8 @@ static void skip_options(struct imap_parser *arguments)
         arguments->in.at += end + 1;
 }
 
-/* Whose the mailbox is that the arguments name, after a set of messages or options perhaps. False:
- * it is none of another account. */
+/* The owner of the mailbox named in the arguments, which may begin with a set of messages or
+ * options. False: it is not another account's. */
 static bool find_owner(const struct session *session, struct imap_parser arguments,
                        struct slice *owner)
 {
@@ -330,7 +331,7 @@ static bool find_owner(const struct session *session, struct imap_parser argumen
     return owner->len > 0;
 }
 
-/* Of pieces that its process could not read (imapd/shared/upload.h): the command is run at home. */
+/* CATENATE, with pieces that the owner's process cannot read (imapd/shared/upload.h), runs here. */
 static bool is_put_together_here(const struct session *session, struct imap_parser arguments)
 {
     struct folder_argument folder;
@@ -342,7 +343,7 @@ static bool is_put_together_here(const struct session *session, struct imap_pars
     return message.is_catenated;
 }
 
-/* Behind a message's number. False: it is not whole, or wrong. */
+/* Skips a message's number. False: it is incomplete or malformed. */
 static bool names_mailbox(struct imap_parser arguments)
 {
     struct folder_argument folder;
@@ -365,7 +366,7 @@ static void leave_selected(struct session *session, struct slice owner)
         session_unselect(session);
 }
 
-/* Behind NOTIFY, so that nothing of the mailbox is missed. */
+/* After NOTIFY, so that no change of the mailbox is missed. */
 static void select_step(struct session *session)
 {
     struct visit *visit = session->forwarded;
@@ -379,7 +380,7 @@ static void select_step(struct session *session)
     hear_answer(session);
 }
 
-/* What is selected there COPY and MOVE have to know (carry.c). */
+/* Records the mailbox selected there, for COPY and MOVE (carry.c). */
 static void select_there(struct session *session, struct slice owner, struct imap_parser arguments)
 {
     struct folder_argument folder;
@@ -400,7 +401,7 @@ static void select_there(struct session *session, struct slice owner, struct ima
     buffer_clear(&wire);
 }
 
-/* What concerns nothing but the selected mailbox. */
+/* Whether the command concerns only the selected mailbox. */
 static bool is_for_selected(const struct session *session, struct imap_parser arguments)
 {
     return !(session->command->states & SESSION_AUTHENTICATED)
@@ -468,7 +469,7 @@ static void stream_step(struct session *session)
     session_stream_literal(session);
 }
 
-/* What is refused is refused before the client says it. */
+/* A literal is refused before the client sends it. */
 static void await_plus(struct visit *visit)
 {
     visit->awaits_plus = true;
@@ -477,7 +478,7 @@ static void await_plus(struct visit *visit)
     visit_listen(visit);
 }
 
-/* Where a part of the command was said already, there is no way back but the end. */
+/* If a part of the command was sent already, only ending the visit undoes it. */
 static void refuse_size(struct session *session, struct visit *visit, bool is_begun)
 {
     if (visit == session->visit && is_begun) {

@@ -59,7 +59,7 @@ static void hear(struct visit *visit, enum answer_part part, struct slice octets
 
 /* ---- asking ---- */
 
-/* The rest of the LIST goes on without him; who shares nothing any more is no failure. */
+/* LIST goes on without this owner; an owner who no longer shares anything is not a failure. */
 static void give_up_owner(struct shared_items *items, struct slice owner)
 {
     const struct session *session = items->session;

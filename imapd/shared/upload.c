@@ -16,7 +16,7 @@ void upload_end(struct upload *upload)
     message_file_close(&upload->file);
 }
 
-/* What is announced is waited for; whatever else comes before the answer is nobody's. */
+/* "+" is awaited after an announcement; any other response before the answer is discarded. */
 static void hear(struct visit *visit, enum answer_part part, struct slice octets)
 {
     struct upload *upload = visit->hearer;

@@ -70,7 +70,7 @@ static bool may_hear(const struct visit *visit)
            && !stream_output_full(&visit->session->stream);
 }
 
-/* Time runs from the last octet on, and anew once the client takes what there is. */
+/* The timeout begins with the last octet, and again when the client takes output. */
 static void begin_silence(struct visit *visit)
 {
     if (visit->is_bounded && visit->is_open && visit->session)
@@ -147,7 +147,7 @@ static const struct stream_handler handler = {
     .on_closed = on_closed,
 };
 
-/* Who ends while others are called is still in memory, and has no session. */
+/* A visit that ends during this loop stays in memory, without a session. */
 void visits_on_drained(struct session *session)
 {
     for (struct visit *visit = session->mailbox->visits; visit; visit = visit->next)
