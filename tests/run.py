@@ -196,7 +196,8 @@ class Plain:
     def run_beside(self):
         build = self.options.plain
         status = subprocess.run(
-            ["nice", "-n", "19", "make", f"-j{os.cpu_count() or 1}", f"BUILD={build}", "OPTIMISE=-O2 -g1", "all"], cwd=ROOT,
+            ["nice", "-n", "19", "make", f"-j{os.cpu_count() or 1}", f"BUILD={build}", "OPTIMISE=-O2 -g1",
+             "all", f"{build}/fault/fail_call.so"], cwd=ROOT,
             stdin=subprocess.DEVNULL, stdout=self.output, stderr=self.output).returncode
         if status != 0:
             self.tally.failed.append(f"plain: make ended with {status}")
