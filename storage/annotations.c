@@ -197,7 +197,7 @@ size_t annotations_count_of(const struct annotations *annotations, struct slice 
     return count;
 }
 
-/* Whose "/private:bob@example.org/comment" is. False: nobody's. */
+/* The account in "/private:bob@example.org/comment". False: there is none. */
 static bool take_owner(struct slice entry, struct buffer *account)
 {
     struct slice rest = slice_from(entry, PRIVATE.len + 1);

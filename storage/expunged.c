@@ -398,7 +398,7 @@ static bool add_messages(struct expunged_sweep *sweep, const struct maildir *box
     return true;
 }
 
-/* One that nobody can date, since its mark is gone, is on its way out already. */
+/* A folder without a date, since its mark is gone, is being removed already. */
 static int64_t deleted_at(int account_fd, const char *path)
 {
     char mark_path[PATH_SIZE];

@@ -48,7 +48,7 @@ bool folder_name_to_directory(struct slice name, char directory[MAILDIR_NAME_SIZ
         return error_set(error, ERROR_PERMANENT, "a folder name has no control characters");
     struct buffer text = BUFFER_WITH_LIMIT(MAILDIR_NAME_MAX);
     bool valid = append_levels(name, &text);
-    if (text.failed) /* the limit, or no memory for 255 octets: the same to whoever asks */
+    if (text.failed) /* the limit, or no memory for 255 octets: the same for the caller */
         valid = error_set(error, ERROR_PERMANENT, "folder name is too long");
     else if (!valid)
         error_set(error, ERROR_PERMANENT, "folder name has an empty level or is no UTF-8");

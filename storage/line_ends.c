@@ -1,7 +1,7 @@
 /* Counting and completing line ends; see line_ends.h. Pure; any process. */
 #include "storage/line_ends.h"
 
-/* Where an LF stands in the block and lacks its CR; block.len if nowhere. */
+/* The offset of the first LF without CR in the block; block.len: none. */
 static size_t find_bare_lf(struct line_ends *ends, struct slice block)
 {
     for (size_t at = 0; at < block.len; at++) {

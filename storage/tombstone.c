@@ -20,7 +20,7 @@ bool delivered_unique_format(const char *queue_id, uint32_t recipient,
     return length > 0 && length < DELIVERED_UNIQUE_SIZE;
 }
 
-/* seconds "." "Q" 1*(ALPHA / DIGIT / "-") "." host: nobody else's names have a Q there */
+/* seconds "." "Q" 1*(ALPHA / DIGIT / "-") "." host: only our names have a Q there */
 bool delivered_unique_is_one(const struct maildir_name *name)
 {
     struct cursor in = cursor_of(name->unique);

@@ -23,7 +23,7 @@ struct numbers {
     struct buffer taken; /* lines "taken <number> <directory>" */
 };
 
-/* "taken " number SP directory; *directory is what stands after the number. */
+/* "taken " number SP directory; *directory is what follows the number. */
 static bool parse_taken(struct slice line, uint32_t *number, struct slice *directory)
 {
     static const struct slice word = SLICE("taken ");
@@ -146,7 +146,7 @@ done:
 
 /* ---- taking over ---- */
 
-/* Who has taken it, if anybody. */
+/* The folder that has taken the number, if any. */
 static bool find_taken(const struct numbers *numbers, uint32_t wanted, struct slice *directory)
 {
     struct slice rest = buffer_slice(&numbers->taken), line;

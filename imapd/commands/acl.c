@@ -22,7 +22,7 @@
 #include "imapd/syntax/mailbox_name.h"
 #include "storage/folders.h"
 
-/* Where what was expunged is kept: nothing is put there, nobody makes a mailbox. */
+/* In the undo mailbox no client may add messages or create mailboxes. */
 enum {
     RIGHTS_TO_EXPUNGED = ACL_ALL & ~(ACL_INSERT | ACL_POST | ACL_CREATE | ACL_ADMINISTER),
     IDENTIFIER_OCTETS = 2 * ACL_IDENTIFIER_MAX,
@@ -286,7 +286,7 @@ void command_listrights(struct session *session, struct imap_parser *parser)
     session_ok(session, SLICE(""), "Those rights can be given");
 }
 
-/* The owner has all rights, and where nothing can be shared nobody else has any. */
+/* The owner has all rights; if sharing is not configured, no other account has any. */
 static void set_nothing(struct session *session, const struct acl_arguments *arguments, bool owner)
 {
     unsigned rights = owner && !arguments->negative ? ACL_ALL : 0;

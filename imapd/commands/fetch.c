@@ -22,8 +22,8 @@ struct fetch_work {
     bool sets_seen;
     bool opens_files;
     bool wants_uid_alone;
-    bool missed;               /* some messages are gone */
-    bool undecodable;          /* some have parts in an encoding that nobody knows */
+    bool missed;               /* some messages were removed */
+    bool undecodable;          /* some have parts in an unknown encoding */
     struct sequence_set known; /* of VANISHED: where "*" is the last UID that there ever was */
     struct partial_range partial;
     size_t walked; /* messages of the set passed so far */

@@ -1,4 +1,4 @@
-/* IDLE (RFC 2177): news are told as they come, until the client says DONE. session.c tells them. */
+/* IDLE (RFC 2177): changes are reported at once, by session_news.c, until the client sends DONE. */
 #include "imapd/commands/commands.h"
 
 static void on_done(struct session *session, struct slice line)

@@ -34,7 +34,7 @@ static bool load_record(const struct mailbox *mailbox, const char *directory,
 
 /* ---- visitors ---- */
 
-/* What the owner calls it, whoever the client is. */
+/* The owner's name for the mailbox, also if the client is a visitor. */
 static struct slice name_of(const struct session *session, const struct folder_argument *folder)
 {
     return rights_name_at_home(session, folder->name);

@@ -82,7 +82,7 @@ static size_t limit_of(const struct mailbox *mailbox)
     return (size_t)mailbox->config->limits.account_annotation_octets;
 }
 
-/* Damage costs the annotations, and is said once. */
+/* A damaged file loses its annotations, and is logged once. */
 static bool load(struct mailbox *mailbox, int fd, const char *directory, const char *file,
                  struct annotations *annotations, struct error *error)
 {
@@ -267,7 +267,8 @@ static bool error_too_many(struct error *error)
     return false;
 }
 
-/* Of the client's own, or of the owner's, among which the shared ones are, whoever sets them. */
+/* Counts the client's own, or the owner's, which include the shared ones, whichever account set
+ * them. */
 static bool is_too_many(const struct session *session, const struct annotations *annotations,
                         struct error *error)
 {
@@ -407,7 +408,8 @@ static bool has_rights(struct slice account, const void *context)
     return acl_rights_of(acl, account) != 0;
 }
 
-/* Of whoever has no right to the folder, whom nobody could ask to remove them. */
+/* Private entries of accounts without rights to the folder, which could not remove them any
+ * more. */
 static bool drop_orphans(const struct mailbox *mailbox, int fd, struct annotations *annotations,
                          bool *dropped, struct error *error)
 {

@@ -13,7 +13,7 @@ enum { REQUEST_MEMORY = 1 << 20 };
 
 struct notify_work {
     struct notify *notify;          /* until the session has it */
-    struct shared_question *shared; /* what others share; NULL: nobody has to know */
+    struct shared_question *shared; /* names shared by other accounts; NULL: not needed */
 };
 
 static void give_back(struct session *session)

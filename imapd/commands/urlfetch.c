@@ -112,7 +112,8 @@ static void give_back(struct session *session)
     leave(session->work);
 }
 
-/* False: it names nothing that this reader may see, and which of the two is not said. */
+/* False: the URL names nothing, or nothing that this reader may see; the client is not told
+ * which. */
 static bool open_named(struct session *session, struct urlfetch *fetch)
 {
     struct error error;
@@ -128,7 +129,7 @@ static bool open_named(struct session *session, struct urlfetch *fetch)
     return url_message_open(mailbox, message, &error);
 }
 
-/* All that can fail. A part in an encoding that nobody knows is there, but cannot be decoded. */
+/* Does all that can fail. A part in an unknown encoding exists, but cannot be decoded. */
 static enum source_result prepare(struct urlfetch *fetch, struct error *error)
 {
     struct url_message *message = &fetch->message;

@@ -49,7 +49,7 @@ void search_grams_feed(struct search_grams *grams, struct slice folded)
 
 /* --- records --- */
 
-/* Of how many words a set of so many bits is; 0: of too many. */
+/* The words that a set of this many bits needs; 0: too many bits. */
 static size_t words_for(size_t count)
 {
     size_t words = SMALLEST_WORDS;

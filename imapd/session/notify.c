@@ -1,5 +1,5 @@
-/* The mailboxes that a client listens for, and what it is told; see notify.h. What happens to names
- * is notify_names.c's. */
+/* NOTIFY: watches mailboxes and writes their notifications; see notify.h. Changes of names are in
+ * notify_names.c. */
 #include "imapd/session/notify_internal.h"
 
 #include <stddef.h>
@@ -36,7 +36,7 @@ struct watched_mailbox {
     char *name;      /* UTF-8; its own; as the client calls it */
     unsigned events; /* enum notify_event */
     bool is_wanted;  /* some filter matched its name, at the last look */
-    bool is_new;     /* it came after NOTIFY: everything in it is news */
+    bool is_new;     /* created after NOTIFY: all its messages are reported */
     bool dirty;      /* something has changed in it since `known` */
     struct known known;
 };

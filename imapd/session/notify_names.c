@@ -113,7 +113,7 @@ struct name_event {
     struct slice old_name; /* empty: it was not renamed */
     struct slice parent;   /* affected too, in what lies below it; empty: none */
     struct slice old_parent;
-    bool is_rights; /* nothing but who may see it */
+    bool is_rights; /* only the rights have changed */
 };
 
 /* ---- to visitors: what they may look up, and could before (RFC 4314 4: "l") ---- */
@@ -132,7 +132,7 @@ static bool is_affected(const struct name_event *what, struct slice name)
                && (is_below(name, what->name) || is_below(name, what->old_name)));
 }
 
-/* What was called so before, appended; nothing: it was not renamed. */
+/* Appends the former name; nothing if the mailbox was not renamed. */
 static void append_old_name(const struct name_event *what, struct slice name, struct buffer *old)
 {
     if (what->old_name.len == 0 || !(slice_equal(name, what->name) || is_below(name, what->name)))

@@ -179,7 +179,7 @@ static void begin(struct session *session, struct slice handed)
     session_set_deadline(session);
 }
 
-/* It was asleep. Without its folder it cannot go on. False: the record is none. */
+/* Resumes a hibernated session, which cannot go on without its folder. False: malformed record. */
 static bool go_on_after_sleep(struct session *session, const struct session_arrival *arrival,
                               struct error *error)
 {
@@ -203,7 +203,7 @@ static bool go_on_after_sleep(struct session *session, const struct session_arri
     return true;
 }
 
-/* A client of another account, and what he has enabled there. */
+/* A client of another account, with its enabled extensions. */
 static bool let_visit(struct session *session, const struct session_arrival *arrival,
                       struct error *error)
 {

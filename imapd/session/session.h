@@ -206,7 +206,7 @@ bool session_resolve(struct session *session, struct imap_parser *arguments,
 /* Zeroed memory that is freed when the command ends. NULL: the command was ended with NO. */
 void *session_alloc(struct session *session, size_t octets);
 
-/* Continues the command in `step`, which is called at once and then in later turns. */
+/* Continues the command in `step`, which first runs in this turn. */
 void session_continue(struct session *session, session_step *step);
 
 /* True: the step has used its share of the turn. To be checked after each piece of work by steps

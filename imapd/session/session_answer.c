@@ -1,4 +1,4 @@
-/* What handlers say, and how a command ends with it: the answers of session.h. */
+/* The responses of session.h by which handlers end a command. */
 #include "imapd/session/session_internal.h"
 
 #include <errno.h>
@@ -176,7 +176,7 @@ void *session_alloc(struct session *session, size_t octets)
     return memory;
 }
 
-/* ---- what handlers leave behind ---- */
+/* ---- steps ---- */
 
 void session_continue(struct session *session, session_step *step)
 {

@@ -27,7 +27,7 @@ static bool wants_news(const struct session *session)
            || (session->command && (session->command->traits & COMMAND_REMOVES));
 }
 
-/* RFC 5465 5.1: once NOTIFY was said FETCH responses have the UID. */
+/* RFC 5465 5.1: after NOTIFY, FETCH responses include the UID. */
 void session_tell_news(struct session *session, enum view_extent extent)
 {
     struct error error;

@@ -171,7 +171,7 @@ static void on_next_turn(struct deferred *deferred)
         go_on(session);
 }
 
-/* The end of a turn in which the session ended, or its folder has news and it idles. */
+/* Runs at the end of a turn in which the session ended, or its folder changed while it idles. */
 static void on_turn_end(struct deferred *deferred)
 {
     struct session *session = (void *)((uint8_t *)deferred - offsetof(struct session, at_turn_end));

@@ -115,7 +115,7 @@ static void hear_answer(struct visit *visit, enum answer_part part, struct slice
     visit->is_held = false; /* or the answer would be waited for */
 }
 
-/* ---- who is meant, and by what ---- */
+/* ---- the owners concerned ---- */
 
 static bool is_top(const struct session *session, struct slice name)
 {

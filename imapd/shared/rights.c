@@ -96,7 +96,7 @@ bool rights_suffice(struct session *session, const char *directory, unsigned nee
     return false;
 }
 
-/* 4: whoever has lost "r" while it is selected sees nothing of it any more, but may leave. */
+/* 4: a visitor that loses "r" to its selected mailbox sees nothing more of it, but may leave it. */
 bool rights_let_run(struct session *session, const struct command_spec *spec)
 {
     bool needs_selected = !(spec->states & SESSION_AUTHENTICATED);

@@ -1,7 +1,7 @@
 /*
- * Who may do what in this account (RFC 4314 4). Its owner may do everything; a visitor, the client
- * of another account of the house, what the folder's list gives that account (storage/acl.h), as it
- * is at each command. This process is the owner's: nobody else judges. imapd-mailbox.
+ * Rights to the folders of this account (RFC 4314 4). The owner may do everything; a visitor, the
+ * client of another account, may do what the folder's ACL grants (storage/acl.h) at the time of
+ * each command. Only this process, the owner's, decides. imapd-mailbox.
  */
 #ifndef IMAPD_SHARED_RIGHTS_H
 #define IMAPD_SHARED_RIGHTS_H
@@ -12,8 +12,8 @@
 
 struct mailbox;
 
-/* Of a session whose client is not the owner, or comes by way of another account's mailbox
- * (imapd/shared/carry.h). Who he is the master has said. */
+/* The client of a session that is not the owner, or that comes from another account's process
+ * (imapd/shared/carry.h). The master names its account. */
 struct visitor {
     char account[MASTER_ACCOUNT_MAX + 1];
     char top[MASTER_ACCOUNT_MAX + 102]; /* what he calls this account: "Shared/alice@example.org" */

@@ -79,7 +79,7 @@ void shared_search_add(struct shared_search *search, const struct mailbox_filter
             add(search, filter->shared[i]);
 }
 
-/* It is kept as it is said. */
+/* The name is stored as it was sent. */
 void shared_search_add_selected(struct shared_search *search)
 {
     struct session *session = search->session;

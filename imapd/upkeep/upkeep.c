@@ -136,7 +136,7 @@ static void begin_fsck(struct upkeep *upkeep, int fd)
         fsck_begin(job);
 }
 
-/* Who put the copy back under the same name has left us in a directory that nobody can reach. */
+/* If the copy was put back under the same name, our directory is no longer reachable by it. */
 static bool is_removed(const struct mailbox *mailbox)
 {
     struct stat status;
