@@ -1,4 +1,4 @@
-/* All checks of a house; see check.h. */
+/* Runs all checks; see check.h. */
 #include "ctl/check/check.h"
 
 void check_house(const struct config *config, enum check_when when,

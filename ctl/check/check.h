@@ -1,7 +1,7 @@
 /*
- * What only the file system and the network can tell about a configuration: a certificate that
- * cannot be read, a key that does not fit it, a port in use, a missing system user. For
- * `staffetta check` and before every start. Nothing is changed; ports are bound for a moment.
+ * Checks a configuration against the file system and the network: an unreadable certificate, a key
+ * that does not fit it, a port in use, a missing system user. For `staffetta check` and before
+ * every start. Nothing is changed; ports are bound for a moment.
  */
 #ifndef CTL_CHECK_CHECK_H
 #define CTL_CHECK_CHECK_H
@@ -10,12 +10,12 @@
 
 enum check_when {
     CHECK_STOPPED, /* before a start: the ports must be free */
-    CHECK_RUNNING, /* for a reload: the running house has them */
+    CHECK_RUNNING, /* for a reload: the running server has the ports */
 };
 
-/* Adds what is wrong to the mistakes that config_parse found, sorted by line. Where there were
- * some, what was read is looked at all the same, but for what only a whole configuration tells. Run
- * as whoever will start the house: root, or an ordinary user whose uid all roles then have. */
+/* Adds mistakes to those that config_parse() found, sorted by line. If that found some, everything
+ * is checked all the same, except what needs a complete configuration. Must run as the user who
+ * will start the server: root, or an ordinary user whose uid all roles then have. */
 void check_house(const struct config *config, enum check_when when,
                  struct config_mistakes *mistakes);
 

@@ -33,7 +33,7 @@ static FILE *open_file(const struct config_text *path, const char *key,
     return file;
 }
 
-/* The server's certificate; the others behind it must be whole too. */
+/* The server's certificate; the others after it must be whole too. */
 static X509 *read_chain(const struct config_text *path, struct config_mistakes *mistakes)
 {
     FILE *file = open_file(path, "chain", mistakes);

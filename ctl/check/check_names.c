@@ -1,4 +1,4 @@
-/* Do the accounts, the aliases and the sender map make sense, as auth would read them? */
+/* Checks the accounts, the aliases and the sender map as auth would read them. */
 #include <unistd.h>
 
 #include <sodium.h>

@@ -56,7 +56,7 @@ static void check_landlock(struct config_mistakes *mistakes)
                             "by their uids alone");
 }
 
-/* Of a house that starts with fewer most roles run, and none takes a connection. */
+/* Of a server that starts with fewer most roles run, and none takes a connection. */
 static void check_descriptors(struct config_mistakes *mistakes)
 {
     struct rlimit limit;

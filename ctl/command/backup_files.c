@@ -19,7 +19,7 @@ static const struct tree_owner as_before = {.as_before = true};
 
 /* ---- save ---- */
 
-/* The next component of a path; the path goes on behind it. */
+/* The next component of a path; the path goes on after it. */
 static bool next_component(struct slice *path, char name[NAME_MAX + 1])
 {
     while (slice_starts_with(*path, SLICE("/")))

@@ -10,7 +10,7 @@
 
 enum { CONTROL_C = 3 };
 
-/* Octet by octet: what stands behind the line is not ours to read. */
+/* Octet by octet: what stands after the line is not ours to read. */
 static bool read_line(struct typed_password *password, struct error *error)
 {
     password->len = 0;

@@ -1,6 +1,6 @@
 /*
- * `staffetta account`: the virtual accounts of the passwd-file. Changes are whole or not at all and
- * seen by a running `auth` without a word to it (common/auth/shared_file.h).
+ * `staffetta account`: the virtual accounts of the passwd-file. Changes are atomic, and a running
+ * `auth` notices them by itself (common/auth/shared_file.h).
  */
 #include <limits.h>
 #include <stdio.h>
@@ -90,7 +90,7 @@ static bool edit_file(struct account_task *task, shared_file_editor *editor, str
 }
 
 /* Nothing comes into the file that `auth` would refuse, and no mistake of somebody else's gets
- * hidden behind a change of ours. */
+ * hidden after a change of ours. */
 static bool check_text(struct slice text, struct error *error)
 {
     struct accounts accounts;

@@ -1,6 +1,6 @@
 /*
- * `staffetta alias`: the alias files of the domains. A change that would make mail go in circles is
- * refused before it is written.
+ * `staffetta alias`: the alias files of the domains. A change that would cause a loop is refused
+ * before it is written.
  */
 #include <errno.h>
 #include <stdio.h>

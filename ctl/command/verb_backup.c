@@ -5,9 +5,9 @@
  *   journal/   the history's; missing where none is kept
  *   files/     configuration, accounts, aliases, the key of rewritten senders: each under its path
  *
- * Who owns a database copies it, below its own directory (smtpd/queue/store/backup.h,
- * ctl/journal/journal_backup.h), and the command takes it from there: nobody has more rights for it
- * than he had. DIR is DIR.partial until it is whole and on disk.
+ * The process that owns a database copies it below its own directory (smtpd/queue/store/backup.h,
+ * ctl/journal/journal_backup.h), and the command takes it from there: no process needs additional
+ * rights for a backup. DIR is called DIR.partial until it is complete and on disk.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -131,7 +131,7 @@ static bool back_up(const struct command *command, const struct config *config, 
     return finish_backup(partial, path, error);
 }
 
-/* Without what a shell's completion puts behind a directory's name. */
+/* Without what a shell's completion puts after a directory's name. */
 static void cut_slashes(char *path)
 {
     size_t length = strlen(path);

@@ -1,5 +1,5 @@
 /*
- * The verbs that the running house answers, over its control socket (ctl/master/control.c): one
+ * The verbs that the running server answers, over its control socket (ctl/master/control.c): one
  * line goes there, the answer comes until the end of the stream, "ok" or "error: ..." first.
  */
 #include <errno.h>

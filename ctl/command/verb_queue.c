@@ -1,7 +1,7 @@
 /*
  * `staffetta queue`: the queue answers it. What was said in each attempt to send a message is the
  * journal's to know, so `show` asks both; where the journal cannot say, the rest is shown. And
- * `staffetta why`, which the journal answers, and behind it the queue what of it waits.
+ * `staffetta why`, which the journal answers, and after it the queue what of it waits.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +39,7 @@ static void print_attempts(const struct command *command, const char *path, char
 
 /* ---- JSON ---- */
 
-/* A message is a line: [{"id":"...", ... ]} with a comma or the list's end behind it
+/* A message is a line: [{"id":"...", ... ]} with a comma or the list's end after it
  * (smtpd/queue/admin/admin_print.c). Its attempts become its last member. */
 static void print_message(const struct command *command, const char *path, char *line)
 {

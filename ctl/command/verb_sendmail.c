@@ -135,7 +135,7 @@ static enum sendmail_status read_mail(struct sendmail *mail, struct error *error
     return read ? SENDMAIL_DONE : SENDMAIL_DATA;
 }
 
-/* What the house does not take now is written down; a second time that is of no use. */
+/* What the server does not take now is written down; a second time that is of no use. */
 static enum sendmail_status hand_over(const struct config *config, const struct options *options,
                                       const struct sendmail *mail, struct error *error)
 {

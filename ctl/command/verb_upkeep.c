@@ -1,5 +1,5 @@
-/* `staffetta fsck ACCOUNT` and `staffetta restored ACCOUNT`: the account's mailbox process does it
- * and tells; see imapd/upkeep/upkeep.h. */
+/* `staffetta fsck ACCOUNT` and `staffetta restored ACCOUNT`: the account's mailbox process does the
+ * work and reports; see imapd/upkeep/upkeep.h. */
 #include <stdlib.h>
 
 #include "common/text/printable.h"

@@ -1,14 +1,13 @@
 /*
- * http: answers what the house counts, on loopback, to whoever asks there.
+ * http: serves the server's metrics on loopback.
  *
  *   GET /metrics   numbers of journal and master, as Prometheus reads them
  *   GET /healthz   200 "ok", or 503 and which roles are missing
  *
- * It has no files and asks nobody: journal and master hand over their numbers, as often as they
- * like. libmicrohttpd reads requests and writes answers on sockets that we accept. Limits: 64
- * connections, of which the one that has been silent longest makes room for a newcomer; one request
- * of 8 KiB at most on each, done within 10 s. Role ROLE_HTTP, reads what strangers of this machine
- * send.
+ * It has no files and asks no other role: journal and master send their numbers. libmicrohttpd
+ * reads requests and writes answers on sockets that we accept. Limits: 64 connections, of which the
+ * longest silent one is closed for a new one; one request of at most 8 KiB on each, done within 10
+ * s. Role ROLE_HTTP; its input is untrusted, from local users.
  */
 #ifndef CTL_HTTP_HTTP_H
 #define CTL_HTTP_HTTP_H
@@ -27,7 +26,7 @@ struct http {
     ev_timer wanted; /* when the daemon wants to be called again */
     struct http_client *clients;
     bool has_counts, has_census;
-    struct metrics_counts counts; /* as they were heard last */
+    struct metrics_counts counts; /* the last record from journal */
     struct role_census census;
     uint64_t census_at_ms; /* turn_now_ms() */
 };

@@ -1,4 +1,4 @@
-/* The http role. */
+/* The program `http`; see http.h. */
 #include "ctl/http/http.h"
 
 int main(void)

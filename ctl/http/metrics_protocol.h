@@ -1,6 +1,6 @@
 /*
- * journal -> http: what was counted of the events of all roles. http answers nothing; whatever it
- * says to journal ends it.
+ * journal -> http: counters of the events of all roles. http does not answer; if it sends anything
+ * to journal the channel is closed.
  */
 #ifndef CTL_HTTP_METRICS_PROTOCOL_H
 #define CTL_HTTP_METRICS_PROTOCOL_H
@@ -12,14 +12,14 @@ enum metrics_record { METRICS_COUNTS = 1 };
 
 enum metrics_way { METRICS_DELIVERED, METRICS_RELAYED, METRICS_WAYS };
 
-/* Since the journal was started, each number never less than in the record before. */
+/* Counted since the journal was started; numbers never decrease. */
 struct metrics_counts {
     struct ipc_header header;
     uint64_t events;
-    uint64_t events_lost;                 /* that roles could not get rid of */
-    uint64_t totals[STATISTICS_COUNTERS]; /* as those of STATISTICS_TOTAL */
-    uint64_t refusals[STATISTICS_REFUSERS][STATISTICS_CLASSES]; /* as those of STATISTICS_REFUSAL */
-    uint64_t delays[METRICS_WAYS][STATISTICS_SPANS]; /* recipients whose mail took so long */
+    uint64_t events_lost;                 /* events that roles could not send to journal */
+    uint64_t totals[STATISTICS_COUNTERS]; /* as in STATISTICS_TOTAL */
+    uint64_t refusals[STATISTICS_REFUSERS][STATISTICS_CLASSES]; /* as in STATISTICS_REFUSAL */
+    uint64_t delays[METRICS_WAYS][STATISTICS_SPANS]; /* recipients, by the delay of their mail */
 };
 
 #endif

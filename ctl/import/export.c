@@ -25,7 +25,7 @@ struct export
     enum export_kind kind;
     struct imap_client client;
     int fd;                      /* the directory */
-    struct buffer folders;       /* wire names, LF behind each */
+    struct buffer folders;       /* wire names, LF after each */
     struct buffer subscriptions; /* Dovecot's file */
     struct buffer uids;          /* of the folder: 4 octets each */
     uint32_t uidvalidity;
@@ -222,7 +222,7 @@ static bool put_in_maildir(struct export *export, const struct message *message,
     return write_file(export->folder_fd, path, message, error);
 }
 
-/* ">" before each line that is "From " behind any ">"; LF; an empty line at the end. */
+/* ">" before each line that is "From " after any ">"; LF; an empty line at the end. */
 static void append_quoted(struct slice octets, struct buffer *text)
 {
     while (octets.len > 0) {

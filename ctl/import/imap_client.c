@@ -260,7 +260,7 @@ static bool begin_tls(struct imap_client *client, const struct imap_server *serv
 {
     const struct tls_client_server judged = {
         .check = server->authorities ? TLS_CHECK_NAME : TLS_CHECK_NOTHING, .name = server->host};
-    /* What came in the clear behind STARTTLS is not believed. */
+    /* What came in the clear after STARTTLS is not believed. */
     buffer_reset(&client->in);
     client->used = 0;
     client->tls = tls_client_new(server->authorities, error);

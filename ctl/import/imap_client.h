@@ -54,7 +54,7 @@ bool imap_client_login(struct imap_client *client, struct slice user, struct sli
 /* An untagged response, without "* " and CRLF, its literals as they came. Borrowed. */
 typedef bool imap_visit(void *owner, struct slice response, struct error *error);
 
-/* Sends it behind a tag; a response for which `visit` says false ends the command with its error.
+/* Sends it after a tag; a response for which `visit` says false ends the command with its error.
  * ERROR_PERMANENT: the server said NO or BAD, its words are the text. */
 bool imap_client_command(struct imap_client *client, struct slice command, imap_visit *visit,
                          void *owner, struct error *error);

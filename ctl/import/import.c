@@ -274,7 +274,7 @@ bool import_put(struct import_target *target, const struct import_message *messa
 
 /* ---- workers ---- */
 
-/* One that is there already is fine; the EXAMINE behind it tells. */
+/* One that is there already is fine; the EXAMINE after it tells. */
 static bool make_folder(struct import_target *target, struct error *error)
 {
     struct buffer command = BUFFER_WITH_LIMIT(8192);

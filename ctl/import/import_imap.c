@@ -17,7 +17,7 @@ struct imap_source {
     struct imap_client client;
     struct import_folders *folders; /* while they are listed */
     struct buffer prefix;           /* of the personal namespace (RFC 2342), as "INBOX." */
-    struct buffer subscribed;       /* names, LF behind each */
+    struct buffer subscribed;       /* names, LF after each */
     struct import_target *target;   /* while a folder is read */
     struct wanted *wanted;
     size_t count;

@@ -335,7 +335,7 @@ static bool parse_value(struct slice value, unsigned *role_kind, struct log_entr
     return log_entry_parse(slice_from(value, 1), entry, NULL);
 }
 
-/* The shortest key behind this one; an id that would be too long for it is in no record. */
+/* The shortest key after this one; an id that would be too long for it is in no record. */
 static void note_place(struct history_part *part, struct slice key)
 {
     assert(key.len < sizeof(part->from));
@@ -439,7 +439,7 @@ static bool is_attempt(struct slice value)
            && slice_equal(entry.event, SLICE("attempt"));
 }
 
-/* The first message behind that id. False with ERROR_NOT_FOUND: there is none. */
+/* The first message after that id. False with ERROR_NOT_FOUND: there is none. */
 static bool next_group(struct history *history, struct slice from, struct group *group,
                        struct error *error)
 {

@@ -1,8 +1,8 @@
 /*
- * The journal: every event of every role arrives here, and becomes a line on standard error (for
- * systemd's journal) or in the log file; those about a message are kept besides (history.h), for
- * `staffetta why`. It reads from one socket a role, so that nobody can speak in another's name.
- * Role ROLE_JOURNAL; no network, no file but the log and its own directory.
+ * The journal: writes every event of every role as a line to standard error (for systemd's journal)
+ * or to the log file; events of messages are also kept (history.h), for `staffetta why`. It has one
+ * socket for each process, so that none can send events in another's name. Role ROLE_JOURNAL; no
+ * network, no files but the log and its own directory.
  */
 #ifndef CTL_JOURNAL_JOURNAL_H
 #define CTL_JOURNAL_JOURNAL_H
@@ -18,7 +18,7 @@ struct history;
 
 struct journal {
     struct role *role;
-    int fd; /* where lines go */
+    int fd; /* log file or standard error */
     struct journal_feed *feeds;
     struct buffer lines; /* of this turn, written at its end with one call */
     ev_prepare turn_end;
@@ -40,7 +40,7 @@ struct journal {
     struct stories stories;
 };
 
-/* The history said so: it is told, and where it cannot go on it is closed, to be opened again. */
+/* Logs a failure of the history; if it is no longer usable, closes it, to be opened again later. */
 void journal_lose_history(struct journal *journal, const struct error *error);
 
 extern const struct role_spec journal_role;

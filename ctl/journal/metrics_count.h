@@ -1,7 +1,7 @@
 /*
- * What the journal counts for http since it was started, whether there is a history or not. It is
- * sent at most once a second, and only what http takes at once: nobody waits for http. The journal
- * only.
+ * The journal's counters for http, from its start on, whether there is a history or not. Sent at
+ * most once a second, and only if http can take the record at once: journal never waits for it. The
+ * journal only.
  */
 #ifndef CTL_JOURNAL_METRICS_COUNT_H
 #define CTL_JOURNAL_METRICS_COUNT_H
@@ -17,10 +17,10 @@ struct metrics {
 /* A statistics_emit; `metrics` is a struct metrics. */
 bool metrics_add(void *metrics, enum statistics_table table, struct slice name, unsigned index);
 
-/* Of each event, whatever it says. */
+/* Counts an event of any kind. */
 void metrics_hear(struct metrics *metrics, const struct log_entry *entry);
 
-/* To the http process, if there is one that has taken what it was sent before. */
+/* Sends the counters to the http process, if one runs and has taken the previous record. */
 void metrics_send(struct metrics *metrics, struct role *role);
 
 #endif

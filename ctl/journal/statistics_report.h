@@ -17,7 +17,7 @@ struct statistics_question {
 
 enum { STATISTICS_DAYS_MAX = 3650 };
 
-/* The words behind the verb: [--days N] [--json|--csv]. False: something else. Pure. */
+/* The words after the verb: [--days N] [--json|--csv]. False: something else. Pure. */
 bool statistics_question_parse(const struct slice *words, size_t count,
                                struct statistics_question *question);
 

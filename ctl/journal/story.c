@@ -100,7 +100,7 @@ static void put_outcome(struct buffer *out, struct slice text)
     }
 }
 
-/* A key behind '=': an outcome. */
+/* A key after '=': an outcome. */
 static void put_field(struct buffer *out, const struct log_entry *entry, struct slice key)
 {
     bool is_outcome = slice_starts_with(key, SLICE("="));

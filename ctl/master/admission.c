@@ -1,8 +1,8 @@
 /*
- * Processes that work for one account (mailbox, maildrop) or for the accounts of one uid (deliver).
- * They are started when auth says that somebody logged in, or that queue has mail for an account;
- * who that is, auth alone says. They end when they say that they are idle and nothing is on its way
- * to them.
+ * Processes for one account (mailbox, maildrop) or for the accounts of one uid (deliver). They are
+ * started when auth says that a client has logged in, or that queue has mail for an account; only
+ * auth is trusted to name the account. They are stopped when they say that they are idle, unless
+ * something is on its way to them.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -47,7 +47,7 @@ bool admission_take_home(const struct ipc_packet *packet, size_t fixed,
     return true;
 }
 
-/* For a moment behind a reload auth may still speak of the `accounts` sections of before. */
+/* For a moment after a reload auth may still speak of the `accounts` sections of before. */
 static bool is_acceptable(const struct process *auth, const struct named_home *named,
                           struct error *error)
 {

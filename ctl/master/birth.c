@@ -1,6 +1,7 @@
 /*
- * What a role is born with: the configuration, the directories, listening sockets, certificates and
- * keys that the master opened for it, each as a ROLE_DESCRIPTOR; and again at a reload.
+ * What a new role gets from the master: the configuration, and the directories, listening sockets,
+ * certificates and keys that the master opened for it, each as a ROLE_DESCRIPTOR; again at a
+ * reload.
  */
 #include <fcntl.h>
 #include <libgen.h>

@@ -1,6 +1,6 @@
 /*
- * How many processes there are and how they fare, for http: sent to it every few seconds while it
- * runs. The roles are asked for their counts at the same time; what they answer is in the next one.
+ * Sends http the number and state of all processes every few seconds while it runs. The roles are
+ * asked for their counts at the same time; their answers are in the next census.
  */
 #include <utlist.h>
 

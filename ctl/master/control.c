@@ -1,9 +1,9 @@
 /*
- * The control socket: what the `staffetta` command speaks with. A client sends one line (a verb and
- * its arguments, HTAB between them) and reads the answer until the end of the stream: "ok" or
- * "error: ..." first, then lines for people. Root and the user who started the house may connect;
- * the kernel says who it is. Verbs about mail are handed on, socket and all, to the role that
- * knows.
+ * The control socket, for the `staffetta` command. A client sends one line (a verb and its
+ * arguments, separated by HTAB) and reads the answer until the end of the stream: "ok" or
+ * "error: ..." first, then lines for people. Root and the user who started the server may connect;
+ * the kernel tells the client's uid. Verbs about mail are passed on, with the socket, to the role
+ * that executes them.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,8 +1,9 @@
 /*
- * Mail that `staffetta sendmail` left while the house did not run (sendmail.h): a directory of the
- * state that everybody may put files into and nobody but us can list. Each file is handed, open, to
- * a child that runs `staffetta sendmail` again, as the user who owns the file, so that it is read
- * by nobody who can do more than he could. One child at a time; the master looks at no octet.
+ * Mail that `staffetta sendmail` left while the server did not run (sendmail.h): a directory of the
+ * state that everybody may put files into and only the master can list. Each file is passed, open,
+ * to a child that runs `staffetta sendmail` again, as the user who owns the file, so that it is
+ * read with no more rights than that user has. One child at a time; the master reads no octet of
+ * it.
  *
  *   t.NAME   being written
  *   m.NAME   complete, to be sent

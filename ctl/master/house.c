@@ -1,6 +1,6 @@
 /*
- * What the configuration in force names, opened: state directories (made where they are missing,
- * with the right owner) and listening sockets. The master alone, as root or in single-user mode.
+ * Opens what the configuration in force names: state directories (made if they are missing, with
+ * the right owner) and listening sockets. The master only, as root or in single-user mode.
  */
 #include <errno.h>
 #include <fcntl.h>

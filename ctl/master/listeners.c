@@ -1,6 +1,6 @@
 /*
- * Listening sockets. They are bound once and live through reloads and upgrades: an address that the
- * new configuration still has keeps its socket, so no connection is ever refused meanwhile.
+ * Listening sockets. They are bound once and stay open through reloads and upgrades: an address
+ * that the new configuration still has keeps its socket, so no connection is refused meanwhile.
  */
 #include <errno.h>
 #include <fcntl.h>

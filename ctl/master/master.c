@@ -1,5 +1,5 @@
 /*
- * The life of the house; see master.h. Runs as libexec/master, under root or as an ordinary user.
+ * Starts and stops the server; see master.h. Runs as libexec/master, as root or an ordinary user.
  *
  *   open (configuration, state, ports, control socket) ─> start all roles ─> loop
  *     SIGHUP, reload ─> reload.c         SIGTERM, SIGINT, stop ─> all roles finish ─> end

@@ -1,12 +1,12 @@
 /*
- * One child of the master: how it is started, what it is born with, how its end is met.
+ * One child of the master: its start, the records it may send, its end.
  *
  *   process_start ─> fork ─┬─ child: descriptors 3 and 4, uid, exec
  *                          └─ master: birth records ─> process_go ─> MASTER_READY ─> on_death
  *
- * A standing role is started again at once; from its second death within 10 s it waits, 100 ms
- * first and twice as long each time, up to 5 s. A per-account process is started when it is needed,
- * and so is fetch, which then stands until it says that it is idle.
+ * A standing role is restarted at once after its first death; after each further one within 10 s it
+ * waits, first 100 ms, then twice as long each time, up to 5 s. Per-account processes are started
+ * on demand, and so is fetch, which then runs until it is idle.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,7 +29,8 @@ static const double misfortune_window_s = 10.0;
 static const double first_wait_s = 0.1;
 static const double longest_wait_s = 5.0;
 
-/* When the house stops: who serves clients finishes first, then those who are needed for that. */
+/* The order in which a stopping server stops: first the roles that serve clients, then those that
+ * these need. */
 enum stop_wave { STOP_CLIENTS, STOP_MAIL, STOP_HELPERS, STOP_JOURNAL, STOP_NOBODY };
 
 /* The capability to chroot goes along for all but those that load modules. */
@@ -280,7 +281,7 @@ static bool is_to_be_told(const struct process *process)
     return !process->stopping || (process->kind == ROLE_IMAP_LOGIN && !process->told_of_end);
 }
 
-/* While the house stops: the first wave that has anybody left is asked; journal, the last one,
+/* While the server stops: asks the first wave that has processes left; journal, the last one,
  * hears all others out, and the master goes when nobody is left. */
 void process_stop_next(struct master *master)
 {
@@ -330,7 +331,7 @@ static bool is_complete(const struct master *master, enum role_kind kind)
     return ready >= master->standing[kind].wanted;
 }
 
-/* Once in the life of the house: everything answers. */
+/* Logs "ready" once, when all roles are ready for the first time. */
 static void announce(struct master *master)
 {
     for (unsigned kind = 0; kind < ROLE_KINDS; kind++)

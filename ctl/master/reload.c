@@ -1,15 +1,15 @@
 /*
- * A new configuration (SIGHUP, `staffetta reload`). `staffetta check --running` looks at it in a
- * child, so that neither OpenSSL nor other people's files come into the master; where it finds a
- * mistake all stays as it was. Then:
+ * A new configuration (SIGHUP, `staffetta reload`). A child checks it by `staffetta check
+ * --running`, so that the master neither runs OpenSSL nor reads other users' files; if there is a
+ * mistake nothing changes. Then:
  *
- *   auth, queue, journal,     are told (ROLE_RELOAD) and live on; so is a mailbox, for the sessions
- *   fetch, mailbox            that begin from then on
- *   keys, filter, sessions,   new ones are started; the old ones take nothing new and end when
- *   logins, resolver, relay,  their last connection does
+ *   auth, queue, journal,     get ROLE_RELOAD and go on; in a mailbox it is for sessions that begin
+ *   fetch, mailbox            after it
+ *   keys, filter, sessions,   new processes are started; the old ones take nothing new and end with
+ *   logins, resolver, relay,  their last connection
  *   http, check
- *   deliver                   gets nothing more, and ends when idle; others are started
- *   maildrop                  lives on with its one session
+ *   deliver                   gets no new work, and ends when idle; new ones are started
+ *   maildrop                  goes on with its one session
  */
 #include <fcntl.h>
 #include <sys/wait.h>

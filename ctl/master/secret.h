@@ -1,5 +1,5 @@
 /*
- * Secrets that must outlive the house: random octets in a file of the state directory, which only
+ * Secrets that must outlive the server: random octets in a file of the state directory, which only
  * the master may read. The master only.
  */
 #ifndef CTL_MASTER_SECRET_H

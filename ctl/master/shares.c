@@ -1,9 +1,9 @@
 /*
- * Which account shares which mailbox with whom, as the accounts' mailboxes say
- * (common/role/master_protocol.h, MASTER_SHARES): so that nobody has to walk the Maildirs of the
- * house to show a client what there is. It is derived: nobody has a right by it, and what is lost
- * of it comes back with the next start of the owner's mailbox. Kept in the state as "shares", a
- * second after it changed, without a flush.
+ * Which account shares which mailbox with which other account, as reported by the mailbox processes
+ * (common/role/master_protocol.h, MASTER_SHARES), so that a client can be shown shared mailboxes
+ * without a search of all Maildirs. The list is derived: it grants no right, and a lost part
+ * returns when the owner's mailbox process next starts. It is saved as "shares" in the state
+ * directory, a second after a change, without a flush.
  *
  *     =alice@example.org
  *     lr bob@example.org<TAB>Work/Reports

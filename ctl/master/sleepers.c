@@ -1,6 +1,6 @@
 /*
- * IMAP sessions that are asleep (common/role/master_protocol.h, hibernation): whose they are, which
- * login process keeps each, and which folder is to wake it.
+ * IMAP sessions that are asleep (common/role/master_protocol.h, hibernation): the account of each,
+ * the login process that keeps it, and the folder whose changes wake it.
  *
  *   MASTER_SLEEPS ─> asleep ─┬─ MASTER_WAKE, or its folder has changed
  *                            │    ├─ a mailbox is there ─> joined
@@ -8,8 +8,8 @@
  *                            │                                             ROLE_NOT_AWAKE
  *                            └─ MASTER_GONE, its login process died ─> forgotten
  *
- * Nobody names himself here either: a mailbox puts to sleep only what it was given by us, to its
- * own account, and a login process wakes only what it keeps.
+ * No process can name an account here: a mailbox process can put to sleep only sessions of its own
+ * account that the master gave to it, and a login process can wake only sessions that it keeps.
  */
 #include <stdlib.h>
 
@@ -20,14 +20,14 @@
 #include "ctl/master/master.h"
 
 struct sleeper {
-    struct sleeper *prev, *next; /* of its account */
+    struct sleeper *prev, *next; /* in the list of its account */
     struct sleeping_account *account;
     struct process *login;
     struct master_client client;
     bool listens;
-    bool waking; /* until auth has answered */
+    bool waking; /* auth was asked, and has not answered yet */
     UT_hash_handle hh;
-    size_t directory_octets; /* what it listens to; none: INBOX */
+    size_t directory_octets; /* of the folder that it listens to; 0: INBOX */
     char directory[];
 };
 
@@ -36,7 +36,7 @@ struct sleeping_account {
     struct sleeper *sleepers;
     uint32_t count;
     uint32_t listeners;
-    uint64_t question; /* put to auth; 0: none */
+    uint64_t question; /* ROLE_FIND without an answer yet; 0: none */
     UT_hash_handle hh;
     size_t name_octets;
     char name[];

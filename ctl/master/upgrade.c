@@ -1,4 +1,4 @@
-/* A new version in the place of the old one; see upgrade.h. */
+/* Replaces the running version by a new one; see upgrade.h. */
 #include "ctl/master/upgrade.h"
 
 #include <fcntl.h>

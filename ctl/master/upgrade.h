@@ -1,14 +1,14 @@
 /*
- * A new version in the place of the one that runs: `staffetta upgrade`. The process stays, so that
- * whoever supervises it sees nothing, and the listening sockets stay open: who connects meanwhile
- * waits.
+ * Replaces the running version by a new one: `staffetta upgrade`. The process stays the same, so
+ * that its supervisor notices nothing, and the listening sockets stay open: clients that connect
+ * meanwhile wait.
  *
  *   check of the configuration, by the new version ─> trial of the new master ─> all roles finish
  *   ─> this process becomes the new master ─> its roles are started ─> "ok"
  *
- * What fails in the first two leaves all as it was. If the new master cannot be executed, or cannot
- * open what the configuration names, the old one goes on, with the sockets; if it dies, whoever
- * supervises the house starts it again. The master alone.
+ * If one of the first two steps fails, nothing changes. If the new master cannot be executed, or
+ * cannot open what the configuration names, the old version goes on, with the sockets; if it dies,
+ * the supervisor starts the server again. The master only.
  */
 #ifndef CTL_MASTER_UPGRADE_H
 #define CTL_MASTER_UPGRADE_H
@@ -23,9 +23,9 @@
 
 struct master;
 
-/* What a master inherits from the one before. As words behind the configuration, "inherit" first:
- * "listen=FD" for each socket, "control=FD", "client=FD", "previous=FD". Words that it does not
- * know a version ignores; none may ever be given another meaning. */
+/* What a master inherits from the previous version, as arguments after the configuration:
+ * "inherit", then "listen=FD" for each socket, "control=FD", "client=FD", "previous=FD". A version
+ * ignores words that it does not know; the meaning of a word must never change. */
 enum { INHERITED_MAX = 64 };
 struct inheritance {
     int listeners[INHERITED_MAX];

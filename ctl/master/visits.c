@@ -5,11 +5,11 @@
  *   MASTER_VISITS ─┬─ the owner's mailbox is there ────────────> joined
  *                  └─ auth is asked whose mail it is ─> started, joined, or ROLE_NO_VISIT
  *
- * Nobody names himself: the visitor is the account of the process that asks. It gets one end of a
- * fresh pair of sockets, the owner's process the other, with that name, and judges alone what he
- * may do. No connection of a client changes hands.
+ * No process names the visitor: it is the account of the process that asks. That process gets one
+ * end of a new socket pair; the owner's process gets the other end with the visitor's name, and
+ * alone decides what the visitor may do. The client's connection stays where it is.
  *
- * MASTER_KNOWN asks auth likewise, and hears no more than whether there is such an account.
+ * MASTER_KNOWN asks auth in the same way; the answer says only whether the account exists.
  */
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -139,9 +139,9 @@ static bool may_be_visited(const struct process *visitor, struct slice owner)
            && (slice_equal(owner, account) || shares_has(master, owner, account));
 }
 
-/* Reads what waits in the channel of the owner's mailbox: it says there what it shares before its
- * client hears that the rights are given. Not from within itself: one of these records may be a
- * visit, whose handler comes here. */
+/* Handles records that have arrived from the owner's mailbox process: it says what it shares before
+ * its client is told that the rights are given. Not recursive: one of these records may be a visit,
+ * whose handler calls this. */
 static void hear_owner(const struct process *visitor, struct slice owner)
 {
     struct master *master = visitor->master;

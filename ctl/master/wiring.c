@@ -1,7 +1,7 @@
 /*
- * Who is connected with whom. Each pair of the table below is a SOCK_SEQPACKET channel between each
- * process of the one kind and each of the other, made when the younger of the two is started.
- * `journal` has a one-way line from everybody besides.
+ * The channels between roles. For each pair of kinds in the table below there is a SOCK_SEQPACKET
+ * channel between each process of one kind and each of the other, made when the later of the two is
+ * started. In addition every process has a one-way socket to `journal`.
  */
 #include <sys/socket.h>
 #include <unistd.h>

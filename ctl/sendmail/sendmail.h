@@ -1,13 +1,13 @@
 /*
- * `staffetta sendmail`, the command that programs and cron hand their mail to: a message on
- * standard input becomes one that is whole, and goes by SMTP to the running house, as any client's
- * would. It runs as whoever called it and has no rights of its own.
+ * `staffetta sendmail`, the sendmail command for programs and cron: completes a message from
+ * standard input, and sends it by SMTP to the running server, as any client would. It runs as the
+ * user who called it, without additional rights.
  *
  *   verb_sendmail.c    options, standard input, exit status
- *   sendmail_text.c    the message: line ends, recipients, fields that are missing; pure
- *   sendmail_send.c    the conversation with the house
- *   sendmail_return.c  the report to the sender, where what waited on disk is refused; pure
- *   sendmail_drop.c    a file for later, where the house does not run or takes nothing now
+ *   sendmail_text.c    the message: line ends, recipients, missing fields; pure
+ *   sendmail_send.c    the SMTP dialogue with the server
+ *   sendmail_return.c  the report to the sender when a message from disk is refused; pure
+ *   sendmail_drop.c    a file for later, if the server does not run or takes no mail now
  */
 #ifndef CTL_SENDMAIL_SENDMAIL_H
 #define CTL_SENDMAIL_SENDMAIL_H
@@ -41,7 +41,7 @@ struct sendmail {
 /* Adds the addresses of a list as From and To have them; "bob" becomes bob@domain. */
 bool sendmail_add_recipients(struct sendmail *mail, struct slice list, struct error *error);
 
-/* One address, completed likewise; "" and "<>" are the null reverse-path. */
+/* One address, completed in the same way; "" and "<>" are the null reverse-path. */
 bool sendmail_set_sender(struct sendmail *mail, struct slice address, struct error *error);
 
 /* Makes the text of what came in: line ends; with -t the recipients of the header, from which Bcc
@@ -79,7 +79,7 @@ enum sendmail_status {
     SENDMAIL_NO_USER = 67,   /* EX_NOUSER: a recipient does not exist */
     SENDMAIL_REFUSED = 69,   /* EX_UNAVAILABLE: refused for good */
     SENDMAIL_FAULT = 71,     /* EX_OSERR */
-    SENDMAIL_TRY_AGAIN = 75, /* EX_TEMPFAIL: the house does not run, or takes nothing now */
+    SENDMAIL_TRY_AGAIN = 75, /* EX_TEMPFAIL: the server does not run, or takes nothing now */
     SENDMAIL_CONFIG = 78,    /* EX_CONFIG */
 };
 

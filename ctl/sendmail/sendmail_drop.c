@@ -1,5 +1,5 @@
 /*
- * The message of `staffetta sendmail` on disk, while the house does not run: a file in the state's
+ * The message of `staffetta sendmail` on disk, while the server does not run: a file in the state's
  * directory for that, which the master hands back to us later (drop.c). It is there whole or not at
  * all, and on disk before the caller is told so.
  *

@@ -20,7 +20,7 @@ struct returned {
     struct slice status; /* RFC 3463 */
 };
 
-/* "550 5.1.1 ..." behind whatever was put before it. */
+/* "550 5.1.1 ..." after whatever was put before it. */
 static struct slice find_status(struct slice why)
 {
     for (size_t i = 0; i + 9 <= why.len; i++) {

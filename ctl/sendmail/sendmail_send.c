@@ -1,4 +1,4 @@
-/* `staffetta sendmail` speaks with the house; see sendmail.h. */
+/* `staffetta sendmail` speaks with the server; see sendmail.h. */
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -64,7 +64,7 @@ struct talk {
     char reply[REPLY_MAX]; /* the last line of the last one */
 };
 
-/* The code of a reply; 0: the house is gone. */
+/* The code of a reply; 0: the server is gone. */
 static int read_reply(struct talk *talk)
 {
     uint64_t code;
