@@ -84,7 +84,7 @@ bool address_map_exact(struct slice written, struct arena *arena, struct slice *
 struct raw_entry {
     struct slice whole; /* with its continuation lines and their newlines */
     struct slice left;
-    struct slice right; /* all behind the ':', newlines among it */
+    struct slice right; /* all after the ':', newlines among it */
     uint64_t line;
 };
 
@@ -298,7 +298,7 @@ static void append_entry(struct buffer *text, struct slice left, struct slice ta
     buffer_append_octet(text, '\n');
 }
 
-/* The text before an entry, and behind it. */
+/* The text before an entry, and after it. */
 static struct slice before(struct slice old, const struct raw_entry *raw)
 {
     return slice_range(old, 0, (size_t)(raw->whole.ptr - old.ptr));

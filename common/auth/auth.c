@@ -1,4 +1,4 @@
-/* Birth and reload of the role `auth`, its files, and requests that wait; see auth.h. */
+/* Start and reload of the role `auth`, its files, and parked requests; see auth.h. */
 #include "common/auth/auth.h"
 
 #include <stdalign.h>
@@ -91,7 +91,7 @@ static const char *owner_name(const struct config_accounts *section)
     return section->user.text ? section->user.text : "";
 }
 
-/* Before the walls: NSS may be asked. */
+/* Before the sandbox: NSS may be asked. */
 static bool learn_owners(struct auth *auth, const struct role *role, struct error *error)
 {
     for (size_t i = 0; i < role->config.accounts_count; i++) {
@@ -195,7 +195,7 @@ static bool start(struct role *role, struct error *error)
     return true;
 }
 
-/* The walls know the directories of before, and NSS is beyond them: what needs others gets a new
+/* The sandbox allows only the previous directories, and no NSS: what needs others gets a new
  * process, which the master starts at once. */
 static void reload(struct role *role)
 {

@@ -1,14 +1,14 @@
 /*
- * SCRAM (common/login/scram_server.h). The login role carries messages and learns nothing that
- * would let it in another time; an exchange lives here, one for each session of a peer:
+ * SCRAM (common/login/scram_server.h). The login role only passes messages on, and learns nothing
+ * that it could log in with. The exchanges are here, one for each session of a peer:
  *
  *     AUTH_SASL begin ──> CHALLENGED ──go on, right──> JUDGED ──throttle agrees──> PROVED
  *                             │ wrong: as a password             │ paused: refused   │ go on
  *                             v                                  v                   v
  *                          dropped                            dropped             let in
  *
- * A nonce is good for one proof: whatever comes of it, the exchange does not take a second. It ends
- * by itself after EXCHANGE_MS, and the oldest makes room for a new one.
+ * A nonce is valid for one proof: an exchange never accepts a second one. It ends after
+ * EXCHANGE_MS; if there are too many, the oldest is dropped for a new one.
  */
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* What the parts of the role `auth` see of each other; auth.h says which part does what. */
+/* Shared by the parts of the role `auth`; auth.h says which part does what. */
 #ifndef COMMON_AUTH_AUTH_INTERNAL_H
 #define COMMON_AUTH_AUTH_INTERNAL_H
 
@@ -15,23 +15,23 @@
 /* --- auth_workers.c --------------------------------------------------------------------------- */
 
 enum auth_job_kind {
-    AUTH_JOB_USER,     /* who is that system user? Goes before all passwords */
-    AUTH_JOB_PASSWORD, /* is this the password? */
-    AUTH_JOB_TOKEN,    /* whose is this access token or certificate (the password)? */
-    AUTH_JOB_NOTHING,  /* a password that cannot be right: it waits in line like the others, so that
-                          a name that does not exist takes as long as one that does */
+    AUTH_JOB_USER,     /* looks up a system user; served before all passwords */
+    AUTH_JOB_PASSWORD, /* checks a password */
+    AUTH_JOB_TOKEN,    /* checks an access token or certificate, given as the password */
+    AUTH_JOB_NOTHING,  /* checks nothing: queued like a password check, so that an unknown name
+                          takes as long as a known one */
 };
 
-/* What became of a job. */
+/* The result of a job. */
 struct auth_job_answer {
-    enum auth_verdict_kind verdict; /* AUTH_TEMPORARY also for a user that nobody could look up */
-    const struct system_user *user; /* AUTH_JOB_USER: NULL if there is none */
-    struct slice name;              /* AUTH_JOB_TOKEN that is right: whom it names */
-    int64_t until;                  /* the same: of struct check_token_answer */
+    enum auth_verdict_kind verdict; /* AUTH_TEMPORARY also if the user could not be looked up */
+    const struct system_user *user; /* AUTH_JOB_USER: NULL if there is no such user */
+    struct slice name;              /* AUTH_JOB_TOKEN, granted: the account that it names */
+    int64_t until;                  /* AUTH_JOB_TOKEN, granted: as in struct check_token_answer */
 };
 
-/* Lives in whoever wants to know. Zeroed and given the first half, it is ready. The slices are
- * borrowed until `done`. */
+/* Embedded in an object of the caller, who zeroes it and sets the fields up to `done`. The slices
+ * are borrowed until `done` is called. */
 struct auth_job {
     enum auth_job_kind kind;
     uint32_t method; /* enum check_method, enum check_token_kind */
@@ -43,29 +43,29 @@ struct auth_job {
 
     struct auth_job *prev;
     struct auth_job *next;
-    uint64_t until_ms; /* turn_now_ms: then it ends in AUTH_TEMPORARY */
+    uint64_t until_ms; /* deadline, by turn_now_ms(): it then ends with AUTH_TEMPORARY */
 };
 
 struct auth_workers {
     struct auth *auth;
-    struct auth_job *waiting[2]; /* users, then passwords; oldest first */
+    struct auth_job *waiting[2]; /* [0] user look-ups, [1] all others; oldest first */
     size_t waiting_count;
     uint64_t last_request;
-    uint32_t asked_for; /* how many workers the master was told we want */
+    uint32_t asked_for; /* workers requested from the master by MASTER_CHECKS */
     ev_timer deadlines; /* once a second while there are jobs */
     struct deferred feed;
 };
 
 void auth_workers_init(struct auth_workers *workers, struct auth *auth);
 
-/* The job is done before long, with AUTH_TEMPORARY in the worst case, never before this returns.
- * False: too many wait, nothing was taken. */
+/* Queues the job. Its `done` is called exactly once, never before this returns; if no worker
+ * answers in time, with AUTH_TEMPORARY. False: too many jobs wait; `done` will not be called. */
 bool auth_workers_submit(struct auth_workers *workers, struct auth_job *job);
 
-/* The master counts anew. */
+/* After a reload, for which the master has reset the number of workers. */
 void auth_workers_reload(struct auth_workers *workers);
 
-/* A `check` process. */
+/* A `check` process has connected, or died. */
 void auth_worker_up(struct role_peer *peer);
 void auth_worker_down(struct role_peer *peer);
 enum { AUTH_RULES_CHECK = 3 };
@@ -78,7 +78,7 @@ struct auth_login;
 struct auth_logins {
     struct auth *auth;
     struct auth_login *all;
-    struct auth_login *throttled; /* wait until attempts of others have ended */
+    struct auth_login *throttled; /* logins that wait for other attempts to end */
     size_t count;
     struct deferred retry;
 };
@@ -86,65 +86,68 @@ struct auth_logins {
 void auth_logins_init(struct auth_logins *logins, struct auth *auth);
 bool auth_on_password(void *owner, struct ipc_packet *packet, struct error *error);
 
-/* Somebody tries to log in. Borrowed for the call. */
+/* A login attempt. Borrowed for the call. */
 struct auth_attempt {
     struct role_peer *peer;
     uint64_t request;
     const struct master_client *client;
     uint32_t service;
-    const char *by;        /* for the log; static */
-    struct slice name;     /* as the client wrote it */
-    struct slice password; /* or what stands for it in the count of failures */
-    struct slice counted_as;
-    const struct directory_account *account; /* NULL: none */
-    bool hears_why;                          /* of a refusal: auth_tokens_refused() */
-    bool by_token;                           /* judged already: AUTH_GRANTED lets in at once */
-    enum auth_verdict_kind judged; /* 0: the password is to be checked. AUTH_WRONG, AUTH_GRANTED:
-                                      a proof was; if the throttle lets it pass, the second goes to
-                                      auth_exchange_proved() */
+    const char *by;          /* mechanism, for the log; static */
+    struct slice name;       /* as the client wrote it */
+    struct slice password;   /* or the token: the throttle counts the same wrong one once */
+    struct slice counted_as; /* the name under which the throttle counts failures */
+    const struct directory_account *account; /* NULL: no such account */
+    bool hears_why;                          /* a refusal goes through auth_tokens_refused() */
+    bool by_token;                           /* `judged` is of a token: AUTH_GRANTED is final */
+    enum auth_verdict_kind judged;           /* 0: the password is still to be checked. AUTH_WRONG,
+                                                AUTH_GRANTED: a token or a SCRAM proof was checked already;
+                                                after the throttle, a granted proof goes to
+                                                auth_exchange_proved() */
 };
 void auth_logins_begin(const struct auth_attempt *attempt);
 
-/* Lets in whom auth_exchange_proved() was called for. */
+/* Grants the login for which auth_exchange_proved() was called before. */
 void auth_logins_grant(const struct auth_attempt *attempt);
 
-/* AUTH_VERDICT, of a refusal. */
+/* Sends AUTH_VERDICT for a refused login. */
 void auth_answer_verdict(struct role_peer *peer, uint64_t request, enum auth_verdict_kind verdict);
 
 /* --- auth_exchanges.c ------------------------------------------------------------------------- */
 
 struct auth_exchange;
 
-/* Whose question is to be answered. */
+/* Where an answer goes. */
 struct auth_asker {
     uint64_t session;
     enum role_kind peer_kind;
     uint32_t peer_number;
     uint64_t request;
 };
+/* The SCRAM proof was right and passed the throttle: sends the client the server's final message.
+ * The login is granted when the client has answered it. */
 void auth_exchange_proved(struct auth *auth, const struct auth_asker *asker);
 void auth_exchanges_peer_down(struct auth *auth, const struct role_peer *peer);
 bool auth_on_sasl(void *owner, struct ipc_packet *packet, struct error *error);
 
-/* Tells a session or login that came whether SCRAM is offered. */
+/* Tells a session or login process that has connected whether SCRAM is offered. */
 void auth_offer_to(struct role_peer *peer);
 
-/* The directory has changed: tells all of them if that did. */
+/* After the directory has changed: tells all of them if SCRAM is offered now and was not, or the
+ * reverse. */
 void auth_look_what_to_offer(struct auth *auth);
 
 /* --- auth_tokens.c ---------------------------------------------------------------------------- */
 
-/* A message of OAUTHBEARER, XOAUTH2 or EXTERNAL, answered in any case. */
+/* Handles a message of OAUTHBEARER, XOAUTH2 or EXTERNAL. The peer always gets an answer. */
 void auth_tokens_ask(struct role_peer *peer, struct ipc_packet *packet, struct slice message,
                      struct slice certificates);
 
-/* The client hears why its token was refused (RFC 7628 3.2.2), and answers with nothing that
- * counts. */
+/* Tells the client why its token was refused (RFC 7628 3.2.2); the client's answer is ignored. */
 void auth_tokens_refused(struct role_peer *peer, uint64_t request);
 
 /* --- auth_names.c ----------------------------------------------------------------------------- */
 
-/* An account at its quota, as queue heard from a delivery. */
+/* An account over quota, as reported by queue after a delivery. */
 struct auth_full_account {
     UT_hash_handle hh;
     uint64_t until_ms;
@@ -167,7 +170,8 @@ enum {
     AUTH_TOKEN_LIFETIME_MS = 24 * 60 * 60 * 1000, /* longer than any session */
 };
 
-/* Who owns virtual mail: asked of NSS before the walls stand, kept by name for a reload. */
+/* A system user that owns virtual mail. Looked up in NSS before the sandbox is entered, and kept by
+ * name for a reload. */
 struct auth_owner {
     char name[64];
     struct role_user user;
@@ -180,8 +184,8 @@ struct auth {
     struct turn turn;
     struct arena arena; /* of one request */
     struct directory directory;
-    bool directory_changed; /* by the look that is being taken */
-    uint64_t looked_ns;     /* when the files were last looked at; 0: not yet */
+    bool directory_changed; /* the check of the files under way has found a change */
+    uint64_t looked_ns;     /* when the files were last checked for changes; 0: not yet */
     struct auth_owner owners[AUTH_OWNERS_MAX];
     size_t owner_count;
     struct throttle *throttle;
@@ -195,7 +199,7 @@ struct auth {
     struct auth_full_account *full;
     struct auth_parked *parked; /* requests that wait for a system user to be looked up */
     size_t parked_count;
-    unsigned replays; /* of the request that is being asked again; 0: it is new */
+    unsigned replays; /* how often the current request was parked before; 0: it is new */
 };
 
 static inline struct auth *auth_of(const struct role_peer *peer)
@@ -203,19 +207,20 @@ static inline struct auth *auth_of(const struct role_peer *peer)
     return peer->role->state;
 }
 
-/* Before a request: files are looked at once a turn, the arena is empty. */
+/* To be called first for each request: reloads changed files (checked once a turn), resets the
+ * arena. */
 void auth_begin_request(struct auth *auth);
 
-/* Where a question ended in "not looked up yet": puts the request aside, to give it to its handler
- * again when the system user is known. False: that was not the reason, or too many wait, or it was
- * asked again too often; the caller answers with a temporary error. */
+/* If the request failed because a system user has not been looked up yet: copies the request, and
+ * calls the handler again when the user is known. False: the failure had another cause, too many
+ * requests wait, or this one was parked too often; the caller answers with a temporary error. */
 bool auth_park(struct role_peer *peer, const struct ipc_packet *packet, ipc_handler *handler);
 
-/* The same for a question of the master, whose handler's owner is the role. */
+/* auth_park() for a request of the master; the handler's owner is the role. */
 bool auth_park_of_master(struct auth *auth, const struct ipc_packet *packet, ipc_handler *handler);
 
-/* A record to a peer that may be gone or full: then its question stays open, as if it had not been
- * asked; one line in the log. */
+/* Sends a record to a peer that may be gone or congested: in that case its question stays
+ * unanswered, and one line is logged. */
 void auth_answer(struct role_peer *peer, const struct ipc_message *message);
 
 #endif

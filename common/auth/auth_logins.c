@@ -1,6 +1,6 @@
 /*
- * Logins, by a password or by a proof that auth_exchanges.c has judged. One login from its
- * AUTH_PASSWORD to its answer:
+ * Logins by a password, or by a proof or token that was checked already. One login, from its
+ * question to its answer:
  *
  *     asked ──> (parked: auth.c, if a system user must be looked up) ──> TRYING
  *     TRYING ─throttle says wait─> THROTTLED ─an attempt of others ended─> TRYING
@@ -9,7 +9,7 @@
  *     CHECKING (a proof answers at once, else a job) ──> granted, or HELD
  *     HELD ─the time that every refusal takes is over─> answered
  *
- * A login whose asker has died goes on: its failure counts.
+ * A login goes on when the process that asked has died: its failure counts.
  */
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* The program `auth`: who is who, and who may, see common/auth/auth.h. */
+/* The program `auth`: see common/auth/auth.h. */
 #include "common/auth/auth.h"
 
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* Questions about names: answered from memory at once, save for system users not yet known. */
+/* Questions about names: answered from memory at once, except for system users not known yet. */
 #include <stdlib.h>
 #include <time.h>
 
@@ -182,7 +182,7 @@ static void permit_relay(struct auth *auth, const struct auth_recipient *questio
 }
 
 /* A sender that was rewritten here when its mail was sent on: what comes back goes to the one
- * behind it, which *address becomes, in the arena. Any other stays as it is. */
+ * after it, which *address becomes, in the arena. Any other stays as it is. */
 static void unfold_sender(struct auth *auth, struct slice *address)
 {
     struct buffer text = BUFFER_WITH_LIMIT(AUTH_ADDRESS_MAX);

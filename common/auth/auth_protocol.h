@@ -1,10 +1,10 @@
 /*
- * What `auth` is asked, by whom, and what it answers. Records of common/role/ipc.h; texts follow
- * the struct in the order of their lengths, without NUL. An account is always its canonical name
- * (alice@demo.test; a system user alone: alice).
+ * Records to and from `auth`. Framing: common/role/ipc.h; texts follow the struct in the order of
+ * their lengths, without NUL. An account is always given by its canonical name (alice@demo.test; a
+ * system user: alice).
  *
- *   smtpd-session     AUTH_RECIPIENT; of submission AUTH_SENDER, AUTH_PASSWORD, AUTH_SASL and
- *                     AUTH_READ too
+ *   smtpd-session     AUTH_RECIPIENT; from submission also AUTH_SENDER, AUTH_PASSWORD, AUTH_SASL
+ *                     and AUTH_READ
  *   login roles       AUTH_PASSWORD, AUTH_SASL
  *   auth to those     AUTH_OFFER, unasked
  *   smtpd-queue       AUTH_TARGET, AUTH_FULL, AUTH_RECIPIENT (the sender that a report goes to)
@@ -48,16 +48,16 @@ enum {
     AUTH_ADDRESS_MAX = 512,   /* octets of an address in a record */
     AUTH_NAME_MAX = 512,      /* octets of a login name */
     AUTH_PASSWORD_MAX = 1024, /* octets */
-    AUTH_MESSAGE_MAX = 9216,  /* octets of a mechanism's message, with what binds */
-    AUTH_TARGETS_MAX = 256,   /* that one recipient may become in one answer */
+    AUTH_MESSAGE_MAX = 9216,  /* octets of a SASL message with its channel binding data */
+    AUTH_TARGETS_MAX = 256,   /* targets of one recipient in one answer */
 };
 
-/* Who is this recipient? From a session at RCPT, or from queue about the recipient of a report. The
+/* Resolves a recipient: from a session at RCPT, or from queue for the recipient of a report. The
  * address follows, as address_format() gives it. Answered from memory, in microseconds. */
 struct auth_recipient {
     struct ipc_header header;
-    uint64_t session; /* that the permits in the answer are for; 0: queue asks */
-    /* Whether it may send to foreign domains is for relay.networks to say. IP_NONE: it may not. */
+    uint64_t session; /* the session that the answer's permits are for; 0: queue asks */
+    /* It may send to foreign domains if it is in relay.networks. IP_NONE: it may not. */
     struct ip_address client;
     uint8_t reserved[3];
     uint32_t address_octets;
@@ -65,28 +65,28 @@ struct auth_recipient {
 
 enum auth_recipient_verdict {
     AUTH_RECIPIENT_TARGETS = 1, /* the targets follow */
-    AUTH_RECIPIENT_UNKNOWN,     /* our domain, nobody of that name: 550 5.1.1 */
-    AUTH_RECIPIENT_FOREIGN,     /* not our domain: an account may send there, and queue; others get
+    AUTH_RECIPIENT_UNKNOWN,     /* one of our domains, no such local part: 550 5.1.1 */
+    AUTH_RECIPIENT_FOREIGN,     /* another domain: accounts and queue may send there; others get
                                    550 5.7.1. A client of relay.networks gets TARGETS instead */
-    AUTH_RECIPIENT_LOOP,        /* the aliases go in circles; the text names them: 550 5.4.6 */
+    AUTH_RECIPIENT_LOOP,        /* the aliases form a loop; the text names them: 550 5.4.6 */
     AUTH_RECIPIENT_FULL,        /* over quota: 452 4.2.2 */
     AUTH_RECIPIENT_TEMPORARY,   /* 451 4.3.0 */
 };
 
-/* Who gets the mail of a recipient in the end. */
+/* The final targets of a recipient. */
 enum auth_target_kind {
     AUTH_TARGET_ACCOUNT = 1, /* the account's name follows */
-    AUTH_TARGET_ADDRESS,     /* of a foreign domain, an alias or relay.networks led there: the
-                                permit, by which queue takes it from a session on port 25
-                                (token_issue() with the address), then the address */
+    AUTH_TARGET_ADDRESS,     /* an address in another domain, allowed by an alias or relay.networks.
+                                The permit that lets a session on port 25 send there (token_issue()
+                                with the address) follows, then the address */
 };
 struct auth_recipient_target {
     uint16_t kind;   /* enum auth_target_kind */
     uint16_t octets; /* of the name or the address, without the permit */
 };
 
-/* The text (for people and the log; empty: the verdict says all) follows, then `targets` times a
- * struct auth_recipient_target and what belongs to it. */
+/* The text (for people and the log; may be empty) follows, then `targets` times a struct
+ * auth_recipient_target with the octets that belong to it. */
 struct auth_recipient_answer {
     struct ipc_header header;
     uint32_t verdict; /* enum auth_recipient_verdict */
@@ -95,7 +95,7 @@ struct auth_recipient_answer {
     uint32_t reserved;
 };
 
-/* May this account send as that address (envelope or From)? Behind it: account, address. */
+/* May this account send as that address (envelope or From)? Account and address follow. */
 struct auth_sender {
     struct ipc_header header;
     struct token token; /* of the session */
@@ -108,11 +108,10 @@ struct auth_sender_answer {
     uint32_t reserved;
 };
 
-/* That account wants to read a message of another or of its own, by a URL (BURL, RFC 4468): the
- * account, then whose message it is, by a name that one logs in with, follow. On success the master
- * answers the session with ROLE_ADMITTED or ROLE_NOT_ADMITTED, and the owner's mailbox, which hears
- * from the master who reads, judges the URL (common/role/url_reading.h); else auth sends
- * AUTH_NOT_READ. */
+/* An account wants to read a message, its own or another account's, by a URL (BURL, RFC 4468). The
+ * account follows, then the login name of the message's owner. On success the master answers the
+ * session with ROLE_ADMITTED or ROLE_NOT_ADMITTED, and tells the owner's mailbox process who reads;
+ * that process checks the URL (common/role/url_reading.h). Otherwise auth sends AUTH_NOT_READ. */
 struct auth_read {
     struct ipc_header header;
     struct token token; /* of the session */
@@ -125,10 +124,10 @@ struct auth_not_read {
     uint32_t reserved;
 };
 
-/* Is this the password? Name and password follow. From a submission session: AUTH_VERDICT in any
- * case. From a login role: AUTH_VERDICT only for a refusal; success reaches it as ROLE_ADMITTED or
- * ROLE_NOT_ADMITTED from the master. Refusals all take the same time, throttling included: the
- * asker waits, without a limit of its own below 60 s. */
+/* Checks a password. Name and password follow. A submission session always gets AUTH_VERDICT. A
+ * login role gets AUTH_VERDICT only for a refusal; after success the master answers with
+ * ROLE_ADMITTED or ROLE_NOT_ADMITTED. All refusals take the same time, throttling included: the
+ * peer must wait for at least 60 s. */
 struct auth_password {
     struct ipc_header header;
     struct master_client client;
@@ -140,14 +139,14 @@ struct auth_password {
 
 enum auth_verdict_kind {
     AUTH_GRANTED = 1,
-    AUTH_WRONG,     /* name or password: never said which. 535 5.7.8, [AUTHENTICATIONFAILED] */
-    AUTH_THROTTLED, /* too many failures, not even looked at: 454 4.7.0, [UNAVAILABLE]/[SYS/TEMP] */
+    AUTH_WRONG,     /* wrong name or password, not said which. 535 5.7.8, [AUTHENTICATIONFAILED] */
+    AUTH_THROTTLED, /* too many failures, not checked: 454 4.7.0, [UNAVAILABLE]/[SYS/TEMP] */
     AUTH_EXPIRED,   /* right, but the account or its password expired: [EXPIRED], 535 5.7.13 */
-    AUTH_TEMPORARY, /* no worker, no memory, PAM's trouble: 454 4.7.0, [UNAVAILABLE] */
-    AUTH_MALFORMED, /* of AUTH_SASL: no message of this mechanism. 501 5.5.2, BAD */
+    AUTH_TEMPORARY, /* no worker, no memory, PAM failed: 454 4.7.0, [UNAVAILABLE] */
+    AUTH_MALFORMED, /* AUTH_SASL: not a message of this mechanism. 501 5.5.2, BAD */
 };
 
-/* AUTH_GRANTED: the account follows and token is good for this session. */
+/* AUTH_GRANTED: the account follows, and the token is valid for this session. */
 struct auth_verdict {
     struct ipc_header header;
     uint32_t verdict; /* enum auth_verdict_kind */
@@ -155,16 +154,16 @@ struct auth_verdict {
     struct token token;
 };
 
-/* A message of a mechanism that auth speaks itself, decoded. What binds to the TLS connection
- * (common/tls/tls_binding.h; none without TLS), the message, the client's certificates (of
- * EXTERNAL) follow. The session that said AUTH is the exchange: the first message begins one,
- * whatever there was before. Answer: AUTH_CHALLENGE, and the client's next message is asked about;
- * or what AUTH_PASSWORD is answered. */
+/* A client's message of a SASL mechanism that auth itself implements, decoded. The channel binding
+ * data (common/tls/tls_binding.h; empty without TLS), the message, and the client's certificates
+ * (for EXTERNAL) follow. A session has one exchange: its first message replaces an earlier one. The
+ * answer is AUTH_CHALLENGE, after which the client's next message is sent to auth; or one of those
+ * to AUTH_PASSWORD. */
 enum auth_mechanism {
     AUTH_SCRAM_SHA_256 = 1,
     AUTH_SCRAM_SHA_256_PLUS,
     AUTH_OAUTHBEARER, /* RFC 7628 */
-    AUTH_XOAUTH2,     /* the same by another grammar */
+    AUTH_XOAUTH2,     /* as OAUTHBEARER, in another syntax */
     AUTH_EXTERNAL,    /* RFC 4422 A: the message is an authorization identity, or empty */
 };
 struct auth_sasl {
@@ -186,7 +185,7 @@ struct auth_challenge {
     uint32_t reserved;
 };
 
-/* To sessions and logins, when they come and when it changes: whether SCRAM is to be offered. */
+/* To sessions and logins, when they connect and when it changes: whether to offer SCRAM. */
 struct auth_offer {
     struct ipc_header header;
     uint32_t scram; /* 1: yes */
@@ -206,15 +205,15 @@ struct auth_no_target {
     uint32_t reserved;
 };
 
-/* From queue: a delivery found that this account is at its quota (full 1), or has room again (0).
- * The account follows. auth believes it for a minute. */
+/* From queue: a delivery found that this account is over quota (full 1), or has room again (0). The
+ * account follows. auth remembers it for a minute. */
 struct auth_full {
     struct ipc_header header;
     uint32_t full;
     uint32_t account_octets;
 };
 
-/* One job for a worker, one at a time. Name, verifier and password follow. */
+/* A job for a `check` process, which has one at a time. Name, verifier and password follow. */
 enum check_method {
     CHECK_PAM = 1, /* no verifier */
     CHECK_HASH,    /* verifier: an Argon2id string */
@@ -233,7 +232,7 @@ struct check_verdict {
     uint32_t reserved;
 };
 
-/* Another kind of job: who is that system user? The name follows; empty: the first who has mail. */
+/* A job: look up a system user. The name follows; empty: the first user who has mail. */
 struct check_user {
     struct ipc_header header;
     uint32_t name_octets;
@@ -241,7 +240,7 @@ struct check_user {
 };
 enum check_user_found {
     CHECK_USER_FOUND = 1,
-    CHECK_USER_NONE,      /* there is none, or none with mail */
+    CHECK_USER_NONE,      /* no such user, or a user without mail */
     CHECK_USER_TEMPORARY, /* NSS could not tell */
 };
 
@@ -256,12 +255,12 @@ struct check_user_answer {
     uint32_t reserved;
 };
 
-/* A third: whose is that access token, or that certificate? The name that is wanted, then what is
- * to be looked at follow. */
+/* A job: check an access token or a certificate. The name that the client asks for follows, then
+ * the token or certificate. */
 enum check_token_kind {
     CHECK_JWT = 1,
     CHECK_CERTIFICATES,  /* DER */
-    CHECK_INTROSPECTION, /* what its server says of a token: JSON, RFC 7662 2.2 */
+    CHECK_INTROSPECTION, /* the server's introspection answer: JSON, RFC 7662 2.2 */
 };
 struct check_token {
     struct ipc_header header;
@@ -271,7 +270,7 @@ struct check_token {
     uint32_t reserved;
 };
 
-/* AUTH_GRANTED: what the token calls the account follows. */
+/* AUTH_GRANTED: the account's name in the token follows. */
 struct check_token_answer {
     struct ipc_header header;
     uint32_t verdict; /* AUTH_GRANTED, AUTH_WRONG or AUTH_TEMPORARY */

@@ -1,6 +1,6 @@
 /*
  * Access tokens: OAUTHBEARER (RFC 7628) and XOAUTH2; and certificates, EXTERNAL (RFC 4422 A). One
- * message has the token; `check` says whom it names, and whoever logs in must be that account.
+ * message has the token; `check` says which account it names, which must be the one logging in.
  *
  *     AUTH_SASL ─┬──────────────┬─> a job for check ─> judged, as SCRAM is ─> let in
  *                └─ INTROSPECT ─┘         │ wrong, when it has taken its time
@@ -8,7 +8,7 @@
  *                                     AUTH_CHALLENGE (not of EXTERNAL): why, in JSON; what the
  *                                     client answers does not count, and it hears AUTH_WRONG
  *
- * Where introspection (introspection.h) has no answer: AUTH_TEMPORARY. Judged by auth_logins.c.
+ * If introspection (introspection.h) gets no answer: AUTH_TEMPORARY. auth_logins.c does the rest.
  */
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 /*
- * The pool of `check` processes: each has one job at a time, the rest waits in two lines. A worker
- * that dies, or is still at it after WORK_MS, ends its job in a temporary error; the master starts
- * another. More are asked for while jobs wait and none is free.
+ * The pool of `check` processes: each has one job at a time, the others wait in two queues. If a
+ * worker dies, or needs longer than WORK_MS, its job ends with a temporary error, and the master
+ * starts another worker. More workers are requested while jobs wait and none is free.
  */
 #include <stdlib.h>
 

@@ -40,7 +40,7 @@ static inline struct slice canonical_text(const struct canonical *address)
     return slice_of(address->octets, address->len);
 }
 
-/* Of a canonical text: what stands before its last '@', and behind it. */
+/* The parts of a canonical text before and after its last '@'. */
 static inline size_t canonical_find_at(struct slice text)
 {
     const uint8_t *at = text.len ? memrchr(text.ptr, '@', text.len) : NULL;

@@ -21,7 +21,7 @@
 
 enum { FILE_OCTETS = 1 << 20 };
 
-/* The texts behind CHECK_PASSWORD. */
+/* The texts after CHECK_PASSWORD. */
 struct question {
     struct slice name;
     struct slice verifier;
@@ -242,7 +242,7 @@ static bool on_token(void *owner, struct ipc_packet *packet, struct error *error
     return sent;
 }
 
-/* Its directory stays to be read, from behind the walls too. */
+/* The file's directory stays readable in the sandbox. */
 static void take_directory(struct role *role, enum descriptor_purpose purpose,
                            struct check_file *file)
 {

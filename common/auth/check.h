@@ -1,8 +1,8 @@
 /*
- * The role `check`: answers one question of `auth` at a time, and blocks meanwhile: is this the
- * password (PAM or Argon2id), whose is that access token or certificate, who is that system user
- * (NSS). No root: a uid of its own, and the group shadow for pam_unix. Modules of PAM and NSS do as
- * they like here, within Landlock; one that hangs is met by `auth`, which has the worker replaced.
+ * The role `check`: answers one question of `auth` at a time, and may block: checks passwords (PAM
+ * or Argon2id), access tokens and certificates, looks up system users (NSS). Not root: a uid of its
+ * own, and the group shadow for pam_unix. Modules of PAM and NSS are confined by Landlock only; if
+ * one hangs, `auth` has the worker replaced.
  */
 #ifndef COMMON_AUTH_CHECK_H
 #define COMMON_AUTH_CHECK_H
@@ -10,9 +10,9 @@
 #include "common/auth/shared_file.h"
 #include "common/role/role.h"
 
-/* A file that is looked at for each question. */
+/* A file that is checked for changes at each question. */
 struct check_file {
-    int dir_fd; /* -1: it was not configured */
+    int dir_fd; /* -1: not configured */
     struct shared_file file;
     struct buffer text; /* as last read */
 };

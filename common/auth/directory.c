@@ -72,7 +72,7 @@ static bool follow_link(int *dir_fd, char name[NAME_MAX + 1])
     return fd >= 0;
 }
 
-/* Once, before the walls: behind them a link out of the directory leads nowhere. */
+/* Once, before the sandbox, in which a link out of the directory leads nowhere. */
 static const char *follow_links(struct arena *arena, int *dir_fd, const char *base)
 {
     enum { LINKS_MAX = 10 };

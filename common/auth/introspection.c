@@ -1,4 +1,4 @@
-/* Questions and what is remembered of their answers; see introspection.h. */
+/* Questions to fetch, and the cache of granted tokens; see introspection.h. */
 #include "common/auth/introspection.h"
 
 #include <stdlib.h>
@@ -10,25 +10,25 @@
 #include "common/role/turn.h"
 
 enum {
-    TRIES_MAX = 2,   /* what ends fetch twice does not come a third time */
-    SLACK_MS = 1000, /* fetch itself keeps to the timeout; it may have to be started */
+    TRIES_MAX = 2,   /* a question that made fetch die twice is not asked a third time */
+    SLACK_MS = 1000, /* fetch keeps to the timeout itself, but may have to be started */
     SETS = 64,
     WAYS = 4,
     DIGEST_OCTETS = 32,
 };
 
-/* ---- what is remembered ---- */
+/* ---- the cache ---- */
 
 struct grant {
     uint8_t digest[DIGEST_OCTETS]; /* of the token, keyed */
-    uint64_t expires_ms;           /* turn_now_ms(); 0: nothing here */
+    uint64_t expires_ms;           /* by turn_now_ms(); 0: empty entry */
     uint64_t name_octets;
     uint8_t name[AUTH_NAME_MAX];
 };
 
 struct introspection_cache {
     uint8_t key[crypto_generichash_KEYBYTES];
-    struct grant sets[SETS][WAYS]; /* a grant can stand in any place of its set */
+    struct grant sets[SETS][WAYS]; /* a grant can be any entry of its set */
 };
 
 static void digest_token(const struct introspection_cache *cache, struct slice token,
@@ -55,7 +55,7 @@ struct slice introspections_find(const struct introspections *introspections, st
     return SLICE("");
 }
 
-/* Until the token's end, where it has one, and no longer than the configuration says. */
+/* Until the token expires, if it does, but no longer than the configuration allows. */
 static uint64_t lifetime_ms(const struct introspections *introspections, int64_t until)
 {
     int64_t most_ms = (int64_t)introspections->role->config.oauth.introspection_cache_ms;

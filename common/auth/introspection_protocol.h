@@ -1,6 +1,6 @@
 /*
- * What `auth` asks the role `fetch`, which alone speaks HTTP: what the token's server says of an
- * access token (RFC 7662). The answer is JSON that neither of them reads: `check` does.
+ * Records between `auth` and `fetch`, the only role that speaks HTTP: asks the server that issued
+ * an access token about it (RFC 7662). Only `check` parses the JSON of the answer.
  *
  *   auth ── INTROSPECT ────────> fetch
  *   auth <─ INTROSPECTED ─────── fetch
@@ -17,7 +17,7 @@ enum introspection_record {
 
 enum {
     INTROSPECTION_TOKEN_MAX = 9216,
-    INTROSPECTION_TEXT_MAX = 8192, /* of what the server says */
+    INTROSPECTION_TEXT_MAX = 8192, /* octets of the server's answer */
 };
 
 /* The token follows. */
@@ -25,10 +25,10 @@ struct introspect {
     struct ipc_header header;
 };
 
-/* What the server says follows; or, where it said nothing that could be read, why. */
+/* The server's JSON follows; without a usable answer, the reason for that. */
 struct introspected {
-    struct ipc_header header; /* request: of the question */
-    uint32_t said;            /* 1: status 200 */
+    struct ipc_header header; /* request: as in the question */
+    uint32_t said;            /* 1: the server answered with status 200; 0: the reason follows */
     uint32_t reserved;
 };
 

@@ -48,7 +48,7 @@ static void take_key(struct keys *keys, struct role *role, uint32_t index)
 static bool prepare(struct role *role, struct error *error)
 {
     struct keys *keys = role->state;
-    /* Before the walls: OpenSSL must not look for its configuration later. */
+    /* Before the sandbox: OpenSSL must not look for its configuration later. */
     if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_ATEXIT, NULL) != 1)
         return error_set(error, ERROR_TEMPORARY, "OpenSSL does not start");
     keys->count = role->config.certificate_count;

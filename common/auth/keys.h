@@ -1,6 +1,6 @@
 /*
- * The role `keys`: holds the private keys, answers KEYS_SIGN, and knows nothing else. What it signs
- * is common/auth/keys_sign.h's to say; who asks for anything else is ended by the master.
+ * The role `keys`: holds the private keys and answers KEYS_SIGN, nothing else. keys_sign.h decides
+ * what it signs; a peer that asks for anything else is ended by the master.
  */
 #ifndef COMMON_AUTH_KEYS_H
 #define COMMON_AUTH_KEYS_H

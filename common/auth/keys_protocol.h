@@ -1,11 +1,11 @@
 /*
- * What `keys` is asked and answers. Records of common/role/ipc.h.
+ * Records between network roles and `keys`. Framing: common/role/ipc.h.
  *
  *   smtpd-session, imapd-login, pop3d-login     KEYS_SIGN, one at a time, waiting for the answer
  *
- * The asker sends the octets to be signed, never a digest: `keys` reads them, signs them only if
- * they are what a TLS server signs in its handshake (common/auth/keys_sign.h), and ends whoever
- * sends anything else.
+ * The client sends the octets to be signed, never a digest: `keys` signs them only if they are what
+ * a TLS server signs in its handshake (common/auth/keys_sign.h). A peer that sends anything else is
+ * ended.
  */
 #ifndef COMMON_AUTH_KEYS_PROTOCOL_H
 #define COMMON_AUTH_KEYS_PROTOCOL_H
@@ -22,7 +22,7 @@ enum keys_record {
 enum {
     KEYS_MESSAGE_MAX = 256,    /* octets; the longest, TLS 1.2 with P-521, has 201 */
     KEYS_SIGNATURE_MAX = 2048, /* octets; RSA with 16384 bits */
-    KEYS_TIMEOUT_MS = 1000,    /* the asker's; then its handshake fails */
+    KEYS_TIMEOUT_MS = 1000,    /* for the answer; after it the handshake fails */
 };
 
 /* The message follows. */
@@ -40,7 +40,7 @@ struct keys_signature {
     uint32_t reserved;
 };
 
-/* The question was proper, but there is no key for that certificate, it does not fit the scheme, or
+/* The question was valid, but that certificate has no key, the key does not fit the scheme, or
  * signing failed; `keys` has logged which. The header alone. */
 struct keys_no_signature {
     struct ipc_header header;

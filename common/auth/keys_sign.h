@@ -1,6 +1,7 @@
 /*
- * What `keys` signs, and how. It is no oracle: it takes the message itself, not a digest, and signs
- * it only if it is one that a TLS server signs in a handshake. No I/O. Runs in `keys`.
+ * What `keys` signs, and how. It is not a signing oracle: it takes the message itself, not a
+ * digest, and signs it only if it is one that a TLS server signs in a handshake. No I/O. Runs in
+ * `keys`.
  */
 #ifndef COMMON_AUTH_KEYS_SIGN_H
 #define COMMON_AUTH_KEYS_SIGN_H
@@ -15,7 +16,7 @@ enum keys_message {
     KEYS_TLS12_KEY_EXCHANGE,       /* RFC 8422 5.4, ServerKeyExchange with ECDHE parameters */
 };
 
-/* False: it is neither, to the last octet. Pure. */
+/* Whether the whole message is one of the two kinds. Pure. */
 bool keys_recognise(struct slice message, enum keys_message *kind);
 
 /* Signs with the scheme (RFC 8446 4.2.3): RSA with PKCS #1 1.5 (for 1.2 only) and PSS, ECDSA, each

@@ -12,8 +12,8 @@
  * decomposed on one machine is right when composed on another. Octets that SASLprep refuses (not
  * UTF-8, control characters) are hashed as they came.
  *
- * Whoever calls password_hash or password_verify has called sodium_init() and may block for tens of
- * milliseconds: `check` and the command line, never an event loop.
+ * Call password_hash and password_verify after sodium_init(). They block for tens of milliseconds:
+ * for `check` and the command line, never in an event loop.
  */
 #ifndef COMMON_AUTH_PASSWORD_H
 #define COMMON_AUTH_PASSWORD_H

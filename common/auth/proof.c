@@ -1,4 +1,4 @@
-/* The table of proofs; see proof.h. Sets of four: a proof can stand in any place of its set. */
+/* The table of proofs; see proof.h. Sets of four: a proof can be any entry of its set. */
 #include "common/auth/proof.h"
 
 #include <stdlib.h>

@@ -1,10 +1,11 @@
 /*
- * What `auth` remembers of right passwords, so that a client that opens five connections pays for
- * one hash. A proof is a keyed hash of account, password *and* stored verifier: no account can
- * borrow another's, and a changed password ends it at once. Neither password nor account can be
- * read out of it. Bounded: a fixed table, the oldest goes first. Process `auth` only; never blocks.
+ * A cache of right passwords in `auth`, so that a client with five connections costs one password
+ * hash. A proof is a keyed hash of account, password *and* stored verifier: it is valid for no
+ * other account, and a changed password invalidates it at once. Neither password nor account can be
+ * read from it. Bounded: a fixed table, the oldest proof is replaced first. Process `auth` only;
+ * never blocks.
  *
- * There are no proofs for PAM: its verifier is not ours to see, so nothing would end them.
+ * There are no proofs for PAM: we cannot read its verifier, so nothing would invalidate them.
  */
 #ifndef COMMON_AUTH_PROOF_H
 #define COMMON_AUTH_PROOF_H
@@ -20,8 +21,7 @@ struct proof_claim {
     struct slice verifier; /* as stored now */
 };
 
-/* NULL with *error where there is no memory. sodium_init() was called. A lifetime of 0 remembers
- * nothing. */
+/* After sodium_init(). NULL with *error: no memory. With a lifetime of 0 nothing is remembered. */
 struct proofs *proofs_new(uint64_t lifetime_ms, struct error *error);
 void proofs_free(struct proofs *proofs); /* wipes them; NULL is fine */
 

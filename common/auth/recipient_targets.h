@@ -1,7 +1,6 @@
 /*
- * Who gets the mail of a recipient, as the list that ends an AUTH_RECIPIENT_ANSWER
- * (auth_protocol.h), and as structs. Pure; results borrow from the list. auth, smtpd-session and
- * smtpd-queue.
+ * The targets of a recipient: formats and parses the list at the end of an AUTH_RECIPIENT_ANSWER
+ * (auth_protocol.h). Pure; results borrow from the list. auth, smtpd-session and smtpd-queue.
  */
 #ifndef COMMON_AUTH_RECIPIENT_TARGETS_H
 #define COMMON_AUTH_RECIPIENT_TARGETS_H
@@ -18,11 +17,11 @@ struct recipient_target {
 /* Failure is the buffer's. */
 void recipient_target_append(const struct recipient_target *target, struct buffer *list);
 
-/* Cuts the first target off the list. False, with nothing changed: there is none, or what there is
- * is malformed. */
+/* Takes the first target off the list. False, and nothing is changed: the list is empty or
+ * malformed. */
 bool recipient_target_take(struct slice *list, struct recipient_target *target);
 
-/* Whether the list is so many targets, neither more nor less. */
+/* Whether the list is well-formed and has exactly `count` targets. */
 bool recipient_targets_are(struct slice list, uint32_t count);
 
 #endif

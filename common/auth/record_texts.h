@@ -1,14 +1,14 @@
 /*
- * The texts behind a record's struct: they follow each other without a gap, in the order of the
- * lengths that the struct says. Pure; whoever reads records of auth_protocol.h.
+ * The texts after a record's struct: they follow each other without gaps, in the order of the
+ * lengths in the struct. Pure; for all readers of auth_protocol.h's records.
  */
 #ifndef COMMON_AUTH_RECORD_TEXTS_H
 #define COMMON_AUTH_RECORD_TEXTS_H
 
 #include "common/role/ipc.h"
 
-/* Cuts what lies behind the first `fixed` octets of the record into `count` texts, borrowed from
- * the packet. ERROR_PEER if the lengths are not exactly what is there. */
+/* Splits the octets after the first `fixed` ones of the record into `count` texts, borrowed from
+ * the packet. ERROR_PEER if the lengths do not add up to exactly these octets. */
 static inline bool record_texts(const struct ipc_packet *packet, size_t fixed,
                                 const uint32_t *lengths, struct slice *texts, size_t count,
                                 struct error *error)

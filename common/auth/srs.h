@@ -1,16 +1,16 @@
 /*
- * The Sender Rewriting Scheme: mail that an alias sends on to another domain leaves with a
- * reverse-path of ours, since the receiver's SPF (RFC 7208) would find that the sender's domain
- * knows nothing of this host. What comes back to such an address is sent on to the sender.
+ * The Sender Rewriting Scheme: mail that an alias forwards to another domain gets a reverse-path in
+ * our domain, since the sender's SPF record (RFC 7208) does not authorize this host. Bounces to
+ * such an address are forwarded to the original sender.
  *
  *   bob@b.example                       SRS0=hhhhhh=tt=b.example=bob@demo.test
  *   SRS0=xxx=tt=b.example=bob@c.example SRS1=hhhhhh=c.example==xxx=tt=b.example=bob@demo.test
  *   SRS1=xxx=c.example==y@d.example     SRS1=hhhhhh=c.example==y@demo.test
  *
- * hhhhhh is a keyed hash of all that follows in any case of letters, so nobody makes us send
- * anything to an address that we never rewrote; tt is the day, good for SRS_DAYS. Of a chain of
- * forwarders the first one is remembered: it looks at the day. Pure; sodium_init() was called. auth
- * reads, queue writes.
+ * hhhhhh is a keyed hash of the rest, without regard to case, so that nobody can make us send to an
+ * address that we never rewrote; tt is the day, valid for SRS_DAYS. In a chain of forwarders SRS1
+ * names the first one, which checks the day. Pure; after sodium_init(). Queue writes these
+ * addresses, auth reads them.
  */
 #ifndef COMMON_AUTH_SRS_H
 #define COMMON_AUTH_SRS_H
@@ -20,23 +20,23 @@
 
 enum {
     SRS_KEY_OCTETS = 32,
-    SRS_DAYS = 30, /* longer than anybody keeps trying */
+    SRS_DAYS = 30, /* longer than any server retries */
 };
 
 struct srs_key {
     uint8_t octets[SRS_KEY_OCTETS];
 };
 
-/* Appends the reverse-path to send with. `domain` is ours. False, nothing appended: it cannot be
- * written in the 64 octets that a local part may have (RFC 5321 4.5.3.1.1), is quoted, or is no
- * address at all; then it has to do as it is. */
+/* Appends the rewritten reverse-path, in our `domain`. False, nothing appended: it would exceed the
+ * 64 octets of a local part (RFC 5321 4.5.3.1.1), is quoted, or is not an address; the caller then
+ * uses it unchanged. */
 bool srs_forward(const struct srs_key *key, struct slice reverse_path, const char *domain,
                  int64_t now, struct buffer *out);
 
-/* Whether the local part claims to be such a one, right or not. */
+/* Whether the local part has the form of a rewritten one, valid or not. */
 bool srs_is_claimed(struct slice local_part);
 
-/* Appends the address that was rewritten. ERROR_PERMANENT: forged or expired, none appended. */
+/* Appends the original address. ERROR_PERMANENT, nothing appended: forged or expired. */
 bool srs_reverse(const struct srs_key *key, struct slice recipient, int64_t now, struct buffer *out,
                  struct error *error);
 

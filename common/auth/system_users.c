@@ -1,5 +1,5 @@
-/* What is known of system users; see system_users.h. Sets of four by a keyed hash: the one that is
- * to expire first makes room. */
+/* The cache of system users; see system_users.h. Sets of four by a keyed hash; a new entry replaces
+ * the one of its set that expires first. */
 #include "common/auth/system_users.h"
 
 #include <stdlib.h>

@@ -2,10 +2,10 @@
  * A token lets a submission session act for an account towards `queue` and `auth`: a keyed hash
  * that only `auth` makes, bound to one session, with an expiry time. The session carries it, and
  * can neither forge one nor use another session's; a process for port 25 never gets one. A permit,
- * which lets such a process send to one address of another domain, is the same thing with that
- * address in place of the account; the two cannot be confused, since no account is of another
- * domain. The master makes the key when it starts and gives it to `auth` and `queue` alone. Pure;
- * sodium_init() was called.
+ * which lets a port 25 session send to one address of another domain, is a token with that address
+ * in place of the account; the two cannot be confused, since no account is in another domain. The
+ * master makes the key when it starts and gives it only to `auth` and `queue`. Pure; after
+ * sodium_init().
  */
 #ifndef COMMON_AUTH_TOKEN_H
 #define COMMON_AUTH_TOKEN_H

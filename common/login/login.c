@@ -1,6 +1,6 @@
 /*
- * A client of a login role until it is let in; see login.h for the states. Runs in imapd-login and
- * pop3d-login; reads what strangers send and believes nothing of it. Begin at on_accepted().
+ * A connection of a login role before login; see login.h for the states. Runs in imapd-login and
+ * pop3d-login, on untrusted input. Begin at on_accepted().
  */
 #include "common/login/login_internal.h"
 
@@ -17,7 +17,7 @@
 #include "common/tls/tls_stream.h"
 
 enum {
-    INPUT_OCTETS = HANDOFF_INPUT_MAX, /* unread; what is pipelined behind a login goes along */
+    INPUT_OCTETS = HANDOFF_INPUT_MAX, /* unread; what is pipelined after a login goes along */
     OUTPUT_HIGH_WATER = 16384,
     OUTPUT_OCTETS = 65536,
     LINGER_MS = 2000,
@@ -235,7 +235,7 @@ static void on_client_input(struct stream *stream)
         stream_end_output(&session->user);
         return;
     }
-    if (session->state == LOGIN_RETURNING) /* it is read behind what comes back */
+    if (session->state == LOGIN_RETURNING) /* it is read after what comes back */
         return;
     note_word(session);
     session_step(session);

@@ -1,12 +1,12 @@
 /*
- * UNAUTHENTICATE (RFC 8437, common/role/master_protocol.h): a connection that is carried comes back
- * from its user's process, and its client is nobody again. Runs in imapd-login.
+ * UNAUTHENTICATE (RFC 8437, common/role/master_protocol.h): a carried connection comes back from
+ * its user's process, and its client is unauthenticated again. Runs in imapd-login.
  *
- * Whatever the client has said behind the command is for us to read, in the order in which it was
+ * Whatever the client has said after the command is for us to read, in the order in which it was
  * said: what the user's process had read and gives back, what lies in the socket between us, whose
  * two ends are ours now, what has come since. What that process has said goes to the client before
  * any answer of ours. So: the far end is emptied until nothing is left on this side, and closed;
- * this side then sees its end behind the last octet for the client.
+ * this side then sees its end after the last octet for the client.
  *
  * A process that gives back some other descriptor only has us read that, as the client that it
  * could itself have made say anything until now; while it keeps the right one the client waits,
@@ -45,7 +45,7 @@ void login_forget_return(struct login_session *session)
     session->back = NULL;
 }
 
-/* Nobody again, and what was said behind the command is read in a turn of its own. */
+/* Nobody again, and what was said after the command is read in a turn of its own. */
 static void talk_again(struct login_session *session)
 {
     struct login_server *server = session->server;

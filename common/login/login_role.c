@@ -1,4 +1,4 @@
-/* The role: what its clients share, and what the house says to it. */
+/* The role: state shared by its clients, and the records from its peers. */
 #include "common/login/login_internal.h"
 
 #include <sodium.h>

@@ -1,4 +1,5 @@
-/* Who was let in goes to his user's process, or is carried there; see login_internal.h. */
+/* Passes a client that logged in to its user's process, or carries its octets there; see
+ * login_internal.h. */
 #include "common/login/login_internal.h"
 
 #include <unistd.h>

@@ -1,6 +1,6 @@
 /*
- * A client whose user's process has gone to rest (docs/architecture.md, Hibernation): here is its
- * connection, and a record of its session, until it says something; see login_internal.h.
+ * A client whose session is asleep (docs/architecture.md, Hibernation): holds its connection and
+ * the record of its session until it sends something; see login_internal.h.
  */
 #include "common/login/login_internal.h"
 

@@ -93,7 +93,7 @@ static enum sasl_result take_login(struct sasl *sasl, struct slice message, stru
     return SASL_CONTINUE;
 }
 
-/* Decodes behind what is kept already: LOGIN's name. */
+/* Decodes after what is kept already: LOGIN's name. */
 static enum sasl_result take_response(struct sasl *sasl, struct slice text, struct slice *challenge)
 {
     size_t used = sasl->authentication_id.len;

@@ -1,12 +1,11 @@
 /*
- * The server's side of SASL PLAIN (RFC 4616) and LOGIN, and of SCRAM (RFC 7677), OAUTHBEARER (RFC
- * 7628), XOAUTH2 and EXTERNAL (RFC 4422 A) the part that carries messages, between the base64 lines
- * of SMTP AUTH (RFC 4954), IMAP AUTHENTICATE (RFC 9051 6.2.2) and POP3 AUTH (RFC 5034) and the
- * names and password that `auth` is asked about, or the messages. It decides nothing about them.
- * Pure; session and login processes.
+ * The server side of SASL: turns the base64 lines of SMTP AUTH (RFC 4954), IMAP AUTHENTICATE (RFC
+ * 9051 6.2.2) and POP3 AUTH (RFC 5034) into questions for `auth`. Of PLAIN (RFC 4616) and LOGIN it
+ * parses name and password; the messages of SCRAM (RFC 7677), OAUTHBEARER (RFC 7628), XOAUTH2 and
+ * EXTERNAL (RFC 4422 A) it only decodes. It checks none of them. Pure; session and login processes.
  *
  *     sasl_start ──> SASL_CONTINUE ──(challenge out, line in)──> sasl_respond ──> ...
- *         │              ├──> SASL_ASK, and what auth says to it is the next challenge
+ *         │              ├──> SASL_ASK: auth's answer is the next challenge
  *         └──────────────┴──> SASL_DONE | SASL_CANCELLED | SASL_MALFORMED, then sasl_clear
  */
 #ifndef COMMON_LOGIN_SASL_H
@@ -17,14 +16,14 @@
 
 enum {
     SASL_NAME_LIMIT = 255,     /* octets of each name, RFC 4616 2 */
-    SASL_PASSWORD_LIMIT = 511, /* octets, as PAM_MAX_RESP_SIZE has it */
-    SASL_MESSAGE_LIMIT = 8192, /* octets; of one with an access token */
+    SASL_PASSWORD_LIMIT = 511, /* octets, as PAM_MAX_RESP_SIZE */
+    SASL_MESSAGE_LIMIT = 8192, /* octets; room for an access token */
 
-    /* No response that can succeed is longer than this, in base64, without its line end. */
+    /* The longest response that can succeed: octets of base64, without the line end. */
     SASL_LINE_LIMIT = BASE64_LENGTH(SASL_MESSAGE_LIMIT),
 };
 
-/* In the order in which they are named to clients. */
+/* In the order in which they are offered. */
 enum sasl_mechanism {
     SASL_PLAIN,
     SASL_LOGIN,
@@ -38,49 +37,48 @@ enum sasl_mechanism {
 
 enum sasl_result {
     SASL_CONTINUE,  /* send the challenge; the client's next line goes to sasl_respond() */
-    SASL_DONE,      /* names and password are there, none of them checked */
-    SASL_ASK,       /* `message` is for auth; its answer ends the exchange, or goes to the client,
-                       whose next line goes to sasl_respond() */
+    SASL_DONE,      /* names and password are complete, but not checked */
+    SASL_ASK,       /* send `message` to auth; its answer ends the exchange, or is a challenge for
+                       the client, whose next line goes to sasl_respond() */
     SASL_CANCELLED, /* the client sent "*" */
-    SASL_MALFORMED, /* no base64, or not what the mechanism wants: empty, too long, not UTF-8 */
+    SASL_MALFORMED, /* not base64, or invalid for the mechanism: empty, too long, not UTF-8 */
 };
 
 struct sasl {
     enum sasl_mechanism mechanism;
 
-    /* With SASL_DONE. They point into this struct, so it must not be copied. */
-    struct slice authorization_id;  /* whom to act as; empty: whom authentication_id says */
+    /* Valid after SASL_DONE. They point into this struct, so it must not be copied. */
+    struct slice authorization_id;  /* the identity to act as; empty: authentication_id */
     struct slice authentication_id; /* UTF-8, 1 to SASL_NAME_LIMIT octets, no NUL */
     struct slice password;          /* 1 to SASL_PASSWORD_LIMIT octets, no NUL */
 
-    /* With SASL_ASK, likewise. */
-    struct slice message; /* perhaps empty */
-    unsigned messages;    /* with this one */
+    /* Valid after SASL_ASK. Points into this struct too. */
+    struct slice message; /* may be empty */
+    unsigned messages;    /* in this exchange, including this one */
 
     uint8_t octets[SASL_MESSAGE_LIMIT];
 };
 
-/* What there is for it, where passwords may be sent at all. */
+/* What decides which mechanisms are offered, on connections where passwords may be sent. */
 enum sasl_means {
-    SASL_HAS_SCRAM = 1 << 0,       /* auth says so */
-    SASL_HAS_TLS = 1 << 1,         /* to bind to */
+    SASL_HAS_SCRAM = 1 << 0,       /* auth allows SCRAM to be offered */
+    SASL_HAS_TLS = 1 << 1,         /* there is a TLS channel to bind to */
     SASL_HAS_TOKENS = 1 << 2,      /* oauth { } is configured */
-    SASL_HAS_CERTIFICATE = 1 << 3, /* the client has shown one */
+    SASL_HAS_CERTIFICATE = 1 << 3, /* the client has sent a certificate */
 };
 
-/* A bit, 1 << mechanism, for each that is offered. */
+/* The set of offered mechanisms: bits 1 << mechanism. */
 unsigned sasl_offer(unsigned means);
 
-/* The name of one that is offered, in any case. */
+/* Finds an offered mechanism by its name, ignoring case. */
 bool sasl_find_mechanism(struct slice name, unsigned offered, enum sasl_mechanism *mechanism);
 
-/* Appends the names of those that are offered, `before` and `after` around each. */
+/* Appends the names of the offered mechanisms, each between `before` and `after`. */
 void sasl_append_mechanisms(unsigned offered, const char *before, const char *after,
                             struct buffer *text);
 
 /* Begins an exchange. `initial` is the initial response as the client wrote it ("=" is an empty
- * one), NULL if there was none. *challenge, base64 of ours and possibly empty, is for
- * SASL_CONTINUE. */
+ * one), NULL if there was none. *challenge is for SASL_CONTINUE: base64, static, may be empty. */
 enum sasl_result sasl_start(struct sasl *sasl, enum sasl_mechanism mechanism,
                             const struct slice *initial, struct slice *challenge);
 

@@ -1,6 +1,6 @@
 /*
- * The question to `auth` about a message of a mechanism that it speaks itself, as sessions and
- * logins put it together. Pure; session and login processes.
+ * Fills the AUTH_SASL record to `auth` with a message of a SASL mechanism. Pure; session and login
+ * processes.
  */
 #ifndef COMMON_LOGIN_SASL_QUESTION_H
 #define COMMON_LOGIN_SASL_QUESTION_H
@@ -11,7 +11,7 @@
 
 enum { SASL_QUESTION_TAIL = 4 };
 
-/* What the connection says of the client. */
+/* What the client's TLS connection contributes. */
 struct sasl_connection {
     struct tls_bindings bindings;
     struct slice certificates; /* for EXTERNAL */

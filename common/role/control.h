@@ -1,6 +1,6 @@
 /*
- * The answer to an administrator's command that the master handed on (ROLE_CONTROL): the words of
- * the command, and an answer that is written while the role's loop goes on. For queue and journal.
+ * Answers an administrator's command that the master passed on (ROLE_CONTROL): parses its words,
+ * and writes the answer while the role's loop goes on.
  */
 #ifndef COMMON_ROLE_CONTROL_H
 #define COMMON_ROLE_CONTROL_H
@@ -16,16 +16,16 @@ struct control_words {
     size_t count;
 };
 
-/* False with ERROR_PEER: too many. */
+/* False with ERROR_PEER: too many words. */
 bool control_words_parse(const struct ipc_packet *packet, struct control_words *words,
                          struct error *error);
 
 /* Takes the descriptor and the octets of the buffer, which is empty afterwards. The first line must
- * be "ok" or "error: ...". A client that takes none of it for CONTROL_PATIENCE_S is left. Where the
- * buffer has failed, "error: out of memory" is said instead. */
+ * be "ok" or "error: ...". A client that reads nothing for CONTROL_PATIENCE_S is disconnected. If
+ * the buffer has failed, the answer is "error: out of memory". */
 void control_answer(struct role *role, int fd, struct buffer *answer);
 
-/* The same with "error: " and that text. */
+/* control_answer() with "error: " and that text. */
 void control_refuse(struct role *role, int fd, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -1,14 +1,14 @@
 /*
- * How a login role hands a client over to the process of its user: the first thing on the stream
- * socket that both got from the master (ROLE_ADMITTED, ROLE_SESSION), sent with one sendmsg(2).
+ * How a login role passes a client to its user's process: the first octets on the stream socket
+ * that both got from the master (ROLE_ADMITTED, ROLE_SESSION), sent with one sendmsg(2).
  *
- * With HANDOFF_DESCRIPTOR the client's own socket comes along (SCM_RIGHTS): the connection is not
- * encrypted, and the stream socket ends here. Without, the login role goes on carrying decrypted
- * bytes both ways on the stream socket until either side closes.
+ * With HANDOFF_DESCRIPTOR the client's own socket is attached (SCM_RIGHTS): the connection is not
+ * encrypted, and the stream socket is closed after this. Without it the login role goes on carrying
+ * decrypted octets both ways on the stream socket until either side closes.
  *
- * With HANDOFF_RESUMED the client is no new one: its session was asleep, and what the user's
- * process once made of it comes back. A descriptor is then what the user's process gave back with
- * that, the client's own socket or the end of one on which the login role carries already.
+ * With HANDOFF_RESUMED the client's session was asleep, and the record that the user's process made
+ * of it is returned. A descriptor is then the one that came with the record: the client's own
+ * socket, or the end of a socket on which the login role already carries octets.
  */
 #ifndef COMMON_ROLE_HANDOFF_H
 #define COMMON_ROLE_HANDOFF_H
@@ -39,15 +39,15 @@ struct handoff {
                               ID before a NUL and what imapd/syntax/client_id.h makes of that; POP3:
                               "UTF8" where the client said so before it logged in (RFC 6856 2),
                               else 0. Resumed: the record (imapd/session/hibernation.h) */
-    uint32_t input_octets; /* what the client sent behind its credentials, not yet parsed */
-    uint32_t left_ms;      /* resumed: the client may be silent for so long; else 0 */
+    uint32_t input_octets; /* what the client sent after its credentials, not yet parsed */
+    uint32_t left_ms;      /* resumed: until the client has been silent for too long; else 0 */
 };
 
-/* What is handed over. */
+/* The content of a handoff. */
 struct handoff_parcel {
-    struct slice tag; /* or the record */
+    struct slice tag; /* resumed: the record */
     struct slice input;
-    int client_fd; /* -1: not along */
+    int client_fd; /* -1: no descriptor */
     bool resumed;
     bool carried;
     uint32_t left_ms;

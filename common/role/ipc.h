@@ -1,14 +1,15 @@
 /*
  * Records between two of our processes on a SOCK_SEQPACKET socket: typed, versioned, length-checked
- * structs, at most IPC_RECORD_MAX octets, with up to IPC_DESCRIPTORS_MAX descriptors.
+ * structs of at most IPC_RECORD_MAX octets, with up to IPC_DESCRIPTORS_MAX descriptors.
  *
- * A channel has one table of what its peer may send; anything else (unknown type, wrong size or
- * version, descriptors where none belong, a handler that says no) ends the channel with ERROR_PEER,
- * never the receiver. Sends never block and never drop: what the socket does not take is queued,
- * up to IPC_QUEUE_MAX octets; a sender that wants to be polite looks at ipc_is_congested() and
- * stops reading its own source meanwhile.
+ * A channel has one table of the records that its peer may send. Anything else (an unknown type, a
+ * wrong size, version or number of descriptors, a handler that returns false) ends the channel with
+ * ERROR_PEER, never the receiver. Sends never block and never drop: records that the socket does
+ * not take are queued, up to IPC_QUEUE_MAX octets. A sender should stop reading its own source
+ * while ipc_is_congested().
  *
- * Not to be freed inside its own handlers: ipc_close() there is fine, free at the end of the turn.
+ * Do not free a channel inside its own handlers: call ipc_close(), and free it at the end of the
+ * turn.
  */
 #ifndef COMMON_ROLE_IPC_H
 #define COMMON_ROLE_IPC_H
@@ -28,18 +29,18 @@ enum {
 
 /* Every record begins with this. The sender fills type and request, ipc_send the rest. */
 struct ipc_header {
-    uint16_t type;    /* of the protocol header that names the record, never 0 */
+    uint16_t type;    /* of the record, as its protocol's header file numbers it; never 0 */
     uint16_t version; /* IPC_VERSION */
     uint32_t length;  /* of the whole record in octets, this header included */
-    uint64_t request; /* an answer bears the number of its question; 0: nobody asks */
+    uint64_t request; /* an answer repeats that of its question; 0: no answer is expected */
 };
 
 /* A record as its handler sees it. Borrowed: valid until the handler returns. */
 struct ipc_packet {
     const void *record; /* begins with the header, aligned for any struct */
     size_t length;      /* octets, at least rule->smallest, at most rule->largest */
-    int descriptors[IPC_DESCRIPTORS_MAX]; /* a handler that keeps one sets its place to -1;
-                                             the rest is closed when it returns */
+    int descriptors[IPC_DESCRIPTORS_MAX]; /* a handler that keeps one sets it to -1 here; the
+                                             others are closed when it returns */
     size_t descriptor_count;
 };
 
@@ -48,7 +49,7 @@ static inline const struct ipc_header *ipc_packet_header(const struct ipc_packet
     return packet->record;
 }
 
-/* The octets behind the fixed part. */
+/* The octets after the fixed part. */
 static inline struct slice ipc_packet_tail(const struct ipc_packet *packet, size_t fixed)
 {
     return slice_from(slice_of(packet->record, packet->length), fixed);
@@ -62,22 +63,24 @@ static inline int ipc_packet_take(struct ipc_packet *packet, size_t place)
     return fd;
 }
 
-/* False with *error filled: the record is malformed or was not allowed now; the channel ends. */
+/* Called for each record. False with *error filled: the record is malformed or not allowed now; the
+ * channel is closed. */
 typedef bool ipc_handler(void *owner, struct ipc_packet *packet, struct error *error);
 
 struct ipc_rule {
     uint16_t type;
     size_t smallest; /* octets of the whole record; at least sizeof(struct ipc_header) */
     size_t largest;
-    size_t descriptors; /* exactly so many */
+    size_t descriptors; /* the exact number */
     ipc_handler *handler;
 };
 
 struct ipc_channel;
 struct ipc_unsent;
 
-/* The channel is closed already. error->kind is ERROR_PEER where the peer broke the rules, else the
- * peer is gone (text "closed by peer") or the socket failed. */
+/* Called once, after the channel was closed for another reason than ipc_close(). error->kind is
+ * ERROR_PEER if the peer broke the rules; else the peer is gone (text "closed by peer") or the
+ * socket failed. */
 typedef void ipc_closed(void *owner, struct ipc_channel *channel, const struct error *error);
 
 struct ipc_channel {
@@ -98,14 +101,15 @@ void ipc_open(struct ipc_channel *channel, struct ev_loop *loop, int fd);
 void ipc_set_rules(struct ipc_channel *channel, const struct ipc_rule *rules, size_t count);
 void ipc_set_owner(struct ipc_channel *channel, void *owner, ipc_closed *closed);
 
-/* What came here is handled before what came to other channels by the same turn of the loop. So a
- * peer that was told of something through us can rely on it that we know it too. */
+/* From now on, in each turn of the loop, the records of this channel are handled before those of
+ * other channels. So they are known here before a peer that got the same news can speak of them. */
 void ipc_hear_first(struct ipc_channel *channel);
 
-/* Handles now what has arrived already, of its bounded share a turn. Not from its own handlers. */
+/* Handles records that have already arrived, as many as one turn allows. Not from handlers of the
+ * same channel. */
 void ipc_hear_now(struct ipc_channel *channel);
 
-/* Closes without calling `closed`. What was not sent is dropped. May run twice. */
+/* Closes without calling `closed`. Unsent records are dropped. May run twice. */
 void ipc_close(struct ipc_channel *channel);
 
 static inline bool ipc_is_open(const struct ipc_channel *channel)
@@ -118,8 +122,8 @@ static inline bool ipc_is_congested(const struct ipc_channel *channel)
     return channel->unsent_octets > IPC_CONGESTED;
 }
 
-/* What to send: a struct that begins with a header, octets behind it, descriptors. All borrowed;
- * descriptors are duplicated where the record must wait. */
+/* A record to send: a struct that begins with a header, octets after it, descriptors. All borrowed;
+ * the descriptors are duplicated if the record is queued. */
 struct ipc_message {
     struct ipc_header *head;
     size_t head_octets;
@@ -139,7 +143,7 @@ bool ipc_send(struct ipc_channel *channel, const struct ipc_message *message, st
 bool ipc_send_record(struct ipc_channel *channel, struct ipc_header *head, size_t head_octets,
                      struct slice tail, struct error *error);
 
-/* Blocking halves, for a role before its loop runs and for the one question that may wait (keys).
+/* Blocking versions, for a role before its loop runs and for questions to keys, which may block.
  * `record` is an aligned buffer of at least IPC_RECORD_MAX octets. False with ERROR_TEMPORARY if
  * the peer closed or nothing came within timeout_ms (-1: for ever), ERROR_PEER if malformed. */
 bool ipc_send_blocking(int fd, const struct ipc_message *message, struct error *error);

@@ -1,7 +1,8 @@
 /*
- * The life of a role; see role.h. Runs in every process but the master and the command.
+ * From the start of a role to its end; see role.h. Runs in every process but the master and the
+ * command.
  *
- *   birth ──ROLE_GO──> prepare() ─> sandbox ─> start() ─> MASTER_READY ─> loop ─> end
+ *   start ──ROLE_GO──> prepare() ─> sandbox ─> start() ─> MASTER_READY ─> loop ─> end
  */
 #include "common/role/role.h"
 

@@ -1,7 +1,7 @@
 /*
- * The roles of the house: one executable each (submission shares smtpd-session's), see the process
- * table in docs/architecture.md. A number may be added, never given another meaning: it travels in
- * records.
+ * The roles of the server: one executable each (submission shares smtpd-session's), see the process
+ * table in docs/architecture.md. The numbers travel in records: add new ones, but never change the
+ * meaning of one.
  */
 #ifndef COMMON_ROLE_ROLE_KIND_H
 #define COMMON_ROLE_ROLE_KIND_H
@@ -16,7 +16,7 @@ enum role_kind {
     ROLE_SUBMISSION, /* smtpd-session for 587 and 465; never the same process as ROLE_SMTP */
     ROLE_FILTER,
     ROLE_QUEUE,
-    ROLE_DELIVER, /* one for each uid that has mail to be delivered */
+    ROLE_DELIVER, /* one for each uid with mail to be delivered */
     ROLE_IMAP_LOGIN,
     ROLE_MAILBOX, /* one for each account with an IMAP session */
     ROLE_POP3_LOGIN,
@@ -29,7 +29,7 @@ enum role_kind {
 };
 
 /* "smtpd-queue": the name in logs, in `staffetta status` and, save for submission, of the
- * executable in libexec. "unknown" for a number that is none. */
+ * executable in libexec. "unknown" for any other number. */
 const char *role_kind_name(enum role_kind kind);
 
 #endif

@@ -1,7 +1,8 @@
 /*
- * Which uid and gid a role has when root started the house: the system account
- * <role-users><name> ("staffetta-queue"), or, with uid-base, a number without an account. In
- * single-user mode everything has the uid of whoever started it. The master, auth and the command.
+ * The uid and gid of a role when root started the server: those of the system account
+ * <role-users><name> ("staffetta-queue"), or, with uid-base, numbers without an account. In
+ * single-user mode all roles have the uid of the user who started the server. Used by the master,
+ * auth and the command.
  */
 #ifndef COMMON_ROLE_ROLE_USER_H
 #define COMMON_ROLE_ROLE_USER_H
@@ -14,11 +15,11 @@ struct role_user {
     uint32_t gid;
 };
 
-/* The part of the account's name behind role-users: "queue", "smtp". Static. */
+/* The part of the account's name after role-users: "queue", "smtp". Static. */
 const char *role_user_suffix(enum role_kind kind);
 
-/* False, ERROR_NOT_FOUND, where the account does not exist. Not for deliver, mailbox and maildrop,
- * which have the uid of the mail's owner. */
+/* False, ERROR_NOT_FOUND: the account does not exist. Not for deliver, mailbox and maildrop, which
+ * run under the uid of the mail's owner. */
 bool role_user_find(const struct config *config, enum role_kind kind, bool is_root,
                     struct role_user *user, struct error *error);
 

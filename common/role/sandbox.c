@@ -1,4 +1,4 @@
-/* The walls of sandbox.h. Every role, and the master's children before exec. */
+/* The sandbox of sandbox.h. Every role, and the master's children before exec. */
 #include "common/role/sandbox.h"
 
 #include <ev.h> /* before <elf.h>, which <seccomp.h> brings and which defines EV_NONE as a macro */

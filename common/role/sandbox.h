@@ -1,6 +1,6 @@
 /*
- * The walls around a role: chroot, capabilities, Landlock, seccomp. A role says in one static table
- * what it needs; role_run() (common/role/role.h) builds the walls between prepare() and start().
+ * The sandbox of a role: chroot, capabilities, Landlock, seccomp. A role says in one static struct
+ * what it needs; role_run() (common/role/role.h) enters the sandbox between prepare() and start().
  */
 #ifndef COMMON_ROLE_SANDBOX_H
 #define COMMON_ROLE_SANDBOX_H
@@ -11,16 +11,16 @@
 #include "common/error.h"
 
 /* Groups of system calls. SANDBOX_LOOP is always on: memory, clocks, epoll, reading, writing and
- * closing what is open, exit. */
+ * closing of open descriptors, exit. */
 enum sandbox_calls {
     SANDBOX_LOOP = 0,
     SANDBOX_ACCEPT = 1 << 0,  /* accept4, socket options, addresses, shutdown */
     SANDBOX_FILES = 1 << 1,   /* open, stat, rename, link, unlink, mkdir, flush, directories */
     SANDBOX_THREAD = 1 << 2,  /* start a thread */
     SANDBOX_INOTIFY = 1 << 3, /* watch directories */
-    SANDBOX_CONNECT = 1 << 4, /* sockets of the network, made by the role itself */
+    SANDBOX_CONNECT = 1 << 4, /* make and connect network sockets */
     SANDBOX_FLUSH = 1 << 5,   /* common/disk/flush_batch.h */
-    /* For no role that a body is lent to: smtpd/queue/store/spare_files.h. */
+    /* Forbidden to every role that queue lends a body to: smtpd/queue/store/spare_files.h. */
     SANDBOX_SENDFILE = 1 << 6,
 };
 
@@ -34,29 +34,29 @@ enum sandbox_files {
 struct sandbox {
     unsigned calls;           /* of enum sandbox_calls */
     enum sandbox_files files; /* below its own directory, and nowhere else */
-    bool modules;    /* the role loads modules while it runs (NSS, PAM): no chroot, Landlock
-                        allows reading and executing below /etc, /usr, /lib, /run, /proc,
-                        /dev besides, and reading below /tmp */
-    bool no_seccomp; /* `check`: PAM modules call what they like */
+    bool modules;    /* the role loads modules while it runs (NSS, PAM): no chroot; Landlock also
+                        allows reading and executing below /etc, /usr, /lib, /run, /proc and /dev,
+                        and reading below /tmp */
+    bool no_seccomp; /* `check`: the system calls of PAM modules are not known in advance */
 };
 
-/* Where files may be touched. */
+/* The directories whose files the role may use. */
 struct sandbox_directories {
-    int own;             /* as `files` of struct sandbox says; -1: no files at all */
-    const int *readable; /* files below these may be read besides */
+    int own;             /* the access of sandbox.files is for this one; -1: no files at all */
+    const int *readable; /* files below these may also be read */
     size_t readable_count;
 };
 
-/* Enters for good: chroot to the own directory (where `chrooted`), all capabilities dropped,
- * Landlock, no-new-privileges, not dumpable, seccomp last. trap_fd: where the SIGSYS handler
- * reports a call that was not allowed (struct master_trapped) before it ends the process.
- * *landlocked says whether the kernel knows Landlock; where it does not that is no error. */
+/* Enters the sandbox, irrevocably: chroot to the own directory (if `chrooted`), all capabilities
+ * dropped, Landlock, no-new-privileges, not dumpable, seccomp last. trap_fd: the socket on which
+ * the SIGSYS handler reports a forbidden call (struct master_trapped) before it ends the process.
+ * *landlocked: whether the kernel has Landlock; its absence is no error. */
 bool sandbox_enter(const struct sandbox *sandbox, const struct sandbox_directories *directories,
                    bool chrooted, int trap_fd, bool *landlocked, struct error *error);
 
-/* For the master's child between fork and exec, as root: become that user for good, with no other
- * group than `groups`, keeping only the capability to chroot (ambient, so that it survives the
- * exec; sandbox_enter drops it). */
+/* For the master's child between fork and exec, as root: changes to that user irrevocably, with no
+ * supplementary groups but `groups`. With may_chroot it keeps CAP_SYS_CHROOT (ambient, so that it
+ * survives the exec; sandbox_enter() drops it). */
 struct sandbox_user {
     uint32_t uid;
     uint32_t gid;

@@ -92,7 +92,7 @@ static void on_before_wait(struct ev_loop *loop, ev_prepare *watcher, int events
         begin_to_wait(&turn->waking);
 }
 
-/* Runs what waited when the turn began; what is put off meanwhile stands behind it. */
+/* Runs what waited when the turn began; what is put off meanwhile stands after it. */
 static void on_after_wait(struct ev_loop *loop, ev_check *watcher, int events)
 {
     (void)loop;
