@@ -30,7 +30,7 @@ void *arena_alloc_array(struct arena *arena, size_t count, size_t size);
  * of zero octets). */
 struct slice arena_copy(struct arena *arena, struct slice octets);
 
-/* The same with a NUL behind it. NULL on failure. The octets hold no NUL, or are cut there. */
+/* The same with a NUL after it. NULL on failure. The octets hold no NUL, or are cut there. */
 char *arena_copy_string(struct arena *arena, struct slice octets);
 
 #endif

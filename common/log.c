@@ -10,7 +10,7 @@
 #include "common/text/cursor.h"
 
 /* The record: fixed head, then role and event, then the fields: type, key, value, each run of
- * octets behind a 16-bit length. Numbers are in host order: it never leaves the host. */
+ * octets after a 16-bit length. Numbers are in host order: it never leaves the host. */
 struct record_head {
     uint32_t magic;
     uint32_t pid;

@@ -1,7 +1,7 @@
 /*
- * A file in memory at the address that whoever wrote it has chosen for it, so that pointers in it
- * are right as they stand: nothing is copied and no page is written to. The pages are the file's,
- * privately: what is written to them stays here. Any process; 64 bits.
+ * A file mapped at the address that its writer has chosen, so that pointers in it are valid without
+ * relocation: nothing is copied and no page is written to. The mapping is private: what is written
+ * to it does not reach the file. Any process; 64 bits.
  */
 #ifndef COMMON_PLACED_MEMORY_H
 #define COMMON_PLACED_MEMORY_H

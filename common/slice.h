@@ -1,7 +1,7 @@
 /*
- * A borrowed run of octets. It owns nothing and outlives nothing: whoever hands one out says how
- * long the octets below it stand. A peer's bytes are slices from the socket to the parser; they are
- * never NUL-terminated, so no string function may touch them. Pure; any process.
+ * A borrowed run of octets. It owns nothing: the function that returns one says how long its octets
+ * are valid. A peer's bytes are slices from the socket to the parser; they are never
+ * NUL-terminated, so no string function may touch them. Pure; any process.
  */
 #ifndef COMMON_SLICE_H
 #define COMMON_SLICE_H

@@ -180,7 +180,7 @@ static const char *take_name(struct reader *reader, const cfg_t *cfg, size_t wil
     return copy;
 }
 
-/* What the house counts is for its own machine, if nothing else is written. */
+/* What the server counts is for its own machine, if nothing else is written. */
 static void stay_on_loopback(struct reader *reader, struct config_addresses *addresses)
 {
     struct ip_address *items = arena_alloc_array(&reader->config->arena, 2, sizeof(*items));
@@ -530,7 +530,7 @@ static void set_all_fallbacks(struct reader *reader)
 
 static void check_whole(struct reader *reader)
 {
-    if (reader->stopped) /* what is missing may stand behind that */
+    if (reader->stopped) /* what is missing may stand after that */
         return;
     check_required(reader, 0);
     config_check_combinations(reader->config, &reader->lines, reader->mistakes);

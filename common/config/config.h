@@ -33,7 +33,7 @@ enum config_service {
     CONFIG_IMAPS,       /* 993 */
     CONFIG_POP3,        /* 110 */
     CONFIG_POP3S,       /* 995 */
-    CONFIG_HTTP,        /* 9725, what the house counts; on loopback alone */
+    CONFIG_HTTP,        /* 9725, what the server counts; on loopback alone */
     CONFIG_SERVICES,    /* how many there are */
 };
 
@@ -55,7 +55,7 @@ struct config_durations {
 
 /* 192.0.2.0/24 */
 struct config_network {
-    struct ip_address address; /* bits behind the prefix are zero */
+    struct ip_address address; /* bits after the prefix are zero */
     unsigned bits;
 };
 struct config_networks {
@@ -189,7 +189,7 @@ struct config_imap {
 
 enum config_certificate_name { CONFIG_CERTIFICATE_ADDRESS, CONFIG_CERTIFICATE_COMMON_NAME };
 
-/* client-certificates { ... }: whose TLS certificates let in. authorities NULL: none does. */
+/* client-certificates { ... }: TLS certificates to log in with. authorities NULL: none. */
 struct config_client_certificates {
     struct config_text authorities;    /* path, PEM */
     enum config_certificate_name name; /* what names the account */

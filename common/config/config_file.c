@@ -1,6 +1,6 @@
 /*
- * The configuration's way from its file to every role: read once, into a memfd that nobody can
- * change. config_open opens the file, so only the master and the staffetta command call it.
+ * Reads the configuration file once, into a sealed memfd that is passed to every role. config_open
+ * opens the file, so only the master and the staffetta command call it.
  */
 #include <fcntl.h>
 #include <stdlib.h>

@@ -104,7 +104,7 @@ bool config_key_set_fallback(const struct config_key *key, void *base, struct ar
 
 bool config_key_is_list(const struct config_key *key);
 
-/* Room for one item behind the `count` items of an array that has only ever grown here: its
+/* Room for one item after the `count` items of an array that has only ever grown here: its
  * capacity is the next power of two. NULL where there is no memory. */
 void *config_grow(void *items, size_t count, size_t item_octets, struct arena *arena);
 

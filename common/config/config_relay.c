@@ -106,7 +106,7 @@ static bool covers(const struct config_route *first, const struct config_route *
            && slice_equal(slice_from(other, other.len - domain.len), domain);
 }
 
-/* The first that fits is taken, so what comes behind one that takes as much is never used. */
+/* The first that fits is taken, so what comes after one that takes as much is never used. */
 static void check_use(const struct config_route *first, const struct config_route *second,
                       struct config_mistakes *mistakes)
 {

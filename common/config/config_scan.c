@@ -1,6 +1,6 @@
 /*
  * What libconfuse would misunderstand in silence, found before it sees the text. Its line numbers
- * go wrong behind comments (3.3 counts their ends twice), so these become spaces; it expands
+ * go wrong after comments (3.3 counts their ends twice), so these become spaces; it expands
  * ${NAME} from the environment, takes C comments, and drops octets that fit nowhere, so these are
  * refused. Pure.
  */
@@ -71,7 +71,7 @@ static void count_brace(struct scan *scan, uint8_t octet)
         scan->braces--;
 }
 
-/* Moves from place to place at this octet, which is not the one behind a backslash. */
+/* Moves from place to place at this octet, which is not the one after a backslash. */
 static void step(struct scan *scan, uint8_t octet)
 {
     switch (scan->place) {

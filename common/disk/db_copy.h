@@ -17,7 +17,7 @@
 struct db_copy {
     int from_fd, to_fd;  /* directories; -1: not begun */
     int in_fd, out_fd;   /* the file that is being copied; -1: none */
-    struct buffer names; /* of files to come, NUL behind each */
+    struct buffer names; /* of files to come, NUL after each */
     bool is_at_logs;
     bool is_newest;    /* the log that is being copied is the last */
     uint64_t last_log; /* its number */

@@ -1,8 +1,8 @@
 /*
- * Several files flushed at once. One fsync after the other costs a cache flush of the disk each;
- * those that are under way together share it, and the commit of the file system's journal: ten
- * files of 100 KiB take 3 ms instead of 40. Linux flushes many from one thread by the calls of
- * io_submit(2), IOCB_CMD_FSYNC; where it will not, one after the other is flushed.
+ * Flushes several files at once. Sequential fsyncs cost a cache flush of the disk each; concurrent
+ * ones share it, and the commit of the file system's journal: ten files of 100 KiB take 3 ms
+ * instead of 40. One thread can do that by io_submit(2), IOCB_CMD_FSYNC; if the kernel refuses, the
+ * files are flushed one after the other.
  *
  * One thread at a time.
  */
@@ -23,8 +23,8 @@ struct flush_batch {
     int *codes[FLUSH_BATCH_MAX];
 };
 
-/* Before the walls: io_setup is called here and allowed to nobody afterwards. That the kernel
- * refuses it is no failure. */
+/* Before the sandbox is entered, which forbids io_setup. That the kernel refuses it is no failure.
+ */
 void flush_batch_open(struct flush_batch *batch);
 void flush_batch_close(struct flush_batch *batch); /* may run twice */
 

@@ -1,9 +1,9 @@
 /*
- * Files flushed while the event loop goes on (group commit). What is asked for in one turn, and
- * while a round is under way, goes together in the next: the kernel flushes all its files side by
- * side (io_submit(2), IOCB_CMD_FSYNC), which costs little more than one of them; a directory that
- * several jobs share is flushed once. Where the kernel lends no context, one file after the other
- * is flushed at the end of the turn. One loop, one thread.
+ * Flushes files while the event loop goes on (group commit). Jobs added in one turn, or while a
+ * round is under way, form the next round: the kernel flushes all their files concurrently
+ * (io_submit(2), IOCB_CMD_FSYNC), which costs little more than one file; a directory that several
+ * jobs share is flushed once. If the kernel refuses, the files are flushed one after the other at
+ * the end of the turn. One loop, one thread.
  *
  *      add ──> waiting ──(the round before is over, the turn at its end)──> under way ──> done()
  */
@@ -18,7 +18,7 @@
 
 #include "common/role/turn.h"
 
-/* Lives in the object that wants it, and is not freed before done(). */
+/* Embedded in an object of the caller, and not freed before done(). */
 struct flush_job {
     const int *fds; /* borrowed, and open, until done() */
     size_t count;
@@ -52,8 +52,8 @@ struct flush_rounds {
     size_t finished;
 };
 
-/* Before the walls: io_setup is called here and allowed to nobody afterwards (SANDBOX_FLUSH). That
- * the kernel refuses it is no failure. */
+/* Before the sandbox is entered, which forbids io_setup even with SANDBOX_FLUSH. That the kernel
+ * refuses it is no failure. */
 void flush_rounds_open(struct flush_rounds *rounds);
 /* May run twice, and on a zeroed struct. What is still to be flushed is waited for, and done. */
 void flush_rounds_close(struct flush_rounds *rounds);

@@ -1,9 +1,9 @@
 /*
- * The second thread of queue and journal: what waits for the disk and must not hold up the loop.
- * Checkpoints, flushing long bodies, syncfs. One job after the other, in the order they came.
+ * The second thread of queue and journal, for jobs that wait for the disk and must not block the
+ * loop: checkpoints, flushing long bodies, syncfs. Jobs run one after the other, in their order.
  *
- * A job that failed to flush is never run again by anybody here: the kernel may have dropped the
- * pages and would call a second flush a success.
+ * A failed flush is never repeated: the kernel may have dropped the pages and would call a second
+ * flush a success.
  */
 #ifndef COMMON_DISK_FLUSHER_H
 #define COMMON_DISK_FLUSHER_H
@@ -12,8 +12,8 @@
 
 #include "common/error.h"
 
-/* Lives in the object that wants it and is not touched by the loop's thread between
- * flusher_submit() and done(). */
+/* Embedded in an object of the caller. The loop's thread does not touch it between flusher_submit()
+ * and done(). */
 struct flusher_job {
     bool (*run)(struct flusher_job *job, struct error *error); /* in the second thread */
     void (*done)(struct flusher_job *job); /* on the loop; may submit, may free the job */
@@ -28,7 +28,7 @@ struct flusher;
 
 bool flusher_start(struct ev_loop *loop, struct flusher **flusher, struct error *error);
 
-/* Waits for the job that runs; jobs behind it are neither run nor done. NULL is fine. */
+/* Waits for the job that runs; jobs after it are neither run nor done. NULL is fine. */
 void flusher_stop(struct flusher *flusher);
 
 /* Loop's thread. The job is not under way. */

@@ -1,6 +1,6 @@
 /*
- * Directories with all that is in them: regular files and directories, nothing else. For backups.
- * Links are never followed: whoever owns a tree may try to lead a more powerful reader elsewhere.
+ * Copies and removes directory trees of regular files and directories, for backups. Links are never
+ * followed: the owner of a tree may try to lead a more privileged process elsewhere.
  */
 #ifndef COMMON_DISK_TREE_H
 #define COMMON_DISK_TREE_H
@@ -12,9 +12,9 @@
 
 enum { TREE_DEPTH_MAX = 32 };
 
-/* Who is to own a copy. */
+/* The owner of a copy. */
 struct tree_owner {
-    bool as_before; /* as the original, as far as the caller may */
+    bool as_before; /* the original's, as far as the caller's rights allow; else uid and gid */
     uint32_t uid, gid;
 };
 

@@ -21,7 +21,7 @@ struct dns_result {
     bool secure;
     uint32_t ttl;
     size_t count;
-    struct slice rdata; /* the records one behind the other; see dns_result_next() */
+    struct slice rdata; /* the records one after the other; see dns_result_next() */
     struct slice name;  /* canonical */
     struct slice text;  /* BOGUS, TEMPORARY: why */
 };
@@ -59,7 +59,7 @@ struct mx_record {
 bool mx_record_parse(struct slice rdata, struct mx_record *record);
 
 /* Of TXT records, as in dns_result, the one that begins with that version and the end of a field,
- * *WSP ";" (RFC 8460 3, RFC 8461 3.1): what stands behind the version is appended. False: there is
+ * *WSP ";" (RFC 8460 3, RFC 8461 3.1): what stands after the version is appended. False: there is
  * none, or several. */
 bool dns_find_versioned_txt(struct slice rdata, struct slice version, struct buffer *fields);
 

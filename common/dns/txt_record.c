@@ -4,7 +4,7 @@
 
 enum { TXT_MAX = 4096 };
 
-/* One or more strings, each behind its length (RFC 1035 3.3.14), as one text. False: malformed, or
+/* One or more strings, each after its length (RFC 1035 3.3.14), as one text. False: malformed, or
  * the buffer failed. */
 static bool append_text(struct slice rdata, struct buffer *text)
 {

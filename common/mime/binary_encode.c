@@ -195,7 +195,7 @@ static void on_held_line(struct binary_encode *encode, struct buffer *out)
     buffer_reset(&encode->held);
 }
 
-/* Octets of a line that is no boundary: none is so long, whatever stands behind it. */
+/* Octets of a line that is no boundary: none is so long, whatever stands after it. */
 static void on_content(struct binary_encode *encode, struct slice octets, struct buffer *out)
 {
     const struct mime_part *part = encode->scan.innermost;

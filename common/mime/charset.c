@@ -254,7 +254,7 @@ static void take_gb18030(struct charset_decoder *decoder, uint8_t octet, struct 
 enum { SHIFT_ASCII, SHIFT_PAIRS, SHIFT_KANA, SHIFT_JIS_X_0212 };
 
 static const struct shift {
-    const char *sequence; /* behind ESC */
+    const char *sequence; /* after ESC */
     uint32_t shift;
 } shifts[] = {
     {"(B", SHIFT_ASCII}, {"(J", SHIFT_ASCII},       {"(I", SHIFT_KANA},   {"$@", SHIFT_PAIRS},
@@ -263,7 +263,7 @@ static const struct shift {
 
 enum { NO_SEQUENCE, BEGINS_SEQUENCE, WHOLE_SEQUENCE };
 
-/* Of what is held behind ESC. */
+/* Of what is held after ESC. */
 static int find_shift(struct charset_decoder *decoder)
 {
     struct slice held = slice_of(decoder->held + 1, decoder->held_octets - 1);

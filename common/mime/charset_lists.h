@@ -1,6 +1,6 @@
 /*
  * The charsets whose tables are made at build time, by iconv(3) (design: gconv modules are files
- * that no role behind its walls can open). For charset_tables_main.c, which makes them, and
+ * that no role can open in its sandbox). For charset_tables_main.c, which makes them, and
  * charset.c, which uses them.
  */
 #ifndef COMMON_MIME_CHARSET_LISTS_H

@@ -55,7 +55,7 @@ static void print_single(const char *table, const char *name, unsigned first)
     iconv_close(charset);
 }
 
-/* Octets of a pair, behind `prefix` if that is not 0. */
+/* Octets of a pair, after `prefix` if that is not 0. */
 struct pairs {
     uint8_t prefix;
     unsigned first_lead, last_lead, first_trail, last_trail;

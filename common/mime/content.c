@@ -12,7 +12,7 @@ struct raw_parameter {
     bool continued;
     bool extended;              /* "*" at its end: %-encoded, RFC 2231 4 */
     bool joined;                /* a later section of another item's chain */
-    struct raw_parameter *next; /* the section behind this one */
+    struct raw_parameter *next; /* the section after this one */
 };
 
 struct raw_list {
@@ -71,7 +71,7 @@ bool content_language_next(struct cursor *in, struct slice *tag)
     }
 }
 
-/* The rest of a value up to its semicolon, where something stands behind a token or a quoted string
+/* The rest of a value up to its semicolon, where something stands after a token or a quoted string
  * that is no comment: `filename=two words.txt`. */
 static bool take_to_semicolon(struct cursor *in, struct cursor start, struct slice *value)
 {
@@ -108,7 +108,7 @@ static bool take_value(struct cursor *in, struct arena *arena, struct slice *val
     return value->ptr != NULL;
 }
 
-/* "*" section ["*"] behind the name    RFC 2231 3: initial-section, other-sections */
+/* "*" section ["*"] after the name    RFC 2231 3: initial-section, other-sections */
 static void split_name(struct raw_parameter *item)
 {
     struct slice name = item->name;
@@ -268,7 +268,7 @@ static bool decode_extended(struct slice value, struct arena *arena, struct slic
     return true;
 }
 
-/* The name, or with a star behind it. */
+/* The name, or with a star after it. */
 static bool is_name(struct slice given, struct slice name, bool starred)
 {
     if (given.len != name.len + starred || (starred && given.ptr[name.len] != '*'))

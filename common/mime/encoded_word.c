@@ -7,7 +7,7 @@
 #include "common/text/cursor.h"
 
 struct encoded_word {
-    struct slice charset; /* with the language behind it */
+    struct slice charset; /* with the language after it */
     bool base64;
     struct slice text;
 };
@@ -18,8 +18,8 @@ struct word_run {
     struct slice blank;             /* the white space since the last word */
 };
 
-/* Up to the next "?"; *part is what stands before it. Linear: what fails here has no "?" behind it,
- * or is read again only from behind that. */
+/* Up to the next "?"; *part is what stands before it. Linear: what fails here has no "?" after it,
+ * or is read again only from after that. */
 static bool take_part(struct cursor *in, struct slice *part)
 {
     struct cursor start = *in;

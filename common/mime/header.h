@@ -13,7 +13,7 @@
 struct header_field {
     struct slice whole; /* name to last line end, its continuation lines among it */
     struct slice name;  /* without the white space that obsolete syntax allows before ":" */
-    struct slice body;  /* behind ":" to before the last line end: folded, not trimmed */
+    struct slice body;  /* after ":" to before the last line end: folded, not trimmed */
 };
 
 /* The next field; name.len is 0 where its first line has none. False at the empty line and at the
@@ -21,7 +21,7 @@ struct header_field {
 bool header_next(struct cursor *in, struct header_field *field);
 
 /* field-name *WSP ":" at the beginning of a line without its line end. False if there is none;
- * *body is what stands behind the colon. */
+ * *body is what stands after the colon. */
 bool header_split_line(struct slice line, struct slice *name, struct slice *body);
 
 /* Appends the body without the line ends of its folds (RFC 5322 2.2.3) and without white space at

@@ -198,7 +198,7 @@ static bool take_addr_spec(struct header_address_reader *reader, struct draft *d
            && draft->local_part.end > draft->local_part.start;
 }
 
-/* angle-addr = "<" [obs-route] addr-spec ">"    RFC 5322 3.4, behind its "<" */
+/* angle-addr = "<" [obs-route] addr-spec ">"    RFC 5322 3.4, after its "<" */
 static void take_angle_addr(struct header_address_reader *reader, struct draft *draft)
 {
     draft->route = take_route(reader);

@@ -1,7 +1,7 @@
 /*
  * The addresses of From, To and their kin (RFC 5322 3.4 with the obsolete forms of 4.4, RFC 6532),
  * one at a time and in the shape of IMAP's ENVELOPE (RFC 3501 7.4.2): a group is a mark before its
- * members and one behind them. Whatever stands in the field, something true is handed out for it:
+ * members and one after them. Whatever stands in the field, something true is handed out for it:
  * what is no address is a mailbox without a domain, or a name alone, marked malformed. Linear;
  * memory at most twice the field; any process.
  *
@@ -28,7 +28,7 @@ enum header_address_kind {
 struct header_address {
     enum header_address_kind kind;
     bool malformed;     /* octets had to be skipped or guessed at; never trust it as identity */
-    struct slice name;  /* display-name, or the comment behind an addr-spec; may be empty */
+    struct slice name;  /* display-name, or the comment after an addr-spec; may be empty */
     struct slice route; /* obs-route without its colon, "@a,@b"; mostly empty */
     struct slice local_part; /* without quotes and backslashes */
     struct slice domain;     /* a domain-literal with its brackets; empty if there was none */

@@ -71,7 +71,7 @@ static void *tree_alloc(struct mime_scan *scan, size_t octets)
     return memory;
 }
 
-/* A new part behind the others of its parent; its header begins at scan->seen. */
+/* A new part after the others of its parent; its header begins at scan->seen. */
 static void open_part(struct mime_scan *scan, struct mime_part *parent)
 {
     struct mime_part *part = tree_alloc(scan, sizeof(*part));
@@ -301,7 +301,7 @@ static void end_parts(struct mime_scan *scan, const struct mime_part *container,
 
 struct boundary_match {
     struct mime_part *multipart;
-    bool exact; /* nothing but white space behind the delimiter */
+    bool exact; /* nothing but white space after the delimiter */
     bool last;  /* close-delimiter */
 };
 

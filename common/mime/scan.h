@@ -23,7 +23,7 @@ enum {
     MIME_DEPTH_MAX = 200,                 /* the most that mime_limits.depth may be */
     MIME_CONTENT_FIELD_LIMIT = 16 * 1024, /* octets kept of a Content- field; the rest is cut off */
     MIME_FIELD_LIMIT = 256 * 1024,        /* the same of any other field */
-    MIME_FIELDS_LIMIT = 2 << 20,          /* of all fields; those behind it are left out */
+    MIME_FIELDS_LIMIT = 2 << 20,          /* of all fields; those after it are left out */
 };
 
 /* limits.mime-depth and limits.mime-parts of the configuration. */
@@ -89,7 +89,7 @@ struct mime_part {
     struct slice parameters; /* of Content-Type, for content_parameters_parse */
     struct slice boundary;   /* for the scan: empty once its last delimiter was seen */
     struct mime_field *fields;
-    struct mime_span header; /* with the empty line behind it, if there is one */
+    struct mime_span header; /* with the empty line after it, if there is one */
     struct mime_span body;
 };
 

@@ -130,7 +130,7 @@ bool section_resolve(const struct mime_part *root, const struct section *section
     return true;
 }
 
-/* Whole lines, each with CRLF behind it. */
+/* Whole lines, each with CRLF after it. */
 static void append_lines(struct buffer *text, struct slice lines)
 {
     while (lines.len > 0) {

@@ -25,7 +25,7 @@ struct section {
 };
 
 /* section-spec = section-msgtext / (section-part ["." section-text]), or nothing. Reads up to the
- * "]" or, behind HEADER.FIELDS and .NOT, to the space before the header-list, which the caller
+ * "]" or, after HEADER.FIELDS and .NOT, to the space before the header-list, which the caller
  * reads. False, the cursor where it was, if it is none: a zero among the numbers, MIME without one.
  */
 bool section_parse(struct cursor *in, struct section *section);
@@ -43,7 +43,7 @@ bool section_resolve(const struct mime_part *root, const struct section *section
 void section_sort_names(struct slice *names, size_t count);
 
 /* Appends those fields of the header whose names are (or, `wanted` false, are not) in the list,
- * with CRLF as line ends, and the empty line behind them (RFC 3501 6.4.5: it is always there).
+ * with CRLF as line ends, and the empty line after them (RFC 3501 6.4.5: it is always there).
  * Lines that are no fields belong to the .NOT side. */
 void section_filter_fields(struct slice header, const struct slice *names, size_t count,
                            bool wanted, struct buffer *text);

@@ -1,6 +1,6 @@
 /*
  * The values of IMAP's ENVELOPE, BODY and BODYSTRUCTURE (RFC 3501 7.4.2 and 9), as they stand in a
- * FETCH response behind the item's name. Strings are quoted where they can be, else literals; NUL,
+ * FETCH response after the item's name. Strings are quoted where they can be, else literals; NUL,
  * which IMAP cannot carry, is left out. What is written is valid grammar whatever the message:
  *
  *  - A multipart without parts is given one empty text/plain part, since body-type-mpart needs one.

@@ -34,7 +34,7 @@ static void fold(struct word_writer *writer)
     writer->column = 0;
 }
 
-/* White space, on a new line if `octets` behind it would pass the end of this one. */
+/* White space, on a new line if `octets` after it would pass the end of this one. */
 static void put_blank(struct word_writer *writer, struct slice blank, size_t octets)
 {
     blank = slice_range(blank, 0, BLANK_OCTETS);
@@ -152,7 +152,7 @@ static size_t wanted_octets(struct slice text, const struct manner *manner)
     return text.len < WORTH_A_WORD && octets < WORTH_A_WORD ? octets : (size_t)WORTH_A_WORD;
 }
 
-/* Octets of an encoded word behind that white space, on this line or on the next. */
+/* Octets of an encoded word after that white space, on this line or on the next. */
 static size_t room_behind(const struct word_writer *writer, struct slice blank, size_t wanted)
 {
     size_t used = writer->column + blank.len;
@@ -180,7 +180,7 @@ static void put_text(struct word_writer *writer)
     buffer_reset(&writer->text);
 }
 
-/* Ends the text that waits, if any; the white space behind it belongs to it where an encoded word
+/* Ends the text that waits, if any; the white space after it belongs to it where an encoded word
  * follows. Gives the white space that is left to be written. */
 static struct slice end_text(struct word_writer *writer, struct slice blank, bool encoded_follows)
 {

@@ -9,7 +9,7 @@
  * Lines are folded at white space, before they pass 76 octets. Pure; any process.
  *
  *     struct word_writer writer;
- *     word_writer_init(&writer, &out, column);     behind "Subject:"
+ *     word_writer_init(&writer, &out, column);     after "Subject:"
  *     word_writer_plain(&writer, blank, word);     ...
  *     word_writer_end(&writer);                    no line end is written
  */
@@ -30,7 +30,7 @@ struct word_writer {
 void word_writer_init(struct word_writer *writer, struct buffer *out, size_t column);
 
 /* The next word and the white space before it, without line ends; both borrowed until the next one
- * of another kind, or the end. Where the white space is empty the word stands directly behind what
+ * of another kind, or the end. Where the white space is empty the word stands directly after what
  * was written, but an encoded word has a space at both sides, save inside a comment's parentheses.
  */
 void word_writer_plain(struct word_writer *writer, struct slice blank, struct slice ascii);

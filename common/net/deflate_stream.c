@@ -24,7 +24,7 @@ struct deflate_state {
     /* The write under way: it comes again until the last of its octets has left. */
     size_t offered; /* 0: there is none */
     size_t eaten;   /* of those, by `out` */
-    int flush;      /* behind them */
+    int flush;      /* after them */
     bool squeezed;  /* all of it is in `packed_out` or gone */
     size_t out_start;
     size_t out_end;

@@ -1,12 +1,12 @@
 /*
- * A stream (common/net/stream.h) whose octets are compressed both ways: raw DEFLATE (RFC 1951) over
- * the descriptor that the stream has, which may lead to a client or to who carries its TLS. Only
- * who calls this links zlib.
+ * Compression of a stream (common/net/stream.h) in both directions: raw DEFLATE (RFC 1951) on its
+ * descriptor, which leads to a client or to the process that carries the client's TLS. Only
+ * processes that use this link zlib.
  *
- * What is written in a turn ends in a sync flush, so that the peer can read all of it. A stream
- * costs up to 140 KiB: the peer's window of 32 KiB, ours of 8 KiB, which compresses mail to 36 %
- * where 32 KiB come to 33 %, their tables, and 16 KiB of packed octets each way. However much a few
- * octets expand to, no more of them is expanded than the input has room for.
+ * The output of each turn ends with a sync flush, so that the peer can read all of it. A stream
+ * costs up to 140 KiB: the peer's window of 32 KiB, ours of 8 KiB (it compresses mail to 36 %; 32
+ * KiB would reach 33 %), their tables, and 16 KiB of compressed octets each way. Input is never
+ * expanded beyond the room in the stream's input, whatever its ratio.
  */
 #ifndef COMMON_NET_DEFLATE_STREAM_H
 #define COMMON_NET_DEFLATE_STREAM_H
@@ -15,19 +15,19 @@
 
 struct deflate_state;
 
-/* What a stream needs to be compressed, for deflate_stream_start(). NULL: no memory. */
+/* The state for deflate_stream_start(). NULL: no memory. */
 struct deflate_state *deflate_state_new(void);
 
-/* Takes the state. Compresses from behind what waits to be written, and expands what comes from now
- * on: the input must be empty. While stream_is_changing(), nothing more is written. Octets that are
- * no DEFLATE end the stream: ERROR_PEER. stream_use_plain() ends it. */
+/* Takes the state. Compresses all output after what waits already, and expands all input from now
+ * on; the input must be empty. The owner must write nothing while stream_is_changing(). Input that
+ * is not DEFLATE makes the stream fail with ERROR_PEER. stream_use_plain() ends compression. */
 void deflate_stream_start(struct stream *stream, struct deflate_state *state);
 
-/* Started, and not ended since. */
+/* Whether compression was started and has not ended since. */
 bool deflate_stream_is_active(const struct stream *stream);
 
-/* The peer's next octet may be one that is not compressed: all that came is expanded, and ends
- * where a sync flush or the peer's last block does. */
+/* Whether the peer may switch to uncompressed octets now: all input so far has been expanded, and
+ * ended with a sync flush or the last block. */
 bool deflate_stream_is_at_rest(const struct stream *stream);
 
 #endif

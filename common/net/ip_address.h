@@ -39,7 +39,7 @@ void ip_address_from_sockaddr(const struct sockaddr *name, struct ip_address *ad
 socklen_t ip_address_to_sockaddr(const struct ip_address *address, uint16_t port,
                                  struct sockaddr_storage *name);
 
-/* The network that holds the address: all bits behind the prefix are zero. */
+/* The network of the address: all bits after the prefix are zero. */
 struct ip_address ip_address_network(const struct ip_address *address, unsigned ipv4_prefix_bits,
                                      unsigned ipv6_prefix_bits);
 

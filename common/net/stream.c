@@ -127,7 +127,7 @@ static bool has_pending_input(const struct stream *stream)
 
 /* ---- input ---- */
 
-/* Room behind the input for one read, by moving it to the front or by growth up to the limit. */
+/* Room after the input for one read, by moving it to the front or by growth up to the limit. */
 static bool make_room(struct stream *stream)
 {
     size_t held = stream->input_end - stream->input_start;

@@ -1,21 +1,21 @@
 /*
  * One connection as a stream of octets in each direction, on an event loop. Nothing blocks, nothing
- * grows without bound, and every wait can have a deadline. Any process; carries TLS through
- * common/tls/tls_stream, which only who calls it links.
+ * grows without bound, and every wait can have a deadline. Any process. TLS is a transport of its
+ * own (common/tls/tls_stream), so that only processes that use it link OpenSSL.
  *
  *     peer ──read──> input (bounded) ──stream_input, stream_consume──> owner
  *     peer <──write── output (bounded: octets, pieces of files) <──stream_write── owner
  *
- * The owner is called by the loop through its stream_handler, never from inside a stream_* call, so
- * a handler may call what it likes, stream_clear among it. It must not free the struct stream (or
- * what it is a part of) before the end of the turn: see common/role/turn.h.
+ * The loop calls the owner through its stream_handler, never from inside a stream_* call, so a
+ * handler may call any function here, even stream_clear(). It must not free the struct stream, or
+ * the object that contains it, before the end of the turn: see common/role/turn.h.
  *
- * Failure is sticky: a stream that lost its peer takes every call, does nothing, and says so once
- * with on_closed. So replies need no check.
+ * Failure is sticky: after it every call does nothing, and on_closed is called once. So writes need
+ * no check.
  *
- * Reading stops by itself while the input is full, while the output stands above its high-water
- * mark (a peer that does not read is not listened to), and at the end of input.
- * What the owner wrote in a turn leaves at the end of that turn, in as few calls as possible.
+ * Reading stops by itself while the input is full, while the output is above its high-water mark
+ * (the peer does not read its replies), and at the end of input. Output is sent at the end of the
+ * turn in which it was written, in as few system calls as possible.
  *
  * The process ignores SIGPIPE.
  */
@@ -36,25 +36,25 @@ struct stream;
 
 /* Optional ones may be NULL. */
 struct stream_handler {
-    /* New octets have come, or the end of input. What is not consumed stays. */
+    /* New octets have come, or the end of input. Unconsumed octets stay in the input. */
     void (*on_input)(struct stream *stream);
-    /* The output was above its high-water mark and is now below the half of it. Optional. Whoever
-     * left octets in the input because the output was full takes them up again here. */
+    /* The output was above its high-water mark and is now below half of it. Optional. An owner that
+     * left octets in the input because the output was full goes on with them here. */
     void (*on_drained)(struct stream *stream);
     /* The transport's handshake is done (common/tls/tls_stream.h). Optional. */
     void (*on_secured)(struct stream *stream);
-    /* The deadline set with stream_set_deadline_ms has passed; none is set now. */
+    /* The deadline set with stream_set_deadline_ms() has passed; none is set now. */
     void (*on_deadline)(struct stream *stream);
-    /* Once, the last call: the connection is no more. `why` is NULL after stream_finish, else what
-     * happened. The owner ends its session and calls stream_clear. */
+    /* The connection has ended; the last call, made once. `why`: NULL after stream_finish(), else
+     * the reason. The owner must end its session and call stream_clear(). */
     void (*on_closed)(struct stream *stream, const struct error *why);
 };
 
 struct stream_limits {
-    size_t input;      /* octets held unconsumed; at least the longest line the owner reads */
-    size_t high_water; /* output octets from which on the peer is not read and the owner waits */
-    size_t output;     /* output octets that end the connection: more than high_water + one reply */
-    unsigned stalled_ms; /* the peer takes no octet of waiting output for so long: it is lost */
+    size_t input;        /* octets held unconsumed; at least the longest line the owner reads */
+    size_t high_water;   /* output octets above which reading stops, see stream_output_full() */
+    size_t output;       /* output octets that end the connection; above high_water + one reply */
+    unsigned stalled_ms; /* the stream fails if the peer takes no output for this long */
 };
 
 enum transport_result {
@@ -65,218 +65,216 @@ enum transport_result {
     TRANSPORT_FAILED,     /* *error says why */
 };
 
-/* How octets get to the descriptor and back: a plain socket's is in stream.c. Functions may be NULL
- * where said. `state` of the stream is theirs. */
+/* Moves octets between the stream and the descriptor; stream.c has that of a plain socket.
+ * Functions may be NULL where the comment says so. stream->state belongs to the transport. */
 struct stream_transport {
-    /* Until DONE nothing is read or written. NULL: nothing to do. */
+    /* Until DONE nothing is read or written. NULL: no handshake. */
     enum transport_result (*handshake)(struct stream *stream, struct error *error);
-    bool peer_begins; /* the handshake, which needs no memory before the peer's first octet */
-    /* 1..size octets when DONE. */
+    bool peer_begins; /* the peer sends first: the handshake needs no memory before that */
+    /* DONE: *got is 1..size octets. */
     enum transport_result (*read)(struct stream *stream, void *octets, size_t size, size_t *got,
                                   struct error *error);
-    /* Takes at least one octet when DONE. After WANT_* the same octets come again, possibly with
-     * others behind them. `more`: others follow at once. */
+    /* DONE: *taken is at least one octet. After WANT_* the next call has the same octets, possibly
+     * followed by more. `more`: another write follows at once. */
     enum transport_result (*write)(struct stream *stream, const struct iovec *pieces, int count,
                                    bool more, size_t *taken, struct error *error);
-    /* The same with octets of a file; *taken is 0 when DONE only if the file ends there. NULL: they
-     * are read and given to write. */
+    /* As write, with octets of a file. DONE with *taken 0: the file ends at `offset`. NULL: the
+     * stream reads the file and calls write. */
     enum transport_result (*send_file)(struct stream *stream, int fd, uint64_t offset,
                                        size_t octets, size_t *taken, struct error *error);
-    /* Tells the peer that nothing follows. One try; it may fail. */
+    /* Tells the peer that nothing follows. Tried once; failure is ignored. */
     void (*end_output)(struct stream *stream);
-    /* There are octets that a readable descriptor would not announce. NULL: never. */
+    /* Whether octets can be read though the descriptor is not readable. NULL: never. */
     bool (*pending)(const struct stream *stream);
     /* Frees `state`. NULL: there is none. */
     void (*clear)(struct stream *stream);
 };
 
-/* A file that pieces of are to be sent, closed when the last piece is gone and the maker let go. */
+/* A file to send pieces of. Closed when all pieces have been sent and its maker has released it. */
 struct stream_file;
 struct stream_segment;
 
 struct stream {
-    void *owner; /* the caller's; NULL after stream_init */
+    void *owner; /* for the owner's use; NULL after stream_init() */
 
-    /* The rest is stream.c's, and `fd`, `state` and `transport` the transport's; owners use the
-     * functions. */
+    /* Private to stream.c, except `fd`, `state` and `transport`, which transports use too. */
     int fd; /* -1 once closed */
     struct turn *turn;
     const struct stream_handler *handler;
     const struct stream_transport *transport;
-    const struct stream_transport *next_transport; /* takes over when the output has left */
+    const struct stream_transport *next_transport; /* takes over when the output has been sent */
     void *state;
     void *next_state;
     struct stream_limits limits;
 
     uint8_t *input;
-    size_t input_start; /* consumed octets before the first that is not */
+    size_t input_start; /* offset of the first octet not yet consumed */
     size_t input_end;
     size_t input_capacity;
-    size_t read_size; /* room for the next read: grows with a peer that fills it */
+    size_t read_size; /* size of the next read; grows when the peer fills it */
 
     struct stream_segment *output; /* a list, oldest first */
-    size_t output_octets;          /* in memory */
-    unsigned output_files;         /* pieces of files that wait */
+    size_t output_octets;          /* octets in memory */
+    unsigned output_files;         /* pieces of files not sent yet */
 
     ev_io reader;
     ev_io writer;
-    int read_wants; /* EV_READ, EV_WRITE: what must happen before the next try; 0: nothing */
-    int write_wants;
+    int read_wants;  /* EV_READ, EV_WRITE: event to wait for before the next read; 0: none */
+    int write_wants; /* EV_READ, EV_WRITE: event to wait for before the next write; 0: none */
 
-    /* CLOCK_MONOTONIC in milliseconds, 0: none. Looked at when the timer goes off; setting one does
-     * not touch the timer unless it would go off too late. */
+    /* CLOCK_MONOTONIC in milliseconds, 0: none. Checked when the timer fires; setting one does not
+     * touch the timer unless it would fire too late. */
     ev_timer timer;
     uint64_t timer_at;
-    uint64_t deadline;      /* the owner's */
-    uint64_t stalled_since; /* output waits for the peer, which took nothing since then */
-    uint64_t linger_until;  /* the output has ended; the peer has until then */
+    uint64_t deadline;      /* set by the owner */
+    uint64_t stalled_since; /* output is waiting, and the peer has taken none since then */
+    uint64_t linger_until;  /* the output has ended; the connection is closed then at the latest */
     unsigned linger_ms;
 
     struct deferred at_turn_end;
     struct deferred in_next_turn;
 
-    struct stream *sink;   /* where the input is carried, instead of to the owner */
-    struct stream *source; /* the other way round */
+    struct stream *sink;   /* the stream that our input is carried to; NULL: to the owner */
+    struct stream *source; /* the stream that is carried to us; NULL: none */
 
-    uint64_t octets_in; /* for the log; as the owner sees them, without TLS's own */
-    uint64_t octets_out;
+    uint64_t octets_in;  /* received, for the log: as the owner sees them, without TLS overhead */
+    uint64_t octets_out; /* sent, for the log: as the owner sees them, without TLS overhead */
 
     bool handshaking;
     bool input_ended;
     bool paused; /* by stream_await_empty() */
     bool above_high_water;
     bool drained_due; /* on_drained is to be called */
-    bool ending;      /* nothing will be written behind what waits */
+    bool ending;      /* the owner will write nothing more */
     bool output_ended;
     bool finishing;
     bool failed;
-    struct error error; /* why, where failed */
+    struct error error; /* why it failed; valid if `failed` */
 };
 
-/* Takes the connected, non-blocking socket on success and failure alike; reading begins in the
- * next turn. Deadlines: none. The turn's loop is the stream's. */
+/* Takes the connected, non-blocking socket, whether it succeeds or not; reading begins in the next
+ * turn. No deadline is set. The stream runs on the turn's loop. */
 void stream_init(struct stream *stream, struct turn *turn, int fd,
                  const struct stream_handler *handler, const struct stream_limits *limits);
 
-/* The peer's first octets, read by somebody else before this stream was made: right after
- * stream_init they are put into the input, however many there are. No on_input for them alone. */
+/* Right after stream_init(): puts octets of the peer that were read elsewhere into the input,
+ * however many there are. Does not cause on_input. */
 bool stream_begin_with(struct stream *stream, struct slice octets, struct error *error);
 
-/* Closes the connection at once, without another word or call; output that waits is lost. May run
+/* Closes the connection at once, without a call to the handler; unsent output is lost. May run
  * twice, and on a zeroed struct. */
 void stream_clear(struct stream *stream);
 
 /* ---- input ---- */
 
-/* What has come and was not consumed. Borrowed until the end of the turn, whatever is consumed
- * meanwhile. */
+/* The octets received and not yet consumed. Borrowed until the end of the turn, even if they are
+ * consumed meanwhile. */
 struct slice stream_input(const struct stream *stream);
-/* The peer's octets, read by somebody else before those that are in the input: they are put there
- * before these, however many there are. What was borrowed is gone. */
+/* Puts octets of the peer that were read elsewhere before those in the input, however many there
+ * are. Invalidates what stream_input() has returned. */
 bool stream_put_before(struct stream *stream, struct slice octets, struct error *error);
 void stream_consume(struct stream *stream, size_t octets);
 
-/* The peer will send no more than what stream_input still holds. */
+/* The peer will send nothing more than stream_input() holds now. */
 static inline bool stream_at_end(const struct stream *stream)
 {
     return stream->input_ended;
 }
 
-/* Zeroes the consumed octets, where they held a secret; they are no longer to be used. */
+/* Zeroes the consumed octets, if they held a secret; slices of them are invalid afterwards. */
 void stream_wipe_consumed(struct stream *stream);
 
-/* Forgets unread octets and says how many they were. A server does so between its answer to
- * STARTTLS and stream_start_transport: what came in the clear behind that command must not be taken
- * for what comes protected (RFC 3207 6, CVE-2011-0411). */
+/* Discards unread octets; returns their number. A server does so between its answer to STARTTLS and
+ * stream_start_transport(): plaintext sent after that command must not be taken for protected input
+ * (RFC 3207 6, CVE-2011-0411). */
 size_t stream_discard_input(struct stream *stream);
 
 /* ---- output ---- */
 
-/* Copies the octets; never blocks; more than limits.output waiting is a failure. */
+/* Copies the octets to the output; never blocks. The stream fails if more than limits.output
+ * wait. */
 void stream_write(struct stream *stream, struct slice octets);
 
-/* Writes past the empty output queue; how many octets were taken. A transport that wants them again
- * gets them from the queue, where the caller puts the rest. */
+/* If the output queue is empty, writes directly to the transport. Returns the number of octets
+ * taken; the caller must then stream_write() the rest, which a transport may need to see again. */
 size_t stream_write_through(struct stream *stream, struct slice octets);
 
-/* Takes *fd, a regular file, and sets it to -1; NULL where there is no memory (*fd stays). */
+/* Takes *fd, a regular file, and sets it to -1. NULL: no memory, *fd is unchanged. */
 struct stream_file *stream_file_new(int *fd);
-void stream_file_release(struct stream_file *file); /* the maker's share; NULL is fine */
+void stream_file_release(struct stream_file *file); /* by its maker; NULL is fine */
 
-/* Octets of a file, without copying them where the transport can. A file that turns out shorter
- * fails the stream: the peer was promised them. */
+/* Writes octets of a file, without copying them if the transport can. If the file is shorter the
+ * stream fails, since the peer was promised that many. */
 void stream_write_file(struct stream *stream, struct stream_file *file, uint64_t offset,
                        uint64_t octets);
 
-/* The owner produces no more until on_drained. */
+/* Whether the owner should write nothing more until on_drained. */
 bool stream_output_full(const struct stream *stream);
 
-/* Nothing more is read, and on_drained is called as soon as all is written. */
+/* Stops reading until the output is empty; on_drained is called then. */
 void stream_await_empty(struct stream *stream);
 
-/* Nothing waits to be written. */
+/* Whether all output has been sent. */
 static inline bool stream_output_empty(const struct stream *stream)
 {
     return stream->output == NULL;
 }
 
-/* The last word is written, but the peer may go on to speak and be listened to: ends the output
- * once it has left. */
+/* Ends the output once it has been sent; the input stays open. */
 void stream_end_output(struct stream *stream);
 
-/* From now on what comes in on `from` goes out on `to`, with one copy, and no more is read than
- * `to` takes; from's on_input is called for its end alone. The other direction is another call.
- * Ends when either is cleared or has closed. */
+/* From now on the input of `from` becomes output of `to`, with one copy; no more is read than `to`
+ * takes. from's on_input is called only at the end of input. The other direction needs another
+ * call. Ends when either stream is cleared or has closed. */
 void stream_carry(struct stream *from, struct stream *to);
-/* What comes in on `from` is its owner's again; what is carried already still goes out. */
+/* From now on the input of `from` goes to its owner again; octets already carried are still
+ * sent. */
 void stream_carry_no_more(struct stream *from);
 
 /* ---- the rest ---- */
 
-/* on_deadline is called in so many milliseconds; replaces the one before; 0: none. Costs a few
- * stores: call it for every command. */
+/* Calls on_deadline in that many milliseconds; replaces the previous deadline; 0: none. Cheap
+ * enough to be called for every command. */
 void stream_set_deadline_ms(struct stream *stream, unsigned milliseconds);
 
-/* The last word is written: sends what waits, ends the output, discards what still comes until the
- * peer ends too or linger_ms have passed (or its answer to our last words would be a reset that
- * destroys them), then on_closed(NULL). With 0, for a peer that has said its last word too, it is
- * closed at once when all is sent. No other handler is called any more. A deadline set after this
- * call cuts all of it short. */
+/* Closes the connection gracefully: sends the output, ends it, discards input until the peer ends
+ * too or linger_ms have passed (closing earlier could cause a reset that destroys our last octets),
+ * then calls on_closed(NULL). linger_ms 0, for a peer that has ended already: closes as soon as all
+ * is sent. No other handler is called any more. A deadline set after this call cuts it short. */
 void stream_finish(struct stream *stream, unsigned linger_ms);
 
-/* The last word is written, and nobody waits until it is read: one try to send what waits, then as
- * stream_clear. Not from a handler of this stream. */
+/* Tries once to send the output, then does as stream_clear(). Not from a handler of this stream. */
 void stream_end_now(struct stream *stream);
 
-/* Failed, finishing or closed: there is no point in computing another reply. */
+/* Failed, finishing or closed: further output is pointless. */
 static inline bool stream_is_over(const struct stream *stream)
 {
     return stream->failed || stream->finishing || stream->fd < 0;
 }
 
-/* Gives the connection away: *fd is the caller's, the stream is as cleared, and the input that was
- * read but not consumed is in *rest (which the caller initialised). False, and nothing is changed,
- * if output still waits, the transport is not the plain one, or *rest has no room. */
+/* Takes the descriptor out of the stream: *fd is the caller's, unconsumed input is in *rest (which
+ * the caller initialised), and the stream is cleared. False, and nothing is changed: output still
+ * waits, the transport is not the plain one, or *rest has no room. */
 bool stream_detach(struct stream *stream, int *fd, struct buffer *rest, struct error *error);
 
-/* For transports: takes over once the output that waits has left, at once if none does. The input
- * must be empty (stream_discard_input), the plain transport in use; until on_secured (which one
- * without a handshake has no call of: while stream_is_changing) the owner writes only what is to go
- * protected if nothing waited, else nothing. */
+/* For transports: `transport` takes over once the waiting output has been sent, at once if there is
+ * none. The input must be empty (stream_discard_input) and the plain transport in use. If output
+ * was waiting the owner must write nothing until on_secured (without a handshake: while
+ * stream_is_changing()); else what it writes goes through the new transport. */
 void stream_start_transport(struct stream *stream, const struct stream_transport *transport,
                             void *state);
 
-/* The output still waits behind which another transport takes over; nothing is read. */
+/* Another transport will take over when the output has been sent; nothing is read until then. */
 static inline bool stream_is_changing(const struct stream *stream)
 {
     return stream->next_transport != NULL;
 }
 
-/* The plain transport takes over in the same way. */
+/* Changes back to the plain transport in the same way. */
 void stream_use_plain(struct stream *stream);
 
-/* For transports and for owners that met a fatal error of their own: the stream fails, and says so
- * with on_closed at the end of the turn. */
+/* Makes the stream fail, for transports and for owners after a fatal error of their own: on_closed
+ * is called at the end of the turn. */
 void stream_fail(struct stream *stream, const struct error *why);
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * Where a parser stands in its input. Parsers take a cursor, one function an ABNF rule: on success
- * the cursor stands behind what was read, on failure where it stood before. Results borrow from
+ * the cursor stands after what was read, on failure where it stood before. Results borrow from
  * the input. Pure; any process.
  */
 #ifndef COMMON_TEXT_CURSOR_H
@@ -15,8 +15,8 @@ struct cursor {
 
 /* What a parser of a stream answers, the same however the input is split. */
 enum parse_result {
-    PARSE_DONE, /* a whole element; the cursor stands behind it */
-    PARSE_MORE, /* a beginning of one: call again with more input behind it */
+    PARSE_DONE, /* a whole element; the cursor stands after it */
+    PARSE_MORE, /* a beginning of one: call again with more input after it */
     PARSE_BAD,  /* never going to be one */
 };
 

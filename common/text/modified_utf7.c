@@ -145,7 +145,7 @@ static void put_utf8(uint32_t character, struct buffer *out)
         buffer_append(out, slice_of(octets, (size_t)count));
 }
 
-/* Everything within one shift: at least one character, none that stands for itself, and behind the
+/* Everything within one shift: at least one character, none that stands for itself, and after the
  * last nothing but fewer than six zero bits. */
 static bool decode_shift(struct slice base64, uint8_t shifted, struct buffer *out)
 {

@@ -15,7 +15,7 @@ struct variable {
     uint8_t letter;
 };
 
-/* variable = [ [ "0" ] 1*DIGIT ] [ "X" ] letter, behind the percent sign */
+/* variable = [ [ "0" ] 1*DIGIT ] [ "X" ] letter, after the percent sign */
 static bool take_variable(struct cursor *in, struct variable *variable)
 {
     *variable = (struct variable){.zeros = cursor_skip(in, '0')};

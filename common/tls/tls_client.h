@@ -53,10 +53,12 @@ bool tls_client_tlsa_is_usable(const struct tls_client_tlsa *record);
 struct ssl_st *tls_client_connection(struct tls_client *client, int fd,
                                      const struct tls_client_server *server, struct error *error);
 
-/* What the certificate was worth, after the handshake: "dane", "name", or "no". Static. */
+/* After the handshake, how the certificate was verified: "dane", "name", or "no". Static. */
 const char *tls_client_verified(const struct ssl_st *ssl);
 
-/* Why it is worth nothing, in OpenSSL's words; empty: that is not so, or nobody asked. Static. */
+/* Why the certificate is invalid, in OpenSSL's words; empty: it is valid or was not checked.
+ * Static.
+ */
 const char *tls_client_doubt(const struct ssl_st *ssl);
 
 /* What ties a login to the connection, after the handshake (RFC 5802 6): tls-exporter with TLS 1.3

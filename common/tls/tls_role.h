@@ -15,7 +15,7 @@ struct tls_role {
     struct keys_client keys;
 };
 
-/* In prepare(), outside the walls. The struct does not move afterwards. A certificate that cannot
+/* In prepare(), before the sandbox. The struct must not move afterwards. A certificate that cannot
  * be used is logged and left out: the others, and those who need none, are served. */
 bool tls_role_open(struct tls_role *tls, struct role *role, const char *alpn, struct error *error);
 void tls_role_close(struct tls_role *tls);
