@@ -1,16 +1,16 @@
 /*
- * The life of smtpd-queue; see queue.h.
+ * The role smtpd-queue from start to end; see queue.h.
  *
- *   prepare   outside the walls: /proc/self/fd for the spool
- *   start     inside: recover the store (or set a corrupt one aside), sweep the spool, load
+ *   prepare   before the sandbox: /proc/self/fd for the spool
+ *   start     recover the store (or set a corrupt one aside), sweep the spool, load messages
  *   turns     commit, settle, lend, dispatch
- *   seconds   checkpoint, free space, compaction, what waited for better times
+ *   seconds   checkpoint, free space, compaction, retries of what failed locally
  *   stop      finish what is under way
  *   end       the second thread ends; a last checkpoint
  *
- * Where the store says that it cannot go on, the process ends at once, and the next one starts from
- * what is on disk. queue_store_open() rereads it past the page cache and flushes it before anything
- * is accepted: only so is it known what a failed flush left.
+ * If the store is no longer usable, the process ends at once, and the next one starts from what is
+ * on disk. queue_store_open() reads that past the page cache and flushes it before anything is
+ * accepted: only so is it known what a failed flush left.
  */
 #include "smtpd/queue/queue.h"
 

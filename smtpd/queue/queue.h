@@ -5,7 +5,7 @@
  *   intake/    what sessions submit: ids, recipients, bodies, one commit for all messages of a turn
  *   waiting/   queued: the messages in memory; schedule: what is due when, and in which order;
  *              deadlines: messages that have waited for long
- *   dispatch/  targets: where an account's mail goes, who is behind an address; dispatch: whose
+ *   dispatch/  targets: finds an account's deliver process, resolves addresses; dispatch: whose
  *              turn it is; dispatch_deliver: into Maildirs; dispatch_relay: to other hosts
  *   outcome/   settle: outcomes into the store (done, to be tried again, held); report: delivery
  *              status notifications about them
@@ -14,7 +14,7 @@
  *   tls/       TLS reports
  *
  * Every turn of the loop that had something to do ends with end_turn() in queue.c, in this order:
- * commit what came in, write outcomes, lend ids, start what is due, remove files that nobody needs.
+ * commit new messages, write outcomes, lend ids, start due attempts, remove unneeded files.
  */
 #ifndef SMTPD_QUEUE_QUEUE_H
 #define SMTPD_QUEUE_QUEUE_H
@@ -48,7 +48,7 @@ struct queue {
     struct role *role;
     struct turn turn;
     struct queue_deferred end_of_turn;
-    struct queue_deferred again; /* the end of a turn found more to do */
+    struct queue_deferred again; /* for the next turn: the end of this one left work undone */
     bool is_ending_turn;
     ev_timer due;    /* the next attempt or deadline */
     ev_timer second; /* checkpoints, free space, retries of what failed locally */
@@ -59,7 +59,7 @@ struct queue {
     struct flusher_job checkpoint;
     struct flusher_job next_log;
     struct flusher_job compaction;
-    uint64_t empty_since_ms; /* since when the queue is nearly empty; 0: compacted since then */
+    uint64_t empty_since_ms; /* when the queue became nearly empty; 0: not, or compacted since */
 
     struct queued queued;
     struct intake intake;
@@ -74,7 +74,7 @@ struct queue {
     struct removal removal;
     struct tls_reports tls_reports;
 
-    uint64_t own_id, own_ids; /* ids for our own reports: the next, and how many are left */
+    uint64_t own_id, own_ids; /* ids for our own reports: the next one, and the number left */
     uint64_t last_request;
     uint64_t stop_by_ms; /* 0: not asked to stop */
     bool enough_space;
@@ -88,21 +88,21 @@ static inline struct queue *queue_of(const struct role_peer *peer)
     return peer->role->state;
 }
 
-/* There is work for the end of this turn. */
+/* Schedules the work of the end of this turn. */
 void queue_wake(struct queue *queue);
 
-/* After a failure of the store: returns if the store may go on (nothing was done, as on a full
- * disk) and else ends the process. A failed flush is never repeated: the next start finds out what
- * is on disk. */
+/* After a failure of the store: returns if the store is still usable (nothing was changed, as on a
+ * full disk), else ends the process. A failed flush is never repeated: the next start finds out
+ * what is on disk. */
 void queue_check_store(struct queue *queue, const struct error *error);
 
-/* An id for a message of our own. False: none is left. After queue_refill_own_ids(), which must not
- * be called within a transaction, there are enough for any transaction, even one that returns the
- * largest message to its sender. */
+/* Takes an id for a message of our own. False: none is left. queue_refill_own_ids(), which must not
+ * be called within a transaction, provides enough for any transaction, even one that returns the
+ * message with the most recipients. */
 bool queue_take_own_id(struct queue *queue, uint64_t *id);
 bool queue_refill_own_ids(struct queue *queue, struct error *error);
 
-/* A number for the next question to auth, the master, deliver or relay. */
+/* A new request number for a question to auth, the master, deliver or relay. */
 uint64_t queue_next_request(struct queue *queue);
 
 /* Steady time for the schedule, in milliseconds; wall-clock time for records, in seconds. */

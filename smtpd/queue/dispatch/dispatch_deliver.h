@@ -1,7 +1,6 @@
 /*
- * Out of the queue into Maildirs (deliver_protocol.h): asks where the account's mail goes
- * (targets.h), sends the record to `deliver`, takes its answer, and flushes many deliveries with
- * one syncfs.
+ * Delivery into Maildirs (deliver_protocol.h): asks for the account's deliver process (targets.h),
+ * sends it the record, takes its answer, and flushes many deliveries with one syncfs.
  */
 #ifndef SMTPD_QUEUE_DISPATCH_DISPATCH_DELIVER_H
 #define SMTPD_QUEUE_DISPATCH_DISPATCH_DELIVER_H
@@ -21,13 +20,13 @@ extern const struct ipc_rule dispatch_deliver_rules[DISPATCH_DELIVER_RULES];
 bool dispatch_deliver_up(struct queue *queue, struct role_peer *peer);
 void dispatch_deliver_down(struct queue *queue, struct role_peer *peer);
 
-/* Starts what is due, `records` at most; true if there is more. */
+/* Sends at most `records` due records. True: there are more. */
 bool dispatch_deliver_run(struct queue *queue, unsigned records);
 
-/* Once a second: attempts that were never answered. */
+/* Once a second: gives up attempts that were never answered. */
 void dispatch_deliver_tick(struct queue *queue);
 
-/* Whether a deliver process or the second thread has something. */
+/* Whether a deliver process or the second thread has work. */
 bool dispatch_deliver_is_busy(const struct queue *queue);
 
 #endif

@@ -1,13 +1,13 @@
 /*
- * Out of the queue to other hosts (relay_protocol.h).
+ * Delivery to other hosts (relay_protocol.h).
  *
- * A destination has as many messages under way as its last result allowed, one at first. All
- * together have as many as the relay processes may have connections; destinations that are not
- * known to take mail leave a part of that to the others. A destination that itself failed rests,
- * and what goes there waits in memory.
+ * A destination has as many messages under way as its last result allowed, one at first. In total
+ * there are as many as the relay processes may have connections; destinations that are not known to
+ * take mail leave a part of these to the others. A destination that itself failed rests, and its
+ * mail waits in memory.
  *
- * A relay process that died may have been killed by a message. Those it had are tried again, one at
- * a time, until it is clear which one it was; that one is held.
+ * If a relay process dies, one of its messages may have caused that. They are tried again one at a
+ * time until it is clear which one; that one is held.
  */
 #ifndef SMTPD_QUEUE_DISPATCH_DISPATCH_RELAY_H
 #define SMTPD_QUEUE_DISPATCH_DISPATCH_RELAY_H
@@ -32,10 +32,10 @@ extern const struct ipc_rule dispatch_relay_rules[DISPATCH_RELAY_RULES];
 bool dispatch_relay_up(struct queue *queue, struct role_peer *peer);
 void dispatch_relay_down(struct queue *queue, struct role_peer *peer);
 
-/* Starts what is due, `records` at most; true if there is more. */
+/* Sends at most `records` due records. True: there are more. */
 bool dispatch_relay_run(struct queue *queue, unsigned records);
 
-/* Once a second: attempts that were never answered, processes that were congested. */
+/* Once a second: gives up attempts that were never answered; tries congested processes again. */
 void dispatch_relay_tick(struct queue *queue);
 
 bool dispatch_relay_is_busy(const struct queue *queue);

@@ -1,5 +1,6 @@
 /*
- * Where mail goes: what the queue asks auth, which the master answers on success.
+ * The queue's questions to auth: where an account's mail is delivered (on success the master
+ * answers), and which accounts an address means.
  *
  *   queue ── AUTH_TARGET (account) ────> auth ── MASTER_TARGET ──> master
  *   queue <─ ROLE_TARGET / ROLE_NO_TARGET ───────────────────────── master
@@ -9,7 +10,7 @@
  *   queue <─ AUTH_RECIPIENT_ANSWER ───── auth
  *
  * A destination that waits for something (an answer, or in a list with others for the same thing)
- * is blocked in the schedule. So whoever waits for something slow costs the others nothing.
+ * is blocked in the schedule, so that it does not delay others.
  */
 #ifndef SMTPD_QUEUE_DISPATCH_TARGETS_H
 #define SMTPD_QUEUE_DISPATCH_TARGETS_H
@@ -22,8 +23,8 @@ struct queue_target;
 
 struct targets {
     struct question *questions;        /* under way, by request */
-    struct queue_target *paused;       /* asked again at the next second */
-    struct queue_target *without_auth; /* wait until auth is there */
+    struct queue_target *paused;       /* to be asked about again at the next second */
+    struct queue_target *without_auth; /* wait until auth is connected */
     struct buffer recipient;
 };
 
@@ -37,7 +38,7 @@ void targets_init(struct queue *queue);
 void targets_auth_up(struct queue *queue);
 void targets_auth_down(struct queue *queue);
 
-/* Puts the destination in the list and blocks it until targets_let_go() of that list. */
+/* Puts the target into the list and blocks it until targets_let_go() of that list. */
 void targets_wait(struct queue_target **list, struct queue_target *target);
 void targets_let_go(struct queue *queue, struct queue_target **list);
 
@@ -48,11 +49,11 @@ void targets_ask(struct queue *queue, struct queue_target *target);
 /* After a reload: accounts may have moved, and there are new deliver processes. */
 void targets_forget_known(struct queue *queue);
 
-/* Takes the next recipient of a TARGET_ADDRESS target whose turn it is, and asks who is behind its
- * address. */
+/* Takes the next recipient of a TARGET_ADDRESS target whose turn it is, and asks auth to resolve
+ * its address. */
 void targets_ask_address(struct queue *queue, struct queue_target *target);
 
-/* Once a second: questions that were never answered, and those that paused. */
+/* Once a second: gives up questions that were never answered, and asks paused ones again. */
 void targets_tick(struct queue *queue);
 
 #endif

@@ -1,8 +1,8 @@
 /*
- * What a session claims of who sends: nobody names himself. The intake's only.
+ * Checks a session's claim of the sender's account by its token. Only the intake uses this.
  *
- * A session process that was taken over can send for accounts whose sessions live in it, and from
- * port 25 only to where auth let one of its sessions go.
+ * A compromised session process can send only for accounts with a session in it, and from port 25
+ * only to addresses for which auth gave one of its sessions a permit.
  */
 #ifndef SMTPD_QUEUE_INTAKE_CLAIM_H
 #define SMTPD_QUEUE_INTAKE_CLAIM_H

@@ -1,6 +1,6 @@
 /*
  * A session's records as structs: everything that can be said of a record alone. Pure; results
- * borrow from the record, and nothing is assumed of how it is aligned behind its fixed part. The
+ * borrow from the record, and nothing is assumed of how it is aligned after its fixed part. The
  * queue only.
  */
 #ifndef SMTPD_QUEUE_INTAKE_SUBMIT_RECORD_H

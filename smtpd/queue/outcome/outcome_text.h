@@ -1,5 +1,5 @@
 /*
- * What is said of one recipient's attempt, in up to three lines:
+ * The text about one delivery attempt to a recipient, in up to three lines:
  *
  *   5.1.1 example.org does not know this recipient     for people: a status code (RFC 3463), words
  *   550-5.1.1 <x@example.org>\r550 5.1.1 no such user  the peer's whole reply; empty: it was silent
@@ -37,8 +37,8 @@ void outcome_text_format(const struct outcome_text *text, struct buffer *out);
 /* Never fails: what is missing is empty, a fourth line is ignored. Borrows from the text. */
 struct outcome_text outcome_text_parse(struct slice text);
 
-/* Appends why a recipient is given up ("5.4.7 ..."), and behind it the words of the last attempt:
- * its text is `last` (empty: there was none), with its reply and peer. */
+/* Appends the reason why a recipient is given up ("5.4.7 ..."), then the words of the last attempt,
+ * and its reply and peer. `last`: the text of that attempt; empty: there was none. */
 void outcome_text_give_up(struct slice reason, struct slice last, struct buffer *out);
 
 /* The status code at the beginning of the words (RFC 3463 2: "5.1.1", class 2, 4 or 5); empty if

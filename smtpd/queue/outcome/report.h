@@ -1,5 +1,5 @@
 /*
- * Who is told what became of a message (RFC 3461 4.1, 5.2): its sender, by a delivery status
+ * Who is told about the outcome of a message (RFC 3461 4.1, 5.2): its sender, by a delivery status
  * notification (bounce.h); postmaster, if a notification could not be delivered or a message is
  * held in quarantine; nobody, about a message to postmaster or one with a null reverse-path.
  *

@@ -1,9 +1,9 @@
 /*
- * Outcomes into the store; see settle.h.
+ * Writes outcomes to the store; see settle.h.
  *
- * A transaction takes a bounded number of messages with all their outcomes (`batch`). Whatever it
- * adds in memory (reports, accounts behind an address) is there before the commit, so that nothing
- * can fail after it; on failure that is taken back and the batch waits again.
+ * A transaction has a bounded number of messages with all their outcomes (`batch`). What it adds in
+ * memory (reports, accounts that an address was resolved to) is added before the commit, so that
+ * nothing can fail after it; on failure these are removed and the batch waits again.
  */
 #include "smtpd/queue/outcome/settle.h"
 

@@ -1,9 +1,9 @@
 /*
- * Writes down what became of deliveries: recipients are dropped, get their next attempt, are held,
- * or are returned to the sender by a report (report.h) that is queued in the same transaction. All
+ * Writes the outcomes of attempts to the store: recipients are dropped, scheduled again, held, or
+ * returned to the sender by a report (report.h) that is queued in the same transaction. All
  * outcomes of a turn are one transaction; if it fails (a full disk), they stay in memory and are
- * written a second later. After a crash before that, a local delivery is found again where it is,
- * and what another host took is sent there a second time: see docs/architecture.md.
+ * written a second later. After a crash before that, a repeated local delivery finds the message in
+ * the Maildir; a message that another host took is sent again: see docs/architecture.md.
  */
 #ifndef SMTPD_QUEUE_OUTCOME_SETTLE_H
 #define SMTPD_QUEUE_OUTCOME_SETTLE_H
@@ -19,13 +19,13 @@ struct settle {
     struct queued_message *messages; /* with outcomes to write, oldest first */
     struct queued_message *batch;    /* those of the open transaction */
     struct buffer record;            /* of a recipient */
-    struct arena texts;              /* what the log will say about the batch */
-    bool waiting;                    /* the last try failed; the next one is at the next second */
+    struct arena texts;              /* texts of the batch, for the log after the commit */
+    bool waiting;                    /* the last commit failed; try again at the next second */
 };
 
 void settle_init(struct queue *queue);
 
-/* The recipient, which is under way, unflushed, scheduled or held, has this outcome. `text`: an
+/* Sets the outcome of a recipient that is under way, unflushed, scheduled or held. `text`: an
  * outcome_text, copied; may be empty. */
 void settle_add(struct queue *queue, struct queued_recipient *recipient,
                 enum queued_outcome outcome, struct slice text);
@@ -41,7 +41,7 @@ void settle_wish(struct queue *queue, struct queued_recipient *recipient, struct
  * it is then left out: nothing will ever mend it, and all other outcomes would wait for it. */
 bool settle_is_unreadable(struct queue *queue, uint64_t id, const struct error *error);
 
-/* At the end of the turn. */
+/* Writes all outcomes; called at the end of the turn. */
 void settle_run(struct queue *queue);
 void settle_tick(struct queue *queue); /* once a second */
 

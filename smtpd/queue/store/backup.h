@@ -1,14 +1,14 @@
 /*
- * A copy of the queue while it is in use, for `staffetta backup`: the directory `backup` in the
- * queue's own, as a queue's directory is, which the command copies from there.
+ * Copies the queue while it is in use, for `staffetta backup`: into the subdirectory `backup` of
+ * the queue's directory, with the same layout, from where the command copies it.
  *
  *   backup-queue begin   answered with "ok" once it is there
  *   backup-queue end     removes it
  *
  *   BACKUP_NONE ──> BACKUP_CHECKPOINT ──> BACKUP_COPYING ──> BACKUP_NONE
  *
- * From the checkpoint to the end no other takes place (db_copy.h), and bodies that are delivered
- * meanwhile keep their files: each record of the copy finds its own.
+ * No other checkpoint takes place until the end (db_copy.h), and files of bodies that are delivered
+ * meanwhile are kept, so that each record of the copy finds its body.
  */
 #ifndef SMTPD_QUEUE_STORE_BACKUP_H
 #define SMTPD_QUEUE_STORE_BACKUP_H
@@ -23,19 +23,19 @@ enum backup_stage { BACKUP_NONE, BACKUP_CHECKPOINT, BACKUP_COPYING };
 
 struct backup {
     enum backup_stage stage;
-    int client_fd; /* who waits for the answer */
+    int client_fd; /* socket of the command that waits for the answer */
     int target_fd;
     struct flusher_job checkpoint;
     struct db_copy copy;
 };
 
-/* Removes what an earlier life left. */
+/* Removes the remains of an earlier process. */
 void backup_init(struct queue *queue);
 
 /* Takes the descriptor. */
 void backup_on_control(struct queue *queue, const struct control_words *words, int fd);
 
-/* A step, at the end of a turn. */
+/* Does one step; called at the end of a turn. */
 void backup_run(struct queue *queue);
 
 static inline bool backup_is_under_way(const struct backup *backup)

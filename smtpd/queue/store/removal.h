@@ -1,6 +1,6 @@
 /*
- * Removes files of the spool that nobody needs any more, in the second thread, since removing waits
- * for the disk; a few at a time, so that bodies that clients wait for are flushed in between.
+ * Removes spool files that are no longer needed, in the second thread, since removing waits for the
+ * disk; a few at a time, so that bodies of waiting clients are flushed in between.
  */
 #ifndef SMTPD_QUEUE_STORE_REMOVAL_H
 #define SMTPD_QUEUE_STORE_REMOVAL_H
@@ -21,7 +21,7 @@ struct removal {
 
 void removal_init(struct queue *queue);
 
-/* At the end of the turn. */
+/* Starts a job if there is something to remove; called at the end of the turn. */
 void removal_run(struct queue *queue);
 
 bool removal_is_busy(const struct queue *queue);

@@ -11,7 +11,7 @@
  * MSG_ZEROCOPY send them without a copy, so the reader there sees whatever the file holds by then.
  * Hence no role that a body is lent to may use these (common/role/sandbox.c).
  *
- * As many are kept as were asked for within the last seconds, and none if those were few. The
+ * As many files are kept as were asked for in the last seconds; none if that were only a few. The
  * loop's thread only.
  */
 #ifndef SMTPD_QUEUE_STORE_SPARE_FILES_H
@@ -23,39 +23,40 @@
 
 enum {
     SPARE_FILES_MAX = 512,
-    SPARE_FILES_FEW = 8,               /* asked for within two seconds: so few, and none is kept */
-    SPARE_FILE_OCTETS_MAX = 256 << 10, /* a longer one is not kept */
-    SPARE_OCTETS_MAX = 64 << 20,       /* of all */
+    SPARE_FILES_FEW = 8,               /* if at most as many are asked for in 2 s, none is kept */
+    SPARE_FILE_OCTETS_MAX = 256 << 10, /* longer files are not kept */
+    SPARE_OCTETS_MAX = 64 << 20,       /* total size of spare files */
 };
 
 struct spare_file {
-    uint64_t id;     /* its name still */
+    uint64_t id;     /* of its last body; the file still has that name */
     uint64_t octets; /* its size */
 };
 
-/* Zeroed: none. */
+/* Zeroed: no spare files. */
 struct spare_files {
     struct spare_file files[SPARE_FILES_MAX];
     size_t count;
     uint64_t octets;
-    size_t asked, asked_before; /* since the last tick, and between the two before */
+    size_t asked, asked_before; /* since the last tick; between the two ticks before that */
 };
 
-/* Whether it is worth opening a file that could be kept. */
+/* Whether another spare file would be kept, so that it is worth opening one. */
 bool spare_files_wanted(const struct spare_files *spares);
 
-/* False: the file is not fit to be kept. `fd` is the caller's only descriptor of it, to be closed
- * next. */
+/* Keeps the file. `fd` must be the only descriptor of it; the caller closes it next. False: the
+ * file cannot be kept. */
 bool spare_files_keep(struct spare_files *spares, uint64_t id, int fd);
 
-/* Takes a spare file. False: there is none; the question counts all the same. */
+/* Takes a spare file. False: there is none. Each call counts as demand. */
 bool spare_files_take(struct spare_files *spares, struct spare_file *spare);
 
 /* Fills the file with zeros. False: it cannot be used. */
 bool spare_file_wipe(const struct spare_file *spare, int write_fd);
 
-/* Once a second spare_files_tick(), then spare_files_drop() until it says false: the ids of files
- * that are too many, or of all if disk space is `scarce`. */
+/* To be called once a second: first spare_files_tick(), then spare_files_drop() until it returns
+ * false. That gives the ids of files that are no longer needed, or of all if disk space is
+ * `scarce`. */
 void spare_files_tick(struct spare_files *spares);
 bool spare_files_drop(struct spare_files *spares, bool scarce, uint64_t *id);
 

@@ -263,7 +263,7 @@ bool spool_seal(struct spool *spool, struct spool_file *file, uint64_t octets, s
             return error_errno(error, "lease on body");
         return error_set(error, ERROR_PEER, "body is still open for writing");
     }
-    /* One that was longer before has zeros behind the body. */
+    /* One that was longer before has zeros after the body. */
     uint64_t expected = octets > file->lent_octets ? octets : file->lent_octets;
     if (size_of(file->read_fd) != (int64_t)expected)
         return error_set(error, ERROR_PEER, "body has not the length that was announced");

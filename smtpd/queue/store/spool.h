@@ -28,23 +28,23 @@
 struct spool {
     int directory_fd;     /* -1: not open */
     int proc_fd;          /* /proc/self/fd, from outside the chroot; -1: there is none */
-    bool unnamed;         /* the file system has O_TMPFILE and we have proc_fd to link by */
-    bool leases;          /* it has leases; else the octets are copied */
-    uint64_t created;     /* numbers of named files */
-    bool keeps;           /* see spool_keep */
-    struct buffer kept;   /* ids of bodies to be removed then */
+    bool unnamed;         /* the file system has O_TMPFILE, and proc_fd allows linking */
+    bool leases;          /* the file system has leases; else the octets are copied */
+    uint64_t created;     /* number of the last file that was created with a name */
+    bool keeps;           /* between spool_keep() and spool_let_go() */
+    struct buffer kept;   /* ids of bodies to be removed at spool_let_go() */
     struct buffer doomed; /* ids of bodies to be removed by the second thread */
     struct spare_files spares;
-    struct flush_batch flushes; /* the second thread's */
+    struct flush_batch flushes; /* used by the second thread only */
 };
 
 /* A body that has no record yet. */
 struct spool_file {
     int read_fd;   /* -1: none */
-    char name[32]; /* where it has a name already: its own of a named file, that of its last body,
-                      or the id's once linked; else empty */
-    uint64_t lent_octets; /* its size when it was lent: 0 but for one that was used before */
-    int flush_code;       /* errno of its flush; 0 beforehand and if it was good */
+    char name[32]; /* of a file created with a name: that name; of a spare file: its last body's;
+                      once linked: the id's; else empty */
+    uint64_t lent_octets; /* size when it was lent; 0 unless it is a spare file */
+    int flush_code;       /* errno of its flush; 0 before the flush, and after success */
 };
 
 #define SPOOL_FILE_NONE                                                                            \
@@ -52,12 +52,12 @@ struct spool_file {
         .read_fd = -1, .name = ""                                                                  \
     }
 
-/* Before the chroot: opens /proc/self/fd, and what flushes many files at once. The absence of
- * either is no failure. From then on the process ignores SIGIO. */
+/* Before the chroot: opens /proc/self/fd, and `flushes`. The absence of either is no failure. From
+ * then on the process ignores SIGIO. */
 void spool_prepare(struct spool *spool);
 
 /* Opens (makes) the directory `spool` below the current directory, finds out what its file system
- * can do, and removes what an earlier life left unfinished. */
+ * can do, and removes files that an earlier process left unfinished. */
 bool spool_open(struct spool *spool, struct error *error);
 void spool_close(struct spool *spool); /* may run twice */
 
@@ -65,60 +65,64 @@ void spool_close(struct spool *spool); /* may run twice */
  * the bodies belong to the database that was set aside there. No spool is no failure. */
 bool spool_set_aside(const char *target, struct error *error);
 
-/* A file with nothing but zeros in it, if anything: *write_fd to be given away and closed,
- * file->read_fd kept. */
+/* A file that is empty or contains only zeros. The caller gives *write_fd away and closes it;
+ * file->read_fd is kept. */
 bool spool_create(struct spool *spool, struct spool_file *file, int *write_fd, struct error *error);
 
-/* From now on nobody can change it. ERROR_PEER: somebody still holds it open for writing, or it has
- * not that many octets. */
+/* Makes sure that no process can change the file any more. ERROR_PEER: a process still has it open
+ * for writing, or it has fewer than `octets` octets. */
 bool spool_seal(struct spool *spool, struct spool_file *file, uint64_t octets, struct error *error);
 
-/* Starts to write it out, without waiting, and gives it the name of the id. (second thread) */
+/* Starts writing the file to disk, without waiting, and gives it the name of the id. (second
+ * thread)
+ */
 bool spool_link(struct spool *spool, struct spool_file *file, uint64_t id, struct error *error);
 
-/* All files that were named since the last time and the directory go to disk at once: then the
- * kernel's journal and the disk's cache are flushed once for all. (second thread) */
+/* Adds the file to the next spool_flush(), which flushes all of them and the directory at once, so
+ * that the file system's journal and the disk's cache are flushed only once. (second thread) */
 void spool_flush_file(struct spool *spool, struct spool_file *file);
 
-/* False: no name is sure to be on disk. (second thread) */
+/* False: no new name is sure to be on disk. (second thread) */
 bool spool_flush(struct spool *spool, struct error *error);
 
-/* After that. After a failure discard the file: the kernel may have dropped what it could not
- * write. (second thread) */
+/* After spool_flush(): the result for one file. After a failure discard the file: the kernel may
+ * have dropped the pages. (second thread) */
 bool spool_flushed(const struct spool_file *file, struct error *error);
 
-/* Closes; a name that it has is doomed. May run twice. */
+/* Closes the file; if it has a name, the file will be removed. May run twice. */
 void spool_discard(struct spool *spool, struct spool_file *file);
 
-/* Closes; the name stays: its record is committed. */
+/* Closes the file after its record was committed; the name stays. */
 void spool_release(struct spool_file *file);
 
-/* The body of that id, read-only; -1 on failure. ERROR_PERMANENT: it is not there, or has not that
- * many octets. Whatever it has behind them is nothing: zeros of an earlier, longer body. */
+/* The body of that id, read-only; -1 on failure. ERROR_PERMANENT: it does not exist, or is shorter
+ * than `octets`. Octets after them are zeros, left by an earlier, longer body. */
 int spool_open_body(const struct spool *spool, uint64_t id, uint64_t octets, struct error *error);
 
-/* No record of it is on disk any more. */
+/* To be called when no record of the body is on disk any more. */
 void spool_remove(struct spool *spool, uint64_t id);
 
-/* What is to be removed, oldest first, at most `most`; how many. Theirs from then on. */
+/* Takes up to `most` ids of bodies to be removed, oldest first. Returns their number. */
 size_t spool_take_doomed(struct spool *spool, uint64_t *ids, size_t most);
 
-/* That it is not there is no failure. (second thread) */
+/* Success also if the file does not exist. (second thread) */
 bool spool_unlink(const struct spool *spool, uint64_t id, struct error *error);
 
-/* Once a second: files that are spared for nothing are doomed; all of them if room is `scarce`. */
+/* Once a second: dooms spare files that are not needed, or all of them if disk space is
+ * `scarce`. */
 void spool_tick(struct spool *spool, bool scarce);
 
-/* From now on what is to be removed stays, so that a copy of the database finds its bodies; until
- * spool_let_go(), which removes it. What it cannot remove, or found no memory for, the next start
- * removes. */
+/* From now on no body is removed, so that a copy of the database finds its bodies, until
+ * spool_let_go(), which removes them. Those that it cannot remove, or had no memory to remember,
+ * are removed at the next start. */
 void spool_keep(struct spool *spool);
 void spool_let_go(struct spool *spool);
 
-/* A second name for every body, in the directory `target_fd`. */
+/* Links every body into the directory `target_fd`. */
 bool spool_link_all(struct spool *spool, int target_fd, struct error *error);
 
-/* Removes each body for which `wanted` says no. Fails, with its *error, where `wanted` fails. */
+/* Removes each body for which `wanted` sets *wanted to false. Fails, with its *error, if `wanted`
+ * fails. */
 typedef bool spool_wanted(void *context, uint64_t id, bool *wanted, struct error *error);
 bool spool_sweep(struct spool *spool, spool_wanted *wanted, void *context, struct error *error);
 

@@ -96,7 +96,7 @@ static bool take_domain(void *context, uint32_t day, struct slice run, uint64_t 
     return false;
 }
 
-/* The first of a day that is over, behind the one that was looked at last. */
+/* The first of a day that is over, after the one that was looked at last. */
 static bool find_next(struct queue *queue, struct error *error)
 {
     struct tls_reports *reports = &queue->tls_reports;

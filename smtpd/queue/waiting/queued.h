@@ -1,6 +1,6 @@
 /*
- * The messages of the queue in memory: who is to get which, and how far each recipient is. Some
- * hundred octets a recipient; everything else is in the store. The queue's loop only.
+ * The queue's messages in memory: their recipients, and the stage of each. A few hundred octets for
+ * each recipient; everything else is in the store. The queue's loop only.
  *
  *                      accepted, loaded                     ┌──── deferred ────┐
  *                             │                             v                  │
@@ -28,7 +28,7 @@
 enum queued_stage {
     QUEUED_NEW,
     QUEUED_SCHEDULED, /* in the schedule, or its target is being looked up */
-    QUEUED_UNDER_WAY, /* deliver or relay has it, or `auth` is asked who is behind its address */
+    QUEUED_UNDER_WAY, /* deliver or relay has it, or `auth` is asked to resolve its address */
     QUEUED_UNFLUSHED, /* in the Maildir, not yet flushed to disk */
     QUEUED_SETTLING,  /* the outcome is known and on its way to the store */
     QUEUED_HELD,      /* waits for an administrator */
@@ -39,36 +39,36 @@ enum queued_outcome {
     OUTCOME_NONE,
     OUTCOME_DELIVERED,
     OUTCOME_RELAYED,       /* another host has it */
-    OUTCOME_RELAYED_TOLD,  /* and will itself report success (DSN) */
-    OUTCOME_RELAYED_NOTED, /* and the sender is told so, whatever his NOTIFY says of success */
-    OUTCOME_DEFERRED,      /* tried again later, or returned if its time is over */
-    OUTCOME_FAILED,        /* for good: returned to the sender */
-    OUTCOME_EXPIRED,       /* returned: its time is over, and its destination did not answer */
-    OUTCOME_WARNED,        /* goes on waiting; its sender is told so */
+    OUTCOME_RELAYED_TOLD,  /* another host has it, and will report success itself (DSN) */
+    OUTCOME_RELAYED_NOTED, /* another host has it; the sender is told so, whatever NOTIFY says */
+    OUTCOME_DEFERRED,      /* tried again later, or returned if its lifetime is over */
+    OUTCOME_FAILED,        /* permanent failure: returned to the sender */
+    OUTCOME_EXPIRED,       /* returned: its lifetime is over, its destination did not answer */
+    OUTCOME_WARNED,        /* goes on waiting; the sender is told so */
     OUTCOME_HELD,
     OUTCOME_QUARANTINED, /* held, and postmaster is told */
     OUTCOME_RELEASED,    /* was held: tried at once */
     OUTCOME_REMOVED,     /* nobody is told */
-    OUTCOME_RESOLVED,    /* auth said who is behind its address: they take its place */
+    OUTCOME_RESOLVED,    /* auth resolved its address: its targets replace it */
 };
 
 /* Where a recipient's mail goes. */
 enum target_kind {
     TARGET_ACCOUNT, /* deliver; the name is the account's */
     TARGET_RELAY,   /* relay; the name is the destination's (relay_protocol.h) */
-    TARGET_ADDRESS, /* not known: auth is asked who is behind each address; has no name */
+    TARGET_ADDRESS, /* not known yet: auth is asked to resolve each address; has no name */
     TARGET_KINDS,
 };
 
 enum target_state {
     TARGET_UNKNOWN,
     TARGET_ASKED, /* auth or the master has the question */
-    TARGET_KNOWN, /* handle and deliver_number are good until known_until_ms */
+    TARGET_KNOWN, /* handle and deliver_number are valid until known_until_ms */
 };
 
 struct target_deliver {
     enum target_state state;
-    bool is_full; /* over quota, and auth was told so */
+    bool is_full; /* over quota; auth was told so by AUTH_FULL */
     uint32_t deliver_number;
     uint64_t handle;
     uint64_t known_until_ms;
@@ -77,18 +77,18 @@ struct target_deliver {
 
 struct target_relay {
     uint64_t hash;      /* of the name: chooses the relay process */
-    uint32_t window;    /* messages that may be under way; 0: not known yet, one may be */
-    uint32_t under_way; /* messages */
-    int64_t tried;      /* when it last failed as a destination, seconds since 1970 */
+    uint32_t window;    /* messages that may be under way; 0: not known yet, only one may be */
+    uint32_t under_way; /* messages under way */
+    int64_t tried;      /* when the destination itself last failed, seconds since 1970 */
     uint32_t failures;  /* of the destination itself, in a row */
-    char *text;         /* of the last such failure, an outcome_text; NULL: none */
+    char *text;         /* outcome_text of the destination's last failure; NULL: none */
 };
 
 struct queue_target {
     struct schedule_destination destination; /* first: the schedule hands it out */
     UT_hash_handle hh;
     struct queue_target *prev, *next; /* in `list` */
-    struct queue_target **list;       /* of blocked targets that wait for the same; or NULL */
+    struct queue_target **list;       /* the list of blocked targets that it is in; NULL: none */
     struct queued_group *newest;      /* the newest of its groups */
     uint32_t groups;
     enum target_kind kind;
@@ -102,7 +102,7 @@ struct queue_target {
 
 /* The recipients of one message with one target. */
 struct queued_group {
-    struct schedule_group turns; /* first */
+    struct schedule_group turns; /* first, so that it can be cast */
     struct queued_message *message;
     struct queue_target *target;
     uint32_t recipients;
@@ -113,29 +113,29 @@ struct queued_recipient {
     struct queued_group *group;
     struct queued_recipient *prev_of_message, *next_of_message;
     struct queued_recipient *prev, *next; /* in the list of its stage */
-    char *text;                           /* the outcome's; NULL: none, or no memory for it */
+    char *text;                           /* outcome_text; NULL: none, or no memory for it */
     struct slice resolved; /* OUTCOME_RESOLVED: a list of recipient_targets.h; empty: the address is
-                              of another domain */
+                              in another domain */
     const char *address;   /* for the log, valid while its outcome is written (settle.c); NULL: not
                               known */
     uint32_t number;
-    uint32_t attempts; /* made and failed */
+    uint32_t attempts; /* failed attempts */
     enum queued_stage stage;
     enum queued_outcome outcome;
-    int64_t tried;      /* the last attempt, seconds since 1970; 0: none in this life */
+    int64_t tried;      /* last attempt, seconds since 1970; 0: none since this process started */
     uint8_t notify;     /* enum queue_notify */
-    uint8_t deaths;     /* of processes that had it, see dispatch.h */
+    uint8_t deaths;     /* of processes while they had this recipient, see dispatch.h */
     bool again;         /* an earlier attempt may have delivered it */
-    bool warned;        /* the sender knows that it waits */
-    uint16_t forwarder; /* destination_forwarder(): leaves with a reverse-path of ours; 0: not */
+    bool warned;        /* the sender was told that it waits */
+    uint16_t forwarder; /* destination_forwarder(): the domain for SRS; 0: no SRS */
     uint8_t purpose;    /* enum stored_purpose */
     uint8_t wish; /* enum queued_outcome that the administrator wants if the attempt under way is
-                     deferred, or OUTCOME_NONE. Memory only */
+                     deferred, or OUTCOME_NONE. Not on disk */
 };
 
 enum { QUEUED_LOCAL, QUEUED_OUTWARD, QUEUED_SCHEDULES };
 
-/* Turns are shared among senders. */
+/* A sender: the schedule shares turns fairly among senders. */
 struct queued_sender {
     UT_hash_handle hh;
     uint64_t key;
@@ -150,10 +150,10 @@ struct queued_message {
     struct schedule_turn turns[QUEUED_SCHEDULES];
     struct queued_recipient *recipients;
     struct queued_recipient *settling;  /* recipients whose outcomes are to be written */
-    struct queued_message *prev, *next; /* in the list of messages with some */
+    struct queued_message *prev, *next; /* in settle's list of messages with outcomes to write */
     uint64_t id;
-    uint64_t expires_ms; /* steady time: what is deferred after this is returned */
-    uint64_t warn_ms;    /* steady time of the delay warning; or QUEUED_NEVER */
+    uint64_t expires_ms; /* steady time: recipients deferred after this are returned */
+    uint64_t warn_ms;    /* steady time of the delay warning; QUEUED_NEVER: none */
     uint32_t recipient_count;
     uint32_t held;
     uint32_t next_number; /* for a recipient to be added */
@@ -165,8 +165,8 @@ struct queued_message {
 
 #define QUEUED_NEVER UINT64_MAX
 
-/* All messages, and the two schedules: of what is delivered here, and of what goes elsewhere. Empty
- * when zeroed. */
+/* All messages, and the two schedules: for local delivery, and for other hosts. Empty when zeroed.
+ */
 struct queued {
     struct queued_message *messages;            /* by id */
     struct queued_sender *senders;              /* by key */
@@ -193,18 +193,18 @@ static inline struct slice queue_target_name(const struct queue_target *target)
     return slice_of(target->name, target->name_octets);
 }
 
-/* The same name has the same number in every life of the queue. */
+/* A hash that is the same for a name in every run of the queue. */
 uint64_t queued_hash(struct slice name);
 
 /* Frees everything. May run twice. */
 void queued_clear(struct queued *queued);
 
-/* NULL: no memory. Not counted until a recipient leaves QUEUED_NEW, since it is not on disk before.
- * `sender`: any number that the messages of one sender share. */
+/* NULL: no memory. The message is counted when a recipient leaves QUEUED_NEW: it is not on disk
+ * before that. `sender`: any number that the messages of one sender share. */
 struct queued_message *queued_add_message(struct queued *queued, uint64_t id, uint64_t sender);
 struct queued_message *queued_find_message(const struct queued *queued, uint64_t id);
 
-/* Sets both times; the message stands in `deadlines` under the sooner one. */
+/* Sets both times; `deadlines` has the message under the earlier one. */
 void queued_set_times(struct queued *queued, struct queued_message *message, uint64_t expires_ms,
                       uint64_t warn_ms);
 /* Moves the message to another time in `deadlines`. */
@@ -216,11 +216,11 @@ struct queued_recipient *queued_add_recipient(struct queued *queued, struct queu
                                               uint32_t number, enum target_kind kind,
                                               struct slice name);
 
-/* Takes it out of every list and of the schedule; frees the message with its last recipient. */
+/* Removes the recipient from all lists and the schedule; frees the message with its last one. */
 void queued_drop_recipient(struct queued *queued, struct queued_recipient *recipient);
 void queued_drop_message(struct queued *queued, struct queued_message *message);
 
-/* Checks the step. Only queued_schedule() enters QUEUED_SCHEDULED. */
+/* Changes the stage, and checks the transition. Only queued_schedule() enters QUEUED_SCHEDULED. */
 void queued_enter(struct queued *queued, struct queued_recipient *recipient,
                   enum queued_stage stage);
 void queued_schedule(struct queued *queued, struct queued_recipient *recipient, uint64_t due_ms);
@@ -231,7 +231,7 @@ void queued_set_text(char **kept, struct slice text);
 struct queue_target *queued_find_target(const struct queued *queued, enum target_kind kind,
                                         struct slice name);
 
-/* Frees the targets that nobody points to and about which nothing has to be remembered. */
+/* Frees targets that no group refers to and whose state need not be remembered. */
 void queued_sweep_targets(struct queued *queued);
 
 #endif

@@ -15,7 +15,7 @@ static uint64_t later(uint64_t a, uint64_t b)
 }
 
 /* The number of the message's next record. A message that has none ahead of the clock begins anew,
- * behind the last that its sender began. */
+ * after the last that its sender began. */
 static uint64_t next_turn(const struct schedule *schedule, struct schedule_group *group)
 {
     struct schedule_turn *sender = group->sender, *message = group->message;

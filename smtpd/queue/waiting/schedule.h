@@ -1,8 +1,8 @@
 /*
- * What is to be tried next. Entries wait for their time, then stand in the line of their group (the
- * entries of one message for one destination). Groups take turns, so that nobody waits behind
- * another's bulk: a slow destination, a message to thousands, or a sender of thousands of messages.
- * No I/O, no allocation, nothing scans all; the queue's loop only.
+ * The order of delivery attempts. Entries wait until they are due, then in the line of their group
+ * (the entries of one message for one destination). Groups take turns, so that no mail waits behind
+ * a slow destination, a message to thousands, or a sender of thousands of messages. No I/O, no
+ * allocation, no scan of all entries; the queue's loop only.
  *
  *   schedule_add ──> waiting ──schedule_advance──> ready ──schedule_take──> idle ──> schedule_add
  *
@@ -10,7 +10,7 @@
  * number of all destinations that are open is served next. `clock` is the largest number served so
  * far. The records of a message get clock + 1, + 2, and so on from where the message begins; each
  * message of a sender begins one after his last; 64 records of one message count as another
- * message. So whoever comes anew stands before all but the first records of whatever waits already.
+ * message. So a new message comes before all but the first records of those that wait already.
  *
  * Time is steady (CLOCK_BOOTTIME, milliseconds), never wall-clock time, so that setting the clock
  * moves no attempt. On disk stands wall-clock time; queue.c converts when it loads.
@@ -41,13 +41,13 @@ struct schedule {
     uint64_t order;
 };
 
-/* The place of a sender or a message in the turns; lives there. Zeroed is fine. */
+/* The turn of a sender or a message; embedded in its struct, and zeroed at first. */
 struct schedule_turn {
     uint64_t last;
 };
 
-/* Lives in the object that stands for the destination, and outlives its groups. Ready for use, and
- * open, when zeroed and given its schedule and lane. */
+/* A destination; embedded in the caller's struct for it, and outlives its groups. Ready for use,
+ * and open, when zeroed and given its schedule and lane. */
 struct schedule_destination {
     struct heap_node node; /* in ready or resting */
     struct schedule *schedule;
@@ -58,8 +58,8 @@ struct schedule_destination {
     bool in_ready;
 };
 
-/* Lives in the object for one message and destination, and outlives its entries. Ready for use when
- * zeroed and given its destination and turns. */
+/* One message for one destination; embedded in the caller's struct, and outlives its entries. Ready
+ * for use when zeroed and given its destination and turns. */
 struct schedule_group {
     struct heap_node node; /* in the destination's groups, while it has a line */
     struct schedule_destination *destination;
@@ -68,7 +68,8 @@ struct schedule_group {
     struct schedule_entry *line; /* ready, oldest first */
 };
 
-/* Lives in the object that is to be tried. Idle when zeroed and given its group. */
+/* One recipient to be tried; embedded in the caller's struct. Idle when zeroed and given its group.
+ */
 struct schedule_entry {
     struct heap_node node; /* its key is when it is due */
     struct schedule_group *group;
@@ -76,13 +77,13 @@ struct schedule_entry {
     enum schedule_state state;
 };
 
-/* The entry is idle. */
+/* Adds an idle entry. */
 void schedule_add(struct schedule_entry *entry, uint64_t due_ms);
 
-/* Whatever its state; idle afterwards. */
+/* Removes an entry in any state; it is idle afterwards. */
 void schedule_remove(struct schedule_entry *entry);
 
-/* Moves what is due into the lines, and opens destinations that have rested. */
+/* Moves due entries into the lines of their groups, and ends rests that are over. */
 void schedule_advance(struct schedule *schedule, uint64_t now_ms);
 
 /* When schedule_advance() will have something to do. False: nothing waits. */
@@ -97,7 +98,7 @@ struct schedule_destination *schedule_next(const struct schedule *schedule,
  * to the back. NULL as above. */
 struct schedule_entry *schedule_take(struct schedule *schedule, enum schedule_lane lane);
 
-/* An entry of the destination, ready; NULL: none. */
+/* A ready entry of the destination; NULL: none. */
 struct schedule_entry *schedule_first_of(const struct schedule_destination *destination);
 
 /* While a destination is blocked or rests, its entries come due but are not taken. Twice is fine; a
@@ -109,7 +110,7 @@ void schedule_wake(struct schedule_destination *destination); /* ends its rest *
 
 void schedule_set_lane(struct schedule_destination *destination, enum schedule_lane lane);
 
-/* Before a destination without entries is freed. */
+/* To be called before a destination, which has no entries any more, is freed. */
 void schedule_forget(struct schedule_destination *destination);
 
 /* The wait before the next attempt when `attempts` (at least 1) have failed: the entries of
