@@ -1,6 +1,6 @@
 /*
- * The role deliver; see deliver.h. Runs as the owner of the mail, below the place or the Maildir.
- * Reads records of queue and of the master, writes Maildirs, sends to both.
+ * The role deliver; see deliver.h. Runs as the owner of the mail; its root is the directory tree of
+ * an `accounts` section, or one Maildir. Takes records from queue and the master, writes Maildirs.
  */
 #include "smtpd/deliver/deliver.h"
 
@@ -441,7 +441,7 @@ static struct role_file *find_place(struct role *role)
     return NULL;
 }
 
-/* Outside the walls: which directory is to be the root. A system user's process serves him alone,
+/* Before the sandbox: opens the future root directory. A system user's process serves only him,
  * so that is his Maildir. */
 static bool prepare(struct role *role, struct error *error)
 {

@@ -1,7 +1,7 @@
 /*
- * The accounts that a deliver process writes for, as the master told (ROLE_HOME): where each one's
- * Maildir lies below the process's directory, its quota, who listens. Their folders are opened when
- * they are first needed, and stay open within a bound. deliver alone.
+ * The accounts that a deliver process writes for, as named by the master (ROLE_HOME): the path of
+ * each Maildir below the process's root directory, its quota, and whether changes are to be
+ * reported. Folders are opened on demand and stay open within a bound. deliver only.
  */
 #ifndef SMTPD_DELIVER_DELIVER_HOME_H
 #define SMTPD_DELIVER_DELIVER_HOME_H
@@ -20,32 +20,32 @@ struct deliver_home {
     char account[MASTER_ACCOUNT_MAX + 1]; /* for the log */
     char path[MASTER_PATH_MAX + 1];       /* below the root; "": the root itself */
     struct quota_limits quota;
-    bool watched; /* a mailbox process wants to hear of new mail */
-    bool changed; /* and has not been told yet; in deliver's list */
+    bool watched; /* new mail is to be reported by MASTER_CHANGED */
+    bool changed; /* has new mail that was not reported yet; in deliver's list */
     struct deliver_home *next_changed;
     bool swept;
     bool is_open;
-    bool needs_flush; /* on another file system than the one that queue flushes */
+    bool needs_flush; /* not on the file system that queue's syncfs covers */
     struct maildir inbox;
     struct maildir_find find;
-    char sent[MAILDIR_NAME_SIZE]; /* the folder with use \Sent, when it was last looked for; "" */
+    char sent[MAILDIR_NAME_SIZE]; /* the folder with use \Sent, when last looked up; "": none */
 };
 
 struct deliver_homes {
     int root_fd;    /* borrowed */
-    bool is_system; /* the root is the Maildir of a system user, the only one here */
-    char system_path[MASTER_PATH_MAX + 1]; /* and this is where that lies */
-    dev_t device;                          /* of the file that queue flushes */
-    bool flush_each;                       /* nothing may be left to that flush */
+    bool is_system; /* the root is the Maildir of a system user, the only home here */
+    char system_path[MASTER_PATH_MAX + 1]; /* is_system: path of that Maildir */
+    dev_t device;                          /* of the file of DELIVER_SYNC */
+    bool flush_each;                       /* syncfs cannot be trusted: flush every message */
     struct deliver_home *table;            /* by handle */
     size_t open;
 };
 
-/* A ROLE_HOME: a new account, or another quota or path for one that is known. */
+/* Takes a ROLE_HOME: a new account, or a new quota or path of a known one. */
 bool deliver_homes_set(struct deliver_homes *homes, const struct role_home *record,
                        struct slice texts, struct error *error);
 
-/* NULL: the master never told. */
+/* NULL: no ROLE_HOME had this handle. */
 struct deliver_home *deliver_homes_find(struct deliver_homes *homes, uint64_t handle);
 
 /* Opens INBOX, making the directories that lead to it. Fine if it is open already. */
@@ -56,13 +56,13 @@ bool deliver_home_open(struct deliver_homes *homes, struct deliver_home *home, s
 bool deliver_home_open_sent(const struct deliver_homes *homes, struct deliver_home *home,
                             struct maildir *box, bool *needs_flush, struct error *error);
 
-/* What is on disk may have been replaced (an account removed and made again): open it anew the next
- * time. */
+/* Closes the home, so that it is opened again when next needed: the Maildir on disk may have been
+ * replaced (an account removed and made again). */
 void deliver_home_close(struct deliver_homes *homes, struct deliver_home *home);
 
 void deliver_homes_close(struct deliver_homes *homes); /* all of them */
 
-/* Forgets what repeated deliveries had looked up, in all accounts. */
+/* Clears the look-up tables of repeated deliveries (`find`) in all accounts. */
 void deliver_homes_forget(struct deliver_homes *homes);
 
 #endif

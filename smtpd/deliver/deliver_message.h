@@ -1,6 +1,6 @@
 /*
- * A DELIVER_MESSAGE record as a struct, and the message that it means as pieces: nothing of a body
- * is copied. Pure, save that the header of a body in a file is read. deliver alone.
+ * Parses a DELIVER_MESSAGE record, and makes the message of it as a list of pieces, without copying
+ * the body. Pure, but for reading the header of a body in a file. deliver only.
  */
 #ifndef SMTPD_DELIVER_DELIVER_MESSAGE_H
 #define SMTPD_DELIVER_DELIVER_MESSAGE_H
@@ -17,7 +17,7 @@ struct deliver_request {
     int64_t arrival;
     const struct deliver_recipient *recipients;
     size_t recipient_count;
-    struct slice addresses; /* of all recipients, one behind the other */
+    struct slice addresses; /* of all recipients, without separators */
     struct slice reverse_path;
     struct slice prefix;
     struct slice cuts; /* struct filter_cut, not aligned */
@@ -27,13 +27,12 @@ struct deliver_request {
 };
 
 /* body_fd is the record's descriptor, or -1 for DELIVER_MESSAGE. ERROR_PEER, with *request
- * unspecified, if lengths do not add up, a cut is not within the body or not behind the one before,
- * an address or path has a control character or the id other octets than letters and digits. */
+ * unspecified: lengths do not add up, a cut is outside the body or not after the previous one, an
+ * address or path has a control character, or the id has other octets than letters and digits. */
 bool deliver_request_parse(struct slice record, int body_fd, struct deliver_request *request,
                            struct error *error);
 
-/* The header fields that are the recipient's own, then the recipe's prefix, then the body less the
- * cuts. */
+/* The message: header fields of this recipient, the recipe's prefix, the body less the cuts. */
 enum { DELIVER_PIECES_MAX = 2 + FILTER_CUTS_MAX + 1 };
 struct deliver_message_pieces {
     struct piece pieces[DELIVER_PIECES_MAX];
@@ -44,8 +43,8 @@ struct deliver_message_pieces {
 void deliver_make_pieces(const struct deliver_request *request, struct slice own,
                          struct deliver_message_pieces *made);
 
-/* What the account submitted, for its \Sent mailbox: the recipe's prefix, then all of the body. So
- * who sent a message still sees to whom in Bcc, which nobody else does. */
+/* The copy for the sender's \Sent mailbox: the recipe's prefix, then the body without cuts, so that
+ * only the sender sees Bcc. */
 void deliver_make_copy_pieces(const struct deliver_request *request,
                               struct deliver_message_pieces *made);
 
@@ -59,7 +58,7 @@ bool deliver_read_header(const struct deliver_request *request, struct buffer *o
                          struct slice *header, struct error *error);
 
 /* Whether the header section at the beginning of `message` has a Delivered-To field for that
- * address: then it was here before (RFC 9228 3). Letters are compared without case. */
+ * address: a loop (RFC 9228 3). Ignores case. */
 bool deliver_was_here(struct slice message, struct slice address);
 
 #endif

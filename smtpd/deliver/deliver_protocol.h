@@ -1,7 +1,7 @@
 /*
- * How `queue` has mail written into Maildirs. Several messages are under way at once; each is
- * answered once. Who the accounts behind the handles are, `deliver` was told by the master
- * (ROLE_HOME), never by queue.
+ * Records by which `queue` has mail written into Maildirs. Several messages are under way at once;
+ * each gets one answer. The master (ROLE_HOME), never queue, tells `deliver` which account a handle
+ * means.
  *
  *   queue ── DELIVER_MESSAGE / DELIVER_MESSAGE_FILE ──> deliver
  *   queue <── DELIVER_RESULT (one for each message) ─── deliver
@@ -24,7 +24,7 @@ enum { DELIVER_RECIPIENTS_MAX = 64 }; /* of one record; more recipients are more
 
 enum deliver_recipient_flags {
     DELIVER_AGAIN = 1, /* an earlier attempt may have been written; look before writing */
-    DELIVER_COPY = 2,  /* it is who submitted the message: a copy for the mailbox with use \Sent */
+    DELIVER_COPY = 2,  /* the recipient is the sender: a copy for the mailbox with use \Sent */
 };
 
 struct deliver_recipient {
@@ -52,7 +52,7 @@ struct deliver_message {
 
 enum deliver_status {
     DELIVER_DONE = 1, /* visible in new/; not flushed unless `flushed` */
-    DELIVER_GONE,     /* delivered before, and deleted since; or a copy that has no mailbox */
+    DELIVER_GONE,     /* delivered before and deleted since; or a copy without a \Sent mailbox */
     DELIVER_TEMPORARY,
     DELIVER_PERMANENT,
 };
@@ -62,7 +62,7 @@ enum deliver_status {
 struct deliver_outcome {
     uint16_t status;  /* enum deliver_status */
     uint16_t flushed; /* 1: file and directory are on disk, no syncfs needed */
-    uint16_t full;    /* 1: the account is at its quota now */
+    uint16_t full;    /* 1: the account is over quota now */
     uint16_t text_octets;
 };
 struct deliver_result {
@@ -72,12 +72,12 @@ struct deliver_result {
     uint32_t reserved;
 };
 
-/* One descriptor in any case: an empty file of the place, opened before anything was written, for
- * syncfs. Sent once, before the first result. */
+/* One descriptor in any case: an empty file on the Maildirs' file system, opened before anything
+ * was written, for syncfs. Sent once, before the first result. */
 struct deliver_sync {
     struct ipc_header header;
-    uint32_t trusted; /* 1: syncfs on it covers the batch and reports errors; 0: outcomes come
-                         flushed */
+    uint32_t trusted; /* 1: syncfs on it covers the batch and reports errors; 0: every message is
+                         flushed before its outcome */
     uint32_t reserved;
 };
 

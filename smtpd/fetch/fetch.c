@@ -1,5 +1,5 @@
-/* The role `fetch`; see fetch.h. Reads relay's and auth's questions, the DNS, and what policy hosts
- * say. */
+/* The role `fetch`; see fetch.h. Its input: questions of relay and auth, the DNS, answers of policy
+ * hosts. */
 #include "smtpd/fetch/fetch.h"
 
 #include <stdio.h>

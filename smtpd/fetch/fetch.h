@@ -1,11 +1,10 @@
 /*
- * The role `fetch`: the MTA-STS policies of domains that mail goes to (RFC 8461). It asks
- * `resolver` for the record that names a policy's version and for the addresses of its host,
- * fetches the policy by HTTPS, and keeps it as long as it says, in a Berkeley DB environment of its
- * own. It runs as the user `fetch`, with that directory as its root, from the first question until
- * nobody has asked for a while: at rest what it links would be a quarter of the house's memory. By
- * HTTPS it also hands in the TLS reports that domains want so (RFC 8460 5.4), and asks about access
- * tokens (RFC 7662).
+ * The role `fetch`: the MTA-STS policies of receiving domains (RFC 8461). It asks `resolver` for
+ * the record with a policy's id and for the addresses of its host, fetches the policy by HTTPS, and
+ * keeps it for its max_age in a Berkeley DB environment of its own. It runs as the user `fetch`,
+ * with that directory as its root, only from the first question until it is idle: its libraries
+ * would take a quarter of the idle server's memory. It also posts TLS reports by HTTPS (RFC 8460
+ * 5.4), and asks about access tokens (RFC 7662).
  *
  *   relay ─ FETCH_POLICY ─> inquiry ─ TXT ─┬─ id known ──────────> cached policy ──> FETCH_ANSWER
  *                                          ├─ no record ─────────> cached one, or none

@@ -14,7 +14,7 @@
 
 struct https_requests; /* all of a process */
 
-/* Outside the walls. NULL on failure. */
+/* Before the sandbox is entered. NULL on failure. */
 struct https_requests *https_requests_new(struct ev_loop *loop, struct error *error);
 
 /* Certificates in PEM: whose word counts from now on. How many there were is the result. */

@@ -77,7 +77,7 @@ static bool is_id(struct slice value)
 }
 
 /* sts-text-record = sts-version 1*(sts-field-delim sts-field) [sts-field-delim]    RFC 8461 3.1
- * The cursor stands behind sts-version. */
+ * The cursor stands after sts-version. */
 static bool parse_fields(struct cursor *in, char id[STS_ID_MAX + 1])
 {
     id[0] = '\0';

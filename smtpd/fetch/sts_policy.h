@@ -14,7 +14,7 @@ enum {
 };
 
 /* The id of the one TXT record below _mta-sts. that is MTA-STS's. RDATA as of dns_result, records
- * one behind the other. False: there is none, several, or it is malformed (RFC 8461 3.1: all the
+ * one after the other. False: there is none, several, or it is malformed (RFC 8461 3.1: all the
  * same, the domain then has no policy). */
 bool sts_find_id(struct slice rdata, char id[STS_ID_MAX + 1]);
 

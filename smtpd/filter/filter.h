@@ -1,7 +1,7 @@
 /*
- * The role `smtpd-filter`: looks at the content of messages and answers with recipes
- * (filter_protocol.h). It has no files and no network; a body that does not travel in the record
- * comes as a read-only descriptor. Of a message it reads the header alone.
+ * The role `smtpd-filter`: reads the header of each message and answers with a recipe
+ * (filter_protocol.h). It has no files and no network; a body that is not in the record comes as a
+ * read-only descriptor.
  */
 #ifndef SMTPD_FILTER_FILTER_H
 #define SMTPD_FILTER_FILTER_H
@@ -10,9 +10,9 @@
 
 struct recipe_question;
 
-/* What a FILTER_MESSAGE or FILTER_MESSAGE_FILE says, its texts borrowed from the packet; `body`:
- * the octets behind them. False, ERROR_PEER, where a length is wrong, or a text cannot be what it
- * should be and so might forge a header field. Pure. */
+/* Parses a FILTER_MESSAGE or FILTER_MESSAGE_FILE; its texts, and `body`, the octets after them, are
+ * borrowed from the packet. False, ERROR_PEER: a length is wrong, or a text is invalid and might
+ * forge a header field. Pure. */
 bool filter_parse_question(const struct ipc_packet *packet, struct recipe_question *question,
                            struct slice *body, struct error *error);
 

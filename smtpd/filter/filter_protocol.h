@@ -1,6 +1,6 @@
 /*
- * What an SMTP session asks `filter`, and the answer: the recipe, by which `deliver` and
- * `relay` put a message together. The filter never rewrites a message.
+ * Records between SMTP sessions and `filter`. The answer is a recipe, by which `deliver` and
+ * `relay` put the message together; the filter never rewrites a message.
  *
  *   session ── FILTER_MESSAGE ──> filter ── FILTER_RECIPE or FILTER_REFUSED ──> session
  */
@@ -24,7 +24,7 @@ enum {
     FILTER_TEXT_MAX = 4096, /* octets of all texts of a FILTER_MESSAGE together */
 };
 
-/* How the message came: what Received says, and what may be done to it. */
+/* How the message was received: for the Received field, and for what the recipe may change. */
 enum filter_flags {
     FILTER_SUBMISSION = 1, /* authenticated: complete Date and Message-ID, cut Bcc, report From */
     FILTER_ESMTP = 2,      /* EHLO, not HELO */
@@ -41,13 +41,13 @@ struct filter_message {
     uint16_t client_octets; /* its address as text: 192.0.2.1, 2001:db8::1 */
     uint16_t tls_octets;
     uint16_t id_octets;      /* the queue id as text */
-    uint16_t account_octets; /* who authenticated; goes into no header field */
+    uint16_t account_octets; /* the authenticated account; put into no header field */
     uint16_t recipient_octets;
     uint64_t body_octets; /* of the whole message, header section included */
     int64_t arrival;      /* seconds since 1970 */
 };
 
-/* What the header says that others have to know. */
+/* What the filter found in the header. */
 enum filter_findings {
     FILTER_TLS_OPTIONAL = 1, /* TLS-Required: No, RFC 8689 3 */
 };
@@ -58,10 +58,10 @@ struct filter_cut {
     uint32_t octets;
 };
 
-/* The prefix, then `cuts` structs, then `from_count` times an uint16_t length and an address
- * (as address_format() gives it): the From and Sender fields of a submission, to be held against
- * the account's own addresses by AUTH_SENDER. The prefix has whole header fields with CRLF; it is
- * put before the body less the cuts. */
+/* The prefix, then `cuts` structs, then `from_count` times an uint16_t length and an address (as
+ * address_format() gives it): those in From and Sender of a submission, which the session has
+ * checked by AUTH_SENDER. The prefix consists of whole header fields with CRLF; it is put before
+ * the body less the cuts. */
 struct filter_recipe {
     struct ipc_header header;
     uint32_t prefix_octets;

@@ -224,7 +224,7 @@ static bool handle_field(struct walk *walk, const struct header_field *field)
 }
 
 /* A first line that is no field makes all of the message its body, save for the "From " line of an
- * mbox, behind which a header follows. */
+ * mbox, after which a header follows. */
 static bool begins_with_body(struct slice header)
 {
     struct cursor in = cursor_of(header);
@@ -299,7 +299,7 @@ static bool is_cipher_name(struct slice name)
     return name.len > 0;
 }
 
-/* The tls clause of RFC 8314 4.3, the version as a comment behind the cipher suite; all of it as a
+/* The tls clause of RFC 8314 4.3, the version as a comment after the cipher suite; all of it as a
  * comment if the suite has no name that may stand in the clause. */
 static void append_tls(struct buffer *text, struct slice tls)
 {

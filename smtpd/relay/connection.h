@@ -1,7 +1,7 @@
 /*
- * A connection of an outlet, to one place of its target: `connection.c`, and `connection_failure.c`
- * for one that failed. Here too is what the files behind outlet.h share; only they include this.
- * relay.
+ * A connection of an outlet, to one address of its target: `connection.c`, and
+ * `connection_failure.c` for one that failed. Also declares what the implementation files of
+ * outlet.h share; only they include this. relay.
  *
  *   connection_open ─> the peer connects ─ready─> asks for messages until it leaves ─> closed
  *       ^                             └─ fails ─> closed: the next place; none left: settles
@@ -19,11 +19,11 @@ struct connection {
     struct connection *prev_idle, *next_idle;       /* relay->idle */
     struct connection *prev_opening, *next_opening; /* relay->opening, unless it is_ready */
     struct outlet *outlet;
-    struct target *target; /* a share */
+    struct target *target; /* a share, by target_share() */
     size_t place;          /* index in target->places */
     uint64_t number;       /* for the log */
     bool is_ready;
-    bool is_idle; /* in relay->idle: had nothing to do when it last asked */
+    bool is_idle; /* in relay->idle: there was no message when it last asked for one */
     bool is_leaving;
     bool after_unfit;     /* an earlier place of this attempt cannot do REQUIRETLS */
     bool after_other;     /* an earlier place failed in another way, or was not tried */

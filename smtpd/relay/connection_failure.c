@@ -1,4 +1,4 @@
-/* A connection that failed: where the next one goes, or what its messages are told; see
+/* After a connection has failed: chooses the next address, or settles the messages; see
  * connection.h. relay. */
 #include <stdio.h>
 
@@ -62,7 +62,7 @@ static size_t place_behind(const struct connection *connection, const struct pee
     return connection->place + 1 + (why->kind == PEER_UNREACHABLE && connection->peer.tried_other);
 }
 
-/* The next attempt begins with the place behind this connection's, which there was no time for;
+/* The next attempt begins with the place after this connection's, which there was no time for;
  * else it asks the DNS, and begins with other ones of equal hosts and many addresses. */
 static void leave_target(const struct connection *connection, size_t next)
 {
@@ -128,7 +128,7 @@ static bool try_next(const struct connection *connection, const struct peer_fail
 }
 
 /* A server that greets and then takes nothing is no better than one that does not answer: whoever
- * is tried next begins with the place behind it, where there is one. */
+ * is tried next begins with the place after it, where there is one. */
 static void leave_place(const struct connection *connection)
 {
     struct outlet *outlet = connection->outlet;

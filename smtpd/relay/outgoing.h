@@ -1,6 +1,6 @@
 /*
- * A message under way: queue's RELAY_MESSAGE as a struct that owns its octets, what became of each
- * recipient so far, and the RELAY_RESULT that is sent once none is left open. relay.
+ * A message under way: queue's RELAY_MESSAGE as a struct that owns its octets, the state of each
+ * recipient, and the RELAY_RESULT that is sent when all are settled. relay.
  */
 #ifndef SMTPD_RELAY_OUTGOING_H
 #define SMTPD_RELAY_OUTGOING_H
@@ -11,9 +11,9 @@
 #include "smtpd/relay/transcript.h"
 
 enum recipient_state {
-    RECIPIENT_WAITING,  /* not named to a server yet, or to be named again */
-    RECIPIENT_NAMED,    /* in the RCPT of a transaction that is open */
-    RECIPIENT_ACCEPTED, /* and the server said yes */
+    RECIPIENT_WAITING,  /* not sent in RCPT yet, or to be sent again */
+    RECIPIENT_NAMED,    /* sent in RCPT of the open transaction */
+    RECIPIENT_ACCEPTED, /* its RCPT was accepted in the open transaction */
     RECIPIENT_SETTLED,  /* status and text are final */
 };
 
@@ -31,7 +31,7 @@ struct outgoing_recipient {
 struct outlet;
 
 struct outgoing {
-    struct outgoing *prev, *next; /* whose list it is in: the destination's */
+    struct outgoing *prev, *next; /* in outlet->waiting */
     struct outlet *outlet;
     uint32_t queue_number; /* of the queue that waits for it, among its kind */
     uint64_t request;      /* of queue's record */
@@ -39,14 +39,14 @@ struct outgoing {
     uint8_t *record;               /* what the slices borrow from */
     struct slice destination_name; /* without the '~' or '!' */
     bool tls_is_optional;          /* it had a '~' */
-    bool requires_tls;             /* RFC 8689: say its flags */
+    bool requires_tls;             /* REQUIRETLS (RFC 8689), by its flags */
     struct slice reverse_path;
     struct slice envid;
     struct slice id_text;
     struct slice prefix;
     struct slice cuts; /* struct filter_cut, not aligned */
-    struct slice body; /* empty where it is in the file */
-    int body_fd;       /* -1: none */
+    struct slice body; /* empty if it is in a file */
+    int body_fd;       /* the file; -1: none */
     uint64_t body_octets;
     uint32_t flags; /* enum queue_submit_flags */
     int64_t deliver_by;
@@ -55,7 +55,7 @@ struct outgoing {
     unsigned tries;      /* transactions that broke off before the message was sent */
     uint64_t began_ms;   /* when queue gave it to us, turn_now_ms() */
     struct buffer texts; /* of outcomes */
-    /* What was said, of each connection that did not deliver all of it; empty: none. */
+    /* The dialogue of each connection that did not deliver to all recipients; empty: none. */
     struct transcript transcript;
     struct outgoing_recipient recipients[];
 };
@@ -66,10 +66,10 @@ struct outgoing {
 struct outgoing *outgoing_new(struct slice record, int *body_fd, struct error *error);
 void outgoing_free(struct outgoing *message); /* NULL is fine */
 
-/* What the server will get, without dots added: for SIZE. */
+/* The size of the message as sent, without dot-stuffing: for SIZE. */
 uint64_t outgoing_octets(const struct outgoing *message);
 
-/* Where a reader of the content stands; zeroed: at the beginning. */
+/* A reader's position in the content; zeroed: the beginning. */
 struct outgoing_cursor {
     bool behind_prefix;
     uint64_t offset; /* in the body */
@@ -82,18 +82,18 @@ enum { OUTGOING_CHUNK = 65536 };
 bool outgoing_read(const struct outgoing *message, struct outgoing_cursor *at,
                    uint8_t chunk[OUTGOING_CHUNK], struct slice *octets, struct error *error);
 
-/* An outcome in words: see struct relay_outcome. Borrowed. */
+/* An outcome with its text: see struct relay_outcome. Borrowed. */
 struct outcome {
     enum relay_status status;
     uint16_t flags;
     struct slice text;
 };
 
-/* The recipient is settled, once. A text that there is no memory for is lost. */
+/* Settles the recipient; only once. Without memory its text is lost. */
 void outgoing_settle(struct outgoing *message, size_t recipient, const struct outcome *outcome);
 void outgoing_settle_rest(struct outgoing *message, const struct outcome *outcome);
 
-/* The first recipient that the message was not delivered to; `recipient_count`: all have it. */
+/* Index of the first recipient without the message; `recipient_count`: all have it. */
 size_t outgoing_first_undelivered(const struct outgoing *message);
 
 struct slice outgoing_text(const struct outgoing *message, size_t recipient);

@@ -1,6 +1,6 @@
 /*
- * An outlet is the way out to one destination: its messages under way, its connections, and how
- * much the destination takes. relay.
+ * An outlet: the messages under way to one destination, its connections, and the limit of what the
+ * destination takes. relay.
  *
  *   outlet_take ─> waiting ──next()──> a peer ──settled()──> RELAY_RESULT
  *                         ^  └─ no place can be reached: settled with the reason

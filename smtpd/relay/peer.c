@@ -8,7 +8,7 @@
  *   SECURING    on_secured; then a greeting (implicit TLS) or, after STARTTLS, EHLO once more
  *   GREETING    220
  *   HELLO       the answer to EHLO or LHLO; of an old server, to HELO
- *   STARTTLS    220, and not an octet behind it
+ *   STARTTLS    220, and not an octet after it
  *   LOGIN       the answers of AUTH
  *   READY       those of transactions, or nothing for idle_ms
  *   QUIT, OVER  nothing
@@ -270,7 +270,7 @@ static void on_hello(struct peer *peer, const struct peer_reply *reply)
     }
 }
 
-/* RFC 3207 6: what came in the clear behind the answer is not from whom the handshake will be. */
+/* RFC 3207 6: what came in the clear after the answer is not from whom the handshake will be. */
 static void on_starttls(struct peer *peer, const struct peer_reply *reply)
 {
     if (reply->code == 220 && stream_discard_input(&peer->stream) > 0) {
@@ -320,7 +320,7 @@ static void fail_handshake(struct peer *peer, const struct error *why)
     fail_tls(peer, why->text);
 }
 
-/* With TLS 1.3 the server's last word on the handshake comes behind ours (RFC 8446 4.4.4). */
+/* With TLS 1.3 the server's last word on the handshake comes after ours (RFC 8446 4.4.4). */
 static bool is_right_behind_handshake(const struct peer *peer)
 {
     return peer->tls_version && (peer->state == PEER_HELLO || peer->state == PEER_GREETING);

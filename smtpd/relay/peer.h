@@ -8,7 +8,7 @@
  *                                            └─────┘              └─ LOGIN  settled(), returned()
  *
  * With PIPELINING a transaction is two writes (RFC 2920): MAIL, all RCPT and DATA; then the
- * message, and behind it already the envelope of the next one.
+ * message, and after it already the envelope of the next one.
  *
  * Whatever the server does, memory is bounded, each wait has a deadline, each message comes back
  * once by settled() or returned(), and the end is one call of closed().
@@ -87,7 +87,7 @@ struct peer_handler {
     void (*moved)(struct peer *peer);
     void (*ready)(struct peer *peer); /* called once: the server takes messages now */
     /* Returns a message to send, which the peer holds from then on, or NULL. `ahead`: it would wait
-     * behind one that the server has not answered yet. */
+     * after one that the server has not answered yet. */
     struct outgoing *(*next)(struct peer *peer, bool ahead);
     void (*settled)(struct peer *peer, struct outgoing *message); /* all its recipients are */
     /* Not all its recipients are settled: the connection ended first (`why` as in closed(), which

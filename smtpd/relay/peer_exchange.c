@@ -591,7 +591,7 @@ static void on_mail(struct peer *peer, const struct peer_reply *reply)
     settle_those(exchange, RECIPIENT_NAMED, &outcome);
 }
 
-/* RFC 5321 4.5.3.1.10: 452 (of old servers 552) behind recipients that were taken means that the
+/* RFC 5321 4.5.3.1.10: 452 (of old servers 552) after recipients that were taken means that the
  * rest goes into another transaction. */
 static bool has_too_many(const struct exchange *exchange, const struct peer_reply *reply)
 {

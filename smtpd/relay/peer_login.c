@@ -124,7 +124,7 @@ static void say_first(struct peer *peer, const struct mechanism *mechanism,
     buffer_clear(&message);
 }
 
-/* What stands behind 334. */
+/* What stands after 334. */
 static bool read_challenge(const struct peer_reply *reply, uint8_t octets[SCRAM_MESSAGE_MAX],
                            struct slice *challenge, struct error *error)
 {

@@ -53,7 +53,7 @@ static bool skip_number(struct cursor *in)
     return cursor_take_number(in, &number) && number <= 999 && in->at - start.at <= 3;
 }
 
-/* status-code = class "." subject "." detail    RFC 3463 2; RFC 2034 4: a space behind it */
+/* status-code = class "." subject "." detail    RFC 3463 2; RFC 2034 4: a space after it */
 static struct slice take_enhanced(struct slice text, unsigned code)
 {
     struct slice none = {NULL, 0};

@@ -4,7 +4,7 @@
  *     Reply-line = *( Reply-code "-" [ textstring ] CRLF ) Reply-code [ SP [ textstring ] ] CRLF
  *
  * What servers say in practice is taken: LF alone as the end of a line, text of any octets. What
- * could be read in two ways is not: another code in the middle of a reply, another sign behind it.
+ * could be read in two ways is not: another code in the middle of a reply, another sign after it.
  * Pure; relay.
  */
 #ifndef SMTPD_RELAY_PEER_REPLY_H

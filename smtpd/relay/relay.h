@@ -1,7 +1,7 @@
 /*
- * The role smtpd-relay: mail to other hosts. queue says what is to go where; this process finds the
- * hosts, speaks SMTP or LMTP to them, and says what became of each recipient. Several may run:
- * queue gives all of a destination to the same one.
+ * The role smtpd-relay: sends mail to other hosts. queue gives it messages; it finds the hosts,
+ * speaks SMTP or LMTP to them, and reports the outcome for each recipient. Several may run: queue
+ * gives all mail of a destination to the same one.
  *
  *   queue ─ RELAY_MESSAGE ─> outgoing ─> outlet ─ target (DNS) ─> peer ─> the world
  *         <─ RELAY_RESULT ──────┘
@@ -23,9 +23,9 @@ struct relay {
     char **passwords; /* of each route; NULL: none, or unreadable */
     uint8_t *chunk;   /* OUTGOING_CHUNK octets */
     struct outlet *outlets;
-    struct outlet *starved;     /* want a connection, but there are too many; oldest first */
+    struct outlet *starved;     /* need a connection, but the limit is reached; oldest first */
     struct connection *opening; /* connections that are being made; oldest first */
-    struct connection *idle;    /* connections without a message; the longest idle first */
+    struct connection *idle;    /* connections without a message, longest idle first */
     struct connection *ended;   /* connections to be freed at the end of the turn */
     struct deferred free_ended;
     unsigned connections;
@@ -39,17 +39,17 @@ struct relay {
 
 extern const struct role_spec relay_role; /* state: struct relay, zeroed */
 
-/* The queue that waits for the message; NULL: it is gone, and nobody does. */
+/* The queue process that waits for the message; NULL: it is gone. */
 struct role_peer *relay_queue_of(struct relay *relay, const struct outgoing *message);
 
-/* All recipients are settled: tells queue, writes the log, frees the message. peer: which carried
- * it; NULL: none. */
+/* After all recipients are settled: tells queue, writes the log, frees the message. `peer`: the one
+ * that sent it; NULL: none. */
 void relay_finish(struct relay *relay, struct outgoing *message, const struct peer *peer);
 
-/* A connection less. */
+/* A connection has ended. */
 void relay_connection_ended(struct relay *relay);
 
-/* Room for one more connection? Ends somebody's idle one for it where there is none. */
+/* Whether one more connection may be opened. If the limit is reached, ends an idle one. */
 bool relay_has_room(struct relay *relay);
 
 #endif

@@ -52,7 +52,7 @@ void tls_choice_make(const struct config_route *route, const struct target *targ
     apply_route(route, settings);
     if (settings->tls == PEER_TLS_NEVER)
         return;
-    if (settings->requires_tls) /* what the certificate has to prove is looked at behind that */
+    if (settings->requires_tls) /* what the certificate has to prove is looked at after that */
         demand(settings, TLS_CHECK_NOTHING, "requiretls");
     if (host->policy == TARGET_POLICY_ENFORCE) /* RFC 8461 4.2 */
         demand(settings, TLS_CHECK_NAME, "mta-sts");

@@ -21,7 +21,7 @@ void transcript_reset(struct transcript *transcript)
 
 /* ---- room ---- */
 
-/* The oldest lines behind the head, so many that `octets` more have room. */
+/* The oldest lines after the head, so many that `octets` more have room. */
 static void make_room(struct transcript *transcript, size_t octets)
 {
     struct buffer *text = &transcript->text;

@@ -38,7 +38,7 @@ void transcript_add(struct transcript *transcript, enum transcript_side side, st
 void transcript_add_event(struct transcript *transcript, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* The lines of the other one behind ours. */
+/* The lines of the other one after ours. */
 void transcript_join(struct transcript *transcript, const struct transcript *other);
 
 static inline bool transcript_is_empty(const struct transcript *transcript)

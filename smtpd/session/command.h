@@ -4,7 +4,7 @@
  * FUTURERELEASE (4865), REQUIRETLS (8689), AUTH (4954), BDAT (3030), BURL (4468), STARTTLS (3207).
  * Pure; sessions.
  *
- * Exact, but for what real clients need: a space behind "FROM:" and "TO:" (Outlook), white space at
+ * Exact, but for what real clients need: a space after "FROM:" and "TO:" (Outlook), white space at
  * the end of a line (RFC 5321 4.1.1), SMTPUTF8 without BODY=8BITMIME (iOS), and host names with an
  * underscore in EHLO (Windows).
  */

@@ -15,7 +15,7 @@
  *                 └── LF ──> the end
  *
  * Octets go out as soon as they are seen. Held back is only what may be the end of the message: a
- * dot at the start of a line, which is never part of it, and a CR behind it.
+ * dot at the start of a line, which is never part of it, and a CR after it.
  */
 #include "smtpd/session/data_stream.h"
 

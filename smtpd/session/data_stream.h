@@ -42,7 +42,7 @@ enum smtp_data_position {
     SMTP_DATA_IN_LINE,
     SMTP_DATA_AFTER_CR,
     SMTP_DATA_AFTER_DOT,    /* the dot at the start of a line is not part of the message */
-    SMTP_DATA_AFTER_DOT_CR, /* nor is, perhaps, the CR behind it */
+    SMTP_DATA_AFTER_DOT_CR, /* nor is, perhaps, the CR after it */
 };
 
 struct smtp_data_stream {
@@ -69,7 +69,7 @@ void smtp_data_begin_chunk(struct smtp_data_stream *stream, uint64_t octets);
 struct slice smtp_data_end_chunks(struct smtp_data_stream *stream);
 
 /* PARSE_DONE, with an empty piece: the end of the message, or of the chunk; the cursor stands
- * behind it. PARSE_MORE with a piece: it belongs to the message (it lies in the input, or is
+ * after it. PARSE_MORE with a piece: it belongs to the message (it lies in the input, or is
  * static); call again. PARSE_MORE without one: the input is used up. Never PARSE_BAD. */
 enum parse_result smtp_data_next(struct smtp_data_stream *stream, struct cursor *in,
                                  struct slice *piece);

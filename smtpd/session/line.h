@@ -16,8 +16,8 @@ struct smtp_line_splitter {
 };
 
 /* PARSE_DONE: a line, without its CRLF, or as much of it as ends with an LF alone; the cursor is
- *     behind that.
- * PARSE_MORE: no line yet. What the cursor has not passed must come again, with more behind it; it
+ *     after that.
+ * PARSE_MORE: no line yet. What the cursor has not passed must come again, with more after it; it
  *     is less than `limit` octets.
  * PARSE_BAD: the same as PARSE_DONE of more than `limit` octets, with line end: it was dropped. */
 enum parse_result smtp_line_next(struct smtp_line_splitter *splitter, size_t limit,

@@ -1,6 +1,6 @@
 /*
- * One SMTP connection: the state machine. Runs in smtpd-session; reads what a stranger sends and
- * believes nothing of it. Begin at session_step().
+ * One SMTP connection: the state machine. Runs in smtpd-session, on untrusted input. Begin at
+ * session_step().
  *
  *      accepted            STARTTLS (RFC 3207)
  *         │                     ┌─────────────┐
@@ -406,7 +406,7 @@ static void on_http(struct session *session, struct smtp_command *command)
 static void on_quit(struct session *session, struct smtp_command *command)
 {
     (void)command;
-    /* Nothing comes behind QUIT that could make a reset of our reply, but TLS has its own end. */
+    /* Nothing comes after QUIT that could make a reset of our reply, but TLS has its own end. */
     bool at_once = !session->secured && stream_input(&session->stream).len == 0;
     close_after(session, SMTP_REPLY(221, "2.0.0", "Bye"), "quit", at_once ? 0 : SESSION_LINGER_MS);
 }

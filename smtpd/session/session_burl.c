@@ -1,5 +1,5 @@
 /*
- * BURL (RFC 4468): octets of the message come from a mailbox of this house instead of from the
+ * BURL (RFC 4468): octets of the message come from a mailbox of this server instead of from the
  * client. Auth sees to it that they come for the account that has logged in, and the mailbox that
  * the URL lets it in (common/role/url_reading.h); then they go the way of a BDAT chunk. Runs in
  * smtpd-submission.

@@ -232,7 +232,7 @@ static void end_message(struct session *session)
 }
 
 /* RFC 3030 2: each chunk has a reply, the last one that of the message. One that is refused ends
- * the transaction, so that those behind it are refused too. */
+ * the transaction, so that those after it are refused too. */
 static void end_chunk(struct session *session)
 {
     session_end_burl(session);

@@ -1,15 +1,15 @@
 /*
- * What the parts of the smtpd-session role share: the process (smtp_server), a connection (session)
- * and a mail transaction. The role speaks SMTP with strangers (port 25) or with users (587, 465),
- * never both in one process; it knows no account, no key and no file.
+ * Shared by the parts of the role smtpd-session: the process (smtp_server), a connection (session)
+ * and a mail transaction. A process speaks SMTP either with other servers (port 25) or with users
+ * (587, 465), never with both; it has no access to accounts, keys or files.
  *
- *     session_role.c    birth, peers, connections
+ *     session_role.c    start of the process, its peers and connections
  *     session.c         the state machine: states, commands, replies, deadlines
  *     session_auth.c    AUTH
  *     session_mail.c    MAIL, RCPT, the transaction
- *     session_data.c    DATA, BDAT: the message comes in
- *     session_burl.c    BURL: octets of it come from a mailbox
- *     session_submit.c  the message goes to filter and queue
+ *     session_data.c    DATA, BDAT: receives the message
+ *     session_burl.c    BURL: reads message content from a mailbox
+ *     session_submit.c  sends the message to filter and queue
  */
 #ifndef SMTPD_SESSION_SESSION_INTERNAL_H
 #define SMTPD_SESSION_SESSION_INTERNAL_H
@@ -30,12 +30,12 @@
 
 enum {
     SESSION_LINGER_MS = 2000,         /* after the last reply, for the client to read it */
-    SESSION_READY_TIMEOUT_MS = 1000,  /* a killed role is back in 0.1 s; MAIL waits, then 451 */
-    SESSION_PEER_TIMEOUT_MS = 120000, /* auth, filter or queue without an answer: a fault of ours */
+    SESSION_READY_TIMEOUT_MS = 1000,  /* MAIL waits this long for a killed role (0.1 s), then 451 */
+    SESSION_PEER_TIMEOUT_MS = 120000, /* no answer from auth, filter or queue: an internal fault */
     SESSION_NAME_SIZE = 17,
 };
 
-/* A run of queue ids that queue lent. */
+/* A range of queue ids, lent by queue. */
 struct id_range {
     uint64_t next;
     uint32_t left;
@@ -53,44 +53,44 @@ struct smtp_server {
     uint32_t slot_count;
     uint32_t free_count;
     uint32_t session_count;
-    uint32_t last_number;  /* of a session */
-    uint32_t last_request; /* of a question */
+    uint32_t last_number;  /* of the newest session */
+    uint32_t last_request; /* request number of the newest question to a peer */
 
     struct id_range ids;
-    struct id_range more_ids; /* taken when `ids` is used up */
+    struct id_range more_ids; /* used when `ids` is used up */
     bool asked_for_ids;
-    bool space;           /* queue: mail may be taken */
-    bool scram;           /* auth: it may be offered */
-    uint32_t filter_turn; /* filters take turns */
+    bool space;           /* queue has disk space for more mail */
+    bool scram;           /* auth allows SCRAM to be offered */
+    uint32_t filter_turn; /* picks the next filter process, round robin */
 
-    struct buffer reply; /* room for one, between its making and stream_write */
+    struct buffer reply; /* scratch space to format a reply before stream_write */
 };
 
 enum session_state {
-    SESSION_HANDSHAKE, /* in a handshake: at the start, or after STARTTLS */
-    SESSION_CONNECTED, /* the client has not said its name yet */
-    SESSION_READY,     /* it has; no transaction */
+    SESSION_HANDSHAKE, /* TLS handshake: at connect, or after STARTTLS */
+    SESSION_CONNECTED, /* no EHLO or HELO yet */
+    SESSION_READY,     /* after EHLO or HELO, outside a transaction */
     SESSION_AUTH,      /* in a SASL exchange */
-    SESSION_MAIL,      /* in a transaction, without a recipient */
-    SESSION_RCPT,      /* with recipients */
-    SESSION_DATA,      /* the octets of DATA come */
-    SESSION_CHUNK,     /* the octets of a BDAT chunk come, or those of a BURL */
-    SESSION_CHUNKS,    /* a chunk has come, the last has not */
-    SESSION_URL,       /* BURL: the mailbox has not answered yet */
-    SESSION_SUBMIT,    /* the message is whole; filter and queue decide */
-    SESSION_CLOSING,   /* the last reply is written */
+    SESSION_MAIL,      /* in a transaction, no recipient yet */
+    SESSION_RCPT,      /* in a transaction with recipients */
+    SESSION_DATA,      /* receiving the octets of DATA */
+    SESSION_CHUNK,     /* receiving the octets of a BDAT chunk or a BURL */
+    SESSION_CHUNKS,    /* between chunks: the last one has not come */
+    SESSION_URL,       /* BURL: waiting for the mailbox */
+    SESSION_SUBMIT,    /* the message is complete; filter and queue decide */
+    SESSION_CLOSING,   /* the last reply was written to the stream */
     SESSION_STATES,
 };
 
-/* Whose answer is awaited; no command is read meanwhile. */
+/* The answer that the session waits for; it reads no command meanwhile. */
 enum session_wait {
     SESSION_WAIT_NOTHING,
-    SESSION_WAIT_READY,     /* no answer: MAIL came while a role is being started again */
+    SESSION_WAIT_READY,     /* no answer: MAIL came while a role is being restarted */
     SESSION_WAIT_PASSWORD,  /* auth: AUTH_VERDICT or AUTH_CHALLENGE */
     SESSION_WAIT_SENDER,    /* auth: AUTH_SENDER_ANSWER for the reverse-path */
     SESSION_WAIT_RECIPIENT, /* auth: AUTH_RECIPIENT_ANSWER */
     SESSION_WAIT_OWNER,   /* auth: AUTH_NOT_READ; or the master: ROLE_ADMITTED, ROLE_NOT_ADMITTED */
-    SESSION_WAIT_MAILBOX, /* no answer: the mailbox of a BURL, by its own socket */
+    SESSION_WAIT_MAILBOX, /* no record: BURL's mailbox answers over its own socket */
     SESSION_WAIT_SPOOL,   /* queue: QUEUE_SPOOLED */
     SESSION_WAIT_FILTER,  /* filter: FILTER_RECIPE */
     SESSION_WAIT_FROM,    /* auth: AUTH_SENDER_ANSWER for a From address */
@@ -98,29 +98,29 @@ enum session_wait {
     SESSION_WAITS,
 };
 
-/* An account or a foreign address that gets the message. In the transaction's arena. */
+/* An account or a remote address that gets the message. In the transaction's arena. */
 struct recipient {
     struct recipient *next;
-    struct slice account; /* empty: the address is foreign */
-    struct slice address; /* as given at RCPT, or where an alias led */
+    struct slice account; /* empty: a remote address */
+    struct slice address; /* as given at RCPT, or the target of an alias */
     struct slice orcpt;   /* decoded; empty: none */
-    struct token permit;  /* of a foreign address, from auth */
-    bool forwarded;       /* an alias led to that */
-    unsigned notify;      /* of enum smtp_notify */
+    struct token permit;  /* auth's permit to send to a remote address */
+    bool forwarded;       /* the address is the target of an alias */
+    unsigned notify;      /* bits of enum smtp_notify */
 };
 
-/* The octets of BODY=BINARYMIME, which become a message without binary parts before anybody looks
- * at its lines. In the transaction's arena. */
+/* A message with BODY=BINARYMIME: its binary parts are encoded before it is split into lines. In
+ * the transaction's arena. */
 struct binary_body {
     struct binary_encode encode;
-    struct buffer encoded; /* that session_data.c has not looked at yet, from: */
-    size_t taken;
-    uint64_t chunk_left; /* of the client's octets */
-    bool ended;          /* all have been encoded */
+    struct buffer encoded; /* output of `encode` */
+    size_t taken;          /* octets of `encoded` that session_data.c has processed */
+    uint64_t chunk_left;   /* octets of the chunk still to come from the client */
+    bool ended;            /* the whole message has been encoded */
 };
 
 struct transaction {
-    struct arena arena; /* owns what the slices show */
+    struct arena arena; /* owns the octets of all slices below */
 
     struct slice reverse_path; /* without brackets; empty: null */
     struct slice envid;        /* decoded; empty: none */
@@ -130,39 +130,39 @@ struct transaction {
     bool requiretls;
     bool tls_optional; /* the message has TLS-Required: No */
     struct smtp_by by;
-    int64_t deliver_by; /* seconds since 1970; 0: whenever */
-    int64_t hold_until; /* likewise; 0: at once */
+    int64_t deliver_by; /* seconds since 1970; 0: no deadline */
+    int64_t hold_until; /* seconds since 1970; 0: send at once */
 
     struct recipient *recipients;
     struct recipient **recipients_end;
-    struct recipient asked;       /* the RCPT that auth is asked about */
-    uint32_t recipient_count;     /* in the list */
-    uint32_t accepted;            /* RCPT commands that were */
-    struct slice first_recipient; /* its address */
+    struct recipient asked;       /* the RCPT that auth is being asked about */
+    uint32_t recipient_count;     /* length of `recipients` */
+    uint32_t accepted;            /* accepted RCPT commands */
+    struct slice first_recipient; /* address of the first accepted RCPT */
 
-    uint64_t id; /* from the first recipient on; 0: none yet, or the queue that lent it died */
+    uint64_t id; /* set at the first recipient; 0: none yet, or the queue that lent it died */
     char id_text[QUEUE_ID_SIZE];
-    uint64_t request; /* number in all records to queue about it; 0: none was sent yet */
-    int64_t arrival;  /* when it was complete, seconds since 1970 */
+    uint64_t request; /* number of all records to queue about this message; 0: none sent yet */
+    int64_t arrival;  /* when the message was complete, seconds since 1970 */
 
-    struct slice url;           /* of a BURL that is under way */
-    struct binary_body *binary; /* BODY=BINARYMIME; else NULL */
-    struct buffer body;         /* all of a small message; of a large one what is not written yet */
+    struct slice url;           /* of the BURL under way */
+    struct binary_body *binary; /* NULL: not BODY=BINARYMIME */
+    struct buffer body;         /* a small message; of a large one, what is not yet in the file */
     uint64_t octets;            /* of the whole message */
-    bool spooled;               /* the body is in queue's file */
-    int spool_fd;               /* to write; -1: none */
-    int read_fd;                /* the same file, to read; -1: none */
-    struct smtp_reply refusal;  /* of the message, at its end; code 0: none */
+    bool spooled;               /* the body is in a file of queue's spool */
+    int spool_fd;               /* the spool file, to write; -1: none */
+    int read_fd;                /* the spool file, to read; -1: none */
+    struct smtp_reply refusal;  /* to be sent at the end of the message; code 0: none */
 
-    struct slice prefix;    /* the recipe */
-    struct slice cuts;      /* struct filter_cut, packed */
-    struct slice from;      /* addresses not checked yet: length, octets of each */
-    struct slice from_here; /* the one that auth is asked about */
+    struct slice prefix;    /* of the recipe: header fields to put before the body */
+    struct slice cuts;      /* of the recipe: packed struct filter_cut */
+    struct slice from;      /* From addresses not checked yet: length and octets of each */
+    struct slice from_here; /* the From address that auth is being asked about */
 };
 
 /* One connection. */
 struct session {
-    struct stream stream; /* owner: this */
+    struct stream stream; /* its owner is this session */
     struct smtp_server *server;
     struct deferred freeing;
     struct connection_share share;
@@ -173,7 +173,7 @@ struct session {
     uint64_t wait_request;
     const struct role_peer *wait_peer;
 
-    uint64_t number; /* in the log; never the same twice while the master lives */
+    uint64_t number; /* in the log; unique while the master lives */
     char name[SESSION_NAME_SIZE];
     enum config_service service;
     struct ip_address client;
@@ -181,24 +181,24 @@ struct session {
     char client_text[IP_ADDRESS_TEXT_SIZE];
     bool greeted;
 
-    bool secured; /* TLS */
-    char tls[96]; /* "TLS1.3 TLS_AES_256_GCM_SHA384"; empty without */
+    bool secured; /* TLS is in use */
+    char tls[96]; /* "TLS1.3 TLS_AES_256_GCM_SHA384"; empty without TLS */
     bool esmtp;   /* EHLO, not HELO */
     struct buffer helo;
-    struct buffer account; /* who authenticated; empty: nobody */
-    struct token token;    /* with an account */
-    struct sasl *sasl;     /* in an exchange, else NULL */
+    struct buffer account; /* the authenticated account; empty: none */
+    struct token token;    /* auth's token; valid if `account` is not empty */
+    struct sasl *sasl;     /* the exchange under way; NULL: none */
 
     struct smtp_line_splitter splitter;
     struct smtp_data_stream data;
-    enum session_state after_chunk;  /* state behind a chunk that is discarded */
-    struct smtp_reply chunk_refusal; /* its reply; code 0: it is not discarded */
+    enum session_state after_chunk;  /* state to return to after a discarded chunk */
+    struct smtp_reply chunk_refusal; /* reply to a discarded chunk; code 0: it is not discarded */
     bool last_chunk;
-    struct session_burl *burl; /* the chunk's octets come from there; NULL: from the client */
-    uint64_t message_until_ms; /* deadline, by turn_now_ms(), of a message that comes */
+    struct session_burl *burl; /* source of the chunk's octets; NULL: the client */
+    uint64_t message_until_ms; /* deadline, by turn_now_ms(), of the message being received */
 
-    struct transaction *transaction; /* from MAIL to its end, else NULL */
-    uint32_t messages;               /* taken */
+    struct transaction *transaction; /* NULL: outside a transaction */
+    uint32_t messages;               /* accepted on this connection */
     uint32_t bad_commands;
     uint32_t refused_recipients;
 };
@@ -223,51 +223,54 @@ struct session_question {
 /* Asks a peer and makes the session wait for the answer. False: there is no such peer now. */
 bool session_ask(struct session *session, const struct session_question *question);
 
-/* A number that no question bore before; it says which session asked. */
+/* A new request number, which identifies the session that asked. */
 uint64_t session_new_request(struct session *session);
 
 /* The next queue id; 0 if queue lent none. */
 uint64_t server_take_id(struct smtp_server *server);
 
-/* May mail be taken now? Auth, filter and queue are there, and queue has lent ids. */
+/* Whether mail can be accepted: auth, filter and queue are running, and queue has lent ids. */
 bool server_is_ready(const struct smtp_server *server);
 
-/* The session's stream is closed: gives up all it holds, frees it at the end of the turn. */
+/* After the session's stream was closed: releases all its resources; frees it at the end of the
+ * turn. */
 void server_release_session(struct session *session);
 
 /* --- session.c -------------------------------------------------------------------------------- */
 
-/* Begins to talk over the accepted socket, whose descriptor and share it takes. */
+/* Starts the session on the accepted socket; takes its descriptor and share. */
 void session_begin(struct session *session, struct accepted *accepted);
 
-/* Processes as much of the input as it may now. Whoever ended a wait calls it. */
+/* Processes the input until there is none or the session waits. To be called after each
+ * session_end_wait(). */
 void session_step(struct session *session);
 
-/* The one place that changes the state. */
+/* The only function that changes the state. */
 void session_enter(struct session *session, enum session_state state);
 
 void session_reply(struct session *session, struct smtp_reply reply);
 
-/* The same for a command that was wrong: too many of them end the connection. */
+/* Replies to a bad command; after too many of them it closes the connection. */
 void session_refuse(struct session *session, struct smtp_reply reply);
 
-/* The last reply (code 0: none), and the end of the connection; `reason` for the log. */
+/* Sends the last reply (code 0: none) and closes the connection; `reason` goes to the log. */
 void session_close(struct session *session, struct smtp_reply reply, const char *reason);
 
-/* The end without a word: what became of the message is not known. */
+/* Closes the connection without a reply, when the outcome of the message is not known. */
 void session_break(struct session *session, const char *reason);
 
-/* The end of a client who said nothing while others wait for its place: 421 if that is taken at
- * once, and the session is released. */
+/* Ends the connection of a silent client to make room for others: writes 421 if the socket takes it
+ * at once, and releases the session. */
 void session_evict(struct session *session, const char *limit);
 
-/* A wait is over: the answer came, or the peer is gone. */
+/* Ends a wait: the answer came, or the peer is gone. */
 void session_end_wait(struct session *session);
 
-/* The peer that was asked died before it answered. */
+/* Ends a wait whose answer will not come: the peer died, or the wait's deadline passed. */
 void session_lose_peer(struct session *session);
 
-/* Between transactions of a process that is to end: 421. */
+/* When the process is to end: closes with 421, unless anything is under way (transaction, AUTH,
+ * handshake). */
 void session_stop(struct session *session);
 
 static inline bool session_is_submission(const struct session *session)
@@ -287,10 +290,10 @@ static inline const struct config *session_config(const struct session *session)
 
 /* --- session_auth.c --------------------------------------------------------------------------- */
 
-/* A password may come now: TLS, or a client on this host. */
+/* Whether the client may send a password: it uses TLS, or is on this host. */
 bool session_may_send_password(const struct session *session);
 
-/* The mechanisms that are offered where it may, for common/login/sasl.h. */
+/* The mechanisms to offer if it may send a password, for common/login/sasl.h. */
 unsigned session_mechanisms(const struct session *session);
 
 void session_on_auth(struct session *session, struct smtp_command *command);
@@ -298,7 +301,7 @@ void session_take_sasl_line(struct session *session, struct slice line);
 void session_forget_sasl(struct session *session);
 void session_on_verdict(struct session *session, uint32_t verdict, struct slice account,
                         const struct token *token);
-/* auth's message for the client. */
+/* Passes auth's SASL message on to the client. */
 void session_on_challenge(struct session *session, struct slice message);
 void session_lose_password(struct session *session);
 
@@ -307,11 +310,11 @@ void session_lose_password(struct session *session);
 void session_on_mail(struct session *session, struct smtp_command *command);
 void session_on_rcpt(struct session *session, struct smtp_command *command);
 
-/* What MAIL still needs once the server is ready; and what it gets if that takes too long. */
+/* Continues MAIL once the server is ready; refuses it if that takes too long. */
 void session_check_sender(struct session *session);
 void session_give_up_waiting(struct session *session);
 
-/* Asks auth whether the account may send as that address: reverse-path, or one of From. False: as
+/* Asks auth whether the account may use that address as reverse-path or in From. False: as
  * session_ask(). */
 bool session_ask_for_sender(struct session *session, enum session_wait wait, struct slice address);
 void session_on_sender_answer(struct session *session, bool allowed);
@@ -323,42 +326,43 @@ void session_on_recipient_answer(struct session *session, uint32_t verdict, stru
                                  struct slice targets);
 void session_lose_recipient(struct session *session);
 
-/* Gives the transaction an id, if it has none. False: there is none to be had now. */
+/* Gives the transaction an id if it has none. False: no id is available now. */
 bool session_take_id(struct session *session);
 
-/* Forgets the transaction, if there is one. The state is the caller's. */
+/* Frees the transaction, if there is one. The caller sets the state. */
 void session_drop_transaction(struct session *session);
 
 /* --- session_data.c --------------------------------------------------------------------------- */
 
 void session_on_data(struct session *session, struct smtp_command *command);
-/* BODY=BINARYMIME. False: no memory. */
+/* For BODY=BINARYMIME. False: no memory. */
 bool session_begin_binary(struct session *session);
-/* May run twice, and where there is none. */
+/* May run twice, and without session_begin_binary(). */
 void session_end_binary(struct transaction *transaction);
 void session_on_bdat(struct session *session, struct smtp_command *command);
 
-/* The next chunk is the first one, unless others came before; and its octets are about to come. */
+/* Before each chunk: session_begin_chunks() starts the message if this is its first chunk,
+ * session_begin_chunk() expects `octets` octets of the chunk. */
 void session_begin_chunks(struct session *session);
 void session_begin_chunk(struct session *session, uint64_t octets);
 
-/* DATA that was refused. A client that sent its message without waiting for 354 is cut off: what it
- * sent would be taken for commands. */
+/* Refuses DATA. A client that sent its message without waiting for 354 is disconnected: the message
+ * would be read as commands. */
 void session_refuse_data(struct session *session, struct smtp_reply reply);
 
-/* Takes octets of a message. False: nothing more can be done with what there is. */
+/* Takes octets of a message from `in`. False: it can make no progress with the input so far. */
 bool session_take_data(struct session *session, struct cursor *in);
 
 /* Takes both descriptors. */
 void session_on_spooled(struct session *session, int write_fd, int read_fd);
 void session_lose_spool(struct session *session);
 
-/* The message will be refused at its end; the first reason stands. The text is copied. */
+/* Makes the message be refused at its end; only the first call counts. The text is copied. */
 void session_refuse_message(struct session *session, struct smtp_reply reply);
 
 /* --- session_burl.c --------------------------------------------------------------------------- */
 
-/* BURL is there for this client: it has logged in, and there is IMAP here. */
+/* Whether BURL is offered: the client has logged in, and this server runs IMAP. */
 bool session_offers_burl(const struct session *session);
 void session_on_burl(struct session *session, struct smtp_command *command);
 
@@ -367,13 +371,13 @@ void session_on_admitted(struct session *session, int fd);
 void session_on_not_read(struct session *session, bool permanent);
 void session_lose_owner(struct session *session);
 
-/* In a chunk of a BURL, for session_take_data(). False: nothing more has come. */
+/* session_take_data() for a chunk of a BURL. False: nothing more has come. */
 bool session_take_burl(struct session *session);
-void session_end_burl(struct session *session); /* may run twice, and where there is none */
+void session_end_burl(struct session *session); /* may run twice, and without a BURL */
 
 /* --- session_submit.c ------------------------------------------------------------------------- */
 
-/* The message is whole. */
+/* Sends the complete message to filter and queue. */
 void session_submit(struct session *session);
 
 /* The recipe, already checked: prefix, cuts, From addresses (lengths and octets), and what the
@@ -388,13 +392,12 @@ void session_on_recipe(struct session *session, const struct session_recipe *rec
 void session_on_from_answer(struct session *session, bool allowed);
 void session_on_committed(struct session *session);
 
-/* The transaction ends with this reply to the message. */
+/* Replies to the message and ends the transaction. */
 void session_end_message(struct session *session, struct smtp_reply reply);
 
 void session_lose_filter(struct session *session);
 
-/* Queue died while the transaction was under way: its id was lent by that queue, and so was its
- * file. */
+/* Queue died during the transaction: its id and its spool file, both lent by queue, are lost. */
 void session_lose_queue(struct session *session);
 void session_lose_commit(struct session *session);
 

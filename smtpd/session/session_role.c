@@ -336,8 +336,8 @@ static void resume_sessions(struct smtp_server *server)
     }
 }
 
-/* Who connects while the house starts, or sends MAIL while a role is started again, waits for a
- * moment instead of being sent away. */
+/* A client that connects while the server starts, or sends MAIL while a role restarts, waits for a
+ * moment instead of being refused. */
 static void open_doors(struct smtp_server *server)
 {
     if (!server_is_ready(server))
@@ -569,7 +569,7 @@ static void stop_sessions(struct smtp_server *server)
             session_stop(server->sessions[i]);
 }
 
-/* After a reload the transactions under way have all the time they need; when the house stops, the
+/* After a reload the transactions under way have all the time they need; when the server stops, the
  * master ends this process once timeouts.shutdown is over. */
 static void stop(struct role *role)
 {

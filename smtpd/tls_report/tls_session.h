@@ -1,7 +1,7 @@
 /*
  * How a connection to a domain's server was secured, as RFC 8460 4.2 and 4.3 count it: the policy
  * that applied, and its result. Texts travel and are kept as one run of octets, each with a NUL
- * behind it: what is equal is counted together, and rows of one policy stand together. Pure; relay
+ * after it: what is equal is counted together, and rows of one policy stand together. Pure; relay
  * and queue.
  */
 #ifndef SMTPD_TLS_REPORT_TLS_SESSION_H

@@ -20,7 +20,7 @@ struct list {
 
 /* ---- reading ---- */
 
-/* To behind the octet that closes what is open; to the end where it is missing. */
+/* To after the octet that closes what is open; to the end where it is missing. */
 static void skip_to(struct cursor *in, uint8_t closing)
 {
     struct slice rest = cursor_rest(in);

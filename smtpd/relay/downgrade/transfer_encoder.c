@@ -85,7 +85,7 @@ static void quote_octet(struct transfer_encoder *encoder, uint8_t octet, struct 
         return;
     }
     if (octet == '\r' && !after_cr) {
-        encoder->held[encoder->held_count++] = octet; /* behind a space, or alone */
+        encoder->held[encoder->held_count++] = octet; /* after a space, or alone */
         return;
     }
     put_held(encoder, text);

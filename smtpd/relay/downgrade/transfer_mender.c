@@ -63,7 +63,7 @@ static void put_line_end(struct transfer_mender *mender, uint8_t octet, struct b
     mender->behind_break = false;
 }
 
-/* An octet behind none that waits. */
+/* An octet after none that waits. */
 static void mend_octet(struct transfer_mender *mender, uint8_t octet, struct buffer *text)
 {
     bool in_base64 = mender->kind == MEND_BASE64;
