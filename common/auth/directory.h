@@ -105,8 +105,8 @@ struct directory_account {
 };
 
 /* Finds the account in the first source that has it. `name`: the account's canonical name, or a
- * canonical address in one of our domains. ERROR_NOT_FOUND; ERROR_TEMPORARY: NSS cannot tell. The
- * result borrows `name`, and is valid until the next refresh. */
+ * canonical address in one of our domains. ERROR_NOT_FOUND: there is none. ERROR_TEMPORARY: NSS
+ * cannot tell. The result borrows `name`, and is valid until the next refresh. */
 bool directory_find_account(const struct directory *directory, struct slice name, uint64_t now_ms,
                             struct directory_account *account, struct error *error);
 

@@ -52,8 +52,8 @@ void resolve_recipient(const struct directory *directory, struct slice address, 
                        uint64_t now_ms, struct arena *arena, struct resolution *resolution);
 
 /* The account of a login name: `alice` (alice of the first domain, or the system user) or
- * `alice@demo.test`; aliases and details do not count. Names are in the arena. ERROR_NOT_FOUND;
- * ERROR_TEMPORARY: not known now.
+ * `alice@demo.test`; aliases and details do not count. Names are in the arena. ERROR_NOT_FOUND:
+ * there is none. ERROR_TEMPORARY: not known now.
  *
  * *counted_as is set in any case: the name for the throttle, the same for all spellings of an
  * account, whether it exists or not. */

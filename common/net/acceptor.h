@@ -26,7 +26,7 @@ struct accepted {
  *              `share` at once, with a last reply if the socket takes it, and give the share back
  *              before it returns. Then the new connection is checked again.
  * on_refused:  over a limit, and no connection is silent. The handler may write a reply to the
- *              descriptor. Only one refusal a second is logged, with the number of the others. */
+ *              descriptor. At most one line a second is logged, with the number of refusals. */
 struct acceptor_handler {
     void (*on_accepted)(void *owner, struct accepted *accepted);
     void (*on_refused)(void *owner, const struct accepted *accepted,

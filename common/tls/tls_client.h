@@ -56,8 +56,8 @@ struct ssl_st *tls_client_connection(struct tls_client *client, int fd,
 /* After the handshake, how the certificate was verified: "dane", "name", or "no". Static. */
 const char *tls_client_verified(const struct ssl_st *ssl);
 
-/* Why the certificate is invalid, in OpenSSL's words; empty: it is valid or was not checked.
- * Static.
+/* Why the certificate is invalid, in OpenSSL's words, static; empty: it is valid or was not
+ * checked.
  */
 const char *tls_client_doubt(const struct ssl_st *ssl);
 

@@ -185,7 +185,7 @@ static bool bring(struct maildir_reading *reading, const struct found *found, st
     return put;
 }
 
-/* ---- order: by UID, those without one after, by name, as they were delivered ---- */
+/* ---- order: by UID; then those without a UID, by name, as they were delivered ---- */
 
 static uint32_t uid_of(const struct maildir_reading *reading, const struct maildir_name *name)
 {

@@ -98,7 +98,7 @@ void queue_check_store(struct queue *queue, const struct error *error);
 
 /* Takes an id for a message of our own. False: none is left. queue_refill_own_ids(), which must not
  * be called within a transaction, provides enough for any transaction, even one that returns the
- * message with the most recipients. */
+ * largest message to its sender. */
 bool queue_take_own_id(struct queue *queue, uint64_t *id);
 bool queue_refill_own_ids(struct queue *queue, struct error *error);
 

@@ -70,7 +70,7 @@ bool spool_set_aside(const char *target, struct error *error);
 bool spool_create(struct spool *spool, struct spool_file *file, int *write_fd, struct error *error);
 
 /* Makes sure that no process can change the file any more. ERROR_PEER: a process still has it open
- * for writing, or it has fewer than `octets` octets. */
+ * for writing, or it has not `octets` octets (a spare file: not lent_octets, if that is more). */
 bool spool_seal(struct spool *spool, struct spool_file *file, uint64_t octets, struct error *error);
 
 /* Starts writing the file to disk, without waiting, and gives it the name of the id. (second
