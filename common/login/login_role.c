@@ -54,7 +54,7 @@ static void stop(struct role *role)
     acceptor_stop(&server->acceptor);
     struct login_session *session, *next;
     DL_FOREACH_SAFE (server->sessions, session, next)
-        if (login_is_talking(session) || (role->house_stops && session->state == LOGIN_ASLEEP))
+        if (login_is_talking(session) || (role->server_stops && session->state == LOGIN_ASLEEP))
             login_say_farewell(session, LOGIN_END_SHUTDOWN, "shutdown");
     if (server->session_count == 0)
         role_exit(role);

@@ -150,7 +150,7 @@ bool login_on_asleep(void *owner, struct ipc_packet *packet, struct error *error
         fd_discard(&fd);
         free(sleep);
     }
-    if (session && role->house_stops && session->state == LOGIN_ASLEEP)
+    if (session && role->server_stops && session->state == LOGIN_ASLEEP)
         login_say_farewell(session, LOGIN_END_SHUTDOWN, "shutdown");
     return true;
 }

@@ -24,7 +24,7 @@ enum {
 };
 _Static_assert(RESERVED_DESCRIPTORS + DESCRIPTORS_PER_CONNECTION * ROLE_CONNECTIONS_LEAST
                    <= ROLE_DESCRIPTORS_LEAST,
-               "a house that starts serves");
+               "a server that starts serves");
 
 static const double pause_seconds = 0.25;
 

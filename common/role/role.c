@@ -243,7 +243,7 @@ static bool on_stop(void *owner, struct ipc_packet *packet, struct error *error)
     (void)error;
     struct role *role = owner;
     role->stopping = true;
-    role->house_stops = ipc_packet_header(packet)->request == 1;
+    role->server_stops = ipc_packet_header(packet)->request == 1;
     if (role->spec->stop)
         role->spec->stop(role);
     else

@@ -77,7 +77,7 @@ struct role_spec {
     void (*peer_down)(struct role_peer *peer); /* its channel is closed; peer is freed afterwards */
     void (*reload)(struct role *role);         /* role->config and role->files are the new ones */
     /* Called at ROLE_STOP: finish the work under way, then call role_exit(). NULL: role_exit() at
-     * once. Called again if house_stops becomes true later. */
+     * once. Called again if server_stops becomes true later. */
     void (*stop)(struct role *role);
     /* Called after the last event, whether the master stopped the role or died. Threads that use
      * the state must end here. */
@@ -97,7 +97,7 @@ struct role {
     uint32_t number;
     bool is_root;                 /* the server runs with chroot and different uids */
     bool stopping;                /* ROLE_STOP came */
-    bool house_stops;             /* ROLE_STOP came, and the whole server stops */
+    bool server_stops;            /* ROLE_STOP came, and the whole server stops */
     bool landlocked;              /* the kernel has Landlock */
     int root_fd;                  /* the sandbox's root directory; -1: no files */
     int readable[ROLE_FILES_MAX]; /* other directories it may read, from prepare(); stay open */

@@ -1,8 +1,8 @@
 /* Runs all checks; see check.h. */
 #include "ctl/check/check.h"
 
-void check_house(const struct config *config, enum check_when when,
-                 struct config_mistakes *mistakes)
+void check_config(const struct config *config, enum check_when when,
+                  struct config_mistakes *mistakes)
 {
     bool whole = mistakes->fatal == 0;
     check_files(config, mistakes);

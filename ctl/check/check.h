@@ -16,8 +16,8 @@ enum check_when {
 /* Adds mistakes to those that config_parse() found, sorted by line. If that found some, everything
  * is checked all the same, except what needs a complete configuration. Must run as the user who
  * will start the server: root, or an ordinary user whose uid all roles then have. */
-void check_house(const struct config *config, enum check_when when,
-                 struct config_mistakes *mistakes);
+void check_config(const struct config *config, enum check_when when,
+                  struct config_mistakes *mistakes);
 
 /* The parts. check_certificates.c: files, keys, names and dates. */
 void check_certificates(const struct config *config, struct config_mistakes *mistakes);

@@ -49,7 +49,7 @@ bool command_check(const struct command *command, enum check_when when)
     struct config_mistakes mistakes = {0};
     bool good = read_config(command, &config, &mistakes);
     if (good) {
-        check_house(&config, when, &mistakes);
+        check_config(&config, when, &mistakes);
         config_mistakes_print(&mistakes, command->config_path);
         good = mistakes.fatal == 0;
     }

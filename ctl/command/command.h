@@ -51,7 +51,7 @@ bool command_ask(const struct command *command, const char *path, struct error *
 /* command_ask() with the answer copied to `out`. */
 bool command_ask_into(const struct command *command, const char *path, FILE *out,
                       struct error *error);
-bool command_house_runs(const char *path);
+bool command_server_runs(const char *path);
 
 /* Asks, reads the answer up to "ok", and returns the socket for the rest; -1 on failure. */
 int command_ask_for_socket(const struct command *command, const char *path, struct error *error);

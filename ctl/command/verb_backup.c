@@ -180,7 +180,7 @@ static bool part_path(const struct config *config, const char *name, char path[P
 static bool check_empty(const struct config *config, int files_fd, struct error *error)
 {
     char path[PATH_MAX];
-    if (command_house_runs(config->control_socket.text))
+    if (command_server_runs(config->control_socket.text))
         return error_set(error, ERROR_EXISTS, "staffetta runs: staffetta stop first");
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
         if (!part_path(config, parts[i].name, path, error) || !make_way(path, error))

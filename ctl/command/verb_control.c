@@ -130,7 +130,7 @@ bool command_ask(const struct command *command, const char *path, struct error *
     return command_ask_into(command, path, stdout, error);
 }
 
-bool command_house_runs(const char *path)
+bool command_server_runs(const char *path)
 {
     int fd = connect_to(path, NULL);
     bool runs = fd >= 0;

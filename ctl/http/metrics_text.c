@@ -140,7 +140,7 @@ static uint64_t sessions_of(const struct role_census_kind *kind)
 
 static void put_census(struct buffer *text, const struct role_census *census)
 {
-    put_single(text, "start_time_seconds", "gauge", "When the house was started, since 1970.",
+    put_single(text, "start_time_seconds", "gauge", "When the server was started, since 1970.",
                census->started_s);
     put_single(text, "queue_messages", "gauge", "Messages in the queue.", census->queued);
     put_single(text, "queue_held_messages", "gauge", "Of those, the ones that are held.",

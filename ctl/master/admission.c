@@ -52,7 +52,7 @@ static bool is_acceptable(const struct process *auth, const struct named_home *n
                           struct error *error)
 {
     const struct master *master = auth->master;
-    if (auth->configuration < master->house.places_since)
+    if (auth->configuration < master->setup.places_since)
         return error_set(error, ERROR_TEMPORARY, "a reload is under way");
     if (master->is_root && named->facts->uid == 0)
         return error_set(error, ERROR_PERMANENT, "root has no mail here: alias it to somebody");
@@ -387,7 +387,7 @@ static struct process *find_deliver(struct master *master, const struct master_h
     struct process *process;
     DL_FOREACH (master->processes, process)
         if (process->kind == ROLE_DELIVER && !process->stopping && ipc_is_open(&process->channel)
-            && process->configuration == master->house.number && process->user.uid == facts->uid
+            && process->configuration == master->setup.number && process->user.uid == facts->uid
             && process->user.gid == facts->gid && process->place == facts->place)
             return process;
     return NULL;

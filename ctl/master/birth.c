@@ -75,25 +75,25 @@ bool birth_is_network_role(enum role_kind kind)
 
 static void send_listeners(struct process *process)
 {
-    const struct house *house = &process->master->house;
-    for (size_t i = 0; i < house->listener_count; i++)
-        if (takes_service(process->kind, house->listeners[i].section->service))
-            send_file(process, DESCRIPTOR_LISTENER, house->listeners[i].index,
-                      house->listeners[i].fd);
+    const struct setup *setup = &process->master->setup;
+    for (size_t i = 0; i < setup->listener_count; i++)
+        if (takes_service(process->kind, setup->listeners[i].section->service))
+            send_file(process, DESCRIPTOR_LISTENER, setup->listeners[i].index,
+                      setup->listeners[i].fd);
 }
 
 static void send_network_files(struct process *process)
 {
-    const struct house *house = &process->master->house;
-    for (size_t i = 0; i < house->config.certificate_count; i++)
+    const struct setup *setup = &process->master->setup;
+    for (size_t i = 0; i < setup->config.certificate_count; i++)
         send_opened(process, DESCRIPTOR_CHAIN, (uint32_t)i,
-                    house->config.certificates[i].chain.text, O_RDONLY);
+                    setup->config.certificates[i].chain.text, O_RDONLY);
     send_listeners(process);
 }
 
 static void send_auth_files(struct process *process)
 {
-    const struct config *config = &process->master->house.config;
+    const struct config *config = &process->master->setup.config;
     for (size_t i = 0; i < config->accounts_count; i++)
         send_directory_of(process, DESCRIPTOR_ACCOUNTS, (uint32_t)i, config->accounts[i].file.text);
     for (size_t i = 0; i < config->domain_count; i++)
@@ -104,7 +104,7 @@ static void send_auth_files(struct process *process)
 
 static void send_check_files(struct process *process)
 {
-    const struct config *config = &process->master->house.config;
+    const struct config *config = &process->master->setup.config;
     send_directory_of(process, DESCRIPTOR_TOKEN_KEYS, 0, config->oauth.keys.text);
     send_directory_of(process, DESCRIPTOR_CLIENT_AUTHORITIES, 0,
                       config->client_certificates.authorities.text);
@@ -112,7 +112,7 @@ static void send_check_files(struct process *process)
 
 static void send_keys(struct process *process)
 {
-    const struct config *config = &process->master->house.config;
+    const struct config *config = &process->master->setup.config;
     for (size_t i = 0; i < config->certificate_count; i++)
         send_opened(process, DESCRIPTOR_KEY, (uint32_t)i, config->certificates[i].key.text,
                     O_RDONLY);
@@ -120,14 +120,14 @@ static void send_keys(struct process *process)
 
 static void send_log_file(struct process *process)
 {
-    const char *path = process->master->house.config.log.file.text;
+    const char *path = process->master->setup.config.log.file.text;
     if (path)
         send_opened(process, DESCRIPTOR_LOG_FILE, 0, path, O_WRONLY | O_APPEND | O_CREAT);
 }
 
 static void send_passwords(struct process *process)
 {
-    const struct config *config = &process->master->house.config;
+    const struct config *config = &process->master->setup.config;
     for (size_t i = 0; i < config->route_count; i++)
         if (config->routes[i].password_file.text)
             send_opened(process, DESCRIPTOR_PASSWORD, (uint32_t)i,
@@ -136,7 +136,7 @@ static void send_passwords(struct process *process)
 
 static void send_fetch_files(struct process *process)
 {
-    const struct config *config = &process->master->house.config;
+    const struct config *config = &process->master->setup.config;
     send_opened(process, DESCRIPTOR_AUTHORITIES, 0, config->relay.authorities.text, O_RDONLY);
     if (config->oauth.credentials.text)
         send_opened(process, DESCRIPTOR_INTROSPECTION, 0, config->oauth.credentials.text, O_RDONLY);
@@ -144,7 +144,7 @@ static void send_fetch_files(struct process *process)
 
 const char *birth_place_path(const struct master *master, uint32_t place)
 {
-    const struct config *config = &master->house.config;
+    const struct config *config = &master->setup.config;
     return place < config->accounts_count && config->accounts[place].source == CONFIG_SOURCE_FILE
                ? config->accounts[place].mail.text
                : "/";
@@ -161,28 +161,28 @@ static void send_place(struct process *process)
     send_opened(process, DESCRIPTOR_PLACE, process->place, path, O_RDONLY | O_DIRECTORY);
 }
 
-static int directory_of(const struct house *house, enum role_kind kind)
+static int directory_of(const struct setup *setup, enum role_kind kind)
 {
     switch (kind) {
     case ROLE_QUEUE:
-        return house->queue_fd;
+        return setup->queue_fd;
     case ROLE_JOURNAL:
-        return house->journal_fd;
+        return setup->journal_fd;
     case ROLE_FETCH:
-        return house->fetch_fd;
+        return setup->fetch_fd;
     default:
-        return house->empty_fd;
+        return setup->empty_fd;
     }
 }
 
 void birth_send_files(struct process *process)
 {
-    const struct house *house = &process->master->house;
+    const struct setup *setup = &process->master->setup;
     if (process_is_per_account(process->kind)) {
         send_place(process);
         return;
     }
-    send_file(process, DESCRIPTOR_DIRECTORY, 0, directory_of(house, process->kind));
+    send_file(process, DESCRIPTOR_DIRECTORY, 0, directory_of(setup, process->kind));
     if (birth_is_network_role(process->kind))
         send_network_files(process);
     else if (process->kind == ROLE_AUTH)
@@ -201,7 +201,7 @@ void birth_send_files(struct process *process)
         send_fetch_files(process);
     else if (process->kind == ROLE_RESOLVER)
         send_opened(process, DESCRIPTOR_TRUST_ANCHOR, 0,
-                    process->master->house.config.resolver.trust_anchor.text, O_RDONLY);
+                    process->master->setup.config.resolver.trust_anchor.text, O_RDONLY);
 }
 
 void birth_send_start(struct process *process)
@@ -211,13 +211,13 @@ void birth_send_start(struct process *process)
                                .kind = process->kind,
                                .number = process->number,
                                .is_root = master->is_root,
-                               .configuration = master->house.number};
+                               .configuration = master->setup.number};
     if (process->kind == ROLE_AUTH || process->kind == ROLE_QUEUE) {
         memcpy(start.token_key, master->token_key, sizeof(start.token_key));
         memcpy(start.srs_key, master->srs_key, sizeof(start.srs_key));
     }
     process_send_with(process, &start.header, sizeof(start), slice_of(NULL, 0),
-                      master->house.config_fd);
+                      master->setup.config_fd);
     birth_send_files(process);
 }
 

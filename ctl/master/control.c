@@ -111,7 +111,7 @@ static void answer_status(struct control_client *client)
     buffer_append_format(&text, "ok\n%-17s %7s %9s %9s %-8s %13s\n", "role", "pid", "uptime_s",
                          "sessions", "landlock", "configuration");
     buffer_append_format(&text, "%-17s %7d %9.0f %9s %-8s %13u\n", "master", (int)getpid(),
-                         now - master->started, "", "", master->house.number);
+                         now - master->started, "", "", master->setup.number);
     const struct process *process;
     DL_FOREACH (master->processes, process)
         put_process(&text, process, now);
@@ -456,7 +456,7 @@ static bool bind_socket(struct master *master, const struct sockaddr_un *address
 
 bool control_open(struct master *master, int inherited, struct error *error)
 {
-    const char *path = master->house.config.control_socket.text;
+    const char *path = master->setup.config.control_socket.text;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     master->control_fd = -1;
     if (strlen(path) >= sizeof(address.sun_path))
@@ -485,5 +485,5 @@ void control_close(struct master *master)
         return;
     ev_io_stop(master->loop, &master->control_readable);
     fd_discard(&master->control_fd);
-    unlink(master->house.config.control_socket.text); /* nobody is harmed where it stays */
+    unlink(master->setup.config.control_socket.text); /* nobody is harmed where it stays */
 }

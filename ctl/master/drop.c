@@ -38,7 +38,7 @@ static bool find_user(const struct master *master, const struct stat *facts, str
 {
     *user = (struct role_user){facts->st_uid, facts->st_gid};
     return !master->is_root || facts->st_uid != 0
-           || role_user_find(&master->house.config, ROLE_SMTP, true, user, NULL);
+           || role_user_find(&master->setup.config, ROLE_SMTP, true, user, NULL);
 }
 
 static bool become(const struct master *master, const struct role_user *user)
@@ -56,7 +56,7 @@ static int run_child(const struct master *master, int file, const struct role_us
                                (char[]){"sendmail"},  (char[]){"-bd"}, NULL};
     int command = openat(master->libexec_fd, "../staffetta", O_RDONLY | O_CLOEXEC);
     int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
-    int config = fcntl(master->house.config_fd, F_DUPFD_CLOEXEC, ABOVE_ALL_USED);
+    int config = fcntl(master->setup.config_fd, F_DUPFD_CLOEXEC, ABOVE_ALL_USED);
     int program = fcntl(command, F_DUPFD_CLOEXEC, ABOVE_ALL_USED);
     if (nothing < 0 || dup2(file, STDIN_FILENO) < 0 || dup2(nothing, STDOUT_FILENO) < 0
         || dup2(nothing, STDERR_FILENO) < 0 || dup2(config, CONFIG_FD) < 0 || !become(master, user))
@@ -72,7 +72,7 @@ static void next(struct drop *drop);
 /* As long as the queue would try it. */
 static bool is_old(const struct drop *drop)
 {
-    uint64_t lifetime_s = drop->master->house.config.queue.lifetime_ms / 1000;
+    uint64_t lifetime_s = drop->master->setup.config.queue.lifetime_ms / 1000;
     return time(NULL) - drop->since > (int64_t)lifetime_s;
 }
 
@@ -178,7 +178,7 @@ static void on_time(struct ev_loop *loop, ev_timer *watcher, int events)
     struct drop *drop = watcher->data;
     if (drop->entries || !drop->master->announced || drop->master->stopping)
         return;
-    int fd = openat(drop->master->house.state_fd, SENDMAIL_DROP,
+    int fd = openat(drop->master->setup.state_fd, SENDMAIL_DROP,
                     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     drop->entries = fd >= 0 ? fdopendir(fd) : NULL;
     drop->counted_waiting = drop->counted_refused = 0;
@@ -199,7 +199,7 @@ void drop_end(struct drop *drop)
 
 bool drop_open(struct drop *drop, struct master *master, struct error *error)
 {
-    int state = master->house.state_fd;
+    int state = master->setup.state_fd;
     /* Everybody may leave a file, nobody may look or touch another's. */
     if ((mkdirat(state, SENDMAIL_DROP, 0700) != 0 && errno != EEXIST)
         || fchmodat(state, SENDMAIL_DROP, 01733, 0) != 0)

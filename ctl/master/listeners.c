@@ -33,11 +33,11 @@ static int find_open(const struct open_sockets *sockets, const struct listener *
     return -1;
 }
 
-struct open_sockets listeners_of(const struct house *house)
+struct open_sockets listeners_of(const struct setup *setup)
 {
-    struct open_sockets sockets = {.count = house->listener_count};
-    for (size_t i = 0; i < house->listener_count; i++)
-        sockets.fds[i] = house->listeners[i].fd;
+    struct open_sockets sockets = {.count = setup->listener_count};
+    for (size_t i = 0; i < setup->listener_count; i++)
+        sockets.fds[i] = setup->listeners[i].fd;
     return sockets;
 }
 
@@ -81,15 +81,15 @@ static bool is_absent_ipv6(const struct listener *listener, const struct error *
            && (error->code == EAFNOSUPPORT || error->code == EADDRNOTAVAIL);
 }
 
-bool listeners_open(struct house *house, const struct open_sockets *open, struct error *error)
+bool listeners_open(struct setup *setup, const struct open_sockets *open, struct error *error)
 {
-    for (size_t i = 0; i < house->config.listen_count; i++) {
-        const struct config_listen *section = &house->config.listens[i];
+    for (size_t i = 0; i < setup->config.listen_count; i++) {
+        const struct config_listen *section = &setup->config.listens[i];
         for (size_t j = 0; j < section->addresses.count; j++) {
-            if (house->listener_count == LISTENERS_MAX)
+            if (setup->listener_count == LISTENERS_MAX)
                 return error_set(error, ERROR_PERMANENT, "line %u: more than %d listening sockets",
                                  section->line, LISTENERS_MAX);
-            struct listener *listener = &house->listeners[house->listener_count++];
+            struct listener *listener = &setup->listeners[setup->listener_count++];
             *listener = (struct listener){.section = section,
                                           .address = &section->addresses.items[j],
                                           .index = (uint32_t)i,
@@ -99,7 +99,7 @@ bool listeners_open(struct house *house, const struct open_sockets *open, struct
             fd_discard(&listener->fd);
             if (!is_absent_ipv6(listener, error))
                 return false;
-            house->listener_count--;
+            setup->listener_count--;
         }
     }
     return true;

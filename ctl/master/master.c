@@ -24,13 +24,13 @@ static const double late_wave_s = 2.0;
 
 static bool has_service(const struct master *master, enum config_service a, enum config_service b)
 {
-    return config_has_service(&master->house.config, a)
-           || config_has_service(&master->house.config, b);
+    return config_has_service(&master->setup.config, a)
+           || config_has_service(&master->setup.config, b);
 }
 
 bool master_may_want_fetch(const struct master *master)
 {
-    const struct config *config = &master->house.config;
+    const struct config *config = &master->setup.config;
     bool mail = has_service(master, CONFIG_SMTP, CONFIG_SMTP)
                 || has_service(master, CONFIG_SUBMISSION, CONFIG_SUBMISSIONS);
     return (mail && (config->relay.mta_sts || config->relay.tls_reports))
@@ -41,17 +41,17 @@ bool master_may_want_fetch(const struct master *master)
  * hold mail. Fetch is started when it is first asked for. */
 void master_count_wanted(struct master *master)
 {
-    const struct config_processes *processes = &master->house.config.processes;
+    const struct config_processes *processes = &master->setup.config.processes;
     bool smtp = has_service(master, CONFIG_SMTP, CONFIG_SMTP);
     bool submission = has_service(master, CONFIG_SUBMISSION, CONFIG_SUBMISSIONS);
     bool imap = has_service(master, CONFIG_IMAP, CONFIG_IMAPS);
     bool pop3 = has_service(master, CONFIG_POP3, CONFIG_POP3S);
-    bool introspects = master->house.config.oauth.introspection.text != NULL;
+    bool introspects = master->setup.config.oauth.introspection.text != NULL;
     const uint32_t wanted[ROLE_KINDS] = {
         [ROLE_JOURNAL] = 1,
         [ROLE_AUTH] = 1,
         [ROLE_CHECK] = 1,
-        [ROLE_KEYS] = master->house.config.certificate_count > 0,
+        [ROLE_KEYS] = master->setup.config.certificate_count > 0,
         [ROLE_QUEUE] = 1,
         [ROLE_SMTP] = smtp ? processes->session : 0,
         [ROLE_SUBMISSION] = submission ? processes->submission : 0,
@@ -101,7 +101,7 @@ void master_stop(struct master *master)
     master->stopping = true;
     LOG(&master->log, LOG_INFO, "stopping");
     ev_timer_init(&master->stop_deadline, on_stop_deadline,
-                  (double)master->house.config.timeouts.shutdown_ms / 1000.0, 0);
+                  (double)master->setup.config.timeouts.shutdown_ms / 1000.0, 0);
     master->stop_deadline.data = master;
     ev_timer_start(master->loop, &master->stop_deadline);
     process_stop_next(master);
@@ -149,8 +149,8 @@ static bool open_all(struct master *master, const struct inheritance *inheritanc
         != (ssize_t)sizeof(master->sleepers.key))
         return error_errno(error, "random octets");
     master->libexec_fd = process_open_libexec(error);
-    return master->libexec_fd >= 0 && house_open(&master->house, master, &open, NULL, error)
-           && secret_load(master->house.state_fd, "srs-key", master->srs_key, error)
+    return master->libexec_fd >= 0 && setup_open(&master->setup, master, &open, NULL, error)
+           && secret_load(master->setup.state_fd, "srs-key", master->srs_key, error)
            && drop_open(&master->drop, master, error)
            && control_open(master, inheritance->control_fd, error);
 }
@@ -197,7 +197,7 @@ static int fail(struct master *master, const struct inheritance *inheritance,
     if (inheritance->control_fd < 0)
         control_close(master);
     upgrade_go_back(master->config_path, inheritance, error->text);
-    house_close(&master->house);
+    setup_close(&master->setup);
     return EXIT_FAILURE;
 }
 
@@ -224,6 +224,6 @@ int master_run(const char *config_path, struct inheritance *inheritance)
     }
     control_close(&master);
     shares_clear(&master);
-    house_close(&master.house);
+    setup_close(&master.setup);
     return EXIT_SUCCESS;
 }

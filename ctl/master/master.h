@@ -7,7 +7,7 @@
  *   master.c      start, signals and stop of the whole server
  *   process.c     one child process: spawn, the records it may send, death, back-off
  *   birth.c       the descriptors and records that a new child gets
- *   house.c       opens the files and sockets that the configuration in force names
+ *   setup.c       opens the files and sockets that the configuration in force names
  *   wiring.c      channels between the roles
  *   listeners.c   listening sockets
  *   admission.c   per-account processes: deliver, mailbox, maildrop
@@ -97,7 +97,7 @@ struct listener {
 enum { LISTENERS_MAX = INHERITED_MAX };
 
 /* The configuration in force and the descriptors opened for it. A reload replaces all of it. */
-struct house {
+struct setup {
     struct config config;
     uint32_t number; /* of the configuration: 1 at start, incremented by each reload */
     /* The oldest configuration number with the same `accounts` sections as this one. struct
@@ -154,7 +154,7 @@ struct master {
     uint8_t srs_key[MASTER_SECRET_OCTETS];
     uint32_t next_number;
     uint64_t next_handle;
-    struct house house;
+    struct setup setup;
     struct process *processes;
     struct standing standing[ROLE_KINDS];
     ev_signal terminate, interrupt, hangup;
@@ -188,13 +188,13 @@ struct open_sockets {
     size_t count;
 };
 
-/* --- house.c */
+/* --- setup.c */
 /* Reads the configuration and opens what it names; `open` has sockets to use again. `before`: what
  * it will replace, or NULL at start. Errors name the file, or the key whose value a reload cannot
- * change. After a failure house_close() is still needed. */
-bool house_open(struct house *house, const struct master *master, const struct open_sockets *open,
-                const struct house *before, struct error *error);
-void house_close(struct house *house);
+ * change. After a failure setup_close() is still needed. */
+bool setup_open(struct setup *setup, const struct master *master, const struct open_sockets *open,
+                const struct setup *before, struct error *error);
+void setup_close(struct setup *setup);
 
 /* --- drop.c */
 /* Makes the directory `drop` and starts the timer that looks into it. */
@@ -240,8 +240,8 @@ int wiring_open_feed(struct master *master, struct process *process);
 void wiring_renew_journal(struct master *master); /* connects all roles with a new journal */
 
 /* --- listeners.c */
-bool listeners_open(struct house *house, const struct open_sockets *open, struct error *error);
-struct open_sockets listeners_of(const struct house *house);
+bool listeners_open(struct setup *setup, const struct open_sockets *open, struct error *error);
+struct open_sockets listeners_of(const struct setup *setup);
 
 /* --- admission.c: handlers of auth's and the per-account roles' records */
 

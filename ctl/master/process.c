@@ -189,7 +189,7 @@ static bool choose_user(const struct process *process, uint32_t *groups, struct 
     const struct master *master = process->master;
     struct role_user found = process->user;
     if (!natures[process->kind].per_account
-        && !role_user_find(&master->house.config, process->kind, master->is_root, &found, error))
+        && !role_user_find(&master->setup.config, process->kind, master->is_root, &found, error))
         return false;
     *user = (struct sandbox_user){.uid = found.uid, .gid = found.gid, .groups = groups};
     if (natures[process->kind].reads_shadow && find_shadow_group(groups))
@@ -342,7 +342,7 @@ static void announce(struct master *master)
     master->announced = true;
     upgrade_answer(&master->upgrade, NULL);
     LOG(&master->log, LOG_INFO, "ready", log_number("pid", getpid()),
-        log_text("hostname", master->house.config.hostname));
+        log_text("hostname", master->setup.config.hostname));
 }
 
 static bool on_ready(void *owner, struct ipc_packet *packet, struct error *error)
@@ -425,7 +425,7 @@ static bool on_checks(void *owner, struct ipc_packet *packet, struct error *erro
 {
     const struct process *process = owner;
     const struct master_checks *record = packet->record;
-    if (record->count < 1 || record->count > process->master->house.config.processes.check)
+    if (record->count < 1 || record->count > process->master->setup.config.processes.check)
         return error_set(error, ERROR_PEER, "%u check workers", record->count);
     process->master->standing[ROLE_CHECK].wanted = record->count;
     start_missing(process->master, ROLE_CHECK);
@@ -553,7 +553,7 @@ static struct process *new_process(struct master *master, enum role_kind kind,
     process->kind = kind;
     process->number = ++master->next_number;
     process->started = ev_now(master->loop);
-    process->configuration = master->house.number;
+    process->configuration = master->setup.number;
     process->channel.fd = -1;
     if (owner) {
         process->user = owner->user;

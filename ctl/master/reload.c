@@ -48,9 +48,9 @@ static bool is_told(enum role_kind kind)
 static void tell(struct process *process)
 {
     struct role_reload record = {.header = {.type = ROLE_RELOAD},
-                                 .configuration = process->master->house.number};
+                                 .configuration = process->master->setup.number};
     process_send_with(process, &record.header, sizeof(record), slice_of(NULL, 0),
-                      process->master->house.config_fd);
+                      process->master->setup.config_fd);
     if (!process_is_per_account(process->kind))
         birth_send_files(process); /* a mailbox has its own for life */
     birth_go(process);
@@ -77,18 +77,18 @@ static void replace_roles(struct master *master)
 
 static void take(struct master *master)
 {
-    struct house fresh;
+    struct setup fresh;
     struct error error = {0};
-    const struct open_sockets open = listeners_of(&master->house);
-    if (!house_open(&fresh, master, &open, &master->house, &error)) {
-        house_close(&fresh);
+    const struct open_sockets open = listeners_of(&master->setup);
+    if (!setup_open(&fresh, master, &open, &master->setup, &error)) {
+        setup_close(&fresh);
         LOG(&master->log, LOG_ERROR, "reload_refused", log_failure(&error));
         control_answer_reload(master, error.text);
         return;
     }
-    struct house old = master->house;
-    master->house = fresh;
-    house_close(&old);
+    struct setup old = master->setup;
+    master->setup = fresh;
+    setup_close(&old);
     replace_roles(master);
     LOG(&master->log, LOG_INFO, "reloaded", log_text("configuration", master->config_path));
     control_answer_reload(master, NULL);

@@ -137,7 +137,7 @@ static bool save(struct master *master, struct error *error)
 {
     struct buffer text = BUFFER_WITH_LIMIT(2 * ALL_OCTETS_MAX);
     const struct sharer *sharer, *next;
-    int state_fd = master->house.state_fd;
+    int state_fd = master->setup.state_fd;
     HASH_ITER (hh, master->shares.sharers, sharer, next) {
         buffer_append_octet(&text, '=');
         buffer_append(&text, name_of(sharer));
@@ -206,7 +206,7 @@ void shares_load(struct master *master)
     size_t got = 0;
     ev_timer_init(&master->shares.saving, on_saving, saved_after_s, 0.0);
     master->shares.saving.data = master;
-    int fd = openat(master->house.state_fd, FILE_NAME, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = openat(master->setup.state_fd, FILE_NAME, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (fd >= 0 && fstat(fd, &facts) == 0 && S_ISREG(facts.st_mode)
         && facts.st_size < 2 * ALL_OCTETS_MAX && buffer_reserve(&text, (size_t)facts.st_size + 1)
         && fd_read_full(fd, text.ptr, (size_t)facts.st_size, &got, NULL)) {

@@ -278,8 +278,8 @@ void upgrade_become(struct upgrade *upgrade)
     struct inheritance left = {.control_fd = master->control_fd,
                                .client_fd = upgrade->client_fd,
                                .previous_fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC)};
-    for (size_t i = 0; i < master->house.listener_count; i++)
-        left.listeners[left.listener_count++] = master->house.listeners[i].fd;
+    for (size_t i = 0; i < master->setup.listener_count; i++)
+        left.listeners[left.listener_count++] = master->setup.listeners[i].fd;
     put_inheritance(&words, master->config_path, &left);
     execv(upgrade->path, words.all);
     struct error error;

@@ -135,7 +135,7 @@ static bool may_be_visited(const struct process *visitor, struct slice owner)
 {
     const struct master *master = visitor->master;
     struct slice account = slice_of_string(visitor->homes->account);
-    return master->house.config.imap.shared.text && slice_find_octet(owner, '\0') == owner.len
+    return master->setup.config.imap.shared.text && slice_find_octet(owner, '\0') == owner.len
            && (slice_equal(owner, account) || shares_has(master, owner, account));
 }
 

@@ -23,7 +23,7 @@ enum {
 };
 _Static_assert(RESERVED_DESCRIPTORS + DESCRIPTORS_PER_CONNECTION * ROLE_CONNECTIONS_LEAST
                    <= ROLE_DESCRIPTORS_LEAST,
-               "a house that starts sends");
+               "a server that starts sends");
 
 /* ---- results ---- */
 

@@ -40,45 +40,45 @@ static bool give_directory(int fd, const struct role_user *user, mode_t mode, st
     return true;
 }
 
-static bool open_state(struct house *house, bool is_root, struct error *error)
+static bool open_state(struct setup *setup, bool is_root, struct error *error)
 {
-    const char *path = house->config.state.text;
+    const char *path = setup->config.state.text;
     struct role_user queue, journal, fetch;
-    if (!role_user_find(&house->config, ROLE_QUEUE, is_root, &queue, error)
-        || !role_user_find(&house->config, ROLE_JOURNAL, is_root, &journal, error)
-        || !role_user_find(&house->config, ROLE_FETCH, is_root, &fetch, error))
+    if (!role_user_find(&setup->config, ROLE_QUEUE, is_root, &queue, error)
+        || !role_user_find(&setup->config, ROLE_JOURNAL, is_root, &journal, error)
+        || !role_user_find(&setup->config, ROLE_FETCH, is_root, &fetch, error))
         return false;
     if (!make_directory(AT_FDCWD, path, 0755, error))
         return false;
-    house->state_fd = open_directory(AT_FDCWD, path, error);
-    if (house->state_fd < 0)
+    setup->state_fd = open_directory(AT_FDCWD, path, error);
+    if (setup->state_fd < 0)
         return false;
-    if (!make_directory(house->state_fd, "empty", 0555, error)
-        || !make_directory(house->state_fd, "queue", 0700, error)
-        || !make_directory(house->state_fd, "journal", 0700, error)
-        || !make_directory(house->state_fd, "fetch", 0700, error))
+    if (!make_directory(setup->state_fd, "empty", 0555, error)
+        || !make_directory(setup->state_fd, "queue", 0700, error)
+        || !make_directory(setup->state_fd, "journal", 0700, error)
+        || !make_directory(setup->state_fd, "fetch", 0700, error))
         return error_prefix(error, "%s", path);
-    house->empty_fd = open_directory(house->state_fd, "empty", error);
-    house->queue_fd = open_directory(house->state_fd, "queue", error);
-    house->journal_fd = open_directory(house->state_fd, "journal", error);
-    house->fetch_fd = open_directory(house->state_fd, "fetch", error);
-    if (house->empty_fd < 0 || house->queue_fd < 0 || house->journal_fd < 0 || house->fetch_fd < 0
-        || !give_directory(house->queue_fd, &queue, 0700, error)
-        || !give_directory(house->journal_fd, &journal, 0700, error)
-        || !give_directory(house->fetch_fd, &fetch, 0700, error))
+    setup->empty_fd = open_directory(setup->state_fd, "empty", error);
+    setup->queue_fd = open_directory(setup->state_fd, "queue", error);
+    setup->journal_fd = open_directory(setup->state_fd, "journal", error);
+    setup->fetch_fd = open_directory(setup->state_fd, "fetch", error);
+    if (setup->empty_fd < 0 || setup->queue_fd < 0 || setup->journal_fd < 0 || setup->fetch_fd < 0
+        || !give_directory(setup->queue_fd, &queue, 0700, error)
+        || !give_directory(setup->journal_fd, &journal, 0700, error)
+        || !give_directory(setup->fetch_fd, &fetch, 0700, error))
         return error_prefix(error, "%s", path);
     return true;
 }
 
 /* The tree of virtual mail is made where it is missing; one that is there keeps its owner. */
-static bool make_mail_trees(const struct house *house, bool is_root, struct error *error)
+static bool make_mail_trees(const struct setup *setup, bool is_root, struct error *error)
 {
-    for (size_t i = 0; i < house->config.accounts_count; i++) {
-        const struct config_accounts *accounts = &house->config.accounts[i];
+    for (size_t i = 0; i < setup->config.accounts_count; i++) {
+        const struct config_accounts *accounts = &setup->config.accounts[i];
         struct role_user user;
         if (accounts->source != CONFIG_SOURCE_FILE)
             continue;
-        if (!role_user_find_mail(&house->config, accounts, is_root, &user, error))
+        if (!role_user_find_mail(&setup->config, accounts, is_root, &user, error))
             return false;
         if (mkdir(accounts->mail.text, 0700) != 0) {
             if (errno == EEXIST)
@@ -91,13 +91,13 @@ static bool make_mail_trees(const struct house *house, bool is_root, struct erro
     return true;
 }
 
-static bool read_config(struct house *house, const char *path, struct error *error)
+static bool read_config(struct setup *setup, const char *path, struct error *error)
 {
-    house->config_fd = config_open(path, error);
-    if (house->config_fd < 0)
+    setup->config_fd = config_open(path, error);
+    if (setup->config_fd < 0)
         return false;
     struct config_mistakes mistakes = {0};
-    bool parsed = config_parse_fd(house->config_fd, &house->config, &mistakes);
+    bool parsed = config_parse_fd(setup->config_fd, &setup->config, &mistakes);
     if (!parsed && mistakes.count)
         error_set(error, ERROR_PERMANENT, "%s:%u: %s", path, mistakes.items[0].line,
                   mistakes.items[0].text);
@@ -148,20 +148,20 @@ static bool are_same_places(const struct config *config, const struct config *be
     return true;
 }
 
-static bool count_from(struct house *house, const struct house *before, struct error *error)
+static bool count_from(struct setup *setup, const struct setup *before, struct error *error)
 {
-    house->number = house->places_since = before ? before->number + 1 : 1;
+    setup->number = setup->places_since = before ? before->number + 1 : 1;
     if (!before)
         return true;
-    if (are_same_places(&house->config, &before->config))
-        house->places_since = before->places_since;
-    return may_follow(&house->config, &before->config, error);
+    if (are_same_places(&setup->config, &before->config))
+        setup->places_since = before->places_since;
+    return may_follow(&setup->config, &before->config, error);
 }
 
-bool house_open(struct house *house, const struct master *master, const struct open_sockets *open,
-                const struct house *before, struct error *error)
+bool setup_open(struct setup *setup, const struct master *master, const struct open_sockets *open,
+                const struct setup *before, struct error *error)
 {
-    *house = (struct house){
+    *setup = (struct setup){
         .config_fd = -1,
         .state_fd = -1,
         .empty_fd = -1,
@@ -169,21 +169,21 @@ bool house_open(struct house *house, const struct master *master, const struct o
         .journal_fd = -1,
         .fetch_fd = -1,
     };
-    return read_config(house, master->config_path, error) && count_from(house, before, error)
-           && open_state(house, master->is_root, error)
-           && make_mail_trees(house, master->is_root, error) && listeners_open(house, open, error);
+    return read_config(setup, master->config_path, error) && count_from(setup, before, error)
+           && open_state(setup, master->is_root, error)
+           && make_mail_trees(setup, master->is_root, error) && listeners_open(setup, open, error);
 }
 
-void house_close(struct house *house)
+void setup_close(struct setup *setup)
 {
-    for (size_t i = 0; i < house->listener_count; i++)
-        fd_discard(&house->listeners[i].fd);
-    house->listener_count = 0;
-    fd_discard(&house->config_fd);
-    fd_discard(&house->state_fd);
-    fd_discard(&house->empty_fd);
-    fd_discard(&house->queue_fd);
-    fd_discard(&house->journal_fd);
-    fd_discard(&house->fetch_fd);
-    config_clear(&house->config);
+    for (size_t i = 0; i < setup->listener_count; i++)
+        fd_discard(&setup->listeners[i].fd);
+    setup->listener_count = 0;
+    fd_discard(&setup->config_fd);
+    fd_discard(&setup->state_fd);
+    fd_discard(&setup->empty_fd);
+    fd_discard(&setup->queue_fd);
+    fd_discard(&setup->journal_fd);
+    fd_discard(&setup->fetch_fd);
+    config_clear(&setup->config);
 }
