@@ -25,14 +25,14 @@ static struct mailbox_process *process_of(struct mailbox *mailbox)
     return (void *)((uint8_t *)mailbox - offsetof(struct mailbox_process, mailbox));
 }
 
-/* ---- what the master says ---- */
+/* ---- records from the master ---- */
 
 static struct quota_limits quota_of(const struct master_home *home)
 {
     return (struct quota_limits){home->quota_octets, home->quota_messages};
 }
 
-/* At birth, and again where a session finds us there: the quota may be another one. */
+/* At start, and again with each session for a running process: the quota may have changed. */
 static bool on_home(void *owner, struct ipc_packet *packet, struct error *error)
 {
     struct role *role = owner;
@@ -151,7 +151,7 @@ static bool tell_master(struct mailbox *mailbox, struct ipc_header *head, size_t
     return role_tell_master(process_of(mailbox)->role, head, head_octets, tail);
 }
 
-/* What `staffetta` asks about this account (control.h). */
+/* A `staffetta` command about this account (control.h). */
 static bool on_control(void *owner, struct ipc_packet *packet, struct error *error)
 {
     struct role *role = owner;
@@ -202,7 +202,7 @@ static bool on_changed(void *owner, struct ipc_packet *packet, struct error *err
         directory[name.len] = '\0';
     }
     folder_on_changed(&process->mailbox, directory);
-    if (process->hibernation.has_happened) /* the master may not have known who is asleep */
+    if (process->hibernation.has_happened) /* the master may not know which sessions sleep */
         tell_changed(&process->mailbox, directory);
     return true;
 }
@@ -239,8 +239,8 @@ static const struct ipc_rule orders[] = {
 
 /* ---- life ---- */
 
-/* random(4): a UUID, another one after each start of the host. Where it cannot be read, every kill
- * is taken for a power cut. */
+/* random(4): a UUID, new at each boot. If it cannot be read, every kill is treated as a power
+ * failure. */
 static void read_boot(uint8_t boot[CHANGE_LOG_BOOT_OCTETS])
 {
     enum { UUID_OCTETS = 36 };
@@ -251,7 +251,7 @@ static void read_boot(uint8_t boot[CHANGE_LOG_BOOT_OCTETS])
     fd_discard(&fd);
 }
 
-/* Outside the walls: the way to the Maildir, which becomes the root, and where we stand. */
+/* Before the sandbox: opens the Maildir, which becomes the root and the working directory. */
 static bool prepare(struct role *role, struct error *error)
 {
     struct mailbox_process *process = role->state;
@@ -264,11 +264,11 @@ static bool prepare(struct role *role, struct error *error)
     bool opened =
         is_system ? account_directory_open_system(place_fd, process->path, &role->root_fd, error)
                   : account_directory_open(place_fd, process->path, &role->root_fd, error);
-    close(place_fd); /* it leads to the mail of others */
+    close(place_fd); /* it leads to other accounts' mail */
     return opened && (fchdir(role->root_fd) == 0 || error_errno(error, "enter the Maildir"));
 }
 
-/* Whatever the master has sent meanwhile is counted here and there: it then lives on. */
+/* Both sides count the records sent meanwhile: if there were any, the process goes on. */
 static void say_idle(struct ev_loop *loop, ev_timer *watcher, int events)
 {
     (void)loop;
@@ -276,7 +276,7 @@ static void say_idle(struct ev_loop *loop, ev_timer *watcher, int events)
     struct mailbox_process *process = watcher->data;
     if (upkeep_is_busy(&process->upkeep) || process->mailbox.session_count > 0
         || !url_readings_is_empty(&process->readings))
-        return; /* asked again after the next while */
+        return; /* asked again after the next interval */
     struct ipc_header idle = {.type = MASTER_IDLE, .request = process->given};
     role_tell_master(process->role, &idle, sizeof(idle), slice_of(NULL, 0));
 }
@@ -309,7 +309,7 @@ static void on_all_read(struct url_readings *readings)
         on_idle(readings->mailbox);
 }
 
-/* Nothing is left to wait for, but a client that is on its way. */
+/* Nothing left to wait for, except a client being handed over. */
 static void on_asleep(struct hibernation *hibernation)
 {
     struct mailbox_process *process = process_of(hibernation->mailbox);
@@ -349,8 +349,8 @@ static bool start(struct role *role, struct error *error)
     return true;
 }
 
-/* Where the mailboxes of others have another name now, or none, names mean something else. What a
- * command of a client asks there ends, and with it the command. */
+/* If the parent of shared mailboxes was renamed or removed, names have a new meaning: requests to
+ * other accounts' processes end, and with them the clients' commands. */
 static void end_visits(struct role *role)
 {
     struct mailbox_process *process = role->state;
@@ -365,7 +365,7 @@ static void end_visits(struct role *role)
     visits_break_off(&process->mailbox, "shared mailboxes are called otherwise now");
 }
 
-/* For the sessions that begin from now on; those that are there keep the limits of their lines. */
+/* For new sessions; existing ones keep their line limits. */
 static void reload(struct role *role)
 {
     struct mailbox_process *process = role->state;
@@ -376,10 +376,10 @@ static void reload(struct role *role)
     message_cache_take_limits(&process->mailbox.cache, &role->config);
     undo_stop(&process->mailbox.undo);
     undo_start(&process->mailbox.undo, &process->mailbox);
-    shares_changed(&process->mailbox); /* it may be the first that wants to know */
+    shares_changed(&process->mailbox); /* the new configuration may be the first to need it */
 }
 
-/* After MASTER_IDLE there is nobody; else clients are told, and have until they have read it. */
+/* After MASTER_IDLE there are no clients; otherwise they are told, and have time to read it. */
 static void stop(struct role *role)
 {
     struct mailbox_process *process = role->state;

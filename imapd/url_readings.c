@@ -1,10 +1,10 @@
 /*
- * Reading for submissions; see url_readings.h.
+ * Reads messages for submissions (BURL); see url_readings.h.
  *
  *     the URL is awaited ──CRLF──> it is judged ──> message and part are found ──> octets go out
  *                                     └─ DENIED         └─ MISSING, LATER            └─ end
  *
- * What is said last ends the output; the other side closes.
+ * The last answer ends the output; the other side closes.
  */
 #include "imapd/url_readings.h"
 
@@ -103,7 +103,7 @@ static void refuse(struct url_reading *reading, const char *line, const char *re
     finish(reading, result);
 }
 
-/* After the first octet there is nothing left to say but that it ends too soon. */
+/* After the first octet an error can only be shown by ending too soon. */
 static void fail(struct url_reading *reading, const struct error *error)
 {
     if (error->kind == ERROR_NOT_FOUND && !reading->begun) {

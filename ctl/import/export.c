@@ -1,4 +1,4 @@
-/* Writing an account's mail out; see export.h. */
+/* `staffetta export`; see export.h. */
 #include "ctl/import/export.h"
 
 #include <errno.h>
@@ -93,7 +93,7 @@ static bool list(struct export *export, struct error *error)
            && ((!export->folders.failed && !export->subscriptions.failed) || error_memory(error));
 }
 
-/* ---- one folder: where it goes ---- */
+/* ---- the output of one folder ---- */
 
 static bool take_directory(struct export *export, struct slice wire, struct error *error)
 {
@@ -222,7 +222,7 @@ static bool put_in_maildir(struct export *export, const struct message *message,
     return write_file(export->folder_fd, path, message, error);
 }
 
-/* ">" before each line that is "From " after any ">"; LF; an empty line at the end. */
+/* mboxrd: ">" before each line of any number of ">" and "From "; LF; an empty line at the end. */
 static void append_quoted(struct slice octets, struct buffer *text)
 {
     while (octets.len > 0) {

@@ -1,4 +1,4 @@
-/* Speaking IMAP as a client; see imap_client.h. */
+/* The IMAP client of imap_client.h. */
 #include "ctl/import/imap_client.h"
 
 #include <errno.h>
@@ -55,7 +55,7 @@ bool imap_client_send(struct imap_client *client, struct slice octets, struct er
     return octets.len == 0 || fd_write_all(client->fd, octets, error);
 }
 
-/* More of what the server says. */
+/* Reads more input from the server. */
 static bool receive(struct imap_client *client, struct error *error)
 {
     if (client->used > 0) {
@@ -95,7 +95,7 @@ static bool ends_in_literal(struct slice line, uint64_t *octets)
     return at > 0 && slice_parse_number(slice_range(line, at, line.len - 1), octets);
 }
 
-/* Where the response that begins at `used` ends, its CRLF included; 0: not all of it is there. */
+/* End of the response that starts at `used`, including CRLF; 0: incomplete. */
 static size_t find_end(struct slice text, size_t *resume)
 {
     size_t at = *resume;
@@ -260,7 +260,7 @@ static bool begin_tls(struct imap_client *client, const struct imap_server *serv
 {
     const struct tls_client_server judged = {
         .check = server->authorities ? TLS_CHECK_NAME : TLS_CHECK_NOTHING, .name = server->host};
-    /* What came in the clear after STARTTLS is not believed. */
+    /* Plaintext received after STARTTLS is not trusted. */
     buffer_reset(&client->in);
     client->used = 0;
     client->tls = tls_client_new(server->authorities, error);
@@ -351,7 +351,7 @@ static bool is_control(uint8_t octet)
     return octet < ' ' || octet == 0x7f;
 }
 
-/* What stands in brackets belongs to the atom, spaces and all. */
+/* Text in brackets is part of the atom, including spaces. */
 static struct imap_token take_atom(struct cursor *in)
 {
     struct cursor start = *in;
@@ -391,7 +391,7 @@ bool imap_enter_fetch(struct cursor *in)
 
 void imap_append_string(struct imap_token token, struct buffer *text)
 {
-    /* Only a quoted string has escapes; a literal's octets are preceded by LF. */
+    /* Only quoted strings have escapes; a literal is preceded by LF. */
     bool is_quoted = token.kind == IMAP_STRING && token.text.len > 0 && token.text.ptr[-1] == '"';
     for (size_t i = 0; i < token.text.len; i++) {
         if (is_quoted && token.text.ptr[i] == '\\' && i + 1 < token.text.len)

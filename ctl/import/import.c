@@ -1,4 +1,4 @@
-/* Bringing mail into an account; see import.h. */
+/* `staffetta import`; see import.h. */
 #include "ctl/import/import.h"
 
 #include <stdio.h>
@@ -59,7 +59,7 @@ static bool append_command(const char *verb, const char *name, const char *more,
     return encoded && !command->failed;
 }
 
-/* ---- what the account has ---- */
+/* ---- the account's messages ---- */
 
 static void mix(uint64_t *hash, struct slice octets)
 {
@@ -67,7 +67,7 @@ static void mix(uint64_t *hash, struct slice octets)
         *hash = (*hash ^ octets.ptr[i]) * UINT64_C(1099511628211); /* FNV-1a */
 }
 
-/* The field's body without white space, from the header or a part of it; false: there is none. */
+/* The field's body without white space, from the header or a part of it; false: no such field. */
 static bool mix_message_id(struct slice header, uint64_t *hash)
 {
     static const struct slice name = SLICE("Message-ID:");
@@ -221,7 +221,7 @@ static void say_refused(const struct import_target *target, const struct import_
     buffer_clear(&line);
 }
 
-/* All or nothing (RFC 3502); where one is refused, each alone. */
+/* All or nothing (RFC 3502); if one is refused, each separately. */
 static bool flush(struct import_target *target, struct error *error)
 {
     size_t count = target->waiting_count;
@@ -274,7 +274,7 @@ bool import_put(struct import_target *target, const struct import_message *messa
 
 /* ---- workers ---- */
 
-/* One that is there already is fine; the EXAMINE after it tells. */
+/* It may exist already; EXAMINE shows whether it does. */
 static bool make_folder(struct import_target *target, struct error *error)
 {
     struct buffer command = BUFFER_WITH_LIMIT(8192);
@@ -308,7 +308,7 @@ static void say_failed(const char *name, const struct error *error)
     buffer_clear(&line);
 }
 
-/* The exit status. A folder that the source refuses is left out; a broken connection ends it. */
+/* The exit status. A folder refused by the source is skipped; a broken connection ends it. */
 static int work(struct import_source *source, const struct import_folders *folders, int session,
                 struct import_progress *progress)
 {

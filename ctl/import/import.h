@@ -7,8 +7,8 @@
  *      └─ forks a worker for each session: it takes one folder after the other, reads from the
  *         source what the account does not have yet, and APPENDs it to the account
  *
- * A message is recognised by its INTERNALDATE and its Message-ID (or its size, where it has none),
- * so an import that broke off is simply started again and continues where it was. Flags, keywords
+ * A message is recognised by its INTERNALDATE and Message-ID (without one, its size), so an
+ * interrupted import is simply started again and continues. Flags, keywords
  * and dates are kept; UIDs are new. The process that reads the source may do nothing else.
  */
 #ifndef CTL_IMPORT_IMPORT_H
@@ -42,18 +42,18 @@ struct import_progress {
     atomic_ullong brought; /* of them, now */
     atomic_ullong octets;
     atomic_ullong refused; /* said on standard error */
-    atomic_uint failed;    /* folders that were not seen through */
+    atomic_uint failed;    /* folders not read to their end */
 };
 
-/* One worker's side of the account. */
+/* One worker's session of the account. */
 struct import_target {
     struct imap_client client;
     struct import_progress *progress;
     const struct import_folder *folder;
-    uint64_t *known; /* what is there: hashes, sorted; each once for each message */
+    uint64_t *known; /* the account's messages: sorted hashes, one for each message */
     bool *used;      /* the source has it, too */
     size_t known_count;
-    struct buffer bodies; /* what waits to be APPENDed together */
+    struct buffer bodies; /* messages to be APPENDed together */
     struct import_waiting *waiting;
     size_t waiting_count;
 };
@@ -64,11 +64,11 @@ struct import_message {
     struct slice octets;
 };
 
-/* Whether the account lacks a message that is known by this; to be asked once for each of the
+/* Whether the account lacks the message with this identity; call once for each message of the
  * source, in its order. */
 bool import_wants(struct import_target *target, int64_t date, struct slice header, uint64_t octets);
 
-/* Line ends become CRLF. A message that the account refuses is said, and is no failure. */
+/* Line ends become CRLF. A message that the account refuses is reported and is not a failure. */
 bool import_put(struct import_target *target, const struct import_message *message,
                 struct error *error);
 
@@ -79,7 +79,7 @@ struct import_source {
     bool (*list)(struct import_source *source, struct import_folders *folders, struct error *error);
     bool (*read)(struct import_source *source, struct import_target *target, struct error *error);
     const char *path; /* Maildir, mbox */
-    int fd;           /* opened before rights were dropped; -1: none */
+    int fd;           /* opened before dropping rights; -1: none */
     struct imap_server server;
     struct slice user, password;
     void *state;
@@ -92,7 +92,7 @@ extern const struct import_source import_from_imap;
 bool import_add_folder(struct import_folders *folders, struct slice from, struct slice name,
                        bool subscribed, struct error *error);
 
-/* Runs it over these sessions of the account, whose sockets it takes. */
+/* Runs the import over these sessions of the account; takes their sockets. */
 bool import_run(struct import_source *source, const int *sessions, size_t count,
                 struct error *error);
 

@@ -1,5 +1,5 @@
-/* `staffetta import ACCOUNT maildir DIRECTORY` and `mbox FILE`: from files, which are only read.
- * See import.h. */
+/* `staffetta import ACCOUNT maildir DIRECTORY` and `mbox FILE`: from files, opened
+ * read-only. See import.h. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -39,7 +39,7 @@ static bool open_nothing(struct import_source *source, struct error *error)
 
 /* ---- Maildir ---- */
 
-/* The names of files and folders may hold anything. */
+/* File and folder names may contain any octets. */
 static bool refuse_folder(const char *directory, struct error *error)
 {
     struct buffer text = BUFFER_WITH_LIMIT(4 * MAILDIR_NAME_SIZE);
@@ -50,7 +50,7 @@ static bool refuse_folder(const char *directory, struct error *error)
     return false;
 }
 
-/* What has no name here would be left behind in silence. */
+/* A folder whose name is impossible here is an error: it would otherwise be skipped silently. */
 static bool add_folder(struct import_folders *folders, const char *directory,
                        const struct subscriptions *subscriptions, struct error *error)
 {
@@ -91,7 +91,7 @@ struct found {
 
 struct maildir_reading {
     struct import_target *target;
-    int places[PLACES]; /* cur/, new/; -1: it is not there */
+    int places[PLACES]; /* cur/, new/; -1: missing */
     unsigned place;     /* while they are read */
     struct folder_record record;
     struct foreign_keywords keywords;
@@ -185,7 +185,7 @@ static bool bring(struct maildir_reading *reading, const struct found *found, st
     return put;
 }
 
-/* ---- order: by UID; then those without a UID, by name, as they were delivered ---- */
+/* ---- order: by UID; then those without, by name, which is delivery order ---- */
 
 static uint32_t uid_of(const struct maildir_reading *reading, const struct maildir_name *name)
 {
@@ -238,7 +238,7 @@ static bool find_files(struct maildir_reading *reading, int folder_fd, struct er
     return done;
 }
 
-/* Ours, or what another server knows of UIDs and keywords; what makes no sense is left out. */
+/* Our record, or another server's UIDs and keywords; malformed entries are left out. */
 static bool find_numbers(struct maildir_reading *reading, int folder_fd, struct error *error)
 {
     if (folder_record_load(folder_fd, &reading->record, NULL))
@@ -311,7 +311,7 @@ static void begin_message(struct mbox_message *message, const char *line)
     message->in_header = message->begun = true;
 }
 
-/* What mail readers note of it, in fields that are theirs alone. False: it is none of them. */
+/* Flags stored by mail readers in fields of their own. False: another field. */
 static bool take_status(struct mbox_message *message, struct slice line)
 {
     static const struct {
@@ -363,7 +363,7 @@ static void add_line(struct mbox_message *message, struct slice line)
     buffer_append(&message->octets, line);
 }
 
-/* The empty line before the next "From " is not the message's. */
+/* The empty line before the next "From " is not part of the message. */
 static bool end_message(struct import_target *target, struct mbox_message *message,
                         time_t file_date, struct error *error)
 {

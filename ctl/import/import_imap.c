@@ -87,7 +87,7 @@ static bool take_list(struct slice response, struct slice word, struct listed *l
                                                 SLICE("\\Important")};
         for (size_t i = 0; i < sizeof(left_out) / sizeof(left_out[0]); i++)
             if (slice_equal_nocase(token.text, left_out[i]))
-                listed->selectable = false; /* no folder, or a view of others */
+                listed->selectable = false; /* not selectable, or a view of other folders */
     }
     struct imap_token separator = imap_take_token(&in), name = imap_take_token(&in);
     listed->separator = separator.kind == IMAP_STRING && separator.text.len > 0
@@ -122,7 +122,7 @@ static bool on_subscribed(void *owner, struct slice response, struct error *erro
     return true;
 }
 
-/* Ours: without the namespace's prefix, in UTF-8, '/' between levels. */
+/* Our name: without the namespace's prefix, in UTF-8, '/' between levels. */
 static bool translate(const struct imap_source *state, const struct listed *listed,
                       struct buffer *name)
 {
@@ -174,7 +174,7 @@ static bool list(struct import_source *source, struct import_folders *folders, s
 {
     struct imap_source *state = source->state;
     state->folders = folders;
-    /* A server without NAMESPACE has none; what it says to that is no matter. */
+    /* A server without NAMESPACE has no prefix; its answer does not matter. */
     if (!imap_client_command(&state->client, SLICE("NAMESPACE"), on_namespace, state, error)
         && error->kind != ERROR_PERMANENT)
         return false;
@@ -196,7 +196,7 @@ struct fetched {
     bool has_body;
 };
 
-/* "(" flags ")", without \Recent, which nobody may set */
+/* "(" flags ")", without \Recent, which clients cannot set */
 static void take_flags(struct cursor *in, struct buffer *flags)
 {
     struct imap_token token = imap_take_token(in);
@@ -266,7 +266,7 @@ static bool on_message(void *owner, struct slice response, struct error *error)
     return put;
 }
 
-/* As many UIDs as a line and the memory hold, in one FETCH; *next goes on. */
+/* One FETCH of as many UIDs as fit a line and the memory; advances *next. */
 static bool fetch_some(struct imap_source *state, size_t *next, struct error *error)
 {
     struct buffer command = BUFFER_WITH_LIMIT(2 * SET_OCTETS);

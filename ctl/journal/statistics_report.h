@@ -1,5 +1,5 @@
 /*
- * What `staffetta statistics` prints: the counters of the last days, for people, as JSON or as CSV.
+ * What `staffetta statistics` prints: the counters of the last days, as text, JSON or CSV.
  * The journal only.
  */
 #ifndef CTL_JOURNAL_STATISTICS_REPORT_H
@@ -17,11 +17,11 @@ struct statistics_question {
 
 enum { STATISTICS_DAYS_MAX = 3650 };
 
-/* The words after the verb: [--days N] [--json|--csv]. False: something else. Pure. */
+/* Parses the words after the verb: [--days N] [--json|--csv]. False: anything else. Pure. */
 bool statistics_question_parse(const struct slice *words, size_t count,
                                struct statistics_question *question);
 
-/* Appends the answer; `today` in days since 1970. False on failure of the database or no memory. */
+/* Appends the answer; `today` in days since 1970. False: database error, or no memory. */
 bool statistics_report(struct statistics *statistics, const struct statistics_question *question,
                        uint32_t today, struct buffer *out, struct error *error);
 

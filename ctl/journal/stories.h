@@ -1,7 +1,7 @@
 /*
- * What administrators ask of the history of messages: `staffetta why`, and the attempts that
- * `staffetta queue show` tells. Answers may be long, so they are made in parts, and the journal
- * hears events between two of them. The journal only.
+ * Queries of the message history: `staffetta why`, and the attempts of `staffetta queue show`.
+ * Answers may be long, so they are made in parts, and the journal reads events between two parts.
+ * The journal only.
  */
 #ifndef CTL_JOURNAL_STORIES_H
 #define CTL_JOURNAL_STORIES_H
@@ -20,11 +20,11 @@ struct stories {
 
 void stories_init(struct journal *journal);
 
-/* "why WHAT", or "attempts [--json] ID". While there is a history. Takes the descriptor. */
+/* "why WHAT", or "attempts [--json] ID". Needs an open history. Takes the descriptor. */
 void stories_on_why(struct journal *journal, const struct control_words *words, int fd);
 void stories_on_attempts(struct journal *journal, const struct control_words *words, int fd);
 
-/* The history is not open any more: all who wait are told. */
+/* The history is closed: tells all waiting clients. */
 void stories_give_up(struct journal *journal);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * The events of a message in plain words, for `staffetta why`. Pure; the journal only.
+ * Events of a message as text, for `staffetta why`. Pure; the journal only.
  */
 #ifndef CTL_JOURNAL_STORY_H
 #define CTL_JOURNAL_STORY_H
@@ -7,12 +7,12 @@
 #include "common/buffer.h"
 #include "common/log.h"
 
-/* One line: the time (UTC), what happened, who said so. Behind an attempt to send it, what was said
- * there, indented. */
+/* One line: the time (UTC), what happened, which role reported it. After an attempt follows its
+ * conversation, indented. */
 void story_format(unsigned role_kind, const struct log_entry *entry, struct buffer *out);
 
-/* For `staffetta queue show`: what was said in an attempt, and how it was secured. Nothing of other
- * events: false. `first`: of the JSON array's elements. */
+/* For `staffetta queue show`: the conversation of an attempt, and how it was secured. False,
+ * without output, for other events. `first`: the first element of the JSON array. */
 bool story_format_attempt(unsigned role_kind, const struct log_entry *entry, struct buffer *out);
 bool story_format_attempt_json(unsigned role_kind, const struct log_entry *entry, bool first,
                                struct buffer *out);

@@ -30,23 +30,24 @@ struct sendmail {
     struct slice sender; /* reverse-path; empty: null */
     struct slice author; /* for a From that is missing */
     struct slice name;   /* with it; may be empty */
-    bool from_header;    /* -t: To, Cc and Bcc say who gets it, or Resent-To, -Cc and -Bcc */
-    bool dot_ends;       /* no -i: a line with a dot alone ends the message */
+    bool from_header;    /* -t: recipients from To, Cc and Bcc, or Resent-To, -Cc and -Bcc */
+    bool dot_ends;       /* no -i: a line with a single dot ends the message */
     struct sendmail_list recipients;
     struct buffer text; /* the message, its lines with CRLF */
 };
 
-/* --- sendmail_text.c: all fail with ERROR_PERMANENT and words for people ---------------------- */
+/* --- sendmail_text.c: all fail with ERROR_PERMANENT and a text for the user ----------------------
+ */
 
-/* Adds the addresses of a list as From and To have them; "bob" becomes bob@domain. */
+/* Adds the addresses of a list in the syntax of From and To; "bob" becomes bob@domain. */
 bool sendmail_add_recipients(struct sendmail *mail, struct slice list, struct error *error);
 
 /* One address, completed in the same way; "" and "<>" are the null reverse-path. */
 bool sendmail_set_sender(struct sendmail *mail, struct slice address, struct error *error);
 
-/* Makes the text of what came in: line ends; with -t the recipients of the header, from which Bcc
- * is taken in any case, and Resent-Bcc; From, Date and Message-ID where there are none. `now`:
- * seconds since 1970; `unique`: for the Message-ID. */
+/* Makes the text from the input: converts line ends, with -t takes the recipients from the header,
+ * always removes Bcc and Resent-Bcc, and adds From, Date and Message-ID if missing. `now`: seconds
+ * since 1970; `unique`: for the Message-ID. */
 bool sendmail_make_text(struct sendmail *mail, struct slice input, int64_t now, uint64_t unique,
                         struct error *error);
 
@@ -54,42 +55,42 @@ bool sendmail_make_text(struct sendmail *mail, struct slice input, int64_t now, 
 
 #define SENDMAIL_DROP "drop" /* below the state directory */
 
-/* Writes the message down, for the master to have it sent. ERROR_TEMPORARY or ERROR_PERMANENT: it
- * is not there. */
+/* Writes the message to disk for the master to have it sent. ERROR_TEMPORARY or ERROR_PERMANENT: it
+ * was not stored. */
 bool sendmail_drop(const struct sendmail *mail, const char *state, struct error *error);
 
-/* The same back from the octets of such a file. ERROR_PERMANENT: it is none. */
+/* Reads it back from the octets of such a file. ERROR_PERMANENT: not such a file. */
 bool sendmail_read_drop(struct sendmail *mail, struct slice file, struct error *error);
 
 /* --- sendmail_return.c ------------------------------------------------------------------------ */
 
-/* Makes *report about a mail that was refused with the answer `why`. The caller has initialised the
- * report's arena and text, and clears them. ERROR_PERMANENT: there is nobody to tell. */
+/* Makes *report about a message refused with the reply `why`. The caller has initialised the
+ * report's arena and text, and clears them. ERROR_PERMANENT: there is nobody to notify. */
 bool sendmail_make_return(const struct sendmail *mail, const char *why, int64_t now,
                           uint64_t unique, struct sendmail *report, struct error *error);
 
 /* --- sendmail_send.c -------------------------------------------------------------------------- */
 
-/* Of sysexits.h, what a caller may see. */
+/* The exit statuses of sysexits.h that callers see. */
 enum sendmail_status {
     SENDMAIL_DONE = 0,
-    SENDMAIL_RETURNED = 1,   /* to the master alone: refused for good, and the sender was told */
+    SENDMAIL_RETURNED = 1,   /* only to the master: refused for good, and the sender was notified */
     SENDMAIL_USAGE = 64,     /* EX_USAGE */
-    SENDMAIL_DATA = 65,      /* EX_DATAERR: the message is none */
+    SENDMAIL_DATA = 65,      /* EX_DATAERR: not a message */
     SENDMAIL_NO_USER = 67,   /* EX_NOUSER: a recipient does not exist */
     SENDMAIL_REFUSED = 69,   /* EX_UNAVAILABLE: refused for good */
     SENDMAIL_FAULT = 71,     /* EX_OSERR */
-    SENDMAIL_TRY_AGAIN = 75, /* EX_TEMPFAIL: the server does not run, or takes nothing now */
+    SENDMAIL_TRY_AGAIN = 75, /* EX_TEMPFAIL: the server does not run, or accepts nothing now */
     SENDMAIL_CONFIG = 78,    /* EX_CONFIG */
 };
 
-/* A connection to the first `listen smtp`; -1 with ERROR_TEMPORARY: nobody answers. */
+/* Connects to the first `listen smtp`; -1 with ERROR_TEMPORARY: no answer. */
 int sendmail_connect(const struct config *config, struct error *error);
 
-/* Hands the message over, to all recipients or to none. Takes the descriptor. */
+/* Submits the message, to all recipients or to none. Takes the descriptor. */
 enum sendmail_status sendmail_send(const struct sendmail *mail, int fd, struct error *error);
 
-/* -bs: standard input and output are the client's end of it. Takes the descriptor. */
+/* -bs: connects standard input and output to it. Takes the descriptor. */
 enum sendmail_status sendmail_talk(int fd, struct error *error);
 
 #endif

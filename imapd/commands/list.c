@@ -1,5 +1,5 @@
-/* LIST (RFC 3501 6.3.8, RFC 5258, RFC 6154), with the STATUS (RFC 5819) and METADATA (RFC 9590)
- * of what it names. A plain LIST says what clients expect of one: CHILDREN (RFC 3348) and special
+/* LIST (RFC 3501 6.3.8, RFC 5258, RFC 6154), with STATUS (RFC 5819) and METADATA (RFC 9590) of
+ * the listed mailboxes. A plain LIST returns what clients expect: CHILDREN (RFC 3348) and special
  * use. */
 #include "imapd/commands/list.h"
 
@@ -29,13 +29,13 @@ enum {
 struct list_work {
     struct list_request request;
     struct mailbox_pattern *patterns;
-    size_t pattern_count; /* those that are longer than any name are left out */
-    unsigned wanted;      /* enum tree_trait: what a name is chosen by; 0: whatever exists */
-    struct shared_question *shared; /* what others share; NULL: nothing can be shared */
+    size_t pattern_count; /* those longer than any name are left out */
+    unsigned wanted;      /* enum tree_trait: selection criteria; 0: every existing name */
+    struct shared_question *shared; /* mailboxes shared by others; NULL: sharing is off */
     struct mailbox_tree tree;
     size_t index;
     struct folder_status status; /* of the entry before `index`, while its folder is open */
-    struct shared_items items;   /* of the same, while another account's process is asked */
+    struct shared_items items;   /* of that entry, while another account's process is asked */
 };
 
 static void give_back(struct session *session)
@@ -82,8 +82,8 @@ static void append_special_use(unsigned special_use, struct buffer *attributes)
         append_word(attributes, special_use_name(left & -left));
 }
 
-/* Which of them are told: what RETURN asks for, and what the selection implies (RFC 5258 3.1); all
- * but \Subscribed where there is no RETURN. */
+/* The attributes to show: those of RETURN and those implied by the selection (RFC 5258 3.1);
+ * without RETURN all except \Subscribed. */
 static bool tells(const struct list_request *request, enum list_option option)
 {
     if ((request->returns | request->selection) & option)
@@ -104,7 +104,7 @@ static void append_attributes(const struct list_request *request, const struct t
         append_word(attributes, "\\Subscribed");
 }
 
-/* childinfo-extended-item: which selection something below it, whatever its name, agrees with. */
+/* childinfo-extended-item: the selection options that some descendant, of any name, matches. */
 static void append_child_info(const struct list_work *work, const struct tree_entry *entry,
                               struct buffer *text)
 {
@@ -141,7 +141,7 @@ static void find_special_use(const struct mailbox *mailbox, struct mailbox_tree 
 {
     struct folder_record record;
     if (expunged_holds(entry->directory))
-        return; /* a deleted one is used for nothing */
+        return; /* a deleted one has no special use */
     int fd = openat(mailbox->account_fd, entry->directory,
                     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     bool loaded = fd >= 0 && folder_record_load(fd, &record, NULL);
@@ -177,7 +177,7 @@ static bool is_named(const struct session *session, const struct tree_entry *ent
     return named;
 }
 
-/* For RECURSIVEMATCH: which of the chosen ones only CHILDINFO will tell of. */
+/* For RECURSIVEMATCH: the selected names that are shown only by CHILDINFO. */
 static void note_chosen(const struct session *session, struct tree_entry *entry, int *left)
 {
     struct list_work *work = session->work;
@@ -189,8 +189,8 @@ static void note_chosen(const struct session *session, struct tree_entry *entry,
     mailbox_tree_note(&work->tree, entry, traits);
 }
 
-/* Before anything is told, since a name may be told for what is below it. What plain answers say
- * of special use is read only for names that match. */
+/* Before any answer, since a name may be listed for its descendants. The special use in plain
+ * answers is read only for names that match. */
 static bool choose_slice(struct session *session)
 {
     struct list_work *work = session->work;
@@ -259,7 +259,7 @@ void list_write_mailbox(struct session *session, struct slice name, struct slice
 /* ---- listing ---- */
 
 /* "If the server is unable to return the STATUS, it MUST NOT return it": RFC 5819 2, which also
- * leaves out what is listed only for what is below it. */
+ * leaves out names listed only for their descendants. */
 static void begin_status(struct session *session, const struct tree_entry *entry)
 {
     struct list_work *work = session->work;
@@ -328,7 +328,7 @@ static bool waits_for_items(const struct list_work *work)
     return work->status.folder || work->items.is_asking;
 }
 
-/* Each folder whose status is told ends the slice: to open one may take long. */
+/* Each folder with STATUS ends the slice: opening one may take long. */
 static void list_step(struct session *session)
 {
     struct list_work *work = session->work;
@@ -373,14 +373,14 @@ static bool compile_patterns(struct session *session, struct list_work *work)
     return true;
 }
 
-/* `staffetta export`, whose session has no number, takes what the account has. */
+/* `staffetta export`, whose session has no number, lists only the account's own mailboxes. */
 static const char *expunged_of(const struct session *session)
 {
     return session->number == 0 ? NULL : session->mailbox->undo.name;
 }
 
-/* What others share is known by now: names and rights. Special use is told of no mailbox of theirs:
- * a client would take it for its own (RFC 6154 2). */
+/* Names and rights of shared mailboxes are known by now. Their special use is not shown: a client
+ * would take it for its own (RFC 6154 2). */
 static void read_step(struct session *session)
 {
     struct list_work *work = session->work;

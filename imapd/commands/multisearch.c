@@ -1,7 +1,7 @@
 /*
- * ESEARCH (RFC 7377): one search over several mailboxes, one after the other, whichever is
- * selected. Each is looked at through a view of its own, so the client's message numbers stay as
- * they are. The criteria are read anew for each mailbox: what "*" and numbers mean depends on it.
+ * ESEARCH (RFC 7377): one search over several mailboxes, one after the other, independent of the
+ * selected one. Each has a view of its own, so the client's message numbers do not change. The
+ * criteria are parsed again for each mailbox, because "*" and numbers depend on it.
  * Mailboxes of other accounts come last: their owners' processes search them, for a visitor.
  */
 #include <stdlib.h>
@@ -28,15 +28,15 @@ struct multisearch_work {
     size_t source_count;
     bool wants_selected;
     struct search_return returns;
-    struct slice criteria; /* the search-program as it came; in the arena */
-    struct slice said;     /* the same with the RETURN before it */
+    struct slice criteria; /* the search-program as received; in the arena */
+    struct slice said;     /* the same with the preceding RETURN */
     struct shared_question *shared;
     struct shared_search elsewhere;
 
     struct mailbox_tree tree;
     size_t next; /* entry of the tree */
 
-    /* Of the mailbox that is searched: */
+    /* The mailbox being searched: */
     const struct tree_entry *entry;
     struct folder *folder; /* open, but no view of it yet */
     struct view view;
@@ -137,7 +137,7 @@ static bool is_named(const struct session *session, const struct tree_entry *ent
     return named;
 }
 
-/* RFC 4314 4: "r", and "l" to whoever does not look at it already. */
+/* RFC 4314 4: "r", and "l" unless it is selected already. */
 static bool may_search(const struct session *session, const struct tree_entry *entry)
 {
     unsigned rights, needed = ACL_READ | (is_selected(session, entry) ? 0U : ACL_LOOKUP);
@@ -156,7 +156,7 @@ static bool is_meant(const struct session *session, const struct tree_entry *ent
 
 /* ---- one mailbox ---- */
 
-/* "$" is what a search of the selected mailbox saved. */
+/* "$" is the saved result of the selected mailbox. */
 static bool lend_saved(struct session *session, struct view *view, struct error *error)
 {
     size_t octets = session->view.saved_count * sizeof(*session->view.saved);
@@ -170,7 +170,7 @@ static bool lend_saved(struct session *session, struct view *view, struct error 
     return true;
 }
 
-/* The criteria were well written when the command came. */
+/* The syntax was checked when the command arrived. */
 static bool begin_search(struct session *session, struct error *error)
 {
     struct multisearch_work *work = session->work;
@@ -204,7 +204,7 @@ static enum source_result search_one(struct multisearch_work *work, struct error
     return search_result_add(&work->found, work->looked_at, error) ? SOURCE_DONE : SOURCE_FAILED;
 }
 
-/* "$" is of the selected mailbox's own view (2.2): its positions are found by their UIDs. */
+/* "$" refers to the view of the selected mailbox (2.2): its positions are found by UID. */
 static bool save(struct session *session, struct error *error)
 {
     const struct multisearch_work *work = session->work;
@@ -245,7 +245,7 @@ static bool finish_mailbox(struct session *session, struct error *error)
     return finished;
 }
 
-/* SOURCE_DONE: the mailbox has been told. */
+/* SOURCE_DONE: the mailbox's result was sent. */
 static enum source_result search_slice(struct session *session, struct error *error)
 {
     struct multisearch_work *work = session->work;
@@ -262,14 +262,14 @@ static enum source_result search_slice(struct session *session, struct error *er
 
 /* ---- all of them ---- */
 
-/* What ends in NO leaves nothing in "$" (RFC 5182 2.1). */
+/* A command that ends in NO empties "$" (RFC 5182 2.1). */
 static void forget_saved(struct session *session, const struct multisearch_work *work)
 {
     if (work->returns.items & SEARCH_SAVES)
         view_take_saved(&session->view, NULL, 0);
 }
 
-/* One that is gone meanwhile is left out. */
+/* A mailbox removed meanwhile is left out. */
 static bool open_next(struct session *session, struct error *error)
 {
     struct multisearch_work *work = session->work;
@@ -315,7 +315,7 @@ static void esearch_step(struct session *session)
     struct multisearch_work *work = session->work;
     struct error error;
     bool fine = true;
-    /* How many mailboxes there are no visitor learns. */
+    /* A visitor must not learn how many mailboxes exist. */
     session_tell_progress(session, work->next, session->visitor ? 0 : work->tree.count);
     if (work->folder && folder_step(work->folder))
         return;
@@ -333,7 +333,7 @@ static void esearch_step(struct session *session)
     }
 }
 
-/* What others share is known by now. */
+/* The shared mailboxes are known by now. */
 static void read_step(struct session *session)
 {
     struct multisearch_work *work = session->work;

@@ -1,7 +1,7 @@
 /* GETQUOTA, GETQUOTAROOT, SETQUOTA (RFC 9208). An account with a quota has one quota root, named
- * "", of all its mailboxes; one without has none. To a visitor, who has one "" himself, it is
- * called as he calls the account: "Shared/alice@example.org". Limits are the administrator's: there
- * is no QUOTASET among the capabilities. */
+ * "", for all its mailboxes; one without has none. A visitor, whose own root is "", sees it under
+ * the account's name, "Shared/alice@example.org". Only the administrator sets limits: QUOTASET is
+ * not announced. */
 #include "imapd/commands/commands.h"
 #include "imapd/mailbox.h"
 #include "imapd/shared/rights.h"
@@ -66,9 +66,9 @@ static bool find_rights(const struct session *session, unsigned *rights, struct 
     return listed;
 }
 
-/* "The resource usage of other users is likely to be considered confidential" (10): told is who may
- * have it by GETQUOTAROOT of some mailbox, and no one else learns that there is a quota. False: the
- * command was ended. */
+/* "The resource usage of other users is likely to be considered confidential" (10): it is
+ * shown only to those who may see it by GETQUOTAROOT of some mailbox; others do not learn that
+ * there is a quota. False: the command was ended. */
 static bool may_see_root(struct session *session)
 {
     unsigned rights;

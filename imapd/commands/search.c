@@ -1,5 +1,5 @@
 /* SEARCH and UID SEARCH (RFC 3501 6.4.4, 6.4.8, RFC 7162 3.1.5, 3.1.6), with RETURN (RFC 4731, RFC
- * 5182, RFC 9394),, SORT and THREAD (RFC 5256 3, RFC 5957, RFC 5267 3), which are a SEARCH whose
+ * 5182, RFC 9394), SORT and THREAD (RFC 5256 3, RFC 5957, RFC 5267 3), which are a SEARCH whose
  * result is put in order. */
 #include "imapd/search/search.h"
 
@@ -26,10 +26,10 @@ struct search_work {
     enum thread_algorithm threads;
     struct sort_values values;
     struct arena memory;             /* of what was found out */
-    struct sort_entry *entries;      /* those of found.positions that there still are */
+    struct sort_entry *entries;      /* those of found.positions that still exist */
     struct thread_message *messages; /* of THREAD, like the entries */
     size_t entry_count;
-    size_t valued; /* of found.positions: have their entry, or are gone */
+    size_t valued; /* of found.positions: have an entry, or are gone */
 };
 
 static void give_back(struct session *session)
@@ -62,8 +62,8 @@ static void refuse(struct session *session, const struct search_work *work, stru
     session_no(session, code, text);
 }
 
-/* RFC 5267 4.3.1. A sorted result is not kept up to date, nor one of message numbers or of "$",
- * which mean the messages that they meant when the command came. */
+/* RFC 5267 4.3.1. A sorted result is not updated, nor one of message numbers or "$", which refer
+ * to the messages at the time of the command. */
 static void keep_updated(struct session *session, struct search_work *work)
 {
     struct buffer *text = &session->writer.text;
@@ -156,7 +156,7 @@ static bool keep_message(struct search_work *work, const struct sort_entry *entr
     return message->ids.ptr || error_memory(error);
 }
 
-/* One more of those that were found has its values. */
+/* One more match has its values. */
 static enum source_result value_one(struct session *session, struct search_work *work,
                                     struct error *error)
 {
@@ -217,7 +217,7 @@ static void begin_sort(struct session *session, struct search_work *work)
 
 /* --- SEARCH --- */
 
-/* Where only the last is wanted, the search begins at the end. */
+/* If only the last match is wanted, the search starts at the end. */
 static size_t position_of(const struct session *session, const struct search_work *work)
 {
     if (work->order.count == 0 && search_return_wants_last(&work->returns))
@@ -225,7 +225,7 @@ static size_t position_of(const struct session *session, const struct search_wor
     return work->lowest + work->looked_at;
 }
 
-/* A message that is gone is not found; its EXPUNGE is due. */
+/* A removed message does not match; its EXPUNGE is pending. */
 static enum source_result search_one(struct session *session, struct search_work *work,
                                      struct error *error)
 {
@@ -274,7 +274,7 @@ static void search_step(struct session *session)
     } while (!search_was_dear(&work->search) || !session_turn_is_over(session));
 }
 
-/* Is the message at that position one of those that the sets of the keys name, if there are any? */
+/* Whether the message at that position is in the sets of the keys, if there are any. */
 static bool is_named(const struct search_key *key, const struct view *view, size_t position)
 {
     if (key->kind == SEARCH_SEQUENCE)
@@ -288,8 +288,8 @@ static bool is_named(const struct search_key *key, const struct view *view, size
     return true;
 }
 
-/* "the server processes ... messages with the highest UIDs" (RFC 9738 3.1); what the sets leave out
- * is not counted. True: some are below the limit. */
+/* "the server processes ... messages with the highest UIDs" (RFC 9738 3.1); messages outside
+ * the sets do not count. True: some are below the limit. */
 static bool find_lowest(struct session *session, struct search_work *work)
 {
     const struct view *view = &session->view;
@@ -320,8 +320,7 @@ static void begin_limited(struct session *session, struct search_work *work)
     session_continue(session, search_step);
 }
 
-/* Without a charset, US-ASCII (RFC 3501 6.4.4); UTF-8 has that in itself, and some clients send it.
- */
+/* Without a charset, US-ASCII (RFC 3501 6.4.4); UTF-8 includes it, and some clients send it. */
 static const struct charset *charset_of(const struct search_program *program)
 {
     return program->charset.len > 0 ? charset_find(program->charset) : charset_utf8();

@@ -1,5 +1,5 @@
-/* SELECT, EXAMINE, CLOSE (RFC 3501 6.3.1, 6.3.2, 6.4.2) and UNSELECT (RFC 3691); with QRESYNC what
- * a client has missed comes along (RFC 7162 3.2.5). */
+/* SELECT, EXAMINE, CLOSE (RFC 3501 6.3.1, 6.3.2, 6.4.2) and UNSELECT (RFC 3691); with QRESYNC
+ * also the changes that a client has missed (RFC 7162 3.2.5). */
 #include "imapd/commands/commands.h"
 #include "imapd/commands/list.h"
 #include "imapd/commands/remove.h"
@@ -13,10 +13,10 @@ struct select_work {
     struct slice name;
     bool read_only;
     unsigned rights; /* enum acl_right */
-    bool resync;     /* QRESYNC, with what the client knows: */
+    bool resync;     /* QRESYNC, with the client's state: */
     uint32_t uidvalidity;
     uint64_t modseq;
-    bool knows_uids; /* else all that there may have been */
+    bool knows_uids; /* else all possible UIDs */
     bool knows_numbers;
     struct sequence_set uids;
     size_t index; /* the next message that may have changed */
@@ -124,15 +124,15 @@ static void select_step(struct session *session)
     resync(session, work);
 }
 
-/* A set of what a client remembers; there is no "$" yet. */
+/* A set from the client's state; "$" is not allowed yet. */
 static bool parse_known_set(struct imap_parser *arguments, struct sequence_set *set)
 {
     return imap_parse_sequence_set(arguments, set)
            && (!set->saved || imap_parser_fail(arguments, "a set without \"$\""));
 }
 
-/* [SP known-uids] [SP seq-match-data]. What the client knows of sequence numbers would only make a
- * list shorter that is made where the history is lost. */
+/* [SP known-uids] [SP seq-match-data]. The client's sequence numbers could only shorten a list
+ * that is sent when the history is lost. */
 static bool parse_known(struct imap_parser *arguments, struct select_work *work)
 {
     struct sequence_set unused;
@@ -190,7 +190,7 @@ static bool parse(struct imap_parser *arguments, struct folder_argument *folder,
            && parse_parameters(arguments, work, manner) && imap_parse_end(arguments);
 }
 
-/* "if the SELECT fails, no mailbox is selected"; from the CLOSED on what is told is of the new one
+/* "if the SELECT fails, no mailbox is selected"; after CLOSED all responses are about the new one
  * (RFC 7162 3.2.11, RFC 9051 7.1). */
 static void leave_selected(struct session *session)
 {
@@ -226,7 +226,7 @@ static void select_or_examine(struct session *session, struct imap_parser *argum
     }
     if (!may_use_parameters(session, work))
         return;
-    /* RFC 4314 4: what can be neither flagged nor expunged nor added to is as if examined. */
+    /* RFC 4314 4: without a right to flag, expunge or insert, the mailbox is read-only. */
     enum { FOR_READ_WRITE = ACL_SEEN | ACL_WRITE | ACL_INSERT | ACL_DELETE_MESSAGE | ACL_EXPUNGE };
     work->rights = ACL_ALL;
     if (session->visitor && !folder.problem) {
@@ -235,7 +235,7 @@ static void select_or_examine(struct session *session, struct imap_parser *argum
             return;
         read_only = read_only || !(work->rights & FOR_READ_WRITE);
     }
-    /* Before the other one is left: it may be the same, and then stays open. */
+    /* Before the old one is left: it may be the same, and then stays open. */
     bool opened =
         !folder.problem && folder_open(session->mailbox, folder.directory, &work->folder, &error);
     leave_selected(session);

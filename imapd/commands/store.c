@@ -1,4 +1,4 @@
-/* STORE and UID STORE (RFC 3501 6.4.6, 6.4.8), conditional ones too (RFC 7162 3.1.3). */
+/* STORE and UID STORE (RFC 3501 6.4.6, 6.4.8), also conditional (RFC 7162 3.1.3). */
 #include "imapd/commands/commands.h"
 #include "imapd/shared/rights.h"
 
@@ -15,7 +15,7 @@ struct store_work {
     struct message_change change;
     bool silent;
     bool conditional;
-    uint64_t unchanged_since;     /* messages with a higher MODSEQ are left as they are */
+    uint64_t unchanged_since;     /* messages with a higher MODSEQ are not changed */
     struct sequence_set modified; /* those */
     bool missed;                  /* some messages are gone */
     size_t done;
@@ -55,7 +55,7 @@ static void make_change(enum store_action action, uint32_t flags, uint32_t lette
     }
 }
 
-/* RFC 4314 4: what the client has no right to change stays as it is. False: that is all of it, and
+/* RFC 4314 4: flags that the client has no right to change are left out. False: none remain, and
  * the command was ended. */
 static bool keep_to_rights(struct session *session, struct message_change *change)
 {
@@ -71,8 +71,8 @@ static bool keep_to_rights(struct session *session, struct message_change *chang
     return false;
 }
 
-/* A keyword that cannot be kept is left out, as PERMANENTFLAGS without \* has said; one that
- * nobody knows need not be made to be taken away. */
+/* A keyword that cannot be stored is left out, as PERMANENTFLAGS without \* announced; an unknown
+ * one need not be created to be removed. */
 static bool find_letters(struct session *session, const struct imap_flags *flags,
                          enum store_action action, uint32_t *letters, struct error *error)
 {
@@ -93,8 +93,8 @@ static bool find_letters(struct session *session, const struct imap_flags *flags
     return true;
 }
 
-/* A UID that is no more is ignored (RFC 3501 6.4.8). With .SILENT nothing is told of a message that
- * is left, so nothing is missed of one that is not: "the server SHOULD return a tagged OK" (RFC
+/* A nonexistent UID is ignored (RFC 3501 6.4.8). With .SILENT existing messages get no response, so
+ * a removed one misses none: "the server SHOULD return a tagged OK" (RFC
  * 2180 4.2.1). */
 static void finish(struct session *session, const struct store_work *work)
 {

@@ -1,9 +1,8 @@
 /*
  * IMAP before the login (RFC 3501 6.1, 6.2); see login.h. Runs in imapd-login. The connection's
- * states are those of common/login/login.h; within TALKING a client may be in the middle of a
- * command with literals
- * (`reader`) or of AUTHENTICATE (`sasl`). What is pipelined after LOGIN is not read here: it goes
- * to the user's process, which also gives LOGIN its answer.
+ * states are those of common/login/login.h; in TALKING a client may be within a command with
+ * literals (`reader`) or within AUTHENTICATE (`sasl`). Input pipelined after LOGIN is not read
+ * here: it goes to the user's process, which also answers LOGIN.
  */
 #include "imapd/login/login.h"
 
@@ -24,14 +23,14 @@ enum {
 };
 
 struct imap_login {
-    struct login_session base; /* first: common/login/login.c allocates by session_octets */
+    struct login_session base; /* first: common/login/login.c allocates session_octets */
     struct command_reader reader;
     struct sasl *sasl;    /* in an exchange, else NULL */
-    size_t tag_octets;    /* of the command that asked for the login */
-    size_t handed_octets; /* of the same, and of the client's text */
+    size_t tag_octets;    /* of the command that logs in */
+    size_t handed_octets; /* of the tag and the packed ID */
     uint8_t tag[HANDOFF_TAG_MAX];
-    uint64_t without;     /* capabilities that are kept from the client */
-    size_t client_octets; /* of what it has said with ID; 0: nothing */
+    uint64_t without;     /* capabilities hidden from the client */
+    size_t client_octets; /* of its ID; 0: none */
     uint8_t client[IMAP_CLIENT_ID_TEXT_MAX];
 };
 
@@ -92,7 +91,7 @@ static void say_bye_and_close(struct imap_login *imap, const char *bye, const ch
 /* RFC 5530 3 */
 #define PRIVACY_REQUIRED "NO [PRIVACYREQUIRED] Passwords need TLS here: use STARTTLS, or port 993"
 
-/* The answer may come from another process: the tag is kept. False: it was refused. */
+/* Another process may send the answer: the tag is kept. False: it was refused. */
 static bool may_log_in(struct imap_login *imap, struct slice tag)
 {
     if (!login_takes_passwords(&imap->base)) {
@@ -216,7 +215,7 @@ static void on_logout(struct imap_login *imap, const struct imap_login_command *
     login_close(&imap->base, "LOGOUT");
 }
 
-/* RFC 2971; no version: section 4 warns of telling it. */
+/* RFC 2971; without a version: section 4 warns against sending it. */
 static void on_id(struct imap_login *imap, const struct imap_login_command *command)
 {
     if (command->client.name.len > 0)
@@ -271,7 +270,7 @@ static void on_bad_arguments(struct imap_login *imap, const struct imap_parser *
 
 /* ---- reading ---- */
 
-/* The password that had to be unescaped; what lies in the text is wiped with it. */
+/* The unescaped password, to be wiped; empty if it is in the text, which is wiped anyway. */
 static struct slice secret_in_arena(const struct imap_login_command *command, struct slice text)
 {
     bool in_text = command->password.ptr >= text.ptr && command->password.ptr < text.ptr + text.len;
@@ -325,7 +324,7 @@ static struct slice tag_so_far(struct imap_login *imap, enum imap_login_verb *ve
     return command.tag;
 }
 
-/* "BAD " and why the reader refuses. */
+/* "BAD " and the reader's reason. */
 static void respond_problem(struct imap_login *imap)
 {
     enum imap_login_verb verb;
@@ -347,7 +346,7 @@ static void refuse_literal(struct imap_login *imap)
         login_count_bad_command(&imap->base);
 }
 
-/* A password that may not come is refused before it is sent. */
+/* A password that is not allowed is refused before it is sent. */
 static void on_literal(struct imap_login *imap)
 {
     enum imap_login_verb verb;
@@ -382,7 +381,7 @@ static void on_event(struct imap_login *imap, enum command_event event)
             respond_problem(imap);
         say_bye_and_close(imap, "BYE Too long to be skipped", "line");
         break;
-    case COMMAND_OCTETS: /* of streamed literals, which are none here */
+    case COMMAND_OCTETS: /* only for streamed literals, not used here */
     case COMMAND_MORE:
         break;
     }
@@ -396,7 +395,7 @@ static void wipe(struct imap_login *imap)
     stream_wipe_consumed(&imap->base.client);
 }
 
-/* False: the input holds no whole command. */
+/* False: the input holds no complete command. */
 static bool read_event(struct imap_login *imap)
 {
     struct stream *client = &imap->base.client;
@@ -411,7 +410,7 @@ static bool read_event(struct imap_login *imap)
     return event != COMMAND_MORE;
 }
 
-/* ---- what common/login/login.c calls ---- */
+/* ---- called by common/login/login.c ---- */
 
 static void step(struct login_session *session)
 {
@@ -420,7 +419,7 @@ static void step(struct login_session *session)
             return;
 }
 
-/* The greeting is composed before the handshake: whether EXTERNAL will be there nobody knows yet,
+/* The greeting is made before the handshake, when it is not known whether EXTERNAL will be offered,
  * so the client has to ask. */
 static bool may_show_certificate(const struct login_session *session)
 {
@@ -450,7 +449,7 @@ static void secured(struct login_session *session)
     start_reader(imap_of(session));
 }
 
-/* What the client once said of itself is forgotten with the rest. */
+/* The client's ID is forgotten with the rest. */
 static void returned(struct login_session *session)
 {
     struct imap_login *imap = imap_of(session);

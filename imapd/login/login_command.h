@@ -1,6 +1,6 @@
 /*
  * A command of an IMAP client that has not logged in (RFC 3501 6.1, 6.2; 2971; 4959), over the text
- * that imapd/syntax/command.h collects. No I/O. imapd-login.
+ * collected by imapd/syntax/command.h. No I/O. imapd-login.
  */
 #ifndef IMAPD_LOGIN_LOGIN_COMMAND_H
 #define IMAPD_LOGIN_LOGIN_COMMAND_H
@@ -19,7 +19,7 @@ enum imap_login_verb {
 };
 
 struct imap_login_command {
-    struct slice tag; /* empty: there is none, the answer is untagged */
+    struct slice tag; /* empty: none, the answer is untagged */
     enum imap_login_verb verb;
     struct slice name; /* of LOGIN; of AUTHENTICATE's mechanism */
     struct slice password;
@@ -27,12 +27,11 @@ struct imap_login_command {
     struct imap_client_id client; /* ID */
 };
 
-/* False: parser->expected says what was looked for; tag and verb are set as far as they were read.
- */
+/* False: parser->expected says what was expected; tag and verb are set as far as they were read. */
 bool imap_login_command_parse(struct imap_parser *parser, struct imap_login_command *command);
 
-/* Tag and verb alone, of a command that is not whole: its literal is announced, or it is too long.
- * A tag that no space ends may be the beginning of anything, and is none. */
+/* Only tag and verb, of an incomplete command: a literal is announced, or it is too long. A tag
+ * without a space after it may be incomplete and is not set. */
 void imap_login_command_peek(struct imap_parser *parser, struct imap_login_command *command);
 
 #endif

@@ -1,12 +1,12 @@
 /*
- * The search of search.h. While a message is undecided, the next fact that the keys need is found
- * out, cheapest first:
+ * The search of search.h. While a message is undecided, the next fact that the keys need is
+ * determined, cheapest first:
  *
  *     begin ─> undecided ─> name, octets, date, sent day ─> what the index rules out ─> header
  *       ─> body, piece by piece
  *
- * A text that was searched to its end leaves its trigrams in the index, which rule out strings in
- * later searches (search_grams.h).
+ * A text searched to its end has its trigrams stored in the index, to rule out strings in later
+ * searches (search_grams.h).
  */
 #include "imapd/search/search.h"
 
@@ -18,15 +18,15 @@
 
 enum {
     PIECES_A_SLICE = 8,        /* of a body */
-    PIECE_COST = 64,           /* to look for a term in an empty one: octets that take as long */
+    PIECE_COST = 64,           /* cost of looking for a term in an empty text, in octets */
     PIECE_OCTETS_LEAST = 512,  /* however many terms there are */
-    INDEXED_OCTETS = 64 << 10, /* longer records are not kept: few messages have them */
+    INDEXED_OCTETS = 64 << 10, /* longer records are not stored: they are rare */
 };
 
 /* --- keys --- */
 
-/* Numbers of messages that are not there find none, and are not BAD as RFC 3501 9 would have it for
- * all commands: clients search "1:*" without knowing whether the mailbox is empty. */
+/* Nonexistent message numbers match nothing instead of the BAD of RFC 3501 9: clients search "1:*"
+ * without knowing whether the mailbox is empty. */
 static bool prepare_key(struct search_key *key, const struct view *view)
 {
     unsigned letter;
@@ -65,7 +65,7 @@ static void clear_readers(struct search *search)
     index_reader_clear(&search->body_grams);
 }
 
-/* Without memory for them nothing is kept. */
+/* Without memory for them nothing is stored. */
 static void want_grams(struct search *search, struct arena *arena)
 {
     search->asks_grams = true;
@@ -118,7 +118,7 @@ void search_clear(struct search *search)
     search->key = NULL;
 }
 
-/* --- what the index knows: the day that a message was sent, and the fields --- */
+/* --- from the index: the day that a message was sent, and the fields --- */
 
 static struct index *index_of(const struct search *search)
 {
@@ -157,7 +157,7 @@ static void put_into_index(struct search *search)
     message_cache_commit(source->cache);
 }
 
-/* --- finding out: each answers SOURCE_DONE once the fact is known --- */
+/* --- determining a fact: each returns SOURCE_DONE once it is known --- */
 
 static enum source_result find_octets(struct search *search, struct error *error)
 {
@@ -180,8 +180,8 @@ static enum source_result find_date(struct search *search, struct error *error)
     return SOURCE_DONE;
 }
 
-/* Where a name does not tell it, INTERNALDATE stands in, as for a mailbox without save dates (RFC
- * 8514 4.3). */
+/* If the file name lacks it, INTERNALDATE is used, as for a mailbox without save dates (RFC 8514
+ * 4.3). */
 static enum source_result find_save_day(struct search *search, struct error *error)
 {
     struct date date = {.zone_minutes = 0};
@@ -225,7 +225,7 @@ static bool is_too_much(const struct search *search, struct slice record)
     return record.len > SEARCH_COMPARED_OCTETS / (search->text.count + 1);
 }
 
-/* False: they are not all there, or the header is to be looked at in slices instead. */
+/* False: not all are in the index, or the header must be searched in slices. */
 static bool match_indexed_fields(struct search *search)
 {
     struct error error;
@@ -249,7 +249,7 @@ static bool match_indexed_fields(struct search *search)
     return true;
 }
 
-/* No record is without the facts. The header has been read. */
+/* Every record includes the facts. The header has been read. */
 static void put_facts_of_header(struct search *search)
 {
     look_up(search);
@@ -336,7 +336,7 @@ static void end_grams(struct search *search, enum index_kind kind)
     buffer_clear(&record);
 }
 
-/* All of the header has been looked through. */
+/* The whole header has been searched. */
 static void learn_from_header(struct search *search, struct slice header)
 {
     end_grams(search, INDEX_HEADER_GRAMS);
@@ -369,7 +369,7 @@ static enum source_result find_in_header(struct search *search, struct error *er
     return result;
 }
 
-/* Less for many terms: each is looked for in each piece. */
+/* Less for many terms, since each piece is searched for each. */
 static size_t piece_octets(const struct search *search)
 {
     size_t octets = SEARCH_COMPARED_OCTETS / (search->text.count + 1);
@@ -378,7 +378,7 @@ static size_t piece_octets(const struct search *search)
     return octets < PIECE_OCTETS_LEAST ? PIECE_OCTETS_LEAST : octets;
 }
 
-/* The next piece of the run; at its end on to the next run. */
+/* The next piece of the run, or of the next run at its end. */
 static bool feed_piece(struct search *search, size_t *fed, struct error *error)
 {
     struct buffer piece = BUFFER_WITH_LIMIT(SEARCH_PIECE_OCTETS);
@@ -429,7 +429,7 @@ static enum source_result find_in_body(struct search *search, struct error *erro
         if (search_match(search->key, &search->facts) != SEARCH_UNDECIDED)
             return SOURCE_DONE;
         if (search->body_begun && search->offset == search->run.span.octets)
-            return SOURCE_MORE; /* a header inside, with terms that wait for their turn */
+            return SOURCE_MORE; /* a header of a part, with terms still to be searched */
     }
     return SOURCE_MORE;
 }
@@ -445,7 +445,7 @@ static const struct {
     {SEARCH_NEEDS_HEADER, find_in_header},  {SEARCH_NEEDS_BODY, find_in_body},
 };
 
-/* Finds out the next thing that is not known. */
+/* Determines the next unknown fact. */
 static enum source_result find_next(struct search *search, struct error *error)
 {
     unsigned wanted = search->needs & ~search->facts.known;
@@ -463,7 +463,7 @@ static enum source_result find_next(struct search *search, struct error *error)
 
 /* --- many messages at once --- */
 
-/* Does every match need one of the terms that are absent? */
+/* Whether every match needs one of the absent terms. */
 static bool hangs_on_absent(const struct search_key *key)
 {
     if (key->term)
@@ -477,7 +477,7 @@ static bool hangs_on_absent(const struct search_key *key)
     return key->kind == SEARCH_OR;
 }
 
-/* Shortens the run of messages, which begins at that index, to those that the block has. */
+/* Shortens the run of messages, starting at that index, to those in the block. */
 static size_t count_known(const struct index_block *block, const struct view *view, size_t index,
                           size_t most)
 {
@@ -491,8 +491,8 @@ static size_t count_known(const struct index_block *block, const struct view *vi
     return count;
 }
 
-/* Of a block in which nothing can match, all that the index has are ruled out, up to the first that
- * it has not. */
+/* If nothing in a block can match, rules out its messages up to the first that is not in the
+ * index. */
 static void ask_block(struct search *search, const struct view *view, uint32_t uid)
 {
     struct error error;
@@ -522,7 +522,7 @@ static void ask_block(struct search *search, const struct view *view, uint32_t u
     search->ruled_out_to = view->slots[index + count - 1].uid;
 }
 
-/* By what the index has of it and its neighbours. */
+/* By the index entries of the message and its neighbours. */
 static bool is_ruled_out(struct search *search, const struct view *view, size_t index)
 {
     uint32_t uid = view->slots[index].uid;

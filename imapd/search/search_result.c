@@ -1,4 +1,4 @@
-/* The answers of search_result.h. */
+/* Formats results; see search_result.h. */
 #include "imapd/search/search_result.h"
 
 #include <stdlib.h>
@@ -47,7 +47,7 @@ static struct part partial_of(const struct search_result *result,
 
 enum { EACH = SEARCH_RETURNS_MIN | SEARCH_RETURNS_MAX | SEARCH_RETURNS_PARTIAL };
 
-/* Do the options speak only of some of what was found? (RFC 5182 2.4, RFC 7162 3.1.10, RFC 9394
+/* Whether the options select only some of the matches (RFC 5182 2.4, RFC 7162 3.1.10, RFC 9394
  * 3.2) */
 static bool is_of_some(const struct search_return *returns)
 {
@@ -55,7 +55,7 @@ static bool is_of_some(const struct search_return *returns)
            && !(returns->items & (SEARCH_RETURNS_ALL | SEARCH_RETURNS_COUNT));
 }
 
-/* The parts that they speak of, then; a message may be in several. */
+/* The parts selected then; a message may be in several. */
 static size_t some_of(const struct search_result *result, const struct search_return *returns,
                       struct part parts[3])
 {
@@ -96,7 +96,7 @@ static void append_list(const struct search_result *result, const struct search_
     }
 }
 
-/* As a sequence-set that keeps the order: what ascends by one is a range (RFC 5267 3.2). */
+/* As a sequence-set in the given order: numbers ascending by one form a range (RFC 5267 3.2). */
 static void append_set(const struct search_result *result, struct part part,
                        const struct search_telling *telling, struct buffer *text)
 {
@@ -249,7 +249,7 @@ static int compare_numbers(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-/* Which of the view's messages are meant, in order; some perhaps twice. */
+/* The messages of the view in the set, in order; some perhaps twice. */
 static bool collect(const struct search_result *result, const struct search_return *returns,
                     struct search_result *meant, struct error *error)
 {
@@ -269,7 +269,7 @@ static bool collect(const struct search_result *result, const struct search_retu
     return true;
 }
 
-/* UIDs that follow each other are one range; *ranges has room for all. */
+/* Consecutive UIDs form one range; *ranges has room for all. */
 static size_t make_ranges(const struct search_result *meant, const struct view *view,
                           struct sequence_range *ranges)
 {
@@ -284,7 +284,7 @@ static size_t make_ranges(const struct search_result *meant, const struct view *
     return count;
 }
 
-/* To the view, without room for more. */
+/* Moves them to the view, without spare room. */
 static bool keep(const struct search_result *meant, struct view *view, struct error *error)
 {
     struct sequence_range *ranges = reallocarray(NULL, meant->count, sizeof(*ranges));

@@ -1,5 +1,5 @@
 /*
- * The threads of thread.h. Chains may be as long as a mailbox: nothing recurses. The steps are
+ * Threading; see thread.h. Chains may be as long as a mailbox, so nothing recurses. The steps are
  * those of RFC 5256 3, REFERENCES.
  */
 #include "imapd/search/thread.h"
@@ -23,7 +23,7 @@ struct forest {
 struct mention {
     struct slice id;
     uint32_t message;
-    uint32_t place; /* 0: it is the message's own; else among its references */
+    uint32_t place; /* 0: the message's own; else its place among the references */
     struct thread_node *node;
 };
 
@@ -32,7 +32,7 @@ static int compare_ids(const void *a, const void *b)
     const struct mention *left = a;
     const struct mention *right = b;
     int order = slice_compare(left->id, right->id);
-    if (order == 0) /* of those that call themselves so, the first comes first */
+    if (order == 0) /* of messages with the same identifier, the first comes first */
         order = (left->place > 0) - (right->place > 0);
     if (order == 0)
         order = (left->message > right->message) - (left->message < right->message);
@@ -58,7 +58,7 @@ static size_t count_ids(struct slice ids)
     return count;
 }
 
-/* Of too many references the last are taken. */
+/* Of too many references only the last are used. */
 static size_t list_mentions(const struct thread_message *message, uint32_t number,
                             struct mention *mentions)
 {
@@ -146,9 +146,9 @@ static void make_root(struct forest *forest, struct thread_node *node)
     DL_APPEND(forest->roots, node);
 }
 
-/* (A) the references with each other, where nothing is known yet; (B) the last with the message,
- * whose word counts more than others': "if this message has no references, it will now have no
- * parent". */
+/* (A) links the references with each other unless linked already; (B) links the last one with the
+ * message, whose own references take precedence: "if this message has no references, it will now
+ * have no parent". */
 static void link_all(struct forest *forest, const struct mention *mentions, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -169,7 +169,7 @@ static void link_all(struct forest *forest, const struct mention *mentions, size
 
 /* --- walking --- */
 
-/* The next node in the order in which parents come before their children; NULL: that was all. */
+/* The next node in preorder, parents before children; NULL: none. */
 static struct thread_node *next_node(const struct thread_node *node)
 {
     if (node->children)
@@ -179,7 +179,7 @@ static struct thread_node *next_node(const struct thread_node *node)
     return node ? node->next : NULL;
 }
 
-/* All nodes of the forest, parents first, one after the other. */
+/* Lists all nodes of the forest, parents first. */
 static struct thread_node **list_nodes(struct forest *forest, size_t *count)
 {
     struct thread_node **list =
@@ -205,7 +205,7 @@ static void dissolve(struct forest *forest, struct thread_node *node)
 }
 
 /* "Do not promote the children if doing so would make them children of the root, unless there is
- * only one child." Children first, so that what becomes empty goes too. */
+ * only one child." Children first, so that nodes that become empty go too. */
 static bool prune(struct forest *forest)
 {
     size_t count;
@@ -230,7 +230,7 @@ static int compare_nodes(const void *a, const void *b)
     return (left->position > right->position) - (left->position < right->position);
 }
 
-/* `room` is for as many nodes as there are. */
+/* `room` holds all nodes. */
 static void sort_siblings(struct thread_node **siblings, struct thread_node **room)
 {
     struct thread_node *node, *following;
@@ -315,7 +315,7 @@ static bool is_reply(const struct thread_node *root)
     return root->message && root->message->is_reply;
 }
 
-/* (B): which of those with the same subject the others are merged with. */
+/* (B): the one of those with the same subject that the others are merged into. */
 static struct thread_node *choose(const struct subject *subjects, size_t count)
 {
     struct thread_node *chosen = subjects[0].root;
@@ -327,7 +327,7 @@ static struct thread_node *choose(const struct subject *subjects, size_t count)
     return chosen;
 }
 
-/* Both below a node of their own, which stands where `chosen` stood. */
+/* Puts both below a new node, in the place of `chosen`. */
 static struct thread_node *join(struct forest *forest, struct thread_node *chosen,
                                 struct thread_node *root)
 {
@@ -474,7 +474,7 @@ bool thread_build(enum thread_algorithm algorithm, const struct thread_message *
 
 /* --- telling --- */
 
-/* Does a thread, or a part of one, begin with it? */
+/* Whether a thread, or a part of one, starts with it. */
 static bool is_nested(const struct thread_node *node)
 {
     return !node->parent || node->parent->children->next;

@@ -1,4 +1,4 @@
-/* The questions of account_question.h. */
+/* Questions to other accounts' processes; see account_question.h. */
 #include "imapd/shared/account_question.h"
 
 #include <utlist.h>

@@ -29,7 +29,7 @@ bool answer_retag(struct answer *answer, struct slice tag)
     return true;
 }
 
-/* A number that is too large is none: its octets would be taken for lines, as they would be by a
+/* A number that is too large does not announce a literal: its octets are read as lines, as by a
  * client. */
 static void look_for_literal(struct answer *answer, uint8_t octet)
 {
@@ -76,8 +76,8 @@ static enum answer_part read_literal(struct answer *answer, struct slice input, 
     return *taken > 0 ? ANSWER_LITERAL : ANSWER_MORE;
 }
 
-/* At the beginning of a line: ANSWER_TEXT or ANSWER_TAGGED, and ANSWER_MORE where that cannot be
- * told yet. No tag begins with "*" or "+". */
+/* At the start of a line: ANSWER_TEXT or ANSWER_TAGGED, or ANSWER_MORE if undecided yet. No tag
+ * starts with "*" or "+". */
 static enum answer_part recognise(struct answer *answer, struct slice input)
 {
     struct slice tag = slice_of(answer->tag, answer->tag_octets);

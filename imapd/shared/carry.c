@@ -1,5 +1,5 @@
 /*
- * The carrying of carry.h. The command is one step, which does what its phase says:
+ * COPY and MOVE between accounts; see carry.h. The command is one step, run by phase:
  *
  *     OPENING ──> LISTING ──> FETCHING ─(each message)─> STORING ──> [REMOVING] ──> answer
  *
@@ -70,7 +70,7 @@ void carry_pass_line(struct session *session, struct exchange *from)
     buffer_reset(&from->line);
 }
 
-/* The mailbox that is selected is lost, and with it the session. */
+/* The selected mailbox is lost, and with it the session. */
 bool carry_is_over(struct visit *visit, enum answer_part part)
 {
     struct carry *carry = carry_of(visit);
@@ -80,7 +80,7 @@ bool carry_is_over(struct visit *visit, enum answer_part part)
     return true;
 }
 
-/* News of the selected mailbox are the client's. */
+/* News of the selected mailbox goes to the client. */
 void carry_hear_news(struct visit *visit, enum answer_part part, struct slice octets)
 {
     struct carry *carry = carry_of(visit);
@@ -156,7 +156,7 @@ static void carry_step(struct session *session)
 
 /* ---- the command ---- */
 
-/* By which another process, and ours on a visit, knows it. */
+/* The name by which another process, or ours on a visit, knows it. */
 static void append_name(const struct session *session, struct slice name, bool is_shared,
                         struct buffer *text)
 {

@@ -21,7 +21,7 @@ static void make_code(struct carry *carry)
     buffer_append_octet(&carry->code, ' ');
     sequence_set_format(&carry->done, &carry->code);
     buffer_append(&carry->code, slice_from(text, space));
-    for (size_t i = 0; i < text.len; i++) /* what a captured process says is no more than that */
+    for (size_t i = 0; i < text.len; i++) /* a compromised process can say no more */
         if (slice_find_octet(plain, text.ptr[i]) == plain.len)
             carry->code.failed = true;
     if (carry->code.failed)
@@ -55,7 +55,7 @@ static void begin_storing(struct session *session, struct carry *carry)
 
 /* ---- a message ---- */
 
-/* Announced there, it is waited for "+". */
+/* Announced to the target; now waits for "+". */
 void carry_hear_target(struct visit *visit, enum answer_part part, struct slice octets)
 {
     struct carry *carry = carry_of(visit);
@@ -79,7 +79,7 @@ static bool find_between(struct slice line, struct slice before, uint8_t end, st
     return at < line.len && length < rest.len;
 }
 
-/* \Recent is no flag that one can give. */
+/* \Recent cannot be set. */
 static void append_flags(struct slice flags, struct buffer *text)
 {
     bool is_first = true;

@@ -13,7 +13,7 @@
 #include "imapd/syntax/folder_argument.h"
 #include "imapd/syntax/mailbox_name.h"
 
-enum { UNASKED_OCTETS = 65536 /* wait to be told; then no more is heard */ };
+enum { UNASKED_OCTETS = 65536 /* pending responses; beyond that no more is read */ };
 
 static bool is_visiting(const struct session *session, struct slice owner)
 {
@@ -71,8 +71,8 @@ static void settle(struct session *session, struct visit *visit, bool succeeded)
     }
 }
 
-/* The command can still be answered, unless there is half a response before that, the client is
- * within a literal, or what it has selected is lost with it. */
+/* The command can still be answered, unless a response was half sent, the client is within a
+ * literal, or its selected mailbox is lost too. */
 static void answer_lost(struct session *session, struct visit *visit)
 {
     bool is_unknown = visit->is_unknown, at_literal = visit->at_literal;
@@ -108,8 +108,8 @@ static void say_unasked(struct session *session, struct visit *visit)
     visit->unasked_whole = 0;
 }
 
-/* Responses are kept until they are whole, and told between commands; the end of one that a command
- * has come upon, before its answer. */
+/* Responses are kept until complete and sent between commands; the rest of one interrupted by a
+ * command is sent before the command's answer. */
 static void hear_unasked(struct visit *visit, enum answer_part part, struct slice octets)
 {
     struct session *session = visit->session;
@@ -302,8 +302,7 @@ static void forward(struct session *session, struct slice owner)
 
 /* ---- which ---- */
 
-/* getmetadata-options, which have no strings. Where they are malformed no mailbox is found after.
- */
+/* getmetadata-options, which have no strings. If malformed, no mailbox is found after them. */
 static void skip_options(struct imap_parser *arguments)
 {
     struct slice rest = cursor_rest(&arguments->in);
@@ -352,8 +351,8 @@ static bool names_mailbox(struct imap_parser arguments)
            && imap_parse_space(&arguments) && folder_argument_parse(&arguments, &folder);
 }
 
-/* "if the SELECT fails, no mailbox is selected"; where the same process has the next one it says
- * CLOSED itself. */
+/* "if the SELECT fails, no mailbox is selected"; if the same process has the next one, it
+ * sends CLOSED itself. */
 static void leave_selected(struct session *session, struct slice owner)
 {
     bool visiting = session->state == SESSION_VISITING;
@@ -457,7 +456,7 @@ bool forward_takes(struct session *session, const struct imap_parser *arguments)
 
 /* ---- streamed literals ---- */
 
-/* The owner's process is there, or never will be. */
+/* The owner's process has been connected, or cannot be. */
 static void stream_step(struct session *session)
 {
     if (visit_is_full(session->forwarded) || session->forwarded->awaits_plus) {

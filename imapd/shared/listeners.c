@@ -13,7 +13,7 @@
 
 enum {
     SET_UP_MS = 5000,
-    TOLD_OCTETS = 32768, /* wait to be said; then an owner is not heard meanwhile */
+    TOLD_OCTETS = 32768, /* pending responses; beyond that an owner is not read */
     PARSING_OCTETS = 4 << 20,
 };
 
@@ -62,7 +62,7 @@ static void lose(struct listener *listener)
     session_has_news(listener->listeners->session);
 }
 
-/* Where it was too much for that process it tells nothing more (5.8). */
+/* After an overflow that process reports nothing more (5.8). */
 static void take_response(struct listener *listener)
 {
     struct session *session = listener->listeners->session;
@@ -84,7 +84,7 @@ static void take_response(struct listener *listener)
     buffer_reset(&listener->exchange.line);
 }
 
-/* No answer ends it; a response that is too long loses it. */
+/* No answer ends it; a response that is too long ends the visit. */
 static void hear_news(struct visit *visit, enum answer_part part, struct slice octets)
 {
     struct listener *listener = visit->hearer;
@@ -112,7 +112,7 @@ static void hear_answer(struct visit *visit, enum answer_part part, struct slice
         return;
     if (answer_is_between_lines(&visit->answer))
         take_response(listener);
-    visit->is_held = false; /* or the answer would be waited for */
+    visit->is_held = false; /* otherwise it would wait for the answer */
 }
 
 /* ---- the owners concerned ---- */
@@ -318,7 +318,7 @@ bool listeners_begin(struct listeners *listeners, const struct notify_request *r
 
 /* ---- until all listen ---- */
 
-/* From now on what comes is heard whenever it comes. */
+/* From now on responses are read whenever they arrive. */
 static void begin_listening(struct listener *listener)
 {
     struct visit *visit = listener->exchange.visit;
@@ -329,7 +329,7 @@ static void begin_listening(struct listener *listener)
     visit_go_on(visit);
 }
 
-/* Who shares nothing with the client is passed over (RFC 5465 6: mailboxes that are not there). */
+/* Owners who share nothing with the client are skipped (RFC 5465 6: nonexistent mailboxes). */
 static bool settle(struct listeners *listeners, struct listener *listener, struct error *error)
 {
     const struct exchange *exchange = &listener->exchange;

@@ -113,8 +113,7 @@ bool rights_let_run(struct session *session, const struct command_spec *spec)
     return false;
 }
 
-/* A message that is large lies as a whole in the stream's output while its reader takes his time.
- */
+/* A large message is in the stream's output as a whole while a slow client reads it. */
 static bool is_read_from(const struct session *session, const char *directory)
 {
     return (session->step || !stream_output_empty(&session->stream)) && session->view.folder

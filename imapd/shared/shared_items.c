@@ -1,4 +1,4 @@
-/* The questions of shared_items.h. */
+/* Questions of LIST to other accounts' processes; see shared_items.h. */
 #include "imapd/shared/shared_items.h"
 
 #include "common/config/config.h"
@@ -8,8 +8,8 @@
 #include "storage/acl.h"
 
 enum {
-    ALL_MS = 5000,   /* of one LIST: then no owner is waited for any more */
-    OWNER_MS = 2000, /* one that hangs leaves time for the others */
+    ALL_MS = 5000,   /* of one LIST; after that it waits for no owner */
+    OWNER_MS = 2000, /* a hanging one leaves time for the others */
     PARSING_OCTETS = 4 << 20,
 };
 
@@ -31,7 +31,7 @@ void shared_items_clear(struct shared_items *items)
 
 /* ---- hearing ---- */
 
-/* The response is whole: it is the client's, once, if it says what was asked for. */
+/* The response is complete: it goes to the client, once, if it answers the question. */
 static void take_response(struct shared_items *items)
 {
     struct session *session = items->session;

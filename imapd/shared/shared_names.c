@@ -58,8 +58,8 @@ static unsigned sum_up(struct slice *rest, struct slice *folder)
     return given & ~taken;
 }
 
-/* A folder's name as owners can make it. Not "..": clients make files of names, and this one is
- * another's choice. */
+/* A folder name as owners can create it. Not "..": clients make files from names, and another user
+ * chose this one. */
 static bool is_name(struct slice folder)
 {
     char directory[MAILDIR_NAME_SIZE];
@@ -134,7 +134,7 @@ bool shared_names_has(const struct session *session, struct slice name)
            && (name.len == top.len || name.ptr[top.len] == FOLDER_SEPARATOR);
 }
 
-/* From a command that waits a reload may have taken the word. */
+/* A reload may have removed the name while a command waited. */
 struct slice shared_names_owner(const struct session *session, struct slice name)
 {
     struct slice top = slice_of_string(session->mailbox->config->imap.shared.text);

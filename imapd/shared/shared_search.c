@@ -1,4 +1,4 @@
-/* The questions of shared_search.h. */
+/* Questions of ESEARCH to other accounts' processes; see shared_search.h. */
 #include "imapd/shared/shared_search.h"
 
 #include "imapd/mailbox.h"
@@ -9,7 +9,7 @@
 
 enum {
     NAMES_OCTETS = 1 << 19,
-    OWNER_MS = 60000, /* to read all messages of his takes a while */
+    OWNER_MS = 60000, /* reading all messages of an owner takes long */
     PARSING_OCTETS = 4 << 20,
 };
 
@@ -79,7 +79,7 @@ void shared_search_add(struct shared_search *search, const struct mailbox_filter
             add(search, filter->shared[i]);
 }
 
-/* The name is stored as it was sent. */
+/* The name is stored as sent. */
 void shared_search_add_selected(struct shared_search *search)
 {
     struct session *session = search->session;
@@ -129,7 +129,7 @@ static bool is_line_of(struct slice lines, struct slice wanted)
     return false;
 }
 
-/* Who was not asked yet; empty: all were. */
+/* The next owner not asked yet; empty: none. */
 static struct slice next_owner(const struct shared_search *search)
 {
     const struct session *session = search->session;

@@ -3,7 +3,7 @@
 
 #include "imapd/syntax/parser.h"
 
-/* The two forms of a name have to agree with what is compared later. */
+/* Both forms of a name must match the later comparison. */
 static bool parse_mailbox(struct imap_parser *parser, enum mailbox_name_form form,
                           struct buffer *name)
 {
@@ -58,8 +58,8 @@ static bool parse_metadata(struct imap_parser *parser)
     return !has_values || imap_skip_octet(parser, ')');
 }
 
-/* mbx-list-flags: none, or that it is no more. With "\Sent" (RFC 6154) a client would put there
- * what it sends. */
+/* mbx-list-flags: none, or that it is gone. With "\Sent" (RFC 6154) a client would file its sent
+ * mail there. */
 static bool parse_attributes(struct imap_parser *parser)
 {
     if (!imap_skip_octet(parser, '('))
@@ -118,7 +118,7 @@ static enum told_kind parse_response(struct imap_parser *parser, enum mailbox_na
     return TOLD_OTHER;
 }
 
-/* The parser after "* "; false: there is none. */
+/* Moves the parser after "* "; false: there is none. */
 static bool begin(struct imap_parser *parser, struct slice text, enum mailbox_name_form form,
                   struct arena *arena)
 {
@@ -141,7 +141,7 @@ enum told_kind told_parse(struct slice text, enum mailbox_name_form form, struct
 
 /* ---- ESEARCH ---- */
 
-/* Numbers, sets and ranges of them, and NIL: octets of which no other response can be made. */
+/* Numbers, sets and ranges, and NIL: octets that cannot form another response. */
 static void skip_numbers(struct imap_parser *parser)
 {
     static const struct slice octets = SLICE("0123456789:,*-NIL");

@@ -40,8 +40,8 @@ static void hear_mailbox(struct visit *visit, enum answer_part part, struct slic
     buffer_reset(&fetch->exchange.line);
 }
 
-/* What is stored is the client's, whoever says it: of a size that messages may have, without NUL
- * unless it may have some (RFC 3516 4.4). */
+/* The data is treated as the client's, whichever process sent it: within the message size, and
+ * without NUL unless allowed (RFC 3516 4.4). */
 static bool may_take(const struct url_fetch *fetch, uint64_t octets)
 {
     uint64_t limit = fetch->session->mailbox->config->limits.message_size_octets;
@@ -60,7 +60,7 @@ static void write_octets(struct url_fetch *fetch, struct slice octets)
         intake_write(fetch->intake, octets, &fetch->error);
 }
 
-/* Nothing more of it is wanted then. */
+/* Then the rest of it is not needed. */
 static void fail_at_once(struct url_fetch *fetch)
 {
     if (fetch->error.kind != ERROR_NONE)

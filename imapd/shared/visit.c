@@ -130,7 +130,7 @@ static void on_closed(struct stream *stream, const struct error *why)
     lose_for(visit_of(stream), why ? why->text : "it has ended the connection");
 }
 
-/* What is still to be taken there has a time of its own, `stalled_ms`. */
+/* Output not accepted yet has its own timeout, `stalled_ms`. */
 static void on_deadline(struct stream *stream)
 {
     struct visit *visit = visit_of(stream);
@@ -277,8 +277,8 @@ void visit_say(struct visit *visit, struct slice octets)
     begin_silence(visit);
 }
 
-/* Literals need not be waited for (RFC 7888): "{5}" becomes "{5+}", but for one at the end that is
- * still to come and that the client waits with. */
+/* Literals need not be waited for (RFC 7888): "{5}" becomes "{5+}", except one at the end whose
+ * octets the client has not sent yet. */
 void visit_say_text(struct visit *visit, struct slice text, bool waits_at_end)
 {
     struct slice line_end = SLICE("\r\n");

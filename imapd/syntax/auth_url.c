@@ -9,7 +9,7 @@ static const struct slice scheme = SLICE("imap://");
 static const struct slice expire_word = SLICE(";EXPIRE=");
 static const struct slice urlauth_word = SLICE(";URLAUTH=");
 
-/* The last place of the word, in any case; text.len: none. */
+/* Offset of the last occurrence of the word, ignoring case; text.len: none. */
 static size_t find_last(struct slice text, struct slice word)
 {
     for (size_t i = text.len; i-- > 0;)

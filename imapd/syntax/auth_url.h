@@ -1,5 +1,5 @@
 /*
- * URLs that let somebody else read a message (URLAUTH, RFC 4467 9, RFC 5092 6):
+ * URLs that authorise another user to read a message (URLAUTH, RFC 4467 9, RFC 5092 6):
  *
  *     imap://alice@mail.example/INBOX/;uid=20/;section=1.2;expire=2026-01-01T00:00:00Z
  *                                               ;urlauth=user+bob:internal:91354a473744909de610943775f92038
@@ -13,15 +13,15 @@
 #include "common/slice.h"
 
 enum auth_url_access {
-    AUTH_URL_SUBMIT,    /* "submit+" a user: who sends mail for him */
+    AUTH_URL_SUBMIT,    /* "submit+" user: the submission, on behalf of that user */
     AUTH_URL_USER,      /* "user+" a user */
     AUTH_URL_AUTHUSER,  /* anybody who has logged in */
     AUTH_URL_ANONYMOUS, /* anybody */
 };
 
 struct auth_url {
-    struct slice rump; /* all before ":" and the mechanism */
-    struct slice user; /* whose message it is; %-encoding undone, in the arena */
+    struct slice rump; /* everything before ":" and the mechanism */
+    struct slice user; /* the owner of the message; decoded, in the arena */
     struct slice host; /* without its port */
     struct slice path; /* for message_url_parse() */
     bool expires;
@@ -32,7 +32,7 @@ struct auth_url {
     struct slice token;     /* as written */
 };
 
-/* False: it is no such URL, or there is no memory. */
+/* False: not such a URL, or no memory. */
 bool auth_url_parse(struct slice text, struct arena *arena, struct auth_url *url);
 
 #endif

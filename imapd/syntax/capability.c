@@ -1,4 +1,4 @@
-/* What clients are told; see capability.h. */
+/* The CAPABILITY lists; see capability.h. */
 #include "imapd/syntax/capability.h"
 
 #include <string.h>
@@ -22,7 +22,7 @@ static void append_words(const struct config *config, const struct imap_capabili
         buffer_append_number(text, config->imap.message_limit);
 }
 
-/* But for what depends on the connection. */
+/* Without those that depend on the connection. */
 static void append_table(const struct config *config, unsigned when, uint64_t without,
                          struct buffer *text)
 {

@@ -62,7 +62,7 @@ size_t imap_client_id_format(const struct imap_client_id *id, uint8_t text[IMAP_
     return used;
 }
 
-/* Up to the next NUL, which goes with it. */
+/* Takes the text up to the next NUL, and the NUL. */
 static struct slice take_text(struct slice *rest)
 {
     size_t end = slice_find_octet(*rest, '\0');
@@ -80,7 +80,7 @@ struct slice imap_client_id_unpack(struct slice handed, struct imap_client_id *i
     return tag;
 }
 
-/* `*` in the pattern is any text. At a difference the last of them takes one octet more. */
+/* `*` in the pattern matches any text. On a mismatch the last `*` takes one octet more. */
 static bool matches(const char *pattern, struct slice text)
 {
     const char *behind_star = NULL;
@@ -117,7 +117,7 @@ static bool fits(const struct config_client *client, const struct imap_client_id
            && (!client->vendor.text || matches(client->vendor.text, id->vendor));
 }
 
-/* What the configuration has not turned on for anybody. */
+/* Capabilities that the configuration turns on for nobody. */
 static uint64_t turned_off(const struct config *config)
 {
     uint64_t off = 0;

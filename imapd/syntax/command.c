@@ -1,4 +1,4 @@
-/* The reader of command.h: an automaton over lines, one function for each state. */
+/* The reader of command.h: a state machine over lines, one function for each state. */
 #include "imapd/syntax/command.h"
 
 #include "common/size.h"
@@ -13,7 +13,7 @@
  *           v
  *       SKIP_LINE <--> SKIP_LITERAL     until a line ends without {n+}, then LINE
  *
- * ANSWER is a line taken raw. CLOSED is for ever.
+ * ANSWER is one raw line. CLOSED is final.
  */
 enum state {
     STATE_LINE,
@@ -25,10 +25,9 @@ enum state {
     STATE_CLOSED,
 };
 
-/* Where a line stands. A literal is announced by "{" 1*DIGIT ["+"] "}" before its CRLF, outside of
- * quotes. In quotes that are not closed it may be one all the same, if it was a quote too many that
- * opened them: with LITERAL+ its octets follow, and those, of a message for example, must not be
- * taken for commands. */
+/* Position within a line. A literal is announced by "{" 1*DIGIT ["+"] "}" before its CRLF, outside
+ * quotes. Inside unclosed quotes it may still be one, if a stray quote opened them: with LITERAL+
+ * its octets follow, and these (a message, say) must not be read as commands. */
 enum line {
     LINE_TEXT,
     LINE_BRACE,   /* "{" */
@@ -169,7 +168,7 @@ static enum verdict step(struct command_reader *reader, uint8_t octet)
     return behind_cr ? BREAKS : GOES_ON;
 }
 
-/* Reads to the end of the line or to what breaks it, `most` octets at the longest. */
+/* Reads up to the end of the line or an invalid octet, `most` octets at most. */
 static enum verdict step_through(struct command_reader *reader, struct cursor *in, size_t most,
                                  struct slice *run)
 {
@@ -182,7 +181,7 @@ static enum verdict step_through(struct command_reader *reader, struct cursor *i
     return verdict;
 }
 
-/* How much more of a line the limits allow. */
+/* Octets that the limits still allow for this line. */
 static size_t room(const struct command_reader *reader)
 {
     size_t in_text = reader->limits.text - reader->text.len;
@@ -190,7 +189,7 @@ static size_t room(const struct command_reader *reader)
     return in_text < in_lines ? in_text : in_lines;
 }
 
-/* Appends what fits: the tag in front is needed even of a command that is too long. */
+/* Appends what fits: the tag is needed even if the command is too long. */
 static bool collect(struct command_reader *reader, struct slice run)
 {
     struct slice fitting = slice_range(run, 0, room(reader));
@@ -215,7 +214,7 @@ static bool skip(struct command_reader *reader, uint64_t octets)
            && reader->skipped <= reader->limits.skip;
 }
 
-/* The state after a line, or a part of one, that is not wanted. False if too much follows it. */
+/* The state after a line, or a part of one, that is skipped. False if too much follows it. */
 static bool skip_behind(struct command_reader *reader, enum verdict verdict)
 {
     reader->state = STATE_LINE;
@@ -248,7 +247,7 @@ static enum command_event read_line(struct command_reader *reader, struct cursor
                                     struct slice *octets)
 {
     struct slice run;
-    /* One octet more than fits: where the line is found too long must not hang on the split. */
+    /* One octet more than fits: where a line proves too long must not depend on how it is split. */
     enum verdict verdict = step_through(reader, in, room(reader) + 1, &run);
     (void)octets;
     if (!collect(reader, run))
@@ -327,7 +326,7 @@ static enum command_event read_skip_literal(struct command_reader *reader, struc
     return COMMAND_MORE;
 }
 
-/* No quotes, no literals, but CRLF still ends it and nothing else does. */
+/* Without quotes and literals; only CRLF ends it. */
 static enum command_event read_answer(struct command_reader *reader, struct cursor *in,
                                       struct slice *octets)
 {
@@ -369,8 +368,8 @@ static enum command_event (*const readers[])(struct command_reader *, struct cur
     [STATE_CLOSED] = read_closed,
 };
 
-/* A command's text is forgotten only now, for its handler borrowed from it. A long one gives its
- * memory back: most connections are idle most of the time. */
+/* Drops a command's text only now, because its handler borrowed from it. A long one is freed: most
+ * connections are idle most of the time. */
 static void begin_command(struct command_reader *reader)
 {
     enum { WORTH_KEEPING = 1024 };

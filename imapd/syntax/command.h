@@ -1,16 +1,16 @@
 /*
- * What an IMAP client sends, cut into commands (RFC 3501 2.2.1, RFC 7888). A command is one line,
- * or several joined by literals; only CRLF ends a line. The same events come out however the input
- * is split. No I/O; memory is bounded by the limits whatever the client sends. imapd-login and
+ * Splits an IMAP client's input into commands (RFC 3501 2.2.1, RFC 7888). A command is one line,
+ * or several joined by literals; only CRLF ends a line. The events do not depend on how the input
+ * is split. No I/O; the limits bound the memory whatever the client sends. imapd-login and
  * imapd-mailbox.
  *
  * The text of a command keeps its literals where they stood,
  *
  *     A1 LOGIN {5}\r\nalice {3}\r\nx y
  *
- * so that imapd/syntax/parser.h reads it with one cursor. A literal that its handler wants
- * elsewhere, such as the message of an APPEND, is streamed instead: its octets come as events and
- * never enter the text, which begins anew after it.
+ * so that imapd/syntax/parser.h reads it with one cursor. A handler can have a literal streamed
+ * instead, such as the message of an APPEND: its octets come as events and never enter the text,
+ * which starts empty after it.
  */
 #ifndef IMAPD_SYNTAX_COMMAND_H
 #define IMAPD_SYNTAX_COMMAND_H
@@ -18,12 +18,12 @@
 #include "common/buffer.h"
 #include "common/text/cursor.h"
 
-/* In octets. A streamed literal is its handler's to bound. */
+/* In octets. The handler must limit a streamed literal itself. */
 struct command_limits {
     size_t lines;   /* a command without its literals; line ends count */
     size_t literal; /* one literal in memory */
     size_t text;    /* a command with its literals in memory */
-    uint64_t skip;  /* of one refused command, to be read and thrown away */
+    uint64_t skip;  /* of one refused command, to be read and discarded */
 };
 
 enum command_event {
@@ -47,7 +47,7 @@ struct command_literal {
     bool synchronising; /* the client waits for "+ " (RFC 3501 4.3); else LITERAL+ (RFC 7888) */
 };
 
-/* Why a command is refused; each has its sentence in command_problem_text(). */
+/* Why a command is refused; command_problem_text() has a sentence for each. */
 enum command_problem {
     COMMAND_FINE,
     COMMAND_BARE_CR_OR_LF,
@@ -62,13 +62,13 @@ struct command_reader {
     struct buffer text;
     struct command_literal literal; /* of the last COMMAND_LITERAL */
     enum command_problem problem;   /* of the last COMMAND_BAD or COMMAND_CLOSE */
-    /* The rest is the reader's own. */
+    /* Private. */
     uint8_t state;
     uint8_t line;     /* where the current line stands: quotes, "{n+}", CR */
     uint8_t unquoted; /* the same since quotes were opened, as if they were not there */
-    size_t lines;     /* octets of the text that are in no literal */
+    size_t lines;     /* octets of the text outside literals */
     bool stale;       /* text belongs to a command that has been handed out */
-    uint64_t skipped; /* octets thrown away of the command that was refused */
+    uint64_t skipped; /* octets discarded of the refused command */
 };
 
 void command_reader_init(struct command_reader *reader, struct command_limits limits);
@@ -78,7 +78,7 @@ void command_reader_clear(struct command_reader *reader); /* may run twice */
 enum command_event command_read(struct command_reader *reader, struct cursor *input,
                                 struct slice *octets);
 
-/* The command, or as much of it as has come, without the last CRLF. */
+/* The command, or what has arrived of it, without the last CRLF. */
 static inline struct slice command_text(const struct command_reader *reader)
 {
     return buffer_slice(&reader->text);
@@ -87,16 +87,15 @@ static inline struct slice command_text(const struct command_reader *reader)
 /* True between commands: nothing of the next one has been read. */
 bool command_reader_is_idle(const struct command_reader *reader);
 
-/* Takes the literal into the text. False where the limits are in the way: then it must be refused,
- * and reader->problem says why. "+ " is the caller's to send. */
+/* Takes the literal into the text. False if it exceeds the limits: then it must be refused;
+ * reader->problem says why. The caller sends "+ ". */
 bool command_accept_literal(struct command_reader *reader);
 
-/* Takes the literal as COMMAND_OCTETS. The text so far is forgotten. "+ " is the caller's to send.
- */
+/* Takes the literal as COMMAND_OCTETS and drops the text so far. The caller sends "+ ". */
 void command_stream_literal(struct command_reader *reader);
 
-/* Ends the command here; its tagged answer is the caller's. A synchronising client sends no more of
- * it; else literal and rest are skipped. False: it is too long for that, the connection must end.
+/* Ends the command here; the caller sends its tagged answer. A synchronising client sends no more
+ * of it; otherwise literal and rest are skipped. False: too long to skip, the connection must end.
  */
 bool command_refuse_literal(struct command_reader *reader);
 
@@ -108,7 +107,7 @@ bool command_skip_rest(struct command_reader *reader);
  * request of AUTHENTICATE, or IDLE's DONE. Between commands only. */
 void command_expect_line(struct command_reader *reader);
 
-/* True where nothing of that line has been read yet. */
+/* True if nothing of that line has been read yet. */
 bool command_reader_awaits_line(const struct command_reader *reader);
 
 const char *command_problem_text(enum command_problem problem);

@@ -1,4 +1,4 @@
-/* The names of folder_argument.h: from the wire to the directory. */
+/* From a name on the wire to a directory; see folder_argument.h. */
 #include "imapd/syntax/folder_argument.h"
 
 #include <stdlib.h>
@@ -92,7 +92,7 @@ bool folder_argument_parse_level(struct imap_parser *parser, struct folder_argum
     return parse_level(parser, &wire) && resolve(parser, wire, folder);
 }
 
-/* What a literal may be, no UTF-8 at all, is for resolve() to find. */
+/* A literal may hold invalid UTF-8: resolve() finds that. */
 static bool normalise(struct imap_parser *parser, struct slice wire, struct slice *normal)
 {
     size_t octets;

@@ -8,12 +8,12 @@
 #include "storage/maildir_name.h"
 
 struct folder_argument {
-    struct slice name;  /* UTF-8; in the parser's arena */
-    struct slice given; /* what the client called it, if that is not NFC; else NULL */
+    struct slice name;                 /* UTF-8; in the parser's arena */
+    struct slice given;                /* the client's spelling, if that is not NFC; else NULL */
     char directory[MAILDIR_NAME_SIZE]; /* on disk */
-    bool is_expunged;                  /* it, or a folder below it: storage/expunged.h */
-    bool is_shared;      /* another account's: no folder here, which `problem` says besides */
-    const char *problem; /* NULL; else there can be no such mailbox, and this is what to say */
+    bool is_expunged;    /* the mailbox of expunged mail or below it: storage/expunged.h */
+    bool is_shared;      /* another account's: no folder here, `problem` is set too */
+    const char *problem; /* NULL; else no such mailbox can exist, and this is the answer's text */
 };
 
 /* With `problem`, to who asks for a mailbox: of another account's it is not known whether there is
@@ -23,19 +23,18 @@ static inline struct slice folder_argument_code(const struct folder_argument *fo
     return folder->is_shared ? SLICE("CANNOT") : SLICE("NONEXISTENT");
 }
 
-/* What to say to who wants to put something there. */
+/* The answer to a command that would put something there. */
 #define FOLDER_ARGUMENT_EXPUNGED "Only what is expunged gets there"
 
-/* mailbox = "INBOX" / astring. False: the syntax is wrong. A name that is well written but that no
- * mailbox can have is for the caller to refuse, with NO. */
+/* mailbox = "INBOX" / astring. False: syntax error. The caller refuses, with NO, a well-formed name
+ * that no mailbox can have. */
 bool folder_argument_parse(struct imap_parser *parser, struct folder_argument *folder);
 
-/* The same; "/" at the end, by which CREATE says that others will follow (RFC 3501 6.3.3), is left
- * out. */
+/* The same without a "/" at the end, by which CREATE announces children (RFC 3501 6.3.3). */
 bool folder_argument_parse_level(struct imap_parser *parser, struct folder_argument *folder);
 
-/* The same of a mailbox that is to be made: a name in UTF-8 becomes what Unicode's form NFC has for
- * it (RFC 9051 6.3.4, RFC 5198 2). */
+/* The same for a mailbox to be created: a name in UTF-8 is converted to Unicode's form NFC (RFC
+ * 9051 6.3.4, RFC 5198 2). */
 bool folder_argument_parse_new(struct imap_parser *parser, struct folder_argument *folder);
 
 #endif

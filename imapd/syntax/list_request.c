@@ -43,7 +43,7 @@ static bool parse_selection(struct imap_parser *parser, struct list_request *req
            || imap_parser_fail(parser, "an option that selects beside RECURSIVEMATCH");
 }
 
-/* From the space there, without it. */
+/* The text from there, without its leading space. */
 static bool keep_text(struct imap_parser *parser, struct cursor *start, struct slice *text)
 {
     *text = arena_copy(parser->arena, slice_from(cursor_since(&parser->in, start), 1));

@@ -11,7 +11,7 @@
 enum list_option {
     LIST_SUBSCRIBED = 1 << 0,     /* both */
     LIST_SPECIAL_USE = 1 << 1,    /* both */
-    LIST_REMOTE = 1 << 2,         /* selection: nothing, there is no other server */
+    LIST_REMOTE = 1 << 2,         /* selection: no effect, there is no other server */
     LIST_RECURSIVEMATCH = 1 << 3, /* selection */
     LIST_CHILDREN = 1 << 4,       /* return */
     LIST_MYRIGHTS = 1 << 5,       /* return, RFC 8440 */
@@ -21,12 +21,12 @@ enum { LIST_PATTERNS_MAX = 100 }; /* of one command */
 
 struct list_request {
     bool extended;         /* options or several patterns were given: RFC 5258 */
-    bool returns_are_told; /* ... "RETURN (...)" among them; else as a plain LIST returns */
+    bool returns_are_told; /* ... among them "RETURN (...)"; else as plain LIST */
     unsigned selection;    /* enum list_option */
     unsigned returns;      /* enum list_option */
     unsigned status_items; /* enum imap_status_item, RFC 5819; 0: no STATUS is wanted */
     struct metadata_request metadata;
-    struct slice status_text; /* both as they were written, in the parser's arena; or empty */
+    struct slice status_text; /* both as written, in the parser's arena; or empty */
     struct slice metadata_text;
     struct slice reference;
     struct slice *patterns; /* in the parser's arena */

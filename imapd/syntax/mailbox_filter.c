@@ -1,4 +1,4 @@
-/* The grammar and the meaning of mailbox_filter.h. */
+/* Parsing and evaluation of filters; see mailbox_filter.h. */
 #include "imapd/syntax/mailbox_filter.h"
 
 #include "common/size.h"

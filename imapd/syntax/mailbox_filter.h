@@ -9,7 +9,7 @@
 enum mailbox_filter_kind {
     FILTER_SELECTED = 1 << 0,
     FILTER_SELECTED_DELAYED = 1 << 1,
-    FILTER_PERSONAL = 1 << 2, /* and INBOXES: any of them may be delivered to (RFC 5465 6.3) */
+    FILTER_PERSONAL = 1 << 2, /* and INBOXES: mail may be delivered to any (RFC 5465 6.3) */
     FILTER_SUBSCRIBED = 1 << 3,
     FILTER_SUBTREE = 1 << 4,
     FILTER_SUBTREE_ONE = 1 << 5, /* it and what is directly below it */
@@ -23,7 +23,7 @@ struct mailbox_filter {
     struct slice *names; /* in the parser's arena; ours, UTF-8; those that no mailbox can have are
                             left out */
     size_t name_count;
-    struct slice *shared; /* the same of other accounts' mailboxes, and of what is above them */
+    struct slice *shared; /* the same for other accounts' mailboxes, and their parents */
     size_t shared_count;
 };
 
@@ -31,7 +31,7 @@ struct mailbox_filter {
 bool mailbox_filter_parse(struct imap_parser *parser, unsigned allowed,
                           struct mailbox_filter *filter);
 
-/* Is that mailbox meant? None by the first two kinds. */
+/* Whether the filter covers that mailbox. The first two kinds cover none. */
 bool mailbox_filter_matches(const struct mailbox_filter *filter, struct slice name,
                             bool is_subscribed);
 

@@ -1,4 +1,4 @@
-/* The rules for names, and the matching of LIST patterns, of mailbox_name.h. */
+/* Rules for names, and matching of LIST patterns; see mailbox_name.h. */
 #include "imapd/syntax/mailbox_name.h"
 
 #include <unistr.h>
@@ -34,7 +34,7 @@ static bool is_acceptable(struct slice name, const char **problem)
     return character != '/';
 }
 
-/* True also for "INBOX/x", whose first component it is. */
+/* Also true for "INBOX/x", where it is the first component. */
 static bool begins_with_inbox(struct slice name)
 {
     return slice_starts_with_nocase(name, SLICE("INBOX")) && (name.len == 5 || name.ptr[5] == '/');
@@ -82,8 +82,8 @@ static void set_bit(uint64_t set[MAILBOX_PATTERN_WORDS], size_t position)
     set[position / 64] |= (uint64_t)1 << position % 64;
 }
 
-/* A run of wildcards with a "*" in it is one "*", without it one "%": then a wildcard that matches
- * nothing leads to an octet, never to the next wildcard. */
+/* A run of wildcards becomes one "*" if it contains a "*", else one "%": so an octet, never another
+ * wildcard, follows a wildcard. */
 static bool add_octet(struct mailbox_pattern *pattern, uint8_t octet)
 {
     size_t last = pattern->length - 1;
@@ -124,7 +124,7 @@ bool mailbox_pattern_init(struct mailbox_pattern *pattern, struct slice referenc
 }
 
 /* Bit i of `at`: the first i octets of the pattern match what was read of the name. A wildcard may
- * match nothing, so whoever stands before one stands after it too. */
+ * match nothing, so a state before one is also a state after it. */
 static void step_over_wildcards(const struct mailbox_pattern *pattern,
                                 uint64_t at[MAILBOX_PATTERN_WORDS])
 {

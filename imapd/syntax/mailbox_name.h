@@ -16,25 +16,25 @@ enum mailbox_name_form {
     MAILBOX_NAME_UTF8,
 };
 
-/* Appends the name to *name. False, with *problem (ours, for the NO to the client) and nothing that
- * counts in *name, if no mailbox can have it: malformed, empty or too long, an empty component, or
+/* Appends the name to *name. False, with *problem (static, for the NO to the client) and *name
+ * undefined, if no mailbox can have it: malformed, empty or too long, an empty component, or
  * a control character (RFC 9051 5.1, RFC 5198 2). "INBOX", alone or as the first component, is
  * recognised in any case. */
 bool mailbox_name_parse(struct slice wire, enum mailbox_name_form form, struct buffer *name,
                         const char **problem);
 
-/* The inverse, appended. False, with a part of it appended, if the name is no UTF-8: an edited file
- * said so, no client. */
+/* The inverse, appended. False, with a part appended, if the name is not UTF-8: it comes from an
+ * edited file, not from a client. */
 bool mailbox_name_format(struct slice name, enum mailbox_name_form form, struct buffer *wire);
 
-/* True for INBOX itself, not for what lies below it. */
+/* True for INBOX itself, not for mailboxes below it. */
 bool mailbox_name_is_inbox(struct slice name);
 
 /* What a LIST asks for: reference and mailbox name put together, with wildcards "*" and "%" (RFC
  * 3501 6.3.8), compared in the form of the wire. Bit i of a set stands for octet i of the pattern;
  * a name is read once, whatever the pattern. */
 enum {
-    MAILBOX_PATTERN_MAX = 511, /* after runs of wildcards became one: no name is longer */
+    MAILBOX_PATTERN_MAX = 511, /* after merging runs of wildcards: no name is longer */
     MAILBOX_PATTERN_WORDS = (MAILBOX_PATTERN_MAX + 1) / 64,
 };
 

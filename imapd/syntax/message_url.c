@@ -32,7 +32,7 @@ struct slice message_url_decode(struct slice text, struct arena *arena)
     return slice_of(octets, octets ? len : 0);
 }
 
-/* Where the word stands in the text, in any case; text.len: nowhere. */
+/* Offset of the word in the text, ignoring case; text.len: none. */
 static size_t find_nocase(struct slice text, struct slice word)
 {
     for (size_t i = 0; i + word.len <= text.len; i++) {
@@ -66,7 +66,7 @@ static bool parse_mailbox(struct slice text, struct arena *arena, struct message
     return url->mailbox.ptr != NULL;
 }
 
-/* The section and the piece of it, as FETCH would have them. */
+/* The section and partial range, in the form of FETCH. */
 static bool make_item(struct slice section, struct slice partial, struct arena *arena,
                       struct message_url *url)
 {
@@ -108,7 +108,7 @@ static bool parse_section(struct slice text, struct arena *arena, struct message
            && make_item(section, partial, arena, url);
 }
 
-/* An absolute path, or one that begins with the message: then it is one of the selected mailbox. */
+/* An absolute path, or one that starts with the message: then it is in the selected mailbox. */
 bool message_url_parse(struct slice text, struct arena *arena, struct message_url *url)
 {
     static const struct slice word = SLICE("/;UID=");

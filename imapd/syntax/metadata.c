@@ -6,7 +6,7 @@
 
 /* ---- requests ---- */
 
-/* 3.2: "/"-separated parts without "*", "%", controls and what is not ASCII; none is empty. */
+/* 3.2: "/"-separated parts, none empty, of ASCII without "*", "%" and controls. */
 static bool is_path(struct slice entry)
 {
     uint8_t last = 0;
@@ -27,7 +27,7 @@ static bool is_entry(struct slice entry)
                || slice_starts_with(entry, SLICE("/shared/")));
 }
 
-/* Nothing has these names, but what is below them can be asked for. */
+/* No entry has these names, but entries below them can be requested. */
 static bool is_root(struct slice entry)
 {
     return slice_equal(entry, SLICE("/private")) || slice_equal(entry, SLICE("/shared"));

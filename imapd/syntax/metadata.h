@@ -1,5 +1,5 @@
 /*
- * Annotations as a client asks for them and is told them (RFC 5464 5, RFC 9590). Pure;
+ * Requests for annotations and the answers to them (RFC 5464 5, RFC 9590). Pure;
  * imapd-mailbox.
  */
 #ifndef IMAPD_SYNTAX_METADATA_H
@@ -12,7 +12,7 @@ enum { METADATA_ENTRIES_MAX = 100 }; /* of one command */
 
 enum metadata_depth {
     METADATA_ENTRY_ALONE, /* DEPTH 0 */
-    METADATA_CHILDREN,    /* DEPTH 1: and what is directly below it */
+    METADATA_CHILDREN,    /* DEPTH 1: also entries directly below it */
     METADATA_ALL_BELOW,   /* DEPTH infinity */
 };
 
@@ -26,7 +26,7 @@ struct metadata_request {
 };
 
 /* entry = astring, of at least two parts: "/private/..." or "/shared/..." (3.2). In lower case,
- * since names are the same in any. */
+ * because names ignore case. */
 bool metadata_parse_entry(struct imap_parser *parser, struct slice *entry);
 
 /* [getmetadata-options SP] mailbox SP [getmetadata-options SP] entries, of which the mailbox is
@@ -39,9 +39,9 @@ bool metadata_request_parse(struct imap_parser *parser, metadata_mailbox_parser 
 /* The same without a mailbox, for LIST RETURN (METADATA ...). */
 bool metadata_request_parse_entries(struct imap_parser *parser, struct metadata_request *request);
 
-/* Appends "* METADATA name (entry value ...)", the name as on the wire, if there is anything to
- * tell. An entry that is asked for alone, and is not there, is told as NIL. Raises *longest to the
- * octets of what was left out for being too long. */
+/* Appends "* METADATA name (entry value ...)", the name as on the wire, if there is any
+ * entry. A single requested entry that does not exist is NIL. Raises *longest to the octets of
+ * values omitted for their length. */
 void metadata_write(const struct metadata_request *request, const struct annotations *annotations,
                     struct slice wire_name, struct buffer *text, uint64_t *longest);
 

@@ -40,7 +40,7 @@ static bool is_of_selected(const struct notify_group *group)
 
 /* ---- events ---- */
 
-/* "MessageNew" [SP "(" fetch-att *(SP fetch-att) ")"]: the list is kept as it came. */
+/* "MessageNew" [SP "(" fetch-att *(SP fetch-att) ")"]: the list is kept as sent. */
 static bool parse_message_data(struct imap_parser *parser, struct slice *data)
 {
     struct cursor in = parser->in;

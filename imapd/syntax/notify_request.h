@@ -25,10 +25,10 @@ struct notify_group {
     unsigned events; /* enum notify_event; 0: NONE */
 };
 
-/* All of it lies in the parser's arena. */
+/* Everything is in the parser's arena. */
 struct notify_request {
     bool wants_status;
-    bool knows_all_events; /* false: one was named that there is not */
+    bool knows_all_events; /* false: an unknown event was named */
     struct notify_group *groups;
     size_t group_count;        /* 0: NONE */
     struct slice message_data; /* "(UID FLAGS)", what FETCH is to say of new messages in the
@@ -38,7 +38,7 @@ struct notify_request {
 /* notify = "NOTIFY" SP (notify-set / notify-none), after "NOTIFY" */
 bool notify_request_parse(struct imap_parser *parser, struct notify_request *request);
 
-/* The names of all events that there are, for BADEVENT. */
+/* The names of all supported events, for BADEVENT. */
 extern const char notify_events[];
 
 /* "(MessageNew MessageExpunge)"; "NONE" of 0. Appended. */

@@ -171,7 +171,7 @@ static bool unescape(struct imap_parser *parser, struct slice escaped, struct sl
     return true;
 }
 
-/* A run of octets above ASCII, for whoever may send UTF-8; whether it is that shows at the end. */
+/* A run of octets above ASCII, if UTF-8 is allowed; it is validated at the end. */
 static bool skip_above_ascii(struct imap_parser *parser)
 {
     const uint8_t *start = parser->in.at;
@@ -261,7 +261,7 @@ bool imap_parse_number(struct imap_parser *parser, uint32_t *number)
     return imap_parser_fail(parser, "a number below 4294967296");
 }
 
-/* digit-nz, which is looked at only */
+/* digit-nz, not consumed */
 static bool begins_above_zero(struct imap_parser *parser)
 {
     uint8_t first;
@@ -346,7 +346,7 @@ static const struct flag_name {
     {SLICE("Draft"), MAILDIR_DRAFT},
 };
 
-/* "\" atom: a system flag, or one that we let pass unheeded */
+/* "\" atom: a system flag, or one that is ignored */
 static bool parse_system_flag(struct imap_parser *parser, struct imap_flags *flags)
 {
     struct slice name;
@@ -386,7 +386,7 @@ static bool parse_flag(struct imap_parser *parser, struct imap_flags *flags)
         return parse_system_flag(parser, flags) || give_up(parser, start);
     if (!imap_parse_atom(parser, &keyword))
         return imap_parser_fail(parser, "a flag");
-    /* What Maildir knows as "passed" is this keyword: one letter of its own. */
+    /* Maildir has its own letter for this keyword, "passed". */
     if (slice_equal_nocase(keyword, SLICE("$Forwarded"))) {
         flags->flags |= MAILDIR_PASSED;
         return true;

@@ -1,9 +1,9 @@
 /*
- * The grammar of IMAP commands (RFC 3501 9), over the text that imapd/syntax/command.h collects:
- * one function an ABNF rule. False leaves the parser where it was, with `expected` saying what it
- * looked for. Results borrow from the text; what has to be unescaped or listed lies in the arena.
- * What belongs to one command only is with that command; fetch_item.h and search_key.h have the two
- * large ones. No I/O. imapd-login and imapd-mailbox.
+ * The grammar of IMAP commands (RFC 3501 9), over the text collected by imapd/syntax/command.h:
+ * one function for each ABNF rule. On false the parser has not moved, and `expected` says what was
+ * expected. Results borrow from the text; unescaped strings and lists are in the arena. Rules of a
+ * single command are with that command; fetch_item.h and search_key.h have the two large sets. No
+ * I/O. imapd-login and imapd-mailbox.
  */
 #ifndef IMAPD_SYNTAX_PARSER_H
 #define IMAPD_SYNTAX_PARSER_H
@@ -17,19 +17,20 @@ struct imap_parser {
     struct cursor in;
     const uint8_t *begin;
     struct arena *arena;  /* borrowed */
-    const char *expected; /* "a mailbox name": set where a function says false */
+    const char *expected; /* "a mailbox name": set when a function returns false */
     bool exhausted;       /* ... because the arena is full: a matter of NO [LIMIT], not of BAD */
     bool utf8; /* the client has enabled it, for quoted strings and mailbox names (RFC 6855 3) */
-    const char *expunged; /* the mailbox of what was expunged; NULL: there is none */
-    const char *shared;   /* the one below which those of other accounts are; NULL: there is none */
-    const char *visited;  /* of a guest: what all mailboxes that he can name are below; else NULL */
+    const char *expunged; /* the mailbox of expunged mail; NULL: none */
+    const char *shared;   /* the parent of other accounts' mailboxes; NULL: none */
+    const char
+        *visited; /* for a visitor: the parent of all mailboxes that he can name; else NULL */
 };
 
 void imap_parser_init(struct imap_parser *parser, struct slice text, struct arena *arena);
 
-/* Sets what was expected and answers false. */
+/* Sets `expected` and returns false. */
 bool imap_parser_fail(struct imap_parser *parser, const char *expected);
-/* The arena is full; answers false. */
+/* The arena is full; returns false. */
 bool imap_parser_exhaust(struct imap_parser *parser);
 
 /* tag = 1*<any ASTRING-CHAR except "+"> */
@@ -38,7 +39,7 @@ bool imap_parse_tag(struct imap_parser *parser, struct slice *tag);
 /* SP, "(" and so on: exactly that octet. */
 bool imap_parse_octet(struct imap_parser *parser, uint8_t octet, const char *expected);
 bool imap_parse_space(struct imap_parser *parser);
-/* Steps over that octet if it is next; sets nothing. */
+/* Skips that octet if it is next; sets nothing. */
 bool imap_skip_octet(struct imap_parser *parser, uint8_t octet);
 
 /* Is that octet next? */
@@ -49,9 +50,9 @@ bool imap_parse_end(struct imap_parser *parser);
 bool imap_parser_at_end(const struct imap_parser *parser);
 
 /* A word of the protocol, such as a command, "RFC822.SIZE" or "CHARSET": letters, digits, "." and
- * "-", as they came. */
+ * "-", as sent. */
 bool imap_parse_word(struct imap_parser *parser, struct slice *word);
-/* Steps over that word, in any case, if it is the next as a whole; sets nothing. */
+/* Skips that whole word, ignoring case, if it is next; sets nothing. */
 bool imap_skip_word(struct imap_parser *parser, struct slice word);
 
 bool imap_parse_atom(struct imap_parser *parser, struct slice *atom);
@@ -64,7 +65,7 @@ bool imap_parse_nstring(struct imap_parser *parser, struct slice *string);
 /* list-mailbox = 1*list-char / string */
 bool imap_parse_list_mailbox(struct imap_parser *parser, struct slice *pattern);
 
-/* The end of the text announces a literal that is not in it, for command_stream_literal(). */
+/* The text ends with the announcement of a literal, for command_stream_literal(). */
 bool imap_parse_announcement(struct imap_parser *parser, uint64_t *octets);
 
 /* number, nz-number: 32 bits */
@@ -78,29 +79,29 @@ bool imap_parse_nz_number64(struct imap_parser *parser, uint64_t *number);
 /* mod-sequence-valzer: 63 bits (RFC 7162 7) */
 bool imap_parse_modseq(struct imap_parser *parser, uint64_t *modseq);
 
-/* As written: sequence_set_resolve() before use. */
+/* As written: call sequence_set_resolve() before use. */
 bool imap_parse_sequence_set(struct imap_parser *parser, struct sequence_set *set);
 
 /* date-time of APPEND; date of SEARCH, with or without quotes, as days since 1970-01-01. */
 bool imap_parse_date_time(struct imap_parser *parser, struct date *date);
 bool imap_parse_date(struct imap_parser *parser, int32_t *day);
 
-/* Flags as a client names them. */
+/* Flags as a client writes them. */
 struct imap_flags {
     uint32_t flags;         /* enum maildir_flag */
-    struct slice *keywords; /* atoms, as written, perhaps one twice */
+    struct slice *keywords; /* atoms as written; may have duplicates */
     size_t keyword_count;
 };
 
-/* flag-list = "(" [flag *(SP flag)] ")". \Recent is none (only the server gives it), and flags of
- * the form \Foo that we do not know are left out: RFC 3501 2.3.2 lets a server ignore them. */
+/* flag-list = "(" [flag *(SP flag)] ")". \Recent is refused (only the server sets it); unknown
+ * flags of the form \Foo are dropped: RFC 3501 2.3.2 lets a server ignore them. */
 bool imap_parse_flag_list(struct imap_parser *parser, struct imap_flags *flags);
 /* The inverse, appended. */
 void imap_append_flag_list(const struct imap_flags *flags, struct buffer *text);
 /* store-att-flags: flag-list / (flag *(SP flag)) */
 bool imap_parse_store_flags(struct imap_parser *parser, struct imap_flags *flags);
 
-/* What STATUS asks for; RFC 3501 6.3.10. imapd/folder/folder_status.h answers it. */
+/* Items of STATUS, RFC 3501 6.3.10; answered by imapd/folder/folder_status.h. */
 enum imap_status_item {
     STATUS_MESSAGES = 1 << 0,
     STATUS_RECENT = 1 << 1,
@@ -123,7 +124,7 @@ enum imap_class {
     IMAP_ASTRING = 2, /* ASTRING-CHAR */
     IMAP_LIST = 4,    /* list-char */
     IMAP_TAG = 8,     /* ASTRING-CHAR but "+" */
-    IMAP_QUOTED = 16, /* TEXT-CHAR but quoted-specials */
+    IMAP_QUOTED = 16, /* TEXT-CHAR except quoted-specials */
     IMAP_WORD = 32,   /* letters, digits, ".", "-" */
 };
 extern const uint8_t imap_classes[256];

@@ -1,4 +1,4 @@
-/* The sets of sequence_set.h: arrays of ranges. */
+/* Sets as arrays of ranges; see sequence_set.h. */
 #include "imapd/syntax/sequence_set.h"
 
 #include <stdlib.h>
@@ -8,7 +8,7 @@ void sequence_set_init(struct sequence_set *set, struct arena *arena)
     *set = (struct sequence_set){.arena = arena};
 }
 
-/* An arena frees nothing alone: by doubling, what is left behind is never more than the set. */
+/* An arena cannot free one array: with doubling, the abandoned ones never exceed the set. */
 static bool append(struct sequence_set *set, struct sequence_range range)
 {
     enum { FIRST_RANGES = 4 };
@@ -103,7 +103,7 @@ static bool touches(struct sequence_range earlier, struct sequence_range later)
     return later.first <= earlier.last || later.first - 1 == earlier.last;
 }
 
-/* In place: the merged ranges are never ahead of those still to be merged. */
+/* In place: the write position never passes the read position. */
 static void merge(struct sequence_set *set)
 {
     size_t merged = 0;

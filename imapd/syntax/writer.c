@@ -1,4 +1,4 @@
-/* Values and responses of writer.h. */
+/* Formats values and responses; see writer.h. */
 #include "imapd/syntax/writer.h"
 
 #include "common/mime/structure.h"
@@ -8,7 +8,9 @@
 #include "storage/folder_record.h"
 #include "storage/maildir_name.h"
 
-enum { ATOM_MAX = 1000 }; /* longer strings go as literals: old clients read lines into buffers */
+enum {
+    ATOM_MAX = 1000
+}; /* longer strings are sent as literals: old clients read lines into buffers */
 
 void imap_append_astring(struct buffer *text, struct slice string)
 {

@@ -1,7 +1,7 @@
 /*
- * What we answer an IMAP client (RFC 3501 7): values are appended to any buffer; a struct writer
- * gathers responses for a stream, and pieces of files in their place. Failure is the buffer's,
- * sticky. imapd-login and imapd-mailbox.
+ * Responses to an IMAP client (RFC 3501 7). Values are appended to any buffer; a struct writer
+ * collects responses for a stream, with parts of files in between. Failure is the buffer's, sticky.
+ * imapd-login and imapd-mailbox.
  */
 #ifndef IMAPD_SYNTAX_WRITER_H
 #define IMAPD_SYNTAX_WRITER_H
@@ -16,10 +16,10 @@ struct stream_file;
 /* ---- values ---- */
 
 /* astring: an atom where it can be, else a string as of common/mime/structure.h. "NIL" is quoted:
- * some clients take the atom for nothing. */
+ * some clients take the atom for a missing value. */
 void imap_append_astring(struct buffer *text, struct slice string);
 
-/* A mailbox's name, in the form of the wire; one in UTF-8 is quoted. */
+/* A mailbox name in wire form; one in UTF-8 is quoted. */
 void imap_append_mailbox(struct buffer *text, struct slice wire_name, enum mailbox_name_form form);
 
 /* "(\Answered \Seen $Work)": enum maildir_flag, and the keywords of the letters as the folder's
@@ -38,24 +38,24 @@ enum writer_status {
 };
 
 struct writer {
-    struct buffer text;    /* what the stream has not got yet */
+    struct buffer text;    /* not handed to the stream yet */
     struct stream *stream; /* borrowed */
 };
 
-/* The limit is for what gathers between two calls of writer_flush(); a handler that writes much
- * flushes now and then, after looking at stream_output_full(). */
+/* The limit applies to what collects between two calls of writer_flush(); a handler that writes
+ * much checks stream_output_full() and flushes now and then. */
 void writer_init(struct writer *writer, struct stream *stream, size_t limit);
 void writer_clear(struct writer *writer); /* may run twice */
 
-/* Hands what was gathered to the stream. If there was no memory for it, the stream fails: a client
- * must not take half an answer for a whole one. */
+/* Hands the collected output to the stream. If memory ran out, the stream fails: a client must not
+ * take half an answer for a complete one. */
 void writer_flush(struct writer *writer);
 
 /* Octets of a file after what was written so far; the literal that announces them is the caller's.
  */
 void writer_lend(struct writer *writer, struct stream_file *file, uint64_t offset, uint64_t octets);
 
-/* "A1 OK [CODE] text". The code comes without brackets; empty: there is none. */
+/* "A1 OK [CODE] text". The code is without brackets; empty: none. */
 void writer_tagged(struct writer *writer, struct slice tag, enum writer_status status,
                    struct slice code, const char *text);
 /* "* OK [CODE] text" */

@@ -1,4 +1,4 @@
-/* New numbers for an account that was put back; see restored.h. */
+/* New UIDs for an account restored from a backup; see restored.h. */
 #include "imapd/upkeep/restored.h"
 
 #include <errno.h>
@@ -21,7 +21,7 @@ struct restored {
     struct folder_list folders;
     bool begun;
     size_t next;
-    uint32_t forgetting; /* the old UIDVALIDITY that the index still knows; 0: none */
+    uint32_t forgetting; /* the old UIDVALIDITY still in the index; 0: none */
 };
 
 static void end(struct upkeep_job *job)
@@ -62,7 +62,7 @@ struct numbered {
 static int compare(const void *left, const void *right)
 {
     const struct numbered *a = left, *b = right;
-    if (a->uid != b->uid) /* those without come last, in the order of their delivery */
+    if (a->uid != b->uid) /* those without a UID come last, in delivery order */
         return (a->uid - 1 > b->uid - 1) - (a->uid - 1 < b->uid - 1);
     return slice_compare(maildir_entry_key(a->entry), maildir_entry_key(b->entry));
 }
@@ -80,7 +80,7 @@ static bool rename_one(const struct maildir *box, const struct maildir_entry *en
            || error->kind == ERROR_NOT_FOUND;
 }
 
-/* Gives UIDs from 1 on; the record's watermark is above them afterwards. */
+/* Assigns UIDs from 1 on; afterwards the record's watermark is above them. */
 static bool number_messages(const struct maildir *box, uint32_t old,
                             const struct maildir_list *list, struct folder_record *record,
                             struct error *error)
@@ -103,8 +103,8 @@ static bool number_messages(const struct maildir *box, uint32_t old,
     return numbered;
 }
 
-/* The record comes last, when its numbers are on disk: a crash before it leaves names that are
- * foreign to the old record, which get new UIDs from that one's watermark. */
+/* The record is written last, when the new names are on disk: a crash before that leaves names
+ * foreign to the old record, whose files get new UIDs from its watermark. */
 static bool renumber(struct mailbox *mailbox, const struct maildir *box,
                      struct folder_record *record, size_t *messages, struct error *error)
 {
@@ -123,7 +123,7 @@ static bool renumber(struct mailbox *mailbox, const struct maildir *box,
     return done && folder_record_store(box->fd, record, error);
 }
 
-/* One whose record is damaged or missing will be given a new one when it is opened. */
+/* A folder with a damaged or missing record gets a new one when it is opened. */
 static bool restore_folder(struct upkeep_job *job, struct restored *restored, const char *directory,
                            struct error *error)
 {
@@ -158,7 +158,7 @@ static bool step(struct upkeep_job *job)
             restored->forgetting = 0;
         return true;
     }
-    /* A client that has come in between is sent away, too. */
+    /* A client that connected meanwhile is disconnected too. */
     restored_end_sessions(job->mailbox);
     if (restored->next == restored->folders.count)
         return false;

@@ -1,4 +1,4 @@
-/* Work on an account that an administrator asked for; see upkeep.h. */
+/* Administrative commands on an account; see upkeep.h. */
 #include "imapd/upkeep/upkeep.h"
 
 #include <stdarg.h>
@@ -136,7 +136,7 @@ static void begin_fsck(struct upkeep *upkeep, int fd)
         fsck_begin(job);
 }
 
-/* If the copy was put back under the same name, our directory is no longer reachable by it. */
+/* If a copy was restored under the same name, that name no longer leads to our directory. */
 static bool is_removed(const struct mailbox *mailbox)
 {
     struct stat status;
@@ -161,7 +161,7 @@ static void begin_restored(struct upkeep *upkeep, int fd)
         restored_begin(job);
 }
 
-/* The answer to the command is the greeting of the session. */
+/* The session's greeting is the answer to the command. */
 static void begin_imap(struct upkeep *upkeep, int fd)
 {
     struct mailbox *mailbox = upkeep->mailbox;
