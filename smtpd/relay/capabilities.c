@@ -3,7 +3,7 @@
 
 #include "common/size.h"
 
-/* The next word, off the front of *rest; spaces and tabs between. */
+/* Takes the next word off the front of *rest; spaces and tabs separate words. */
 static bool take_word(struct slice *rest, struct slice *word)
 {
     *rest = slice_trim(*rest);
@@ -97,7 +97,7 @@ static void read_keyword(struct slice line, struct capabilities *capabilities)
     struct slice word;
     if (!take_word(&line, &word))
         return;
-    /* "AUTH=LOGIN PLAIN": how old servers for Outlook wrote it. */
+    /* "AUTH=LOGIN PLAIN": the form that old servers wrote for Outlook. */
     if (slice_starts_with_nocase(word, SLICE("AUTH="))) {
         read_mechanisms(slice_from(word, 5), capabilities);
         read_mechanisms(line, capabilities);
@@ -119,7 +119,7 @@ void capabilities_read(const struct peer_reply *reply, struct capabilities *capa
     bool greeted = peer_reply_next_line(&rest, &line); /* the server's name and greeting */
     while (greeted && peer_reply_next_line(&rest, &line))
         read_keyword(line, capabilities);
-    /* RFC 6531 3.1: who offers the one must offer the other, or octets above 127 cannot go. */
+    /* RFC 6531 3.1: SMTPUTF8 requires 8BITMIME; without it octets above 127 cannot be sent. */
     if (!capabilities_offer(capabilities, OFFERS_8BITMIME))
         capabilities->offered &= ~(unsigned)OFFERS_SMTPUTF8;
 }

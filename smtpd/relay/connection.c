@@ -9,7 +9,7 @@
 #include "smtpd/relay/relay.h"
 #include "smtpd/relay/tls_count.h"
 
-enum { TRIES_MAX = 3 }; /* of a message, by connections that break before it is sent */
+enum { TRIES_MAX = 3 }; /* of a message, on connections that break before it is sent */
 
 static const struct peer_handler handler;
 
@@ -27,7 +27,7 @@ static struct ip_address choose_source(struct outlet *outlet, uint8_t family)
     return (struct ip_address){.family = IP_NONE};
 }
 
-/* The next place, if it is of the same host and the other family: they stand by turns. */
+/* Chooses the next place if it is of the same host and the other family: families alternate. */
 static void choose_other(struct connection *connection)
 {
     const struct target_place *place = &connection->target->places[connection->place];
@@ -174,8 +174,8 @@ void connection_log(const struct connection *connection, const struct peer_failu
             log_number("messages", peer->transactions), log_number("ms", took_ms));
 }
 
-/* For the domain's TLS reports: not where a route or the message has its own way, nor twice where
- * the handshake failed before. */
+/* For the domain's TLS reports: a route's host, a route without TLS and TLS-Required: No are not
+ * counted; nor is a retry after a failed handshake (connection_count_tls). */
 bool outlet_is_counted(const struct outlet *outlet)
 {
     const struct config_route *route = outlet->route;
@@ -275,7 +275,7 @@ static void on_slowed(struct peer *peer)
         outlet_wait_after_failure(outlet);
 }
 
-/* Whoever comes next tries that address first. */
+/* The next connection tries that address first. */
 static void on_moved(struct peer *peer)
 {
     struct connection *connection = peer->owner;

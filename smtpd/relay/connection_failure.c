@@ -8,8 +8,8 @@
 #include "smtpd/relay/relay.h"
 
 enum {
-    PLACES_LEAST = 2, /* RFC 5321 5.1: that are tried in one attempt, however long */
-    PATIENCE = 20,    /* times relay.connect: then no other is */
+    PLACES_LEAST = 2, /* RFC 5321 5.1: places tried in one attempt, however long it takes */
+    PATIENCE = 20,    /* times relay.connect; after that no further place is tried */
 };
 
 static const char *name_demand(const char *by)
@@ -30,7 +30,7 @@ static const char *name_demand(const char *by)
     return "";
 }
 
-/* What went wrong, and where TLS did, who wants it. */
+/* Writes what failed and, if TLS did, what demands it. */
 static void tell_why(const struct connection *connection, const struct peer_failure *why,
                      struct outcome *outcome, struct buffer *text)
 {
@@ -49,21 +49,21 @@ static void tell_why(const struct connection *connection, const struct peer_fail
     outcome->text = buffer_slice(text);
 }
 
-/* RFC 8689 4.2.1: only if no server does. One that could not be spoken to may, and what passes is
- * tried again (RFC 5321 4.5.4.1). */
+/* RFC 8689 4.2.1: permanent only if no server supports it. An unreachable one may, and temporary
+ * failures are tried again (RFC 5321 4.5.4.1). */
 static enum relay_status status_of(const struct connection *connection)
 {
     return connection->after_unfit && !connection->after_other ? RELAY_PERMANENT : RELAY_TEMPORARY;
 }
 
-/* Where no way led to a host with addresses of both families, both are behind us. */
+/* If a host could not be reached in either family, both of its places are skipped. */
 static size_t place_behind(const struct connection *connection, const struct peer_failure *why)
 {
     return connection->place + 1 + (why->kind == PEER_UNREACHABLE && connection->peer.tried_other);
 }
 
-/* The next attempt begins with the place after this connection's, which there was no time for;
- * else it asks the DNS, and begins with other ones of equal hosts and many addresses. */
+/* The next attempt begins with the place after this connection's, if time ran out before it; else
+ * it asks the DNS again, which varies the order of equal hosts and of addresses. */
 static void leave_target(const struct connection *connection, size_t next)
 {
     struct outlet *outlet = connection->outlet;
@@ -75,14 +75,14 @@ static void leave_target(const struct connection *connection, size_t next)
     outlet->best_place = 0;
 }
 
-/* Every place that there was time for was tried by this connection. What waits is settled, unless
- * others carry it. */
+/* This attempt has tried every place it had time for. The waiting messages are settled, unless
+ * other connections can carry them. */
 static void fail_outlet(struct connection *connection, const struct peer_failure *why)
 {
     size_t next = place_behind(connection, why);
     struct outlet *outlet = connection->outlet;
     if (outlet->connection_count > outlet->opening) {
-        /* The server lets us have those that stand, and no more. */
+        /* The server accepts the connections that exist and no more. */
         outlet->allowed = outlet->connection_count - outlet->opening;
         return;
     }
@@ -92,7 +92,7 @@ static void fail_outlet(struct connection *connection, const struct peer_failure
     connection->after_other |= next < connection->target->place_count;
     struct outcome outcome = {.status = status_of(connection)};
     tell_why(connection, why, &outcome, &text);
-    if (!connection->after_unfit) /* that is the message's affair */
+    if (!connection->after_unfit) /* that is a matter of the message */
         outlet_wait_after_failure(outlet);
     struct outgoing *message;
     DL_FOREACH (outlet->waiting, message)
@@ -104,16 +104,15 @@ static void fail_outlet(struct connection *connection, const struct peer_failure
     leave_target(connection, next);
 }
 
-/* A domain may have dozens of addresses where each is silent for as long as it can. */
+/* A domain may have dozens of addresses, each silent until its timeout. */
 static bool has_time(const struct connection *connection)
 {
     uint64_t patience_ms = PATIENCE * connection->outlet->relay->role->config.relay.connect_ms;
     return connection->places < PLACES_LEAST || turn_now_ms() - connection->since_ms < patience_ms;
 }
 
-/* Where anything is allowed and TLS was what failed, the same place in the clear (RFC 7435 3: some
- * protection where it can be had, and mail where it cannot); else the next place. False: there is
- * none. */
+/* Tries the same place in the clear if TLS failed and is optional (RFC 7435 3: protection where
+ * possible, delivery otherwise); else the next place. False: there is none. */
 static bool try_next(const struct connection *connection, const struct peer_failure *why)
 {
     struct outlet *outlet = connection->outlet;
@@ -127,8 +126,8 @@ static bool try_next(const struct connection *connection, const struct peer_fail
            && connection_open_after(connection, next, "");
 }
 
-/* A server that greets and then takes nothing is no better than one that does not answer: whoever
- * is tried next begins with the place after it, where there is one. */
+/* A server that greets and then accepts nothing is treated like one that does not answer: the next
+ * attempt begins with the place after it, if there is one. */
 static void leave_place(const struct connection *connection)
 {
     struct outlet *outlet = connection->outlet;

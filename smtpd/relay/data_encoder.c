@@ -12,8 +12,8 @@ static void emit(struct data_encoder *encoder, struct slice octets)
         encoder->emit(encoder->owner, octets);
 }
 
-/* Where the run of lines ends that can be handed on unchanged: at the end, before a dot that begins
- * a line, before a CR or LF that stands alone, or before a CR that is the last octet. */
+/* The length of the run that can be passed on unchanged: up to the end, a dot that begins a line, a
+ * lone CR or LF, or a CR that is the last octet. */
 static size_t plain_run(struct slice octets, bool within_line)
 {
     size_t at = 0;
@@ -41,7 +41,7 @@ static void end_line(struct data_encoder *encoder)
     encoder->within_line = false;
 }
 
-/* The octet at which a plain run ended. */
+/* Writes the octet at which a plain run ended. */
 static void write_special(struct data_encoder *encoder, uint8_t octet)
 {
     if (octet == '\r') {

@@ -17,7 +17,7 @@ static bool addresses_are_ascii(const struct outgoing *message)
     return true;
 }
 
-/* Of a body in a file, as much as a chunk holds. */
+/* Returns the beginning of the content; of a body in a file, as much as a chunk holds. */
 static struct slice beginning(const struct outgoing *message, uint8_t chunk[OUTGOING_CHUNK])
 {
     size_t size = message->body_octets < OUTGOING_CHUNK ? (size_t)message->body_octets
@@ -26,7 +26,7 @@ static struct slice beginning(const struct outgoing *message, uint8_t chunk[OUTG
     if (message->body_fd < 0)
         return message->body;
     if (!fd_pread_full(message->body_fd, chunk, size, 0, &got, NULL))
-        got = 0; /* whoever sends it will say so */
+        got = 0; /* sending it will report the error */
     return slice_of(chunk, got);
 }
 
@@ -66,8 +66,8 @@ static void append_report_wishes(const struct outgoing *message, struct buffer *
     xtext_encode(message->envid, commands);
 }
 
-/* by-value = by-time ";" by-mode [by-trace]; by-time = ["-" / "+"] 1*9DIGIT    RFC 2852 4. What is
- * too late already, and is not to be returned for that, says so. */
+/* by-value = by-time ";" by-mode [by-trace]; by-time = ["-" / "+"] 1*9DIGIT    RFC 2852 4. A
+ * by-time that has passed is negative (mode N). */
 static void append_deliver_by(const struct outgoing *message, int64_t now, struct buffer *commands)
 {
     const int64_t most = 999999999;

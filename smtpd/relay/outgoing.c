@@ -20,7 +20,7 @@ static bool take(struct cursor *in, size_t octets, struct slice *taken)
     return true;
 }
 
-/* They go into commands: a line end in one would be another command. */
+/* These texts go into commands: a line end in one would begin another command. */
 static bool take_text(struct cursor *in, size_t octets, struct slice *taken)
 {
     if (!take(in, octets, taken))
@@ -176,7 +176,7 @@ uint64_t outgoing_octets(const struct outgoing *message)
     return octets;
 }
 
-/* Where the run ends that begins at at->offset; steps over a cut that begins there. */
+/* Returns the end of the run that begins at at->offset; skips a cut that begins there. */
 static uint64_t next_run(const struct outgoing *message, struct outgoing_cursor *at)
 {
     while (at->cut < cut_count(message)) {
@@ -228,7 +228,7 @@ void outgoing_settle(struct outgoing *message, size_t place, const struct outcom
     struct slice text = slice_range(outcome->text, 0, RELAY_TEXT_MAX);
     size_t before = message->texts.len;
     if (place > 0 && slice_equal(outgoing_text(message, place - 1), text)) {
-        /* The answer to a whole message is one text for all its recipients. */
+        /* An answer to the whole message is stored once for all its recipients. */
         recipient->text_offset = message->recipients[place - 1].text_offset;
         recipient->text_octets = text.len;
         return;

@@ -25,7 +25,7 @@ static bool can_open_more(const struct outlet *outlet)
     return outlet->opening > 0 || outlet->connection_count < outlet->allowed;
 }
 
-/* messages-per-minute: a bucket of one second's worth, one at least. */
+/* messages-per-minute: a token bucket with one second's worth, at least one token. */
 static bool take_token(struct outlet *outlet)
 {
     if (!outlet->route || outlet->route->messages_per_minute == 0)
@@ -51,7 +51,7 @@ struct outgoing *outlet_next_message(struct outlet *outlet, bool ahead)
     struct outgoing *message = outlet->waiting;
     if (!message || ev_is_active(&outlet->rate_timer))
         return NULL;
-    /* Behind a message that is slow to be answered only if no connection could be free sooner. */
+    /* Queues a message after an unanswered one only if no other connection could be free sooner. */
     if (ahead && can_open_more(outlet))
         return NULL;
     if (!take_token(outlet))
@@ -118,7 +118,8 @@ static void find_target(struct outlet *outlet)
         outlet_fail_waiting(outlet, RELAY_TEMPORARY, "4.3.0", "no memory");
 }
 
-/* As many as there are messages, always the same first: those that are not needed end. */
+/* Pokes as many idle connections as there are messages, always in the same order, so that unneeded
+ * ones time out. */
 static size_t poke_idle(struct outlet *outlet)
 {
     size_t poked = 0;
@@ -158,7 +159,7 @@ static void stop_starving(struct outlet *outlet)
     DL_DELETE2(outlet->relay->starved, outlet, prev_starved, next_starved);
 }
 
-/* As many connections as there are messages without one. */
+/* Opens as many connections as there are messages without one. */
 static void open_connections(struct outlet *outlet, size_t served)
 {
     while (outlet->waiting_count > served && outlet->connection_count < outlet->allowed) {
@@ -195,7 +196,7 @@ static void on_work(struct deferred *deferred)
         (struct outlet *)(void *)((uint8_t *)deferred - offsetof(struct outlet, work));
     struct relay *relay = outlet->relay;
     carry_on(outlet);
-    /* The place that a starved one was offered may not be needed there any more. */
+    /* A starved outlet may no longer need the connection it was offered. */
     if (relay->starved && relay->connections < relay->connections_max)
         outlet_feed(relay->starved);
 }

@@ -1,5 +1,5 @@
-/* What becomes of an outlet's messages, and how long the outlet waits then; see outlet.h and
- * connection.h. relay. */
+/* Settles an outlet's messages and sets its wait after failures; see outlet.h and connection.h.
+ * relay. */
 #include <stdio.h>
 
 #include <sodium.h>
@@ -13,7 +13,7 @@
 enum {
     WAIT_MOST_MS = 1800 * 1000, /* after failures */
     WAIT_DOUBLINGS = 5,
-    AHEAD = 2, /* messages for each connection with PIPELINING */
+    AHEAD = 2, /* messages per connection with PIPELINING */
 };
 
 unsigned outlet_window(const struct outlet *outlet)
@@ -24,8 +24,8 @@ unsigned outlet_window(const struct outlet *outlet)
     return most < RELAY_WINDOW_MAX ? most : RELAY_WINDOW_MAX;
 }
 
-/* The first wait of queue.retry, doubled with each failure more, up to 30 min, a fifth more or
- * less: many destinations that failed together (the line was down) are not tried again together. */
+/* Waits the first time of queue.retry, doubled with each further failure up to 30 min, varied by a
+ * fifth: many destinations that failed together (the line was down) are not retried together. */
 void outlet_wait_after_failure(struct outlet *outlet)
 {
     unsigned doublings = outlet->failures < WAIT_DOUBLINGS ? outlet->failures : WAIT_DOUBLINGS;
@@ -87,8 +87,8 @@ void outlet_fail_waiting(struct outlet *outlet, enum relay_status status, const 
     buffer_clear(&text);
 }
 
-/* RFC 8689 5: a report is not lost because no server does what is demanded of it. It goes as any
- * other message does. */
+/* RFC 8689 5: a report is not lost because no server supports REQUIRETLS; it is sent like any other
+ * message. */
 void outlet_release_reports(struct outlet *outlet)
 {
     struct outgoing *message, *next;

@@ -27,7 +27,7 @@
 
 enum {
     OUTPUT_HIGH_WATER = 1 << 18,
-    OUTPUT_MAX = 1 << 20, /* beyond that one chunk at its worst, and an envelope of 100 */
+    OUTPUT_MAX = 1 << 20, /* holds one chunk in the worst case and an envelope of 100 recipients */
     QUIT_LINGER_MS = 2000,
     TEXT_MAX = 1 << 17,
 };
@@ -45,8 +45,8 @@ static const char *const awaited[] = {
 
 enum { WORDS_MAX = 200 };
 
-/* What broke off, and what was going on. A server that takes no more octets, or goes while it has
- * some to take, is not one whose answer was awaited. */
+/* Writes what ended the connection and what was in progress. A server that stops reading, or leaves
+ * with output pending, is told apart from one whose answer was awaited. */
 static void tell_what_went_on(const struct peer *peer, const char *what, char words[WORDS_MAX])
 {
     bool is_ready = peer->state == PEER_READY;
@@ -92,13 +92,13 @@ static void fill_failure(const struct peer *peer, const struct peer_end *end,
         return;
     why->is_busy = peer_reply_is(end->reply, 4);
     why->was_enough = peer_exchange_was_enough(peer, end->reply);
-    /* A connection that is refused says nothing about a recipient: always temporary. */
+    /* A refused connection says nothing about a recipient: always temporary. */
     if (end->reply->enhanced.len > 0 && peer_reply_is(end->reply, 4))
         snprintf(why->code, sizeof(why->code), "%.*s", SLICE_PRINTF(end->reply->enhanced));
     buffer_append(&why->reply, slice_range(end->reply->lines, 0, RELAY_TEXT_MAX));
 }
 
-/* Once: a stream that breaks while QUIT is written says so before that returns. */
+/* Runs once: a stream that breaks while QUIT is written reports it before the write returns. */
 static void close_quietly(struct peer *peer)
 {
     if (peer->state == PEER_OVER)
@@ -173,8 +173,8 @@ static void start_tls(struct peer *peer)
     peer_await_reply(peer);
 }
 
-/* RFC 8689 4.2.1: the name of the host is proved, its certificate proves that it is that host, and
- * it promises to pass the demand on. NULL: all of that. */
+/* RFC 8689 4.2.1: the host's name must be proved, its certificate must be valid for that name, and
+ * it must offer REQUIRETLS. NULL: all three hold. */
 static const struct peer_end *find_unfit(const struct peer *peer)
 {
     static const struct peer_end name = {
@@ -213,14 +213,14 @@ static void become_ready(struct peer *peer)
     peer_pump(peer);
 }
 
-/* RFC 3207 4: with 454 it may have some another time. */
+/* RFC 3207 4: with 454 TLS may be available later. */
 static void fail_without_tls(struct peer *peer, const char *words, const struct peer_reply *reply)
 {
     peer->lacks_tls = !reply || !peer_reply_is(reply, 4);
     peer_fail(peer, &(struct peer_end){PEER_BAD_TLS, "4.7.4", words, reply});
 }
 
-/* What comes after EHLO depends on what it offered and on what we have already. */
+/* The step after EHLO depends on what was offered and on what is already done. */
 static void go_on(struct peer *peer)
 {
     const struct peer_settings *settings = peer->settings;
@@ -270,7 +270,7 @@ static void on_hello(struct peer *peer, const struct peer_reply *reply)
     }
 }
 
-/* RFC 3207 6: what came in the clear after the answer is not from whom the handshake will be. */
+/* RFC 3207 6: octets that came in the clear after the answer may not be from the server. */
 static void on_starttls(struct peer *peer, const struct peer_reply *reply)
 {
     if (reply->code == 220 && stream_discard_input(&peer->stream) > 0) {
@@ -313,14 +313,14 @@ static void fail_tls(struct peer *peer, const char *words)
     peer_fail(peer, &(struct peer_end){PEER_BAD_TLS, "4.7.5", words, NULL});
 }
 
-/* A connection that breaks meanwhile proves nothing. */
+/* A connection that breaks during the handshake proves nothing. */
 static void fail_handshake(struct peer *peer, const struct error *why)
 {
     peer->lacks_tls = why->kind == ERROR_PEER;
     fail_tls(peer, why->text);
 }
 
-/* With TLS 1.3 the server's last word on the handshake comes after ours (RFC 8446 4.4.4). */
+/* With TLS 1.3 the server can reject the handshake after our Finished (RFC 8446 4.4.4). */
 static bool is_right_behind_handshake(const struct peer *peer)
 {
     return peer->tls_version && (peer->state == PEER_HELLO || peer->state == PEER_GREETING);
@@ -336,7 +336,7 @@ static void fail_lost(struct peer *peer, const char *what)
         peer_fail(peer, &(struct peer_end){PEER_LOST, "4.4.2", words, NULL});
 }
 
-/* By what a server says in SCRAM a password can be guessed. */
+/* A server's SCRAM messages allow guessing the password offline. */
 static void note_reply(struct peer *peer, const struct peer_reply *reply)
 {
     if (peer->state == PEER_LOGIN && peer->scram && reply->code == 334)

@@ -46,7 +46,7 @@ static void way_is_open(struct peer *peer, struct peer_way *way)
     peer_connected(peer, fd);
 }
 
-/* The other one may still lead there. */
+/* The other attempt may still succeed. */
 static void way_is_closed(struct peer *peer, struct peer_way *way, enum peer_failure_kind kind,
                           int code)
 {
@@ -78,7 +78,7 @@ static bool bind_source(int fd, const struct ip_address *source)
     socklen_t length = ip_address_to_sockaddr(source, 0, &name);
     if (length == 0)
         return true;
-    /* Not one port for each connection, but for each pair of ends. */
+    /* A source port is taken per pair of endpoints, not per connection. */
     setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
     return bind(fd, (const struct sockaddr *)&name, length) == 0;
 }
@@ -97,7 +97,7 @@ static void try_way(struct peer *peer, struct peer_way *way, const struct ip_add
         way_is_closed(peer, way, PEER_LOCAL, errno);
         return;
     }
-    /* What we write is whole groups of commands: nothing is gained by holding back their ends. */
+    /* Each write is a whole group of commands: holding back its end gains nothing. */
     setsockopt(way->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     if (connect(way->fd, (const struct sockaddr *)&name, length) == 0) {
         way_is_open(peer, way);

@@ -31,7 +31,7 @@ static bool is_last_transaction(const struct peer *peer)
 
 /* ---- outcomes ---- */
 
-/* A 3yz where none belongs is the server's fault, not the recipient's. */
+/* An unexpected 3yz is the server's fault, not the recipient's. */
 static struct slice code_of(const struct peer_reply *reply)
 {
     static const char *const by_class[] = {[2] = "2.0.0", [3] = "4.5.0", [4] = "4.0.0", "5.0.0"};
@@ -47,7 +47,7 @@ static enum relay_status status_of(const struct peer_reply *reply)
     return peer_reply_is(reply, 5) ? RELAY_PERMANENT : RELAY_TEMPORARY;
 }
 
-/* The reply as an outcome, in peer->text: good until that is used again. */
+/* Returns the reply as an outcome in peer->text, valid until that is reused. */
 static struct outcome outcome_of_reply(struct peer *peer, const struct peer_reply *reply,
                                        const char *words)
 {
@@ -63,7 +63,8 @@ static struct outcome outcome_of_reply(struct peer *peer, const struct peer_repl
     return outcome;
 }
 
-/* A yes to DATA, which asks for 354: the server has not seen the message, so it cannot have it. */
+/* 2yz as an answer to DATA instead of 354: the server cannot have accepted a message it has not
+ * seen. */
 static struct outcome outcome_of_odd_yes(struct peer *peer, const struct peer_reply *reply)
 {
     buffer_reset(&peer->text);
@@ -81,7 +82,7 @@ static struct outcome outcome_of_ours(struct peer *peer, enum relay_status statu
     return (struct outcome){.status = status, .text = buffer_slice(&peer->text)};
 }
 
-/* The recipients of the transaction that stand in `state`. */
+/* Settles the recipients of the transaction that are in `state`. */
 static void settle_those(struct exchange *exchange, enum recipient_state state,
                          const struct outcome *outcome)
 {
@@ -99,7 +100,7 @@ static void put_back(struct exchange *exchange)
     }
 }
 
-/* RFC 3463 3.8, 4.7.z, and the words of the trade for "not so fast". */
+/* RFC 3463 3.8, 4.7.z, and common phrases for rate limiting. */
 static bool asks_for_less(const struct peer_reply *reply)
 {
     static const char *const codes[] = {"4.3.2", "4.4.5", "4.7.28", "4.5.3"};
@@ -190,8 +191,8 @@ bool peer_exchange_writes(const struct peer *peer)
 
 /* ---- the beginning ---- */
 
-/* RFC 6531 3.2: what is international cannot go to this server. Where that is some recipients'
- * addresses alone, the others get the message: true if nobody is left. */
+/* RFC 6531 3.2: international messages cannot go to this server. If only some recipients' addresses
+ * are international, the others get the message. True: no recipient is left. */
 static bool refuse_international(struct peer *peer, struct outgoing *message, unsigned *needs)
 {
     struct outcome outcome = outcome_of_ours(peer, RELAY_PERMANENT, "5.6.7",
@@ -207,8 +208,8 @@ static bool refuse_international(struct peer *peer, struct outgoing *message, un
     return message->unsettled == 0;
 }
 
-/* RFC 2852 4: what is to be returned when it is late goes to no server that does not keep to the
- * time. Delivery over LMTP is now. */
+/* RFC 2852 4: a message with by-mode R goes only to servers that offer DELIVERBY and can meet its
+ * time. LMTP delivers immediately. */
 static bool keeps_time(struct peer *peer, const struct outgoing *message, struct outcome *outcome)
 {
     int64_t left_s = message->deliver_by - time(NULL);
@@ -227,7 +228,8 @@ static bool keeps_time(struct peer *peer, const struct outgoing *message, struct
     return false;
 }
 
-/* What the server has said beforehand that it would refuse: true, and all are settled. */
+/* Whether the server's EHLO answer already rules the message out: then all recipients are
+ * settled. */
 static bool is_refused_beforehand(struct peer *peer, struct outgoing *message, unsigned *needs)
 {
     if ((*needs & NEEDS_SMTPUTF8) != 0 && !capabilities_offer(&peer->offers, OFFERS_SMTPUTF8)
@@ -300,7 +302,7 @@ static void refuse_content(struct peer *peer, struct outgoing *message, const st
     outgoing_settle_rest(message, &outcome);
 }
 
-/* All recipients are settled without a word to the server. */
+/* Reports that all recipients are settled without any command to the server. */
 static void tell_settled(struct peer *peer, struct exchange *exchange)
 {
     struct exchange done = *exchange;
@@ -310,8 +312,8 @@ static void tell_settled(struct peer *peer, struct exchange *exchange)
     peer->handler->settled(peer, done.message);
 }
 
-/* RFC 6152 3: who did not offer to take octets above 127 gets none. A step of the plan, and what
- * follows from its end. False: nothing could be done, and the place is empty again. */
+/* RFC 6152 3: a server without 8BITMIME gets no octets above 127. Does a step of the plan and, at
+ * its end, begins the transaction. False: not possible, and the exchange is empty again. */
 static bool plan_on(struct peer *peer, struct exchange *exchange)
 {
     struct error error = {0};
@@ -345,13 +347,13 @@ static bool begin_to_plan(struct peer *peer, struct exchange *exchange, struct o
         return false;
     }
     if (exchange == &peer->current)
-        peer_await_reply(peer); /* none; but it is idle no more */
+        peer_await_reply(peer); /* no reply is due, but the peer is no longer idle */
     return plan_on(peer, exchange);
 }
 
 /* ---- the next message ---- */
 
-/* True: it is under way, or will be. */
+/* True: the message is under way, or will be. */
 static bool try_message(struct peer *peer, struct exchange *exchange, struct outgoing *message)
 {
     unsigned needs = envelope_needs(message, peer->chunk);
@@ -366,7 +368,7 @@ static bool try_message(struct peer *peer, struct exchange *exchange, struct out
     return true;
 }
 
-/* A message into the empty place; false: there is none. */
+/* Puts a message into the empty exchange. False: there is none. */
 static bool take_message(struct peer *peer, struct exchange *exchange)
 {
     struct outgoing *message;
@@ -389,7 +391,7 @@ static bool has_recipients_left(const struct outgoing *message)
 }
 
 /* The next envelope may follow once the dot is written, unless this message needs another
- * transaction first, or no message was sent but a lone dot. */
+ * transaction first, or only a lone dot was sent. */
 static bool may_go_ahead(const struct peer *peer)
 {
     return pipelines(peer) && peer->current.written && peer->current.accepted > 0
@@ -414,7 +416,7 @@ void peer_pump(struct peer *peer)
         stream_set_deadline_ms(&peer->stream, peer->settings->idle_ms);
 }
 
-/* The message that is planned may have come from `ahead` to `current` meanwhile. */
+/* The message being planned may have moved from `ahead` to `current` meanwhile. */
 void peer_plan_on(struct deferred *deferred)
 {
     struct peer *peer =
@@ -483,7 +485,7 @@ static void begin_content(struct peer *peer)
         peer_write_content(peer);
         return;
     }
-    /* RFC 2920 3.1: all recipients were refused, yet DATA was not: a message without a line. */
+    /* RFC 2920 3.1: all recipients were refused but DATA was not: send an empty message. */
     exchange->written = true;
     data_encoder_end(&exchange->encoder);
     peer_await_reply(peer);
@@ -501,7 +503,7 @@ static void begin_next(struct peer *peer)
         peer_await_reply(peer);
 }
 
-/* All of the transaction is answered. */
+/* The transaction is fully answered. */
 static void finish(struct peer *peer, bool dirty)
 {
     struct outgoing *message = peer->current.message;
@@ -537,7 +539,7 @@ bool peer_exchange_was_enough(const struct peer *peer, const struct peer_reply *
     return reply->code == 421 && peer->transactions > 0 && !peer->current.sending;
 }
 
-/* The server closes the connection (421), or we can no longer tell what its answers are to. */
+/* The server closes the connection (421), or its answers can no longer be matched to commands. */
 static void break_off(struct peer *peer, enum peer_failure_kind kind, const char *words,
                       const struct peer_reply *reply)
 {
@@ -551,7 +553,7 @@ void peer_end_exchanges(struct peer *peer, const struct peer_failure *why)
     struct exchange *current = &peer->current, *ahead = &peer->ahead;
     struct outgoing *message = current->message, *behind = ahead->message;
     if (message && current->sending && current->written && current->accepted > 0) {
-        /* The dot may have arrived: nobody knows, and the sender must not be told a lie. */
+        /* The dot may have arrived; the outcome is unknown, and the report must say so. */
         struct outcome outcome = outcome_of_ours(
             peer, RELAY_TEMPORARY, "4.4.2",
             "the connection broke behind the message: whether it was taken is not known");
@@ -591,8 +593,8 @@ static void on_mail(struct peer *peer, const struct peer_reply *reply)
     settle_those(exchange, RECIPIENT_NAMED, &outcome);
 }
 
-/* RFC 5321 4.5.3.1.10: 452 (of old servers 552) after recipients that were taken means that the
- * rest goes into another transaction. */
+/* RFC 5321 4.5.3.1.10: 452 (552 from old servers) after accepted recipients means that the rest
+ * needs another transaction. */
 static bool has_too_many(const struct exchange *exchange, const struct peer_reply *reply)
 {
     return exchange->accepted > 0 && (reply->code == 452 || reply->code == 552)
@@ -636,7 +638,7 @@ static void on_data(struct peer *peer, const struct peer_reply *reply)
     finish(peer, true);
 }
 
-/* Without PIPELINING: the next command, unless it would be in vain. */
+/* Without PIPELINING: sends the next command, unless it would be useless. */
 static void go_on(struct peer *peer)
 {
     struct exchange *exchange = &peer->current;
@@ -655,7 +657,7 @@ static void on_command_reply(struct peer *peer, const struct peer_reply *reply)
     unsigned recipient = 0;
     switch (command_at(exchange, exchange->answered++, &recipient)) {
     case COMMAND_RSET:
-        break; /* MAIL will be refused if it was not taken */
+        break; /* if RSET was refused, MAIL will be too */
     case COMMAND_MAIL:
         on_mail(peer, reply);
         break;
@@ -674,7 +676,7 @@ static void on_command_reply(struct peer *peer, const struct peer_reply *reply)
         peer_await_reply(peer);
 }
 
-/* LMTP, RFC 2033 4.2: an answer for each recipient that was accepted, in their order. */
+/* LMTP, RFC 2033 4.2: one answer for each accepted recipient, in order. */
 static struct outgoing_recipient *next_accepted(struct exchange *exchange, unsigned *number)
 {
     for (unsigned i = 0; i < exchange->recipients; i++) {
@@ -717,7 +719,7 @@ static void on_message_answer(struct peer *peer, const struct peer_reply *reply)
     finish(peer, false);
 }
 
-/* An answer before the dot: a refusal counts, anything else is no answer to this message. */
+/* An answer before the dot: a refusal counts, anything else cannot be an answer to this message. */
 static void on_early_answer(struct peer *peer, const struct peer_reply *reply)
 {
     struct exchange *exchange = &peer->current;
@@ -733,7 +735,7 @@ void peer_exchange_reply(struct peer *peer, const struct peer_reply *reply)
 {
     struct exchange *exchange = &peer->current;
     if (!exchange->message) {
-        peer_end_politely(peer); /* unasked: 421, it has waited long enough */
+        peer_end_politely(peer); /* unsolicited 421: the server has waited long enough */
     } else if (exchange->sending && !exchange->written) {
         on_early_answer(peer, reply);
     } else if (exchange->sending && reply->code != 421) {

@@ -1,5 +1,5 @@
 /*
- * AUTH to a smarthost, RFC 4954, by the strongest mechanism that it offers; see peer.h. relay.
+ * AUTH to a smarthost, RFC 4954, by the strongest mechanism offered; see peer.h. relay.
  *
  *   SCRAM  FIRST ─334─> FINAL ─334 (the server's proof is looked at)─> PROVED ─235─> in
  *   LOGIN  NAME ─334─> PASSWORD ─334─> PLAIN ─235─> in
@@ -15,7 +15,8 @@
 
 enum { LOGIN_PLAIN, LOGIN_NAME, LOGIN_PASSWORD, LOGIN_FIRST, LOGIN_FINAL, LOGIN_PROVED };
 
-/* A line that holds a secret: the buffer is wiped, the stream's copy leaves with this turn. */
+/* Writes a line that holds a secret: the buffer is wiped, the stream's copy is sent at the end of
+ * this turn. */
 static void write_secret(struct peer *peer, struct slice before, struct buffer *secret)
 {
     struct buffer *line = &peer->text;
@@ -42,7 +43,7 @@ static void say_plain(struct peer *peer)
 {
     struct buffer message = BUFFER_WITH_LIMIT(2048);
     peer->login_step = LOGIN_PLAIN;
-    /* One allocation: growth would leave copies of the password behind. */
+    /* One allocation: growth would leave copies of the password in memory. */
     buffer_reserve(&message, message.limit);
     buffer_append_octet(&message, '\0');
     buffer_append_string(&message, peer->settings->user);
@@ -61,8 +62,8 @@ static void say_word(struct peer *peer, const char *word)
 
 /* ---- SCRAM ---- */
 
-/* The strongest first. What binds the login to the connection outdoes the better hash: nobody in
- * between can pass it on. */
+/* Strongest first. Channel binding outranks the better hash: no one in the middle can relay the
+ * login. */
 static const struct mechanism {
     const char *name;
     unsigned offers;
@@ -124,7 +125,7 @@ static void say_first(struct peer *peer, const struct mechanism *mechanism,
     buffer_clear(&message);
 }
 
-/* What stands after 334. */
+/* Reads the challenge after 334. */
 static bool read_challenge(const struct peer_reply *reply, uint8_t octets[SCRAM_MESSAGE_MAX],
                            struct slice *challenge, struct error *error)
 {
@@ -152,7 +153,7 @@ static void say_final(struct peer *peer, const struct peer_reply *reply)
     buffer_clear(&message);
 }
 
-/* RFC 4954 4: the last word of the server comes as a challenge, and is answered with nothing. */
+/* RFC 4954 4: the server's final message comes as a challenge and gets an empty response. */
 static void check_proof(struct peer *peer, const struct peer_reply *reply)
 {
     struct error error = {0};

@@ -47,7 +47,7 @@ static void log_outcome(struct relay *relay, const struct outgoing *message, siz
         log_number("ms", (int64_t)(turn_now_ms() - message->began_ms)));
 }
 
-/* What was said, for the history (docs/log.md): of a message that not all recipients have. */
+/* Logs the dialogue of a message that not all recipients got, for the history (docs/log.md). */
 static void log_attempt(struct relay *relay, const struct outgoing *message,
                         const struct peer *peer)
 {
@@ -102,7 +102,7 @@ static void send_result(struct relay *relay, struct role_peer *queue,
                             : ipc_send_record(&queue->channel, &result.header, sizeof(result),
                                               buffer_slice(&tail), &error);
     if (!sent) {
-        /* queue would wait for ever: a new channel is a new beginning. */
+        /* queue would wait forever: a new channel starts over. */
         LOG(&relay->role->log, LOG_ERROR, "result_not_sent",
             log_number("recipients", (int64_t)message->recipient_count), log_failure(&error));
         role_exit(relay->role);
@@ -198,7 +198,7 @@ static bool on_message_file(void *owner, struct ipc_packet *packet, struct error
     return on_any_message(owner, packet, &packet->descriptors[0], error);
 }
 
-/* A new one may be there already: the two have no order among each other. */
+/* A new channel may already exist: the two events are unordered. */
 static void on_queue_down(struct relay *relay, uint32_t number)
 {
     struct outlet *outlet, *next;
@@ -273,7 +273,7 @@ static bool read_passwords(struct relay *relay, struct error *error)
     return true;
 }
 
-/* Without a list of authorities nothing can be verified by name; all else goes on. */
+/* Without a list of authorities no name can be verified; everything else works. */
 static bool open_tls(struct relay *relay, struct error *error)
 {
     relay->tls = tls_client_new(relay->role->config.relay.authorities.text, error);

@@ -13,7 +13,7 @@ static bool domain_fits(const struct config_route *route, struct slice destinati
            && slice_equal_nocase(slice_from(destination, destination.len - domain.len), domain);
 }
 
-/* An address, or what stands after its '@'. */
+/* Matches an address, or the part after its '@'. */
 static bool sender_fits(const struct config_route *route, struct slice reverse_path)
 {
     struct slice sender = slice_of_string(route->sender.text);

@@ -1,4 +1,4 @@
-/* What a search has found: the target that is made of its candidates, or why there is none; see
+/* Concludes a search: makes the target from its candidates, or explains why there is none; see
  * target_internal.h. relay. */
 #include <stdarg.h>
 #include <stdio.h>
@@ -38,7 +38,7 @@ const char *target_policy_name(enum target_policy policy)
 
 /* ---- which family is faster ---- */
 
-/* FNV-1a, not keyed: all that a collision does is to have a host's other family tried first. */
+/* FNV-1a, not keyed: a collision only makes a host's other family be tried first. */
 static uint64_t hash_name(const char *name)
 {
     uint64_t hash = 0xcbf29ce484222325U;
@@ -80,8 +80,8 @@ static void add_place(struct target *target, const struct ip_address *address, u
         target->places[target->place_count++] = (struct target_place){*address, host};
 }
 
-/* IPv6 and IPv4 alternate, the one that is known to be faster first, so that where one family leads
- * nowhere the next try is in the other. */
+/* IPv6 and IPv4 alternate, the one known to be faster first, so that if one family fails the next
+ * try uses the other. */
 static void add_places(struct target *target, const struct candidate *from, unsigned host)
 {
     bool v4_first = is_v4_faster(from->search->context, from->name);
@@ -147,7 +147,7 @@ void target_set_failure(struct target_search *search, enum relay_status status, 
     va_end(arguments);
 }
 
-/* No host is left. Of several reasons, the one that says most. */
+/* No host is left: of several reasons, reports the most informative. */
 static void explain(struct target_search *search)
 {
     bool doubtful = false, ourselves = false, private = false, unlisted = false;
@@ -186,7 +186,7 @@ static void explain(struct target_search *search)
                            "no host that takes mail for %s has an address", search->domain);
 }
 
-/* What a TLS report says about the failure. */
+/* Notes the failure for the TLS report. */
 static void note_tls_failure(struct target_search *search)
 {
     struct target_failure *failure = &search->failure;

@@ -1,4 +1,4 @@
-/* Addresses that mail is not sent to just because a name leads there; see target.h. relay. */
+/* Addresses to which mail is not sent just because a name resolves to them; see target.h. relay. */
 #include <ifaddrs.h>
 #include <stdlib.h>
 
@@ -37,8 +37,8 @@ static bool is_within(const struct ip_address *address, const struct range *rang
     return memcmp(network.octets, range->octets, sizeof(range->octets)) == 0;
 }
 
-/* The IPv4 address that a gateway makes of it: 64:ff9b::/96 (RFC 6052 3.1: no private one may stand
- * there), 2002::/16 (RFC 3056). False: none does. */
+/* The IPv4 address that a gateway translates it to: 64:ff9b::/96 (RFC 6052 3.1: no private one may
+ * stand there), 2002::/16 (RFC 3056). False: none does. */
 static bool translate(const struct ip_address *address, struct ip_address *inner)
 {
     static const struct range translated = {IP_V6, 96, {0, 0x64, 0xff, 0x9b}};

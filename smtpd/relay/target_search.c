@@ -101,8 +101,8 @@ static void read_addresses(struct candidate *candidate, const struct dns_result 
     }
 }
 
-/* RFC 5321 5.1: if we are among the hosts, those that are not preferred to us are of no use: they
- * would send the mail to us. */
+/* RFC 5321 5.1: if we are among the hosts, those not preferred to us are removed: they would send
+ * the mail to us. */
 static void drop_behind_ourselves(struct target_search *search)
 {
     uint32_t ours = UINT32_MAX;
@@ -126,7 +126,7 @@ static void on_addresses(struct candidate *candidate, enum ip_family family,
 {
     struct target_search *search = candidate->search;
     /* The addresses of both families must be validated, or the others could be forged. A family
-     * without an answer says nothing: withholding an answer must not be a way around DANE. */
+     * without an answer proves nothing: withholding an answer must not bypass DANE. */
     if (answer->status == DNS_BOGUS || answer->status == DNS_TEMPORARY)
         target_note_doubt(candidate, "address of", answer);
     if (answer->status == DNS_FOUND) {

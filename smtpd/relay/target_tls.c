@@ -1,4 +1,4 @@
-/* What DANE (RFC 7672) and MTA-STS (RFC 8461) say about the hosts that a search has found; see
+/* Applies DANE (RFC 7672) and MTA-STS (RFC 8461) to the hosts that a search has found; see
  * target_internal.h. relay. */
 #include <stdio.h>
 
@@ -45,7 +45,7 @@ static void on_policy(void *owner, enum fetch_status status, struct slice text)
         status = FETCH_UNKNOWN;
         text = SLICE("it is malformed");
     }
-    /* RFC 8461 5: without what the policy may demand, the mail could end up with anybody. */
+    /* RFC 8461 5: without the policy's possible demands, the mail could go to an impostor. */
     if (status == FETCH_UNKNOWN)
         target_set_failure(search, RELAY_TEMPORARY, "4.7.5",
                            "whether %s has an MTA-STS policy could not be found out: %.*s",
@@ -124,7 +124,7 @@ static void ask_tlsa_of(struct candidate *candidate, const char *base)
         ask_tlsa_of(candidate, candidate->name);
 }
 
-/* For an alias, what it stands for comes first, then the alias itself (RFC 7672 2.2.2). */
+/* For an alias, its target is looked up first, then the alias itself (RFC 7672 2.2.2). */
 static void on_tlsa(void *owner, const struct dns_result *answer)
 {
     struct candidate *candidate = owner;

@@ -1,7 +1,7 @@
 /* The choice of TLS; see tls_choice.h. Pure; relay. */
 #include "smtpd/relay/tls_choice.h"
 
-/* What checks less than is demanded already adds nothing to it. */
+/* A weaker check than already demanded adds nothing. */
 static void demand(struct peer_settings *settings, enum tls_client_check check, const char *by)
 {
     if (settings->tls == PEER_TLS_MUST && check < settings->server.check)
@@ -33,14 +33,14 @@ static size_t read_tlsa(const struct target_host *host,
     return count;
 }
 
-/* The certificate may bear the name of the domain instead (RFC 7672 3.2.2): that of its MX host is
- * proved, or there would be no records. */
+/* The certificate may have the domain's name instead (RFC 7672 3.2.2): its MX host is proved, or
+ * there would be no records. */
 void tls_choice_make(const struct config_route *route, const struct target *target,
                      const struct target_host *host,
                      struct tls_client_tlsa tlsa[TLS_CHOICE_TLSA_MAX],
                      struct peer_settings *settings)
 {
-    /* RFC 7672 3.2.2, 8.1: with TLSA records it is the name that has them. */
+    /* RFC 7672 3.2.2, 8.1: with TLSA records the name is the one that has them. */
     const char *name = host->tlsa_use == TARGET_TLSA_USABLE ? host->tlsa_base : host->name;
     settings->server =
         (struct tls_client_server){.check = TLS_CHECK_NOTHING,
@@ -52,7 +52,7 @@ void tls_choice_make(const struct config_route *route, const struct target *targ
     apply_route(route, settings);
     if (settings->tls == PEER_TLS_NEVER)
         return;
-    if (settings->requires_tls) /* what the certificate has to prove is looked at after that */
+    if (settings->requires_tls) /* the certificate is checked by peer.c (RFC 8689 4.2.1) */
         demand(settings, TLS_CHECK_NOTHING, "requiretls");
     if (host->policy == TARGET_POLICY_ENFORCE) /* RFC 8461 4.2 */
         demand(settings, TLS_CHECK_NAME, "mta-sts");

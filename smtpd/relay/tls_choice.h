@@ -1,6 +1,6 @@
 /*
- * How a server must be spoken to: the strongest of what is known (docs/architecture.md). Pure;
- * relay.
+ * Chooses the TLS settings for a server: the strongest requirement known (docs/architecture.md).
+ * Pure; relay.
  */
 #ifndef SMTPD_RELAY_TLS_CHOICE_H
 #define SMTPD_RELAY_TLS_CHOICE_H
@@ -8,11 +8,11 @@
 #include "smtpd/relay/peer.h"
 #include "smtpd/relay/target.h"
 
-enum { TLS_CHOICE_TLSA_MAX = 32 }; /* usable records of a host; more are not looked at */
+enum { TLS_CHOICE_TLSA_MAX = 32 }; /* usable records of a host; further ones are ignored */
 
-/* Fills what of the settings is about TLS, but for requires_tls, which counts. route: NULL is fine.
- * host: one of the target's, which the settings point to; `tlsa` gets its records, and they point
- * there too. */
+/* Fills the TLS fields of the settings except requires_tls, which is an input. route: may be NULL.
+ * host: one of the target's; the settings borrow from it and from `tlsa`, which receives its
+ * records. */
 void tls_choice_make(const struct config_route *route, const struct target *target,
                      const struct target_host *host,
                      struct tls_client_tlsa tlsa[TLS_CHOICE_TLSA_MAX],

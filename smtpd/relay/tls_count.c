@@ -1,4 +1,4 @@
-/* TLS results and who wants to know them; see tls_count.h. relay. */
+/* TLS results, and lookups of who wants reports of them; see tls_count.h. relay. */
 #include "smtpd/relay/tls_count.h"
 
 #include <stdio.h>
@@ -14,7 +14,7 @@ enum { POLICY_TEXT_MAX = 1024, REASON_MAX = 200 };
 
 /* ---- the policy ---- */
 
-/* RFC 8460 4.2: "3 1 1 0123...": a record in the DNS's own words. */
+/* RFC 8460 4.2: "3 1 1 0123...": a record in presentation format. */
 static void put_tlsa(struct slice rdata, struct buffer *out)
 {
     if (rdata.len < 3)
@@ -33,7 +33,7 @@ static void put_tlsa_records(const struct target_host *host, struct buffer *out)
         put_tlsa(rdata, out);
 }
 
-/* Lines of the policy as it stands at its host; those of mx again as mx-host. */
+/* Writes the policy's lines as published, and its mx lines again as mx-host. */
 static void put_sts_lines(struct slice text, struct buffer *lines, struct buffer *patterns)
 {
     while (text.len > 0) {
@@ -75,7 +75,8 @@ enum tls_result tls_count_result_of(const struct peer_failure *why)
                : tls_result_of_words(slice_of_string(why->words));
 }
 
-/* What failed mail, or would have, were the policy not in its testing time (RFC 8461 5.1). */
+/* The failure that stopped mail, or would have if the policy were not in testing mode (RFC 8461
+ * 5.1). */
 static enum tls_result result_of(const struct tls_counted *counted, const struct target_host *host,
                                  char reason[REASON_MAX])
 {
@@ -92,7 +93,7 @@ static enum tls_result result_of(const struct tls_counted *counted, const struct
     }
     if (!peer->tls_version)
         return TLS_RESULT_STARTTLS_NOT_SUPPORTED;
-    if (host->tlsa_use == TARGET_TLSA_UNUSABLE) { /* sent, but nobody knows to whom */
+    if (host->tlsa_use == TARGET_TLSA_UNUSABLE) { /* sent to an unauthenticated server */
         snprintf(reason, REASON_MAX, "none of the TLSA records can be used");
         return TLS_RESULT_TLSA_INVALID;
     }
@@ -184,7 +185,7 @@ void tls_count_failed_target(struct relay *relay, struct slice domain,
 
 struct tls_lookup {
     struct relay *relay;
-    uint32_t queue; /* its number; it may be gone when the answer comes */
+    uint32_t queue; /* number of the queue process, which may be gone when the answer comes */
     uint64_t request;
 };
 
@@ -194,7 +195,7 @@ static void answer(struct tls_lookup *lookup, enum relay_tls_status status, stru
     struct relay_tls_record record = {
         .header = {.type = RELAY_TLS_RECORD, .request = lookup->request},
         .status = (uint16_t)status};
-    if (queue) /* one that does not get it asks again */
+    if (queue) /* a queue process without an answer asks again */
         ipc_send_record(&queue->channel, &record.header, sizeof(record), uris, NULL);
     free(lookup);
 }

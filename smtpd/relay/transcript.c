@@ -1,4 +1,4 @@
-/* What was said on a connection; see transcript.h. Pure; relay. */
+/* Records the dialogue on a connection; see transcript.h. Pure; relay. */
 #include "smtpd/relay/transcript.h"
 
 #include <stdarg.h>
@@ -21,7 +21,7 @@ void transcript_reset(struct transcript *transcript)
 
 /* ---- room ---- */
 
-/* The oldest lines after the head, so many that `octets` more have room. */
+/* Drops the oldest lines after the head until `octets` more have room. */
 static void make_room(struct transcript *transcript, size_t octets)
 {
     struct buffer *text = &transcript->text;
@@ -43,7 +43,7 @@ static size_t end_of_head(const struct buffer *text)
     return end;
 }
 
-/* A whole line, its LF too; at most TRANSCRIPT_LINE_MAX and some. */
+/* Puts a whole line including its LF; at most TRANSCRIPT_LINE_MAX and some. */
 static void put_line(struct transcript *transcript, struct slice line)
 {
     struct buffer *text = &transcript->text;
@@ -67,8 +67,7 @@ static bool is_plain(uint8_t octet)
     return octet >= ' ' && octet < 0x7f && octet != '\\';
 }
 
-/* Off the front of *text: a run of plain octets, or one thing that may need to be written
- * otherwise. */
+/* Takes from the front of *text a run of plain octets, or one item that may need escaping. */
 static void append_visible(struct buffer *out, struct slice *text, size_t room)
 {
     size_t plain = 0;
@@ -84,7 +83,7 @@ static void append_visible(struct buffer *out, struct slice *text, size_t room)
     *text = slice_from(*text, octets > 0 ? octets : 1);
 }
 
-/* Without its line end, where that is as it should be. */
+/* Strips a correct line end. */
 static struct slice content_of(struct slice line)
 {
     if (slice_ends_with(line, SLICE("\r\n")))

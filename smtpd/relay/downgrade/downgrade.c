@@ -16,8 +16,8 @@
 #include "smtpd/relay/downgrade/transfer_mender.h"
 
 enum {
-    AT_ONCE = 16384,   /* octets of a body that are encoded in one run */
-    STEP = 1024 << 10, /* octets that are looked at in one step of the plan */
+    AT_ONCE = 16384,   /* octets of a body encoded in one run */
+    STEP = 1024 << 10, /* octets scanned in one step of the plan */
     HEADER_MAX = 1 << 20,
     OUT_MAX = 24 << 20, /* of such a header: "ü a ü a" is the worst */
     KEPT_OCTETS = 65536,
@@ -29,13 +29,13 @@ enum how { COPY, ENCODE, MEND, REWRITE_HEADER, REWRITE_FIELDS };
 
 struct region {
     struct region *next;
-    struct region *outer;         /* of a header: that of the part around; of a body: its header */
+    struct region *outer; /* for a header: that of the enclosing part; for a body: its header */
     const struct mime_part *part; /* NULL: AROUND */
     enum region_kind kind;
     uint64_t offset, octets; /* of the message */
     bool is_8bit;            /* has octets above 127 */
-    bool is_long;            /* has a line of more than 998; known only where is_8bit is false */
-    bool is_changed_inside;  /* of a header: the body, or a part within it, is not copied */
+    bool is_long;           /* has a line of more than 998 octets; valid only if is_8bit is false */
+    bool is_changed_inside; /* of a header: the body, or a part within it, is not copied */
     enum how how;
     enum transfer_encoding encoding; /* ENCODE */
     enum mend mend;                  /* MEND */
@@ -45,11 +45,11 @@ struct region {
 /* Passes over the message. */
 enum stage { LOOK_FOR_8BIT, SCAN, LOOK_AT_REGIONS, PLANNED };
 
-/* Where the look at the regions is. */
+/* The position of the pass over the regions. */
 struct look {
     struct region *region;
     uint64_t done;   /* octets of it */
-    uint64_t column; /* of the line at hand */
+    uint64_t column; /* of the current line */
 };
 
 struct downgrade {
@@ -64,7 +64,7 @@ struct downgrade {
     uint64_t planned; /* octets of the message that regions cover so far */
     bool sealed;      /* limits.mime-parts: the last region may hold parts */
 
-    struct outgoing_cursor at; /* what is looked at, then what is written */
+    struct outgoing_cursor at; /* position of the scan, then of the output */
 
     /* While it is written. */
     struct slice held; /* read from the message, not used yet */
@@ -72,7 +72,7 @@ struct downgrade {
     uint64_t done; /* octets of it */
     struct transfer_encoder encoder;
     struct transfer_mender mender;
-    struct buffer gathered; /* a header, to be written anew */
+    struct buffer gathered; /* a header to be rewritten */
     struct buffer out;
 };
 
@@ -94,7 +94,7 @@ static struct region *add_region(struct downgrade *downgrade, enum region_kind k
     return region;
 }
 
-/* What is between the parts, where there is something. */
+/* Adds the text between the parts, if there is any. */
 static bool add_around(struct downgrade *downgrade, uint64_t end)
 {
     return end <= downgrade->planned || add_region(downgrade, AROUND, NULL, end);
@@ -192,7 +192,7 @@ static struct slice encoding_of(const struct mime_part *part)
     return field && content_word_parse(field->body, &word, &parameters) ? word : SLICE("7bit");
 }
 
-/* Why a body, or what is around the parts, cannot be changed; NULL: it can. */
+/* Why a body, or the text around the parts, cannot be converted; NULL: it can. */
 static const char *obstacle(const struct downgrade *downgrade, const struct region *body)
 {
     if ((body->part && body->part->opaque) || (downgrade->sealed && !body->next))
@@ -216,7 +216,8 @@ static void mark_outer(struct region *header, bool is_encoded)
     }
 }
 
-/* A multipart, which may not be encoded (RFC 2045 6.4), but where nobody can tell its parts. */
+/* Whether it is a multipart, which may not be encoded (RFC 2045 6.4), unless its parts cannot be
+ * told apart. */
 static bool claims_to_hold_parts(const struct mime_part *part)
 {
     const struct mime_field *field = mime_part_field(part, MIME_CONTENT_TYPE);
@@ -268,7 +269,7 @@ static bool plan_bodies(struct downgrade *downgrade, struct error *error)
     return true;
 }
 
-/* RFC 2045 6.4: what holds other parts is not encoded, and these have no octets above 127 now. */
+/* RFC 2045 6.4: a part that holds others is not encoded, and these now have no octets above 127. */
 static bool needs_7bit(const struct region *header)
 {
     struct slice encoding = encoding_of(header->part);
@@ -313,7 +314,7 @@ static bool plan_headers(struct downgrade *downgrade, struct error *error)
 
 /* ---- passes over the message ---- */
 
-/* The scan is over: the parts are known, and with them the regions. */
+/* Ends the scan: the parts are known, and with them the regions. */
 static bool end_scan(struct downgrade *downgrade, struct error *error)
 {
     const struct mime_part *root = mime_scan_finish(&downgrade->scan);
@@ -441,7 +442,7 @@ static bool read_more(struct downgrade *downgrade, struct error *error)
                          error);
 }
 
-/* At most so many octets of the region, from where it was left; none at its end. */
+/* Takes at most `most` octets of the region, continuing where it stopped; none at its end. */
 static bool take(struct downgrade *downgrade, size_t most, struct slice *octets,
                  struct error *error)
 {

@@ -13,14 +13,14 @@ enum { FULL_LINE = 70 };
 
 struct list {
     struct word_writer *writer;
-    struct slice blank; /* white space that was read and waits for a word */
+    struct slice blank; /* white space read, to be written before the next word */
     bool in_group;
     struct buffer scratch; /* of one word or address */
 };
 
 /* ---- reading ---- */
 
-/* To after the octet that closes what is open; to the end where it is missing. */
+/* Skips past the closing octet, or to the end if it is missing. */
 static void skip_to(struct cursor *in, uint8_t closing)
 {
     struct slice rest = cursor_rest(in);
@@ -37,7 +37,7 @@ static void skip_angle(struct cursor *in)
     cursor_skip(in, '>');
 }
 
-/* One octet, or all of what is opened there. */
+/* Skips one octet, or the whole construct that it opens. */
 static void skip_something(struct cursor *in)
 {
     if (token_take_quoted(in, NULL) || token_take_comment(in, NULL))
@@ -49,7 +49,7 @@ static void skip_something(struct cursor *in)
         skip_to(in, ']');
 }
 
-/* Up to the next separator; 0: the end. It is stepped over. */
+/* Takes the text up to the next separator, which is skipped; 0: the end. */
 static struct slice take_element(struct cursor *in, uint8_t *separator)
 {
     struct cursor start = *in;
@@ -62,13 +62,13 @@ static struct slice take_element(struct cursor *in, uint8_t *separator)
 
 /* mailbox = name-addr / addr-spec    RFC 5322 3.4; runs of the element, in its order */
 struct mailbox {
-    struct slice phrase;  /* what is before the address: all, where there is none */
+    struct slice phrase;  /* text before the address; all of it if there is no address */
     struct slice address; /* an addr-spec, maybe with a route, without white space around */
     bool in_angles;
     struct slice rest; /* comments */
 };
 
-/* Behind the last thing that is no comment and no white space. */
+/* The end of the last item that is not a comment or white space. */
 static const uint8_t *end_of_address(struct slice text)
 {
     struct cursor in = cursor_of(text);
@@ -120,7 +120,7 @@ static struct mailbox split(struct slice element)
 
 /* ---- addresses ---- */
 
-/* The address with A-labels, appended. False, nothing appended, if that is not all it needs. */
+/* Appends the address with A-labels. False, with nothing appended, if it needs more than that. */
 static bool to_ascii(struct slice text, struct buffer *out)
 {
     struct address address;
@@ -135,7 +135,7 @@ static bool to_ascii(struct slice text, struct buffer *out)
     return false;
 }
 
-/* Is it one that only SMTPUTF8 could carry? */
+/* Whether only SMTPUTF8 could carry the address. */
 static bool is_international(struct list *list, struct slice element)
 {
     struct mailbox mailbox = split(element);
@@ -253,7 +253,7 @@ static struct slice owed_blank(struct list *list)
     return blank;
 }
 
-/* RFC 6857 3.1.8: no address, but a name that says which one it was. */
+/* RFC 6857 3.1.8: writes a name that tells the address instead of the address. */
 static void write_lost(struct list *list, struct slice text)
 {
     word_writer_text(list->writer, owed_blank(list), text);

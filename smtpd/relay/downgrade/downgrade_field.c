@@ -42,7 +42,7 @@ static struct slice take_run(struct cursor *in, bool blank)
     return cursor_since(in, &start);
 }
 
-/* What stands between encoded words. */
+/* Writes the text between encoded words. */
 static void put_piece(struct word_writer *writer, struct slice blank, struct slice piece)
 {
     if (slice_is_ascii(piece))
@@ -197,7 +197,7 @@ static bool is_identifier(struct slice name)
 
 /* ---- the field ---- */
 
-/* The body on one line, a space before it. A CR that ends no line would end one when it is sent. */
+/* Writes the body on one line after a space. A bare CR would end a line when it is sent. */
 static void unfold(struct slice folded, struct buffer *body)
 {
     buffer_append(body, SLICE(" "));
@@ -244,7 +244,7 @@ static void put_cut(struct slice line, struct buffer *out)
 }
 
 /* RFC 5322 2.1.1 has no exception for a word, a name or a parameter that is longer than a line: the
- * folds give it spaces, which DKIM and URIs (RFC 2369 2) step over. */
+ * folds add spaces, which DKIM and URIs (RFC 2369 2) ignore. */
 static void cut_lines(struct buffer *out, size_t before)
 {
     struct buffer text = BUFFER_WITH_LIMIT(out->limit);

@@ -10,13 +10,13 @@ static void put_encoding(const char *encoding, struct buffer *out)
     buffer_append(out, SLICE("\r\n"));
 }
 
-/* RFC 1428 3: which letters they are, nobody said. */
+/* RFC 1428 3: the charset is unknown. */
 static void put_plain_type(struct buffer *out)
 {
     buffer_append(out, SLICE("Content-Type: text/plain; charset=unknown-8bit\r\n"));
 }
 
-/* What was seen of those that may be missing. */
+/* Which of the fields that may be missing were seen. */
 struct seen {
     bool version, type, encoding;
 };

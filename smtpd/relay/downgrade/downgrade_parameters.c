@@ -11,14 +11,14 @@ enum {
     LINE_OCTETS = 76,
     LEAST_OCTETS = 20,       /* of a value on a line, however long the name is */
     LONG_VALUE = 900,        /* hardly fits into a line of 998 octets */
-    BOUNDARY_MAX = 900,      /* likewise */
+    BOUNDARY_MAX = 900,      /* hardly fits into a line of 998 octets */
     ARENA_LIMIT = 16 << 20,  /* a field has less */
     ESCAPED_LIMIT = 4 << 20, /* %-encoded */
 };
 
 /* ---- words ---- */
 
-/* A token with another octet for each that none may have. */
+/* Writes a token, replacing each octet that a token may not have. */
 static void put_token(struct buffer *out, struct slice token)
 {
     for (size_t i = 0; i < token.len; i++)
@@ -73,7 +73,7 @@ static void put_extended(struct buffer *out, struct slice octets, const char *ot
     }
 }
 
-/* As much of the value as a line has room for; an escape stays whole. */
+/* Takes as much of the value as fits on a line, without splitting an escape. */
 static struct slice take_section(struct slice *value, size_t octets)
 {
     size_t end = octets < value->len ? octets : value->len;
@@ -106,7 +106,7 @@ static void put_sections(struct buffer *out, struct slice name, struct slice val
     } while (is_long && value.len > 0);
 }
 
-/* A value that is none yet. */
+/* Writes a value that is not yet an extended one. */
 static void put_new_extended(struct buffer *out, struct slice name, struct slice octets)
 {
     struct buffer value = BUFFER_WITH_LIMIT(ESCAPED_LIMIT);
@@ -118,7 +118,7 @@ static void put_new_extended(struct buffer *out, struct slice name, struct slice
     buffer_clear(&value);
 }
 
-/* One that has its charset and its escapes already, and may have other octets all the same. */
+/* Writes a value that already has a charset and escapes, but may have other octets too. */
 static void put_old_extended(struct buffer *out, struct slice name, struct slice octets)
 {
     struct buffer value = BUFFER_WITH_LIMIT(ESCAPED_LIMIT);
@@ -149,7 +149,7 @@ static struct slice base_name(const struct content_parameter *parameter, bool *e
     return name;
 }
 
-/* Is there an RFC 2231 form of it too? That is the one to be believed (RFC 6266 4.3 says so of
+/* Whether there is an RFC 2231 form of it too, which takes precedence (RFC 6266 4.3 says so of
  * HTTP, and mail readers do it). */
 static bool has_extended(const struct content_parameters *parameters, struct slice name)
 {

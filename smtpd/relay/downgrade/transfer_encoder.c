@@ -17,7 +17,7 @@ static void break_line(struct transfer_encoder *encoder, struct buffer *text)
     encoder->behind_break = false;
 }
 
-/* A soft line break where the line would become too long: its "=" needs a place too. */
+/* Writes a soft line break if the line would become too long; its "=" needs room too. */
 static void make_room(struct transfer_encoder *encoder, unsigned octets, struct buffer *text)
 {
     if (encoder->column + octets < LINE_OCTETS)
@@ -42,7 +42,7 @@ static bool is_space(uint8_t octet)
     return octet == ' ' || octet == '\t';
 }
 
-/* A line that we began may not look like a boundary. */
+/* A line after a soft line break must not look like a boundary. */
 static void put_plain(struct transfer_encoder *encoder, uint8_t octet, struct buffer *text)
 {
     make_room(encoder, 1, text);
@@ -54,7 +54,7 @@ static void put_plain(struct transfer_encoder *encoder, uint8_t octet, struct bu
     encoder->column++;
 }
 
-/* What waited is no line end, and no space before one. */
+/* The held octets are not a line end or a space before one. */
 static void put_held(struct transfer_encoder *encoder, struct buffer *text)
 {
     for (unsigned i = 0; i < encoder->held_count; i++) {

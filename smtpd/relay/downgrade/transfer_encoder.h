@@ -1,6 +1,6 @@
 /*
- * Bodies as quoted-printable and base64, RFC 2045 6.7 and 6.8, in pieces of any length: the text is
- * the same however the input is split. Pure; relay.
+ * Encodes bodies as quoted-printable and base64, RFC 2045 6.7 and 6.8, in pieces of any length: the
+ * output is the same however the input is split. Pure; relay.
  */
 #ifndef SMTPD_RELAY_DOWNGRADE_TRANSFER_ENCODER_H
 #define SMTPD_RELAY_DOWNGRADE_TRANSFER_ENCODER_H
@@ -9,19 +9,19 @@
 
 enum transfer_encoding { TRANSFER_QUOTED_PRINTABLE, TRANSFER_BASE64 };
 
-/* Zeroed at the beginning of a body, but for the encoding. */
+/* Zeroed at the beginning of a body, except for the encoding. */
 struct transfer_encoder {
     enum transfer_encoding encoding;
-    unsigned column; /* of the line that is being written */
-    uint8_t held[3]; /* octets that wait for what follows: a space, a CR; up to two of base64 */
+    unsigned column; /* of the current output line */
+    uint8_t held[3]; /* octets that depend on what follows: a space, a CR; up to two for base64 */
     unsigned held_count;
-    bool behind_break; /* of quoted-printable: the line began with a soft line break */
+    bool behind_break; /* quoted-printable: the current line follows a soft line break */
 };
 
-/* At most so many octets of text for each of the body. */
+/* The most octets of output for each octet of the body. */
 enum { TRANSFER_GROWTH = 4 };
 
-/* Failure is the buffer's. */
+/* Failure is recorded in the buffer. */
 void transfer_encode(struct transfer_encoder *encoder, struct slice octets, struct buffer *text);
 void transfer_end(struct transfer_encoder *encoder, struct buffer *text);
 

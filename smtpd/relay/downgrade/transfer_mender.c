@@ -24,12 +24,12 @@ void transfer_mend_octets(struct slice octets, char sign, struct buffer *text)
             buffer_append_octet(text, octets.ptr[i]);
 }
 
-/* A break where the line would become too long; the "=" of a soft one needs a place too. */
+/* Writes a break if the line would become too long; the "=" of a soft break needs room too. */
 static void make_room(struct transfer_mender *mender, unsigned octets, struct buffer *text)
 {
     static const struct {
         const char *octets;
-        unsigned limit; /* of the line before */
+        unsigned limit; /* of the preceding line */
     } breaks[] = {
         [MEND_QUOTED_PRINTABLE] = {"=\r\n", QUOTED_LINE_OCTETS - 1},
         [MEND_BASE64] = {"\r\n", LINE_OCTETS},
@@ -63,7 +63,7 @@ static void put_line_end(struct transfer_mender *mender, uint8_t octet, struct b
     mender->behind_break = false;
 }
 
-/* An octet after none that waits. */
+/* Mends an octet when none is held. */
 static void mend_octet(struct transfer_mender *mender, uint8_t octet, struct buffer *text)
 {
     bool in_base64 = mender->kind == MEND_BASE64;

@@ -1,16 +1,16 @@
 /*
- * Text that is not to be encoded as a whole and yet must lose its octets above 127, and its lines
- * that are too long, in pieces of any length: the result is the same however the input is split.
+ * Removes octets above 127 and overlong lines from text that is not encoded as a whole, in pieces
+ * of any length: the result is the same however the input is split.
  *
- * What claims to be quoted-printable: such an octet becomes "=XX", which is what it should have
- * been; escapes that are there stay. Soft line breaks keep lines to 76 octets (RFC 2045 6.7).
+ * In a body declared quoted-printable such an octet becomes "=XX", as it should have been; existing
+ * escapes stay. Soft line breaks keep lines to 76 octets (RFC 2045 6.7).
  *
- * What claims to be base64: readers step over octets that are not of its alphabet (RFC 2045 6.8),
- * so "?", which is none either, stands for them: what is decoded stays the same.
+ * In a body declared base64 it becomes "?": decoders skip octets outside the alphabet (RFC 2045
+ * 6.8), so the decoded content stays the same.
  *
- * What no part claims, the text around the parts of a multipart: "=XX", which a person can read and
- * nobody decodes (RFC 2046 5.1.1). It is the same in boundaries: one that was the beginning of a
- * line still is. Pure; relay.
+ * In the text around the parts of a multipart it becomes "=XX", which is readable and which nothing
+ * decodes (RFC 2046 5.1.1). Delimiter lines are converted the same way, so a boundary that began a
+ * line still does. Pure; relay.
  */
 #ifndef SMTPD_RELAY_DOWNGRADE_TRANSFER_MENDER_H
 #define SMTPD_RELAY_DOWNGRADE_TRANSFER_MENDER_H
@@ -21,23 +21,23 @@ enum mend {
     MEND_QUOTED_PRINTABLE,
     MEND_BASE64,
     MEND_AROUND,
-    MEND_LINE, /* of a header, that is no field: as what is around, but folded */
+    MEND_LINE, /* a header line that is not a field: as MEND_AROUND, but folded */
 };
 
-/* Zeroed at the beginning, but for the kind. */
+/* Zeroed at the beginning, except for the kind. */
 struct transfer_mender {
     enum mend kind;
     unsigned column;
-    bool behind_break; /* a soft line break began this line: a dash would look like a boundary */
-    bool held_equal;   /* "=" waits for what follows */
+    bool behind_break; /* this line follows a soft line break: a dash would look like a boundary */
+    bool held_equal;   /* "=" was read; its output depends on what follows */
 };
 
-/* Appends at most six octets for each that comes in, and as many at the end. Failure is the
- * buffer's. */
+/* Append at most six octets for each input octet, and six at the end. Failure is recorded in the
+ * buffer. */
 void transfer_mend(struct transfer_mender *mender, struct slice octets, struct buffer *text);
 void transfer_mend_end(struct transfer_mender *mender, struct buffer *text);
 
-/* Appends the sign and two digits for each octet above 127, all others as they are. */
+/* Appends the sign and two hexadecimal digits for each octet above 127, all others unchanged. */
 void transfer_mend_octets(struct slice octets, char sign, struct buffer *text);
 
 #endif
