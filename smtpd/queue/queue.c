@@ -40,7 +40,7 @@ enum {
     COMPACT_OCTETS = 32 << 20,    /* a longer file is given back */
     COMPACT_AFTER_MS = 10000,     /* once the queue was nearly empty for so long */
     NEARLY_EMPTY = 64,            /* messages */
-    STOP_MS = 5000,               /* then what is under way is left for the next start */
+    STOP_MS = 5000,               /* after that, work under way is left for the next start */
     SWEEP_SECONDS = 60,
 };
 
@@ -219,7 +219,7 @@ static bool load_recipient(void *context, uint64_t id, uint32_t number,
     recipient->purpose = (uint8_t)row->purpose;
     recipient->warned = row->warned;
     recipient->forwarder = destination_forwarder(&queue->role->config, row->forwarded, row->orcpt);
-    recipient->again = true; /* an earlier life may have delivered it */
+    recipient->again = true; /* an earlier process may have delivered it */
     if (row->state == STORED_HELD)
         queued_enter(queued, recipient, QUEUED_HELD);
     else
@@ -339,14 +339,14 @@ static void start_checkpoint(struct queue *queue)
         flusher_submit(queue->flusher, &queue->checkpoint);
 }
 
-/* Not out of the room that is kept free. */
+/* Does not use the space that is kept free. */
 static void start_next_log(struct queue *queue)
 {
     if (queue->enough_space && !queue->next_log.under_way && queue_store_wants_log(queue->store))
         flusher_submit(queue->flusher, &queue->next_log);
 }
 
-/* What it changes is written before it answers. */
+/* Changes are written before the answer. */
 static void run_admin(struct queue *queue)
 {
     if (!admin_run(queue))
@@ -391,7 +391,7 @@ static void on_again(struct deferred *deferred)
     queue_wake(((struct queue_deferred *)deferred)->queue);
 }
 
-/* What the end of a turn finds to do comes after the events that are ready. */
+/* Work found at the end of a turn runs after the events that are ready. */
 void queue_wake(struct queue *queue)
 {
     if (queue->is_ending_turn)
@@ -479,7 +479,7 @@ static void look_at_emptiness(struct queue *queue)
     }
     if (queue->empty_since_ms == 0 || now_ms - queue->empty_since_ms < COMPACT_AFTER_MS)
         return;
-    queue->empty_since_ms = 0; /* not again before there was something */
+    queue->empty_since_ms = 0; /* not again until the queue has had messages */
     if (is_long_file("messages.db"))
         flusher_submit(queue->flusher, &queue->compaction);
 }
@@ -560,7 +560,7 @@ static void peer_up(struct role_peer *peer)
     else
         up = intake_peer_up(queue, peer);
     if (!up)
-        ipc_close(&peer->channel); /* no memory: better no peer than half a one */
+        ipc_close(&peer->channel); /* no memory: no peer is better than a partial one */
 }
 
 static void peer_down(struct role_peer *peer)
@@ -576,7 +576,7 @@ static void peer_down(struct role_peer *peer)
         intake_peer_down(queue, peer);
 }
 
-/* The domains are counted anew: each recipient keeps the one that it goes out in the name of. */
+/* Domains are renumbered: each recipient keeps its forwarding domain. */
 static void renumber_forwarders(struct queue *queue, const struct config *before)
 {
     struct queued_message *message, *next;
@@ -588,7 +588,7 @@ static void renumber_forwarders(struct queue *queue, const struct config *before
                     &queue->role->config, before->domains[recipient->forwarder - 1].name);
 }
 
-/* What is read from the configuration when it is needed is new already. */
+/* Settings read from the configuration on use are already new. */
 static void reload(struct role *role)
 {
     struct queue *queue = role->state;

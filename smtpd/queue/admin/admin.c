@@ -54,7 +54,7 @@ static bool take_flag(struct admin_job *job, struct slice word)
     return true;
 }
 
-/* An empty word is no choice: it is what a script has where it has nothing to say. */
+/* An empty word selects nothing: scripts pass one for an unset variable. */
 static bool take_text(struct admin_job *job, struct slice value, struct slice *text)
 {
     *text = arena_copy(&job->arena, value);
@@ -70,7 +70,7 @@ static bool take_sender(struct admin_job *job, struct slice value)
     return job->only_null_sender || take_text(job, value, &job->sender);
 }
 
-/* What came longer ago than that. */
+/* Selects messages older than that. */
 static bool take_age(struct admin_job *job, struct slice value)
 {
     uint64_t age_ms;
@@ -141,7 +141,7 @@ static int compare_ids(const void *a, const void *b)
     return (one > two) - (one < two);
 }
 
-/* All there are now, oldest first; those that come meanwhile are not looked at. */
+/* Takes the ids of all present messages, oldest first; later arrivals are ignored. */
 static bool take_all_ids(const struct queue *queue, struct admin_job *job)
 {
     size_t count = HASH_COUNT(queue->queued.messages);
@@ -236,7 +236,7 @@ struct slice admin_reply_of(const struct queued_recipient *recipient,
     const struct queue_target *target = queued_target_of(recipient);
     if (row->reply.len > 0 || target->kind != TARGET_RELAY)
         return row->reply;
-    return slice_of_string(target->relay.text); /* not tried itself: what its destination said */
+    return slice_of_string(target->relay.text); /* not tried itself: its destination's */
 }
 
 static bool fits_recipient(const struct admin_job *job, const struct queued_recipient *recipient,
@@ -307,7 +307,7 @@ static enum admin_effect act(struct queue *queue, enum admin_verb verb,
     case ADMIN_REMOVE:
         return want(queue, recipient, OUTCOME_REMOVED, row);
     default:
-        return want(queue, recipient, OUTCOME_FAILED, row); /* its sender is told */
+        return want(queue, recipient, OUTCOME_FAILED, row); /* its sender gets a report */
     }
 }
 
@@ -320,7 +320,7 @@ static void take_recipient(struct queue *queue, struct admin_job *job,
                      || job->verb == ADMIN_BOUNCE;
     if (needs_row
         && !queue_store_get_recipient(queue->store, id, recipient->number, &job->row, &row, NULL))
-        return; /* on its way in, or unreadable */
+        return; /* still being accepted, or unreadable */
     if (!fits_recipient(job, recipient, &row))
         return;
     job->recipients++;

@@ -1,4 +1,4 @@
-/* What an administrator reads, as text or as JSON; see admin_internal.h. */
+/* Output for an administrator, as text or as JSON; see admin_internal.h. */
 #include "smtpd/queue/admin/admin_internal.h"
 
 #include "common/text/date.h"
@@ -25,7 +25,7 @@ static const char *state_of(const struct queued_recipient *recipient)
     }
 }
 
-/* Until it can be tried, by its own wait and its destination's. */
+/* Seconds until the next try, by its own wait and its destination's. */
 static uint64_t wait_s_of(const struct queued_recipient *recipient)
 {
     const struct schedule_destination *destination = &queued_target_of(recipient)->destination;
@@ -87,7 +87,7 @@ static void print_reply(struct buffer *out, struct slice reply)
     }
 }
 
-/* What a '!' or '~' before a destination stands for (destination.h). */
+/* The meaning of a '!' or '~' before a destination (destination.h). */
 static struct slice tls_wish(struct slice destination)
 {
     uint32_t flags = destination_flags(destination);

@@ -14,7 +14,8 @@ static struct slice domain_of(struct slice address)
     return slice_from(address, at);
 }
 
-/* An address that is none, or whose domain is none of IDNA's, goes as it is: relay will say so. */
+/* An invalid address, or one whose domain is not valid in IDNA, is kept as it is: relay will report
+ * it. */
 static void append_domain(struct slice address, struct buffer *out)
 {
     struct address parsed;

@@ -1,4 +1,4 @@
-/* What both ways out of the queue have in common; see dispatch.h. */
+/* Code shared by both ways out of the queue; see dispatch.h. */
 #include "smtpd/queue/dispatch/dispatch.h"
 
 #include "common/disk/fd.h"
@@ -11,7 +11,7 @@ enum {
     LOST_ONCE_MS = 200,
     LOST_TWICE_MS = 5000,
     NO_TRY_MS = 1000,
-    TEXTS_MAX = 256 << 10, /* of the recipients of one record; what is too long is not sent */
+    TEXTS_MAX = 256 << 10, /* texts of the recipients of one record; a longer record is not sent */
 };
 
 /* ---- content ---- */

@@ -23,9 +23,9 @@
 enum {
     UNDER_WAY_MAX = 128,     /* messages with one deliver process */
     LOOK_AHEAD = 256,        /* recipients looked at for one record */
-    FLUSH_AT_ONCE = 1024,    /* recipients unflushed that are not made to wait */
+    FLUSH_AT_ONCE = 1024,    /* unflushed recipients up to which a flush may wait */
     ATTEMPT_MS = 15 * 60000, /* unanswered: tried later, and looked for before */
-    DEATHS_MAX = 2,          /* of the process that had it; then as any failure */
+    DEATHS_MAX = 2,          /* deaths of the process that had it; then like any failure */
     FLUSH_FAILED_MS = 60000,
 };
 
@@ -46,7 +46,7 @@ struct attempt {
     struct queued_recipient *recipients[DELIVER_RECIPIENTS_MAX];
 };
 
-/* A deliver process, and after its death what it left to be flushed. */
+/* A deliver process; after its death, what is left to flush. */
 struct deliver_peer {
     struct deliver_peer *prev, *next;
     struct queue *queue;
@@ -59,7 +59,7 @@ struct deliver_peer {
     uint32_t unflushed_count;
     struct queued_recipient *flushing;
     struct flusher_job flush;
-    uint64_t flush_ms; /* the last one took */
+    uint64_t flush_ms; /* duration of the last flush */
     ev_timer flush_soon;
 };
 
@@ -71,7 +71,7 @@ static void free_attempt(struct queue *queue, struct attempt *attempt)
     free(attempt);
 }
 
-/* Nothing is known of what became of it. */
+/* The outcome of the attempt is unknown. */
 static void attempt_lost(struct queue *queue, struct attempt *attempt, struct slice text)
 {
     for (uint32_t i = 0; i < attempt->count; i++) {
@@ -109,7 +109,7 @@ static bool goes_to(const struct queue_target *target, const struct deliver_peer
            && target->deliver.deliver_number == peer->role_peer->number;
 }
 
-/* What else of this message is ready for the same process goes with it, from this recipient on. */
+/* Adds the message's other recipients that are ready for the same process, from this one on. */
 static void gather(struct queue *queue, struct attempt *attempt, struct queued_recipient *first)
 {
     struct queued_recipient *recipient = first;
@@ -298,7 +298,7 @@ static void on_flush_soon(struct ev_loop *loop, ev_timer *watcher, int events)
 static void add_unflushed(struct deliver_peer *peer, struct queued_recipient *recipient)
 {
     struct queue *queue = peer->queue;
-    recipient->again = true; /* whatever happens from now on, it may be there */
+    recipient->again = true; /* from now on it may have been delivered */
     queued_enter(&queue->queued, recipient, QUEUED_UNFLUSHED);
     DL_APPEND(peer->unflushed, recipient);
     if (++peer->unflushed_count >= FLUSH_AT_ONCE)
@@ -443,7 +443,7 @@ bool dispatch_deliver_up(struct queue *queue, struct role_peer *role_peer)
     return true;
 }
 
-/* What it wrote is in its Maildirs, and we still have the descriptor to flush it by. */
+/* Its deliveries are in the Maildirs, and we still hold the descriptor to flush them. */
 void dispatch_deliver_down(struct queue *queue, struct role_peer *role_peer)
 {
     struct deliver_peer *peer = role_peer->data;
@@ -470,7 +470,7 @@ static struct deliver_peer *find_deliver(struct queue *queue, const struct queue
     return peer ? peer->data : NULL;
 }
 
-/* The process for this account, or NULL: the destination is blocked, and waits for something. */
+/* The process for this account. NULL: the destination was blocked until something changes. */
 static struct deliver_peer *ready_peer(struct queue *queue, struct queue_target *target)
 {
     bool fresh =

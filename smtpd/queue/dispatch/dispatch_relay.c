@@ -115,7 +115,7 @@ static void attempt_begins(struct queue *queue, struct relay_attempt *attempt)
     look_at_window(attempt->target);
 }
 
-/* Its recipients are somewhere else already. */
+/* Its recipients have already been moved. */
 static void attempt_ends(struct queue *queue, struct relay_attempt *attempt)
 {
     struct relay_peer *peer = attempt->peer;
@@ -132,7 +132,7 @@ static void attempt_ends(struct queue *queue, struct relay_attempt *attempt)
     targets_let_go(queue, &peer->suspects);
 }
 
-/* Nothing is known of what became of it. */
+/* The outcome of the attempt is unknown. */
 static void attempt_lost(struct queue *queue, struct relay_attempt *attempt, uint8_t suspicion)
 {
     for (uint32_t i = 0; i < attempt->count; i++) {
@@ -156,7 +156,7 @@ struct described {
     size_t octets; /* of the record so far */
 };
 
-/* Adds the recipient to the attempt. False: it does not fit, and is left where it is; or its row
+/* Adds the recipient to the attempt. False: it does not fit and stays where it is, or its row
  * cannot be read, with *error filled. */
 static bool describe(struct queue *queue, const struct queued_recipient *recipient,
                      struct described *described, uint32_t place, struct error *error)
@@ -189,8 +189,8 @@ static struct queued_recipient *next_of_group(const struct relay_attempt *attemp
     return fits ? next : NULL;
 }
 
-/* The first, which was taken, and what else of its group is ready, as many as a record holds. Whose
- * row cannot be read is held alone. */
+/* Adds the first recipient, already taken, and the ready ones of its group, as many as a record
+ * holds. One whose row cannot be read is held by itself. */
 static void gather(struct queue *queue, struct relay_attempt *attempt,
                    struct queued_recipient *first, struct described *described)
 {
@@ -212,8 +212,8 @@ static void gather(struct queue *queue, struct relay_attempt *attempt,
     }
 }
 
-/* Mail of a foreign sender that an alias sends on leaves in our name. One that does not fit keeps
- * its own: some receivers will take it all the same. */
+/* Mail of a foreign sender forwarded by an alias gets a sender in our domain. A sender too long to
+ * rewrite is kept: some receivers will accept it anyway. */
 static void rewrite_sender(struct queue *queue, struct dispatch_content *content,
                            uint16_t forwarder)
 {
@@ -343,8 +343,8 @@ static bool parse_outcomes(const struct ipc_packet *packet,
     return texts->len == text_octets;
 }
 
-/* RFC 2852 4: that it was handed on is told where the next server knows nothing of the time, and
- * wherever a trace is asked for. */
+/* RFC 2852 4: relaying is reported if the next server lacks DELIVERBY, and always if a trace was
+ * requested. */
 static bool tells_of_relaying(const struct relay_attempt *attempt, unsigned notify, unsigned flags)
 {
     if (attempt->by_trace && (notify == 0 || (notify & QUEUE_NOTIFY_SUCCESS) != 0))
@@ -449,7 +449,7 @@ static bool on_result(void *owner, struct ipc_packet *packet, struct error *erro
     return true;
 }
 
-/* Those that wait for it go to another one at once. */
+/* Destinations waiting for it go to another process at once. */
 static bool on_leaves(void *owner, struct ipc_packet *packet, struct error *error)
 {
     (void)packet;
@@ -515,8 +515,8 @@ static uint64_t mix(uint64_t x)
     return x ^ x >> 33;
 }
 
-/* The same process for a destination as long as it lives, whoever else comes and goes: the one with
- * the greatest hash of both. */
+/* A destination keeps its process as long as that lives, whatever others start and end: the one
+ * with the greatest hash of both. */
 static struct relay_peer *peer_of(const struct queue *queue, const struct queue_target *target)
 {
     struct relay_peer *best = NULL, *peer;
@@ -531,14 +531,14 @@ static struct relay_peer *peer_of(const struct queue *queue, const struct queue_
     return best;
 }
 
-/* The process for the destination, or NULL: it is blocked, and waits for something. */
+/* The process for the destination. NULL: the destination was blocked until something changes. */
 static struct relay_peer *ready_peer(struct queue *queue, struct queue_target *target)
 {
     struct relay_peer *peer = peer_of(queue, target);
     const struct queued_recipient *first =
         (const struct queued_recipient *)schedule_first_of(&target->destination);
     if (target->relay.under_way >= window_of(target))
-        schedule_block(&target->destination); /* let go by something else meanwhile */
+        schedule_block(&target->destination); /* meanwhile unblocked by something else */
     else if (!peer)
         targets_wait(&queue->relay.without_relay, target);
     else if (ipc_is_congested(&peer->role_peer->channel))
@@ -550,8 +550,8 @@ static struct relay_peer *ready_peer(struct queue *queue, struct queue_target *t
     return NULL;
 }
 
-/* Those that are not known to take mail leave a quarter to those that are: so many that do not
- * answer never stop the others. */
+/* Destinations not known to accept mail leave a quarter of the room to those that are, so that
+ * silent ones never stop the others. */
 static bool has_room(const struct queue *queue, enum schedule_lane lane)
 {
     const struct dispatch_relay *relays = &queue->relay;
@@ -566,7 +566,7 @@ static bool has_room(const struct queue *queue, enum schedule_lane lane)
     return unproven + relays->under_way[SCHEDULE_PROVEN] < most;
 }
 
-/* The destination whose turn it is, of both lanes; NULL: none, or there is no room. */
+/* The next destination of both lanes. NULL: none, or no room. */
 static struct queue_target *next_target(const struct queue *queue, enum schedule_lane *lane)
 {
     const struct schedule *schedule = &queue->queued.schedules[QUEUED_OUTWARD];
@@ -581,7 +581,7 @@ static struct queue_target *next_target(const struct queue *queue, enum schedule
     return (struct queue_target *)best;
 }
 
-/* Its route is no more: it takes the way that its address has now. */
+/* The recipient's route no longer exists: it takes the current destination of its address. */
 static void aim_anew(struct queue *queue, struct queued_recipient *recipient)
 {
     queued_enter(&queue->queued, recipient, QUEUED_UNDER_WAY);

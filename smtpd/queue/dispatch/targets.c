@@ -15,7 +15,7 @@ enum {
     QUESTION_MS = 30000,   /* unanswered: tried later */
 };
 
-/* To auth: where an account's mail goes, or who is behind an address. */
+/* A question to auth: where an account's mail goes, or what an address resolves to. */
 struct question {
     UT_hash_handle hh;
     uint64_t request;
@@ -96,7 +96,7 @@ static void ask_target(struct queue *queue, struct role_peer *auth, struct queue
     schedule_block(&target->destination);
 }
 
-/* All that are ready for this account end the same way. */
+/* Settles all recipients ready for this account with the same outcome. */
 static void settle_line(struct queue *queue, struct queue_target *target,
                         enum queued_outcome outcome, struct slice text)
 {
@@ -126,7 +126,7 @@ static void question_failed(struct queue *queue, struct question *question, stru
     free_question(queue, question);
 }
 
-/* An answer to a question for a target; NULL where it comes too late. */
+/* Matches an answer to a question for a target. NULL: too late. */
 static struct question *target_question(struct queue *queue, const struct ipc_packet *packet)
 {
     struct question *question = find_question(queue, ipc_packet_header(packet)->request);
@@ -302,8 +302,8 @@ void targets_auth_up(struct queue *queue)
     targets_let_go(queue, &queue->targets.without_auth);
 }
 
-/* Its questions are asked again of its successor; what it passed to the master may still come, and
- * is not looked at. */
+/* Its successor is asked the questions again; replies it already passed to the master may still
+ * arrive and are ignored. */
 void targets_auth_down(struct queue *queue)
 {
     struct question *question, *next;
@@ -318,7 +318,7 @@ void targets_auth_down(struct queue *queue)
         }
         free_question(queue, question);
     }
-    /* The successor's channel may have come before the end of this one was seen. */
+    /* The successor's channel may have arrived before the end of this one was noticed. */
     if (role_find_peer(queue->role, ROLE_AUTH))
         targets_auth_up(queue);
 }

@@ -15,8 +15,8 @@ static uint64_t monotonic_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* Nobody names himself: whoever sends for an account shows the token that auth gave its session. On
- * port 25 nobody has one. */
+/* A session cannot just name an account: it must show the token that auth gave it. On port 25 no
+ * session has one. */
 bool claim_check_account(const struct role_peer *peer, const struct submitted *submitted,
                          struct error *error)
 {
@@ -48,7 +48,7 @@ static bool check_permit(const struct role_peer *peer, uint64_t session,
 {
     struct token_key key;
     memcpy(key.octets, peer->role->token_key, sizeof(key.octets));
-    /* One that has expired was good once: that is no crime. */
+    /* An expired permit was valid once, so it is not a violation. */
     if (!token_verify(&texts->permit, &key, session, texts->address, 0))
         return error_set(error, ERROR_PEER, "no permit for that address");
     if (texts->permit.expires_ms <= monotonic_ms())
@@ -56,8 +56,8 @@ static bool check_permit(const struct role_peer *peer, uint64_t session,
     return true;
 }
 
-/* An account sends where it likes. From port 25 nothing goes to other domains but where auth said
- * so: by an alias, or for a client of relay.networks. */
+/* An account may send anywhere. Mail from port 25 goes to other domains only if auth permits it: by
+ * an alias, or for a client of relay.networks. */
 bool claim_check_foreign(const struct role_peer *peer, const struct submission *submission,
                          const struct submitted *submitted, struct error *error)
 {

@@ -1,5 +1,5 @@
 /*
- * Checks a session's claim of the sender's account by its token. Only the intake uses this.
+ * Checks by token that a session may send for the account it names. Used only by the intake.
  *
  * A compromised session process can send only for accounts with a session in it, and from port 25
  * only to addresses for which auth gave one of its sessions a permit.
@@ -13,7 +13,7 @@ struct role_peer;
 struct submission;
 struct submitted;
 
-/* False: ERROR_PEER for a claim that is false, ERROR_TEMPORARY for one that was true once. */
+/* False: ERROR_PEER if the claim was never true, ERROR_TEMPORARY if it is no longer true. */
 bool claim_check_account(const struct role_peer *peer, const struct submitted *submitted,
                          struct error *error);
 bool claim_check_foreign(const struct role_peer *peer, const struct submission *submission,

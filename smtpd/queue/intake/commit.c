@@ -20,7 +20,7 @@ static void refuse_list(struct queue *queue, struct submission **list, const str
     }
 }
 
-/* Nothing of the open transaction will be. */
+/* Aborts the open transaction and refuses its submissions. */
 static void abort_transaction(struct queue *queue, const struct error *error)
 {
     queue_store_abort(queue->store);
@@ -29,7 +29,8 @@ static void abort_transaction(struct queue *queue, const struct error *error)
     queue_check_store(queue, error);
 }
 
-/* Into the transaction of this turn, which it begins. Takes the submission. */
+/* Puts the submission into the transaction of this turn, beginning it if needed. Takes the
+ * submission. */
 void commit_put(struct queue *queue, struct submission *submission)
 {
     struct intake *intake = &queue->intake;
@@ -100,7 +101,7 @@ bool commit_put_long(struct queue *queue, struct submission *submission, struct 
 
 /* ---- what the log and statistics are told ---- */
 
-enum { RUN_MAX = 1000 }; /* recipients in one number */
+enum { RUN_MAX = 1000 }; /* recipients counted by one number */
 
 static struct slice domain_of(const struct wanted_recipient *wanted)
 {
@@ -111,8 +112,8 @@ static struct slice domain_of(const struct wanted_recipient *wanted)
     return at > 0 ? slice_from(address, at) : SLICE("");
 }
 
-/* "example.org:2 example.net:1": how many of each domain in a row. As much as one field of the log
- * takes; gives the recipient that has no room. */
+/* "example.org:2 example.net:1": recipients per run of one domain. Fills at most one field of the
+ * log; returns the first recipient without room. */
 static const struct wanted_recipient *append_domains(const struct wanted_recipient *wanted,
                                                      struct buffer *text)
 {

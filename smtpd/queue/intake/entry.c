@@ -7,7 +7,7 @@
 #include "smtpd/queue/intake/submission.h"
 #include "smtpd/queue/queue.h"
 
-/* Whose turns the message takes: the account's, or the reverse-path's. */
+/* The sender for scheduling: the account, or else the reverse-path. */
 static uint64_t sender_of(const struct stored_message *message)
 {
     return queued_hash(message->account.len > 0 ? message->account : message->reverse_path);
@@ -47,8 +47,8 @@ static struct stored_recipient row_of(const struct submission *submission,
                                      .orcpt = wanted->texts.orcpt};
 }
 
-/* What an account submits is filed for it, at once, whatever becomes of the message. Nobody is told
- * how that went, and what stands there is all it submitted: see deliver_protocol.h. */
+/* A copy of a submitted message is filed for its account at once, whatever becomes of the message.
+ * The result is not reported, and the copy is complete: see deliver_protocol.h. */
 static bool wants_copy(const struct queue *queue, const struct submission *submission)
 {
     return queue->role->config.submission.sent_copy && submission->message.account.len > 0;
@@ -97,7 +97,7 @@ static bool enter_recipient(struct queue *queue, struct submission *submission,
     return true;
 }
 
-/* In memory before it is on disk: afterwards nothing may fail. */
+/* In memory before it is on disk: nothing may fail after the commit. */
 bool entry_in_memory(struct queue *queue, struct submission *submission, struct error *error)
 {
     if (submission->no_room)

@@ -1,5 +1,5 @@
 /*
- * The records of the session processes, and these themselves; see intake.h.
+ * Session processes and their records; see intake.h.
  */
 #include "smtpd/queue/intake/intake.h"
 
@@ -67,7 +67,7 @@ static bool on_more_ids(void *owner, struct ipc_packet *packet, struct error *er
 
 /* ---- what comes before QUEUE_SUBMIT ---- */
 
-/* No memory for a new request: what follows of it is refused. Anything else ends the session. */
+/* No memory for a new request: the rest of it is refused. Any other failure ends the session. */
 static bool forgive_lost_record(struct intake_peer *peer, const struct error *error)
 {
     if (error->kind == ERROR_PEER)
@@ -114,7 +114,7 @@ static bool lend_file(struct queue *queue, struct submission *submission, struct
                                   .descriptors = descriptors,
                                   .descriptor_count = ARRAY_LENGTH(descriptors)};
     bool sent = ipc_send(&submission->peer->role_peer->channel, &message, error);
-    fd_discard(&write_fd); /* or the seal would find a writer: ourselves */
+    fd_discard(&write_fd); /* or the seal would find us as a writer */
     if (!sent)
         spool_discard(&queue->spool, &submission->file);
     return sent;
@@ -153,7 +153,7 @@ static bool use_id(struct intake_peer *peer, uint64_t id, struct error *error)
     return error_set(error, ERROR_PEER, "an id that was not lent");
 }
 
-/* What was said before fits what is said now. */
+/* Whether QUEUE_SUBMIT matches the records before it. */
 static bool fits_what_came_before(struct submission *submission, const struct submitted *submitted,
                                   struct error *error)
 {
@@ -169,7 +169,8 @@ static bool fits_what_came_before(struct submission *submission, const struct su
     return true;
 }
 
-/* False, ERROR_PEER: the session is ended; any other: refused. Success takes it over. */
+/* Takes the submission on success. False: ERROR_PEER ends the session, any other error refuses the
+ * message. */
 static bool accept_submission(struct queue *queue, const struct role_peer *peer,
                               const struct ipc_packet *packet, struct submission *submission,
                               struct error *error)

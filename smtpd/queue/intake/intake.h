@@ -1,5 +1,5 @@
 /*
- * How messages come in from the sessions (queue_protocol.h).
+ * Accepts messages from the sessions (queue_protocol.h).
  *
  *   QUEUE_RECIPIENT*  gathered under the request, QUEUE_SPOOL lends a file
  *   QUEUE_SUBMIT      who sends is proven (claim.h), the message entered (entry.h): with a short
@@ -7,9 +7,9 @@
  *                     and flushed by the second thread first (commit.h)
  *   intake_commit     one flush for all; then QUEUE_COMMITTED to each, and they are scheduled
  *
- * What cannot be taken is refused with QUEUE_REFUSED, and nothing of it remains. What breaks the
- * protocol ends the session process: ids it was not lent, lengths that do not add up, an account
- * without its token, a foreign address without a permit, a body that somebody can still write to.
+ * A message that cannot be taken is refused with QUEUE_REFUSED, and nothing of it remains. A
+ * protocol violation ends the session process: an id it was not lent, lengths that do not add up,
+ * an account without its token, a foreign address without a permit, a body that is still writable.
  */
 #ifndef SMTPD_QUEUE_INTAKE_INTAKE_H
 #define SMTPD_QUEUE_INTAKE_INTAKE_H
@@ -22,13 +22,13 @@ struct submission;
 
 struct intake {
     struct submission *open;     /* in the open transaction */
-    struct submission *to_flush; /* long bodies, sealed, for the second thread's next round */
-    struct submission *flushing; /* with the second thread */
+    struct submission *to_flush; /* sealed long bodies for the second thread's next round */
+    struct submission *flushing; /* being flushed by the second thread */
     struct flusher_job flush;
     bool in_transaction;
 };
 
-/* What a session process may send. In the submission role's, messages have an account. */
+/* What a session process may send. Messages from the submission role name an account. */
 enum { INTAKE_RULES = 5 };
 extern const struct ipc_rule intake_rules[INTAKE_RULES];
 
@@ -36,17 +36,17 @@ void intake_init(struct queue *queue);
 bool intake_peer_up(struct queue *queue, struct role_peer *peer);
 void intake_peer_down(struct queue *queue, struct role_peer *peer);
 
-/* At the end of the turn. */
+/* Commits the transaction of this turn; called at its end. */
 void intake_commit(struct queue *queue);
-void intake_lend_ids(struct queue *queue); /* to whoever asked; not within a transaction */
+void intake_lend_ids(struct queue *queue); /* to sessions that asked; not in a transaction */
 
 /* Tells all sessions whether mail may be taken. */
 void intake_tell_space(struct queue *queue);
 
-/* Refuses everything that was not committed: the process is about to end. */
+/* Refuses everything uncommitted; called when the process is about to end. */
 void intake_refuse_all(struct queue *queue);
 
-/* Whether something is on its way into the store. */
+/* Whether any submission is on its way into the store. */
 bool intake_is_busy(const struct queue *queue);
 
 #endif

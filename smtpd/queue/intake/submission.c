@@ -1,5 +1,5 @@
 /*
- * What a session has said of a message so far; see submission.h.
+ * An incoming message and what its session has sent so far; see submission.h.
  */
 #include "smtpd/queue/intake/submission.h"
 
@@ -48,7 +48,7 @@ void submission_free(struct queue *queue, struct submission *submission)
     free(submission);
 }
 
-/* Not in any list or table any more. */
+/* Must no longer be in any list or table. */
 void submission_refuse(struct queue *queue, struct submission *submission,
                        const struct error *error)
 {
@@ -110,7 +110,7 @@ void submission_forget_request(struct intake_peer *peer, struct submission *subm
     submission->hh.tbl = NULL;
 }
 
-/* Of an address the domain in lower case: only the part before it may depend on that (RFC 5321
+/* Lowers the case of an address's domain: only the local part may be case-sensitive (RFC 5321
  * 2.4). */
 static struct slice key_of(const struct recipient_texts *texts, uint8_t lower[QUEUE_ADDRESS_MAX])
 {
@@ -180,7 +180,7 @@ bool submission_take_over(struct submission *submission, const struct submitted 
     return error_memory(error);
 }
 
-/* The record is gone when a long body's file is on disk. */
+/* The record is freed before a long body's file is on disk. */
 bool submission_keep_content(struct submission *submission, struct error *error)
 {
     struct arena *arena = &submission->arena;
@@ -192,7 +192,7 @@ bool submission_keep_content(struct submission *submission, struct error *error)
     return true;
 }
 
-/* What was borrowed from a record that is gone soon, or is of no use any more. */
+/* Drops what was borrowed from a record that is about to be freed, or is no longer needed. */
 void submission_forget_content(struct submission *submission)
 {
     submission->message.prefix = submission->message.body = slice_of(NULL, 0);

@@ -3,7 +3,8 @@
 
 #include "common/role/master_protocol.h"
 
-/* Nothing that could end a line of a header field, a report or the log. */
+/* Whether the text has no control characters, which could end a line of a header field, a report or
+ * the log. */
 static bool is_one_line(struct slice text)
 {
     for (size_t i = 0; i < text.len; i++)
@@ -57,7 +58,7 @@ static bool take_cuts(const struct queue_submit *fixed, struct slice *tail,
     return stored_cuts_fit(submitted->cuts, fixed->cuts, fixed->body_octets);
 }
 
-/* Aligned as a record of its own would be. */
+/* Aligned as a separate record would be. */
 _Static_assert(sizeof(struct queue_submit) % _Alignof(struct queue_recipient) == 0,
                "a recipient follows aligned");
 

@@ -6,7 +6,7 @@
 
 #define CRLF "\r\n"
 
-enum { LINE_MAX_OCTETS = 900 }; /* of a reply that is quoted: lines of mail have 998 */
+enum { LINE_MAX_OCTETS = 900 }; /* of a quoted reply; the limit of mail is 998 */
 
 /* ---- small parts ---- */
 
@@ -24,7 +24,7 @@ static void append_date_field(struct buffer *out, const char *name, int64_t seco
     buffer_append(out, SLICE(CRLF));
 }
 
-/* Texts of other processes in a header field: printable, in one line. */
+/* Appends a text of another process to a header field: printable, on one line. */
 static void append_clean(struct buffer *out, struct slice text, bool utf8)
 {
     for (size_t i = 0; i < text.len; i++) {
@@ -34,7 +34,7 @@ static void append_clean(struct buffer *out, struct slice text, bool utf8)
     }
 }
 
-/* What Action says (RFC 3464 2.3.3), the class of its Status, and what is put where nothing is
+/* The value of Action (RFC 3464 2.3.3), the class of its Status, and the defaults if nothing is
  * known. */
 static const struct {
     const char *name;
@@ -207,7 +207,7 @@ static void append_waiting(const struct bounce *bounce, struct buffer *out)
     buffer_append(out, SLICE(". It waits for:" CRLF));
 }
 
-/* One paragraph for each action there is, "It" from the second on. */
+/* Appends a paragraph for each action that occurs, starting with "It" from the second on. */
 static void append_actions(const struct bounce *bounce, struct buffer *out)
 {
     bool first = true;
@@ -252,8 +252,9 @@ static void append_address(const struct bounce *bounce, struct buffer *out, cons
     buffer_append(out, SLICE(CRLF));
 }
 
-/* The reply as it came, in lines that continue the field; else our own words. A line without a word
- * in it continues nothing (RFC 5322 3.2.2), and would end the recipient's fields for some. */
+/* Appends the reply as continuation lines of the field, or else our own words. A line with only
+ * white space is no valid continuation (RFC 5322 3.2.2) and would end the recipient's fields for
+ * some readers. */
 static void append_diagnostic(const struct bounce *bounce, struct buffer *out,
                               const struct bounce_recipient *recipient)
 {

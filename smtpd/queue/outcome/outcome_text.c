@@ -1,4 +1,4 @@
-/* Words, a reply and a peer as three lines, and back; see outcome_text.h. Pure. */
+/* Formats words, a reply and a peer as three lines, and parses them; see outcome_text.h. Pure. */
 #include "smtpd/queue/outcome/outcome_text.h"
 
 /* ---- writing ---- */
@@ -12,7 +12,7 @@ static void append_clean(struct buffer *out, struct slice text)
     }
 }
 
-/* Takes a line from the front, its end too. */
+/* Takes a line from the front, including its end. */
 static struct slice take_reply_line(struct slice *text)
 {
     size_t end = slice_find_octet(*text, '\n');
@@ -21,7 +21,7 @@ static struct slice take_reply_line(struct slice *text)
     return slice_ends_with(line, SLICE("\r")) ? slice_range(line, 0, line.len - 1) : line;
 }
 
-/* Cut to so many octets, and not within a UTF-8 sequence. */
+/* Cuts to at most `most` octets, not within a UTF-8 sequence. */
 static struct slice cut(struct slice text, size_t most)
 {
     if (text.len <= most)
@@ -75,7 +75,7 @@ struct outcome_text outcome_text_parse(struct slice text)
     return result;
 }
 
-/* As it was before it was formatted. */
+/* Restores the reply as it was before formatting. */
 static void append_parsed_reply(struct buffer *out, struct slice reply)
 {
     for (size_t i = 0; i < reply.len; i++)

@@ -19,19 +19,19 @@ enum {
      * for what is sent back. Past the second it is sent, and another begun. */
     REPORT_OCTETS_MAX = FILTER_INLINE_MAX,
     FRAME_OCTETS = 4096,
-    LONG_DRAFT_OCTETS = FILTER_PREFIX_MAX - FRAME_OCTETS, /* before a body that is a file */
+    LONG_DRAFT_OCTETS = FILTER_PREFIX_MAX - FRAME_OCTETS, /* before a body in a file */
     DRAFT_OCTETS = 28672,
     FIELD_OCTETS = 500, /* names of fields and dates, for each recipient */
     ARENA_OCTETS = 256 << 10,
     HEADER_OCTETS_MAX = 24576, /* of the original's header section */
 };
 
-/* What is to be told of one message. */
+/* The items to report about one message. */
 struct report_draft {
     struct arena arena; /* texts of the items */
     struct bounce_recipient items[RECIPIENTS_PER_REPORT];
     size_t count;
-    size_t octets; /* that the items take in the report, at most */
+    size_t octets; /* upper bound of the items' size in the report */
     enum bounce_kind kind;
 };
 
@@ -44,8 +44,9 @@ void reports_init(struct reports *reports)
 
 /* ---- who is told what ---- */
 
-/* RFC 3461 4.1: of failures and delays unless NOTIFY names something else, of success only if it
- * names that. Who relayed it to a server that reports leaves that to the server (5.2.2). */
+/* RFC 3461 4.1: failures and delays are reported unless NOTIFY names something else, success only
+ * if it names that. After relaying to a server that supports DSN, reporting is left to that server
+ * (5.2.2). */
 static enum report_to wanted_of_mail(const struct queued_recipient *recipient)
 {
     unsigned notify = recipient->notify, wanted = 0;
@@ -119,7 +120,7 @@ static enum bounce_action action_of(const struct queued_recipient *recipient)
     }
 }
 
-/* A recipient that only waits has its last answer on disk, or its destination's. */
+/* A waiting recipient uses its last answer, which is on disk, or its destination's. */
 static struct slice text_of(const struct queued_recipient *recipient,
                             const struct stored_recipient *row)
 {
@@ -127,7 +128,7 @@ static struct slice text_of(const struct queued_recipient *recipient,
     return recipient->outcome == OUTCOME_WARNED && text.len == 0 ? row->reply : text;
 }
 
-/* Its own; of one that waits for a destination that fails, that one's. */
+/* The recipient's own last attempt, or that of the failing destination it waits for. */
 static int64_t last_attempt_of(const struct queued_recipient *recipient)
 {
     const struct queue_target *target = queued_target_of(recipient);
@@ -164,7 +165,7 @@ static bool draft_recipient(struct report_draft *draft, const struct queued_reci
     return true;
 }
 
-/* Whatever comes next: an address, an ORCPT and a text of the greatest lengths fit no more. */
+/* Full if an item with address, ORCPT and text of maximum length would not fit. */
 static bool is_full(const struct report_draft *draft, bool is_long)
 {
     size_t most = is_long ? LONG_DRAFT_OCTETS : DRAFT_OCTETS;
@@ -188,7 +189,7 @@ struct original {
     struct slice pieces[PIECES_MAX];
     size_t count;
     bool whole;
-    uint8_t *read; /* of a long body; NULL: none */
+    uint8_t *read; /* the part read of a long body; NULL: none */
 };
 
 static void add_piece(struct original *original, struct slice piece)
@@ -197,7 +198,7 @@ static void add_piece(struct original *original, struct slice piece)
         original->pieces[original->count++] = piece;
 }
 
-/* The body less the cuts. */
+/* Adds the body without the cuts. */
 static void add_body(struct original *original, const struct stored_message *message,
                      struct slice body)
 {
@@ -210,7 +211,7 @@ static void add_body(struct original *original, const struct stored_message *mes
     add_piece(original, slice_from(body, at));
 }
 
-/* To at most so many octets, at the end of a line. */
+/* Shortens the original to at most `most` octets, at the end of a line. */
 static void cut_down(struct original *original, size_t most)
 {
     size_t octets = 0;
@@ -283,7 +284,7 @@ void report_random_boundary(char text[BOUNCE_BOUNDARY_MAX])
     text[2 * sizeof(octets)] = '\0';
 }
 
-/* What is sent back is collected by the caller. */
+/* The caller collects the original. */
 static struct bounce describe(const struct queue *queue, const struct stored_message *message,
                               const struct report_draft *draft, struct slice to)
 {
@@ -338,7 +339,7 @@ static bool put_report(struct queue *queue, const struct report *report,
                        const struct stored_message *original, struct error *error)
 {
     const uint32_t kept =
-        QUEUE_UTF8 | QUEUE_REQUIRETLS; /* RFC 8689 5: as safe as what it tells of */
+        QUEUE_UTF8 | QUEUE_REQUIRETLS; /* RFC 8689 5: the report requires TLS like the original */
     struct slice text = buffer_slice(&queue->reports.text), none = slice_of(NULL, 0);
     int64_t now = queue_wall_now();
     const struct report_body *body = report->body;
@@ -379,14 +380,14 @@ static bool enter_report(struct queue *queue, const struct report *made, struct 
     return true;
 }
 
-/* A report of the open transaction, for the log. */
+/* A report in the open transaction, to be logged. */
 struct report_told {
     struct report_told *next;
     uint64_t report_id, id;
     struct slice to;
 };
 
-/* Said once it is true. Without memory for that it is not said. */
+/* Logged after the commit. Without memory it is not logged. */
 static void remember_report(struct queue *queue, const struct report *report, uint64_t id)
 {
     struct arena *arena = &queue->settle.texts;
@@ -434,7 +435,7 @@ static bool make_report(struct queue *queue, struct report *report, uint64_t id,
     return true;
 }
 
-/* Nobody is told of a message from nobody, which is what a null reverse-path means. */
+/* A message with a null reverse-path gets no report. */
 static bool send_report(struct queue *queue, uint64_t id, const struct stored_message *message,
                         const struct report_draft *draft, struct error *error)
 {
@@ -452,7 +453,7 @@ static bool send_report(struct queue *queue, uint64_t id, const struct stored_me
     return sent;
 }
 
-/* The draft is empty afterwards. What is told of a message that cannot be read is nothing. */
+/* The draft is empty afterwards. A message that cannot be read gets no report. */
 static bool send_draft(struct queue *queue, uint64_t id, struct report_draft *draft,
                        struct error *error)
 {

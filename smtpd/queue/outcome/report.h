@@ -1,7 +1,8 @@
 /*
- * Who is told about the outcome of a message (RFC 3461 4.1, 5.2): its sender, by a delivery status
- * notification (bounce.h); postmaster, if a notification could not be delivered or a message is
- * held in quarantine; nobody, about a message to postmaster or one with a null reverse-path.
+ * Decides who gets a report on the outcome of a message (RFC 3461 4.1, 5.2): its sender, by a
+ * delivery status notification (bounce.h); postmaster, if a notification could not be delivered or
+ * a message is held in quarantine; nobody, about a message to postmaster or one with a null
+ * reverse-path.
  *
  * The outcomes of one message are gathered in drafts. A report is queued in the open transaction,
  * and is in memory before the commit.
@@ -32,7 +33,7 @@ void reports_init(struct reports *reports);
 
 void report_random_boundary(char text[BOUNCE_BOUNDARY_MAX]);
 
-/* Who has to be told the recipient's outcome. */
+/* Who must get a report of the recipient's outcome. */
 enum report_to report_wanted(const struct queued_recipient *recipient);
 
 /* Whether the sender asked for the whole message back, and may have it. */

@@ -12,7 +12,7 @@
 
 enum {
     ORIGINAL_OCTETS_MAX = 10 << 20, /* a longer one comes back as its header */
-    BODIES_MAX = 32,                /* at once */
+    BODIES_MAX = 32,                /* copies that may exist at once */
     CHUNK = 64 << 10,
 };
 
@@ -34,7 +34,7 @@ static bool copy_range(const struct report_body *body, uint64_t from, uint64_t t
     return true;
 }
 
-/* The body less its cuts. */
+/* Copies the body without its cuts. */
 static bool copy_body(const struct report_body *body, uint64_t octets, struct error *error)
 {
     uint8_t *chunk = malloc(CHUNK);
@@ -200,7 +200,7 @@ static bool any_has_to_wait(const struct queued_message *message)
     return false;
 }
 
-/* The one that is being copied, or a new one; NULL: nothing has to wait. */
+/* The copy under way, or a new one. NULL: nothing has to wait. */
 static struct report_body *body_for(struct queue *queue, uint64_t id)
 {
     struct stored_message message;

@@ -68,7 +68,7 @@ static struct slice text_of(const struct queued_recipient *recipient)
     return slice_of_string(recipient->text);
 }
 
-/* What is said of an outcome; NULL: deliver or relay has said it, or nothing has happened. */
+/* The log event of an outcome. NULL: deliver or relay has logged it, or nothing has happened. */
 static const char *event_of(const struct queued_recipient *recipient)
 {
     static const char *const events[] = {
@@ -170,7 +170,7 @@ static uint64_t next_wait_ms(const struct queue *queue, const struct queued_reci
     return schedule_wait_ms(waits->items_ms, waits->count, recipient->attempts + 1, arc4random());
 }
 
-/* The administrator's wish comes first: what he has removed or held is not returned for its age. */
+/* The administrator takes precedence: a removed or held recipient is not returned for its age. */
 static bool has_expired(const struct queued_recipient *recipient)
 {
     return recipient->outcome == OUTCOME_EXPIRED
@@ -178,7 +178,8 @@ static bool has_expired(const struct queued_recipient *recipient)
                && queue_now_ms() >= queued_message_of(recipient)->expires_ms);
 }
 
-/* What is deferred after its time is returned. It was tried once more, whatever the clock says. */
+/* A recipient deferred past its deadline is returned. It has been tried once more, whatever the
+ * clock says. */
 static void expire(struct queued_recipient *recipient)
 {
     struct buffer text = BUFFER_WITH_LIMIT(OUTCOME_TEXT_MAX);
@@ -226,7 +227,7 @@ static bool put_released(struct queue *queue, const struct queued_recipient *rec
 
 /* ---- who is behind an address ---- */
 
-/* Texts of a row that takes the place of another. */
+/* Texts of a row that replaces another. */
 struct redirection {
     struct buffer orcpt;
     struct buffer destination;
@@ -289,8 +290,8 @@ static bool put_redirected(struct queue *queue, const struct queued_recipient *r
     return put;
 }
 
-/* The targets behind an address take its place, each with its own number; without any it is its own
- * target, elsewhere. */
+/* Replaces an address by its targets, each with its own number; without targets the address itself
+ * is the target, elsewhere. */
 static bool put_resolved(struct queue *queue, const struct queued_recipient *recipient,
                          const struct stored_recipient *row, struct error *error)
 {
@@ -369,7 +370,7 @@ static bool put_outcomes(struct queue *queue, struct queued_message *message, st
            || error->kind == ERROR_NOT_FOUND;
 }
 
-/* What is known without the store. False: nothing of it can be written yet. */
+/* Concludes what needs no store. False: nothing can be written yet. */
 static bool conclude(struct queue *queue, struct queued_message *message)
 {
     struct queued_recipient *recipient;
@@ -459,7 +460,7 @@ static void apply_message(struct queue *queue, struct queued_message *message)
     message->settling = NULL;
     report_body_settled(queue, id);
     schedule_new(queue, message);
-    while (settling) { /* the last of them may free the message */
+    while (settling) { /* settling the last may free the message */
         struct queued_recipient *recipient = settling;
         DL_DELETE(settling, recipient);
         apply(queue, recipient);

@@ -1,4 +1,4 @@
-/* A copy of the queue in use; see backup.h. */
+/* Copies the queue while it is in use; see backup.h. */
 #include "smtpd/queue/store/backup.h"
 
 #include <fcntl.h>
@@ -17,7 +17,7 @@ static bool run_checkpoint(struct flusher_job *job, struct error *error)
     return queue_store_checkpoint(queue->store, true, error);
 }
 
-/* Both in every way: what was kept back goes on. */
+/* Ends the backup, successful or not: postponed work continues. */
 static void finish(struct queue *queue)
 {
     struct backup *backup = &queue->backup;

@@ -1,4 +1,4 @@
-/* Records of the queue as octets and back; see record.h. Numbers are big-endian. Pure. */
+/* Formats and parses records of the queue; see record.h. Numbers are big-endian. Pure. */
 #include "smtpd/queue/store/record.h"
 
 #include "common/text/cursor.h"
@@ -166,7 +166,7 @@ static bool take_cuts(struct cursor *in, struct stored_message *message)
     return true;
 }
 
-/* The rest of the record is the body, all of it, unless that is a file. */
+/* The rest of the record is the whole body, unless the body is a file. */
 static bool take_body(struct cursor *in, struct stored_message *message)
 {
     if (!take_number(in, 8, &message->body_octets))
@@ -264,8 +264,8 @@ static bool take_recipient(struct cursor *in, struct stored_recipient *recipient
            && (recipient->account.len == 0 || recipient->destination.len == 0);
 }
 
-/* When it was written nothing was relayed: what was to go elsewhere, reports for the most part, was
- * held until something would be, and goes out now. */
+/* Format 1 predates relaying: recipients elsewhere, mostly of reports, were held until then and are
+ * sent now. */
 static bool take_recipient_1(struct cursor *in, struct stored_recipient *recipient)
 {
     if (!take_state(in, &recipient->state) || !take_counts(in, recipient)

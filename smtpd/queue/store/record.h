@@ -35,7 +35,7 @@ struct stored_message {
     uint32_t flags;            /* enum queue_submit_flags (queue_protocol.h) */
     struct slice reverse_path; /* empty: null */
     struct slice envid;        /* RFC 3461 4.4, decoded; empty: none */
-    struct slice account;      /* who submitted it; empty: it came from outside */
+    struct slice account;      /* account of the submitter; empty: it came from outside */
     struct slice prefix;       /* header fields to put before the body */
     struct slice cuts;         /* see stored_cut() */
     size_t cut_count;

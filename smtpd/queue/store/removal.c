@@ -12,7 +12,7 @@ static bool run(struct flusher_job *job, struct error *error)
     return removed;
 }
 
-/* The next start's sweep takes what is left. */
+/* The next start's sweep removes the rest. */
 static void on_done(struct flusher_job *job)
 {
     struct queue *queue = job->owner;

@@ -21,7 +21,7 @@ bool spare_files_wanted(const struct spare_files *spares)
     return spares->count < room(spares);
 }
 
-/* The lease goes with the descriptor. */
+/* Closing the descriptor ends the lease. */
 static bool is_ours_alone(int fd, const struct stat *status)
 {
     return S_ISREG(status->st_mode) && status->st_nlink == 1 && fcntl(fd, F_SETLEASE, F_WRLCK) == 0;

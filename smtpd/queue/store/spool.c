@@ -39,8 +39,9 @@ void spool_prepare(struct spool *spool)
     buffer_init(&spool->kept, IDS_MAX);
     buffer_init(&spool->doomed, IDS_MAX);
     spool->proc_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    /* Who opens a file while we have a lease of it has the kernel tell us; by default that ends the
-     * process. Whoever copies the state waits, no longer than until we close it. */
+    /* The kernel sends a signal when another process opens a file we have leased; by default that
+     * would end this process. A program that copies the state waits at most until we close the
+     * file. */
     signal(SIGIO, SIG_IGN);
     flush_batch_open(&spool->flushes);
 }
@@ -66,7 +67,7 @@ static bool take_lease(int fd)
     return fcntl(fd, F_SETLEASE, F_RDLCK) == 0 && fcntl(fd, F_SETLEASE, F_UNLCK) == 0;
 }
 
-/* Without a working spool there is no queue; what it lacks is replaced, see spool_create. */
+/* Without a working spool there is no queue. Missing features are emulated, see spool_create. */
 static bool probe(struct spool *spool, struct error *error)
 {
     int fd = openat(spool->directory_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, FILE_MODE);
@@ -189,7 +190,7 @@ static bool create_named(struct spool *spool, struct spool_file *file, int *writ
     return false;
 }
 
-/* A file that was used before, as empty as a new one to whoever reads it. */
+/* Reuses a file; to readers it is as empty as a new one. */
 static bool create_from_spare(struct spool *spool, struct spool_file *file, int *write_fd)
 {
     struct spare_file spare;
@@ -216,7 +217,7 @@ bool spool_create(struct spool *spool, struct spool_file *file, int *write_fd, s
                           : create_named(spool, file, write_fd, error);
 }
 
-/* -1: it is no file. */
+/* -1: not a regular file. */
 static int64_t size_of(int fd)
 {
     struct stat status;
@@ -238,7 +239,7 @@ static bool copy_octets(int from_fd, int to_fd, uint64_t octets, struct error *e
     return true;
 }
 
-/* Where the file system grants no leases: a copy that only we ever had open. */
+/* For file systems without leases: replaces the file by a copy that only we have ever opened. */
 static bool replace_by_copy(struct spool *spool, struct spool_file *file, uint64_t octets,
                             struct error *error)
 {
@@ -263,7 +264,7 @@ bool spool_seal(struct spool *spool, struct spool_file *file, uint64_t octets, s
             return error_errno(error, "lease on body");
         return error_set(error, ERROR_PEER, "body is still open for writing");
     }
-    /* One that was longer before has zeros after the body. */
+    /* A reused file that was longer has zeros after the body. */
     uint64_t expected = octets > file->lent_octets ? octets : file->lent_octets;
     if (size_of(file->read_fd) != (int64_t)expected)
         return error_set(error, ERROR_PEER, "body has not the length that was announced");
@@ -274,7 +275,7 @@ bool spool_link(struct spool *spool, struct spool_file *file, uint64_t id, struc
 {
     char name[QUEUE_ID_SIZE], number[16];
     queue_id_format(id, name);
-    /* Only for speed: what it says is said again by fsync. */
+    /* Only for speed: fsync reports the same errors. */
     sync_file_range(file->read_fd, 0, 0, SYNC_FILE_RANGE_WRITE);
     int failed = file->name[0] == '\0'
                      ? linkat(spool->proc_fd, fd_name(file->read_fd, number), spool->directory_fd,
@@ -306,7 +307,7 @@ bool spool_flushed(const struct spool_file *file, struct error *error)
     return file->flush_code == 0 || error_errno(error, "flush body %s", file->name);
 }
 
-/* What cannot be removed is removed by the sweep of the next start. */
+/* On failure the sweep of the next start removes the file. */
 static void remove_later(struct spool *spool, uint64_t id)
 {
     buffer_append(&spool->doomed, slice_of(&id, sizeof(id)));
@@ -350,7 +351,7 @@ int spool_open_body(const struct spool *spool, uint64_t id, uint64_t octets, str
     return -1;
 }
 
-/* True if the file is to be used again. */
+/* True if the file was kept for reuse. */
 static bool spare(struct spool *spool, uint64_t id)
 {
     char name[QUEUE_ID_SIZE];

@@ -127,8 +127,8 @@ static bool raise_watermark(struct queue_store *store, struct error *error)
     return true;
 }
 
-/* The ids that were given after the backup was made are not known to it. `staffetta restore` says
- * so by an empty file, which goes once the watermark is above them. */
+/* A backup does not know the ids lent after it was made. `staffetta restore` marks this by an empty
+ * file, removed once the watermark is above them. */
 static bool leave_ids_behind(struct queue_store *store, const char *directory, struct error *error)
 {
     int directory_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -28,7 +28,7 @@ enum {
     DOMAIN_OCTETS_MAX = DNS_NAME_MAX - 11, /* there is room for "_smtp._tls." before it */
     ROWS_PER_REPORT = 10000,
     ADDRESSES_MAX = 5,
-    PACKED_MAX = REPORT_JSON_MAX + 4096, /* while it is made: zlib wants room for the worst */
+    PACKED_MAX = REPORT_JSON_MAX + 4096, /* while compressing: zlib needs room for the worst case */
 };
 
 static uint32_t today(void)
@@ -53,7 +53,7 @@ static void write_counts(struct queue *queue)
     reports->counts.lost = 0;
 }
 
-/* Relay's clock is believed within a day. */
+/* Relay's clock is trusted within a day. */
 static uint32_t day_of(const struct relay_tls_session *record)
 {
     int64_t now = queue_wall_now(), at = record->at;
@@ -96,14 +96,14 @@ static bool take_domain(void *context, uint32_t day, struct slice run, uint64_t 
     return false;
 }
 
-/* The first of a day that is over, after the one that was looked at last. */
+/* Finds the first row of a past day, after the one looked up last. */
 static bool find_next(struct queue *queue, struct error *error)
 {
     struct tls_reports *reports = &queue->tls_reports;
     struct next_domain next = {.reports = reports};
     char behind[DNS_NAME_MAX + 2] = "";
     if (reports->passed)
-        snprintf(behind, sizeof(behind), "%s\x01", reports->domain); /* of its rows all are below */
+        snprintf(behind, sizeof(behind), "%s\x01", reports->domain); /* above all its rows */
     if (!queue_store_scan_tls(queue->store, reports->passed ? reports->day : 0,
                               slice_of_string(behind), take_domain, &next, error))
         return false;
@@ -114,7 +114,7 @@ static bool find_next(struct queue *queue, struct error *error)
     return error_set(error, ERROR_NOT_FOUND, "no more");
 }
 
-/* RFC 8460 5.1: not all at midnight. */
+/* RFC 8460 5.1: reports should not all be sent at midnight. */
 static void choose_time(struct queue *queue)
 {
     struct tls_reports *reports = &queue->tls_reports;
@@ -189,8 +189,8 @@ static bool write_json(struct queue *queue, const struct report_json_head *head,
     return read;
 }
 
-/* A report and the messages that carry it: one to all addresses, one to all who want it by HTTPS,
- * since what these get is the bare report. */
+/* A report and the messages that carry it: one to all mail addresses, one to all HTTPS URIs, which
+ * get the bare report. */
 enum carrier { BY_MAIL, BY_POST, CARRIERS };
 struct tls_report {
     struct slice to[CARRIERS]; /* LF between them; empty: no such message */
@@ -252,7 +252,7 @@ static bool write_report(struct queue *queue, struct tls_report *report, struct 
            || error_memory(error);
 }
 
-/* Off the front of *lines, which have LF between them. */
+/* Takes a line off the front of *lines, which are separated by LF. */
 static struct slice take_line(struct slice *lines)
 {
     size_t end = slice_find_octet(*lines, '\n');
@@ -261,7 +261,7 @@ static struct slice take_line(struct slice *lines)
     return line;
 }
 
-/* Auth resolves an address of ours; any other goes out, past all policies (RFC 8460 5.3). */
+/* Auth resolves local addresses; others are sent out regardless of TLS policies (RFC 8460 5.3). */
 static bool is_ours(const struct config *config, struct slice address)
 {
     size_t at = address.len;
@@ -290,7 +290,7 @@ static bool enter_recipient(struct queue *queue, struct queued_message *queued,
         &queue->queued, queued, queued->next_number,
         row->destination.len > 0 ? TARGET_RELAY : TARGET_ADDRESS, row->destination);
     if (!recipient)
-        return error_memory(error); /* the message goes with the transaction */
+        return error_memory(error); /* the abort of the transaction drops the message */
     recipient->notify = QUEUE_NOTIFY_NEVER;
     recipient->purpose = STORED_NOTICE;
     return true;
@@ -340,7 +340,8 @@ static void schedule_message(struct queue *queue, struct queued_message *queued)
         queued_schedule(&queue->queued, recipient, queue_now_ms());
 }
 
-/* All in one transaction: the report to each address, and no row of it left. report: NULL: none. */
+/* In one transaction: queues the report to each address and removes its rows. `report` may be NULL:
+ * none. */
 static bool put_report(struct queue *queue, const struct tls_report *report, struct error *error)
 {
     const struct tls_reports *reports = &queue->tls_reports;
@@ -416,7 +417,7 @@ static bool has_line(struct slice lines, struct slice wanted)
     return false;
 }
 
-/* The address that a URI means, appended; false: there is none that we could use. */
+/* Appends the address of a URI. False: none usable. */
 static bool read_uri(struct slice uri, enum carrier *carrier, struct buffer *address)
 {
     struct https_url post;
@@ -427,8 +428,8 @@ static bool read_uri(struct slice uri, enum carrier *carrier, struct buffer *add
     return !address->failed;
 }
 
-/* The addresses of the record, each once, LF between them: ADDRESSES_MAX at most, or a record would
- * have us send to whom it likes. False: there is none. */
+/* Collects the record's addresses, without duplicates, separated by LF: at most ADDRESSES_MAX, or a
+ * record could make us send to any number of targets. False: there is none. */
 static bool find_addresses(struct slice uris, struct buffer to[CARRIERS])
 {
     int found = 0;
@@ -463,7 +464,7 @@ static bool settle_domain(struct queue *queue, struct slice uris, struct error *
     return settled;
 }
 
-/* Nobody can say whether it wants one. */
+/* It is unknown whether the domain wants a report. */
 static void leave_for_later(struct queue *queue)
 {
     const struct tls_reports *reports = &queue->tls_reports;

@@ -1,6 +1,6 @@
 /*
- * TLS reports (RFC 8460): what relay says of its connections is counted (tls_counts.h), and once a
- * day, a random time after midnight UTC, each domain that asks for it is told.
+ * TLS reports (RFC 8460): relay's connections are counted (tls_counts.h), and once a day, at a
+ * random time after midnight UTC, a report is sent to each domain that requests it.
  *
  *   relay ── RELAY_TLS_SESSION ──> counters
  *   a day is over: domain after domain
@@ -10,9 +10,9 @@
  *   none:             the rows are removed
  *   not to be known:  tried again an hour later, until the day is KEPT_DAYS old
  *
- * A report goes out with a null reverse-path and whatever TLS there is (TLS-Required: No, RFC
- * 8689): such connections are not counted, so no report is about reports, and one that cannot be
- * delivered is dropped with a line in the log (RFC 8460 5.3, 5.5).
+ * A report has a null reverse-path and requires no TLS (TLS-Required: No, RFC 8689). Such
+ * connections are not counted, so no report is about reports; an undeliverable report is dropped
+ * and logged (RFC 8460 5.3, 5.5).
  */
 #ifndef SMTPD_QUEUE_TLS_TLS_REPORTS_H
 #define SMTPD_QUEUE_TLS_TLS_REPORTS_H
@@ -26,13 +26,13 @@ struct queue;
 struct tls_reports {
     struct tls_counts counts;
     uint64_t write_at_ms; /* queue_now_ms() */
-    uint64_t next_at_ms;  /* when domains are looked at; 0: to be chosen */
+    uint64_t next_at_ms;  /* when the next domains are looked up; 0: not chosen yet */
     uint32_t chosen_day;  /* the day that next_at_ms was chosen on */
-    uint64_t request;     /* of the lookup under way; 0: none */
+    uint64_t request;     /* id of the lookup under way; 0: none */
     uint64_t asked_at_ms;
-    uint32_t day; /* and what it is about */
+    uint32_t day; /* day the lookup is about */
     char domain[DNS_NAME_MAX + 1];
-    bool passed; /* the domain after `day` and `domain` is next; else the first */
+    bool passed; /* the row after `day` and `domain` is next; false: the first */
 };
 
 /* From relay; see smtpd/relay/relay_protocol.h. */

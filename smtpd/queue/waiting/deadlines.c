@@ -10,7 +10,7 @@ enum {
     MESSAGES_PER_TURN = 256,
     GRACE_MS = 60 * 60000,          /* of a message that is old when the queue starts */
     LOOK_AGAIN_MS = 1000,           /* at one that is under way just now */
-    RELEASE_MAX_S = 90 * 24 * 3600, /* what a sender may ask for, by RFC 4865 */
+    RELEASE_MAX_S = 90 * 24 * 3600, /* the longest hold that a sender may request, RFC 4865 */
     DELIVER_BY_MAX_S = 999999999,   /* RFC 2852 4 */
 };
 
@@ -19,7 +19,7 @@ static uint64_t shorter(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-/* Of so many milliseconds from then on, those that are left of them, all at most. */
+/* The rest of an interval that began at `begin`; at most the whole. */
 static uint64_t left_ms(uint64_t whole_ms, int64_t begin)
 {
     int64_t age_s = queue_wall_now() - begin;
@@ -40,7 +40,7 @@ uint64_t deadlines_release_ms(int64_t release)
     return queue_now_ms() + until_ms(release, RELEASE_MAX_S);
 }
 
-/* What the sender of DELIVERBY is promised comes at that time, whatever the configuration says. */
+/* What DELIVERBY promises the sender happens at that time, whatever the configuration says. */
 static void begin_deliver_by(struct queue *queue, struct queued_message *message,
                              const struct stored_recipient *row)
 {
@@ -76,7 +76,7 @@ static uint64_t later_ms(int64_t begin_ms, uint64_t wait_ms)
     return at_ms > 0 ? (uint64_t)at_ms : 0;
 }
 
-/* What a sender was promised stays. */
+/* Promises made to senders are kept. */
 static void renew(struct queue *queue, struct queued_message *message,
                   const struct config_queue *before)
 {
@@ -102,7 +102,7 @@ void deadlines_reload(struct queue *queue, const struct config_queue *before)
             renew(queue, message, before);
 }
 
-/* RFC 3461 4.1: told unless NOTIFY names something else; RFC 2852 4.2: unless it is NEVER. */
+/* RFC 3461 4.1: warned unless NOTIFY names something else; RFC 2852 4.2: unless it is NEVER. */
 static bool wants_warning(const struct queued_recipient *recipient)
 {
     unsigned notify = recipient->notify;

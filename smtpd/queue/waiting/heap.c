@@ -8,7 +8,7 @@ static bool is_before(const struct heap_node *a, const struct heap_node *b)
     return a->key != b->key ? a->key < b->key : a->order < b->order;
 }
 
-/* Two heaps become one; both nodes are roots. */
+/* Merges two heaps; both nodes are roots. */
 static struct heap_node *merge(struct heap_node *a, struct heap_node *b)
 {
     if (is_before(b, a)) {
@@ -34,7 +34,7 @@ static struct heap_node *take_pair(struct heap_node **list)
     return two ? merge(one, two) : one;
 }
 
-/* In pairs from the left, then all of those from the right. */
+/* Merges in pairs from the left, then all pairs from the right. */
 static struct heap_node *merge_all(struct heap_node *list)
 {
     struct heap_node *pairs = NULL, *root = NULL;

@@ -59,7 +59,7 @@ static struct queue_target *make_target(struct queued *queued, enum target_kind 
     return NULL;
 }
 
-/* Out of the table already. */
+/* Must be out of the table already. */
 static void free_target(struct queue_target *target)
 {
     schedule_forget(&target->destination);
@@ -310,7 +310,7 @@ void queued_set_times(struct queued *queued, struct queued_message *message, uin
     queued_set_deadline(queued, message, warn_ms < expires_ms ? warn_ms : expires_ms);
 }
 
-/* Out of the table already. */
+/* Must be out of the table already. */
 static void free_message(struct queued *queued, struct queued_message *message)
 {
     struct queued_recipient *recipient = message->recipients, *next;

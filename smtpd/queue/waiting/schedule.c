@@ -14,8 +14,8 @@ static uint64_t later(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
-/* The number of the message's next record. A message that has none ahead of the clock begins anew,
- * after the last that its sender began. */
+/* The number of the message's next record. A message without one ahead of the clock starts again,
+ * after the last that its sender started. */
 static uint64_t next_turn(const struct schedule *schedule, struct schedule_group *group)
 {
     struct schedule_turn *sender = group->sender, *message = group->message;
@@ -30,7 +30,7 @@ static uint64_t next_turn(const struct schedule *schedule, struct schedule_group
 
 /* ---- destinations ---- */
 
-/* In the heap it belongs to, under the number of its first group. */
+/* Puts the destination into its heap, under the number of its first group. */
 static void place(struct schedule_destination *destination)
 {
     struct heap *ready = &destination->schedule->ready[destination->lane];
