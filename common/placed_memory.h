@@ -15,7 +15,7 @@
 uint64_t placed_memory_choose(void);
 
 /* The file's first octets, at that address; NULL: they cannot be there, so have to be read. Until
- * placed_memory_settle() whoever cuts the file short ends this process. */
+ * placed_memory_settle() truncating the file ends this process. */
 void *placed_memory_map(int fd, uint64_t address, size_t octets);
 
 /* At the same address, as they are now, but in memory of our own: the file may go. False: no

@@ -168,7 +168,7 @@ static struct slice trim_space(struct slice text)
     return text;
 }
 
-/* The next target of an entry's right side, which becomes what is behind it. False at its end. */
+/* Takes the next target of an entry's right side, leaving the rest. False at its end. */
 static bool take_target(struct slice *right, bool *more, struct slice *target)
 {
     if (!*more)

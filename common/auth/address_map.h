@@ -58,7 +58,8 @@ const struct address_map_entry *address_map_find(const struct address_map *map, 
 bool address_map_address(struct slice written, struct arena *arena, struct slice *address,
                          struct error *error);
 
-/* The `exact` of an address that address_map_address() takes. Fails likewise. */
+/* The `exact` of an address that address_map_address() takes. Fails as address_map_address()
+ * does. */
 bool address_map_exact(struct slice written, struct arena *arena, struct slice *exact,
                        struct error *error);
 

@@ -77,7 +77,7 @@ bool auth_on_full(void *owner, struct ipc_packet *packet, struct error *error)
 
 /* --- Recipients ------------------------------------------------------------------------------- */
 
-/* Mail for several goes to those who have room; queue keeps trying the others. */
+/* Mail for several accounts goes to those with room; queue keeps trying the others. */
 static bool are_all_full(struct auth *auth, const struct resolution *resolution)
 {
     for (size_t i = 0; i < resolution->count; i++)

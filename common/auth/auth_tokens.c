@@ -244,7 +244,7 @@ static bool wants_introspection(const struct token_question *question)
            && question->auth->role->config.oauth.introspection.text;
 }
 
-/* Who guesses is refused without a question: it costs another server's time, and a place that
+/* A guessing client is refused without a question: it costs another server's time, and a place that
  * somebody else needs. */
 static bool is_paused(const struct token_question *question)
 {

@@ -103,7 +103,7 @@ struct introspection {
     uint8_t token[];
 };
 
-/* Out of the table first: whoever is told may ask. */
+/* Out of the table first: the callback may ask again. */
 static void answer(struct introspection *introspection, bool said, struct slice text)
 {
     questions_remove(&introspection->introspections->questions, &introspection->question);

@@ -15,7 +15,7 @@ enum { KEY_FILE_MAX = 65536 };
 
 /* ---- reading ---- */
 
-/* What is reserved at once is never moved: no copy of the key stays behind in freed memory. */
+/* Reserved at once, the buffer never moves: no copy of the key stays in freed memory. */
 static EVP_PKEY *read_key(int fd, struct error *error)
 {
     struct buffer pem = BUFFER_WITH_LIMIT(KEY_FILE_MAX);

@@ -212,7 +212,7 @@ static bool read_old(struct edit *edit, struct error *error)
 
 static bool write_new(struct edit *edit, gid_t new_group, struct error *error)
 {
-    unlinkat(edit->dir_fd, edit->new_name, 0); /* what an edit that was killed left behind */
+    unlinkat(edit->dir_fd, edit->new_name, 0); /* left by an edit that was killed */
     edit->fd = openat(edit->dir_fd, edit->new_name,
                       O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (edit->fd < 0)

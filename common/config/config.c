@@ -31,10 +31,10 @@ struct reader {
     struct config *config;
     struct config_mistakes *mistakes;
     struct config_lines lines;
-    const struct config_section *section; /* where we are; the first stands for outside */
-    const cfg_t *open;                    /* the library's view of it; NULL outside */
+    const struct config_section *section; /* the current section; the first means outside of all */
+    const cfg_t *open;                    /* the library's view of the section; NULL outside */
     void *base;                           /* what the section's keys fill */
-    size_t fatal_before;                  /* mistakes that were there when the section began */
+    size_t fatal_before;                  /* mistakes found before the section began */
     bool stopped;                         /* an error of syntax was added */
     void *self;                           /* &reader, where OPTION_READER points */
 };
@@ -180,7 +180,7 @@ static const char *take_name(struct reader *reader, const cfg_t *cfg, size_t wil
     return copy;
 }
 
-/* What the server counts is for its own machine, if nothing else is written. */
+/* Statistics are served on loopback only, unless configured otherwise. */
 static void stay_on_loopback(struct reader *reader, struct config_addresses *addresses)
 {
     struct ip_address *items = arena_alloc_array(&reader->config->arena, 2, sizeof(*items));
@@ -267,7 +267,7 @@ static int on_opening(cfg_t *cfg, cfg_opt_t *option, const char *value, void *re
 {
     (void)option;
     struct reader *reader = reader_of(cfg);
-    if (reader->open) /* not the default: somebody has found the option's name and set it */
+    if (reader->open) /* not the default: the configuration sets this internal option */
         return -1;
     reader->open = cfg;
     reader->section = find_section(cfg->name);

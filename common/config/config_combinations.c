@@ -1,4 +1,4 @@
-/* What no single value of the configuration tells: combinations that cannot work. Pure. */
+/* Checks for combinations of values that cannot work. Pure. */
 #include <assert.h>
 #include <inttypes.h>
 #include <string.h>
@@ -197,7 +197,7 @@ static void check_pop3(const struct config_pop3 *pop3, const struct config_lines
                             "pop3.keep does nothing alone: write delete-after-retrieval = yes too");
 }
 
-/* Tokens that their server is asked about. */
+/* Checks the settings for introspection of tokens. */
 static void check_introspection(const struct config_oauth *oauth, struct config_mistakes *mistakes)
 {
     struct https_url url;
@@ -221,7 +221,7 @@ static void check_introspection(const struct config_oauth *oauth, struct config_
                             "is for: write audience or scope too");
 }
 
-/* A token that was not meant for us must not let in. */
+/* A token issued for another audience must not grant access. */
 static void check_oauth(const struct config_oauth *oauth, struct config_mistakes *mistakes)
 {
     const struct config_text *texts[] = {&oauth->keys, &oauth->issuer, &oauth->audience,

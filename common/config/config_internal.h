@@ -1,6 +1,6 @@
 /*
- * The table of all keys, for the parser and for the test that holds docs/configuration.md against
- * it. Nobody else includes this.
+ * The table of all keys, for the parser and for the test that compares docs/configuration.md with
+ * it. Included by nothing else.
  */
 #ifndef COMMON_CONFIG_CONFIG_INTERNAL_H
 #define COMMON_CONFIG_CONFIG_INTERNAL_H
@@ -29,22 +29,23 @@ enum { CONFIG_TEXT_OCTETS_MAX = 1 << 20, CONFIG_WORDS_MAX = 5, CONFIG_KEYS_MAX =
 struct config_key {
     const char *name;
     enum config_kind kind;
-    size_t offset;        /* of the field, in what the section fills */
-    const char *fallback; /* the default, written like a value; a list's parts with ", " between */
+    size_t offset;        /* of the field, in the struct that the section fills */
+    const char *fallback; /* the default, written like a value; list items separated by ", " */
     bool required;
-    uint64_t min, max; /* of a number, both included */
-    /* A choice's words, or of a number the one word that stands for `word_value`; NULL ends. */
+    uint64_t min, max; /* range of a number, inclusive */
+    /* The words of a choice, or the one word that a number may have for `word_value`;
+     * NULL-terminated. */
     const char *words[CONFIG_WORDS_MAX];
     uint64_t word_value;
 };
 
 struct config_section {
-    const char *name; /* "" for what stands outside of all sections */
+    const char *name; /* "" for keys outside of all sections */
     const struct config_key *keys;
     size_t key_count;
     bool titled;
     /* A section that may be repeated fills a new element of an array in struct config; item_octets
-     * is 0 for the others, which fill struct config itself. Each element has its line. */
+     * is 0 for the others, which fill struct config itself. Each element records its line. */
     size_t item_octets;
     size_t items_offset;
     size_t count_offset;
@@ -79,7 +80,8 @@ enum config_section_id {
 
 extern const struct config_section config_sections[CONFIG_SECTIONS];
 
-/* Where each key was given; 0: not. Of a section that may be repeated: in its newest element. */
+/* The line where each key was given; 0: not given. For a section that may be repeated: in its
+ * newest element. */
 struct config_lines {
     unsigned of[CONFIG_SECTIONS][CONFIG_KEYS_MAX];
 };
@@ -89,36 +91,36 @@ size_t config_section_find_key(const struct config_section *section, const char 
 
 enum { CONFIG_KEY_VALUES_SIZE = 128 };
 
-/* What may be written for a key, in words: "a size from 1K to 2G". For messages and for the
- * documentation's second column. Returns `text`. */
+/* Describes the values of a key: "a size from 1K to 2G". For messages and for the documentation's
+ * second column. Returns `text`. */
 const char *config_key_values(const struct config_key *key, char text[CONFIG_KEY_VALUES_SIZE]);
 
-/* Puts one value into its field below `base`; texts are copied into the arena. A list's value is
- * added to those there. False, with a hint what to write in *error, where the value is wrong. */
+/* Sets one value in its field of `base`; texts are copied into the arena. A value of a list is
+ * appended. False, with a hint on valid values in *error, if the value is wrong. */
 bool config_key_set(const struct config_key *key, void *base, const char *value, unsigned line,
                     struct arena *arena, struct error *error);
 
-/* Sets the field to its default; a list that has none becomes empty. */
+/* Sets the field to its default; a list without one becomes empty. */
 bool config_key_set_fallback(const struct config_key *key, void *base, struct arena *arena,
                              struct error *error);
 
 bool config_key_is_list(const struct config_key *key);
 
-/* Room for one item after the `count` items of an array that has only ever grown here: its
- * capacity is the next power of two. NULL where there is no memory. */
+/* Makes room for one item after the `count` items of an array that is only grown by this function:
+ * its capacity is the next power of two. NULL: no memory. */
 void *config_grow(void *items, size_t count, size_t item_octets, struct arena *arena);
 
 /* Empties a list, before its first value. */
 void config_key_reset(const struct config_key *key, void *base);
 
-/* Copies the text, and a NUL, to text.len + 1 octets, with spaces for its comments. False, with one
- * mistake added, where libconfuse would read it differently than a person. */
+/* Copies the text and a NUL to `copy`, text.len + 1 octets, with comments replaced by spaces.
+ * False, with one mistake added, if libconfuse would read it differently than a person. */
 bool config_scan(struct slice text, char *copy, struct config_mistakes *mistakes);
 
-/* What no single value shows: impossible combinations, and what is missing. */
+/* Checks what no single value shows: impossible combinations and missing keys. */
 void config_check_combinations(const struct config *config, const struct config_lines *lines,
                                struct config_mistakes *mistakes);
-/* Its part for `relay` and `route`, in config_relay.c. */
+/* The part for `relay` and `route`, in config_relay.c. */
 void config_check_relay(const struct config *config, unsigned networks_line,
                         struct config_mistakes *mistakes);
 

@@ -1,7 +1,7 @@
 /*
  * Every key of the configuration: its name, how its value is written, where it goes, its default
- * and its bounds. What a key means stands in docs/configuration.md and beside the field in
- * config.h. A table and a look-up; any process.
+ * and its bounds. docs/configuration.md and the field's comment in config.h explain each key. A
+ * table and a lookup; any process.
  */
 #include <string.h>
 

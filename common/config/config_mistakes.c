@@ -1,4 +1,4 @@
-/* The list of what is wrong in a configuration. Memory of its own, no I/O but the printing. */
+/* The list of mistakes in a configuration. Owns its memory; no I/O except printing. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +19,7 @@ static struct config_mistake *next_item(struct config_mistakes *mistakes)
     return &mistakes->items[mistakes->count++];
 }
 
-/* A value is quoted in the text, and may hold anything: nothing of it steers a terminal. */
+/* The text quotes a value with arbitrary octets: control characters must not reach a terminal. */
 static void make_printable(char *text)
 {
     for (; *text; text++)

@@ -1,4 +1,4 @@
-/* Combinations in `relay` and `route` that cannot work, or that nobody means. Pure. */
+/* Checks for combinations in `relay` and `route` that cannot work or cannot be intended. Pure. */
 #include <assert.h>
 #include <string.h>
 
@@ -19,8 +19,8 @@ static bool is_within(const struct config_network *network, const char *whole, u
            && ip_address_equal(&of_it, &address);
 }
 
-/* Whether nobody outside can have an address of the network. Those that providers share among their
- * customers (100.64.0.0/10) and those of examples are not meant. */
+/* Whether nobody outside can have an address of the network. Networks shared by providers'
+ * customers (100.64.0.0/10) and example networks do not count. */
 static bool is_private(const struct config_network *network)
 {
     static const struct {
@@ -106,7 +106,7 @@ static bool covers(const struct config_route *first, const struct config_route *
            && slice_equal(slice_from(other, other.len - domain.len), domain);
 }
 
-/* The first that fits is taken, so what comes after one that takes as much is never used. */
+/* The first match is used, so a route after one that covers it is never used. */
 static void check_use(const struct config_route *first, const struct config_route *second,
                       struct config_mistakes *mistakes)
 {

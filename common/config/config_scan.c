@@ -1,8 +1,7 @@
 /*
- * What libconfuse would misunderstand in silence, found before it sees the text. Its line numbers
- * go wrong after comments (3.3 counts their ends twice), so these become spaces; it expands
- * ${NAME} from the environment, takes C comments, and drops octets that fit nowhere, so these are
- * refused. Pure.
+ * Finds what libconfuse would silently misread, before it sees the text. Its line numbers go wrong
+ * after comments (3.3 counts their ends twice), so these become spaces; it expands ${NAME} from the
+ * environment, takes C comments, and drops octets that fit nowhere, so these are refused. Pure.
  */
 #include "common/config/config_internal.h"
 
@@ -12,7 +11,7 @@ struct scan {
     struct slice text;
     size_t at;
     enum place place;
-    bool escaped; /* the octet is behind a backslash, in quotes */
+    bool escaped; /* the octet follows a backslash, in quotes */
     unsigned line;
     unsigned opened;       /* the line of the quotes that are open */
     size_t braces;         /* how many are open */
@@ -71,7 +70,7 @@ static void count_brace(struct scan *scan, uint8_t octet)
         scan->braces--;
 }
 
-/* Moves from place to place at this octet, which is not the one after a backslash. */
+/* Updates the state at this octet, which does not follow a backslash. */
 static void step(struct scan *scan, uint8_t octet)
 {
     switch (scan->place) {

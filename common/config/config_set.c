@@ -1,5 +1,5 @@
 /*
- * One value into one field, as the row of its key says. No I/O; memory from the arena. Any
+ * Parses one value into its field as its key's row defines. No I/O; memory from the arena. Any
  * process.
  */
 #include <inttypes.h>
@@ -61,7 +61,7 @@ static bool wrong_value(const struct config_key *key, struct error *error)
     return error_set(error, ERROR_PERMANENT, "write %s", config_key_values(key, values));
 }
 
-/* A number of whatever unit, or the word that stands for one. */
+/* Parses a number of any unit, or the word that replaces one. */
 static bool parse_number(const struct config_key *key, struct slice value, uint64_t *number)
 {
     if (key->words[0] && slice_equal(value, slice_of_string(key->words[0]))) {

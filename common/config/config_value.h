@@ -1,6 +1,6 @@
 /*
- * The words in which people write values: sizes, durations, host names. Also for the arguments of
- * the staffetta command. Pure: no I/O, no allocation; any process.
+ * Parses and formats values as people write them: sizes, durations, host names. Also used for
+ * arguments of the staffetta command. Pure: no I/O, no allocation; any process.
  */
 #ifndef COMMON_CONFIG_CONFIG_VALUE_H
 #define COMMON_CONFIG_CONFIG_VALUE_H
@@ -10,19 +10,19 @@
 
 #include "common/slice.h"
 
-enum { CONFIG_VALUE_TEXT_SIZE = 32 }; /* what the format functions need */
+enum { CONFIG_VALUE_TEXT_SIZE = 32 }; /* octets that the format functions need */
 
-/* 1*DIGIT [ "K" / "M" / "G" / "T" ], powers of 1024, without a letter octets. False, *octets
+/* 1*DIGIT [ "K" / "M" / "G" / "T" ], powers of 1024; octets without a letter. False, with *octets
  * untouched, for anything else and above UINT64_MAX. */
 bool config_parse_size(struct slice text, uint64_t *octets);
 
-/* "0" / 1*DIGIT ( "ms" / "s" / "m" / "h" / "d" ). The unit must be said. */
+/* "0" / 1*DIGIT ( "ms" / "s" / "m" / "h" / "d" ). The unit is required. */
 bool config_parse_duration(struct slice text, uint64_t *ms);
 
 /* "yes" / "no" */
 bool config_parse_bool(struct slice text, bool *value);
 
-/* In the largest unit that holds it exactly: "50M", "5m". Return `text`. */
+/* Format in the largest unit that is exact: "50M", "5m". Return `text`. */
 const char *config_format_size(uint64_t octets, char text[CONFIG_VALUE_TEXT_SIZE]);
 const char *config_format_duration(uint64_t ms, char text[CONFIG_VALUE_TEXT_SIZE]);
 

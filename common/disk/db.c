@@ -1,6 +1,6 @@
 /*
- * Berkeley DB 5.3 behind db.h. It has had no upstream since 2013, so what it does wrong is put
- * right here, each with the reason beside it.
+ * Implements db.h with Berkeley DB 5.3. It has had no upstream since 2013, so its faults are worked
+ * around here, each with the reason beside it.
  *
  * The library's own flush repeats a failed fdatasync up to a hundred times, and a commit whose
  * record is written but not flushed can still be reported as done. Both turn a lost page into an
@@ -40,7 +40,7 @@ struct db {
     DB_TXN *transaction; /* the owner's, or NULL */
     struct db_tree *trees;
     bool threads;
-    _Atomic uint32_t prepared; /* the log whose next one was seen to; 0: none */
+    _Atomic uint32_t prepared; /* the log whose successor was prepared; 0: none */
     _Atomic int panic;         /* the errno or code that made the library give up; 0: it has not */
     void (*on_message)(void *context, const char *message);
     void *context;
@@ -54,10 +54,10 @@ enum {
     MOST_LOCKS = 40000,
     /* Their hash table. The library would make it for MOST_LOCKS: 3 MiB, all of it written. */
     LOCK_BUCKETS = 1021,
-    /* One for each read, transaction and compaction at once, made in advance: where there is no
-     * memory for one more, the library falls over its own feet. */
+    /* One for each simultaneous read, transaction and compaction, allocated in advance: the library
+     * mishandles a failure to allocate one. */
     LOCKERS = 256,
-    /* In a deadlock the lower one gives way: compaction has the library's default of 100. */
+    /* In a deadlock the lower priority yields: compaction has the library's default of 100. */
     OWNER_PRIORITY = 1000,
 };
 
@@ -80,8 +80,8 @@ static int flush_once(int fd)
     return code;
 }
 
-/* The library sleeps by select(), a call that no sandbox of ours has; only between two looks at a
- * mutex, and in checkpoints. */
+/* The library sleeps by select(), which our sandboxes forbid; it does so only between two tries of
+ * a mutex, and in checkpoints. */
 static int give_way(u_long seconds, u_long microseconds)
 {
     const struct timespec nap = {.tv_sec = (time_t)seconds,
@@ -136,11 +136,11 @@ static void on_library_event(DB_ENV *environment, u_int32_t event, void *info)
         return;
     int cause = info ? *(const int *)info : 0;
     int none = 0;
-    /* The first cause counts; what follows is DB_RUNRECOVERY alone. */
+    /* The first cause counts; later ones are just DB_RUNRECOVERY. */
     atomic_compare_exchange_strong(&db->panic, &none, cause ? cause : DB_RUNRECOVERY);
 }
 
-/* Whether a call failed for what surrounds the files rather than for what is in them. */
+/* Whether a call failed for a reason outside of the files' contents. */
 static bool is_outer_cause(int code)
 {
     static const int causes[] = {ENOSPC,
@@ -194,7 +194,7 @@ static bool fail(const struct db *db, struct error *error, int code, const char 
     return false;
 }
 
-/* To open what is there fails for what is in it, or for an outer cause: EINVAL and ENOENT mean a
+/* Opening existing files fails for their contents or for an outer cause: EINVAL and ENOENT mean a
  * log that contradicts the trees. */
 static bool fail_open(const struct db *db, struct error *error, int code, const char *what)
 {
@@ -242,7 +242,7 @@ static bool forget_cached_pages(int directory_fd, const char *name, int unused, 
     int fd = openat(directory_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return error_errno(error, "open %s", name);
-    /* Dirty pages cannot be forgotten, and need not: they were never called clean. */
+    /* Dirty pages cannot be dropped, and need not be: they were never marked clean. */
     bool flushed = fdatasync(fd) == 0 || error_errno(error, "flush %s", name);
     if (flushed)
         posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
@@ -427,7 +427,7 @@ void db_abort(struct db *db)
 {
     DB_TXN *transaction = db->transaction;
     db->transaction = NULL;
-    /* Where this fails the library gives up, and db_usable() says so. */
+    /* If this fails the library gives up, and db_usable() returns false. */
     if (transaction)
         transaction->abort(transaction);
 }
@@ -498,7 +498,7 @@ bool db_tree_open(struct db *db, const char *file, uint32_t page_octets, struct 
     return true;
 }
 
-/* The library does not write to what it is given to read. */
+/* The library does not write to its input. */
 static DBT dbt_of(struct slice octets)
 {
     DBT dbt = {.size = (u_int32_t)octets.len};

@@ -1,4 +1,4 @@
-/* Files of an environment in use; see db_copy.h. */
+/* Copies files of an environment in use; see db_copy.h. */
 #include "common/disk/db_copy.h"
 
 #include <dirent.h>
@@ -60,7 +60,7 @@ struct logs {
     uint64_t oldest, newest;
 };
 
-/* Of these the oldest is next: while it is copied a newer may come. */
+/* Chooses the oldest of these: a newer one may appear while it is copied. */
 static void choose(struct db_copy *copy, const char *name, struct logs *logs)
 {
     struct slice file = slice_of_string(name);
@@ -136,8 +136,8 @@ static bool end_file(struct db_copy *copy, struct error *error)
     return true;
 }
 
-/* The newest log has its full size from the beginning and is written to all over: it is copied in
- * one step, whatever its size. Older ones do not change any more. */
+/* The newest log has its full size from the beginning and may change anywhere: it is copied in one
+ * step, whatever its size. Older ones no longer change. */
 bool db_copy_step(struct db_copy *copy, size_t octets, bool *done, struct error *error)
 {
     *done = false;

@@ -114,7 +114,8 @@ static size_t submit(struct flush_rounds *rounds)
     return taken > 0 ? (size_t)taken : 0;
 }
 
-/* What the kernel will not take is flushed here; else a completion brings the rest on. */
+/* Files the kernel does not take are flushed here; otherwise a completion continues with the
+ * rest. */
 static void go_on(struct flush_rounds *rounds)
 {
     while (rounds->submitted < rounds->count) {
@@ -133,7 +134,7 @@ static void give_up(struct flush_rounds *rounds)
     rounds->finished = rounds->submitted;
 }
 
-/* `least`: 0 or 1 that it waits for. */
+/* `least`: how many completions to wait for, 0 or 1. */
 static void collect(struct flush_rounds *rounds, long least)
 {
     struct io_event events[AT_ONCE];
@@ -181,7 +182,7 @@ static bool is_over(const struct flush_rounds *rounds)
     return rounds->finished == rounds->count;
 }
 
-/* Until one is under way, or nothing is left. */
+/* Begins rounds until one is under way or nothing is left. */
 static void begin_rounds(struct flush_rounds *rounds)
 {
     while (!rounds->under_way && rounds->waiting) {

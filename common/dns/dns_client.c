@@ -15,7 +15,7 @@ struct dns_inquiry {
     void *owner;
 };
 
-/* Out of the table first: whoever is told may ask and cancel. */
+/* Out of the table first: the callback may ask and cancel. */
 static void answer(struct dns_inquiry *inquiry, const struct dns_result *result)
 {
     questions_remove(&inquiry->client->questions, &inquiry->question);
@@ -64,7 +64,7 @@ struct dns_inquiry *dns_ask(struct dns_client *client, enum dns_type type, struc
     if (!inquiry)
         return NULL;
     *inquiry = (struct dns_inquiry){.client = client, .answered = answered, .owner = owner};
-    inquiry->is_name = dns_name_is_valid(name); /* else the resolver would end who sends it */
+    inquiry->is_name = dns_name_is_valid(name); /* else the resolver would end its sender */
     if (!questions_add(&client->questions, &inquiry->question)) {
         free(inquiry);
         return NULL;

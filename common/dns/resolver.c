@@ -74,8 +74,8 @@ static bool set_options(struct ub_ctx *context, struct error *error)
     return true;
 }
 
-/* Whoever names a server means its answers: libunbound's own about test., 10.in-addr.arpa and the
- * like would stand in their way. */
+/* Configured servers are asked about every name: libunbound's built-in answers for test.,
+ * 10.in-addr.arpa and the like would override theirs. */
 static bool set_servers(struct ub_ctx *context, const struct config_resolver *config,
                         struct error *error)
 {

@@ -2,7 +2,7 @@
  * The role `resolver`: the DNS for all others (dns_protocol.h), by libunbound: recursion from the
  * root's servers, or from those of `resolver { servers }`, DNSSEC, one cache in memory. It speaks
  * with strangers and owns nothing: a captured resolver could lie, so what rests on its word alone
- * is only where mail goes, and in DANE's case who is there.
+ * is only where mail goes and, with DANE, the server's identity.
  */
 #ifndef COMMON_DNS_RESOLVER_H
 #define COMMON_DNS_RESOLVER_H

@@ -1,7 +1,7 @@
 /*
- * libev watchers behind the event structs of libunbound; see unbound_loop.h. As in its own event
- * loop, a timer fires once, and a watch of a descriptor ends with its first event unless it is
- * persistent. A callback may free its event: nothing is touched after it.
+ * Implements the event structs of libunbound with libev watchers; see unbound_loop.h. As in its own
+ * event loop, a timer fires once, and a watch of a descriptor ends with its first event unless it
+ * is persistent. A callback may free its event: nothing is touched after it.
  */
 #include "common/dns/unbound_loop.h"
 

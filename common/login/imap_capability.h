@@ -1,7 +1,7 @@
 /*
- * The capabilities of IMAP that we have, as CAPABILITY names them (RFC 3501 7.2.1), beside those
- * that depend on a connection's TLS (STARTTLS, AUTH=, LOGINDISABLED). The configuration names them
- * in `client { without }`, imapd says them. A table and a look-up; any process.
+ * The supported IMAP capabilities, as named by CAPABILITY (RFC 3501 7.2.1), except those that
+ * depend on a connection's TLS (STARTTLS, AUTH=, LOGINDISABLED). The configuration names them in
+ * `client { without }`, imapd announces them. A table and a lookup; any process.
  */
 #ifndef COMMON_LOGIN_IMAP_CAPABILITY_H
 #define COMMON_LOGIN_IMAP_CAPABILITY_H
@@ -18,18 +18,18 @@ enum imap_capability_when {
 };
 
 struct imap_capability {
-    const char *name;  /* in the configuration, and on the wire where `words` is NULL */
+    const char *name;  /* in the configuration, and on the wire if `words` is NULL */
     unsigned when;     /* enum imap_capability_when */
-    const char *words; /* what stands on the wire */
+    const char *words; /* on the wire; NULL: `name` */
 };
 
-/* One more than this cannot be: a set of them is an uint64_t, bit n for the n-th row. */
+/* A set of capabilities is a uint64_t, bit n for row n, hence this maximum. */
 enum { IMAP_CAPABILITIES_MAX = 64 };
 
 extern const struct imap_capability imap_capabilities[];
 extern const unsigned imap_capability_count;
 
-/* The bit of the capability of that name, in any case; 0: there is none. */
+/* The bit of the capability of that name, compared without case; 0: there is none. */
 uint64_t imap_capability_find(struct slice name);
 
 #endif

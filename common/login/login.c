@@ -36,7 +36,7 @@ static const uint32_t steps[LOGIN_STATES] = {
     [LOGIN_CLOSING] = IN(CLOSING),
 };
 
-/* Who waits for auth's answer may be silent. */
+/* A client may be silent while it waits for auth's answer. */
 static void note_word(struct login_session *session)
 {
     struct connections *connections = &session->server->acceptor.connections;

@@ -363,7 +363,7 @@ bool scram_client_final(struct scram_client *client, struct slice password,
     struct buffer prepared = BUFFER_WITH_LIMIT(PREPARED_MAX);
     struct buffer message = BUFFER_WITH_LIMIT(4 * SCRAM_MESSAGE_MAX);
     bool done = check_first(client, server_first, &first, error);
-    buffer_reserve(&prepared, PREPARED_MAX); /* growth would leave copies behind */
+    buffer_reserve(&prepared, PREPARED_MAX); /* growth would leave copies in memory */
     if (done && !scram_prepare(password, &prepared))
         done =
             error_set(error, ERROR_PERMANENT, "the password has characters that SCRAM cannot say");

@@ -1,4 +1,4 @@
-/* The rules of SCRAM's grammar that both sides read; scram.c has them. Pure. */
+/* The SCRAM grammar rules shared by both sides; implemented in scram.c. Pure. */
 #ifndef COMMON_LOGIN_SCRAM_INTERNAL_H
 #define COMMON_LOGIN_SCRAM_INTERNAL_H
 

@@ -62,7 +62,7 @@ static void release_line_end(struct binary_encode *encode, struct buffer *out)
     encode->line_end_octets = 0;
 }
 
-/* The part is over; the line end before the boundary is the boundary's. */
+/* Ends the part; the line end before the boundary belongs to the boundary. */
 static void end_base64(struct binary_encode *encode, struct buffer *out)
 {
     if (encode->rest_octets > 0)
@@ -95,7 +95,7 @@ static bool is_encoding_field(struct slice line)
            && slice_equal_nocase(name, SLICE("Content-Transfer-Encoding"));
 }
 
-/* The header with that encoding in place of its own; continuation lines of the field go too. */
+/* Writes the header with its encoding replaced, dropping the field's continuation lines too. */
 static void write_header(struct slice header, struct slice encoding, struct buffer *out)
 {
     bool in_field = false;
@@ -141,7 +141,7 @@ static void on_header_line(struct binary_encode *encode, struct buffer *out)
     if (scan->innermost == part && scan->in_header)
         return;
     end_header(encode, part, out);
-    if (scan->innermost != part) /* it has no body, or that is a message with a header of its own */
+    if (scan->innermost != part) /* it has no body, or its body is a message with its own header */
         encode->encoding = false;
 }
 
@@ -160,7 +160,7 @@ static void on_header_run(struct binary_encode *encode, struct slice run, bool e
 
 /* ---- bodies ---- */
 
-/* Up to the end of a line at most. The line end is kept back, however it was cut. */
+/* Writes up to the end of a line at most. The line end is held, however it was split. */
 static void write_content(struct binary_encode *encode, struct slice octets, struct buffer *out)
 {
     if (!encode->encoding) {
@@ -195,7 +195,7 @@ static void on_held_line(struct binary_encode *encode, struct buffer *out)
     buffer_reset(&encode->held);
 }
 
-/* Octets of a line that is no boundary: none is so long, whatever stands after it. */
+/* Octets of a line that cannot be a boundary, since it is too long. */
 static void on_content(struct binary_encode *encode, struct slice octets, struct buffer *out)
 {
     const struct mime_part *part = encode->scan.innermost;
@@ -205,7 +205,7 @@ static void on_content(struct binary_encode *encode, struct slice octets, struct
     write_content(encode, octets, out);
 }
 
-/* Is what is held of a line the beginning of a boundary? */
+/* Whether the held part of a line may begin a boundary. */
 static bool may_be_boundary(struct slice held)
 {
     return held.len <= BINARY_ENCODE_BOUNDARY_LIMIT
@@ -278,7 +278,7 @@ enum binary_problem binary_encode_finish(struct binary_encode *encode, struct bu
     if (problem_of(encode) != BINARY_FINE)
         return encode->problem;
     end_last_line(encode, out);
-    if (encode->encoding) { /* no boundary comes: the last line end is content */
+    if (encode->encoding) { /* no boundary follows: the last line end is content */
         release_line_end(encode, out);
         end_base64(encode, out);
         buffer_append_string(out, encode->any_line ? "\r\n" : "");

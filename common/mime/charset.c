@@ -33,7 +33,7 @@ struct charset {
     void (*feed)(struct charset_decoder *decoder, struct slice piece, struct buffer *text);
     const uint16_t *high; /* characters of the octets 128 to 255; 0: none. NULL: none at all */
     const struct charset_pairs *pairs;
-    /* One octet, of charsets where each counts. */
+    /* Takes one octet, for charsets with state. */
     void (*take)(struct charset_decoder *decoder, uint8_t octet, struct buffer *text);
 };
 
@@ -168,7 +168,8 @@ static uint16_t find_pair(const struct charset_pairs *pairs, uint8_t lead, uint8
     return pairs->rows[(size_t)(lead - pairs->first_lead) * width + (trail - pairs->first_trail)];
 }
 
-/* What is no second octet begins anew, if it is ASCII: a cut character takes no "<" along. */
+/* An invalid second octet that is ASCII starts again: a truncated character must not swallow a
+ * "<". */
 static void end_pair(struct charset_decoder *decoder, uint16_t character, uint8_t trail,
                      struct buffer *text)
 {

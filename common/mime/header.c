@@ -3,7 +3,7 @@
 
 #include "common/mime/token.h"
 
-/* Steps over one line; *line is what stands before its line end. */
+/* Takes one line; *line excludes its line end. */
 static void take_line(struct cursor *in, struct slice *line)
 {
     struct slice rest = cursor_rest(in);

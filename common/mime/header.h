@@ -1,8 +1,8 @@
 /*
- * The header of a message or of a MIME part as a run of fields (RFC 5322 2.2, obsolete forms of 4.5
- * too). Lines end with CRLF or with LF; a bare CR is an octet like any other. A line that is no
- * field is handed out as one without a name and does not end the header: only the empty line does.
- * Linear, no allocation but the caller's buffer; pure; any process.
+ * Reads the header of a message or MIME part field by field (RFC 5322 2.2, also the obsolete forms
+ * of 4.5). Lines end with CRLF or LF; a bare CR is an ordinary octet. A line that is not a field is
+ * returned as one without a name; only the empty line ends the header. Linear; allocates only in
+ * the caller's buffer; pure; any process.
  */
 #ifndef COMMON_MIME_HEADER_H
 #define COMMON_MIME_HEADER_H
@@ -11,21 +11,20 @@
 #include "common/text/cursor.h"
 
 struct header_field {
-    struct slice whole; /* name to last line end, its continuation lines among it */
+    struct slice whole; /* from name to last line end, including continuation lines */
     struct slice name;  /* without the white space that obsolete syntax allows before ":" */
-    struct slice body;  /* after ":" to before the last line end: folded, not trimmed */
+    struct slice body;  /* from after ":" to before the last line end: folded, not trimmed */
 };
 
-/* The next field; name.len is 0 where its first line has none. False at the empty line and at the
- * end of the input, the cursor standing there. */
+/* Takes the next field; name.len is 0 if its first line has no name. False at the empty line and at
+ * the end of the input, leaving the cursor there. */
 bool header_next(struct cursor *in, struct header_field *field);
 
 /* field-name *WSP ":" at the beginning of a line without its line end. False if there is none;
- * *body is what stands after the colon. */
+ * *body is the text after the colon. */
 bool header_split_line(struct slice line, struct slice *name, struct slice *body);
 
-/* Appends the body without the line ends of its folds (RFC 5322 2.2.3) and without white space at
- * both ends. */
+/* Appends the body without the line ends of its folds (RFC 5322 2.2.3), trimmed of white space. */
 void header_unfold(struct slice body, struct buffer *text);
 
 #endif

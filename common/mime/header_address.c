@@ -163,21 +163,21 @@ static bool at_separator(const struct header_address_reader *reader)
     return cursor_at_end(&reader->in) || *reader->in.at == ',' || *reader->in.at == ';';
 }
 
-/* One octet, or all of a quoted string or a comment. */
+/* Skips one octet, or a whole quoted string or comment. */
 static void skip_something(struct header_address_reader *reader)
 {
     if (!token_take_quoted(&reader->in, NULL) && !token_take_comment(&reader->in, NULL))
         reader->in.at++;
 }
 
-/* To the next separator that no quotes and no comment hide. */
+/* Skips to the next separator outside of quotes and comments. */
 static void skip_to_separator(struct header_address_reader *reader)
 {
     while (!at_separator(reader))
         skip_something(reader);
 }
 
-/* Whatever stands here is the local part of an address without a domain. */
+/* Takes the raw text as the local part of an address without a domain. */
 static void take_raw(struct header_address_reader *reader, struct draft *draft)
 {
     struct cursor start = reader->in;
@@ -208,8 +208,8 @@ static void take_angle_addr(struct header_address_reader *reader, struct draft *
         draft->malformed = true;
 }
 
-/* "a@b <a@b>", "Info [x] <a@b>": a name that wants quotes, in much mail, before an angle-addr that
- * stands last. False, the cursor anywhere, if it is not that. */
+/* "a@b <a@b>", "Info [x] <a@b>": a name that should have quotes, common in mail, before a final
+ * angle-addr. False, the cursor anywhere, if it is not that. */
 static bool take_loose_name_addr(struct header_address_reader *reader, struct draft *draft)
 {
     struct cursor start = reader->in;
@@ -226,7 +226,7 @@ static bool take_loose_name_addr(struct header_address_reader *reader, struct dr
     return !draft->malformed && at_separator(reader);
 }
 
-/* A mailbox without angle brackets, or what else there is. */
+/* Takes a mailbox without angle brackets, or any other text. */
 static void take_bare_mailbox(struct header_address_reader *reader, struct draft *draft)
 {
     struct cursor start = reader->in;

@@ -17,7 +17,7 @@
 #include "common/size.h"
 
 enum {
-    /* The longest beginning of a line that is looked at. A boundary with its dashes fits into the
+    /* The longest beginning of a line that is examined. A boundary with its dashes fits into the
      * 998 octets of RFC 5322 2.1.1; longer ones cannot be told from text. */
     BODY_LINE_KEPT = 1000,
     HEADER_LINE_KEPT = MIME_FIELD_LIMIT,
@@ -338,7 +338,7 @@ static void count_line(struct mime_scan *scan, uint64_t octets, size_t line_end)
     scan->last_line_end = line_end;
 }
 
-/* True if the line was a boundary; it is stepped over. */
+/* True if the line was a boundary, which is consumed. */
 static bool take_boundary(struct mime_scan *scan, struct slice line, uint64_t octets,
                           size_t line_end)
 {
@@ -380,7 +380,7 @@ static size_t kept_of_line(const struct mime_scan *scan)
     return scan->in_header ? (size_t)HEADER_LINE_KEPT : (size_t)BODY_LINE_KEPT;
 }
 
-/* Keeps a part of a line whose end is in a later piece, as far as it will be looked at. */
+/* Keeps part of a line whose end is in a later piece, as far as it will be examined. */
 static void hold(struct mime_scan *scan, struct slice text)
 {
     if (text.len == 0)

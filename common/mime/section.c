@@ -62,8 +62,8 @@ bool section_parse(struct cursor *in, struct section *section)
     return valid;
 }
 
-/* BODYSTRUCTURE cannot say that a multipart has no part (RFC 3501 9, body-type-mpart): structure.c
- * says that it has an empty one, which is here. */
+/* BODYSTRUCTURE cannot express a multipart without parts (RFC 3501 9, body-type-mpart): structure.c
+ * writes an empty part, which is this one. */
 static const struct mime_part *nth_child(const struct mime_part *part, uint32_t number)
 {
     static const struct mime_part empty = {.kind = MIME_LEAF};
@@ -144,7 +144,7 @@ static void append_lines(struct buffer *text, struct slice lines)
     }
 }
 
-/* Without regard to case, the short ones first. */
+/* Compares without case, shorter names first. */
 static int compare_names(const void *left, const void *right)
 {
     const struct slice *a = left, *b = right;

@@ -45,7 +45,7 @@ void structure_append_quoted(struct buffer *text, struct slice string)
         buffer_append(text, slice_range(string, begin, i));
         if (i < string.len)
             buffer_append_octet(text, '\\');
-        begin = i; /* what had to be marked goes with what follows it */
+        begin = i; /* the escaped octet is written with the text after it */
     }
     buffer_append_octet(text, '"');
 }
@@ -73,7 +73,8 @@ void structure_append_string(struct buffer *text, struct slice string)
         append_literal(text, string);
 }
 
-/* A run of white space is one space for who reads it in a list: what a fold leaves, tabs mostly. */
+/* Writes a run of white space, mostly tabs left by folds, as one space: clients show these texts in
+ * lists. */
 static void append_words(struct writer *writer, struct slice string)
 {
     struct buffer *words = &writer->words;

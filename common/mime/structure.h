@@ -1,13 +1,13 @@
 /*
- * The values of IMAP's ENVELOPE, BODY and BODYSTRUCTURE (RFC 3501 7.4.2 and 9), as they stand in a
- * FETCH response after the item's name. Strings are quoted where they can be, else literals; NUL,
- * which IMAP cannot carry, is left out. What is written is valid grammar whatever the message:
+ * Formats the values of IMAP's ENVELOPE, BODY and BODYSTRUCTURE (RFC 3501 7.4.2 and 9), as they
+ * follow the item's name in a FETCH response. Strings are quoted where possible, else literals;
+ * NUL, which IMAP cannot carry, is dropped. The output is grammatically valid for any message:
  *
- *  - A multipart without parts is given one empty text/plain part, since body-type-mpart needs one.
- *  - A part that was not looked into (mime_part.opaque) is application/octet-stream.
- *  - An address without a domain has the empty string for one: NIL would make it a group.
- *  - In the subject and in names a run of white space is one space, as RFC 5256 2.1 has it where
- *    subjects are compared: clients show them in a line.
+ *  - A multipart without parts gets one empty text/plain part, since body-type-mpart needs one.
+ *  - An unparsed part (mime_part.opaque) is application/octet-stream.
+ *  - An address without a domain gets an empty string: NIL would make it a group.
+ *  - In subjects and names a run of white space becomes one space, as RFC 5256 2.1 does to compare
+ *    subjects: clients show them on one line.
  *
  * Pure; any process.
  */
@@ -17,20 +17,20 @@
 #include "common/buffer.h"
 #include "common/mime/scan.h"
 
-/* Each appends to *text; false without memory or past the buffer's limit. */
+/* Each appends to *text; false: no memory, or past the buffer's limit. */
 
-/* Of a part with is_message. */
+/* `message` is a part with is_message. */
 bool structure_format_envelope(const struct mime_part *message, struct buffer *text);
 
-/* Of the whole message: BODY without extension data, BODYSTRUCTURE with it. */
+/* For the whole message: BODY without extension data, BODYSTRUCTURE with it. */
 bool structure_format_body(const struct mime_part *root, struct buffer *text);
 bool structure_format_bodystructure(const struct mime_part *root, struct buffer *text);
 
-/* The same between quotes, whatever it is: for UTF-8 without control characters, to a client that
- * has enabled it. */
+/* Appends a string in quotes, unconditionally: for UTF-8 without control characters, to a client
+ * that has enabled UTF-8. */
 void structure_append_quoted(struct buffer *text, struct slice string);
 
-/* One IMAP string by the rules above. */
+/* Appends one IMAP string by the rules above. */
 void structure_append_string(struct buffer *text, struct slice string);
 
 #endif

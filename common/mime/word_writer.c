@@ -7,8 +7,8 @@
 
 enum {
     LINE_OCTETS = 76,  /* of a line with an encoded word, RFC 2047 2 */
-    WORD_OCTETS = 75,  /* of an encoded word, likewise */
-    WORD_MARKS = 7,    /* what an encoded word has beside its charset and its text */
+    WORD_OCTETS = 75,  /* of an encoded word, RFC 2047 2 */
+    WORD_MARKS = 7,    /* octets of an encoded word besides its charset and text */
     WORTH_A_WORD = 40, /* octets left on a line that are used for the beginning of a text */
     BLANK_OCTETS = 30, /* white space is cut to that, so that a line always has room for a word */
     TEXT_LIMIT = 1 << 20,
@@ -74,7 +74,7 @@ static void put_q(struct word_writer *writer, struct slice text)
     }
 }
 
-/* How a text is to be encoded. */
+/* How a text is encoded. */
 struct manner {
     struct slice charset;
     bool utf8;
@@ -102,7 +102,7 @@ static size_t character_octets(struct slice text, bool utf8)
     return octets;
 }
 
-/* As much of the text as an encoded word of that many octets holds; one character at least. */
+/* As much of the text as fits into an encoded word of that many octets, at least one character. */
 static struct slice first_piece(struct slice text, const struct manner *manner, size_t octets)
 {
     size_t left = octets - WORD_MARKS - manner->charset.len;
@@ -141,7 +141,7 @@ static bool is_behind_parenthesis(const struct word_writer *writer)
     return writer->out->len > 0 && writer->out->ptr[writer->out->len - 1] == '(';
 }
 
-/* What a line must have room for: all of the text, or a beginning. */
+/* The octets a line must have room for: the whole text or a beginning of it. */
 static size_t wanted_octets(struct slice text, const struct manner *manner)
 {
     size_t octets = WORD_MARKS + manner->charset.len;
@@ -180,8 +180,8 @@ static void put_text(struct word_writer *writer)
     buffer_reset(&writer->text);
 }
 
-/* Ends the text that waits, if any; the white space after it belongs to it where an encoded word
- * follows. Gives the white space that is left to be written. */
+/* Ends the pending text, if any; the white space after it belongs to it if an encoded word follows.
+ * Returns the white space still to be written. */
 static struct slice end_text(struct word_writer *writer, struct slice blank, bool encoded_follows)
 {
     if (writer->text.len == 0)

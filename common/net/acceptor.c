@@ -15,7 +15,7 @@
 
 enum {
     BURST_MAX = 16,   /* connections of one listener in one turn; then others have theirs */
-    SILENT_MS = 1000, /* a stranger who says nothing for so long makes room for another */
+    SILENT_MS = 1000, /* a connection silent for so long may be replaced by a new one */
 
     REFUSED_LINE_MS = 1000, /* at most one line about refused connections in this time */
 

@@ -48,7 +48,7 @@ static inline bool address_is_null(const struct address *address)
 /* These fail with ERROR_PEER and a text for the peer ("local part longer than 64 octets"), and then
  * leave the cursor where it was and *address untouched. */
 
-/* Reverse-path = Path / "<>". The cursor is left behind the ">". */
+/* Reverse-path = Path / "<>". The cursor is left after the ">". */
 bool address_parse_reverse_path(struct cursor *in, struct address *address, struct error *error);
 
 /* Forward-path = Path / "<Postmaster>", this in any case. */

@@ -1,6 +1,6 @@
 /*
  * SHA-1, RFC 3174: for SCRAM-SHA-1 alone, where what it is weak at does not matter (RFC 6194 2.3:
- * HMAC). libsodium has none, and not all who need this link OpenSSL. Pure; any process.
+ * HMAC). libsodium has none, and not all users of this link OpenSSL. Pure; any process.
  */
 #ifndef COMMON_TEXT_SHA1_H
 #define COMMON_TEXT_SHA1_H

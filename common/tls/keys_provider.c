@@ -26,7 +26,7 @@
 #define PROPERTIES "provider=" PROVIDER_NAME
 #define PARAM_REMOTE_KEY "staffetta-remote-key"
 
-/* What one of our EVP_PKEYs holds. */
+/* The contents of one of our EVP_PKEYs. */
 struct remote_key {
     const struct keys_signer *signer;
     EVP_PKEY *public_key; /* of another provider; owned */
@@ -95,7 +95,7 @@ static const OSSL_PARAM *key_import_types(int selection)
     return types;
 }
 
-/* The public half alone; whoever wants the private one must come back to us to sign. */
+/* Exports only the public half; signing with the private one must go through this provider. */
 static int key_export(void *key, int selection, OSSL_CALLBACK *give, void *owner)
 {
     if ((selection & OSSL_KEYMGMT_SELECT_PRIVATE_KEY) != 0)
@@ -115,7 +115,7 @@ static const OSSL_PARAM *key_export_types(int selection)
     return (selection & OSSL_KEYMGMT_SELECT_PRIVATE_KEY) != 0 ? NULL : types;
 }
 
-/* Sizes, security bits, the curve: as the public half's own provider says. */
+/* Sizes, security bits and curve come from the public half's own provider. */
 static int key_get_params(void *key, OSSL_PARAM params[])
 {
     return EVP_PKEY_get_params(((struct remote_key *)key)->public_key, params);

@@ -13,7 +13,7 @@
 
 enum { CHAIN_MAX = 1 << 20 };
 
-/* One host name and what is shown for it. */
+/* One host name and its certificates. */
 struct tls_host {
     struct tls_host *prev;
     struct tls_host *next;
@@ -85,7 +85,7 @@ static int on_server_name(SSL *ssl, int *alert, void *owner)
     if (!name)
         return SSL_TLSEXT_ERR_NOACK;
     struct tls_host *host = find_host(owner, slice_of_string(name));
-    /* RFC 6066 3: going on with the default certificate is a choice; the client judges it. */
+    /* RFC 6066 3: continuing with the default certificate is allowed; the client decides. */
     if (!host)
         return SSL_TLSEXT_ERR_NOACK;
     SSL_set_SSL_CTX(ssl, host->settings);
@@ -285,8 +285,8 @@ void tls_context_ask_client(struct tls_context *context)
     context->asks_client = true;
 }
 
-/* That the client has the key is OpenSSL's to see, in any case; who it is others say, if it wants
- * to log in by that. */
+/* OpenSSL always verifies that the client has the key; its identity is checked elsewhere if it logs
+ * in with the certificate. */
 static int take_any(int verified, X509_STORE_CTX *store)
 {
     (void)verified;

@@ -17,7 +17,7 @@ void tls_binding_export(SSL *ssl, struct tls_binding *binding)
         binding->length = EXPORTED;
 }
 
-/* By the hash of the certificate's signature; SHA-256 where that is an older one. */
+/* Uses the hash of the certificate's signature; SHA-256 instead of MD5 and SHA-1. */
 void tls_binding_end_point(const X509 *certificate, struct tls_binding *binding)
 {
     int hash = NID_undef;

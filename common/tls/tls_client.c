@@ -106,7 +106,7 @@ bool tls_client_tlsa_is_usable(const struct tls_client_tlsa *record)
                                  : record->data.len == digest_octets[record->matching];
 }
 
-/* RFC 8461 4.2, RFC 9525: the name is a DNS-ID; the common name of a certificate says nothing. */
+/* RFC 8461 4.2, RFC 9525: the name is a DNS-ID; the certificate's common name is ignored. */
 static bool check_name(SSL *ssl, const struct tls_client_server *server)
 {
     SSL_set_hostflags(ssl,
@@ -146,7 +146,7 @@ static bool check_dane(SSL *ssl, const struct tls_client_server *server)
     return usable > 0;
 }
 
-/* Mail that would go in the clear otherwise is better off with an old key than without. */
+/* For mail that would otherwise go in the clear, an old key is better than none. */
 static bool check_nothing(SSL *ssl, const struct tls_client_server *server)
 {
     SSL_set_security_level(ssl, OLD_KEYS);

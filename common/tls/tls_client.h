@@ -1,5 +1,5 @@
 /*
- * TLS as a client speaks it: TLS 1.2 and 1.3, and three ways of judging the server's certificate.
+ * The client side of TLS: versions 1.2 and 1.3, and three ways to check the server's certificate.
  * The stream is in common/tls/tls_stream.h. Network roles.
  */
 #ifndef COMMON_TLS_TLS_CLIENT_H
@@ -11,16 +11,16 @@
 
 struct ssl_st;
 
-/* The settings of one process, with the authorities it knows; constant once made. */
+/* The TLS settings of one process with its trusted authorities; constant once made. */
 struct tls_client;
 
-/* authorities: a file of certificates in PEM, read now; NULL: none is known. NULL on failure. A
- * file that cannot be read is one, ERROR_NOT_FOUND where it does not exist. */
+/* authorities: a PEM file of certificates, read now; NULL: none is trusted. Returns NULL on
+ * failure, also if the file cannot be read: ERROR_NOT_FOUND if it does not exist. */
 struct tls_client *tls_client_new(const char *authorities, struct error *error);
 void tls_client_free(struct tls_client *client); /* NULL is fine; not while a stream uses it */
 
 enum tls_client_check {
-    TLS_CHECK_NOTHING, /* any certificate will do; what it is worth is said afterwards */
+    TLS_CHECK_NOTHING, /* any certificate is accepted; tls_client_verified() tells its worth */
     TLS_CHECK_NAME,    /* a known authority, and the server's name (RFC 6125) */
     TLS_CHECK_DANE,    /* the TLSA records, as mail uses them (RFC 7672 3) */
 };
@@ -34,26 +34,26 @@ struct tls_client_tlsa {
 /* Borrowed during tls_client_connection(). */
 struct tls_client_server {
     enum tls_client_check check;
-    const char *name;  /* host name for SNI, and the one to be found in the certificate; NULL: none
-                          (an address), and TLS_CHECK_NAME fails */
-    const char *other; /* DANE: another name that a certificate may bear; NULL: none */
+    const char *name;  /* host name for SNI and for the check of the certificate; NULL: none (an
+                          address), and TLS_CHECK_NAME fails */
+    const char *other; /* DANE: another name that the certificate may have; NULL: none */
     const struct tls_client_tlsa *tlsa;
     size_t tlsa_count;
 };
 
-/* RDATA as it comes. False: too short to be a record. */
+/* Parses RDATA as received. False: too short to be a record. */
 bool tls_client_tlsa_parse(struct slice rdata, struct tls_client_tlsa *record);
 
-/* RFC 7672 3.1: only DANE-TA(2) and DANE-EE(3) can be used, and only with parameters that we know
- * and data of a length that fits them. Where there are records but none of them can be used, the
- * server must be spoken to with TLS all the same (2.2). */
+/* RFC 7672 3.1: only DANE-TA(2) and DANE-EE(3) are usable, and only with known parameters and data
+ * of matching length. If there are records but none is usable, TLS is still mandatory for the
+ * server (2.2). */
 bool tls_client_tlsa_is_usable(const struct tls_client_tlsa *record);
 
 /* A connection for tls_stream_connect, or NULL. */
 struct ssl_st *tls_client_connection(struct tls_client *client, int fd,
                                      const struct tls_client_server *server, struct error *error);
 
-/* After the handshake, how the certificate was verified: "dane", "name", or "no". Static. */
+/* How the certificate was verified, after the handshake: "dane", "name", or "no". Static. */
 const char *tls_client_verified(const struct ssl_st *ssl);
 
 /* Why the certificate is invalid, in OpenSSL's words, static; empty: it is valid or was not
@@ -61,8 +61,8 @@ const char *tls_client_verified(const struct ssl_st *ssl);
  */
 const char *tls_client_doubt(const struct ssl_st *ssl);
 
-/* What ties a login to the connection, after the handshake (RFC 5802 6): tls-exporter with TLS 1.3
- * (RFC 9266), tls-server-end-point with TLS 1.2 (RFC 5929 4). */
+/* The channel binding of a login (RFC 5802 6), available after the handshake: tls-exporter with TLS
+ * 1.3 (RFC 9266), tls-server-end-point with TLS 1.2 (RFC 5929 4). */
 struct tls_client_binding {
     const char *type; /* static */
     struct tls_binding of;

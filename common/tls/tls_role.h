@@ -15,12 +15,12 @@ struct tls_role {
     struct keys_client keys;
 };
 
-/* In prepare(), before the sandbox. The struct must not move afterwards. A certificate that cannot
- * be used is logged and left out: the others, and those who need none, are served. */
+/* Call in prepare(), before the sandbox. The struct must not move afterwards. An unusable
+ * certificate is logged and skipped; service continues with the others, or without TLS. */
 bool tls_role_open(struct tls_role *tls, struct role *role, const char *alpn, struct error *error);
 void tls_role_close(struct tls_role *tls);
 
-/* From peer_up and peer_down, for ROLE_KEYS. The role's link to it has keys_client_rules. */
+/* Called from peer_up and peer_down, for ROLE_KEYS. The role's link to it has keys_client_rules. */
 void tls_role_keys_up(struct tls_role *tls, struct role_peer *peer);
 void tls_role_keys_down(struct tls_role *tls, struct role_peer *peer);
 

@@ -7,7 +7,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
-/* A record's plaintext, RFC 8446 5.1: more pieces are put together up to this. */
+/* A record's plaintext, RFC 8446 5.1: pieces are joined up to this size. */
 enum { RECORD_OCTETS = 16384 };
 
 static enum transport_result failure(SSL *ssl, int code, const char *what, struct error *error)
@@ -34,14 +34,14 @@ static enum transport_result failure(SSL *ssl, int code, const char *what, struc
     return TRANSPORT_FAILED;
 }
 
-/* What SSL_get_error looks at must be of this call. */
+/* SSL_get_error must see only errors of this call. */
 static void forget_errors(void)
 {
     ERR_clear_error();
     errno = 0;
 }
 
-/* Why the peer's certificate was not believed: a person can do something about that. */
+/* Tells why the peer's certificate was rejected, which a person can fix. */
 static bool is_distrusted(SSL *ssl, struct error *error)
 {
     unsigned long code = ERR_peek_last_error();

@@ -470,7 +470,7 @@ static bool open_sync_file(struct deliver *deliver, struct error *error)
     } else {
         deliver->sync_fd =
             openat(root_fd, SYNC_FILE, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-        unlinkat(root_fd, SYNC_FILE, 0); /* left behind it does no harm */
+        unlinkat(root_fd, SYNC_FILE, 0); /* harmless if it remains */
     }
     return deliver->sync_fd >= 0 || error_errno(error, "make the file for syncfs");
 }

@@ -55,7 +55,7 @@ struct fetch {
     bool idle_told; /* the master was told so: it answers ROLE_STOP */
 };
 
-/* Who waits for an answer; he may be gone when it comes. */
+/* The peer that waits for an answer; it may be gone when the answer comes. */
 struct fetch_asker {
     uint32_t number; /* of the relay */
     uint64_t request;

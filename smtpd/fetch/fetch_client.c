@@ -22,7 +22,7 @@ struct fetch_inquiry {
     uint8_t tail[];
 };
 
-/* Out of the table first: whoever is told may ask and cancel. */
+/* Out of the table first: the callback may ask and cancel. */
 static void answer(struct fetch_inquiry *inquiry, enum fetch_status status, struct slice text)
 {
     questions_remove(&inquiry->client->questions, &inquiry->question);

@@ -195,7 +195,7 @@ void session_lose_peer(struct session *session)
     losses[wait](session);
 }
 
-/* Who waits for a peer's answer may be silent. */
+/* A client may be silent while it waits for a peer's answer. */
 static void note_word(struct session *session)
 {
     struct connections *connections = &session->server->acceptor.connections;
@@ -229,7 +229,7 @@ static void on_deadline(struct stream *stream)
     if (session->state == SESSION_HANDSHAKE)
         session_break(session, "timeouts.handshake");
     else if (session->wait == SESSION_WAIT_COMMIT)
-        session_break(session, "no answer from queue"); /* who knows what became of the message */
+        session_break(session, "no answer from queue"); /* the fate of the message is unknown */
     else if (session->wait == SESSION_WAIT_READY)
         give_up_waiting(session);
     else
@@ -373,7 +373,7 @@ static void on_noop(struct session *session, struct smtp_command *command)
     session_reply(session, SMTP_REPLY(250, "2.0.0", "Ok"));
 }
 
-/* RFC 5321 7.3: who has a mailbox here is nobody's business before RCPT. */
+/* RFC 5321 7.3: the existence of a mailbox is not revealed before RCPT. */
 static void on_vrfy(struct session *session, struct smtp_command *command)
 {
     (void)command;

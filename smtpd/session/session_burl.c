@@ -189,7 +189,7 @@ static void take_line(struct session *session, struct slice line)
         refuse(session, denied());
     } else if (is_line(line, URL_READING_MISSING)) {
         refuse(session, SMTP_REPLY(554, "5.6.6", "IMAP URL resolution failed: no such message"));
-    } else if (!parse_size(line, &octets)) { /* URL_READING_LATER, or an owner who is captured */
+    } else if (!parse_size(line, &octets)) { /* URL_READING_LATER, or a compromised owner */
         refuse(session, unavailable());
     } else if (octets > most || session->transaction->octets > most - octets) {
         refuse(session,

@@ -496,7 +496,7 @@ void server_release_session(struct session *session)
         role_exit(server->role);
 }
 
-/* One try; who does not hear it sees the connection end. */
+/* One try; a client that misses it sees the connection end. */
 static void on_refused(void *owner, const struct accepted *accepted,
                        enum connection_verdict verdict)
 {
