@@ -180,7 +180,7 @@ static const char *take_name(struct reader *reader, const cfg_t *cfg, size_t wil
     return copy;
 }
 
-/* Statistics are served on loopback only, unless configured otherwise. */
+/* Metrics are served on loopback only, unless configured otherwise. */
 static void stay_on_loopback(struct reader *reader, struct config_addresses *addresses)
 {
     struct ip_address *items = arena_alloc_array(&reader->config->arena, 2, sizeof(*items));

@@ -33,7 +33,7 @@ struct charset {
     void (*feed)(struct charset_decoder *decoder, struct slice piece, struct buffer *text);
     const uint16_t *high; /* characters of the octets 128 to 255; 0: none. NULL: none at all */
     const struct charset_pairs *pairs;
-    /* Takes one octet, for charsets with state. */
+    /* Takes one octet, for charsets decoded octet by octet. */
     void (*take)(struct charset_decoder *decoder, uint8_t octet, struct buffer *text);
 };
 

@@ -216,8 +216,8 @@ static void write_copy(const struct delivering *delivering, struct deliver_home 
     announce_sent(delivering->deliver, home);
 }
 
-/* In new/ as any delivery, so that nobody has to read cur/ again, but with its flag: whoever takes
- * it to cur/ keeps that. */
+/* In new/ as any delivery, so that no process has to read cur/ again, but with its flag: a process
+ * that takes it to cur/ keeps that. */
 static void file_copy(const struct delivering *delivering, struct deliver_home *home,
                       const struct deliver_recipient *recipient, struct outcome *outcome)
 {

@@ -23,7 +23,7 @@
 enum {
     UNDER_WAY_MAX = 128,     /* messages with one deliver process */
     LOOK_AHEAD = 256,        /* recipients looked at for one record */
-    FLUSH_AT_ONCE = 1024,    /* unflushed recipients up to which a flush may wait */
+    FLUSH_AT_ONCE = 1024,    /* unflushed recipients at which a flush begins at once */
     ATTEMPT_MS = 15 * 60000, /* unanswered: tried later, and looked for before */
     DEATHS_MAX = 2,          /* deaths of the process that had it; then like any failure */
     FLUSH_FAILED_MS = 60000,
