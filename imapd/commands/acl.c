@@ -1,9 +1,8 @@
 /*
- * Access control (RFC 4314). An account's owner has all rights to every mailbox, always; where
- * imap.shared-mailboxes says that there can be shared ones, he gives rights to other accounts of
- * the house, and to all of them as "anyone". Else nobody can be given any, and LISTRIGHTS tells
- * that before a client tries. Who has the right "a" without being the owner comes by these commands
- * too, as a visitor (imapd/shared/rights.h).
+ * Access control (RFC 4314). The owner always has all rights to every mailbox of the account. With
+ * imap.shared-mailboxes set, the owner can give rights to other accounts of this server, and to all
+ * of them as "anyone"; otherwise rights cannot be given, and LISTRIGHTS shows that. A visitor with
+ * the right "a" uses these commands too (imapd/shared/rights.h).
  */
 #include "imapd/commands/acl.h"
 
