@@ -18,12 +18,12 @@ enum {
     BULK_OCTETS = 64 << 10,
     CHECKPOINT_OCTETS = 32 << 20,
     VALUE_MAX = 65536,
-    ID_SMALLEST = 8, /* octets; what is shorter is no queue id */
+    ID_SMALLEST = 8, /* octets; shorter text is not a queue id */
     KEY_MAX = HISTORY_NAME_MAX + HISTORY_ID_MAX + 32,
     MESSAGES_PER_PRUNE = 50,
     ATTEMPTS_OCTETS_MAX = 1 << 20,
     EVENTS_PER_MESSAGE = 2000, /* looked at in one prune; the rest in the next */
-    RECENT_NAMES = 64,         /* of the last events: not put a second time */
+    RECENT_NAMES = 64,         /* of the last events: not stored again */
 };
 
 static const struct slice octets_key = SLICE("octets");
@@ -34,9 +34,9 @@ struct history {
     struct history_options options;
     bool in_transaction;
     uint64_t octets;
-    uint32_t number; /* tells events of one microsecond apart */
+    uint32_t number; /* distinguishes events of one microsecond */
     struct buffer value;
-    struct buffer prune_from; /* the id after which the next prune goes on */
+    struct buffer prune_from; /* the next prune continues after this id */
     uint64_t recent[RECENT_NAMES];
     size_t next_recent;
     struct statistics *statistics;
@@ -144,7 +144,7 @@ void history_close(struct history *history)
     if (!history)
         return;
     if (history->db && history_commit(history, &error))
-        history_commit(history, &error); /* what waited for its origin waits no longer */
+        history_commit(history, &error); /* events no longer wait for their origin */
     close_environment(history);
     buffer_clear(&history->value);
     buffer_clear(&history->prune_from);
@@ -171,7 +171,7 @@ static bool begin(struct history *history, struct error *error)
     return history->in_transaction;
 }
 
-/* What was noted since the last commit is lost; what was counted for the statistics waits on. */
+/* Events since the last commit are lost; the counts for the statistics stay pending. */
 static void give_up(struct history *history)
 {
     struct error error;
@@ -242,7 +242,7 @@ static bool names_somebody(struct slice key)
     return false;
 }
 
-/* The events of one message come close together and name the same people. */
+/* The events of one message come close together and have the same names. */
 static bool was_just_put(struct history *history, struct slice key)
 {
     uint64_t hash = 14695981039346656037U; /* FNV-1a */
@@ -371,7 +371,7 @@ bool history_read(struct history *history, struct slice id, struct history_part 
     return got || error->kind == ERROR_NOT_FOUND;
 }
 
-/* The first of a message's events comes before all that became of it. */
+/* A message's first event precedes those of its results. */
 static bool find_origin(void *context, struct slice id, struct statistics_origin *origin)
 {
     struct history *history = context;
@@ -405,7 +405,7 @@ int history_find(struct history *history, struct slice name, size_t most,
     size_t count = 0;
     if (!history_commit(history, error))
         return -1;
-    /* Behind all ids of the name; ids ascend with time. */
+    /* After all ids of the name; ids ascend with time. */
     buffer_append(&key, slice_range(prefix, 0, prefix.len - 1));
     buffer_append_octet(&key, 1);
     bool got = true;
@@ -422,13 +422,13 @@ int history_find(struct history *history, struct slice name, size_t most,
 
 /* ---- pruning ---- */
 
-/* What prune looks at: one message. */
+/* One message as seen by prune. */
 struct group {
     uint8_t id_octets[HISTORY_ID_MAX];
     struct slice id;
     uint64_t newest_us;
     size_t events;
-    uint64_t attempts_octets; /* of what was said in attempts to send it */
+    uint64_t attempts_octets; /* of the conversations of its attempts */
 };
 
 static bool is_attempt(struct slice value)
@@ -439,7 +439,7 @@ static bool is_attempt(struct slice value)
            && slice_equal(entry.event, SLICE("attempt"));
 }
 
-/* The first message after that id. False with ERROR_NOT_FOUND: there is none. */
+/* The first message after that id. ERROR_NOT_FOUND: none. */
 static bool next_group(struct history *history, struct slice from, struct group *group,
                        struct error *error)
 {
@@ -488,8 +488,8 @@ static void uncount(struct history *history, uint64_t octets)
     history->octets -= octets < history->octets ? octets : history->octets;
 }
 
-/* A message that is tried for days at many servers takes no more than its share: what was said last
- * stays. The names stand in other events too. */
+/* A message tried for days at many servers must not take more than its share: the newest
+ * conversations stay. Their names are in other events too. */
 static bool drop_old_attempts(struct history *history, const struct group *group,
                               struct error *error)
 {
@@ -542,7 +542,7 @@ static bool prune_next(struct history *history, uint64_t now_us, bool *more, str
     if (too_much)
         buffer_reset(&history->prune_from);
     if (!next_group(history, buffer_slice(&history->prune_from), &group, error)) {
-        buffer_reset(&history->prune_from); /* around the end, the next time */
+        buffer_reset(&history->prune_from); /* starts over next time */
         *more = false;
         return error->kind == ERROR_NOT_FOUND;
     }

@@ -17,7 +17,7 @@
 
 enum {
     RECORD_MAX = 65536,
-    EVENTS_PER_TURN = 256, /* of one role, before the others have their turn */
+    EVENTS_PER_TURN = 256, /* of one role before the others' turn */
     LINES_MAX = 4 << 20,
     REOPEN_S = 60,
     PRUNE_S = 60,
@@ -35,8 +35,8 @@ struct journal_feed {
     ev_io readable;
 };
 
-/* Nobody waits for a line: what is said within so long is read, and written, at once, and who says
- * it wakes nobody. A role's socket holds some 250 events meanwhile. */
+/* Nobody waits for a line: the events of this interval are read and written together, without a
+ * wakeup for each. A role's socket holds about 250 events meanwhile. */
 static const double gather_seconds = 0.002;
 
 /* --- Lines ----------------------------------------------------------------------------------- */
@@ -52,7 +52,7 @@ static void put_time(struct buffer *line, uint64_t time_us)
     buffer_append_format(line, ".%06uZ ", (unsigned)(time_us % 1000000));
 }
 
-/* The role is what the master said, not what the record claims. */
+/* The role is the one given by the master, not the one in the record. */
 static void put_line(struct journal *journal, const struct journal_feed *feed,
                      const struct log_entry *entry)
 {
@@ -71,7 +71,7 @@ static void put_line(struct journal *journal, const struct journal_feed *feed,
     journal->lost++;
 }
 
-/* A line that could not be written is counted; there is nowhere else to say so than the next. */
+/* A line that could not be written is counted; only the next line can report it. */
 static void write_lines(struct journal *journal)
 {
     if (journal->lines.len == 0)
@@ -100,7 +100,7 @@ static uint64_t now_s(const struct journal *journal)
     return (uint64_t)ev_now(journal->role->loop);
 }
 
-/* A full disk has the same to say to each event. */
+/* A full disk gives the same error for each event. */
 static bool is_time(const struct journal *journal, uint64_t *next_s)
 {
     if (now_s(journal) < *next_s)
@@ -138,7 +138,7 @@ static void close_history(struct journal *journal)
     journal->history = NULL;
 }
 
-/* What cannot be kept is still in the log; mail never waits for the history. */
+/* Events that cannot be stored are still in the log; mail never waits for the history. */
 void journal_lose_history(struct journal *journal, const struct error *error)
 {
     journal->complaints.losses++;
@@ -215,7 +215,7 @@ static void prune(struct journal *journal)
     journal->next_prune_s = now_s(journal) + (more ? 0 : PRUNE_S);
 }
 
-/* Checkpoints wait for the disk, elsewhere; events are heard meanwhile. */
+/* Checkpoints wait for the disk, in another thread; events are read meanwhile. */
 static void start_checkpoint(struct journal *journal)
 {
     if (!journal->history || journal->checkpoint.under_way
@@ -244,7 +244,7 @@ static void on_second(struct ev_loop *loop, ev_timer *watcher, int events)
     metrics_send(&journal->metrics, journal->role);
 }
 
-/* --- What administrators ask ----------------------------------------------------------------- */
+/* --- Administrators' queries ------------------------------------------------------------------ */
 
 static void on_statistics(struct journal *journal, const struct control_words *words, int fd)
 {
@@ -315,7 +315,7 @@ static bool take_event(struct journal_feed *feed, uint8_t *record, bool *more)
         return errno == EAGAIN || errno == EINTR;
     struct log_entry entry;
     if (got == 0 || !log_entry_parse(slice_of(record, (size_t)got), &entry, NULL))
-        return false; /* who speaks nonsense is not heard any more */
+        return false; /* a feed that sends garbage is closed */
     if (entry.level > LOG_DEBUG)
         put_line(feed->journal, feed, &entry);
     metrics_hear(&feed->journal->metrics, &entry);
@@ -359,7 +359,7 @@ static bool on_feed(void *owner, struct ipc_packet *packet, struct error *error)
 
 /* --- The log file ---------------------------------------------------------------------------- */
 
-/* The master opened it, at a reload again: what logrotate moved away is left then. */
+/* The master opens it, again at a reload, which leaves the file that logrotate moved away. */
 static bool take_file(struct journal *journal, struct error *error)
 {
     const char *path = journal->role->config.log.file.text;
@@ -372,7 +372,7 @@ static bool take_file(struct journal *journal, struct error *error)
     return true;
 }
 
-/* A log that cannot be opened is said where it can be read: on standard error. */
+/* A log that cannot be opened is reported on standard error. */
 static bool prepare(struct role *role, struct error *error)
 {
     struct journal *journal = role->state;
@@ -403,7 +403,7 @@ static bool start(struct role *role, struct error *error)
     (void)error;
     struct journal *journal = role->state;
     start_history(journal);
-    fd_discard(&role->log.fd); /* its own events go to standard error: who else would hear them */
+    fd_discard(&role->log.fd); /* its own events go to standard error: nobody else reads them */
     ev_prepare_init(&journal->turn_end, on_turn_end);
     journal->turn_end.data = journal;
     ev_prepare_start(role->loop, &journal->turn_end);
@@ -411,7 +411,7 @@ static bool start(struct role *role, struct error *error)
     return true;
 }
 
-/* Nothing is to be kept any more; what was kept stays on disk. */
+/* The history is switched off; what was stored stays on disk. */
 static void end_history(struct journal *journal)
 {
     struct error error;
@@ -434,7 +434,7 @@ static void reload(struct role *role)
     journal->next_prune_s = journal->next_open_s = now_s(journal);
 }
 
-/* The last words of the others are in the sockets: hear them. */
+/* The other roles' last events are in the sockets: reads them. */
 static void stop(struct role *role)
 {
     struct journal *journal = role->state;

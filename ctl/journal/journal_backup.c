@@ -10,7 +10,7 @@
 
 enum { STEP_OCTETS = 512 << 10 };
 
-static const double step_seconds = 0.002; /* events are heard between two steps */
+static const double step_seconds = 0.002; /* events are read between two steps */
 static const char directory_name[] = "backup";
 
 static void finish(struct journal *journal)
@@ -77,7 +77,7 @@ static bool run_checkpoint(struct flusher_job *job, struct error *error)
     return history_checkpoint(journal->history, error);
 }
 
-/* All that was committed before is in the files now, and no other checkpoint takes place. */
+/* Everything committed before is in the files now, and no other checkpoint runs. */
 static void on_checkpoint(struct flusher_job *job)
 {
     struct error error;

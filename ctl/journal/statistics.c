@@ -19,7 +19,7 @@ enum {
 
 static const uint64_t day_us = 86400000000U;
 
-/* A counter that waits to be written. */
+/* A counter to be written. */
 struct counter {
     UT_hash_handle hh;
     uint64_t count;
@@ -33,7 +33,7 @@ struct remembered {
     struct statistics_origin origin;
 };
 
-/* An event whose message has not been heard of yet. */
+/* An event whose message is not known yet. */
 struct orphan {
     struct orphan *next;
     unsigned role_kind;
@@ -43,7 +43,7 @@ struct orphan {
     uint8_t record[];
 };
 
-/* Counters on disk of one day, by table; what a write has to know to keep the bound. */
+/* Number of a day's counters on disk, by table; a write needs it to keep the bound. */
 struct day_rows {
     bool known;
     uint32_t day;
@@ -340,7 +340,7 @@ static bool know_day(struct statistics *statistics, uint32_t day, struct error *
     return true;
 }
 
-/* What the counter is on disk; 0 where it is new. */
+/* The counter's value on disk; 0 if it is new. */
 static bool read_counter(struct statistics *statistics, struct slice key, uint64_t *count,
                          struct error *error)
 {

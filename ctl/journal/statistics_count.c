@@ -1,4 +1,4 @@
-/* Events into counters; see statistics_count.h. */
+/* Turns events into counters; see statistics_count.h. */
 #include "ctl/journal/statistics_count.h"
 
 #include <unistr.h>
@@ -53,7 +53,7 @@ static struct name sender_name(struct slice reverse_path)
     return clean_name(reverse_path.len > 0 ? reverse_path : SLICE("<>"));
 }
 
-/* Behind the last '@'. An account of a system user has no domain. */
+/* After the last '@'. A system user's account has no domain. */
 static struct name domain_name(struct slice address)
 {
     size_t at = address.len;
@@ -199,7 +199,7 @@ static struct name sender_of(const struct statistics_origin *origin)
     return sender_name(slice_of(origin->sender, origin->is_known ? origin->sender_octets : 0));
 }
 
-/* One thing that became of one recipient. */
+/* One result for one recipient. */
 static bool emit_outcome(const struct counting *counting, struct name domain,
                          enum statistics_counter counter)
 {
@@ -219,7 +219,7 @@ static bool emit_delay(const struct counting *counting, const char *name)
 
 enum { RUN_MAX = 1000 }; /* recipients in one number */
 
-/* "example.org:2 example.net:1"; what is no such thing does not count. */
+/* "example.org:2 example.net:1"; malformed items do not count. */
 static bool emit_run(const struct counting *counting, struct slice run)
 {
     size_t colon = run.len;
@@ -256,7 +256,7 @@ static bool on_queued(const struct counting *counting)
            && emit_domains(counting);
 }
 
-/* Unknown names are not counted by name: a stranger could fill the tables with inventions. */
+/* Unknown names are not counted by name: a stranger could fill the tables with invented ones. */
 static bool refuse(const struct counting *counting, struct slice status)
 {
     return emit(counting, STATISTICS_TOTAL, SLICE(""), STATISTICS_REFUSED)
@@ -305,7 +305,7 @@ static enum statistics_tls tls_of(const struct log_entry *entry)
                                                                          : STATISTICS_TLS_VERIFIED;
 }
 
-/* TLS reports that are wanted by HTTPS are sent to URIs, and are no mail. */
+/* TLS reports by HTTPS go to URIs and are not mail. */
 static bool is_uri(struct slice to)
 {
     return slice_starts_with_nocase(to, SLICE("https://"));
@@ -359,7 +359,7 @@ static struct name target_name(const struct log_entry *entry)
     return destination ? clean_name(destination->bytes) : domain_name(bytes_of(entry, "account"));
 }
 
-/* What the queue decides. A sender's own copy has no recipient that was counted as accepted. */
+/* The queue's decisions. A sender's own copy has no recipient that was counted as accepted. */
 static bool emit_decision(const struct counting *counting, enum statistics_counter counter)
 {
     if (is_uri(bytes_of(counting->entry, "to")) || bytes_of(counting->entry, "copy").len > 0)

@@ -165,7 +165,7 @@ static void clear_report(struct report *report)
     }
 }
 
-/* ---- what both forms say ---- */
+/* ---- common to both forms ---- */
 
 static struct slice name_of(const struct line *line)
 {
@@ -198,7 +198,7 @@ static uint64_t count_delays(const struct delay *delay)
     return count;
 }
 
-/* The end of the span in which so many of a hundred are reached. */
+/* The end of the span that contains this percentile. */
 static uint64_t percentile_ms(const struct delay *delay, unsigned percent)
 {
     uint64_t count = count_delays(delay), seen = 0;
@@ -354,7 +354,7 @@ static const char *column_name(const struct table *table, unsigned index)
     return name ? name : "";
 }
 
-/* Of a delay, the longest that falls into the span, in ms. */
+/* For a delay, the longest in the span, in ms. */
 static bool put_csv_row(void *context, const struct statistics_row *row)
 {
     struct buffer *out = context;

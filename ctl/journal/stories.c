@@ -14,7 +14,7 @@ enum {
     EVENTS_PER_STEP = 200, /* some milliseconds */
 };
 
-static const double step_seconds = 0.002; /* events are heard between two steps */
+static const double step_seconds = 0.002; /* events are read between two steps */
 
 enum kind { KIND_STORY, KIND_ATTEMPTS, KIND_ATTEMPTS_JSON };
 
@@ -116,7 +116,7 @@ static struct stories_job *make_job(enum kind kind)
     return job;
 }
 
-/* Ids have capitals only; people do not. */
+/* Ids are in capitals; users may type lower case. */
 static bool take_id(struct stories_job *job, struct slice id)
 {
     if (id.len > HISTORY_ID_MAX)
@@ -135,7 +135,7 @@ static bool see(void *context, unsigned role_kind, const struct log_entry *entry
     return false;
 }
 
-/* By its id, else by whatever address or Message-ID it names. */
+/* By its id, else by an address or Message-ID. */
 static bool find_stories(struct journal *journal, struct stories_job *job, struct slice what,
                          struct error *error)
 {

@@ -1,6 +1,6 @@
 /*
- * Sentences for events; see story.h. A sentence names fields of its event in braces. An event
- * without one is shown as it stands in the log.
+ * Sentences for events; see story.h. A sentence has fields of its event in braces. An event without
+ * a sentence is shown as in the log.
  */
 #include "ctl/journal/story.h"
 
@@ -13,7 +13,7 @@
 
 enum { SAID_MAX = LOG_FIELDS_MAX * LOG_VALUE_MAX };
 
-/* What came before an upgrade names no address. */
+/* Events of older versions have no address. */
 #define FOR_WHOM " for[ <{to}>][ ({account})][ ({destination})][, {copy}]"
 
 static const struct sentence {
@@ -59,7 +59,7 @@ static const struct log_field *find_field(const struct log_entry *entry, struct 
     return NULL;
 }
 
-/* What a peer sent may be any octets: what a terminal may show stays, in one line. */
+/* A peer's text may have any octets: only those safe for a terminal stay, in one line. */
 static void put_text(struct buffer *out, struct slice text)
 {
     while (text.len > 0) {
@@ -173,7 +173,7 @@ static void put_time(struct buffer *out, uint64_t time_us)
     buffer_append_format(out, ".%03uZ  ", (unsigned)(time_us % 1000000 / 1000));
 }
 
-/* ---- what was said in an attempt ---- */
+/* ---- the conversation of an attempt ---- */
 
 /* Fields of that name are pieces of one text. */
 static void gather_said(const struct log_entry *entry, struct buffer *said)
