@@ -405,8 +405,10 @@ def test_kill_of_the_mailbox(sleepy, account):
         assert sleep(sleepy, account) == 2
         other.ok("NOOP")
         other.send(b"x NO")  # so that it stays awake
-        os.kill(sleepy.pids("imapd-mailbox")[-1], signal.SIGKILL)
+        pid = sleepy.pids("imapd-mailbox")[-1]
+        os.kill(pid, signal.SIGKILL)
         other.talk("S: (closed)")
+        sleepy.wait_for_event("role_ended", pid=pid)  # until then who is woken is given to the dying one
         sleepy.send(account, MESSAGE)
         client.talk("S: * 1 EXISTS")
 
