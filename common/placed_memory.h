@@ -18,8 +18,10 @@ uint64_t placed_memory_choose(void);
  * placed_memory_settle() truncating the file ends this process. */
 void *placed_memory_map(int fd, uint64_t address, size_t octets);
 
-/* At the same address, as they are now, but in memory of our own: the file may go. False: no
- * memory, and all is as before. */
+/* Copies the octets, as they are now, into anonymous memory at the same address: the file may go.
+ * False: no memory for the copy, and all is as before. If the kernel itself runs out of memory
+ * while mremap() moves the copy, the file may be unmapped already: the next access then ends the
+ * process. */
 bool placed_memory_settle(void *memory, size_t octets);
 
 void placed_memory_free(void *memory, size_t octets);
